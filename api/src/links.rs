@@ -1,0 +1,87 @@
+//! Absolute addresses for answers.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{header, request::Parts, uri::Authority},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use upshot_queue::JobId;
+
+use crate::state::Shared;
+
+/// What may stand in a path segment as it is (RFC 3986, unreserved).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Makes addresses that start with `api.public_url`, or with the host that the
+/// request was sent to.
+#[derive(Clone, Debug)]
+pub struct Links {
+    base: String,
+}
+
+impl Links {
+    /// Addresses that start with `base`; a slash at its end is dropped.
+    pub fn new(base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').to_owned() }
+    }
+
+    /// The job.
+    pub fn job(&self, id: &JobId) -> String {
+        format!("{}/v1/jobs/{id}", self.base)
+    }
+
+    /// The job's live progress.
+    pub fn progress(&self, id: &JobId) -> String {
+        format!("{}/v1/jobs/{id}/progress", self.base)
+    }
+
+    /// The job's outcome.
+    pub fn outcome(&self, id: &JobId) -> String {
+        format!("{}/v1/outcomes/{id}", self.base)
+    }
+
+    /// A file of the job.
+    pub fn file(&self, id: &JobId, name: &str) -> String {
+        format!("{}/v1/jobs/{id}/files/{}", self.base, utf8_percent_encode(name, SEGMENT))
+    }
+
+    /// The list of jobs with this query.
+    pub fn jobs(&self, query: &str) -> String {
+        format!("{}/v1/jobs?{query}", self.base)
+    }
+
+    /// The outcomes of an event.
+    pub fn outcomes(&self, query: &str) -> String {
+        format!("{}/v1/outcomes?{query}", self.base)
+    }
+}
+
+impl FromRequestParts<Shared> for Links {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Infallible> {
+        if let Some(base) = &state.public_url {
+            return Ok(Self::new(base));
+        }
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.or_else(|| parts.uri.authority().map(Authority::as_str));
+        // A host that is none is not repeated to anybody: links are relative then.
+        let host = host.and_then(|host| host.parse::<Authority>().ok());
+        Ok(Self { base: host.map(|host| format!("http://{host}")).unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_stay_one_segment() {
+        let links = Links::new("https://upshot.example.org/");
+        let id = JobId::derive(&["x"]);
+        let link = links.file(&id, "a b/../ü.pdf");
+        assert_eq!(link, format!("https://upshot.example.org/v1/jobs/{id}/files/a%20b%2F..%2F%C3%BC.pdf"));
+    }
+}

@@ -1,0 +1,189 @@
+//! Every answer that is not a success: problem details after RFC 9457.
+//!
+//! `type` is `urn:upshot:problem:<code>`. It names the problem for good and
+//! cannot be dereferenced (RFC 9457, section 3.1.1 allows that): an address on
+//! the web would promise a page that somebody has to keep. The codes are the
+//! variants of [`Code`].
+
+mod code;
+
+use std::{collections::BTreeMap, fmt::Display};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response as HttpResponse, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use upshot_shared::{Reason, Rejection, amqp::PublishError};
+use utoipa::ToSchema;
+
+pub use code::Code;
+
+/// The content type of a problem.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// How long a client is asked to wait when something is away, in seconds.
+const RETRY_AFTER: u64 = 2;
+
+/// An answer that is not a success. Boxed, because it travels as an error.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Details>);
+
+/// Problem details after RFC 9457. Fields that do not apply are left out.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Details {
+    /// What went wrong, for programs: `urn:upshot:problem:<code>`; it is stable
+    /// and cannot be dereferenced.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:upshot:problem:invalid-event")]
+    kind: String,
+    /// The same for people.
+    #[schema(example = "The event cannot be accepted")]
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    status: u16,
+    /// The value that is wrong and the remedy, for people.
+    detail: String,
+    /// The request's id, as in the header `x-request-id` and in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    /// Of a rejected event: the reason code that a quarantined message carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "contract_violation")]
+    reason: Option<Reason>,
+    /// Of a rejected event: a JSON pointer to what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/data/lines/0/quantity")]
+    place: Option<String>,
+    /// The parameter that cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    /// Its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    /// What the service waits for, with the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<BTreeMap<String, String>>,
+}
+
+impl Problem {
+    /// A problem; `detail` names the thing, its value and the remedy.
+    pub fn new(code: Code, detail: impl Display) -> Self {
+        let (name, status, title) = code.parts();
+        Self(Box::new(Details {
+            kind: format!("urn:upshot:problem:{name}"),
+            title,
+            status: status.as_u16(),
+            detail: detail.to_string(),
+            request_id: None,
+            reason: None,
+            place: None,
+            parameter: None,
+            value: None,
+            missing: None,
+        }))
+    }
+
+    /// A parameter that cannot be used.
+    pub fn parameter(name: &str, value: &str, remedy: impl Display) -> Self {
+        let shown: String = value.chars().take(100).collect();
+        let mut problem = Self::new(Code::InvalidParameter, format!("`{name}` is `{shown}`: {remedy}"));
+        problem.0.parameter = Some(name.to_owned());
+        problem.0.value = Some(shown);
+        problem
+    }
+
+    /// The service waits for something.
+    pub fn not_ready(missing: BTreeMap<String, String>) -> Self {
+        let names: Vec<&str> = missing.keys().map(String::as_str).collect();
+        let detail = format!("waiting for {}; it goes on by itself", names.join(", "));
+        let mut problem = Self::new(Code::NotReady, detail);
+        problem.0.missing = Some(missing);
+        problem
+    }
+
+    /// A bug or damaged data; the log says more than the answer does.
+    pub fn internal(why: impl Display) -> Self {
+        tracing::error!(%why, "a request failed");
+        Self::new(Code::Internal, "the log says what happened: look for the request id")
+    }
+
+    /// What an answer without a body stands for, by its status.
+    pub fn of_status(status: StatusCode, said: &str) -> Self {
+        let known = match status {
+            StatusCode::NOT_FOUND => Code::UnknownAddress,
+            StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Code::EventTooLarge,
+            _ if status.is_server_error() => Code::Internal,
+            _ => Code::BadRequest,
+        };
+        let said = if said.is_empty() { "see `/` for the addresses and `/openapi.json` for their use" } else { said };
+        let mut problem = Self::new(known, said);
+        problem.0.status = status.as_u16();
+        problem
+    }
+
+    /// The answer, with the request's id where one is known.
+    pub fn render(mut self, request_id: Option<&str>) -> Response {
+        self.0.request_id = request_id.map(str::to_owned);
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // Strings and numbers always serialise.
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let mut response = HttpResponse::new(Body::from(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    /// The answer carries the problem along, so that the outermost layer can
+    /// write it again with the request's id.
+    fn into_response(self) -> Response {
+        let mut response = self.clone().render(None);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let code = match rejection.reason {
+            Reason::Oversize => Code::EventTooLarge,
+            Reason::NotACloudEvent => Code::NotACloudEvent,
+            Reason::MalformedJson => Code::MalformedJson,
+            Reason::MissingAttribute
+            | Reason::InvalidAttribute
+            | Reason::UnknownType
+            | Reason::ContractViolation => Code::InvalidEvent,
+        };
+        let mut problem = Self::new(code, rejection.detail);
+        problem.0.reason = Some(rejection.reason);
+        problem.0.place = Some(rejection.place);
+        problem
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        Self::new(Code::RabbitmqUnavailable, error)
+    }
+}
+
+impl From<upshot_queue::Error> for Problem {
+    fn from(error: upshot_queue::Error) -> Self {
+        match error {
+            upshot_queue::Error::Redis(error) => {
+                tracing::debug!(%error, "Redis failed");
+                Self::new(Code::RedisUnavailable, "nothing could be read; ask again later")
+            }
+            upshot_queue::Error::Unreadable(unreadable) => Self::internal(unreadable),
+        }
+    }
+}

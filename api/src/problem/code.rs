@@ -1,0 +1,91 @@
+//! The codes of problems, each with its status and title.
+
+use axum::http::StatusCode;
+
+/// What went wrong, as a stable code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The event violates its contract, or an attribute is missing or wrong.
+    InvalidEvent,
+    /// The event is larger than `bridge.max_event_bytes`.
+    EventTooLarge,
+    /// The request is no CloudEvent.
+    NotACloudEvent,
+    /// The body is not JSON.
+    MalformedJson,
+    /// A parameter has a value that it cannot have, or is not known.
+    InvalidParameter,
+    /// No queue knows the job (any more).
+    UnknownJob,
+    /// No job is known for the event (yet, or any more).
+    UnknownEvent,
+    /// The job's outcome names no such file.
+    UnknownFile,
+    /// The file was there and is gone.
+    FileGone,
+    /// Nothing lives at this address.
+    UnknownAddress,
+    /// The address does not take this method.
+    MethodNotAllowed,
+    /// The request cannot be understood.
+    BadRequest,
+    /// RabbitMQ has not confirmed the event.
+    RabbitmqUnavailable,
+    /// Redis does not answer.
+    RedisUnavailable,
+    /// The file store does not answer.
+    StoreUnavailable,
+    /// Something that the API needs is missing.
+    NotReady,
+    /// A bug, or damaged data.
+    Internal,
+}
+
+impl Code {
+    /// The code as it is written, its HTTP status and its title.
+    pub fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::InvalidEvent => {
+                ("invalid-event", StatusCode::UNPROCESSABLE_ENTITY, "The event cannot be accepted")
+            }
+            Self::EventTooLarge => {
+                ("event-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The event is too large")
+            }
+            Self::NotACloudEvent => {
+                ("not-a-cloudevent", StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no CloudEvent")
+            }
+            Self::MalformedJson => ("malformed-json", StatusCode::BAD_REQUEST, "The body is not JSON"),
+            Self::InvalidParameter => {
+                ("invalid-parameter", StatusCode::BAD_REQUEST, "A parameter cannot be used")
+            }
+            Self::UnknownJob => ("unknown-job", StatusCode::NOT_FOUND, "The job is not known"),
+            Self::UnknownEvent => ("unknown-event", StatusCode::NOT_FOUND, "The event is not known"),
+            Self::UnknownFile => ("unknown-file", StatusCode::NOT_FOUND, "The file is not known"),
+            Self::FileGone => ("file-gone", StatusCode::GONE, "The file is gone"),
+            Self::UnknownAddress => {
+                ("unknown-address", StatusCode::NOT_FOUND, "Nothing lives at this address")
+            }
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The address does not take this method",
+            ),
+            Self::BadRequest => {
+                ("bad-request", StatusCode::BAD_REQUEST, "The request cannot be understood")
+            }
+            Self::RabbitmqUnavailable => {
+                ("rabbitmq-unavailable", StatusCode::SERVICE_UNAVAILABLE, "RabbitMQ has not confirmed")
+            }
+            Self::RedisUnavailable => {
+                ("redis-unavailable", StatusCode::SERVICE_UNAVAILABLE, "Redis does not answer")
+            }
+            Self::StoreUnavailable => {
+                ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The file store does not answer")
+            }
+            Self::NotReady => ("not-ready", StatusCode::SERVICE_UNAVAILABLE, "The service is not ready"),
+            Self::Internal => {
+                ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The request ran into a bug")
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The service: sessions with RabbitMQ, one after another, until it is stopped.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+use upshot_queue::{Connector, Queue, QueueName, connect::Backoff};
+use upshot_shared::{Health, Intake, Settings, contract};
+
+use crate::session;
+
+/// Why a bridge cannot be set up. Once it runs it does not fail, it waits.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A contract cannot be used.
+    #[error(transparent)]
+    Contract(#[from] contract::Error),
+    /// The Redis URL cannot be used.
+    #[error("redis.url cannot be used: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// A queue's client cannot be set up.
+    #[error(transparent)]
+    Queue(#[from] upshot_queue::queue::Error),
+}
+
+/// The bridge. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Bridge {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) queues: Arc<HashMap<QueueName, Queue>>,
+    pub(crate) health: Health,
+}
+
+impl Bridge {
+    /// Checks the settings; connects to nothing yet.
+    ///
+    /// # Errors
+    /// A contract or an address that cannot be used.
+    pub fn new(settings: &Settings, health: Health) -> Result<Self, Error> {
+        let connector = Connector::new(settings.redis.options())?;
+        let mut queues = HashMap::new();
+        for route in &settings.routes {
+            if !queues.contains_key(&route.queue) {
+                queues.insert(route.queue.clone(), Queue::new(&connector, route.queue.clone())?);
+            }
+        }
+        Ok(Self {
+            settings: Arc::new(settings.clone()),
+            intake: Arc::new(Intake::new(settings)?),
+            queues: Arc::new(queues),
+            health,
+        })
+    }
+
+    /// Runs until `stop` fires. A batch that is being handed over is finished
+    /// and acknowledged first.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut backoff = Backoff::default();
+        while !stop.is_cancelled() {
+            match session::run(&self, &stop).await {
+                Ok(()) => return,
+                Err(session::Ended { connected, why }) => {
+                    self.health.down("rabbitmq", &why);
+                    if connected {
+                        backoff.reset();
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = backoff.wait() => {}
+            }
+        }
+    }
+}

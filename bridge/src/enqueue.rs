@@ -1,0 +1,58 @@
+//! Jobs into Redis, waiting while Redis is away.
+
+use std::collections::HashMap;
+
+use futures::future::try_join_all;
+use tokio_util::sync::CancellationToken;
+use upshot_queue::{NewJob, QueueName, Verdict, connect::Backoff, queue};
+
+use crate::Bridge;
+
+/// Enqueues a batch: one script per queue, all queues at once. Returns when
+/// Redis holds every job.
+///
+/// While Redis is away the batch is tried again for as long as the connection
+/// to RabbitMQ is alive; after that its deliveries come again anyway.
+pub(crate) async fn enqueue(
+    bridge: &Bridge,
+    jobs: &HashMap<QueueName, Vec<NewJob>>,
+    alive: impl Fn() -> bool,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    let mut backoff = Backoff::default();
+    loop {
+        match once(bridge, jobs).await {
+            Ok(()) => {
+                bridge.health.up("redis");
+                return Ok(());
+            }
+            Err(error) => bridge.health.down("redis", &error),
+        }
+        if !alive() {
+            return Err("the connection was lost while Redis was away".to_owned());
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Err("stopped while Redis was away".to_owned()),
+            () = backoff.wait() => {}
+        }
+    }
+}
+
+async fn once(bridge: &Bridge, jobs: &HashMap<QueueName, Vec<NewJob>>) -> Result<(), queue::Error> {
+    let calls = jobs.iter().filter_map(|(name, jobs)| {
+        // Every queue of a route has a client; see `Bridge::new`.
+        let queue = bridge.queues.get(name)?;
+        Some(async move {
+            let verdicts = queue.enqueue(jobs).await?;
+            let inserted = verdicts.iter().filter(|verdict| **verdict == Verdict::Inserted).count();
+            for (result, count) in [("inserted", inserted), ("duplicate", verdicts.len() - inserted)] {
+                if count > 0 {
+                    metrics::counter!("upshot_bridge_jobs_total", "queue" => name.to_string(), "result" => result)
+                        .increment(count as u64);
+                }
+            }
+            Ok::<_, queue::Error>(())
+        })
+    });
+    try_join_all(calls).await.map(drop)
+}

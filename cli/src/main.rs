@@ -1,0 +1,2 @@
+//! The `upshot` binary.
+fn main() {}

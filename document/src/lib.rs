@@ -1,0 +1,30 @@
+//! Renders PDF documents from typst templates and JSON data.
+//!
+//! A template is a text file that a person edits without a compiler. It finds
+//! its data in the virtual file `data.json`:
+//!
+//! ```typst
+//! #let data = json("data.json")
+//! Dear #data.customer.name,
+//! ```
+//!
+//! What a template may read is `data.json` and the files of the templates
+//! folder, which are held in memory from the start: there is no way from a
+//! template to the file system, to a package or to the network.
+//!
+//! The same template and data give the same bytes, so that a document rendered
+//! twice has one SHA-256 and a retry can compare instead of guess. That is why
+//! a template has no clock either: `datetime.today()` is an error.
+//!
+//! This crate is on its own because building typst takes long and this code
+//! rarely changes.
+
+mod builtin;
+mod error;
+mod renderer;
+mod standards;
+mod templates;
+mod world;
+
+pub use error::Error;
+pub use renderer::Renderer;

@@ -1,0 +1,105 @@
+//! The service: an apalis worker per queue until it is stopped.
+
+use std::{io, sync::Arc};
+
+use apalis_core::{
+    monitor::Monitor,
+    worker::{builder::WorkerBuilder, event::Event},
+};
+use tokio_util::sync::CancellationToken;
+use upshot_queue::{Connector, RedisBackend, WorkerOptions};
+use upshot_shared::{Health, Settings, health::watch_redis};
+
+use crate::{handlers, mail, registry::Registry, store};
+
+/// Why an executor cannot be set up. Once it runs it does not fail, it waits.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Redis URL cannot be used.
+    #[error("redis.url cannot be used: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// A queue's worker cannot be set up.
+    #[error(transparent)]
+    Queue(#[from] upshot_queue::queue::Error),
+    /// Files cannot be kept.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Mail cannot be sent.
+    #[error(transparent)]
+    Mail(#[from] mail::Error),
+    /// Templates cannot be used.
+    #[error(transparent)]
+    Templates(#[from] upshot_document::Error),
+    /// The seller on invoices is incomplete.
+    #[error("[seller]: {0}")]
+    Seller(#[from] toml::de::Error),
+}
+
+/// The executor.
+pub struct Executor {
+    settings: Settings,
+    connector: Connector,
+    registry: Arc<Registry>,
+    health: Health,
+}
+
+impl Executor {
+    /// Checks the settings and sets up the built-in handlers.
+    ///
+    /// # Errors
+    /// What cannot be used, and why.
+    pub fn new(settings: &Settings, health: Health) -> Result<Self, Error> {
+        let registry = handlers::all(settings)?;
+        Self::with_handlers(settings, health, registry)
+    }
+
+    /// The same with handlers of one's own.
+    ///
+    /// # Errors
+    /// What cannot be used, and why.
+    pub fn with_handlers(settings: &Settings, health: Health, registry: Registry) -> Result<Self, Error> {
+        let connector = Connector::new(settings.redis.options())?;
+        for (name, queue) in settings.worked_queues() {
+            // Refused now rather than in the middle of a restart.
+            RedisBackend::new(&connector, queue.worker_options(name))?;
+        }
+        Ok(Self { settings: settings.clone(), connector, registry: Arc::new(registry), health })
+    }
+
+    /// Runs until `stop` fires: then nothing more is claimed, what runs is
+    /// finished within the grace period, and the rest is handed back.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut monitor = Monitor::new().shutdown_timeout(self.settings.executor.shutdown_grace);
+        for (name, queue) in self.settings.worked_queues() {
+            let (connector, registry) = (self.connector.clone(), Arc::clone(&self.registry));
+            let (name, queue) = (name.clone(), queue.clone());
+            monitor = monitor.register(move |_| {
+                let options: WorkerOptions = queue.worker_options(&name);
+                let worker = options.worker.clone();
+                tracing::info!(queue = %name, %worker, concurrency = options.concurrency, "working");
+                #[expect(clippy::expect_used, reason = "the same options were accepted in `with_handlers`")]
+                let backend = RedisBackend::new(&connector, options).expect("accepted before");
+                WorkerBuilder::new(format!("{name}-{worker}")).backend(backend).build(Registry::service(&registry))
+            });
+        }
+        let monitor = monitor.on_event(|worker, event| {
+            if let Event::Error(error) = event {
+                tracing::error!(worker = worker.name(), %error, "a job was not settled");
+            }
+        });
+        let watch = watch_redis(self.connector.clone(), self.health.clone());
+        let stopped = stop.clone();
+        let signal = async move {
+            stopped.cancelled().await;
+            io::Result::Ok(())
+        };
+        tokio::select! {
+            ended = monitor.run_with_signal(signal) => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "workers ended early: what they held is handed back or runs out");
+                }
+            }
+            () = watch => {}
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Does the work: worker pools over the queues, and the handlers.
+//!
+//! | module | its one thing |
+//! |---|---|
+//! | [`executor`] | the service: a worker per queue until it is stopped |
+//! | [`registry`] | which handler does which kind of job |
+//! | [`handlers`] | the list of all handlers, one a file |
+//! | [`steps`] | named parts of a job that are done once |
+//! | [`store`] | files: a local folder or S3 |
+//! | [`mail`] | mail over SMTP |
+//! | [`invoice`] | an order's invoice, computed |
+//!
+//! To add a handler: write a file in `handlers/` with an async function, name
+//! its kind there, and add a line to [`handlers::all`].
+
+pub mod executor;
+pub mod handlers;
+pub mod invoice;
+pub mod mail;
+pub mod registry;
+pub mod steps;
+pub mod store;
+
+pub use executor::{Error, Executor};
+pub use registry::Registry;
+pub use steps::Steps;

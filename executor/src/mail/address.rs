@@ -1,0 +1,94 @@
+//! Where the mail server is and how to talk to it.
+
+use lettre::transport::smtp::authentication::Credentials;
+use url::Url;
+
+use super::Error;
+
+/// How the connection is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Security {
+    /// Not at all: for a server on the same machine or network.
+    Plain,
+    /// After the greeting (RFC 3207); required, not opportunistic.
+    StartTls,
+    /// From the first byte (RFC 8314).
+    Tls,
+}
+
+/// A mail server.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) security: Security,
+    pub(super) credentials: Option<Credentials>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{} ({:?})", self.host, self.port, self.security)
+    }
+}
+
+impl Server {
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        let url = Url::parse(text).map_err(|error| Error::Url(error.to_string()))?;
+        let (security, port) = match url.scheme() {
+            "smtp" => (Security::Plain, 25),
+            "smtp+starttls" => (Security::StartTls, 587),
+            "smtps" => (Security::Tls, 465),
+            other => return Err(Error::Url(format!("scheme `{other}` is not known"))),
+        };
+        let host = url.host_str().ok_or_else(|| Error::Url("it names no host".to_owned()))?;
+        let decode = |text: &str| {
+            let bytes = text.as_bytes();
+            let mut decoded = Vec::with_capacity(bytes.len());
+            let mut at = 0;
+            while let Some(&byte) = bytes.get(at) {
+                let escaped = (byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+                match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+                    Some(byte) => {
+                        decoded.push(byte);
+                        at += 3;
+                    }
+                    None => {
+                        decoded.push(byte);
+                        at += 1;
+                    }
+                }
+            }
+            String::from_utf8_lossy(&decoded).into_owned()
+        };
+        let credentials = match (url.username(), url.password()) {
+            ("", None) => None,
+            (user, Some(password)) => Some(Credentials::new(decode(user), decode(password))),
+            (_, None) => return Err(Error::Url("it names a user and no password".to_owned())),
+        };
+        if credentials.is_some() && security == Security::Plain && !matches!(host, "localhost" | "127.0.0.1") {
+            return Err(Error::Url("a password would travel unencrypted: use smtp+starttls or smtps".to_owned()));
+        }
+        Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(port), security, credentials })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_understood_or_refused_with_the_reason() {
+        let server = Server::parse("smtp+starttls://a%40b:p%2Fw@mail.example").unwrap();
+        assert_eq!((server.host.as_str(), server.port, server.security), ("mail.example", 587, Security::StartTls));
+        assert!(server.credentials == Some(Credentials::new("a@b".into(), "p/w".into())));
+        for (bad, word) in [
+            ("mail.example", "relative URL"),
+            ("http://mail.example", "http"),
+            ("smtp://me:secret@mail.example", "unencrypted"),
+            ("smtps://me@mail.example", "no password"),
+        ] {
+            let error = Server::parse(bad).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

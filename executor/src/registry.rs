@@ -1,0 +1,155 @@
+//! Which handler does which kind of job.
+//!
+//! A handler is an ordinary apalis handler: an async function whose first
+//! argument is the job's arguments and whose others are extracted
+//! (`Data<Lease>`, `TaskId`, `Attempt`). It returns an [`Outcome`] or a
+//! [`Failure`].
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use apalis_core::{
+    error::BoxDynError,
+    task::{Task, task_fn::{TaskFn, task_fn}},
+};
+use futures::{FutureExt, future::BoxFuture};
+use serde::de::DeserializeOwned;
+use tower::Service;
+use tracing::Instrument;
+use upshot_queue::{Failure, Job};
+use upshot_shared::{
+    Outcome,
+    intake::{LABEL_ID, LABEL_SOURCE},
+};
+
+type Run = Box<dyn Fn(Task<Arc<Job>>) -> BoxFuture<'static, Result<Outcome, BoxDynError>> + Send + Sync>;
+
+/// Handlers by kind and version.
+#[derive(Default)]
+pub struct Registry {
+    handlers: HashMap<(&'static str, u32), Run>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.handlers.keys()).finish()
+    }
+}
+
+impl Registry {
+    /// No handlers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the handler of a kind and version of arguments. The kind is a
+    /// stable name: jobs that are waiting carry it.
+    #[must_use]
+    pub fn handle<Args, F, FnArgs>(mut self, kind: &'static str, version: u32, handler: F) -> Self
+    where
+        Args: DeserializeOwned + Send + 'static,
+        F: Clone + Send + Sync + 'static,
+        FnArgs: 'static,
+        TaskFn<F, Args, FnArgs>: Service<Task<Args>, Response = Outcome, Error = BoxDynError>,
+        <TaskFn<F, Args, FnArgs> as Service<Task<Args>>>::Future: Send + 'static,
+    {
+        let run = move |task: Task<Arc<Job>>| {
+            let args = task.try_map_args(|job| {
+                serde_json::from_slice::<Args>(&job.args).map_err(|error| {
+                    Failure::permanent(format!("the arguments of {kind} version {version} cannot be read: {error}"))
+                })
+            });
+            match args {
+                Ok(task) => task_fn::<F, Args, FnArgs>(handler.clone()).call(task).boxed(),
+                Err(failure) => futures::future::err(failure.into()).boxed(),
+            }
+        };
+        self.handlers.insert((kind, version), Box::new(run));
+        self
+    }
+
+    /// The service that a worker calls.
+    pub fn service(this: &Arc<Self>) -> Dispatch {
+        Dispatch { registry: Arc::clone(this) }
+    }
+}
+
+/// Calls the handler of each job, in a span that says whose work it is.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    registry: Arc<Registry>,
+}
+
+impl Service<Task<Arc<Job>>> for Dispatch {
+    type Response = Outcome;
+    type Error = BoxDynError;
+    type Future = BoxFuture<'static, Result<Outcome, BoxDynError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, task: Task<Arc<Job>>) -> Self::Future {
+        let job = Arc::clone(&task.args);
+        let handler = self.registry.handlers.iter().find(|((kind, version), _)| **kind == *job.kind && *version == job.version);
+        let Some((_, run)) = handler else {
+            let failure = Failure::permanent(format!(
+                "no handler for kind `{}` version {} here: deploy an executor that has one, then replay the job",
+                job.kind, job.version
+            ));
+            return futures::future::err(failure.into()).boxed();
+        };
+        let (trace_id, parent_id) = trace_ids(job.trace.as_deref());
+        let span = tracing::info_span!(
+            "job",
+            job_id = %job.id,
+            kind = %job.kind,
+            queue = %job.queue,
+            attempt = job.attempts,
+            subject = job.subject.as_deref().unwrap_or_default(),
+            event_id = job.labels.get(LABEL_ID).map(String::as_str).unwrap_or_default(),
+            event_source = job.labels.get(LABEL_SOURCE).map(String::as_str).unwrap_or_default(),
+            trace_id,
+            parent_id,
+        );
+        let running = run(task);
+        async move {
+            let started = Instant::now();
+            tracing::debug!("started");
+            let result = running.await;
+            let seconds = started.elapsed().as_secs_f64();
+            metrics::histogram!("upshot_executor_attempt_seconds", "kind" => job.kind.clone()).record(seconds);
+            let ended = if result.is_ok() { "achieved" } else { "failed" };
+            metrics::counter!("upshot_executor_attempts_total", "kind" => job.kind.clone(), "result" => ended).increment(1);
+            if let Ok(outcome) = &result {
+                tracing::info!(ms = (seconds * 1000.0) as u64, outcome = %outcome.summary, "achieved");
+            }
+            result
+        }
+        .instrument(span)
+        .boxed()
+    }
+}
+
+/// Trace and parent id of a W3C `traceparent` (Trace Context, section 3.2).
+fn trace_ids(trace: Option<&str>) -> (&str, &str) {
+    let mut parts = trace.unwrap_or_default().split('-').skip(1);
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_taken_apart() {
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(trace_ids(Some(trace)), ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"));
+        assert_eq!(trace_ids(Some("nonsense")), ("", ""));
+        assert_eq!(trace_ids(None), ("", ""));
+    }
+}

@@ -1,0 +1,166 @@
+//! A server's data folder: created, locked, and the files that every server has in it.
+//!
+//! Two locks, because two lifetimes matter. `owner.lock` is held by our process:
+//! a second process that finds it taken is told so at once. `redis.lock` and the
+//! like are held by a server's watchdog: after a crash of our process they stay
+//! taken until the old server is really gone, and the next start waits for that.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::Error;
+
+/// How long a taken owner lock is tried again. A process that is being started
+/// elsewhere in this program holds a copy of our files for a moment.
+const OWNER_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the server of a process that crashed may take to end.
+const SERVER_PATIENCE: Duration = Duration::from_secs(45);
+/// A log longer than this is set aside at the next start.
+const LOG_LIMIT: u64 = 4 << 20;
+
+/// A data folder that belongs to this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// Removed when its server ends.
+    pub ephemeral: bool,
+    _owner: File,
+}
+
+impl Folder {
+    /// Creates the folder where it is missing and locks it.
+    pub(crate) async fn open(dir: &Path, ephemeral: bool) -> Result<Self, Error> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(Error::folder("create the data folder", dir))?;
+        // Servers run in folders of their own, so they need absolute paths.
+        let path = fs::canonicalize(dir).map_err(Error::folder("find the data folder", dir))?;
+        if ephemeral && is_in_use(&path)? {
+            return Err(Error::NotEmpty { path });
+        }
+        let file = path.join("owner.lock");
+        let mut owner = lock(&file, OWNER_PATIENCE).await?.ok_or_else(|| Error::InUse {
+            path: path.clone(),
+            owner: match fs::read_to_string(&file) {
+                Ok(pid) if !pid.trim().is_empty() => format!("process {}", pid.trim()),
+                _ => "another process".to_owned(),
+            },
+        })?;
+        let record = owner.set_len(0).and_then(|()| writeln!(owner, "{}", std::process::id()));
+        record.map_err(Error::folder("write", &file))?;
+        Ok(Self { path, ephemeral, _owner: owner })
+    }
+
+    /// The folder's absolute path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path in the folder.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// A folder in the folder, created where it is missing.
+    pub(crate) fn subfolder(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.join(name);
+        fs::create_dir_all(&path).map_err(Error::folder("create", &path))?;
+        Ok(path)
+    }
+
+    /// Writes a file that only this user can read.
+    pub(crate) fn write(&self, name: &str, content: &str, mode: u32) -> Result<PathBuf, Error> {
+        let path = self.join(name);
+        let write = || {
+            if path.exists() {
+                fs::remove_file(&path)?;
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+            file.write_all(content.as_bytes())
+        };
+        write().map_err(Error::folder("write", &path))?;
+        Ok(path)
+    }
+
+    /// The lock that the watchdog of the server `name` holds as long as the server lives.
+    /// Waits for the server of an earlier process to end.
+    pub(crate) async fn server_lock(&self, name: &str) -> Result<File, Error> {
+        let file = self.join(&format!("{name}.lock"));
+        lock(&file, SERVER_PATIENCE).await?.ok_or_else(|| Error::InUse {
+            path: self.path.clone(),
+            owner: "a server whose process has ended and which does not stop".to_owned(),
+        })
+    }
+
+    /// The log of one program, set aside when it has grown long, and the byte
+    /// at which what is written from now on begins.
+    pub(crate) fn log(&self, name: &str) -> Result<(PathBuf, u64), Error> {
+        let path = self.join(&format!("{name}.log"));
+        let length = fs::metadata(&path).map_or(0, |meta| meta.len());
+        if length <= LOG_LIMIT {
+            return Ok((path, length));
+        }
+        let old = self.join(&format!("{name}.log.1"));
+        fs::rename(&path, &old).map_err(Error::folder("set aside", &path))?;
+        Ok((path, 0))
+    }
+
+    /// Removes an ephemeral folder whose server runs no longer.
+    pub(crate) fn remove_if_ephemeral(&self) {
+        if self.ephemeral && self.path.exists() {
+            // Nothing depends on it, and there is nobody to tell in a drop.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Whether the folder holds anything.
+fn is_in_use(path: &Path) -> Result<bool, Error> {
+    let mut entries = fs::read_dir(path).map_err(Error::folder("read", path))?;
+    Ok(entries.next().is_some())
+}
+
+/// Locks a file, or `None` when it stayed taken.
+async fn lock(path: &Path, patience: Duration) -> Result<Option<File>, Error> {
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = open.map_err(Error::folder("open", path))?;
+    let deadline = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(None),
+            Err(TryLockError::WouldBlock) => sleep(Duration::from_millis(20)).await,
+            Err(TryLockError::Error(source)) => return Err(Error::folder("lock", path)(source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_has_one_owner_and_is_free_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Folder::open(dir.path(), false).await.unwrap();
+        let text = Folder::open(dir.path(), false).await.unwrap_err().to_string();
+        assert!(text.contains(&format!("in use by process {}", std::process::id())), "{text}");
+        drop(first);
+        Folder::open(dir.path(), false).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_ephemeral_folder_must_be_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("precious"), "").unwrap();
+        let refused = Folder::open(dir.path(), true).await.unwrap_err();
+        assert!(matches!(refused, Error::NotEmpty { .. }), "{refused}");
+    }
+}

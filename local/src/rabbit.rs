@@ -1,0 +1,206 @@
+//! A private RabbitMQ node with an epmd of its own, both on loopback only.
+
+mod config;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::Error;
+use crate::folder::Folder;
+use crate::ports;
+use crate::program::Program;
+use crate::ready::{self, Question};
+use crate::server::{Readiness, Server};
+use crate::tether::{Order, Tether};
+use config::{Config, Ports};
+
+const NAME: &str = "RabbitMQ";
+const EPMD_NAME: &str = "epmd (Erlang's port mapper)";
+const PROGRAM: Program = Program {
+    name: NAME,
+    // The script of this name in Debian's and Fedora's sbin insists on running
+    // as the system service's user; this is the one that it wraps.
+    places: &["/usr/lib/rabbitmq/bin/rabbitmq-server"],
+    file: "rabbitmq-server",
+    debian: "rabbitmq-server",
+    fedora: "rabbitmq-server",
+    macos: "brew install rabbitmq",
+};
+const EPMD: Program = Program {
+    name: EPMD_NAME,
+    places: &["/usr/bin/epmd"],
+    file: "epmd",
+    debian: "rabbitmq-server",
+    fedora: "rabbitmq-server",
+    macos: "brew install rabbitmq",
+};
+/// About 5 s here; a slow disk or a large backlog takes longer.
+const READY: Duration = Duration::from_secs(120);
+const GRACE: Duration = Duration::from_secs(20);
+const EPMD_READY: Duration = Duration::from_secs(10);
+const EPMD_GRACE: Duration = Duration::from_secs(1);
+/// Starts with other ports when the chosen ones were taken meanwhile.
+const STARTS: usize = 3;
+
+/// How a RabbitMQ node is started.
+#[derive(Debug, Clone, Default)]
+pub struct RabbitOptions {
+    /// The virtual hosts to be there, in addition to those of earlier starts.
+    /// The node's one user may do everything in them.
+    pub vhosts: Vec<String>,
+    /// The `rabbitmq-server` to use instead of the one found on this machine.
+    pub program: Option<PathBuf>,
+    /// Removes the folder when the node ends, even if this process is killed.
+    /// The folder must be empty or missing at the start.
+    pub ephemeral: bool,
+}
+
+/// A running RabbitMQ node. Dropping it ends the node without waiting; prefer [`RabbitServer::stop`].
+#[derive(Debug)]
+pub struct RabbitServer {
+    // Declared first: the node is told to end before its port mapper.
+    server: Server,
+    epmd: Option<Tether>,
+    program: PathBuf,
+    epmd_program: PathBuf,
+    config: Config,
+}
+
+impl RabbitServer {
+    /// Starts a node with its data in `dir` and returns when it answers AMQP.
+    ///
+    /// # Errors
+    /// When a program is missing, the folder is in use, or the node does not
+    /// come up; the error's text names the remedy.
+    pub async fn start(dir: &Path, options: RabbitOptions) -> Result<Self, Error> {
+        let program = PROGRAM.find(options.program.as_deref())?;
+        let epmd_program = EPMD.find(None)?;
+        let folder = Folder::open(dir, options.ephemeral).await?;
+        let config = Config::new(&folder, options.vhosts)?;
+        let mut rabbit = Self { server: Server::new(folder), epmd: None, program, epmd_program, config };
+        for start in 1.. {
+            let ports = ports::claim(&rabbit.server.folder, ["amqp", "distribution", "epmd"], start > 1)?;
+            rabbit.config.ports = Ports { amqp: ports[0], distribution: ports[1], epmd: ports[2] };
+            let launched = rabbit.launch().await;
+            let Err(error) = launched else { break };
+            rabbit.stop_epmd().await?;
+            let taken = ports.into_iter().any(|port| !ports::is_free(port));
+            if !(matches!(error, Error::Ended { .. }) && taken && start < STARTS) {
+                return Err(error);
+            }
+        }
+        Ok(rabbit)
+    }
+
+    /// `amqp://upshot:password@127.0.0.1:port/vhost?heartbeat=10`, the vhost percent-encoded.
+    pub fn url(&self, vhost: &str) -> String {
+        self.config.url(self.config.ports.amqp, vhost)
+    }
+
+    /// As [`RabbitServer::url`], through another port, such as a [`crate::Proxy`]'s.
+    pub fn url_via(&self, port: u16, vhost: &str) -> String {
+        self.config.url(port, vhost)
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.config.ports.amqp
+    }
+
+    /// The node's process; after a kill, the process that was.
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// The process of the node's port mapper, while it runs.
+    pub fn epmd_pid(&self) -> Option<u32> {
+        self.epmd.as_ref().map(Tether::pid)
+    }
+
+    /// Ends the node in order, then its port mapper.
+    ///
+    /// # Errors
+    /// [`Error::NotEnded`] when one does not end.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        self.server.stop().await?;
+        self.stop_epmd().await
+    }
+
+    /// Kills the node with SIGKILL and returns when it is gone. The data
+    /// folder stays locked and the ports stay chosen for [`RabbitServer::restart`].
+    ///
+    /// # Errors
+    /// [`Error::NotEnded`] when it does not end.
+    pub async fn kill(&mut self) -> Result<(), Error> {
+        self.server.kill().await
+    }
+
+    /// Starts the node again on the same port with the same data, after
+    /// ending it where it still runs.
+    ///
+    /// # Errors
+    /// As [`RabbitServer::start`].
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        self.server.end_for_restart().await?;
+        self.launch().await
+    }
+
+    /// Freezes the node (SIGSTOP): connections stay open, nothing answers.
+    ///
+    /// # Errors
+    /// [`Error::Signal`] when it does not run.
+    pub fn pause(&self) -> Result<(), Error> {
+        self.server.pause()
+    }
+
+    /// Lets a frozen node go on (SIGCONT).
+    ///
+    /// # Errors
+    /// [`Error::Signal`] when it does not run.
+    pub fn resume(&self) -> Result<(), Error> {
+        self.server.resume()
+    }
+
+    async fn launch(&mut self) -> Result<(), Error> {
+        let folder = &self.server.folder;
+        let remedy =
+            format!("If nothing in its data is needed, remove {} and start again.", folder.path().display());
+        let environment = self.config.write(folder)?;
+        if self.epmd.is_none() {
+            let mut epmd = Tether::start(folder, self.epmd_order()).await?;
+            let port = self.config.ports.epmd;
+            ready::wait(&mut epmd, EPMD_NAME, port, Question::Epmd, EPMD_READY, &remedy).await?;
+            self.epmd = Some(epmd);
+        }
+        let order = Order {
+            program: NAME,
+            name: "rabbitmq",
+            command: self.program.clone(),
+            arguments: Vec::new(),
+            environment,
+            grace: GRACE,
+        };
+        let port = self.config.ports.amqp;
+        let readiness = Readiness { port, question: Question::Amqp, limit: READY, remedy };
+        self.server.launch(order, readiness).await
+    }
+
+    fn epmd_order(&self) -> Order {
+        let port = self.config.ports.epmd.to_string();
+        Order {
+            program: EPMD_NAME,
+            name: "epmd",
+            command: self.epmd_program.clone(),
+            arguments: ["-port", &port, "-address", "127.0.0.1"].map(Into::into).into(),
+            environment: Vec::new(),
+            grace: EPMD_GRACE,
+        }
+    }
+
+    async fn stop_epmd(&mut self) -> Result<(), Error> {
+        match self.epmd.take() {
+            Some(epmd) => epmd.stop().await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What a private RabbitMQ node is told: its environment and the files it reads.
+
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::fs;
+
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use serde_json::json;
+
+use crate::Error;
+use crate::folder::Folder;
+
+/// The node's only user.
+const USER: &str = "upshot";
+/// Data is kept under the node's name, so it never changes. Nodes of different
+/// folders can share it, as each asks a port mapper of its own.
+const NODE: &str = "upshot@localhost";
+
+/// The ports of a node, all on 127.0.0.1.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ports {
+    pub amqp: u16,
+    pub distribution: u16,
+    pub epmd: u16,
+}
+
+/// The settings of a node.
+#[derive(Debug)]
+pub(super) struct Config {
+    vhosts: Vec<String>,
+    password: String,
+    pub ports: Ports,
+}
+
+impl Config {
+    /// The settings of the folder's node: its password is made up at the first start and kept.
+    pub(super) fn new(folder: &Folder, vhosts: Vec<String>) -> Result<Self, Error> {
+        let password = kept_secret(folder, "password", 0o600)?;
+        Ok(Self { vhosts, password, ports: Ports::default() })
+    }
+
+    /// The address of a vhost by way of `port`.
+    pub(super) fn url(&self, port: u16, vhost: &str) -> String {
+        let Self { password, .. } = self;
+        format!("amqp://{USER}:{password}@127.0.0.1:{port}/{}?heartbeat=10", percent_encode(vhost))
+    }
+
+    /// Writes the files and returns the environment that makes a node use them and nothing else.
+    pub(super) fn write(&self, folder: &Folder) -> Result<Vec<(&'static str, OsString)>, Error> {
+        let home = folder.subfolder("home")?;
+        // Erlang refuses a cookie that others can read.
+        kept_secret(folder, "home/.erlang.cookie", 0o400)?;
+        let definitions = folder.write("definitions.json", &self.definitions(), 0o600)?;
+        let settings =
+            format!("load_definitions = {}\ndisk_free_limit.absolute = 50MB\n", definitions.display());
+        folder.write("rabbitmq.conf", &settings, 0o600)?;
+        let plugins = folder.write("enabled_plugins", "[].\n", 0o600)?;
+        let nothing = folder.write("rabbitmq-env.conf", "", 0o600)?;
+        let Ports { amqp, distribution, epmd } = self.ports;
+        Ok(vec![
+            ("HOME", home.into()),
+            ("ERL_EPMD_PORT", epmd.to_string().into()),
+            ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
+            // Without this, Erlang starts a port mapper that outlives everyone
+            // whenever it does not find one.
+            ("ERL_AFLAGS", "-start_epmd false".into()),
+            ("RABBITMQ_NODENAME", NODE.into()),
+            ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".into()),
+            ("RABBITMQ_NODE_PORT", amqp.to_string().into()),
+            ("RABBITMQ_DIST_PORT", distribution.to_string().into()),
+            ("RABBITMQ_MNESIA_BASE", folder.subfolder("data")?.into()),
+            ("RABBITMQ_LOG_BASE", folder.subfolder("log")?.into()),
+            // The same file to which the watchdog appends what comes before logging.
+            ("RABBITMQ_LOGS", folder.join("rabbitmq.log").into()),
+            ("RABBITMQ_PID_FILE", folder.join("node.pid").into()),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", plugins.into()),
+            ("RABBITMQ_CONF_ENV_FILE", nothing.into()),
+            ("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq").into()),
+            // The system's own drop-in files are not for us.
+            ("RABBITMQ_CONFIG_FILES", folder.subfolder("conf.d")?.into()),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", folder.join("advanced.config").into()),
+            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}".into()),
+            // The start script then becomes the node instead of waiting for it
+            // as a child: signals and SIGKILL reach the node itself.
+            ("detached", "true".into()),
+        ])
+    }
+
+    /// Users, vhosts and permissions, loaded by the node at every start.
+    fn definitions(&self) -> String {
+        let vhosts: Vec<_> = self.vhosts.iter().map(|name| json!({ "name": name })).collect();
+        let everything =
+            |vhost| json!({ "user": USER, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*" });
+        let permissions: Vec<_> = self.vhosts.iter().map(everything).collect();
+        let user = json!({ "name": USER, "password": self.password, "tags": "administrator" });
+        json!({ "users": [user], "vhosts": vhosts, "permissions": permissions }).to_string()
+    }
+}
+
+/// The secret in a file of the folder, made up where there is none yet.
+fn kept_secret(folder: &Folder, name: &str, mode: u32) -> Result<String, Error> {
+    let path = folder.join(name);
+    if path.exists() {
+        let kept = fs::read_to_string(&path).map_err(Error::folder("read", &path))?;
+        if !kept.is_empty() {
+            return Ok(kept);
+        }
+    }
+    let secret: String = rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect();
+    folder.write(name, &secret, mode)?;
+    Ok(secret)
+}
+
+/// Percent-encodes what RFC 3986 does not allow in a path segment as it is.
+fn percent_encode(segment: &str) -> String {
+    let mut encoded = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vhost_is_percent_encoded() {
+        assert_eq!(percent_encode("/"), "%2F");
+        assert_eq!(percent_encode("upshot.t-1_x~"), "upshot.t-1_x~");
+        assert_eq!(percent_encode("é?"), "%C3%A9%3F");
+    }
+
+    #[tokio::test]
+    async fn the_password_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path(), false).await.unwrap();
+        let first = Config::new(&folder, vec![]).unwrap().url(1, "v");
+        let second = Config::new(&folder, vec![]).unwrap().url(1, "v");
+        assert_eq!(first, second);
+        assert!(
+            first.starts_with("amqp://upshot:") && first.ends_with("@127.0.0.1:1/v?heartbeat=10"),
+            "{first}"
+        );
+    }
+}

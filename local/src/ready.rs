@@ -1,0 +1,72 @@
+//! Waits until a server answers in its own protocol.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::Error;
+use crate::tether::Tether;
+
+/// Between two tries. A refused connection on loopback costs next to nothing.
+const PAUSE: Duration = Duration::from_millis(15);
+/// For one answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// What a server says when it is ready.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Question {
+    /// `PING` is answered with `PONG` (and not with `LOADING`).
+    Redis,
+    /// The protocol header is answered with a method frame.
+    Amqp,
+    /// The server greets with `220`.
+    Smtp,
+    /// Erlang's port mapper answers a request for names with its own port.
+    Epmd,
+}
+
+/// Waits until the server on `port` answers `question`, or has ended, or `limit` is over.
+pub(crate) async fn wait(
+    tether: &mut Tether,
+    program: &'static str,
+    port: u16,
+    question: Question,
+    limit: Duration,
+    remedy: &str,
+) -> Result<(), Error> {
+    let started = Instant::now();
+    loop {
+        let answered = timeout(ANSWER, ask(port, question)).await;
+        tether.check(remedy)?;
+        if matches!(answered, Ok(Ok(true))) {
+            tracing::debug!(program, port, waited = ?started.elapsed(), "ready");
+            return Ok(());
+        }
+        if started.elapsed() >= limit {
+            let (log, remedy) = (tether.log_tail(), remedy.to_owned());
+            return Err(Error::NotReady { program, port, waited: limit, log, remedy });
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn ask(port: u16, question: Question) -> io::Result<bool> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let own_port = u32::from(port).to_be_bytes();
+    let (request, expected): (&[u8], &[u8]) = match question {
+        Question::Redis => (b"PING\r\n", b"+PONG"),
+        // A frame of type 1 (method) on channel 0: connection.start.
+        Question::Amqp => (b"AMQP\x00\x00\x09\x01", b"\x01\x00\x00"),
+        Question::Smtp => (b"", b"220"),
+        // NAMES_REQ, one byte long.
+        Question::Epmd => (b"\x00\x01n", &own_port),
+    };
+    stream.write_all(request).await?;
+    let mut answer = vec![0; expected.len()];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer == expected)
+}

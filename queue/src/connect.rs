@@ -1,0 +1,114 @@
+//! Connections to Redis that wait for it instead of failing.
+
+use std::time::Duration;
+
+use redis::{
+    Client, RedisResult,
+    aio::{ConnectionManager, ConnectionManagerConfig, PubSub},
+};
+
+/// Where Redis is and how patient to be with it.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// `redis://[user:password@]host:port/db`.
+    pub url: String,
+    /// What all keys start with.
+    pub prefix: String,
+    /// How long to wait for an answer. A call without an answer may have been
+    /// applied: nothing is acknowledged after one.
+    pub response_timeout: Duration,
+    /// How long to wait for a connection.
+    pub connection_timeout: Duration,
+}
+
+impl RedisOptions {
+    /// The given server with the default patience.
+    pub fn new(url: impl Into<String>, prefix: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            prefix: prefix.into(),
+            response_timeout: Duration::from_secs(5),
+            connection_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Opens connections.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    client: Client,
+    options: RedisOptions,
+}
+
+impl Connector {
+    /// Checks the address; connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the URL is not one of Redis.
+    pub fn new(options: RedisOptions) -> RedisResult<Self> {
+        Ok(Self { client: Client::open(options.url.as_str())?, options })
+    }
+
+    /// What all keys start with.
+    pub fn prefix(&self) -> &str {
+        &self.options.prefix
+    }
+
+    /// A connection that is made at first use and again after every loss. While
+    /// Redis is away a call fails after a short while; the caller backs off.
+    ///
+    /// # Errors
+    /// When the options contradict each other.
+    pub fn connect(&self) -> RedisResult<ConnectionManager> {
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(self.options.response_timeout))
+            .set_connection_timeout(Some(self.options.connection_timeout))
+            .set_min_delay(Duration::from_millis(20))
+            .set_max_delay(Duration::from_millis(500))
+            .set_number_of_retries(3);
+        ConnectionManager::new_lazy_with_config(self.client.clone(), config)
+    }
+
+    /// Whether Redis answers.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self, conn: &mut ConnectionManager) -> RedisResult<()> {
+        redis::cmd("PING").query_async(conn).await
+    }
+
+    /// A connection that only listens.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn listen(&self) -> RedisResult<PubSub> {
+        match tokio::time::timeout(self.options.connection_timeout, self.client.get_async_pubsub()).await {
+            Ok(connected) => connected,
+            Err(_) => Err((redis::ErrorKind::Io, "no connection in time").into()),
+        }
+    }
+}
+
+/// Waits that grow from 50 ms to 2 s, for loops that must not give up.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// After a success.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// After a failure: waits, a little longer every time.
+    pub async fn wait(&mut self) {
+        tokio::time::sleep(self.next_wait()).await;
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        let wait = Duration::from_millis(50 << self.failures.min(5)).min(Duration::from_secs(2));
+        self.failures = self.failures.saturating_add(1);
+        wait
+    }
+}

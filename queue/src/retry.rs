@@ -1,0 +1,122 @@
+//! What follows from a failure: another attempt, when, or none.
+
+use std::time::Duration;
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, FailureClass};
+
+/// How often and when to retry, by class of failure.
+///
+/// The wait grows exponentially with full jitter: uniform in
+/// `0 ..= min(cap, base * 2^n)` (Brooker, "Exponential Backoff And Jitter",
+/// AWS Architecture Blog, 2015), and is never less than `floor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// Transient failures that a job survives.
+    pub transient: u32,
+    /// Throttlings that a job survives.
+    pub throttled: u32,
+    /// Timeouts that a job survives.
+    pub timed_out: u32,
+    /// Crashes that a job survives.
+    pub crashed: u32,
+    /// The first wait, before jitter.
+    pub base: Duration,
+    /// The longest wait, before jitter.
+    pub cap: Duration,
+    /// The shortest wait, after jitter.
+    pub floor: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// About an hour of patience with a sick dependency; three crashes.
+    fn default() -> Self {
+        Self {
+            transient: 20,
+            throttled: 50,
+            timed_out: 3,
+            crashed: 3,
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(300),
+            floor: Duration::from_millis(200),
+        }
+    }
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Run again after this wait.
+    Retry(Duration),
+    /// Do not run again.
+    Bury,
+}
+
+impl RetryPolicy {
+    /// How many failures of a class a job survives.
+    pub fn budget(&self, class: FailureClass) -> u32 {
+        match class {
+            FailureClass::Transient => self.transient,
+            FailureClass::Throttled => self.throttled,
+            FailureClass::Permanent => 0,
+            FailureClass::TimedOut => self.timed_out,
+            FailureClass::Crashed => self.crashed,
+        }
+    }
+
+    /// Decides after `failure`, when the job had `earlier` failures of the same
+    /// class. `random` gives a number in `0.0..=1.0`.
+    pub fn decide(&self, failure: &Failure, earlier: u32, random: f64) -> Decision {
+        if earlier >= self.budget(failure.class) {
+            return Decision::Bury;
+        }
+        let doubled = self.base.saturating_mul(2u32.saturating_pow(earlier.min(31)));
+        let jittered = doubled.min(self.cap).mul_f64(random.clamp(0.0, 1.0)).max(self.floor);
+        // A wait that was asked for is a lower bound; the jitter comes on top,
+        // so that everybody who was throttled does not come back at once.
+        Decision::Retry(failure.retry_after.map_or(jittered, |wait| wait.saturating_add(jittered)))
+    }
+
+    /// [`Self::decide`] with a fresh random number.
+    pub fn draw(&self, failure: &Failure, earlier: u32) -> Decision {
+        self.decide(failure, earlier, rand::rng().random_range(0.0..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn waits_stay_between_floor_and_cap(earlier in 0u32..1000, random in 0.0f64..=1.0) {
+            let policy = RetryPolicy { transient: u32::MAX, ..RetryPolicy::default() };
+            let Decision::Retry(wait) = policy.decide(&Failure::transient("x"), earlier, random) else {
+                panic!("the budget is not used up")
+            };
+            prop_assert!(wait >= policy.floor && wait <= policy.cap);
+        }
+
+        #[test]
+        fn a_wait_that_was_asked_for_is_kept(seconds in 0u64..100_000, random in 0.0f64..=1.0) {
+            let asked = Duration::from_secs(seconds);
+            let decision = RetryPolicy::default().decide(&Failure::throttled("429", asked), 0, random);
+            prop_assert!(matches!(decision, Decision::Retry(wait) if wait >= asked));
+        }
+
+        #[test]
+        fn budgets_end(class in prop::sample::select(FailureClass::ALL.to_vec()), more in 0u32..100) {
+            let policy = RetryPolicy::default();
+            let failure = Failure::new(class, "x");
+            prop_assert_eq!(policy.decide(&failure, policy.budget(class) + more, 0.5), Decision::Bury);
+            if policy.budget(class) > 0 {
+                let last = policy.decide(&failure, policy.budget(class) - 1, 0.5);
+                prop_assert!(matches!(last, Decision::Retry(_)));
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The states of a job and the transitions that are legal.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Where a job is. It is in exactly one state at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waits for a time: delayed, or between two attempts.
+    Scheduled,
+    /// Waits for a worker.
+    Ready,
+    /// A worker holds its lease.
+    Running,
+    /// Finished; its outcome is stored.
+    Succeeded,
+    /// Will not run again by itself.
+    Dead,
+}
+
+impl State {
+    /// All states, in the order in which a job passes through them.
+    pub const ALL: [Self; 5] = [Self::Scheduled, Self::Ready, Self::Running, Self::Succeeded, Self::Dead];
+
+    /// The name that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Whether the job will not change any more by itself.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Dead)
+    }
+
+    /// Whether a job may go from this state to `next` in one transition.
+    pub fn may_become(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Scheduled, Self::Ready)
+                | (Self::Ready, Self::Running)
+                | (Self::Running, Self::Ready | Self::Scheduled | Self::Succeeded | Self::Dead)
+        )
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that names no state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a state: use scheduled, ready, running, succeeded or dead")]
+pub struct UnknownState(pub String);
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    fn from_str(s: &str) -> Result<Self, UnknownState> {
+        Self::ALL.into_iter().find(|state| state.as_str() == s).ok_or_else(|| UnknownState(s.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn final_states_lead_nowhere() {
+        for from in State::ALL {
+            let leads_somewhere = State::ALL.into_iter().any(|to| from.may_become(to));
+            assert_eq!(leads_somewhere, !from.is_final(), "{from}");
+            assert_eq!(from.as_str().parse(), Ok(from));
+        }
+        assert!("done".parse::<State>().is_err());
+    }
+}

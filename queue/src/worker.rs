@@ -1,0 +1,28 @@
+//! The apalis backend: claims jobs for one worker and settles what became of them.
+//!
+//! Independent loops, so that none starves another:
+//! - [`claim`]: takes as many jobs as can start now, in one script call;
+//! - [`settle`]: writes what finished meanwhile, in one script call;
+//! - [`renew`]: extends the leases that are still held, cancels the lost ones;
+//! - [`wake`]: listens for work while the worker is idle;
+//! - [`sweep`]: forgets finished jobs past their retention.
+//!
+//! None of them ever gives up: while Redis is away they back off and go on.
+//! A fenced write compares token **and** worker: a Redis that lost its last
+//! second in a crash may give the same token again, but not to the same worker.
+
+mod backend;
+mod claim;
+mod core;
+mod layer;
+mod lease;
+mod options;
+mod renew;
+mod settle;
+mod sweep;
+mod wake;
+
+pub use backend::RedisBackend;
+pub use layer::{SettleLayer, SettleService};
+pub use lease::{Lease, WriteError};
+pub use options::WorkerOptions;

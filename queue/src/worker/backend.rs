@@ -1,0 +1,153 @@
+//! The backend that apalis' worker polls.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use apalis_core::{
+    backend::{Backend, BackendConfig, finalize::Ephemeral},
+    task::Task,
+    worker::context::WorkerContext,
+};
+use futures::{FutureExt, future::BoxFuture};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{
+    claim,
+    core::Core,
+    layer::SettleLayer,
+    options::WorkerOptions,
+    renew,
+    settle::{self, Ended},
+    sweep, wake,
+};
+use crate::{connect::Connector, job::Job, queue::Error};
+
+/// A queue in Redis as a source of work for one apalis worker.
+///
+/// It never yields an error, because a worker ends at the first one and drops
+/// what is in flight; while Redis is away it yields nothing.
+pub struct RedisBackend {
+    options: WorkerOptions,
+    core: Arc<Core>,
+    started: Option<mpsc::UnboundedSender<Task<Arc<Job>>>>,
+    tasks: mpsc::UnboundedReceiver<Task<Arc<Job>>>,
+    ended: Option<mpsc::UnboundedReceiver<Ended>>,
+    finish: CancellationToken,
+    claiming: Option<AbortOnDropHandle<()>>,
+    settling: Option<AbortOnDropHandle<()>>,
+    others: Vec<AbortOnDropHandle<()>>,
+    closing: Option<BoxFuture<'static, ()>>,
+}
+
+impl std::fmt::Debug for RedisBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisBackend").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl RedisBackend {
+    /// A backend; it connects at the first poll.
+    ///
+    /// # Errors
+    /// When the options contradict each other.
+    pub fn new(connector: &Connector, options: WorkerOptions) -> Result<Self, Error> {
+        let (ended_sender, ended) = mpsc::unbounded_channel();
+        let (started, tasks) = mpsc::unbounded_channel();
+        Ok(Self {
+            core: Arc::new(Core::new(connector, options.clone(), ended_sender)?),
+            options,
+            started: Some(started),
+            tasks,
+            ended: Some(ended),
+            finish: CancellationToken::new(),
+            claiming: None,
+            settling: None,
+            others: Vec::new(),
+            closing: None,
+        })
+    }
+
+    fn spawn_loops(&mut self) {
+        let core = &self.core;
+        if let (Some(started), Some(ended)) = (self.started.take(), self.ended.take()) {
+            let spawned = tokio::spawn(claim::run(Arc::clone(core), started));
+            self.claiming = Some(AbortOnDropHandle::new(spawned));
+            let spawned = tokio::spawn(settle::run(Arc::clone(core), ended, self.finish.clone()));
+            self.settling = Some(AbortOnDropHandle::new(spawned));
+            self.others = vec![
+                AbortOnDropHandle::new(tokio::spawn(renew::run(Arc::clone(core)))),
+                AbortOnDropHandle::new(tokio::spawn(wake::run(Arc::clone(core)))),
+                AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(core)))),
+            ];
+        }
+    }
+}
+
+impl Backend for RedisBackend {
+    type Task = Task<Arc<Job>>;
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        self.spawn_loops();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        self.tasks.poll_recv(cx).map(|task| task.map(Ok))
+    }
+
+    /// Stops claiming, hands back what was claimed and not started, and waits
+    /// until every end is written.
+    fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        self.core.stop.cancel();
+        let closing = self.closing.get_or_insert_with(|| {
+            let claiming = self.claiming.take();
+            let settling = self.settling.take();
+            let finish = self.finish.clone();
+            let (_, nothing) = mpsc::unbounded_channel();
+            let mut tasks = std::mem::replace(&mut self.tasks, nothing);
+            async move {
+                if let Some(claiming) = claiming {
+                    // It only ends early if it panicked; closing goes on then.
+                    let _ = claiming.await;
+                }
+                // Dropping a task drops its lease, which hands the job back.
+                tasks.close();
+                while tasks.recv().await.is_some() {}
+                finish.cancel();
+                if let Some(settling) = settling {
+                    let _ = settling.await;
+                }
+            }
+            .boxed()
+        });
+        closing.poll_unpin(cx).map(|()| {
+            self.others.clear();
+            Ok(())
+        })
+    }
+}
+
+impl BackendConfig for RedisBackend {
+    type Args = Arc<Job>;
+    type Id = String;
+    type Kind = Ephemeral;
+    type Config = WorkerOptions;
+    type Layer = SettleLayer;
+
+    fn config(&self) -> &WorkerOptions {
+        &self.options
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> SettleLayer {
+        SettleLayer
+    }
+}

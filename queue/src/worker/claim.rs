@@ -1,0 +1,211 @@
+//! Claims as many jobs as can start now.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use apalis_core::task::{Task, builder::TaskBuilder, task_id::TaskId};
+use bytes::Bytes;
+use redis::{FromRedisValue, ParsingError, RedisError, Value};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::{
+    core::Core,
+    lease::{Lease, LeaseState},
+    settle::{End, Ended},
+};
+use crate::{
+    connect::Backoff,
+    failure::{FailedAttempt, FailureClass},
+    id::JobId,
+    job::Job,
+    scripts::{self, Call, MAX_BATCH},
+};
+
+/// What one call of the script answered.
+struct Claimed {
+    now: i64,
+    next_at: i64,
+    taken_over: u64,
+    buried: u64,
+    jobs: Vec<(String, u64, Vec<(Bytes, Bytes)>)>,
+}
+
+impl FromRedisValue for Claimed {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let mut reply = Vec::<Value>::from_redis_value(value)?.into_iter();
+        let mut number = || i64::from_redis_value(reply.next().unwrap_or(Value::Nil));
+        let (now, next_at) = (number()?, number()?);
+        let (taken_over, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
+        let jobs = reply.map(FromRedisValue::from_redis_value).collect::<Result<_, _>>()?;
+        Ok(Self { now, next_at, taken_over, buried, jobs })
+    }
+}
+
+/// Claims until the worker is told to stop.
+pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc<Job>>>) {
+    let mut backoff = Backoff::default();
+    // While `Some`, the queue was seen empty and there is nothing to do until then.
+    let mut idle_until: Option<Instant> = None;
+    loop {
+        if let Some(until) = idle_until.take() {
+            tokio::select! {
+                () = core.stop.cancelled() => return,
+                () = core.wake.notified() => {}
+                () = tokio::time::sleep_until(until.into()) => {}
+            }
+        }
+        // A full worker still promotes and takes over for the others.
+        let places = tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            places = free_places(&core) => places,
+            () = tokio::time::sleep(core.options.poll) => Vec::new(),
+        };
+        let asked = Instant::now();
+        let want = places.len();
+        match claim(&core, want).await {
+            Ok(claimed) => {
+                backoff.reset();
+                if want > claimed.jobs.len() {
+                    idle_until = Some(asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
+                }
+                report(&core, &claimed);
+                if !start(&core, claimed.jobs, places, asked, &started) {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(queue = %core.options.queue, %error, "nothing claimed: Redis does not answer");
+                drop(places);
+                tokio::select! {
+                    () = core.stop.cancelled() => return,
+                    () = backoff.wait() => {}
+                }
+            }
+        }
+    }
+}
+
+/// All free places, at least one, at most a batch.
+async fn free_places(core: &Core) -> Vec<OwnedSemaphorePermit> {
+    let Ok(first) = Arc::clone(&core.places).acquire_owned().await else {
+        return std::future::pending().await;
+    };
+    let mut places = vec![first];
+    while places.len() < MAX_BATCH {
+        match Arc::clone(&core.places).try_acquire_owned() {
+            Ok(place) => places.push(place),
+            Err(_) => break,
+        }
+    }
+    places
+}
+
+/// How long an idle worker sleeps: until the next promotion or expiry that it
+/// knows of, and no longer than `poll`.
+fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
+    if next_at == 0 {
+        return poll;
+    }
+    // One millisecond more, so that the time has come when Redis is asked.
+    Duration::from_millis(next_at.saturating_sub(now).max(0).unsigned_abs() + 1).min(poll)
+}
+
+async fn claim(core: &Core, want: usize) -> Result<Claimed, RedisError> {
+    let keys = core.claims.keys();
+    let (ready, scheduled, running) = (keys.ready(), keys.scheduled(), keys.running());
+    let (dead, stats) = (keys.dead(), keys.stats());
+    let mut call = Call::new(&scripts::CLAIM, &[&ready, &scheduled, &running, &dead, &stats]);
+    let options = &core.options;
+    call.arg(keys.job_prefix()).arg(keys.wake()).arg(keys.changes()).arg(options.worker.as_str());
+    call.arg(want).arg(options.lease.as_millis() as u64).arg(MAX_BATCH);
+    call.arg(options.retry.budget(FailureClass::Crashed)).arg(options.history_bytes);
+    call.run(&mut core.claims.conn.clone()).await
+}
+
+fn report(core: &Core, claimed: &Claimed) {
+    let queue = &core.options.queue;
+    if claimed.taken_over > 0 {
+        tracing::warn!(%queue, jobs = claimed.taken_over, dead = claimed.buried, "leases expired: jobs taken over");
+        metrics::counter!("upshot_queue_taken_over_total", "queue" => queue.to_string())
+            .increment(claimed.taken_over);
+    }
+    if !claimed.jobs.is_empty() {
+        metrics::counter!("upshot_queue_claimed_total", "queue" => queue.to_string())
+            .increment(claimed.jobs.len() as u64);
+    }
+}
+
+/// Hands the jobs to the worker. False when nobody takes them any more.
+fn start(
+    core: &Arc<Core>,
+    jobs: Vec<(String, u64, Vec<(Bytes, Bytes)>)>,
+    places: Vec<OwnedSemaphorePermit>,
+    claimed: Instant,
+    started: &mpsc::UnboundedSender<Task<Arc<Job>>>,
+) -> bool {
+    for ((id, token, fields), place) in jobs.into_iter().zip(places) {
+        let id = JobId::trusted(id);
+        let mut job = match Job::read(id.clone(), &core.options.queue, fields) {
+            Ok(job) => job,
+            Err(error) => {
+                tracing::error!(job = %id, %error, "claimed job is damaged");
+                bury(core, id, token, error.to_string());
+                continue;
+            }
+        };
+        // The fields were read before this claim was counted.
+        job.token = token;
+        job.attempts += 1;
+        job.worker = Some(core.options.worker.clone());
+        let job = Arc::new(job);
+        let lease = Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(core), claimed, place));
+        core.hold(&lease);
+        let task = TaskBuilder::new(Arc::clone(&job))
+            .task_id(TaskId::from_string(id.as_str()))
+            // The worker's lifecycle adds one when the task starts.
+            .attempt(job.attempts.saturating_sub(1) as usize)
+            .data(Lease(lease))
+            .build();
+        if started.send(task).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+fn bury(core: &Core, id: JobId, token: u64, message: String) {
+    let class = FailureClass::Permanent;
+    let line = history_line(&FailedAttempt {
+        at: crate::worker::layer::utc_ms(),
+        attempt: token,
+        class,
+        message,
+        worker: Some(core.options.worker.clone()),
+    });
+    let _ = core.ended.send(Ended { id, token, end: End::Bury { class, line } });
+}
+
+/// One line of a job's history.
+pub(super) fn history_line(failed: &FailedAttempt) -> String {
+    // Numbers and strings always serialise.
+    serde_json::to_string(failed).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_idle_worker_never_sleeps_longer_than_its_poll(now in 0i64..1 << 50, next in 0i64..1 << 50) {
+            let poll = Duration::from_secs(1);
+            let idle = idle_time(now, next, poll);
+            prop_assert!(idle <= poll && idle > Duration::ZERO);
+        }
+    }
+}

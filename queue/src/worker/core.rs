@@ -1,0 +1,87 @@
+//! What the loops of one worker share.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{lease::LeaseState, options::WorkerOptions, settle::Ended};
+use crate::{
+    connect::Connector,
+    id::JobId,
+    queue::{Error, Queue},
+};
+
+/// One worker's shared state.
+pub(super) struct Core {
+    pub(super) options: WorkerOptions,
+    pub(super) connector: Connector,
+    /// A connection for each loop, so that a large claim delays no renewal.
+    pub(super) claims: Queue,
+    pub(super) settles: Queue,
+    pub(super) renewals: Queue,
+    pub(super) writes: Queue,
+    /// Free places; a lease holds one of them.
+    pub(super) places: Arc<Semaphore>,
+    /// There may be work.
+    pub(super) wake: Notify,
+    /// Attempts that ended and are to be written.
+    pub(super) ended: mpsc::UnboundedSender<Ended>,
+    /// No more claims.
+    pub(super) stop: CancellationToken,
+    held: Mutex<HashMap<JobId, Weak<LeaseState>>>,
+}
+
+impl Core {
+    pub(super) fn new(
+        connector: &Connector,
+        options: WorkerOptions,
+        ended: mpsc::UnboundedSender<Ended>,
+    ) -> Result<Self, Error> {
+        let queue = || Queue::new(connector, options.queue.clone());
+        Ok(Self {
+            claims: queue()?,
+            settles: queue()?,
+            renewals: queue()?,
+            writes: queue()?,
+            places: Arc::new(Semaphore::new(options.concurrency)),
+            wake: Notify::new(),
+            ended,
+            stop: CancellationToken::new(),
+            held: Mutex::new(HashMap::new()),
+            connector: connector.clone(),
+            options,
+        })
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<JobId, Weak<LeaseState>>> {
+        // The map is whole after every statement that changes it.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers a lease. One that this worker held on the same job before is
+    /// lost: Redis has given the job out again.
+    pub(super) fn hold(&self, lease: &Arc<LeaseState>) {
+        let before = self.held().insert(lease.job.id.clone(), Arc::downgrade(lease));
+        if let Some(before) = before.and_then(|before| before.upgrade()) {
+            before.lose();
+        }
+    }
+
+    /// Forgets a lease that ended, unless a newer one took its place.
+    pub(super) fn forget(&self, id: &JobId, token: u64) {
+        let mut held = self.held();
+        let same = held.get(id).is_some_and(|lease| lease.upgrade().is_none_or(|lease| lease.token == token));
+        if same {
+            held.remove(id);
+        }
+    }
+
+    /// The leases that are held now.
+    pub(super) fn leases(&self) -> Vec<Arc<LeaseState>> {
+        self.held().values().filter_map(Weak::upgrade).collect()
+    }
+}

@@ -1,0 +1,206 @@
+//! The right to run a job until a time, and the writes that it allows.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use redis::RedisError;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    core::Core,
+    renew,
+    settle::{End, Ended},
+};
+use crate::{
+    connect::Backoff,
+    job::{Job, Progress},
+    scripts::{self, Call},
+};
+
+/// A write that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The lease is no longer ours; somebody else runs the job, or did.
+    #[error("the lease on job {0} is lost: another worker has it, this attempt must end")]
+    Stale(crate::JobId),
+    /// What was to be stored cannot be written as JSON.
+    #[error("cannot be stored as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The right to run a job until a time. Every write of the attempt carries its
+/// fencing token; a late one is refused and counted.
+#[derive(Clone)]
+pub struct Lease(pub(super) Arc<LeaseState>);
+
+pub(super) struct LeaseState {
+    pub(super) job: Arc<Job>,
+    pub(super) token: u64,
+    pub(super) core: Arc<Core>,
+    pub(super) lost: CancellationToken,
+    valid_until: Mutex<Instant>,
+    settled: AtomicBool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl LeaseState {
+    pub(super) fn new(job: Arc<Job>, core: Arc<Core>, claimed: Instant, place: OwnedSemaphorePermit) -> Self {
+        Self {
+            token: job.token,
+            lost: CancellationToken::new(),
+            valid_until: Mutex::new(claimed + core.options.lease),
+            settled: AtomicBool::new(false),
+            _place: place,
+            job,
+            core,
+        }
+    }
+
+    /// Redis extended the lease by a call that was sent at `asked`.
+    pub(super) fn extend(&self, asked: Instant) {
+        let until = asked + self.core.options.lease;
+        *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    /// Redis says that the lease is no longer ours.
+    pub(super) fn lose(&self) {
+        self.settled.store(true, Ordering::Release);
+        self.lost.cancel();
+    }
+
+    /// Says how the attempt ended, once; what follows is ignored.
+    pub(super) fn settle(&self, end: End) {
+        if !self.settled.swap(true, Ordering::AcqRel) {
+            self.core.forget(&self.job.id, self.token);
+            let ended = Ended { id: self.job.id.clone(), token: self.token, end };
+            // The receiver lives until the worker has closed; after that the
+            // lease runs out by itself.
+            let _ = self.core.ended.send(ended);
+        }
+    }
+}
+
+impl Drop for LeaseState {
+    fn drop(&mut self) {
+        // Nobody said how it ended: it never started, or was interrupted by a
+        // stop. It is handed back and the attempt does not count.
+        self.settle(End::Release);
+        self.core.forget(&self.job.id, self.token);
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lease").field("job", &self.0.job.id).field("token", &self.0.token).finish()
+    }
+}
+
+impl Lease {
+    /// The job as it was when it was claimed.
+    pub fn job(&self) -> &Arc<Job> {
+        &self.0.job
+    }
+
+    /// The fencing token.
+    pub fn token(&self) -> u64 {
+        self.0.token
+    }
+
+    /// Fires when the lease is lost; the handler's future is dropped then.
+    pub fn lost(&self) -> &CancellationToken {
+        &self.0.lost
+    }
+
+    /// Makes sure that the lease is still ours, asking Redis when it may have
+    /// run out meanwhile (the process was stopped, Redis was away). To be
+    /// called before an effect that the outside world sees.
+    ///
+    /// # Errors
+    /// [`WriteError::Stale`] when it is not.
+    pub async fn verify(&self) -> Result<(), WriteError> {
+        let mut backoff = Backoff::default();
+        loop {
+            if self.0.lost.is_cancelled() {
+                return Err(WriteError::Stale(self.0.job.id.clone()));
+            }
+            let until = *self.0.valid_until.lock().unwrap_or_else(PoisonError::into_inner);
+            if until > Instant::now() {
+                return Ok(());
+            }
+            if renew::renew(&self.0.core, std::slice::from_ref(&self.0)).await.is_err() {
+                backoff.wait().await;
+            }
+        }
+    }
+
+    /// Stores how far the job is and tells those who watch.
+    ///
+    /// # Errors
+    /// [`WriteError::Stale`] when the lease is lost. A Redis that is away is no
+    /// error: progress is dropped then, the next one tells more anyway.
+    pub async fn progress(&self, progress: &Progress) -> Result<(), WriteError> {
+        let value = serde_json::to_string(progress)?;
+        match self.write("progress", &value, false).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(self.stale()),
+            Err(error) => {
+                tracing::debug!(job = %self.0.job.id, %error, "progress not written");
+                Ok(())
+            }
+        }
+    }
+
+    /// The stored result of a step that an earlier attempt completed.
+    pub fn step(&self, name: &str) -> Option<&serde_json::Value> {
+        self.0.job.steps.get(name)
+    }
+
+    /// Stores the result of a completed step. Waits for Redis while it is away:
+    /// a step that was done but not stored would be done again.
+    ///
+    /// # Errors
+    /// [`WriteError::Stale`] when the lease is lost.
+    pub async fn complete_step(&self, name: &str, result: &serde_json::Value) -> Result<(), WriteError> {
+        let value = serde_json::to_string(result)?;
+        let field = format!("step:{name}");
+        let mut backoff = Backoff::default();
+        loop {
+            match self.write(&field, &value, true).await {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => return Err(self.stale()),
+                Err(error) => {
+                    tracing::warn!(job = %self.0.job.id, step = name, %error, "step not stored yet");
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    fn stale(&self) -> WriteError {
+        metrics::counter!("upshot_queue_refused_total", "queue" => self.0.job.queue.to_string()).increment(1);
+        self.0.lose();
+        WriteError::Stale(self.0.job.id.clone())
+    }
+
+    async fn write(&self, field: &str, value: &str, keep: bool) -> Result<Option<String>, RedisError> {
+        let core = &self.0.core;
+        let keys = core.writes.keys();
+        let (job, stats) = (keys.job(&self.0.job.id), keys.stats());
+        let mut call = Call::new(&scripts::WRITE, &[&job, &stats]);
+        call.arg(keys.changes()).arg(self.0.job.id.as_str()).arg(self.0.token);
+        call.arg(core.options.worker.as_str()).arg(field).arg(value).arg(u8::from(keep));
+        let (written, stored): (u8, String) = call.run(&mut core.writes.conn.clone()).await?;
+        Ok((written == 1).then_some(stored))
+    }
+
+    /// How long the lease lasts without a renewal.
+    pub fn duration(&self) -> Duration {
+        self.0.core.options.lease
+    }
+}

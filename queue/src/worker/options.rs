@@ -1,0 +1,53 @@
+//! What a worker may be told.
+
+use std::time::Duration;
+
+use crate::{id::QueueName, retry::RetryPolicy};
+
+/// The settings of one worker on one queue.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Which queue.
+    pub queue: QueueName,
+    /// Jobs that run at once in this worker.
+    pub concurrency: usize,
+    /// How long a lease lasts. It is renewed every third of it; a worker that
+    /// is gone is noticed after at most this long.
+    pub lease: Duration,
+    /// How long one attempt may run.
+    pub timeout: Duration,
+    /// What follows from a failure.
+    pub retry: RetryPolicy,
+    /// How often an idle worker looks without having been woken.
+    pub poll: Duration,
+    /// Bytes of failed attempts kept with a job.
+    pub history_bytes: usize,
+    /// How long a succeeded job is kept; also how long its id is found again
+    /// by an enqueue.
+    pub keep_succeeded: Duration,
+    /// The same for a dead job.
+    pub keep_dead: Duration,
+    /// The worker's name: new at every start, so that nothing is mistaken for
+    /// the work of a process that is gone.
+    pub worker: String,
+}
+
+impl WorkerOptions {
+    /// The defaults for a queue.
+    pub fn new(queue: QueueName) -> Self {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let worker = format!("{}-{}", std::process::id(), id.get(..8).unwrap_or_default());
+        Self {
+            queue,
+            concurrency: 16,
+            lease: Duration::from_secs(6),
+            timeout: Duration::from_secs(600),
+            retry: RetryPolicy::default(),
+            poll: Duration::from_secs(1),
+            history_bytes: 8 * 1024,
+            keep_succeeded: Duration::from_secs(7 * 24 * 3600),
+            keep_dead: Duration::from_secs(30 * 24 * 3600),
+            worker,
+        }
+    }
+}

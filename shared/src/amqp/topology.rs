@@ -1,0 +1,28 @@
+//! Declares what Upshot needs in RabbitMQ. Declaring again changes nothing.
+
+use lapin::{
+    Channel, ExchangeKind,
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
+
+use super::names::{BRIDGE, EVENTS, QUARANTINE};
+
+/// Declares exchanges, quorum queues and bindings.
+///
+/// # Errors
+/// When RabbitMQ is away, or something of the same name has other properties.
+pub async fn declare(channel: &Channel) -> Result<(), lapin::Error> {
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    for (name, kind) in [(EVENTS, ExchangeKind::Topic), (QUARANTINE, ExchangeKind::Fanout)] {
+        channel.exchange_declare(name.into(), kind, durable, FieldTable::default()).await?;
+    }
+    for (queue, exchange, key) in [(BRIDGE, EVENTS, "#"), (QUARANTINE, QUARANTINE, "")] {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
+        let options = QueueBindOptions::default();
+        channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default()).await?;
+    }
+    Ok(())
+}

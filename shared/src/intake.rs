@@ -1,0 +1,109 @@
+//! Event in, jobs out, or the reason why not: the same rules for AMQP and HTTP.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use bytes::Bytes;
+use upshot_queue::{NewJob, QueueName};
+
+use crate::{
+    contract::{self, Contracts},
+    event::{Envelope, Event},
+    rejection::{Reason, Rejection},
+    route::Route,
+    settings::Settings,
+};
+
+/// The label under which a job carries its event's id.
+pub const LABEL_ID: &str = "event_id";
+/// The label under which a job carries its event's source.
+pub const LABEL_SOURCE: &str = "event_source";
+/// The label under which a job carries its event's type.
+pub const LABEL_TYPE: &str = "event_type";
+
+/// The rules by which events are accepted.
+#[derive(Debug)]
+pub struct Intake {
+    routes: HashMap<String, Vec<Route>>,
+    contracts: Contracts,
+    max_bytes: usize,
+}
+
+impl Intake {
+    /// The rules of these settings.
+    ///
+    /// # Errors
+    /// When a contract cannot be used.
+    pub fn new(settings: &Settings) -> Result<Self, contract::Error> {
+        let contracts = Contracts::load(settings.contracts.dir.as_deref().map(Path::new))?;
+        let mut routes: HashMap<String, Vec<Route>> = HashMap::new();
+        for route in &settings.routes {
+            routes.entry(route.event.clone()).or_default().push(route.clone());
+        }
+        Ok(Self { routes, contracts, max_bytes: settings.bridge.max_event_bytes.0 })
+    }
+
+    /// Decodes a message and checks it against size, routes and contract.
+    ///
+    /// # Errors
+    /// What is wrong and where.
+    pub fn accept(&self, envelope: &Envelope, body: &Bytes) -> Result<Event, Rejection> {
+        if body.len() > self.max_bytes {
+            return Err(Rejection::new(
+                Reason::Oversize,
+                "",
+                format!(
+                    "{} bytes, the limit is {}: put large data into an object store and send its address, \
+                     or raise `bridge.max_event_bytes`",
+                    body.len(),
+                    self.max_bytes
+                ),
+            ));
+        }
+        let event = Event::decode(envelope, body)?;
+        if !self.routes.contains_key(&event.kind) {
+            return Err(Rejection::new(
+                Reason::UnknownType,
+                "/type",
+                format!("no route knows `{}`: add one under `[[routes]]`, or mend the type", event.kind),
+            ));
+        }
+        self.contracts.check(&event.kind, &event.data)?;
+        Ok(event)
+    }
+
+    /// The routes of an event type.
+    pub fn routes(&self, kind: &str) -> &[Route] {
+        self.routes.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// All routes.
+    pub fn all_routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.values().flatten()
+    }
+
+    /// The jobs that an accepted event becomes.
+    pub fn jobs(&self, event: &Event) -> Vec<(QueueName, NewJob)> {
+        let labels = BTreeMap::from([
+            (LABEL_ID.to_owned(), event.id.clone()),
+            (LABEL_SOURCE.to_owned(), event.source.clone()),
+            (LABEL_TYPE.to_owned(), event.kind.clone()),
+        ]);
+        let job = |route: &Route| {
+            let id = route.job_id(&event.source, event.identity());
+            let job = NewJob {
+                version: route.version,
+                tenant: event.tenant.clone(),
+                subject: event.subject.clone(),
+                trace: event.trace.clone(),
+                expect_within: Some(route.within),
+                labels: labels.clone(),
+                ..NewJob::new(id, route.job.clone(), event.data.clone())
+            };
+            (route.queue.clone(), job)
+        };
+        self.routes(&event.kind).iter().map(job).collect()
+    }
+}

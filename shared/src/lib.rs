@@ -1,0 +1,32 @@
+//! What two or more services must agree on.
+//!
+//! | module | its one thing |
+//! |---|---|
+//! | [`event`] | the CloudEvents envelope, decoded from a message or from HTTP |
+//! | [`contract`] | event schemas and what violates them |
+//! | [`route`] | which event becomes which job, and under which id |
+//! | [`intake`] | event in, jobs out, or the reason why not |
+//! | [`outcome`] | how an expectation ends, and the evidence for it |
+//! | [`settings`] | layered settings; `settings/default.toml` is their documentation |
+//! | [`amqp`] | exchange and queue names, connections, publishing with confirms |
+//! | [`health`] | what a service waits for, for `/readyz` |
+//! | [`telemetry`] | logs and metrics |
+
+pub mod amqp;
+pub mod contract;
+pub mod event;
+pub mod health;
+pub mod intake;
+pub mod outcome;
+pub mod rejection;
+pub mod route;
+pub mod settings;
+pub mod telemetry;
+
+pub use event::Event;
+pub use health::Health;
+pub use intake::Intake;
+pub use outcome::{Evidence, Outcome};
+pub use rejection::{Reason, Rejection};
+pub use route::Route;
+pub use settings::Settings;

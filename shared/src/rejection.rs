@@ -1,0 +1,67 @@
+//! Why an event cannot be accepted.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What is wrong, as a stable code: it stands in the headers of a quarantined
+/// message, in metrics, and in the answer to an HTTP producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Larger than `bridge.max_event_bytes`.
+    Oversize,
+    /// Not JSON where JSON is expected.
+    MalformedJson,
+    /// Neither a structured nor a binary CloudEvent.
+    NotACloudEvent,
+    /// A required attribute is missing.
+    MissingAttribute,
+    /// An attribute has a value that it may not have.
+    InvalidAttribute,
+    /// No route knows the event's type.
+    UnknownType,
+    /// The data does not keep to the type's schema.
+    ContractViolation,
+}
+
+impl Reason {
+    /// The code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Oversize => "oversize",
+            Self::MalformedJson => "malformed_json",
+            Self::NotACloudEvent => "not_a_cloud_event",
+            Self::MissingAttribute => "missing_attribute",
+            Self::InvalidAttribute => "invalid_attribute",
+            Self::UnknownType => "unknown_type",
+            Self::ContractViolation => "contract_violation",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why an event cannot be accepted, and where exactly.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} at `{place}`: {detail}")]
+pub struct Rejection {
+    /// What is wrong.
+    pub reason: Reason,
+    /// Where: a JSON pointer into the event (`/data/lines/0/quantity`); empty
+    /// for the message as a whole.
+    pub place: String,
+    /// For people: the value and the remedy.
+    pub detail: String,
+}
+
+impl Rejection {
+    /// A rejection.
+    pub fn new(reason: Reason, place: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { reason, place: place.into(), detail: detail.into() }
+    }
+}

@@ -1,0 +1,273 @@
+//! Layered settings: defaults, then a file, then the environment, then flags.
+//!
+//! `settings/default.toml` is the documentation of every key. A file is checked
+//! on its own first, so that an error shows the line to mend.
+
+pub mod bytes;
+pub mod duration;
+mod env;
+mod queues;
+mod sections;
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+use upshot_queue::QueueName;
+
+pub use bytes::ByteSize;
+pub use queues::{Backoff, QueueSettings, Retries};
+pub use sections::*;
+
+use crate::route::Route;
+
+/// The annotated defaults.
+pub const DEFAULTS: &str = include_str!("settings/default.toml");
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where `upshot up` keeps data.
+    pub data_dir: String,
+    /// RabbitMQ.
+    pub amqp: AmqpSettings,
+    /// Redis.
+    pub redis: RedisSettings,
+    /// The bridge.
+    pub bridge: BridgeSettings,
+    /// Event schemas.
+    pub contracts: FolderSettings,
+    /// Which event becomes which job.
+    pub routes: Vec<Route>,
+    /// Queues by name; a route's queue that is not named here has the defaults.
+    pub queues: BTreeMap<QueueName, QueueSettings>,
+    /// The executor.
+    pub executor: ExecutorSettings,
+    /// The API.
+    pub api: ApiSettings,
+    /// Files.
+    pub store: StoreSettings,
+    /// Mail.
+    pub smtp: SmtpSettings,
+    /// Document templates.
+    pub templates: FolderSettings,
+    /// The seller on invoices; its shape belongs to the executor.
+    pub seller: Option<Table>,
+    /// Logs.
+    pub log: LogSettings,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("settings file `{path}` cannot be read: {source}")]
+    Unreadable {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or holds an unknown key or an impossible value.
+    #[error("settings file `{path}`:\n{source}\nsee `upshot settings` for all keys and their defaults")]
+    File {
+        /// Which.
+        path: String,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// A variable names no key, or has an impossible value.
+    #[error("environment variable {name}={value}: {why}\nsee `upshot settings` for all keys")]
+    Variable {
+        /// Which.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Keys that contradict each other, or a value out of range.
+    #[error("`{key}` is {value}: {remedy}")]
+    Impossible {
+        /// Which.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+impl Settings {
+    /// Loads the defaults, a file where one is named, and variables.
+    ///
+    /// # Errors
+    /// What is wrong, where, and what to do about it.
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let (mut table, mut settings) = (Table::new(), Self::default());
+        if let Some(path) = file {
+            let shown = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| Error::Unreadable { path: shown.clone(), source })?;
+            let wrong = |source| Error::File { path: shown.clone(), source: Box::new(source) };
+            settings = toml::from_str(&text).map_err(wrong)?;
+            table = text.parse().map_err(wrong)?;
+        }
+        for variable in env::overrides(variables) {
+            // One at a time, so that an error names its variable.
+            settings = variable.apply(&mut table)?;
+        }
+        for route in &settings.routes {
+            settings.queues.entry(route.queue.clone()).or_default();
+        }
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Where files are kept.
+    pub fn store_url(&self) -> String {
+        if self.store.url.is_empty() {
+            let dir = Path::new(&self.data_dir).join("files");
+            let dir = std::path::absolute(&dir).unwrap_or(dir);
+            return format!("file://{}", dir.display());
+        }
+        self.store.url.clone()
+    }
+
+    /// The queues that an executor works on.
+    pub fn worked_queues(&self) -> impl Iterator<Item = (&QueueName, &QueueSettings)> {
+        let chosen = &self.executor.queues;
+        self.queues.iter().filter(move |(name, _)| chosen.is_empty() || chosen.contains(name))
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        let impossible = |key: &str, value: String, remedy: &str| {
+            Err(Error::Impossible { key: key.to_owned(), value, remedy: remedy.to_owned() })
+        };
+        if !(1..=256).contains(&self.bridge.batch) {
+            return impossible("bridge.batch", self.bridge.batch.to_string(), "use 1 to 256");
+        }
+        if usize::from(self.bridge.prefetch) < self.bridge.batch {
+            let value = format!("{} and `bridge.batch` is {}", self.bridge.prefetch, self.bridge.batch);
+            return impossible("bridge.prefetch", value, "prefetch at least one batch");
+        }
+        if self.redis.prefix.is_empty() || self.redis.prefix.contains(['{', '}', ' ']) {
+            let value = format!("`{}`", self.redis.prefix);
+            return impossible("redis.prefix", value, "use 1 or more characters other than { } and blank");
+        }
+        if self.routes.is_empty() {
+            let remedy = "name at least one [[routes]]: every event would go to quarantine";
+            return impossible("routes", "empty".into(), remedy);
+        }
+        for (place, route) in self.routes.iter().enumerate() {
+            let same = |other: &&Route| {
+                other.event == route.event && other.queue == route.queue && other.job == route.job
+            };
+            if self.routes.iter().filter(same).count() > 1 {
+                let value = format!("`{}` to `{}` in `{}`, twice", route.event, route.job, route.queue);
+                return impossible(&format!("routes[{place}]"), value, "remove one: both would be the same job");
+            }
+        }
+        for (name, queue) in &self.queues {
+            queue.validate(name)?;
+        }
+        for name in &self.executor.queues {
+            if !self.queues.contains_key(name) {
+                let remedy = format!("no route leads to it: add [queues.{name}], or remove it");
+                return impossible("executor.queues", format!("`{name}`"), &remedy);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let mut settings = Self {
+            data_dir: ".upshot".to_owned(),
+            amqp: AmqpSettings::default(),
+            redis: RedisSettings::default(),
+            bridge: BridgeSettings::default(),
+            contracts: FolderSettings::default(),
+            routes: Vec::new(),
+            queues: BTreeMap::new(),
+            executor: ExecutorSettings::default(),
+            api: ApiSettings::default(),
+            store: StoreSettings::default(),
+            smtp: SmtpSettings::default(),
+            templates: FolderSettings::default(),
+            seller: None,
+            log: LogSettings::default(),
+        };
+        if let Ok(queue) = "invoices".parse::<QueueName>() {
+            settings.routes.push(Route {
+                event: "order.completed.v1".to_owned(),
+                job: "invoice.issue".to_owned(),
+                version: 1,
+                queue: queue.clone(),
+                within: Duration::from_secs(15 * 60),
+            });
+            settings.queues.insert(queue, QueueSettings::default());
+        }
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Settings, Error> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Settings::load(Some(file.path()), variables.iter().map(owned))
+    }
+
+    #[test]
+    fn the_documented_defaults_are_the_defaults() {
+        assert_eq!(toml::from_str::<Settings>(DEFAULTS).unwrap(), Settings::default());
+        assert_eq!(load(DEFAULTS, &[]).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn variables_win_over_the_file() {
+        let variables = [
+            ("UPSHOT_AMQP_URL", "amqp://h/v"),
+            ("UPSHOT_BRIDGE__PREFETCH", "300"),
+            ("UPSHOT_QUEUES__INVOICES__CONCURRENCY", "3"),
+            ("UPSHOT_QUEUES__INVOICES__LEASE", "9s"),
+            ("UPSHOT_CONFIG", "not a key"),
+            ("HOME", "/"),
+        ];
+        let settings = load("[bridge]\nprefetch = 500\nbatch = 64\n", &variables).unwrap();
+        assert_eq!((settings.bridge.prefetch, settings.bridge.batch), (300, 64));
+        assert_eq!(settings.amqp.url, "amqp://h/v");
+        let queue = settings.queues.values().next().unwrap();
+        assert_eq!((queue.concurrency, queue.lease), (3, Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn errors_name_the_key_the_value_and_the_remedy() {
+        let cases: [(&str, &[(&str, &str)], &[&str]); 8] = [
+            ("[bridge]\nprefech = 5", &[], &["prefech", "line 2", "expected", "upshot settings"]),
+            ("[bridge]\nbatch = 900", &[], &["bridge.batch", "900", "1 to 256"]),
+            ("[bridge]\nprefetch = 5", &[], &["bridge.prefetch", "5", "at least one batch"]),
+            ("[bridge]\nmax_event_bytes = \"lots\"", &[], &["lots", "64KiB"]),
+            ("[queues.invoices]\nlease = \"soon\"", &[], &["soon", "30s", "line 2"]),
+            ("", &[("UPSHOT_BRIDGE__PREFECH", "5")], &["UPSHOT_BRIDGE__PREFECH", "prefech"]),
+            ("[queues.invoices]\nlease = \"10ms\"", &[], &["queues.invoices.lease", "10ms"]),
+            ("[executor]\nqueues = [\"emials\"]", &[], &["executor.queues", "emials", "remove"]),
+        ];
+        for (text, variables, words) in cases {
+            let message = load(text, variables).unwrap_err().to_string();
+            for word in words {
+                assert!(message.contains(word), "`{word}` is not in: {message}");
+            }
+        }
+    }
+}

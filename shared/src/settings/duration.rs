@@ -1,0 +1,23 @@
+//! Durations in settings: `500ms`, `30s`, `5m`, `2h`, `7d`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+/// Reads a duration.
+///
+/// # Errors
+/// When it is not written like `30s`.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text)
+        .map_err(|why| D::Error::custom(format!("`{text}` is not a duration ({why}): write it like 500ms, 30s, 5m, 7d")))
+}
+
+/// Writes a duration.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*duration))
+}

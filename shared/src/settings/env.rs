@@ -1,0 +1,80 @@
+//! Settings from environment variables: `UPSHOT_BRIDGE__PREFETCH=500`.
+
+use toml::{Table, Value};
+
+use super::{Error, Settings};
+
+/// A variable that sets a key.
+pub(super) struct Override {
+    name: String,
+    value: String,
+    path: Vec<String>,
+}
+
+/// The variables that set keys, sorted by name, so that the result does not
+/// depend on the order in which the environment lists them.
+pub(super) fn overrides(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Override> {
+    let mut overrides: Vec<Override> = variables
+        .into_iter()
+        .filter_map(|(name, value)| Some(Override { path: path(&name)?, name, value }))
+        .collect();
+    overrides.sort_by(|a, b| a.name.cmp(&b.name));
+    overrides
+}
+
+fn path(name: &str) -> Option<Vec<String>> {
+    match name {
+        "UPSHOT_DATA_DIR" => return Some(vec!["data_dir".to_owned()]),
+        "UPSHOT_AMQP_URL" => return Some(vec!["amqp".to_owned(), "url".to_owned()]),
+        "UPSHOT_REDIS_URL" => return Some(vec!["redis".to_owned(), "url".to_owned()]),
+        _ => {}
+    }
+    // Without a double underscore it is a variable of another purpose.
+    let key = name.strip_prefix("UPSHOT_").filter(|key| key.contains("__"))?;
+    Some(key.split("__").map(str::to_lowercase).collect())
+}
+
+impl Override {
+    /// Puts the value into the table and reads the settings again. A value that
+    /// is TOML (a number, a boolean, a list) is taken as such where that fits
+    /// the key, and as a string otherwise.
+    pub(super) fn apply(&self, table: &mut Table) -> Result<Settings, Error> {
+        let as_toml = format!("x = {}", self.value).parse::<Table>().ok();
+        let mut candidates: Vec<Value> = as_toml.and_then(|mut parsed| parsed.remove("x")).into_iter().collect();
+        candidates.push(Value::String(self.value.clone()));
+        let mut why = String::new();
+        for value in candidates {
+            let mut with = table.clone();
+            set(&mut with, &self.path, value);
+            match with.clone().try_into::<Settings>() {
+                Ok(settings) => {
+                    *table = with;
+                    return Ok(settings);
+                }
+                Err(error) if why.is_empty() => why = error.message().to_owned(),
+                Err(_) => {}
+            }
+        }
+        Err(Error::Variable { name: self.name.clone(), value: self.shown(), why })
+    }
+
+    /// The value, unless it may hold a password.
+    fn shown(&self) -> String {
+        if self.path.last().is_some_and(|key| key == "url") { "…".to_owned() } else { self.value.clone() }
+    }
+}
+
+fn set(table: &mut Table, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [key] => {
+            table.insert(key.clone(), value);
+        }
+        [key, rest @ ..] => {
+            let below = table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(below) = below {
+                set(below, rest, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The smaller sections of the settings; `default.toml` explains every key.
+#![expect(missing_docs, reason = "default.toml is the documentation of every key")]
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use upshot_queue::{QueueName, RedisOptions};
+
+use super::{bytes::ByteSize, duration};
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AmqpSettings {
+    pub url: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisSettings {
+    pub url: String,
+    pub prefix: String,
+    #[serde(with = "duration")]
+    pub response_timeout: Duration,
+}
+
+impl RedisSettings {
+    /// The options of a connection.
+    pub fn options(&self) -> RedisOptions {
+        RedisOptions {
+            response_timeout: self.response_timeout,
+            ..RedisOptions::new(self.url.clone(), self.prefix.clone())
+        }
+    }
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self { url: String::new(), prefix: "upshot".to_owned(), response_timeout: Duration::from_secs(5) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BridgeSettings {
+    pub prefetch: u16,
+    pub batch: usize,
+    pub max_event_bytes: ByteSize,
+}
+
+impl Default for BridgeSettings {
+    fn default() -> Self {
+        Self { prefetch: 2000, batch: 256, max_event_bytes: ByteSize(64 << 10) }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FolderSettings {
+    pub dir: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExecutorSettings {
+    pub queues: Vec<QueueName>,
+    #[serde(with = "duration")]
+    pub shutdown_grace: Duration,
+}
+
+impl Default for ExecutorSettings {
+    fn default() -> Self {
+        Self { queues: Vec::new(), shutdown_grace: Duration::from_secs(25) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiSettings {
+    pub listen: String,
+    pub public_url: Option<String>,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8080".to_owned(), public_url: None }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    pub url: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SmtpSettings {
+    pub url: String,
+    pub from: String,
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+    pub connections: usize,
+}
+
+impl Default for SmtpSettings {
+    fn default() -> Self {
+        Self {
+            url: "smtp://127.0.0.1:1025".to_owned(),
+            from: "Upshot Demo Shop <billing@shop.example>".to_owned(),
+            timeout: Duration::from_secs(30),
+            connections: 4,
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Auto,
+    Human,
+    Json,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    pub format: LogFormat,
+    pub filter: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info,lapin=warn".to_owned() }
+    }
+}
