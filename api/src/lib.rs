@@ -1,1 +1,57 @@
-//! (being written)
+//! The HTTP API: events in, jobs, live progress, outcomes, files.
+//!
+//! It enqueues nothing and decides nothing about jobs: events go to RabbitMQ,
+//! everything else is read from Redis and from the file store. Any number of
+//! API processes may run beside each other.
+//!
+//! # Map
+//! | module | its one thing |
+//! |---|---|
+//! | [`server`] | the service: addresses, background work, graceful end |
+//! | [`routes`] | the addresses, one concern a file |
+//! | [`view`] | the bodies of answers |
+//! | [`live`] | changes of watched jobs, from Redis to streams |
+//! | [`files`], [`evidence`] | stored files, and which of them a job names |
+//! | [`binding`] | CloudEvents over HTTP |
+//! | [`problem`], [`layers`] | answers that are not a success; what every request passes through |
+//! | [`query`], [`links`], [`moment`] | parameters in; addresses and times out |
+//! | [`state`], [`known`], [`scrape`] | what handlers share; a job as it is read; figures of queues |
+//! | [`mod@openapi`] | the document that describes it all |
+
+mod binding;
+mod evidence;
+mod files;
+mod known;
+mod layers;
+mod links;
+mod live;
+mod moment;
+mod openapi;
+mod problem;
+mod query;
+mod routes;
+mod scrape;
+mod server;
+mod state;
+mod view;
+
+pub use openapi::openapi;
+pub use routes::probes;
+pub use server::Api;
+
+/// Why the API cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL of Redis cannot be used.
+    #[error("`redis.url` cannot be used: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// A contract cannot be used.
+    #[error(transparent)]
+    Contract(#[from] upshot_shared::contract::Error),
+    /// The file store cannot be used.
+    #[error(transparent)]
+    Store(#[from] files::Error),
+    /// The listener failed.
+    #[error("the API cannot accept connections: {0}")]
+    Listener(std::io::Error),
+}

@@ -129,6 +129,11 @@ impl RabbitServer {
     /// Kills the node with SIGKILL and returns when it is gone. The data
     /// folder stays locked and the ports stay chosen for [`RabbitServer::restart`].
     ///
+    /// A quorum queue that was declared less than a second earlier may be
+    /// unusable after the restart (`INTERNAL_ERROR` for every consumer), because
+    /// RabbitMQ before ra 2.11 writes its name late:
+    /// <https://github.com/rabbitmq/ra/pull/443>.
+    ///
     /// # Errors
     /// [`Error::NotEnded`] when it does not end.
     pub async fn kill(&mut self) -> Result<(), Error> {

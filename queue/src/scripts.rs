@@ -66,8 +66,6 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn every_script_says_what_it_does_and_takes() {
         for source in [

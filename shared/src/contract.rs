@@ -74,7 +74,7 @@ impl Contracts {
     fn add(&mut self, kind: &str, schema: &str) -> Result<(), Error> {
         let invalid = |why: String| Error::Invalid { kind: kind.to_owned(), why };
         let schema: Value = serde_json::from_str(schema).map_err(|error| invalid(error.to_string()))?;
-        let validator = jsonschema::validator_for(&schema).map_err(|error| invalid(error.to_string()))?;
+        let validator = jsonschema::options().should_validate_formats(true).build(&schema).map_err(|error| invalid(error.to_string()))?;
         self.validators.insert(kind.to_owned(), validator);
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
 use upshot_queue::Connector;
 
 /// The state of what a service needs, by name (`rabbitmq`, `redis`). Clones
@@ -13,6 +14,7 @@ use upshot_queue::Connector;
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     parts: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    changed: Arc<Notify>,
 }
 
 impl Health {
@@ -35,11 +37,27 @@ impl Health {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let before = parts.insert(part.to_owned(), state.clone());
         drop(parts);
+        self.changed.notify_waiters();
         // Said once per change, not once per attempt to reconnect.
         match (before.flatten(), state) {
             (None, Some(why)) => tracing::warn!(part, %why, "waiting"),
             (Some(_), None) => tracing::info!(part, "works again"),
             _ => {}
+        }
+    }
+
+    /// Returns once all of these parts have been seen to work.
+    pub async fn wait_for(&self, wanted: &[&str]) {
+        loop {
+            let changed = self.changed.notified();
+            let up = {
+                let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+                wanted.iter().all(|part| matches!(parts.get(*part), Some(None)))
+            };
+            if up {
+                return;
+            }
+            changed.await;
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Settings {
     pub templates: FolderSettings,
     /// The seller on invoices; its shape belongs to the executor.
     pub seller: Option<Table>,
+    /// `/healthz`, `/readyz` and `/metrics` of bridge and executor.
+    pub probes: ProbesSettings,
     /// Logs.
     pub log: LogSettings,
 }
@@ -201,6 +203,7 @@ impl Default for Settings {
             smtp: SmtpSettings::default(),
             templates: FolderSettings::default(),
             seller: None,
+            probes: ProbesSettings::default(),
             log: LogSettings::default(),
         };
         if let Ok(queue) = "invoices".parse::<QueueName>() {

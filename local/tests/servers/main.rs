@@ -2,6 +2,8 @@
 //!
 //! One binary, so that the client libraries are linked once.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 mod mail;
 mod orphans;
 mod proxy;

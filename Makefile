@@ -1,0 +1,35 @@
+# The commands of this repository; `make` alone lists them.
+#
+# Everything is built in one profile, so that the long builds happen once.
+# CARGO_TARGET_DIR, where it is set, says where.
+
+target := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help demo test lint bench clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+demo: ## Install what is missing, then show a shop's orders become delivered invoices
+	@scripts/demo
+
+test: ## Install what is missing, then run every test
+	scripts/setup test
+	cargo build --release --workspace --all-targets
+	cargo test --release --workspace
+
+lint: ## Check formatting, code and shell scripts
+	cargo fmt --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	@if command -v shellcheck >/dev/null; then \
+		echo shellcheck; shellcheck scripts/* .ci/run local/src/tether.sh; \
+	fi
+
+bench: ## Measure throughput, latency and memory; writes target/bench.json
+	scripts/setup test
+	CARGO_INCREMENTAL=0 cargo build --release --workspace --bins
+	$(target)/release/upshot-bench
+
+clean: ## Remove what was built, and the demo's data
+	cargo clean
+	rm -rf .upshot

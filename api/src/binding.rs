@@ -1,0 +1,168 @@
+//! An event over HTTP: the CloudEvents HTTP protocol binding, version 1.0.
+//!
+//! Structured mode is a body of `application/cloudevents+json`; binary mode
+//! carries the attributes in headers prefixed `ce-` (sections 3.1 and 3.2). The
+//! rules for what is accepted are those of AMQP, so a request is turned into
+//! the envelope that a message would have.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use percent_encoding::percent_decode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use upshot_shared::{
+    Reason, Rejection,
+    event::{Envelope, STRUCTURED},
+};
+
+/// What an attribute's header starts with.
+const PREFIX: &str = "ce-";
+/// What an attribute's header starts with over AMQP.
+const AMQP_PREFIX: &str = "cloudEvents:";
+/// The header of the W3C trace context.
+const TRACE: &str = "traceparent";
+
+/// The envelope of a request.
+///
+/// # Errors
+/// When the headers are those of no CloudEvent.
+pub fn envelope(headers: &HeaderMap) -> Result<Envelope, Rejection> {
+    let content_type = text(headers.get(header::CONTENT_TYPE));
+    let media = content_type.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let structured = media.eq_ignore_ascii_case(STRUCTURED);
+    let mut attributes = BTreeMap::new();
+    if !structured {
+        for (name, value) in headers {
+            if let Some(name) = name.as_str().strip_prefix(PREFIX) {
+                attributes.insert(format!("{AMQP_PREFIX}{name}"), decoded(name, value)?);
+            }
+        }
+        refuse_others(media, &attributes)?;
+    }
+    if let Some(trace) = text(headers.get(TRACE)) {
+        attributes.insert(TRACE.to_owned(), trace);
+    }
+    Ok(Envelope { content_type, headers: attributes })
+}
+
+/// The same event in structured mode: the body as it is, or one that is put
+/// together from the headers, extensions included.
+///
+/// # Errors
+/// When the body is not JSON; it has been accepted before, so it is.
+pub fn structured(envelope: &Envelope, body: &Bytes) -> Result<Bytes, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Structured<'a> {
+        #[serde(flatten)]
+        attributes: BTreeMap<&'a str, &'a str>,
+        data: &'a RawValue,
+    }
+    let mut attributes: BTreeMap<&str, &str> = envelope
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(AMQP_PREFIX)?, value.as_str())))
+        .collect();
+    if attributes.is_empty() {
+        return Ok(body.clone());
+    }
+    if let Some(media) = &envelope.content_type {
+        attributes.entry("datacontenttype").or_insert(media);
+    }
+    let data: &RawValue = serde_json::from_slice(body)?;
+    Ok(serde_json::to_vec(&Structured { attributes, data })?.into())
+}
+
+/// The trace context that came beside the event.
+pub fn trace(envelope: &Envelope) -> Option<&str> {
+    envelope.headers.get(TRACE).map(String::as_str)
+}
+
+/// Says for HTTP what [`upshot_shared::Event::decode`] would say for AMQP.
+fn refuse_others(media: &str, attributes: &BTreeMap<String, String>) -> Result<(), Rejection> {
+    if attributes.is_empty() || media.to_ascii_lowercase().starts_with("application/cloudevents") {
+        return Err(Rejection::new(
+            Reason::NotACloudEvent,
+            "",
+            format!(
+                "the content type is `{media}` and there are no `ce-` headers: send one event with content type \
+                 `{STRUCTURED}`, or with headers `ce-specversion`, `ce-id`, `ce-source` and `ce-type`"
+            ),
+        ));
+    }
+    if !attributes.contains_key(&format!("{AMQP_PREFIX}specversion")) {
+        let detail = "add the header `ce-specversion: 1.0`: CloudEvents 1.0 requires it";
+        return Err(Rejection::new(Reason::MissingAttribute, "/specversion", detail));
+    }
+    Ok(())
+}
+
+fn text(value: Option<&HeaderValue>) -> Option<String> {
+    value.and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// An attribute's value: percent-encoded UTF-8 (section 3.1.3.2).
+fn decoded(name: &str, value: &HeaderValue) -> Result<String, Rejection> {
+    percent_decode(value.as_bytes()).decode_utf8().map(Cow::into_owned).map_err(|_| {
+        let detail = format!("header `ce-{name}` is not UTF-8: percent-encode what is not ASCII");
+        Rejection::new(Reason::InvalidAttribute, format!("/{name}"), detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use upshot_shared::Event;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    const BINARY: [(&str, &str); 7] = [
+        ("content-type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-source", "/s"),
+        ("ce-type", "t.v1"),
+        ("ce-subject", "caf%C3%A9 %22x%22"),
+        ("ce-myextension", "kept"),
+    ];
+
+    #[test]
+    fn both_modes_become_the_same_event() {
+        let envelope = envelope(&headers(&BINARY)).unwrap();
+        let body = Bytes::from_static(br#"{"n": 1.10}"#);
+        let event = Event::decode(&envelope, &body).unwrap();
+        assert_eq!(event.subject.as_deref(), Some("café \"x\""));
+        let structured = structured(&envelope, &body).unwrap();
+        assert_eq!(Event::decode_structured(&structured).unwrap(), event);
+        let text = std::str::from_utf8(&structured).unwrap();
+        // Numbers stay as they were written, extensions stay.
+        assert!(text.contains(r#"{"n": 1.10}"#) && text.contains(r#""myextension":"kept""#), "{text}");
+    }
+
+    #[test]
+    fn a_structured_body_is_passed_on_as_it_is() {
+        let named = headers(&[("content-type", "application/cloudevents+json; charset=utf-8"), ("ce-id", "2"), ("traceparent", "00-a-b-01")]);
+        let envelope = envelope(&named).unwrap();
+        let body = Bytes::from_static(b"{ }");
+        assert_eq!(structured(&envelope, &body).unwrap(), body);
+        assert_eq!(trace(&envelope), Some("00-a-b-01"));
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_the_http_way() {
+        for (pairs, reason) in [
+            (&BINARY[..1], Reason::NotACloudEvent),
+            (&[("content-type", "application/cloudevents-batch+json"), ("ce-id", "1")][..], Reason::NotACloudEvent),
+            (&BINARY[2..], Reason::MissingAttribute),
+            (&[("ce-specversion", "1.0"), ("ce-id", "%FF")][..], Reason::InvalidAttribute),
+        ] {
+            let rejection = envelope(&headers(pairs)).unwrap_err();
+            assert_eq!(rejection.reason, reason);
+            assert!(rejection.detail.contains("ce-"), "{rejection}");
+        }
+    }
+}

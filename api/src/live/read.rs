@@ -1,0 +1,60 @@
+//! Reads the watched jobs that changed.
+
+use std::time::Duration;
+
+use upshot_queue::{Error, JobId, Queue, QueueName, connect::Backoff};
+
+use super::{Inner, Seen};
+use crate::known::Known;
+
+/// Jobs in one pipeline: enough to spare round trips, few enough that nobody
+/// else waits long for the connection.
+const BATCH: usize = 64;
+/// A pause after every reading. The first change is read at once; those of the
+/// burst behind it are read together.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Reads what is dirty, for ever.
+pub(super) async fn run(inner: &Inner) {
+    let mut backoff = Backoff::default();
+    loop {
+        inner.dirty.notified().await;
+        for (name, ids) in inner.registry.take_dirty() {
+            let Some(queue) = inner.queues.get(&name) else { continue };
+            let ids: Vec<JobId> = ids.into_iter().collect();
+            for batch in ids.chunks(BATCH) {
+                read(inner, queue, &name, batch.to_vec(), &mut backoff).await;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Reads jobs until Redis answers: their watchers wait for it.
+async fn read(inner: &Inner, queue: &Queue, name: &QueueName, mut ids: Vec<JobId>, backoff: &mut Backoff) {
+    loop {
+        match Known::read(queue, &ids).await {
+            Ok(found) => {
+                backoff.reset();
+                let mut found = found.into_iter().peekable();
+                for id in &ids {
+                    let seen = match found.next_if(|known| known.job.id == *id) {
+                        Some(known) => Seen::Job(known.into()),
+                        None => Seen::Gone,
+                    };
+                    inner.registry.publish(name, id, seen);
+                }
+                return;
+            }
+            Err(Error::Unreadable(damaged)) => {
+                tracing::error!(error = %damaged, "a watched job is damaged");
+                inner.registry.publish(name, &damaged.id, Seen::Gone);
+                ids.retain(|id| *id != damaged.id);
+            }
+            Err(Error::Redis(error)) => {
+                tracing::debug!(%error, "watched jobs not read yet");
+                backoff.wait().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The OpenAPI document, put together from the handlers that it describes.
+//!
+//! `docs/openapi.json` is its committed snapshot: a change of the public
+//! surface is seen in review.
+
+use axum::{
+    Router,
+    http::header,
+    response::{AppendHeaders, IntoResponse},
+};
+use utoipa::{OpenApi, openapi};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{routes, state::Shared};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Upshot",
+        description = "Turns domain events into business outcomes: publish an event, watch the work that it asked \
+                       for, and read whether it came out right, in time, with evidence.\n\nErrors are problem \
+                       details after RFC 9457 (`application/problem+json`). Their `type` is \
+                       `urn:upshot:problem:<code>`: stable, and not to be dereferenced.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    tags(
+        (name = "events", description = "Events in"),
+        (name = "jobs", description = "The work that events ask for"),
+        (name = "outcomes", description = "Whether it came out right"),
+        (name = "service", description = "The service itself")
+    )
+)]
+struct Document;
+
+/// Parts a router into its handlers and its description.
+pub fn document(routes: OpenApiRouter<Shared>) -> (Router<Shared>, openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Document::openapi()).merge(routes).split_for_parts()
+}
+
+/// The document as indented JSON, with a line feed at its end.
+pub fn text(document: &openapi::OpenApi) -> String {
+    // The document consists of strings, numbers and JSON values, which always
+    // serialise.
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The document of this version as indented JSON.
+pub fn openapi() -> String {
+    text(&document(routes::described()).1)
+}
+
+/// The answer that carries the document.
+pub fn answer(text: String) -> impl IntoResponse {
+    (AppendHeaders([(header::CONTENT_TYPE, "application/json")]), text)
+}

@@ -1,0 +1,229 @@
+//! `POST /v1/events`: an event over HTTP, passed on to RabbitMQ.
+//!
+//! The API does not enqueue: there is one way into a queue, and it leads
+//! through the bridge. The answer says where to look.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{AppendHeaders, IntoResponse},
+};
+use futures::future;
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable},
+};
+use serde::Serialize;
+use upshot_queue::{NewJob, QueueName};
+use upshot_shared::{
+    Event, Reason, Rejection,
+    amqp::{EVENTS, PublishError},
+    event::{Envelope, STRUCTURED},
+};
+use url::form_urlencoded;
+use utoipa::ToSchema;
+
+use crate::{
+    binding,
+    links::Links,
+    problem::{Code, Details, Problem},
+    state::Shared,
+    view::{EventRef, JobState},
+};
+
+/// How long a request waits for RabbitMQ's confirm.
+const CONFIRM: Duration = Duration::from_secs(5);
+/// How long it waits to learn whether the event is known. Not knowing is no
+/// reason not to accept it.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// An event that was accepted: RabbitMQ has it, on disk.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Accepted {
+    /// The event.
+    event: EventRef,
+    /// The jobs that it becomes. Their ids follow from the event, so they can
+    /// be asked for at once; they are not known until the bridge has them.
+    jobs: Vec<ExpectedJob>,
+    /// Whether the event was known before; null when Redis does not answer.
+    #[schema(example = false)]
+    duplicate: Option<bool>,
+}
+
+/// A job that an event becomes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExpectedJob {
+    /// Its id.
+    #[schema(example = "mrtu2hq6wcbcvkoxmzkhxbs7da")]
+    id: String,
+    /// Its queue.
+    #[schema(example = "invoices")]
+    queue: String,
+    /// What is to be done.
+    #[schema(example = "invoice.issue")]
+    kind: String,
+    /// Where it is, if it was there before this request; null otherwise.
+    #[schema(value_type = Option<JobState>)]
+    state: Option<upshot_queue::State>,
+    /// The job.
+    url: String,
+    /// Its progress, as server-sent events.
+    progress: String,
+    /// Its outcome.
+    outcome: String,
+}
+
+/// Publishes an event.
+///
+/// Takes one CloudEvent 1.0, structured (`application/cloudevents+json`) or
+/// binary (`ce-` headers). Answers when RabbitMQ has confirmed it; the jobs
+/// follow within milliseconds. Sending the same event again is safe: it finds
+/// the same jobs, and the answer says so.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    tag = "events",
+    request_body(
+        content = Object,
+        content_type = "application/cloudevents+json",
+        description = "The event. In binary mode the body is its data and the attributes are `ce-` headers.",
+        example = json!({
+            "specversion": "1.0",
+            "id": "5d0a1c0e-2f5b-4f0a-9a53-6a1f3c1b7e42",
+            "source": "/shops/berlin",
+            "type": "order.completed.v1",
+            "subject": "order-1042",
+            "time": "2026-03-14T09:26:53Z",
+            "data": {
+                "order_number": "1042",
+                "completed_at": "2026-03-14T10:26:53+01:00",
+                "currency": "EUR",
+                "customer": {
+                    "name": "Ada Lindqvist",
+                    "email": "ada@lindqvist.example",
+                    "address": ["Storgatan 5", "114 51 Stockholm", "Sweden"]
+                },
+                "lines": [
+                    {"description": "Espresso beans, 1 kg", "quantity": 2, "unit_price": "24.90", "vat_rate": "7"}
+                ]
+            }
+        })
+    ),
+    responses(
+        (status = 202, description = "RabbitMQ has the event; `Location` says where to look", body = Accepted,
+            headers(("Location" = String, description = "The job, or the outcomes of the event when it becomes several jobs"))),
+        (status = 400, description = "The body is not JSON", body = Details, content_type = "application/problem+json"),
+        (status = 413, description = "The event is too large", body = Details, content_type = "application/problem+json"),
+        (status = 415, description = "This is no CloudEvent", body = Details, content_type = "application/problem+json"),
+        (status = 422, description = "An attribute is missing or wrong, no route knows the type, or the data violates its contract; `reason` and `place` say which and where", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "RabbitMQ has not confirmed: send the same event again", body = Details, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+    )
+)]
+pub async fn accept(
+    State(state): State<Shared>,
+    links: Links,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    let body = body.map_err(|refused| unreadable(&state, &refused))?;
+    let (envelope, event) = decode(&state, &headers, &body).inspect_err(|rejection| {
+        metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
+    })?;
+    let expected = state.intake.jobs(&event);
+    // Looked up before it is published: what is found now was there before.
+    let known = look_up(&state, &expected).await;
+    publish(&state, &envelope, &event, &body).await?;
+    let duplicate = known.as_ref().map(|states| states.iter().any(Option::is_some));
+    let result = if duplicate == Some(true) { "duplicate" } else { "accepted" };
+    metrics::counter!("upshot_api_events_total", "result" => result).increment(1);
+    let known = known.unwrap_or_else(|| vec![None; expected.len()]);
+    let location = location(&links, &event, &expected);
+    let jobs = expected.iter().zip(known).map(|((queue, job), state)| ExpectedJob {
+        id: job.id.to_string(),
+        queue: queue.to_string(),
+        kind: job.kind.clone(),
+        state,
+        url: links.job(&job.id),
+        progress: links.progress(&job.id),
+        outcome: links.outcome(&job.id),
+    });
+    let jobs = jobs.collect();
+    let event = EventRef { source: event.source, id: event.id, kind: event.kind };
+    let accepted = Accepted { event, jobs, duplicate };
+    Ok((StatusCode::ACCEPTED, AppendHeaders([(header::LOCATION, location)]), Json(accepted)))
+}
+
+/// The limit on a body: an event that is refused for its size is not read.
+pub fn limit(state: &Shared) -> DefaultBodyLimit {
+    DefaultBodyLimit::max(state.max_event_bytes)
+}
+
+fn unreadable(state: &Shared, refused: &BytesRejection) -> Problem {
+    if refused.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = format!(
+            "the limit is {} bytes: put large data into an object store and send its address, \
+             or raise `bridge.max_event_bytes`",
+            state.max_event_bytes
+        );
+        metrics::counter!("upshot_api_events_total", "result" => Reason::Oversize.as_str()).increment(1);
+        return Rejection::new(Reason::Oversize, "", detail).into();
+    }
+    Problem::new(Code::BadRequest, refused.body_text())
+}
+
+fn decode(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<(Envelope, Event), Rejection> {
+    let envelope = binding::envelope(headers)?;
+    let event = state.intake.accept(&envelope, body)?;
+    Ok((envelope, event))
+}
+
+/// The states of the jobs that are known already, in order; `None` when Redis
+/// does not say.
+async fn look_up(
+    state: &Shared,
+    expected: &[(QueueName, NewJob)],
+) -> Option<Vec<Option<upshot_queue::State>>> {
+    let read = |(queue, job): &(QueueName, NewJob)| {
+        let queue = state.queues.get(queue).cloned();
+        let id = job.id.clone();
+        async move {
+            match queue {
+                Some(queue) => Ok(queue.job(&id).await?.map(|job| job.state)),
+                None => Ok(None),
+            }
+        }
+    };
+    let reads = future::try_join_all(expected.iter().map(read));
+    let answer: Result<_, upshot_queue::Error> = tokio::time::timeout(LOOK, reads).await.ok()?;
+    answer.ok()
+}
+
+async fn publish(state: &Shared, envelope: &Envelope, event: &Event, body: &Bytes) -> Result<(), Problem> {
+    let message = binding::structured(envelope, body).map_err(Problem::internal)?;
+    let mut properties =
+        BasicProperties::default().with_content_type(STRUCTURED.into()).with_message_id(event.id.as_str().into());
+    if let Some(trace) = binding::trace(envelope) {
+        let mut headers = FieldTable::default();
+        headers.insert("traceparent".into(), AMQPValue::LongString(trace.into()));
+        properties = properties.with_headers(headers);
+    }
+    let confirm = state.publisher.publish(EVENTS, &event.kind, &message, properties, true);
+    match tokio::time::timeout(CONFIRM, confirm).await {
+        Ok(confirmed) => Ok(confirmed?),
+        Err(_) => Err(PublishError::Unavailable(format!("no confirm within {CONFIRM:?}")).into()),
+    }
+}
+
+fn location(links: &Links, event: &Event, expected: &[(QueueName, NewJob)]) -> String {
+    if let [(_, job)] = expected {
+        return links.job(&job.id);
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("source", &event.source).append_pair("id", event.identity());
+    links.outcomes(&query.finish())
+}

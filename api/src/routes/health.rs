@@ -1,0 +1,68 @@
+//! `/healthz` and `/readyz`.
+
+use axum::{Json, Router, extract::State, routing::get};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use upshot_shared::Health;
+use utoipa::ToSchema;
+
+use super::metrics;
+use crate::{
+    layers,
+    problem::{Details, Problem},
+    state::Shared,
+};
+
+/// That the service is alive, or ready.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Well {
+    /// `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+const OK: Json<Well> = Json(Well { status: "ok" });
+
+/// Says that the process is alive.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "service",
+    responses((status = 200, description = "It is", body = Well))
+)]
+pub async fn alive() -> Json<Well> {
+    OK
+}
+
+/// Says whether the service has what it needs.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "service",
+    responses(
+        (status = 200, description = "It has", body = Well),
+        (status = 503, description = "It has not; `missing` says what and why", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn ready(State(state): State<Shared>) -> Result<Json<Well>, Problem> {
+    if !state.looked.is_cancelled() {
+        let starting = ("api".to_owned(), "RabbitMQ and Redis were not looked at yet".to_owned());
+        return Err(Problem::not_ready([starting].into()));
+    }
+    check(&state.health)
+}
+
+fn check(health: &Health) -> Result<Json<Well>, Problem> {
+    let missing = health.missing();
+    if missing.is_empty() { Ok(OK) } else { Err(Problem::not_ready(missing)) }
+}
+
+/// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API.
+pub fn probes(health: Health, handle: PrometheusHandle) -> Router {
+    let router = Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(move || async move { check(&health) }))
+        .route("/metrics", get(move || metrics::process(handle.clone())))
+        .fallback(layers::unknown_address);
+    layers::around(router)
+}

@@ -1,0 +1,147 @@
+//! `GET /v1/jobs`: pages through the queues, one after another.
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
+use serde::Serialize;
+use upshot_queue::{Cursor, Filter, Queue, QueueName};
+use url::form_urlencoded;
+use utoipa::ToSchema;
+
+use crate::{
+    known::Known,
+    links::Links,
+    problem::{Details, Problem},
+    query::Query,
+    state::Shared,
+    view::{JobState, JobSummary},
+};
+
+const PARAMETERS: [&str; 7] = ["state", "queue", "kind", "tenant", "subject", "cursor", "limit"];
+/// Jobs on a page, unless the request says how many.
+const LIMIT: usize = 50;
+/// Jobs on a page at most.
+const MOST: usize = 200;
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobPage {
+    /// The jobs. There may be fewer than `limit`, or none, although `next` is
+    /// there: a page looks at a bounded number of jobs.
+    jobs: Vec<JobSummary>,
+    /// The next page; null when this is the last one.
+    #[schema(example = "http://127.0.0.1:8080/v1/jobs?state=dead&cursor=invoices~4.1773480413000.1")]
+    next: Option<String>,
+}
+
+/// Lists jobs.
+///
+/// Queue after queue; in each, by state: scheduled, ready, running, then
+/// succeeded and dead with the newest first. With `subject`, in the order of
+/// their ids. Follow `next` until it is null.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs",
+    tag = "jobs",
+    params(
+        ("state" = Option<JobState>, Query, description = "Only in this state"),
+        ("queue" = Option<String>, Query, description = "Only of this queue"),
+        ("kind" = Option<String>, Query, description = "Only of this kind", example = "invoice.issue"),
+        ("tenant" = Option<String>, Query, description = "Only of this tenant"),
+        ("subject" = Option<String>, Query, description = "Only about this subject", example = "order-1042"),
+        ("cursor" = Option<String>, Query, description = "Where to go on: part of `next`"),
+        ("limit" = Option<usize>, Query, description = "Jobs on a page, 1 to 200; 50 if it is left out", minimum = 1, maximum = 200),
+    ),
+    responses(
+        (status = 200, description = "A page", body = JobPage),
+        (status = 400, description = "A parameter is not known or cannot be used", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn jobs(
+    State(state): State<Shared>,
+    links: Links,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<JobPage>, Problem> {
+    let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
+    let filter = Filter {
+        state: query.value("state")?,
+        subject: query.name("subject")?,
+        kind: query.name("kind")?,
+        tenant: query.name("tenant")?,
+    };
+    let limit = limit(&query)?;
+    let queues = queues(&state, &query)?;
+    let (start, from) = place(&query, &queues)?;
+    let (found, next) = state.ask(page(&queues, start, from, &filter, limit)).await?;
+    let next = next.map(|cursor| {
+        let mut pairs = form_urlencoded::Serializer::new(String::new());
+        for name in PARAMETERS.iter().filter(|name| **name != "cursor") {
+            if let Some(value) = query.text(name) {
+                pairs.append_pair(name, value);
+            }
+        }
+        pairs.append_pair("cursor", &cursor);
+        links.jobs(&pairs.finish())
+    });
+    Ok(Json(JobPage { jobs: found.iter().map(|known| JobSummary::new(known, &links)).collect(), next }))
+}
+
+fn limit(query: &Query) -> Result<usize, Problem> {
+    match query.text("limit") {
+        None => Ok(LIMIT),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=MOST).contains(limit))
+            .ok_or_else(|| Problem::parameter("limit", text, format!("1 to {MOST} is expected"))),
+    }
+}
+
+/// The queues to go through, in order.
+fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Queue>, Problem> {
+    let Some(text) = query.text("queue") else { return Ok(state.lists.values().collect()) };
+    let wanted = text.parse::<QueueName>().ok().and_then(|name| state.lists.get(&name));
+    wanted.map(|queue| vec![queue]).ok_or_else(|| {
+        let known: Vec<&str> = state.lists.keys().map(QueueName::as_str).collect();
+        Problem::parameter("queue", text, format!("it is not in the settings; the queues are {}", known.join(", ")))
+    })
+}
+
+/// Where the list goes on: the place of a queue, and a cursor in it. A cursor
+/// is written `<queue>~<cursor of the queue>`, with nothing behind the tilde
+/// for the queue's beginning.
+fn place(query: &Query, queues: &[&Queue]) -> Result<(usize, Option<Cursor>), Problem> {
+    let Some(text) = query.text("cursor") else { return Ok((0, None)) };
+    let read = || {
+        let (queue, cursor) = text.split_once('~')?;
+        let place = queues.iter().position(|each| each.name().as_str() == queue)?;
+        let cursor = if cursor.is_empty() { None } else { Some(cursor.parse().ok()?) };
+        Some((place, cursor))
+    };
+    read().ok_or_else(|| {
+        Problem::parameter("cursor", text, "it is not one of this list: follow `next` of the page before, unchanged")
+    })
+}
+
+async fn page(
+    queues: &[&Queue],
+    start: usize,
+    mut from: Option<Cursor>,
+    filter: &Filter,
+    limit: usize,
+) -> Result<(Vec<Known>, Option<String>), upshot_queue::Error> {
+    let mut found: Vec<Known> = Vec::new();
+    for queue in queues.iter().skip(start) {
+        if found.len() == limit {
+            return Ok((found, Some(format!("{}~", queue.name()))));
+        }
+        let page = queue.list(filter, from.take(), limit - found.len()).await?;
+        found.extend(Known::complete(queue, page.jobs).await?);
+        if let Some(next) = page.next {
+            return Ok((found, Some(format!("{}~{next}", queue.name()))));
+        }
+    }
+    Ok((found, None))
+}

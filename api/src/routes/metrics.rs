@@ -1,0 +1,34 @@
+//! `/metrics`, in Prometheus' text format.
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{AppendHeaders, IntoResponse},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::state::Shared;
+
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Shows the figures for Prometheus.
+///
+/// What this process counts, and what the queues count in Redis; the latter are
+/// missing while Redis is away.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "service",
+    responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"))
+)]
+pub async fn metrics(State(state): State<Shared>) -> impl IntoResponse {
+    metrics::gauge!("upshot_api_watched_jobs").set(state.live.watched() as f64);
+    let mut text = state.metrics.render();
+    text.push_str(&state.scrape.text().await);
+    (AppendHeaders([(header::CONTENT_TYPE, TEXT)]), text)
+}
+
+/// What a process without an API counts.
+pub async fn process(handle: PrometheusHandle) -> impl IntoResponse {
+    (AppendHeaders([(header::CONTENT_TYPE, TEXT)]), handle.render())
+}

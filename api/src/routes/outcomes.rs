@@ -1,0 +1,106 @@
+//! `GET /v1/outcomes…`: how expectations stand, by job or by event.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+};
+use futures::future;
+use serde::Serialize;
+use upshot_queue::{Job, JobId, QueueName};
+use utoipa::ToSchema;
+
+use crate::{
+    links::Links,
+    problem::{Code, Details, Problem},
+    query::Query,
+    state::{Shared, job_id},
+    view::OutcomeReport,
+};
+
+/// How the expectations of one event stand.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventOutcomes {
+    /// One for each job that is known.
+    outcomes: Vec<OutcomeReport>,
+}
+
+/// Shows how a job's expectation stands.
+#[utoipa::path(
+    get,
+    path = "/v1/outcomes/{id}",
+    tag = "outcomes",
+    params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
+    responses(
+        (status = 200, description = "How it stands", body = OutcomeReport),
+        (status = 400, description = "This cannot be a job's id", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No queue knows the job (yet, or any more)", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn of_job(
+    State(state): State<Shared>,
+    links: Links,
+    Path(id): Path<String>,
+) -> Result<Json<OutcomeReport>, Problem> {
+    let id = job_id(&id)?;
+    let (known, now) = future::try_join(state.find(&id), state.now()).await?;
+    Ok(Json(OutcomeReport::new(&known.job, now, &links)))
+}
+
+/// Shows how an event's expectations stand.
+///
+/// The jobs' ids follow from the event and the routes, so nothing is searched.
+#[utoipa::path(
+    get,
+    path = "/v1/outcomes",
+    tag = "outcomes",
+    params(
+        ("source" = String, Query, description = "The event's source", example = "/shops/berlin"),
+        ("id" = String, Query, description = "The event's id, or its `idempotencykey` if it has one", example = "5d0a1c0e-2f5b-4f0a-9a53-6a1f3c1b7e42"),
+    ),
+    responses(
+        (status = 200, description = "How they stand", body = EventOutcomes),
+        (status = 400, description = "A parameter is missing, not known, or cannot be used", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No job of this event is known (yet, or any more)", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn of_event(
+    State(state): State<Shared>,
+    links: Links,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<EventOutcomes>, Problem> {
+    let query = Query::parse(raw.as_deref(), &["source", "id"])?;
+    let required = |name: &str| {
+        query.name(name)?.ok_or_else(|| Problem::parameter(name, "", "give the event's `source` and `id`"))
+    };
+    let (source, id) = (required("source")?, required("id")?);
+    // Two routes for two versions of an event may lead to one and the same job.
+    let jobs: BTreeSet<(QueueName, JobId)> =
+        state.intake.all_routes().map(|route| (route.queue.clone(), route.job_id(&source, &id))).collect();
+    let (jobs, now) = future::try_join(read(&state, &jobs), state.now()).await?;
+    if jobs.is_empty() {
+        let detail = format!(
+            "no job is known for the event `{id}` of `{source}`: it is not enqueued yet, it was quarantined, \
+             or its jobs were forgotten after their retention; for an event with an idempotency key, give the key as `id`"
+        );
+        return Err(Problem::new(Code::UnknownEvent, detail));
+    }
+    Ok(Json(EventOutcomes { outcomes: jobs.iter().map(|job| OutcomeReport::new(job, now, &links)).collect() }))
+}
+
+async fn read(state: &Shared, jobs: &BTreeSet<(QueueName, JobId)>) -> Result<Vec<Job>, Problem> {
+    let read = |(queue, id): &(QueueName, JobId)| {
+        let (queue, id) = (state.queues.get(queue).cloned(), id.clone());
+        async move {
+            match queue {
+                Some(queue) => queue.job(&id).await,
+                None => Ok(None),
+            }
+        }
+    };
+    let found = state.ask(future::try_join_all(jobs.iter().map(read))).await?;
+    Ok(found.into_iter().flatten().collect())
+}

@@ -1,0 +1,116 @@
+//! The API as a service: its addresses, its background work, its end.
+
+use std::time::Duration;
+
+use axum::{Router, serve::ListenerExt};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::AbortOnDropHandle,
+};
+use upshot_shared::{Health, Settings};
+
+use crate::{Error, routes, state::Shared};
+
+/// How often RabbitMQ and Redis are looked at, and how long they may take.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often figures that nobody fetches are put together, so that they do not
+/// pile up.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How long requests in flight may take after the stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The HTTP API.
+pub struct Api {
+    state: Shared,
+}
+
+impl Api {
+    /// An API of these settings. It connects to nothing yet.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the error names it.
+    pub fn new(settings: &Settings, health: Health, metrics: PrometheusHandle) -> Result<Self, Error> {
+        Ok(Self { state: Shared::new(settings, health, metrics)? })
+    }
+
+    /// The addresses. Progress and readiness need the background work of
+    /// [`Self::serve`].
+    pub fn router(&self) -> Router {
+        routes::router(self.state.clone())
+    }
+
+    /// Serves until `stop` fires. Streams end then; other requests in flight
+    /// have 10 s to finish.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), Error> {
+        let background = [
+            AbortOnDropHandle::new(tokio::spawn(self.state.live.clone().run())),
+            AbortOnDropHandle::new(tokio::spawn(look(self.state.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(upkeep(self.state.metrics.clone()))),
+        ];
+        // Small events of a stream must not wait for more to come.
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "a connection without TCP_NODELAY");
+            }
+        });
+        let streams = self.state.stop.clone();
+        let stopping = stop.clone();
+        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(async move {
+            stopping.cancelled().await;
+            streams.cancel();
+        });
+        let result = tokio::select! {
+            served = serving => served.map_err(Error::Listener),
+            () = late(stop.cancelled_owned()) => {
+                tracing::warn!("requests in flight were cut off {GRACE:?} after the stop");
+                Ok(())
+            }
+        };
+        drop(background);
+        self.state.publisher.close().await;
+        result
+    }
+}
+
+async fn late(stop: WaitForCancellationFutureOwned) {
+    stop.await;
+    tokio::time::sleep(GRACE).await;
+}
+
+/// Looks after RabbitMQ and Redis and reports.
+async fn look(state: Shared) {
+    let mut interval = tokio::time::interval(LOOK);
+    loop {
+        interval.tick().await;
+        let mut redis = state.redis.clone();
+        let ping = redis::cmd("PING");
+        let (rabbit, redis) = tokio::join!(
+            timeout(LOOK * 3, state.publisher.check()),
+            timeout(LOOK, ping.query_async::<()>(&mut redis))
+        );
+        report(&state.health, "rabbitmq", rabbit);
+        report(&state.health, "redis", redis);
+        state.looked.cancel();
+    }
+}
+
+fn report<E: std::fmt::Display>(health: &Health, part: &str, answer: Result<Result<(), E>, tokio::time::error::Elapsed>) {
+    match answer {
+        Ok(Ok(())) => health.up(part),
+        Ok(Err(why)) => health.down(part, why),
+        Err(_) => health.down(part, "no answer in time"),
+    }
+}
+
+async fn upkeep(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(UPKEEP);
+    loop {
+        interval.tick().await;
+        metrics.run_upkeep();
+    }
+}

@@ -1,0 +1,158 @@
+//! What the handlers share.
+
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
+
+use futures::future;
+use metrics_exporter_prometheus::PrometheusHandle;
+use redis::aio::ConnectionManager;
+use tokio_util::sync::CancellationToken;
+use upshot_queue::{Connector, JobId, Queue, QueueName};
+use upshot_shared::{Health, Intake, Settings, amqp::Publisher};
+
+use crate::{
+    Error,
+    files::Files,
+    known::Known,
+    live::Live,
+    problem::{Code, Problem},
+    scrape::Scrape,
+};
+
+/// How long an answer waits for Redis.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct Shared(Arc<State>);
+
+impl Deref for Shared {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+/// See [`Shared`].
+///
+/// Two connections to Redis, and no pool: commands of many requests share a
+/// connection in flight, so a connection for each request would only add
+/// sockets and round trips to check them. Lists have a connection of their own,
+/// so that a page of 200 large jobs does not stand in the way of a small answer.
+pub struct State {
+    /// What links start with, when it is not the request's host.
+    pub public_url: Option<String>,
+    /// The queues of the settings.
+    pub queues: BTreeMap<QueueName, Queue>,
+    /// The same queues, for pages of lists.
+    pub lists: BTreeMap<QueueName, Queue>,
+    /// For commands that belong to no queue.
+    pub redis: ConnectionManager,
+    /// The rules by which events are accepted.
+    pub intake: Intake,
+    /// The largest event, in bytes.
+    pub max_event_bytes: usize,
+    /// To RabbitMQ.
+    pub publisher: Publisher,
+    /// The file store.
+    pub files: Files,
+    /// Who watches which job.
+    pub live: Live,
+    /// What the service waits for.
+    pub health: Health,
+    /// Fires when RabbitMQ and Redis were looked at for the first time.
+    pub looked: CancellationToken,
+    /// What this process counts.
+    pub metrics: PrometheusHandle,
+    /// What the queues count.
+    pub scrape: Scrape,
+    /// Fires when streams are to end.
+    pub stop: CancellationToken,
+}
+
+impl Shared {
+    /// The state of these settings; connects to nothing.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn new(settings: &Settings, health: Health, metrics: PrometheusHandle) -> Result<Self, Error> {
+        let connector = Connector::new(settings.redis.options())?;
+        let (redis, pages) = (connector.connect()?, connector.connect()?);
+        let queues = |conn: &ConnectionManager| -> BTreeMap<QueueName, Queue> {
+            let queue = |name: &QueueName| {
+                let queue = Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
+                (name.clone(), queue)
+            };
+            settings.queues.keys().map(queue).collect()
+        };
+        let (small, lists) = (queues(&redis), queues(&pages));
+        Ok(Self(Arc::new(State {
+            public_url: settings.api.public_url.clone(),
+            live: Live::new(connector.clone(), small.clone()),
+            scrape: Scrape::new(small.values().cloned().collect()),
+            queues: small,
+            lists,
+            redis,
+            intake: Intake::new(settings)?,
+            max_event_bytes: settings.bridge.max_event_bytes.0,
+            publisher: Publisher::new(&settings.amqp.url, "upshot-api", true),
+            files: Files::open(&settings.store_url(), std::env::vars_os())?,
+            health,
+            looked: CancellationToken::new(),
+            metrics,
+            stop: CancellationToken::new(),
+        })))
+    }
+}
+
+impl State {
+    /// Waits for an answer of Redis, but not for long.
+    ///
+    /// # Errors
+    /// A 503 when Redis does not answer, a 500 when a job is damaged.
+    pub async fn ask<T>(
+        &self,
+        question: impl Future<Output = Result<T, upshot_queue::Error>>,
+    ) -> Result<T, Problem> {
+        match tokio::time::timeout(PATIENCE, question).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => {
+                let detail = format!("no answer within {PATIENCE:?}; ask again later");
+                Err(Problem::new(Code::RedisUnavailable, detail))
+            }
+        }
+    }
+
+    /// Finds a job in any queue: one hash read per queue, all at once.
+    ///
+    /// # Errors
+    /// A 404 when no queue knows it, and those of [`Self::ask`].
+    pub async fn find(&self, id: &JobId) -> Result<Known, Problem> {
+        let ids = std::slice::from_ref(id);
+        let reads = self.queues.values().map(|queue| Known::read(queue, ids));
+        let found = self.ask(future::try_join_all(reads)).await?;
+        found.into_iter().flatten().next().ok_or_else(|| {
+            let detail = format!("no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention");
+            Problem::new(Code::UnknownJob, detail)
+        })
+    }
+
+    /// Redis' clock, UTC ms, by which jobs expire.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub async fn now(&self) -> Result<i64, Problem> {
+        let mut redis = self.redis.clone();
+        let (seconds, micros): (i64, i64) =
+            self.ask(async { Ok(redis::cmd("TIME").query_async(&mut redis).await?) }).await?;
+        Ok(seconds * 1000 + micros / 1000)
+    }
+}
+
+/// A job's id out of an address.
+///
+/// # Errors
+/// A 400 when it cannot be one.
+pub fn job_id(text: &str) -> Result<JobId, Problem> {
+    text.parse().map_err(|why| Problem::parameter("id", text, why))
+}

@@ -1,0 +1,253 @@
+//! A job as it is shown: in a list, on its own, and while it is watched.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use upshot_queue::{FailureClass, Job, State, failure::FailedAttempt};
+use utoipa::ToSchema;
+
+use super::{
+    outcome::OutcomeBody,
+    words::{Class, EventRef, JobState, ProgressBody},
+};
+use crate::{evidence, known::Known, links::Links, moment::Moment};
+
+/// A job in a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct JobSummary {
+    /// 26 characters; it follows from the event and the route.
+    #[schema(example = "mrtu2hq6wcbcvkoxmzkhxbs7da")]
+    pub id: String,
+    /// Its queue.
+    #[schema(example = "invoices")]
+    pub queue: String,
+    /// What is to be done.
+    #[schema(example = "invoice.issue")]
+    pub kind: String,
+    /// Whose work it is.
+    pub tenant: Option<String>,
+    /// The business key that people know.
+    #[schema(example = "order-1042")]
+    pub subject: Option<String>,
+    /// Where it is.
+    #[schema(value_type = JobState)]
+    pub state: State,
+    /// When it was enqueued.
+    pub enqueued_at: Moment,
+    /// When it entered its state.
+    pub since: Moment,
+    /// By when its outcome is expected.
+    pub expected_by: Option<Moment>,
+    /// Attempts so far, the running one included.
+    pub attempts: u64,
+    /// How far it is, or was when its last attempt ended.
+    pub progress: Option<ProgressBody>,
+    /// What a scheduled job waits for.
+    pub waiting_for: Option<Waiting>,
+    /// Where to read on.
+    pub links: JobLinks,
+}
+
+/// A job with everything that is known about it, except its arguments, which
+/// may hold personal data.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct JobBody {
+    #[serde(flatten)]
+    summary: JobSummary,
+    /// The version of the arguments.
+    version: u32,
+    /// The event that it came from.
+    event: Option<EventRef>,
+    /// Enqueues that found this job already there.
+    duplicates: u64,
+    /// Who runs it, or ran it last.
+    #[schema(example = "4711-8d3fa0b2")]
+    worker: Option<String>,
+    /// The completed steps. None of them runs again.
+    steps: Vec<StepBody>,
+    /// Failures so far, by class.
+    #[schema(example = json!({"transient": 2}))]
+    failures: BTreeMap<String, u32>,
+    /// Attempts that did not finish, oldest first; the oldest are dropped when
+    /// there are many.
+    history: Vec<FailedAttemptBody>,
+    /// What the work came to.
+    outcome: Option<OutcomeBody>,
+    /// The arguments, only with `?args=true`: JSON where they are JSON, their
+    /// text otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    args: Option<Value>,
+}
+
+/// A completed step.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StepBody {
+    /// Its name.
+    #[schema(example = "store")]
+    name: String,
+    /// What it stored.
+    #[schema(value_type = Object)]
+    result: Value,
+}
+
+/// Why a job waits and until when.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Waiting {
+    /// Why: the last failure's message, or that the job was delayed.
+    #[schema(example = "connection refused by mail.example:25")]
+    reason: String,
+    /// The class of the last failure, if there was one.
+    #[schema(value_type = Option<Class>)]
+    class: Option<FailureClass>,
+    /// When it runs again.
+    retry_at: Option<Moment>,
+}
+
+/// An attempt that did not finish.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FailedAttemptBody {
+    /// When it ended.
+    at: Moment,
+    /// Which attempt, counted from 1.
+    attempt: u64,
+    /// What kind of failure.
+    #[schema(value_type = Class)]
+    class: FailureClass,
+    /// What happened.
+    message: String,
+    /// Who ran it.
+    worker: Option<String>,
+}
+
+/// Where to read on.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct JobLinks {
+    /// The job.
+    #[serde(rename = "self")]
+    pub this: String,
+    /// Its progress, as server-sent events.
+    pub progress: String,
+    /// Its outcome.
+    pub outcome: String,
+    /// The files that its outcome names.
+    pub files: Vec<String>,
+}
+
+/// What the progress stream sends, in every event the whole of it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Snapshot {
+    /// The job.
+    id: String,
+    /// Where it is.
+    #[schema(value_type = JobState)]
+    state: State,
+    /// Attempts so far, the running one included.
+    attempts: u64,
+    /// How far it is, or was when its last attempt ended.
+    progress: Option<ProgressBody>,
+    /// Names of completed steps.
+    steps: Vec<String>,
+    /// What a scheduled job waits for.
+    waiting_for: Option<Waiting>,
+    /// The last attempt that did not finish.
+    failure: Option<FailedAttemptBody>,
+    /// What the work came to.
+    outcome: Option<OutcomeBody>,
+}
+
+impl JobSummary {
+    /// The body of a job.
+    pub fn new(known: &Known, links: &Links) -> Self {
+        let job = &known.job;
+        Self {
+            id: job.id.to_string(),
+            queue: job.queue.to_string(),
+            kind: job.kind.clone(),
+            tenant: job.tenant.clone(),
+            subject: job.subject.clone(),
+            state: job.state,
+            enqueued_at: Moment(job.enqueued_at),
+            since: Moment(job.since),
+            expected_by: job.expected_by.map(Moment),
+            attempts: job.attempts,
+            progress: job.progress.as_ref().map(ProgressBody::from),
+            waiting_for: Waiting::of(known),
+            links: JobLinks {
+                this: links.job(&job.id),
+                progress: links.progress(&job.id),
+                outcome: links.outcome(&job.id),
+                files: evidence::files(job).iter().map(|file| links.file(&job.id, &file.name)).collect(),
+            },
+        }
+    }
+}
+
+impl JobBody {
+    /// The body of a job, with its arguments where they are wanted.
+    pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
+        let job = &known.job;
+        let step = |(name, result): (&String, &Value)| StepBody { name: name.clone(), result: result.clone() };
+        Self {
+            summary: JobSummary::new(known, links),
+            version: job.version,
+            event: EventRef::of(job),
+            duplicates: job.duplicates,
+            worker: job.worker.clone(),
+            steps: job.steps.iter().map(step).collect(),
+            failures: job.failures.iter().map(|(class, n)| (class.to_string(), *n)).collect(),
+            history: job.history.iter().map(FailedAttemptBody::from).collect(),
+            outcome: OutcomeBody::of(job, links),
+            args: with_args.then(|| arguments(job)),
+        }
+    }
+}
+
+impl Snapshot {
+    /// What is sent about a job.
+    pub fn new(known: &Known, links: &Links) -> Self {
+        let job = &known.job;
+        Self {
+            id: job.id.to_string(),
+            state: job.state,
+            attempts: job.attempts,
+            progress: job.progress.as_ref().map(ProgressBody::from),
+            steps: job.steps.keys().cloned().collect(),
+            waiting_for: Waiting::of(known),
+            failure: job.history.last().map(FailedAttemptBody::from),
+            outcome: OutcomeBody::of(job, links),
+        }
+    }
+}
+
+impl Waiting {
+    fn of(known: &Known) -> Option<Self> {
+        if known.job.state != State::Scheduled {
+            return None;
+        }
+        let last = known.job.history.last();
+        Some(Self {
+            reason: last.map_or_else(|| "enqueued with a delay".to_owned(), |failed| failed.message.clone()),
+            class: last.map(|failed| failed.class),
+            retry_at: known.due.map(Moment),
+        })
+    }
+}
+
+impl From<&FailedAttempt> for FailedAttemptBody {
+    fn from(failed: &FailedAttempt) -> Self {
+        Self {
+            at: Moment(failed.at),
+            attempt: failed.attempt,
+            class: failed.class,
+            message: failed.message.clone(),
+            worker: failed.worker.clone(),
+        }
+    }
+}
+
+fn arguments(job: &Job) -> Value {
+    serde_json::from_slice(&job.args)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&job.args).into_owned()))
+}

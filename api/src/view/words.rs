@@ -1,0 +1,88 @@
+//! Small parts that several bodies have in common.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use upshot_queue::{FailureClass, Job, Progress, State};
+use upshot_shared::intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
+
+/// The schema of a job's state, from the type that knows the states.
+#[derive(Debug)]
+pub enum JobState {}
+
+impl PartialSchema for JobState {
+    fn schema() -> RefOr<Schema> {
+        words("Where a job is: it waits for a time, waits for a worker, runs, or has ended.", State::ALL.map(State::as_str))
+    }
+}
+
+impl ToSchema for JobState {}
+
+/// The schema of a failure's class, from the type that knows the classes.
+#[derive(Debug)]
+pub enum Class {}
+
+impl PartialSchema for Class {
+    fn schema() -> RefOr<Schema> {
+        let description = "What kind of failure; it decides whether and when the job runs again.";
+        words(description, FailureClass::ALL.map(FailureClass::as_str))
+    }
+}
+
+impl ToSchema for Class {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("FailureClass")
+    }
+}
+
+fn words<const N: usize>(description: &str, words: [&'static str; N]) -> RefOr<Schema> {
+    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    schema.description(Some(description)).into()
+}
+
+/// The event that a job came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EventRef {
+    /// Who published it.
+    #[schema(example = "/shops/berlin")]
+    pub source: String,
+    /// Unique within the source.
+    #[schema(example = "5d0a1c0e-2f5b-4f0a-9a53-6a1f3c1b7e42")]
+    pub id: String,
+    /// The versioned type.
+    #[serde(rename = "type")]
+    #[schema(example = "order.completed.v1")]
+    pub kind: String,
+}
+
+impl EventRef {
+    /// The event that the job's labels name, if it came from one.
+    pub fn of(job: &Job) -> Option<Self> {
+        let label = |name: &str| job.labels.get(name).cloned();
+        Some(Self { source: label(LABEL_SOURCE)?, id: label(LABEL_ID)?, kind: label(LABEL_TYPE)? })
+    }
+}
+
+/// How far a running job is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ProgressBody {
+    /// 0 to 100.
+    #[schema(minimum = 0, maximum = 100, example = 60)]
+    pub percent: u8,
+    /// The step that runs.
+    #[schema(example = "send")]
+    pub step: Option<String>,
+    /// For people.
+    #[schema(example = "sending the mail")]
+    pub message: Option<String>,
+}
+
+impl From<&Progress> for ProgressBody {
+    fn from(progress: &Progress) -> Self {
+        Self { percent: progress.percent, step: progress.step.clone(), message: progress.message.clone() }
+    }
+}

@@ -1,0 +1,77 @@
+//! `upshot bridge`, `upshot executor`, `upshot api`: one service each.
+
+use anyhow::{Context, bail};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use upshot_api::Api;
+use upshot_bridge::Bridge;
+use upshot_executor::Executor;
+use upshot_shared::{Health, Settings, health::watch_redis, telemetry};
+
+use super::stop;
+
+/// Runs the bridge until it is told to stop.
+pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
+    let (stop, metrics) = start(&settings, true)?;
+    let health = Health::new();
+    let bridge = Bridge::new(&settings, health.clone())?;
+    let connector = upshot_queue::Connector::new(settings.redis.options())?;
+    tokio::spawn(watch_redis(connector, health.clone()));
+    serve_probes(&settings, health, metrics, &stop).await?;
+    bridge.run(stop).await;
+    Ok(())
+}
+
+/// Runs an executor until it is told to stop.
+pub async fn executor(settings: Settings) -> anyhow::Result<()> {
+    let (stop, metrics) = start(&settings, false)?;
+    let health = Health::new();
+    let executor = Executor::new(&settings, health.clone())?;
+    serve_probes(&settings, health, metrics, &stop).await?;
+    executor.run(stop).await;
+    Ok(())
+}
+
+/// Runs the API until it is told to stop.
+pub async fn api(settings: Settings) -> anyhow::Result<()> {
+    let (stop, metrics) = start(&settings, true)?;
+    let api = Api::new(&settings, Health::new(), metrics)?;
+    let listen = &settings.api.listen;
+    let listener =
+        TcpListener::bind(listen).await.with_context(|| format!("api.listen is `{listen}`: cannot listen there"))?;
+    tracing::info!(address = %listener.local_addr()?, "API listens");
+    Ok(api.serve(listener, stop).await?)
+}
+
+/// Logs, metrics, signals; refuses to go on without the addresses.
+fn start(settings: &Settings, amqp: bool) -> anyhow::Result<(CancellationToken, PrometheusHandle)> {
+    telemetry::log(&settings.log)?;
+    if amqp && settings.amqp.url.is_empty() {
+        bail!("amqp.url is empty: set UPSHOT_AMQP_URL=amqp://user:password@host:5672/vhost, or run `upshot up`, which starts a private RabbitMQ");
+    }
+    if settings.redis.url.is_empty() {
+        bail!("redis.url is empty: set UPSHOT_REDIS_URL=redis://host:6379/0, or run `upshot up`, which starts a private Redis");
+    }
+    Ok((stop::on_signal()?, telemetry::metrics()?))
+}
+
+/// `/healthz`, `/readyz` and `/metrics`, where the settings ask for them.
+async fn serve_probes(
+    settings: &Settings,
+    health: Health,
+    metrics: PrometheusHandle,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let listen = &settings.probes.listen;
+    if listen.is_empty() {
+        return Ok(());
+    }
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("probes.listen is `{listen}`: cannot listen there"))?;
+    let router = upshot_api::probes(health, metrics);
+    let stopped = stop.clone().cancelled_owned();
+    tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! `upshot up`: everything in one process.
+
+use std::{io, path::Path};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use upshot_api::Api;
+use upshot_bridge::Bridge;
+use upshot_executor::Executor;
+use upshot_local::{RabbitOptions, RabbitServer, RedisServer};
+use upshot_shared::{Health, Settings, telemetry};
+
+use super::stop;
+use crate::running::Running;
+
+const VHOST: &str = "upshot";
+
+/// Runs bridge, executor and API until told to stop, and the private servers
+/// under them where no others are named.
+pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
+    telemetry::log(&settings.log)?;
+    let metrics = telemetry::metrics()?;
+    let stop = stop::on_signal()?;
+    let dir = Path::new(&settings.data_dir);
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("data_dir is `{}`: it cannot be made", settings.data_dir))?;
+
+    let (rabbit, redis) = tokio::try_join!(
+        private_rabbit(settings.amqp.url.is_empty(), dir),
+        private_redis(settings.redis.url.is_empty(), dir)
+    )?;
+    if let Some(rabbit) = &rabbit {
+        settings.amqp.url = rabbit.url(VHOST);
+    }
+    if let Some(redis) = &redis {
+        settings.redis.url = redis.url();
+    }
+
+    let health = Health::new();
+    let bridge = Bridge::new(&settings, health.clone())?;
+    let executor = Executor::new(&settings, health.clone())?;
+    let listener = listen(&settings.api.listen).await?;
+    let address = listener.local_addr()?;
+    let api = Api::new(&settings, health.clone(), metrics)?;
+
+    let bridge = tokio::spawn(bridge.run(stop.clone()));
+    let executor = tokio::spawn(executor.run(stop.clone()));
+    let api = tokio::spawn(api.serve(listener, stop.clone()));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = health.wait_for(&["rabbitmq", "redis"]) => {
+            Running {
+                api: format!("http://{address}"),
+                amqp: settings.amqp.url.clone(),
+                redis: settings.redis.url.clone(),
+                pid: std::process::id(),
+            }
+            .write(&settings)?;
+            println!("Upshot is up. API: http://{address}  (Ctrl-C stops it)");
+        }
+    }
+    // The services end when they are told to; one that ended by itself is a
+    // fault, and takes the others along in good order.
+    let (bridge, executor, api) = tokio::join!(bridge, executor, api);
+    stop.cancel();
+    Running::remove(&settings);
+    if let Some(rabbit) = rabbit {
+        rabbit.stop().await?;
+    }
+    if let Some(redis) = redis {
+        redis.stop().await?;
+    }
+    bridge.context("the bridge ended early")?;
+    executor.context("the executor ended early")?;
+    Ok(api.context("the API ended early")??)
+}
+
+async fn private_rabbit(wanted: bool, dir: &Path) -> anyhow::Result<Option<RabbitServer>> {
+    if !wanted {
+        return Ok(None);
+    }
+    tracing::info!("starting a private RabbitMQ");
+    let options = RabbitOptions { vhosts: vec![VHOST.to_owned()], ..RabbitOptions::default() };
+    Ok(Some(RabbitServer::start(&dir.join("rabbitmq"), options).await?))
+}
+
+async fn private_redis(wanted: bool, dir: &Path) -> anyhow::Result<Option<RedisServer>> {
+    if !wanted {
+        return Ok(None);
+    }
+    tracing::info!("starting a private Redis");
+    Ok(Some(RedisServer::start(&dir.join("redis")).await?))
+}
+
+/// Listens where the settings say, or on a free port when that one is taken.
+async fn listen(address: &str) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            tracing::warn!(address, "taken by another program: the API listens on a free port instead");
+            let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+            Ok(TcpListener::bind(format!("{host}:0")).await?)
+        }
+        Err(error) => Err(error).with_context(|| format!("api.listen is `{address}`: cannot listen there")),
+    }
+}

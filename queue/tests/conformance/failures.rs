@@ -1,0 +1,84 @@
+//! Work that fails: by class, with its budget and its history.
+
+use std::time::Duration;
+
+use serde_json::json;
+use upshot_queue::{Failure, FailureClass, RetryPolicy, State, WorkerOptions};
+
+use crate::fixture::{Fixture, Worker, options};
+
+fn quick() -> WorkerOptions {
+    let retry = RetryPolicy {
+        base: Duration::from_millis(1),
+        floor: Duration::from_millis(1),
+        transient: 2,
+        timed_out: 1,
+        crashed: 1,
+        ..RetryPolicy::default()
+    };
+    WorkerOptions { retry, timeout: Duration::from_millis(200), ..options() }
+}
+
+#[tokio::test]
+async fn a_transient_failure_is_retried_until_its_budget_is_used_up() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let worker = Worker::start(&fixture.connector, quick(), |_, _| async {
+        Err(Failure::transient("connection refused"))
+    });
+    let dead = fixture.until_state(&id, State::Dead).await;
+    assert_eq!(dead.attempts, 3);
+    assert_eq!(dead.failures.get(&FailureClass::Transient), Some(&3));
+    assert_eq!(dead.history.len(), 3);
+    assert!(dead.history.iter().all(|failed| failed.message == "connection refused"));
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_permanent_failure_is_final() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let worker =
+        Worker::start(&fixture.connector, quick(), |_, _| async { Err(Failure::permanent("no such customer")) });
+    let dead = fixture.until_state(&id, State::Dead).await;
+    assert_eq!((dead.attempts, dead.history[0].class), (1, FailureClass::Permanent));
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_throttled_job_waits_as_long_as_it_was_told() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let worker = Worker::start(&fixture.connector, quick(), |job, _| async move {
+        match job.attempts {
+            1 => Err(Failure::throttled("429", Duration::from_millis(600))),
+            _ => Ok(json!(null)),
+        }
+    });
+    let waiting = fixture.until_state(&id, State::Scheduled).await;
+    let done = fixture.until_state(&id, State::Succeeded).await;
+    assert!(done.since - waiting.since >= 600, "{} ms", done.since - waiting.since);
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_panic_and_a_timeout_are_failures_of_their_own_class() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(2).await;
+    let worker = Worker::start(&fixture.connector, quick(), |job, _| async move {
+        if &job.args[..] == b"0" {
+            panic!("boom");
+        }
+        std::future::pending().await
+    });
+    let crashed = fixture.until_state(&ids[0], State::Dead).await;
+    assert_eq!((crashed.attempts, crashed.history[0].class), (2, FailureClass::Crashed));
+    assert!(crashed.history[0].message.contains("boom"));
+    let slow = fixture.until_state(&ids[1], State::Dead).await;
+    assert_eq!((slow.attempts, slow.history[0].class), (2, FailureClass::TimedOut));
+    worker.stop().await;
+    fixture.finish().await;
+}

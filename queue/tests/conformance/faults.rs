@@ -1,0 +1,65 @@
+//! Redis goes away and comes back.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::sync::{Notify, mpsc};
+use upshot_local::{Proxy, RedisOptions, RedisServer};
+use upshot_queue::State;
+
+use crate::fixture::{Fixture, Worker, options};
+
+async fn own_redis() -> RedisServer {
+    let dir = tempfile::tempdir().unwrap().keep();
+    RedisServer::start_with(&dir, RedisOptions { ephemeral: true, ..Default::default() }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_survives_a_restart_of_redis() {
+    let mut redis = own_redis().await;
+    let fixture = Fixture::on(redis.url());
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    let first = fixture.enqueue(1).await.remove(0);
+    fixture.until_state(&first, State::Succeeded).await;
+
+    redis.restart().await.unwrap();
+    let more = loop {
+        // The connection is made anew at the first call after the loss.
+        let job = upshot_queue::NewJob::new(upshot_queue::JobId::random(), "test", "");
+        if fixture.queue.enqueue(std::slice::from_ref(&job)).await.is_ok() {
+            break job.id;
+        }
+    };
+    fixture.until_state(&more, State::Succeeded).await;
+    worker.stop().await;
+    fixture.finish().await;
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_redis_was_away_is_written_when_it_is_back() {
+    let fixture = Fixture::new().await;
+    let proxy = Proxy::start(fixture.port()).await.unwrap();
+    let connector = fixture.via(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let (started, mut begun) = mpsc::unbounded_channel();
+    let go = Arc::new(Notify::new());
+    let gate = Arc::clone(&go);
+    let worker = Worker::start(&connector, options(), move |_, _| {
+        let (started, gate) = (started.clone(), Arc::clone(&gate));
+        async move {
+            started.send(()).unwrap();
+            gate.notified().await;
+            Ok(json!("kept"))
+        }
+    });
+    let id = fixture.enqueue(1).await.remove(0);
+    begun.recv().await.unwrap();
+    proxy.refuse().await;
+    proxy.cut().await;
+    go.notify_one();
+    proxy.heal().await;
+    let done = fixture.until_state(&id, State::Succeeded).await;
+    assert_eq!((done.outcome, done.attempts), (Some(json!("kept")), 1));
+    worker.stop().await;
+    fixture.finish().await;
+}

@@ -1,0 +1,218 @@
+//! One Redis for the run, a key prefix for each test, workers, and waiting on signals.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use apalis_core::{
+    error::BoxDynError,
+    monitor::Monitor,
+    task::{Task, task_fn::task_fn},
+    task::data::Data,
+    worker::builder::WorkerBuilder,
+};
+use futures::StreamExt;
+use serde_json::Value;
+use tokio::{sync::OnceCell, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use upshot_local::RedisServer;
+use upshot_queue::{
+    Connector, Failure, Job, JobId, Lease, NewJob, Queue, QueueName, RedisBackend, RedisOptions, State,
+    WorkerOptions,
+};
+
+/// Nothing here takes this long; a test that waits longer has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn shared_redis() -> String {
+    static REDIS: OnceCell<RedisServer> = OnceCell::const_new();
+    let start = || async {
+        let dir = tempfile::tempdir().unwrap().keep();
+        let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
+        RedisServer::start_with(&dir, options).await.unwrap()
+    };
+    REDIS.get_or_init(start).await.url()
+}
+
+/// A queue of a test's own.
+pub struct Fixture {
+    pub connector: Connector,
+    pub queue: Queue,
+    url: String,
+    prefix: String,
+    finished: AtomicBool,
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        Self::on(shared_redis().await)
+    }
+
+    pub fn on(url: String) -> Self {
+        let prefix = format!("t{}", JobId::random());
+        let connector = connector(&url, &prefix);
+        let queue = Queue::new(&connector, name()).unwrap();
+        Self { connector, queue, url, prefix, finished: AtomicBool::new(false) }
+    }
+
+    /// Where Redis listens on loopback.
+    pub fn port(&self) -> u16 {
+        let port = self.url.rsplit(':').next().and_then(|rest| rest.split('/').next());
+        port.and_then(|port| port.parse().ok()).expect("a port")
+    }
+
+    /// The same queue reached over another address.
+    pub fn via(&self, url: &str) -> Connector {
+        connector(url, &self.prefix)
+    }
+
+    pub async fn enqueue(&self, n: usize) -> Vec<JobId> {
+        let jobs: Vec<NewJob> = (0..n).map(|i| NewJob::new(JobId::random(), "test", format!("{i}"))).collect();
+        self.queue.enqueue(&jobs).await.unwrap();
+        jobs.into_iter().map(|job| job.id).collect()
+    }
+
+    /// Waits until the job is as wanted: reads it, and again after each change.
+    pub async fn until(&self, id: &JobId, wanted: impl Fn(&Job) -> bool) -> Job {
+        let mut last = None;
+        let waiting = async {
+            let mut listener = self.connector.listen().await.unwrap();
+            listener.subscribe(self.queue.keys().changes()).await.unwrap();
+            let mut changes = listener.into_on_message();
+            loop {
+                if let Some(job) = self.queue.job(id).await.unwrap() {
+                    if wanted(&job) {
+                        return job;
+                    }
+                    last = Some(job);
+                }
+                changes.next().await.expect("Redis went away");
+            }
+        };
+        let done = tokio::time::timeout(PATIENCE, waiting).await;
+        done.unwrap_or_else(|_| panic!("job {id} did not become what the test waits for; it is {last:?}"))
+    }
+
+    pub async fn until_state(&self, id: &JobId, state: State) -> Job {
+        self.until(id, |job| job.state == state).await
+    }
+
+    /// Waits until this many jobs are in a state.
+    pub async fn until_count(&self, state: State, n: u64) {
+        let waiting = async {
+            let mut listener = self.connector.listen().await.unwrap();
+            listener.subscribe(self.queue.keys().changes()).await.unwrap();
+            let mut changes = listener.into_on_message();
+            while self.queue.counts().await.unwrap().of(state) != n {
+                changes.next().await.expect("Redis went away");
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("never {n} jobs {state}: {:?}", self.queue.counts().await);
+        }
+    }
+
+    /// Every test ends with this: nothing may be left running or half done.
+    pub async fn finish(self) {
+        self.finish_after_forgetting(0).await;
+    }
+
+    /// The same after the retention has removed jobs.
+    pub async fn finish_after_forgetting(self, forgotten: u64) {
+        self.finished.store(true, Ordering::Relaxed);
+        let counts = self.queue.counts().await.unwrap();
+        assert_eq!(counts.of(State::Running), 0, "the test leaves jobs running: {counts:?}");
+        let t = |name| counts.transitions(name);
+        let stored: u64 = counts.states.iter().sum();
+        assert_eq!(t("enqueued"), stored + forgotten, "jobs were lost or doubled: {counts:?}");
+        let ended = t("succeeded") + t("retried") + t("dead") + t("released") + t("crashed");
+        // A job that dies of a crash counts as crashed and as dead.
+        assert!(t("claimed") <= ended && ended <= t("claimed") + t("crashed"), "claims and ends differ: {counts:?}");
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        let finished = self.finished.load(Ordering::Relaxed) || std::thread::panicking();
+        assert!(finished, "a test must end with `finish()`");
+    }
+}
+
+fn connector(url: &str, prefix: &str) -> Connector {
+    let options = RedisOptions { response_timeout: Duration::from_secs(2), ..RedisOptions::new(url, prefix) };
+    Connector::new(options).unwrap()
+}
+
+pub fn name() -> QueueName {
+    "work".parse().unwrap()
+}
+
+/// Options with a short lease, so that a take-over is quick.
+pub fn options() -> WorkerOptions {
+    WorkerOptions { lease: Duration::from_millis(900), concurrency: 8, ..WorkerOptions::new(name()) }
+}
+
+/// A worker that runs beside the test.
+pub struct Worker {
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Runs a handler: an async function of the job and its lease.
+    pub fn start<F, Fut>(connector: &Connector, options: WorkerOptions, handler: F) -> Self
+    where
+        F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, Failure>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let connector = connector.clone();
+        let monitor = Monitor::new().register(move |_| {
+            let handler = handler.clone();
+            let service = task_fn(move |job: Arc<Job>, lease: Data<Lease>| {
+                let run = handler(job, lease.0);
+                async move { run.await.map_err(BoxDynError::from) }
+            });
+            let backend = RedisBackend::new(&connector, options.clone()).unwrap();
+            WorkerBuilder::new(options.worker.clone()).backend(backend).build(Wrapped(service))
+        });
+        let stopped = stop.clone().cancelled_owned();
+        let running = tokio::spawn(async move {
+            let signal = async move {
+                stopped.await;
+                Ok(())
+            };
+            monitor.run_with_signal(signal).await.unwrap();
+        });
+        Self { stop, running }
+    }
+
+    /// Stops in good order.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.running).await.expect("the worker did not stop").unwrap();
+    }
+}
+
+/// Lets apalis take the service as it is.
+#[derive(Clone)]
+struct Wrapped<S>(S);
+
+impl<S: tower::Service<Task<Arc<Job>>>> tower::Service<Task<Arc<Job>>> for Wrapped<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, task: Task<Arc<Job>>) -> S::Future {
+        self.0.call(task)
+    }
+}

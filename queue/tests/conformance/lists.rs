@@ -1,0 +1,80 @@
+//! Lists: pages without gaps or repeats; retention.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::json;
+use upshot_queue::{Filter, JobId, NewJob, State};
+
+use crate::fixture::{Fixture, Worker, options};
+
+async fn walk(fixture: &Fixture, filter: &Filter, limit: usize) -> Vec<JobId> {
+    let (mut ids, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = fixture.queue.list(filter, cursor, limit).await.unwrap();
+        assert!(page.jobs.len() <= limit);
+        ids.extend(page.jobs.into_iter().map(|job| job.id));
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return ids,
+        }
+    }
+}
+
+fn subject(subject: &str, tenant: &str) -> NewJob {
+    let mut job = NewJob::new(JobId::random(), "test", "1");
+    job.subject = Some(subject.to_owned());
+    job.tenant = Some(tenant.to_owned());
+    job
+}
+
+#[tokio::test]
+async fn pages_hold_every_job_once() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> =
+        (0..300).map(|i| subject("order-1", if i % 10 == 0 { "acme" } else { "other" })).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let all: BTreeSet<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+    for limit in [1, 7, 100, 300, 400] {
+        for filter in [Filter::default(), Filter { state: Some(State::Ready), ..Filter::default() }] {
+            let ids = walk(&fixture, &filter, limit).await;
+            assert_eq!(ids.len(), 300, "limit {limit}");
+            assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), all);
+        }
+    }
+    let acme = Filter { tenant: Some("acme".into()), ..Filter::default() };
+    for limit in [1, 4, 30, 200] {
+        assert_eq!(walk(&fixture, &acme, limit).await.len(), 30, "limit {limit}");
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_subject_finds_its_jobs_and_no_others() {
+    let fixture = Fixture::new().await;
+    let jobs = [subject("order-1", "a"), subject("order-10", "a"), subject("order-1", "b"), subject("order", "a")];
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let filter = Filter { subject: Some("order-1".into()), ..Filter::default() };
+    let found: BTreeSet<JobId> = walk(&fixture, &filter, 1).await.into_iter().collect();
+    assert_eq!(found, [jobs[0].id.clone(), jobs[2].id.clone()].into());
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn retention_forgets_finished_jobs_whole() {
+    let fixture = Fixture::new().await;
+    let job = subject("order-7", "a");
+    fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    fixture.until_state(&job.id, State::Succeeded).await;
+    worker.stop().await;
+    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::from_secs(3600)).await.unwrap(), 0);
+    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::ZERO).await.unwrap(), 1);
+    assert!(fixture.queue.job(&job.id).await.unwrap().is_none());
+    let filter = Filter { subject: Some("order-7".into()), ..Filter::default() };
+    assert!(walk(&fixture, &filter, 10).await.is_empty());
+    // The same id is new again: that is how long it is recognised.
+    let again = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    assert_eq!(again, [upshot_queue::Verdict::Inserted]);
+    assert_eq!(fixture.queue.counts().await.unwrap().of(State::Ready), 1);
+    fixture.finish_after_forgetting(1).await;
+}

@@ -1,0 +1,98 @@
+//! Work that succeeds: backlogs, steps, progress, a stop in good order.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use serde_json::json;
+use tokio::sync::{Notify, mpsc};
+use upshot_queue::{Failure, Progress, State, WorkerOptions};
+
+use crate::fixture::{Fixture, Worker, options};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_20000_that_formed_without_a_worker_is_done() {
+    let fixture = Fixture::new().await;
+    fixture.enqueue(20_000).await;
+    let runs = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&runs);
+    let options = WorkerOptions { concurrency: 256, ..WorkerOptions::new(crate::fixture::name()) };
+    let worker = Worker::start(&fixture.connector, options, move |_, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { Ok(json!(null)) }
+    });
+    fixture.until_count(State::Succeeded, 20_000).await;
+    assert_eq!(runs.load(Ordering::Relaxed), 20_000);
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_completed_step_is_there_in_the_next_attempt() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let worker = Worker::start(&fixture.connector, options(), |_, lease| async move {
+        match lease.step("render").cloned() {
+            Some(stored) => Ok(stored),
+            None => {
+                let progress = Progress { percent: 50, step: Some("render".into()), message: None };
+                lease.progress(&progress).await.unwrap();
+                lease.complete_step("render", &json!({"sha": "abc"})).await.unwrap();
+                Err(Failure::transient("after the step"))
+            }
+        }
+    });
+    let done = fixture.until_state(&id, State::Succeeded).await;
+    assert_eq!(done.outcome, Some(json!({"sha": "abc"})));
+    assert_eq!(done.progress.map(|progress| progress.percent), Some(50));
+    assert_eq!((done.attempts, done.history.len()), (2, 1));
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_stop_lets_running_jobs_finish() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(1).await;
+    let (started, mut begun) = mpsc::unbounded_channel();
+    let go = Arc::new(Notify::new());
+    let gate = Arc::clone(&go);
+    let worker = Worker::start(&fixture.connector, options(), move |_, _| {
+        let (started, gate) = (started.clone(), Arc::clone(&gate));
+        async move {
+            started.send(()).unwrap();
+            gate.notified().await;
+            Ok(json!("done"))
+        }
+    });
+    begun.recv().await.unwrap();
+    let stopping = tokio::spawn(worker.stop());
+    go.notify_one();
+    stopping.await.unwrap();
+    assert_eq!(fixture.queue.job(&ids[0]).await.unwrap().unwrap().state, State::Succeeded);
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_share_the_work_and_double_none() {
+    let fixture = Fixture::new().await;
+    let runs = Arc::new(AtomicU64::new(0));
+    let worker = || {
+        let runs = Arc::clone(&runs);
+        Worker::start(&fixture.connector, options(), move |_, _| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            async { Ok(json!(null)) }
+        })
+    };
+    let workers = [worker(), worker()];
+    for _ in 0..10 {
+        fixture.enqueue(100).await;
+    }
+    fixture.until_count(State::Succeeded, 1000).await;
+    assert_eq!(runs.load(Ordering::Relaxed), 1000);
+    for worker in workers {
+        worker.stop().await;
+    }
+    fixture.finish().await;
+}
