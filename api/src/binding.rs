@@ -145,7 +145,11 @@ mod tests {
 
     #[test]
     fn a_structured_body_is_passed_on_as_it_is() {
-        let named = headers(&[("content-type", "application/cloudevents+json; charset=utf-8"), ("ce-id", "2"), ("traceparent", "00-a-b-01")]);
+        let named = headers(&[
+            ("content-type", "application/cloudevents+json; charset=utf-8"),
+            ("ce-id", "2"),
+            ("traceparent", "00-a-b-01"),
+        ]);
         let envelope = envelope(&named).unwrap();
         let body = Bytes::from_static(b"{ }");
         assert_eq!(structured(&envelope, &body).unwrap(), body);
@@ -156,7 +160,10 @@ mod tests {
     fn what_is_no_event_is_told_the_http_way() {
         for (pairs, reason) in [
             (&BINARY[..1], Reason::NotACloudEvent),
-            (&[("content-type", "application/cloudevents-batch+json"), ("ce-id", "1")][..], Reason::NotACloudEvent),
+            (
+                &[("content-type", "application/cloudevents-batch+json"), ("ce-id", "1")][..],
+                Reason::NotACloudEvent,
+            ),
             (&BINARY[2..], Reason::MissingAttribute),
             (&[("ce-specversion", "1.0"), ("ce-id", "%FF")][..], Reason::InvalidAttribute),
         ] {

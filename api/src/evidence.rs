@@ -38,7 +38,9 @@ pub fn outcome(job: &Job) -> Option<Outcome> {
 
 /// The files that the job's outcome names.
 pub fn files(job: &Job) -> Vec<StoredFile> {
-    outcome(job).map(|outcome| outcome.evidence().iter().filter_map(StoredFile::of).collect()).unwrap_or_default()
+    outcome(job)
+        .map(|outcome| outcome.evidence().iter().filter_map(StoredFile::of).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -47,7 +49,8 @@ mod tests {
 
     #[test]
     fn only_objects_with_a_name_are_files() {
-        let object = |key: &str| Evidence::new(OBJECT, [("key", key.to_owned()), ("sha256", "AB".to_owned())]);
+        let object =
+            |key: &str| Evidence::new(OBJECT, [("key", key.to_owned()), ("sha256", "AB".to_owned())]);
         let file = StoredFile::of(&object("invoices/2026/1042.pdf")).unwrap();
         assert_eq!((file.name.as_str(), file.sha256.as_deref()), ("1042.pdf", Some("ab")));
         assert_eq!(StoredFile::of(&object("invoices/")), None);

@@ -52,13 +52,11 @@ impl Files {
     ///
     /// # Errors
     /// When the URL is not one of a store.
-    pub fn open(
-        url: &str,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, Error> {
+    pub fn open(url: &str, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
         let unusable = |why: String| Error { url: url.to_owned(), why };
         let parsed = Url::parse(url).map_err(|why| unusable(why.to_string()))?;
-        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         let options = variables.into_iter().filter_map(text).filter(|(name, _)| name.starts_with("AWS_"));
         let (store, root) =
             object_store::parse_url_opts(&parsed, options).map_err(|why| unusable(why.to_string()))?;

@@ -51,7 +51,8 @@ async fn outermost(request: Request, next: Next) -> Response {
 /// The id that the request came with, where it is harmless, or a new one.
 fn request_id(request: &Request) -> String {
     let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    let harmless = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let harmless =
+        |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     given.filter(harmless).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
@@ -83,7 +84,8 @@ async fn finish(response: Response, id: &str) -> Response {
 fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    Problem::internal(format!("a handler panicked: {}", text.as_deref().unwrap_or("no message"))).into_response()
+    Problem::internal(format!("a handler panicked: {}", text.as_deref().unwrap_or("no message")))
+        .into_response()
 }
 
 fn count(method: &str, route: Option<String>, status: u16, took: Duration) {
@@ -92,7 +94,8 @@ fn count(method: &str, route: Option<String>, status: u16, took: Duration) {
     let method = if STANDARD.contains(&method) { method } else { "other" };
     let labels = [("method", method.to_owned()), ("route", route), ("status", status.to_string())];
     metrics::counter!("upshot_api_requests_total", &labels).increment(1);
-    metrics::histogram!("upshot_api_request_seconds", "route" => labels[1].1.clone()).record(took.as_secs_f64());
+    metrics::histogram!("upshot_api_request_seconds", "route" => labels[1].1.clone())
+        .record(took.as_secs_f64());
 }
 
 /// The answer to an address at which nothing lives.
@@ -109,7 +112,11 @@ mod tests {
     use crate::problem;
 
     async fn ask(method: Method, path: &str) -> (Response, serde_json::Value) {
-        let bug = || async { if true { panic!("a bug") } };
+        let bug = || async {
+            if true {
+                panic!("a bug")
+            }
+        };
         let router = around(Router::new().route("/bug", get(bug)).fallback(unknown_address));
         let request = Request::builder().method(method).uri(path).header(REQUEST_ID, "abc");
         let mut response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();

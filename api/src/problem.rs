@@ -120,7 +120,11 @@ impl Problem {
             _ if status.is_server_error() => Code::Internal,
             _ => Code::BadRequest,
         };
-        let said = if said.is_empty() { "see `/` for the addresses and `/openapi.json` for their use" } else { said };
+        let said = if said.is_empty() {
+            "see `/` for the addresses and `/openapi.json` for their use"
+        } else {
+            said
+        };
         let mut problem = Self::new(known, said);
         problem.0.status = status.as_u16();
         problem

@@ -49,7 +49,8 @@ impl Query {
         match self.text(name) {
             None => Ok(None),
             Some(text) if text.is_empty() || text.len() > 512 || text.contains(char::is_control) => {
-                let remedy = "1 to 512 characters without control characters are expected; leave it out for all";
+                let remedy =
+                    "1 to 512 characters without control characters are expected; leave it out for all";
                 Err(Problem::parameter(name, text, remedy))
             }
             Some(text) => Ok(Some(text.to_owned())),

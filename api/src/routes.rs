@@ -39,6 +39,7 @@ pub fn router(state: Shared) -> Router {
     let router = router
         .route("/", get(index::index))
         .route("/openapi.json", get(|| async { openapi::answer(document) }))
-        .fallback(layers::unknown_address);
+        .fallback(layers::unknown_address)
+        .layer(events::limit(&state));
     layers::around(router).with_state(state)
 }

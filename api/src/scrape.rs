@@ -59,14 +59,21 @@ fn render(queues: &[(&str, &Counts)]) -> String {
     put(format_args!("# TYPE upshot_queue_jobs gauge"));
     for (queue, counts) in queues {
         for state in State::ALL {
-            put(format_args!("upshot_queue_jobs{{queue=\"{queue}\",state=\"{state}\"}} {}", counts.of(state)));
+            put(format_args!(
+                "upshot_queue_jobs{{queue=\"{queue}\",state=\"{state}\"}} {}",
+                counts.of(state)
+            ));
         }
     }
-    put(format_args!("# HELP upshot_queue_transitions_total Transitions of jobs since the queue began, as Redis counts them."));
+    put(format_args!(
+        "# HELP upshot_queue_transitions_total Transitions of jobs since the queue began, as Redis counts them."
+    ));
     put(format_args!("# TYPE upshot_queue_transitions_total counter"));
     for (queue, counts) in queues {
         for (name, n) in &counts.transitions {
-            put(format_args!("upshot_queue_transitions_total{{queue=\"{queue}\",transition=\"{name}\"}} {n}"));
+            put(format_args!(
+                "upshot_queue_transitions_total{{queue=\"{queue}\",transition=\"{name}\"}} {n}"
+            ));
         }
     }
     text
@@ -81,6 +88,8 @@ mod tests {
         let counts = Counts { states: [1, 2, 3, 4, 5], transitions: vec![("enqueued".into(), 15)] };
         let text = render(&[("invoices", &counts)]);
         assert!(text.contains("\nupshot_queue_jobs{queue=\"invoices\",state=\"dead\"} 5\n"), "{text}");
-        assert!(text.ends_with("upshot_queue_transitions_total{queue=\"invoices\",transition=\"enqueued\"} 15\n"));
+        assert!(
+            text.ends_with("upshot_queue_transitions_total{queue=\"invoices\",transition=\"enqueued\"} 15\n")
+        );
     }
 }

@@ -99,7 +99,11 @@ async fn look(state: Shared) {
     }
 }
 
-fn report<E: std::fmt::Display>(health: &Health, part: &str, answer: Result<Result<(), E>, tokio::time::error::Elapsed>) {
+fn report<E: std::fmt::Display>(
+    health: &Health,
+    part: &str,
+    answer: Result<Result<(), E>, tokio::time::error::Elapsed>,
+) {
     match answer {
         Ok(Ok(())) => health.up(part),
         Ok(Err(why)) => health.down(part, why),

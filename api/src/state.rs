@@ -132,7 +132,9 @@ impl State {
         let reads = self.queues.values().map(|queue| Known::read(queue, ids));
         let found = self.ask(future::try_join_all(reads)).await?;
         found.into_iter().flatten().next().ok_or_else(|| {
-            let detail = format!("no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention");
+            let detail = format!(
+                "no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention"
+            );
             Problem::new(Code::UnknownJob, detail)
         })
     }

@@ -1,6 +1,9 @@
 //! The one connection that listens for changes.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 
 use futures::StreamExt;
 use redis::{
@@ -70,17 +73,17 @@ async fn subscribe(
 ) -> RedisResult<bool> {
     let (queues, fresh) = inner.registry.plan();
     let unwatched = |channel: &(&String, &QueueName)| !queues.contains(channel.1);
-    let unwatched: Vec<String> = subscribed.iter().filter(unwatched).map(|(channel, _)| channel.clone()).collect();
+    let unwatched: Vec<String> =
+        subscribed.iter().filter(unwatched).map(|(channel, _)| channel.clone()).collect();
     for channel in unwatched {
         in_time(sink.unsubscribe(channel.as_str())).await?;
         subscribed.remove(&channel);
     }
     for name in &queues {
         let Some(queue) = inner.queues.get(name) else { continue };
-        let channel = queue.keys().changes();
-        if !subscribed.contains_key(&channel) {
-            in_time(sink.subscribe(channel.as_str())).await?;
-            subscribed.insert(channel, name.clone());
+        if let Entry::Vacant(channel) = subscribed.entry(queue.keys().changes()) {
+            in_time(sink.subscribe(channel.key().as_str())).await?;
+            channel.insert(name.clone());
         }
     }
     let mut marked = false;

@@ -70,9 +70,7 @@ impl Code {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "The address does not take this method",
             ),
-            Self::BadRequest => {
-                ("bad-request", StatusCode::BAD_REQUEST, "The request cannot be understood")
-            }
+            Self::BadRequest => ("bad-request", StatusCode::BAD_REQUEST, "The request cannot be understood"),
             Self::RabbitmqUnavailable => {
                 ("rabbitmq-unavailable", StatusCode::SERVICE_UNAVAILABLE, "RabbitMQ has not confirmed")
             }
@@ -83,9 +81,7 @@ impl Code {
                 ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The file store does not answer")
             }
             Self::NotReady => ("not-ready", StatusCode::SERVICE_UNAVAILABLE, "The service is not ready"),
-            Self::Internal => {
-                ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The request ran into a bug")
-            }
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The request ran into a bug"),
         }
     }
 }

@@ -205,8 +205,9 @@ async fn look_up(
 
 async fn publish(state: &Shared, envelope: &Envelope, event: &Event, body: &Bytes) -> Result<(), Problem> {
     let message = binding::structured(envelope, body).map_err(Problem::internal)?;
-    let mut properties =
-        BasicProperties::default().with_content_type(STRUCTURED.into()).with_message_id(event.id.as_str().into());
+    let mut properties = BasicProperties::default()
+        .with_content_type(STRUCTURED.into())
+        .with_message_id(event.id.as_str().into());
     if let Some(trace) = binding::trace(envelope) {
         let mut headers = FieldTable::default();
         headers.insert("traceparent".into(), AMQPValue::LongString(trace.into()));

@@ -55,7 +55,9 @@ pub async fn file(
     let known = state.find(&id).await?;
     let files = evidence::files(&known.job);
     let file = files.into_iter().find(|file| file.name == name).ok_or_else(|| {
-        let detail = format!("the outcome of job {id} names no file `{name}`; its address is under `links.files` of the job");
+        let detail = format!(
+            "the outcome of job {id} names no file `{name}`; its address is under `links.files` of the job"
+        );
         Problem::new(Code::UnknownFile, detail)
     })?;
     let etag = file.sha256.as_ref().map(|hash| format!("\"{hash}\""));
@@ -88,7 +90,8 @@ fn content(file: &StoredFile, reading: Reading) -> Response {
 }
 
 fn is_copied(headers: &HeaderMap, etag: Option<&str>) -> bool {
-    let copies = headers.get(header::IF_NONE_MATCH).and_then(|copies| copies.to_str().ok()).unwrap_or_default();
+    let copies =
+        headers.get(header::IF_NONE_MATCH).and_then(|copies| copies.to_str().ok()).unwrap_or_default();
     etag.is_some_and(|etag| copies.split(',').any(|copy| copy.trim().trim_start_matches("W/") == etag))
 }
 

@@ -105,7 +105,11 @@ fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Queue>, Proble
     let wanted = text.parse::<QueueName>().ok().and_then(|name| state.lists.get(&name));
     wanted.map(|queue| vec![queue]).ok_or_else(|| {
         let known: Vec<&str> = state.lists.keys().map(QueueName::as_str).collect();
-        Problem::parameter("queue", text, format!("it is not in the settings; the queues are {}", known.join(", ")))
+        Problem::parameter(
+            "queue",
+            text,
+            format!("it is not in the settings; the queues are {}", known.join(", ")),
+        )
     })
 }
 
@@ -121,7 +125,11 @@ fn place(query: &Query, queues: &[&Queue]) -> Result<(usize, Option<Cursor>), Pr
         Some((place, cursor))
     };
     read().ok_or_else(|| {
-        Problem::parameter("cursor", text, "it is not one of this list: follow `next` of the page before, unchanged")
+        Problem::parameter(
+            "cursor",
+            text,
+            "it is not one of this list: follow `next` of the page before, unchanged",
+        )
     })
 }
 

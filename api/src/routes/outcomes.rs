@@ -88,7 +88,9 @@ pub async fn of_event(
         );
         return Err(Problem::new(Code::UnknownEvent, detail));
     }
-    Ok(Json(EventOutcomes { outcomes: jobs.iter().map(|job| OutcomeReport::new(job, now, &links)).collect() }))
+    Ok(Json(EventOutcomes {
+        outcomes: jobs.iter().map(|job| OutcomeReport::new(job, now, &links)).collect(),
+    }))
 }
 
 async fn read(state: &Shared, jobs: &BTreeSet<(QueueName, JobId)>) -> Result<Vec<Job>, Problem> {

@@ -1,15 +1,16 @@
-//! A job as it is shown: in a list, on its own, and while it is watched.
+//! A job as it is shown, in a list and on its own.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use upshot_queue::{FailureClass, Job, State, failure::FailedAttempt};
+use upshot_queue::{Job, State};
 use utoipa::ToSchema;
 
 use super::{
+    attempt::{FailedAttemptBody, Waiting},
     outcome::OutcomeBody,
-    words::{Class, EventRef, JobState, ProgressBody},
+    words::{EventRef, JobState, ProgressBody},
 };
 use crate::{evidence, known::Known, links::Links, moment::Moment};
 
@@ -92,35 +93,6 @@ pub struct StepBody {
     result: Value,
 }
 
-/// Why a job waits and until when.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Waiting {
-    /// Why: the last failure's message, or that the job was delayed.
-    #[schema(example = "connection refused by mail.example:25")]
-    reason: String,
-    /// The class of the last failure, if there was one.
-    #[schema(value_type = Option<Class>)]
-    class: Option<FailureClass>,
-    /// When it runs again.
-    retry_at: Option<Moment>,
-}
-
-/// An attempt that did not finish.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct FailedAttemptBody {
-    /// When it ended.
-    at: Moment,
-    /// Which attempt, counted from 1.
-    attempt: u64,
-    /// What kind of failure.
-    #[schema(value_type = Class)]
-    class: FailureClass,
-    /// What happened.
-    message: String,
-    /// Who ran it.
-    worker: Option<String>,
-}
-
 /// Where to read on.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobLinks {
@@ -133,28 +105,6 @@ pub struct JobLinks {
     pub outcome: String,
     /// The files that its outcome names.
     pub files: Vec<String>,
-}
-
-/// What the progress stream sends, in every event the whole of it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Snapshot {
-    /// The job.
-    id: String,
-    /// Where it is.
-    #[schema(value_type = JobState)]
-    state: State,
-    /// Attempts so far, the running one included.
-    attempts: u64,
-    /// How far it is, or was when its last attempt ended.
-    progress: Option<ProgressBody>,
-    /// Names of completed steps.
-    steps: Vec<String>,
-    /// What a scheduled job waits for.
-    waiting_for: Option<Waiting>,
-    /// The last attempt that did not finish.
-    failure: Option<FailedAttemptBody>,
-    /// What the work came to.
-    outcome: Option<OutcomeBody>,
 }
 
 impl JobSummary {
@@ -188,7 +138,8 @@ impl JobBody {
     /// The body of a job, with its arguments where they are wanted.
     pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
         let job = &known.job;
-        let step = |(name, result): (&String, &Value)| StepBody { name: name.clone(), result: result.clone() };
+        let step =
+            |(name, result): (&String, &Value)| StepBody { name: name.clone(), result: result.clone() };
         Self {
             summary: JobSummary::new(known, links),
             version: job.version,
@@ -200,49 +151,6 @@ impl JobBody {
             history: job.history.iter().map(FailedAttemptBody::from).collect(),
             outcome: OutcomeBody::of(job, links),
             args: with_args.then(|| arguments(job)),
-        }
-    }
-}
-
-impl Snapshot {
-    /// What is sent about a job.
-    pub fn new(known: &Known, links: &Links) -> Self {
-        let job = &known.job;
-        Self {
-            id: job.id.to_string(),
-            state: job.state,
-            attempts: job.attempts,
-            progress: job.progress.as_ref().map(ProgressBody::from),
-            steps: job.steps.keys().cloned().collect(),
-            waiting_for: Waiting::of(known),
-            failure: job.history.last().map(FailedAttemptBody::from),
-            outcome: OutcomeBody::of(job, links),
-        }
-    }
-}
-
-impl Waiting {
-    fn of(known: &Known) -> Option<Self> {
-        if known.job.state != State::Scheduled {
-            return None;
-        }
-        let last = known.job.history.last();
-        Some(Self {
-            reason: last.map_or_else(|| "enqueued with a delay".to_owned(), |failed| failed.message.clone()),
-            class: last.map(|failed| failed.class),
-            retry_at: known.due.map(Moment),
-        })
-    }
-}
-
-impl From<&FailedAttempt> for FailedAttemptBody {
-    fn from(failed: &FailedAttempt) -> Self {
-        Self {
-            at: Moment(failed.at),
-            attempt: failed.attempt,
-            class: failed.class,
-            message: failed.message.clone(),
-            worker: failed.worker.clone(),
         }
     }
 }

@@ -16,7 +16,10 @@ pub enum JobState {}
 
 impl PartialSchema for JobState {
     fn schema() -> RefOr<Schema> {
-        words("Where a job is: it waits for a time, waits for a worker, runs, or has ended.", State::ALL.map(State::as_str))
+        words(
+            "Where a job is: it waits for a time, waits for a worker, runs, or has ended.",
+            State::ALL.map(State::as_str),
+        )
     }
 }
 

@@ -90,8 +90,10 @@ fn order(number: u64, random: &mut impl Rng) -> Value {
     let (first, last) = (pick(FIRST, random), pick(LAST, random));
     let tenant = pick(TENANTS, random);
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-    let lines: Vec<Value> = GOODS
-        .choose_multiple(random, random.random_range(1..=5))
+    let kinds = random.random_range(1..=5);
+    let chosen: Vec<_> = GOODS.choose_multiple(random, kinds).collect();
+    let lines: Vec<Value> = chosen
+        .into_iter()
         .map(|(sku, description, price, vat)| {
             json!({"sku": sku, "description": description, "quantity": random.random_range(1..=4), "unit_price": price, "vat_rate": vat})
         })

@@ -1,0 +1,64 @@
+//! What did not work, and what is waited for.
+
+use serde::Serialize;
+use upshot_queue::{FailureClass, State, failure::FailedAttempt};
+use utoipa::ToSchema;
+
+use super::words::Class;
+use crate::{known::Known, moment::Moment};
+
+/// Why a job waits and until when.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Waiting {
+    /// Why: the last failure's message, or that the job was delayed.
+    #[schema(example = "connection refused by mail.example:25")]
+    reason: String,
+    /// The class of the last failure, if there was one.
+    #[schema(value_type = Option<Class>)]
+    class: Option<FailureClass>,
+    /// When it runs again.
+    retry_at: Option<Moment>,
+}
+
+/// An attempt that did not finish.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FailedAttemptBody {
+    /// When it ended.
+    at: Moment,
+    /// Which attempt, counted from 1.
+    attempt: u64,
+    /// What kind of failure.
+    #[schema(value_type = Class)]
+    class: FailureClass,
+    /// What happened.
+    message: String,
+    /// Who ran it.
+    worker: Option<String>,
+}
+
+impl Waiting {
+    /// What a job waits for, if it is scheduled.
+    pub fn of(known: &Known) -> Option<Self> {
+        if known.job.state != State::Scheduled {
+            return None;
+        }
+        let last = known.job.history.last();
+        Some(Self {
+            reason: last.map_or_else(|| "enqueued with a delay".to_owned(), |failed| failed.message.clone()),
+            class: last.map(|failed| failed.class),
+            retry_at: known.due.map(Moment),
+        })
+    }
+}
+
+impl From<&FailedAttempt> for FailedAttemptBody {
+    fn from(failed: &FailedAttempt) -> Self {
+        Self {
+            at: Moment(failed.at),
+            attempt: failed.attempt,
+            class: failed.class,
+            message: failed.message.clone(),
+            worker: failed.worker.clone(),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A job as it is shown while it is watched.
+
+use serde::Serialize;
+use upshot_queue::State;
+use utoipa::ToSchema;
+
+use super::{
+    attempt::{FailedAttemptBody, Waiting},
+    outcome::OutcomeBody,
+    words::{JobState, ProgressBody},
+};
+use crate::{known::Known, links::Links};
+
+/// What the progress stream sends, in every event the whole of it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Snapshot {
+    /// The job.
+    id: String,
+    /// Where it is.
+    #[schema(value_type = JobState)]
+    state: State,
+    /// Attempts so far, the running one included.
+    attempts: u64,
+    /// How far it is, or was when its last attempt ended.
+    progress: Option<ProgressBody>,
+    /// Names of completed steps.
+    steps: Vec<String>,
+    /// What a scheduled job waits for.
+    waiting_for: Option<Waiting>,
+    /// The last attempt that did not finish.
+    failure: Option<FailedAttemptBody>,
+    /// What the work came to.
+    outcome: Option<OutcomeBody>,
+}
+
+impl Snapshot {
+    /// What is sent about a job.
+    pub fn new(known: &Known, links: &Links) -> Self {
+        let job = &known.job;
+        Self {
+            id: job.id.to_string(),
+            state: job.state,
+            attempts: job.attempts,
+            progress: job.progress.as_ref().map(ProgressBody::from),
+            steps: job.steps.keys().cloned().collect(),
+            waiting_for: Waiting::of(known),
+            failure: job.history.last().map(FailedAttemptBody::from),
+            outcome: OutcomeBody::of(job, links),
+        }
+    }
+}
