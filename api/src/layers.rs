@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -37,7 +38,9 @@ async fn outermost(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
-    let mut response = finish(next.run(request).await, &id).await;
+    // Whatever is logged about this request can be found by its id.
+    let span = tracing::error_span!("request", request_id = id);
+    let mut response = finish(next.run(request).instrument(span).await, &id).await;
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -114,7 +117,7 @@ mod tests {
     async fn ask(method: Method, path: &str) -> (Response, serde_json::Value) {
         let bug = || async {
             if true {
-                panic!("a bug")
+                panic!("something private")
             }
         };
         let router = around(Router::new().route("/bug", get(bug)).fallback(unknown_address));
@@ -137,7 +140,7 @@ mod tests {
             assert_eq!(response.headers()[header::CONTENT_TYPE], problem::MEDIA_TYPE);
             assert_eq!(response.headers()[REQUEST_ID], "abc");
             assert_eq!((body["type"].as_str(), body["request_id"].as_str()), (Some(kind), Some("abc")));
-            assert!(!body.to_string().contains("a bug"), "{body}");
+            assert!(!body.to_string().contains("private"), "{body}");
         }
         let (response, _) = ask(Method::POST, "/bug").await;
         assert_eq!(response.headers()[header::ALLOW], "GET,HEAD");

@@ -15,7 +15,8 @@
 //! | [`binding`] | CloudEvents over HTTP |
 //! | [`problem`], [`layers`] | answers that are not a success; what every request passes through |
 //! | [`query`], [`links`], [`moment`] | parameters in; addresses and times out |
-//! | [`state`], [`known`], [`scrape`] | what handlers share; a job as it is read; figures of queues |
+//! | [`state`], [`known`] | what handlers share; a job as it is read |
+//! | [`scrape`], [`upkeep`] | figures of queues; figures that nobody fetches |
 //! | [`mod@openapi`] | the document that describes it all |
 
 mod binding;
@@ -33,6 +34,7 @@ mod routes;
 mod scrape;
 mod server;
 mod state;
+mod upkeep;
 mod view;
 
 pub use openapi::openapi;

@@ -4,10 +4,13 @@ use chrono::{DateTime, SecondsFormat};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// A time, UTC ms since 1970, written as RFC 3339 with milliseconds.
+/// A time: RFC 3339, UTC, with milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2026-03-14T09:26:53.589Z")]
-pub struct Moment(pub i64);
+pub struct Moment(
+    /// UTC ms since 1970.
+    pub i64,
+);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

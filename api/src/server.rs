@@ -11,13 +11,10 @@ use tokio_util::{
 };
 use upshot_shared::{Health, Settings};
 
-use crate::{Error, routes, state::Shared};
+use crate::{Error, routes, state::Shared, upkeep};
 
 /// How often RabbitMQ and Redis are looked at, and how long they may take.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often figures that nobody fetches are put together, so that they do not
-/// pile up.
-const UPKEEP: Duration = Duration::from_secs(5);
 /// How long requests in flight may take after the stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -50,7 +47,7 @@ impl Api {
         let background = [
             AbortOnDropHandle::new(tokio::spawn(self.state.live.clone().run())),
             AbortOnDropHandle::new(tokio::spawn(look(self.state.clone()))),
-            AbortOnDropHandle::new(tokio::spawn(upkeep(self.state.metrics.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(upkeep::run(self.state.metrics.clone()))),
         ];
         // Small events of a stream must not wait for more to come.
         let listener = listener.tap_io(|connection| {
@@ -108,13 +105,5 @@ fn report<E: std::fmt::Display>(
         Ok(Ok(())) => health.up(part),
         Ok(Err(why)) => health.down(part, why),
         Err(_) => health.down(part, "no answer in time"),
-    }
-}
-
-async fn upkeep(metrics: PrometheusHandle) {
-    let mut interval = tokio::time::interval(UPKEEP);
-    loop {
-        interval.tick().await;
-        metrics.run_upkeep();
     }
 }

@@ -1,1 +1,18 @@
-//! (being written)
+//! The harness of the end-to-end tests: real servers, real processes, and
+//! waiting on signals.
+//!
+//! | module | its one thing |
+//! |---|---|
+//! | [`servers`] | one RabbitMQ and one Redis for the run; a vhost and a key prefix for each test |
+//! | [`process`] | a real `upshot` process: start, signal, wait for a log line |
+//! | [`stage`] | a test's own installation: settings, mail, store, jobs, leak check |
+//! | [`orders`] | events of a made-up shop |
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness fails a test by panicking")]
+
+pub mod orders;
+pub mod process;
+pub mod servers;
+pub mod stage;
+
+pub use process::Process;
+pub use stage::{PATIENCE, Stage};

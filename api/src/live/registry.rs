@@ -129,7 +129,7 @@ mod tests {
         let _watcher = registry.add(&queue, &id);
         assert!(registry.take_dirty().is_empty());
         let (queues, fresh) = registry.plan();
-        assert!(queues.contains(&queue) && fresh.contains(&(queue.clone(), id.clone())));
+        assert!(queues.contains(&queue) && fresh.contains(&(queue, id)));
         assert!(registry.plan().1.is_empty());
         registry.all_fresh();
         assert_eq!(registry.plan().1.len(), 1);

@@ -50,7 +50,7 @@ pub struct Accepted {
     /// be asked for at once; they are not known until the bridge has them.
     jobs: Vec<ExpectedJob>,
     /// Whether the event was known before; null when Redis does not answer.
-    #[schema(example = false)]
+    #[schema(required, example = false)]
     duplicate: Option<bool>,
 }
 
@@ -67,7 +67,7 @@ pub struct ExpectedJob {
     #[schema(example = "invoice.issue")]
     kind: String,
     /// Where it is, if it was there before this request; null otherwise.
-    #[schema(value_type = Option<JobState>)]
+    #[schema(required, value_type = Option<JobState>)]
     state: Option<upshot_queue::State>,
     /// The job.
     url: String,
@@ -86,6 +86,7 @@ pub struct ExpectedJob {
 #[utoipa::path(
     post,
     path = "/v1/events",
+    operation_id = "publish_event",
     tag = "events",
     request_body(
         content = Object,

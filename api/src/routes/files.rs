@@ -30,6 +30,7 @@ const SHOWN: [&str; 5] = ["application/pdf", "image/png", "image/jpeg", "text/pl
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/files/{name}",
+    operation_id = "read_file",
     tag = "jobs",
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),

@@ -1,8 +1,12 @@
 //! `/healthz` and `/readyz`.
 
+use std::sync::Arc;
+
 use axum::{Json, Router, extract::State, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 use upshot_shared::Health;
 use utoipa::ToSchema;
 
@@ -11,10 +15,12 @@ use crate::{
     layers,
     problem::{Details, Problem},
     state::Shared,
+    upkeep,
 };
 
 /// That the service is alive, or ready.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
 pub struct Well {
     /// `ok`.
     #[schema(example = "ok")]
@@ -27,6 +33,7 @@ const OK: Json<Well> = Json(Well { status: "ok" });
 #[utoipa::path(
     get,
     path = "/healthz",
+    operation_id = "healthz",
     tag = "service",
     responses((status = 200, description = "It is", body = Well))
 )]
@@ -38,6 +45,7 @@ pub async fn alive() -> Json<Well> {
 #[utoipa::path(
     get,
     path = "/readyz",
+    operation_id = "readyz",
     tag = "service",
     responses(
         (status = 200, description = "It has", body = Well),
@@ -57,12 +65,22 @@ fn check(health: &Health) -> Result<Json<Well>, Problem> {
     if missing.is_empty() { Ok(OK) } else { Err(Problem::not_ready(missing)) }
 }
 
-/// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API.
+/// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API. To
+/// be called in a runtime, which then keeps the figures together for as long as
+/// the router lives.
 pub fn probes(health: Health, handle: PrometheusHandle) -> Router {
+    let upkeep = Handle::try_current().ok().map(|runtime| {
+        let running = runtime.spawn(upkeep::run(handle.clone()));
+        Arc::new(AbortOnDropHandle::new(running))
+    });
+    let figures = move || {
+        let _alive = &upkeep;
+        metrics::process(handle.clone())
+    };
     let router = Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(move || async move { check(&health) }))
-        .route("/metrics", get(move || metrics::process(handle.clone())))
+        .route("/metrics", get(figures))
         .fallback(layers::unknown_address);
     layers::around(router)
 }

@@ -31,7 +31,7 @@ pub struct JobPage {
     /// there: a page looks at a bounded number of jobs.
     jobs: Vec<JobSummary>,
     /// The next page; null when this is the last one.
-    #[schema(example = "http://127.0.0.1:8080/v1/jobs?state=dead&cursor=invoices~4.1773480413000.1")]
+    #[schema(required, example = "http://127.0.0.1:8080/v1/jobs?state=dead&cursor=invoices~4.1773480413000.1")]
     next: Option<String>,
 }
 
@@ -43,6 +43,7 @@ pub struct JobPage {
 #[utoipa::path(
     get,
     path = "/v1/jobs",
+    operation_id = "list_jobs",
     tag = "jobs",
     params(
         ("state" = Option<JobState>, Query, description = "Only in this state"),

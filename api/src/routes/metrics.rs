@@ -18,6 +18,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[utoipa::path(
     get,
     path = "/metrics",
+    operation_id = "metrics",
     tag = "service",
     responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"))
 )]

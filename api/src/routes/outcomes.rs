@@ -30,6 +30,7 @@ pub struct EventOutcomes {
 #[utoipa::path(
     get,
     path = "/v1/outcomes/{id}",
+    operation_id = "show_outcome",
     tag = "outcomes",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     responses(
@@ -55,6 +56,7 @@ pub async fn of_job(
 #[utoipa::path(
     get,
     path = "/v1/outcomes",
+    operation_id = "list_outcomes",
     tag = "outcomes",
     params(
         ("source" = String, Query, description = "The event's source", example = "/shops/berlin"),

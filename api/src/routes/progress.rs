@@ -39,6 +39,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/progress",
+    operation_id = "watch_job",
     tag = "jobs",
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),

@@ -14,14 +14,16 @@ pub struct Waiting {
     #[schema(example = "connection refused by mail.example:25")]
     reason: String,
     /// The class of the last failure, if there was one.
-    #[schema(value_type = Option<Class>)]
+    #[schema(required, value_type = Option<Class>)]
     class: Option<FailureClass>,
     /// When it runs again.
+    #[schema(required)]
     retry_at: Option<Moment>,
 }
 
 /// An attempt that did not finish.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = FailedAttempt)]
 pub struct FailedAttemptBody {
     /// When it ended.
     at: Moment,
@@ -33,6 +35,7 @@ pub struct FailedAttemptBody {
     /// What happened.
     message: String,
     /// Who ran it.
+    #[schema(required)]
     worker: Option<String>,
 }
 

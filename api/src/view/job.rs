@@ -27,9 +27,10 @@ pub struct JobSummary {
     #[schema(example = "invoice.issue")]
     pub kind: String,
     /// Whose work it is.
+    #[schema(required)]
     pub tenant: Option<String>,
     /// The business key that people know.
-    #[schema(example = "order-1042")]
+    #[schema(required, example = "order-1042")]
     pub subject: Option<String>,
     /// Where it is.
     #[schema(value_type = JobState)]
@@ -39,12 +40,15 @@ pub struct JobSummary {
     /// When it entered its state.
     pub since: Moment,
     /// By when its outcome is expected.
+    #[schema(required)]
     pub expected_by: Option<Moment>,
     /// Attempts so far, the running one included.
     pub attempts: u64,
     /// How far it is, or was when its last attempt ended.
+    #[schema(required)]
     pub progress: Option<ProgressBody>,
     /// What a scheduled job waits for.
+    #[schema(required)]
     pub waiting_for: Option<Waiting>,
     /// Where to read on.
     pub links: JobLinks,
@@ -53,17 +57,19 @@ pub struct JobSummary {
 /// A job with everything that is known about it, except its arguments, which
 /// may hold personal data.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
 pub struct JobBody {
     #[serde(flatten)]
     summary: JobSummary,
     /// The version of the arguments.
     version: u32,
     /// The event that it came from.
+    #[schema(required)]
     event: Option<EventRef>,
     /// Enqueues that found this job already there.
     duplicates: u64,
     /// Who runs it, or ran it last.
-    #[schema(example = "4711-8d3fa0b2")]
+    #[schema(required, example = "4711-8d3fa0b2")]
     worker: Option<String>,
     /// The completed steps. None of them runs again.
     steps: Vec<StepBody>,
@@ -74,22 +80,22 @@ pub struct JobBody {
     /// there are many.
     history: Vec<FailedAttemptBody>,
     /// What the work came to.
+    #[schema(required)]
     outcome: Option<OutcomeBody>,
     /// The arguments, only with `?args=true`: JSON where they are JSON, their
     /// text otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     args: Option<Value>,
 }
 
 /// A completed step.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Step)]
 pub struct StepBody {
     /// Its name.
     #[schema(example = "store")]
     name: String,
-    /// What it stored.
-    #[schema(value_type = Object)]
+    /// What it stored: any JSON.
     result: Value,
 }
 

@@ -16,6 +16,7 @@ use crate::{
 
 /// What the work came to.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Outcome)]
 pub struct OutcomeBody {
     /// For people.
     #[schema(example = "invoice 1042 issued and sent to ada@lindqvist.example")]
@@ -26,6 +27,7 @@ pub struct OutcomeBody {
 
 /// Something that can be checked afterwards.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Evidence)]
 pub struct EvidenceBody {
     /// What kind of evidence: `object`, `mail`.
     #[schema(example = "object")]
@@ -42,6 +44,7 @@ pub struct EvidenceBody {
 /// How an expectation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = OutcomeStatus)]
 pub enum Status {
     /// The work came out right; the evidence says so.
     Achieved,
@@ -65,24 +68,30 @@ pub struct OutcomeReport {
     #[schema(example = "invoice.issue")]
     kind: String,
     /// The business key that people know.
-    #[schema(example = "order-1042")]
+    #[schema(required, example = "order-1042")]
     subject: Option<String>,
     /// The event that asked for it.
+    #[schema(required)]
     event: Option<EventRef>,
     /// How it stands.
     status: Status,
     /// By when it was expected.
+    #[schema(required)]
     expected_by: Option<Moment>,
     /// When it was decided.
+    #[schema(required)]
     decided_at: Option<Moment>,
     /// Whether it was achieved by the time at which it was expected; null while
     /// that is open.
+    #[schema(required)]
     in_time: Option<bool>,
     /// For people, when it was achieved.
+    #[schema(required)]
     summary: Option<String>,
     /// What can be checked.
     evidence: Vec<EvidenceBody>,
     /// Why it was missed, or did not work so far.
+    #[schema(required)]
     reason: Option<ReasonBody>,
     /// The job's address.
     url: String,
@@ -90,6 +99,7 @@ pub struct OutcomeReport {
 
 /// Why it did not work.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Reason)]
 pub struct ReasonBody {
     /// What kind of failure.
     #[schema(value_type = Class)]

@@ -22,14 +22,18 @@ pub struct Snapshot {
     /// Attempts so far, the running one included.
     attempts: u64,
     /// How far it is, or was when its last attempt ended.
+    #[schema(required)]
     progress: Option<ProgressBody>,
     /// Names of completed steps.
     steps: Vec<String>,
     /// What a scheduled job waits for.
+    #[schema(required)]
     waiting_for: Option<Waiting>,
     /// The last attempt that did not finish.
+    #[schema(required)]
     failure: Option<FailedAttemptBody>,
     /// What the work came to.
+    #[schema(required)]
     outcome: Option<OutcomeBody>,
 }
 

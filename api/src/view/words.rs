@@ -72,15 +72,16 @@ impl EventRef {
 
 /// How far a running job is.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Progress)]
 pub struct ProgressBody {
     /// 0 to 100.
     #[schema(minimum = 0, maximum = 100, example = 60)]
     pub percent: u8,
     /// The step that runs.
-    #[schema(example = "send")]
+    #[schema(required, example = "send")]
     pub step: Option<String>,
     /// For people.
-    #[schema(example = "sending the mail")]
+    #[schema(required, example = "sending the mail")]
     pub message: Option<String>,
 }
 

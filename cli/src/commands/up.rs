@@ -56,6 +56,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
                 pid: std::process::id(),
             }
             .write(&settings)?;
+            tracing::info!(%address, "Upshot is up");
             println!("Upshot is up. API: http://{address}  (Ctrl-C stops it)");
         }
     }

@@ -57,6 +57,9 @@ impl Config {
         folder.write("rabbitmq.conf", &settings, 0o600)?;
         let plugins = folder.write("enabled_plugins", "[].\n", 0o600)?;
         let nothing = folder.write("rabbitmq-env.conf", "", 0o600)?;
+        // The node's name must resolve even on a machine without /etc/hosts.
+        let hosts = "{host, {127,0,0,1}, [\"localhost\"]}.\n{lookup, [file, native]}.\n";
+        let hosts = folder.write("inetrc", hosts, 0o600)?;
         let Ports { amqp, distribution, epmd } = self.ports;
         Ok(vec![
             ("HOME", home.into()),
@@ -65,6 +68,9 @@ impl Config {
             // Without this, Erlang starts a port mapper that outlives everyone
             // whenever it does not find one.
             ("ERL_AFLAGS", "-start_epmd false".into()),
+            ("ERL_INETRC", hosts.into()),
+            // The log says why a node failed to start; a dump of its memory only costs time.
+            ("ERL_CRASH_DUMP_BYTES", "0".into()),
             ("RABBITMQ_NODENAME", NODE.into()),
             ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".into()),
             ("RABBITMQ_NODE_PORT", amqp.to_string().into()),

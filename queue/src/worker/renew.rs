@@ -30,7 +30,7 @@ pub(super) async fn run(core: Arc<Core>) {
 pub(super) async fn renew(core: &Arc<Core>, leases: &[Arc<LeaseState>]) -> Result<(), RedisError> {
     let asked = Instant::now();
     let keys = core.renewals.keys();
-    let mut call = Call::new(&scripts::RENEW, &[&keys.running()]);
+    let mut call = Call::new(&scripts::RENEW, &[&keys.running(), &keys.stats()]);
     call.arg(keys.job_prefix()).arg(core.options.lease.as_millis() as u64);
     call.arg(core.options.worker.as_str()).arg(leases.len());
     for lease in leases {

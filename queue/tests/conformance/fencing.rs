@@ -52,7 +52,8 @@ async fn late_writes_are_refused_and_counted() {
     let after = fixture.queue.job(&id).await.unwrap().unwrap();
     assert!(after.steps.is_empty());
     assert_eq!(after.outcome, Some(json!("taken over")));
-    assert_eq!(fixture.queue.counts().await.unwrap().transitions("refused"), 1);
+    // The late renewal and the late step.
+    assert_eq!(fixture.queue.counts().await.unwrap().transitions("refused"), 2);
     drop(lease);
     other.stop().await;
     paused.stop().await;

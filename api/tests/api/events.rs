@@ -1,0 +1,119 @@
+//! Events that are accepted.
+
+use futures::StreamExt;
+use lapin::{
+    Consumer,
+    options::{BasicAckOptions, BasicConsumeOptions},
+    types::FieldTable,
+};
+use serde_json::json;
+use upshot_shared::amqp;
+
+use crate::{
+    fixture::{Fixture, PATIENCE, body, event},
+    servers,
+};
+
+/// Consumes what the bridge would consume.
+async fn bridge(vhost: &str) -> (lapin::Connection, Consumer) {
+    let connection = amqp::connect(&servers::rabbit(vhost).await, "test").await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    amqp::declare(&channel).await.unwrap();
+    let (options, table) = (BasicConsumeOptions::default(), FieldTable::default());
+    let consumer = channel.basic_consume(amqp::BRIDGE.into(), "test".into(), options, table).await.unwrap();
+    (connection, consumer)
+}
+
+/// The next message: its body, its content type and its trace context.
+async fn delivered(consumer: &mut Consumer) -> (Vec<u8>, String, Option<String>) {
+    let next = tokio::time::timeout(PATIENCE, consumer.next()).await.expect("nothing was published");
+    let delivery = next.unwrap().unwrap();
+    delivery.ack(BasicAckOptions::default()).await.unwrap();
+    assert_eq!(delivery.exchange.as_str(), amqp::EVENTS);
+    let properties = &delivery.properties;
+    let headers = properties.headers().as_ref();
+    let trace = headers.and_then(|table| table.inner().get("traceparent")?.as_long_string().map(ToString::to_string));
+    (delivery.data.clone(), properties.content_type().as_ref().unwrap().to_string(), trace)
+}
+
+#[tokio::test]
+async fn an_event_is_published_as_it_came_and_a_second_time_found() {
+    let fixture = Fixture::with_rabbit("structured").await;
+    let (_connection, mut consumer) = bridge("structured").await;
+    let text = format!(" {}\n", event("e-1"));
+
+    let response = fixture.post(text.clone()).await;
+    let location = response.headers()["location"].to_str().unwrap().to_owned();
+    let accepted = body(response, 202).await;
+    assert_eq!(delivered(&mut consumer).await.0, text.as_bytes());
+    assert_eq!(accepted["event"], json!({"source": "/shops/berlin", "id": "e-1", "type": "order.completed.v1"}));
+    assert_eq!(accepted["duplicate"], false);
+    let job = &accepted["jobs"][0];
+    assert_eq!((job["queue"].as_str(), job["state"].as_str()), (Some("invoices"), None));
+    assert_eq!(job["url"], location);
+
+    let id = fixture.enqueue_event(&event("e-1")).await.remove(0);
+    assert_eq!(job["id"], id.as_str());
+    fixture.json(&location, 200).await;
+    fixture.json(job["outcome"].as_str().unwrap(), 200).await;
+
+    let again = body(fixture.post(text).await, 202).await;
+    assert_eq!(again["duplicate"], true);
+    assert_eq!(again["jobs"][0]["state"], "ready");
+    assert_eq!(again["jobs"][0]["id"], id.as_str());
+    delivered(&mut consumer).await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn binary_mode_becomes_a_structured_message() {
+    let fixture = Fixture::with_rabbit("binary").await;
+    let (_connection, mut consumer) = bridge("binary").await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let request = fixture.client.post(fixture.url("/v1/events")).body(r#"{"any":"thing"}"#);
+    let headers = [
+        ("content-type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "e-2"),
+        ("ce-source", "/shops/berlin"),
+        ("ce-type", "order.confirmed.v1"),
+        ("ce-subject", "caf%C3%A9"),
+        ("ce-shopregion", "north"),
+        ("traceparent", trace),
+    ];
+    let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+    let response = request.send().await.unwrap();
+    // An event that becomes two jobs is looked up by itself.
+    let location = response.headers()["location"].to_str().unwrap().to_owned();
+    assert!(location.ends_with("/v1/outcomes?source=%2Fshops%2Fberlin&id=e-2"), "{location}");
+    assert_eq!(body(response, 202).await["jobs"].as_array().unwrap().len(), 2);
+
+    let (message, content_type, traced) = delivered(&mut consumer).await;
+    assert_eq!(content_type, "application/cloudevents+json");
+    assert_eq!(traced.as_deref(), Some(trace));
+    let message: serde_json::Value = serde_json::from_slice(&message).unwrap();
+    assert_eq!(
+        message,
+        json!({
+            "specversion": "1.0", "id": "e-2", "source": "/shops/berlin", "type": "order.confirmed.v1",
+            "subject": "café", "shopregion": "north", "datacontenttype": "application/json",
+            "data": {"any": "thing"}
+        })
+    );
+    fixture.json(&location, 404).await;
+    fixture.enqueue_event(&message).await;
+    assert_eq!(fixture.json(&location, 200).await["outcomes"].as_array().unwrap().len(), 2);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn without_redis_an_event_is_accepted_all_the_same() {
+    let redis = format!("redis://{}", servers::NOBODY);
+    let fixture = Fixture::on(&redis, &servers::rabbit("redis-away").await).await;
+    let accepted = body(fixture.post(event("e-3").to_string()).await, 202).await;
+    assert!(accepted["duplicate"].is_null() && accepted["jobs"][0]["state"].is_null(), "{accepted}");
+    let id = accepted["jobs"][0]["id"].as_str().unwrap();
+    let problem = fixture.json(&format!("/v1/jobs/{id}"), 503).await;
+    assert_eq!(problem["type"], "urn:upshot:problem:redis-unavailable");
+    fixture.finish().await;
+}

@@ -1,0 +1,187 @@
+//! An API of a test's own, on a free port.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use reqwest::{Client, Response, StatusCode, header};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use upshot_api::Api;
+use upshot_queue::{Connector, JobId, NewJob, Queue, QueueName};
+use upshot_shared::{
+    Event, Health, Intake, Route, Settings,
+    intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE},
+    settings::QueueSettings,
+};
+
+use crate::servers;
+
+/// Nothing here takes this long; a test that waits longer has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Two queues and two routes of one event, besides the default one.
+pub const QUEUES: [&str; 2] = ["emails", "invoices"];
+
+/// A running API and what stands behind it.
+pub struct Fixture {
+    pub connector: Connector,
+    pub base: String,
+    pub client: Client,
+    settings: Settings,
+    store: TempDir,
+    stop: CancellationToken,
+    serving: JoinHandle<Result<(), upshot_api::Error>>,
+}
+
+impl Fixture {
+    /// An API on the shared Redis, without RabbitMQ.
+    pub async fn new() -> Self {
+        Self::on(&servers::redis().await, &format!("amqp://{}", servers::NOBODY)).await
+    }
+
+    /// An API on the shared Redis and a virtual host of the shared RabbitMQ.
+    pub async fn with_rabbit(vhost: &str) -> Self {
+        Self::on(&servers::redis().await, &servers::rabbit(vhost).await).await
+    }
+
+    /// An API on these servers.
+    pub async fn on(redis: &str, amqp: &str) -> Self {
+        let store = tempfile::tempdir().unwrap();
+        let settings = settings(redis, amqp, store.path());
+        let connector = Connector::new(settings.redis.options()).unwrap();
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let api = Api::new(&settings, Health::new(), metrics).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(api.serve(listener, stop.clone()));
+        Self { connector, base, client: Client::new(), settings, store, stop, serving }
+    }
+
+    pub fn queue(&self, name: &str) -> Queue {
+        Queue::new(&self.connector, name.parse().unwrap()).unwrap()
+    }
+
+    /// Where stored files are.
+    pub fn store(&self) -> &Path {
+        self.store.path()
+    }
+
+    /// Enqueues a job as the bridge does.
+    pub async fn enqueue(&self, queue: &str, job: NewJob) -> JobId {
+        let id = job.id.clone();
+        self.queue(queue).enqueue(&[job]).await.unwrap();
+        id
+    }
+
+    /// Enqueues the jobs of an event as the bridge does.
+    pub async fn enqueue_event(&self, event: &Value) -> Vec<JobId> {
+        let event = Event::decode_structured(&Bytes::from(event.to_string())).unwrap();
+        let jobs = Intake::new(&self.settings).unwrap().jobs(&event);
+        let mut ids = Vec::new();
+        for (queue, job) in jobs {
+            ids.push(self.enqueue(queue.as_str(), job).await);
+        }
+        ids
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.client.get(self.url(path)).send().await.unwrap()
+    }
+
+    /// The JSON of an answer with this status.
+    pub async fn json(&self, path: &str, status: u16) -> Value {
+        body(self.get(path).await, status).await
+    }
+
+    /// Posts a structured event.
+    pub async fn post(&self, event: impl Into<reqwest::Body>) -> Response {
+        let request = self.client.post(self.url("/v1/events"));
+        request.header(header::CONTENT_TYPE, "application/cloudevents+json").body(event).send().await.unwrap()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) }
+    }
+
+    /// Tells the API to stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Every test ends with this: the API ends in good order, streams and all.
+    pub async fn finish(self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(PATIENCE, self.serving).await;
+        ended.expect("the API did not stop").unwrap().unwrap();
+    }
+}
+
+/// The body of an answer with this status; of an error it must be a problem.
+pub async fn body(response: Response, status: u16) -> Value {
+    let (found, url) = (response.status(), response.url().to_string());
+    let headers = response.headers().clone();
+    let text = response.text().await.unwrap();
+    assert_eq!(found, StatusCode::from_u16(status).unwrap(), "{url}: {text}");
+    let body: Value = serde_json::from_str(&text).unwrap();
+    if status >= 400 {
+        assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(headers["x-request-id"].to_str().ok(), body["request_id"].as_str());
+        assert!(body["type"].as_str().unwrap().starts_with("urn:upshot:problem:"), "{body}");
+        assert_eq!(body["status"], status);
+    }
+    body
+}
+
+/// An event that is in order, with this id.
+pub fn event(id: &str) -> Value {
+    let text = include_str!("../../../contracts/events/examples/order.completed.v1.json");
+    let mut event: Value = serde_json::from_str(text).unwrap();
+    event["id"] = json!(id);
+    event
+}
+
+/// A job as it comes from an event, expected within an hour.
+pub fn job(id: &str, kind: &str) -> NewJob {
+    NewJob {
+        tenant: Some("acme".to_owned()),
+        subject: Some(format!("order-{id}")),
+        expect_within: Some(Duration::from_secs(3600)),
+        labels: BTreeMap::from(
+            [(LABEL_ID, id), (LABEL_SOURCE, "/shops/berlin"), (LABEL_TYPE, "order.completed.v1")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        ),
+        ..NewJob::new(JobId::derive(&[id, kind]), kind, r#"{"secret":"of a customer"}"#)
+    }
+}
+
+fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
+    let mut settings = Settings::default();
+    settings.redis.url = redis.to_owned();
+    settings.redis.prefix = format!("t{}", JobId::random());
+    settings.amqp.url = amqp.to_owned();
+    settings.store.url = format!("file://{}", store.display());
+    settings.bridge.max_event_bytes.0 = 8 << 10;
+    for queue in QUEUES {
+        let queue: QueueName = queue.parse().unwrap();
+        settings.queues.insert(queue, QueueSettings::default());
+    }
+    settings.routes.push(Route {
+        event: "order.confirmed.v1".to_owned(),
+        job: "order.confirm".to_owned(),
+        version: 1,
+        queue: "emails".parse().unwrap(),
+        within: Duration::from_secs(60),
+    });
+    settings.routes.push(Route {
+        event: "order.confirmed.v1".to_owned(),
+        job: "order.reserve".to_owned(),
+        version: 1,
+        queue: "invoices".parse().unwrap(),
+        within: Duration::from_secs(60),
+    });
+    settings
+}

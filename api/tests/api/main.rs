@@ -1,0 +1,19 @@
+//! The API against a real Redis and a real RabbitMQ.
+//!
+//! One binary, so that the client libraries are linked once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails the test")]
+
+mod events;
+mod files;
+mod fixture;
+mod health;
+mod jobs;
+mod list;
+mod openapi;
+mod outcomes;
+mod progress;
+mod rejections;
+mod servers;
+mod stream;
+mod worker;

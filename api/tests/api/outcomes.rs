@@ -1,0 +1,82 @@
+//! How expectations stand.
+
+use std::time::Duration;
+
+use serde_json::json;
+use upshot_queue::{Failure, JobId, NewJob};
+
+use crate::{
+    fixture::{Fixture, event, job},
+    stream::Messages,
+    worker::Worker,
+};
+
+#[tokio::test]
+async fn an_expectation_is_achieved_missed_open_or_overdue() {
+    let fixture = Fixture::new().await;
+    let within = |id: &str, ms: u64| NewJob { expect_within: Some(Duration::from_millis(ms)), ..job(id, "k") };
+    let open = fixture.enqueue("emails", within("open", 3_600_000)).await;
+    // Expected at the very moment of its enqueue: it is late as soon as
+    // Redis' clock has gone on.
+    let overdue = fixture.enqueue("emails", within("overdue", 0)).await;
+    let achieved = fixture.enqueue("invoices", within("achieved", 3_600_000)).await;
+    let late = fixture.enqueue("invoices", within("late", 0)).await;
+    let missed = fixture.enqueue("invoices", within("missed", 3_600_000)).await;
+    let worker = Worker::start(&fixture.connector, "invoices", |job, _| async move {
+        match job.subject.as_deref() {
+            Some("order-missed") => Err(Failure::permanent("no such mailbox")),
+            _ => Ok(json!({"summary": "sent", "evidence": [{"kind": "mail", "reply": "250 ok"}]})),
+        }
+    });
+    for id in [&achieved, &late, &missed] {
+        Messages::open(&fixture, id.as_str(), None).await.until(|message| message.name == "end").await;
+    }
+    let report = async |id: &JobId| fixture.json(&format!("/v1/outcomes/{id}"), 200).await;
+
+    let found = report(&achieved).await;
+    assert_eq!((&found["status"], &found["in_time"]), (&json!("achieved"), &json!(true)));
+    assert_eq!(found["evidence"], json!([{"kind": "mail", "reply": "250 ok"}]));
+    assert_eq!((&found["summary"], &found["reason"]), (&json!("sent"), &json!(null)));
+    assert!(found["decided_at"].is_string());
+
+    let found = report(&missed).await;
+    assert_eq!((&found["status"], &found["in_time"]), (&json!("missed"), &json!(false)));
+    assert_eq!(found["reason"], json!({"class": "permanent", "message": "no such mailbox"}));
+    assert_eq!(found["evidence"], json!([]));
+
+    let found = report(&open).await;
+    assert_eq!((&found["status"], &found["in_time"]), (&json!("open"), &json!(null)));
+    assert!(found["decided_at"].is_null());
+
+    let found = report(&overdue).await;
+    assert_eq!((&found["status"], &found["in_time"]), (&json!("overdue"), &json!(false)));
+
+    let found = report(&late).await;
+    assert_eq!(found["status"], "achieved");
+    assert_eq!(found["in_time"], found["decided_at"].as_str() <= found["expected_by"].as_str());
+    fixture.json(&format!("/v1/outcomes/{}", JobId::random()), 404).await;
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn an_event_leads_to_its_outcomes() {
+    let fixture = Fixture::new().await;
+    let mut keyed = event("e-1");
+    fixture.enqueue_event(&keyed).await;
+    let found = fixture.json("/v1/outcomes?source=/shops/berlin&id=e-1", 200).await;
+    let [outcome] = &found["outcomes"].as_array().unwrap()[..] else { panic!("{found}") };
+    assert_eq!((&outcome["kind"], &outcome["subject"]), (&json!("invoice.issue"), &json!("order-1042")));
+    assert_eq!(outcome["event"]["id"], "e-1");
+
+    keyed["idempotencykey"] = json!("order 1042/completed");
+    fixture.enqueue_event(&keyed).await;
+    let found = fixture.json("/v1/outcomes?source=/shops/berlin&id=order%201042/completed", 200).await;
+    assert_eq!(found["outcomes"][0]["event"]["id"], "e-1");
+
+    fixture.json("/v1/outcomes?source=/shops/berlin&id=e-2", 404).await;
+    assert_eq!(fixture.json("/v1/outcomes?source=/shops/berlin", 400).await["parameter"], "id");
+    fixture.json("/v1/outcomes", 400).await;
+    fixture.json("/v1/outcomes?source=a&id=b&type=c", 400).await;
+    fixture.finish().await;
+}

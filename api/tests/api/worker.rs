@@ -1,0 +1,85 @@
+//! A real worker beside the test: it drives jobs through their states.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use apalis_core::{
+    error::BoxDynError,
+    monitor::Monitor,
+    task::{Task, data::Data, task_fn::task_fn},
+    worker::builder::WorkerBuilder,
+};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use upshot_queue::{Connector, Failure, Job, Lease, RedisBackend, RetryPolicy, WorkerOptions};
+
+use crate::fixture::PATIENCE;
+
+/// A worker on one queue.
+pub struct Worker {
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Runs a handler. A transient failure is tried again after an hour, so
+    /// that the test sees the job wait.
+    pub fn start<F, Fut>(connector: &Connector, queue: &str, handler: F) -> Self
+    where
+        F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, Failure>> + Send + 'static,
+    {
+        let hour = Duration::from_secs(3600);
+        let retry = RetryPolicy { base: hour, cap: hour, floor: hour, ..RetryPolicy::default() };
+        let options = WorkerOptions { retry, ..WorkerOptions::new(queue.parse().unwrap()) };
+        let connector = connector.clone();
+        let monitor = Monitor::new().register(move |_| {
+            let handler = handler.clone();
+            let service = task_fn(move |job: Arc<Job>, lease: Data<Lease>| {
+                let run = handler(job, lease.0);
+                async move { run.await.map_err(BoxDynError::from) }
+            });
+            let backend = RedisBackend::new(&connector, options.clone()).unwrap();
+            WorkerBuilder::new(options.worker.clone()).backend(backend).build(Wrapped(service))
+        });
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let running = tokio::spawn(async move {
+            let signal = async move {
+                stopped.await;
+                Ok(())
+            };
+            monitor.run_with_signal(signal).await.unwrap();
+        });
+        Self { stop, running }
+    }
+
+    /// Stops in good order.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.running).await.expect("the worker did not stop").unwrap();
+    }
+}
+
+/// Lets apalis take the service as it is.
+#[derive(Clone)]
+struct Wrapped<S>(S);
+
+impl<S: tower::Service<Task<Arc<Job>>>> tower::Service<Task<Arc<Job>>> for Wrapped<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, task: Task<Arc<Job>>) -> S::Future {
+        self.0.call(task)
+    }
+}

@@ -1,0 +1,104 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measures Upshot with private servers of its own and prints a table.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Arguments {
+    /// A tenth of the work in one round: to see that everything runs. The figures are rough.
+    #[arg(long)]
+    pub quick: bool,
+    /// Only this measurement; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<Measurement>,
+    /// Where the figures go as JSON.
+    #[arg(long, default_value = "target/bench.json", value_name = "FILE")]
+    pub out: PathBuf,
+    /// Jobs that the no-op worker runs at once.
+    #[arg(long, default_value_t = 512)]
+    pub concurrency: usize,
+    #[command(subcommand)]
+    pub role: Option<Role>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Measurement {
+    /// The bridge beside a bare loop, and the memory of what it enqueued.
+    Bridge,
+    /// Jobs that do nothing.
+    Noop,
+    /// From publish to the start of the handler.
+    Start,
+    /// Memory of each service after load.
+    Rss,
+}
+
+/// Processes that this program starts of itself.
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// The least that a bridge could do.
+    #[command(hide = true)]
+    BareLoop(BareLoop),
+    /// A worker whose jobs do nothing.
+    #[command(hide = true)]
+    Worker(Worker),
+}
+
+/// Options of the bare loop.
+#[derive(Debug, Args)]
+pub struct BareLoop {
+    /// RabbitMQ.
+    #[arg(long)]
+    pub amqp: String,
+    /// Redis.
+    #[arg(long)]
+    pub redis: String,
+}
+
+/// Options of the worker.
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// Redis.
+    #[arg(long)]
+    pub redis: String,
+    /// Jobs that run at once.
+    #[arg(long)]
+    pub concurrency: usize,
+}
+
+impl Arguments {
+    /// Whether a measurement is asked for.
+    pub fn wants(&self, measurement: Measurement) -> bool {
+        self.only.is_empty() || self.only.contains(&measurement)
+    }
+
+    /// How much of everything.
+    pub fn amounts(&self) -> Amounts {
+        let full = Amounts { rounds: 3, events: 60_000, jobs: 100_000, seconds: 20, invoices: 200, requests: 3_000 };
+        if !self.quick {
+            return full;
+        }
+        Amounts { rounds: 1, events: 10_000, jobs: 20_000, seconds: 4, invoices: 20, requests: 300 }
+    }
+}
+
+/// How much of everything is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Amounts {
+    /// Rounds of which the median is taken.
+    pub rounds: usize,
+    /// Events in the queue before a bridge starts.
+    pub events: usize,
+    /// Jobs in the queue before a worker starts.
+    pub jobs: usize,
+    /// Seconds at 500 events a second.
+    pub seconds: u64,
+    /// Invoices before an executor's memory is read.
+    pub invoices: usize,
+    /// Requests before the API's memory is read.
+    pub requests: usize,
+}

@@ -1,0 +1,61 @@
+//! The rate at which a process works off what was prepared for it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use redis::{Cmd, aio::MultiplexedConnection};
+
+use crate::{service::Service, stage::Stage, usage::Cpu};
+
+/// Rarely enough not to weigh on what is measured.
+const LOOK: Duration = Duration::from_millis(2);
+/// Nothing here takes this long.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How a drain went.
+#[derive(Clone, Copy, Debug)]
+pub struct Drained {
+    /// A second.
+    pub rate: f64,
+    /// CPU of the process and the servers, ms for each.
+    pub cpu_ms: f64,
+    /// Cores that other programs kept busy.
+    pub others: f64,
+}
+
+/// Waits until `done` of `n` are there and says how it went from the first
+/// ones on. The start of the process is not part of it.
+pub async fn watch(stage: &Stage, service: &mut Service, done: &Cmd, n: usize) -> anyhow::Result<Drained> {
+    let mut redis = stage.redis().await?;
+    let [rabbit, server] = stage.servers();
+    let processes = [service.pid(), rabbit, server];
+    let first = until(&mut redis, service, done, 1).await?;
+    let (since, before) = (Instant::now(), Cpu::of(&processes)?);
+    let last = until(&mut redis, service, done, n).await?;
+    let took = since.elapsed();
+    let used = Cpu::of(&processes)?.since(before);
+    ensure!(first < n && last == n, "{first} were done at the first look, {last} at the last, {n} were expected");
+    Ok(Drained {
+        rate: (last - first) as f64 / took.as_secs_f64(),
+        cpu_ms: used.ms_each(last - first),
+        others: used.others(took),
+    })
+}
+
+async fn until(
+    redis: &mut MultiplexedConnection,
+    service: &mut Service,
+    done: &Cmd,
+    n: usize,
+) -> anyhow::Result<usize> {
+    let since = Instant::now();
+    loop {
+        let count: Option<usize> = done.query_async(redis).await?;
+        match count {
+            Some(count) if count >= n => return Ok(count),
+            count => ensure!(since.elapsed() < PATIENCE, "only {count:?} of {n} were done within {PATIENCE:?}"),
+        }
+        service.check()?;
+        tokio::time::sleep(LOOK).await;
+    }
+}

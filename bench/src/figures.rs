@@ -1,0 +1,88 @@
+//! The figures by name, and their first targets.
+
+use std::collections::BTreeMap;
+
+/// What a figure is to reach.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// This or more.
+    AtLeast(f64),
+    /// This or less.
+    AtMost(f64),
+    /// No target: it explains others.
+    None,
+}
+
+/// Every figure in the order of the table: its name, what it says, its first
+/// target. A dot in a name makes an object in JSON.
+pub const ALL: &[(&str, &str, Target)] = &[
+    ("bare_loop_events_per_s", "consume, one script, ack: the ceiling", Target::None),
+    ("bridge_events_per_s", "events taken over by `upshot bridge`", Target::AtLeast(20_000.0)),
+    ("bridge_to_bare_loop", "the bridge beside the bare loop", Target::AtLeast(0.5)),
+    ("enqueue_jobs_per_s", "jobs enqueued in bulk by one client", Target::None),
+    ("noop_jobs_per_s", "jobs that do nothing, claimed to done", Target::AtLeast(20_000.0)),
+    ("start_ms_p50", "publish to start at 500 a second, median", Target::AtMost(3.0)),
+    ("start_ms_p99", "publish to start, 99 of 100", Target::AtMost(15.0)),
+    ("redis_bytes_per_waiting_job", "of 300 bytes, as the bridge stores it", Target::AtMost(1_000.0)),
+    ("redis_bytes_per_finished_job", "the same when it is done", Target::None),
+    ("rss_mb.bridge", "memory after load", Target::AtMost(40.0)),
+    ("rss_mb.executor", "memory after the invoices", Target::None),
+    ("rss_mb.api", "memory after the requests", Target::AtMost(40.0)),
+    ("rss_peak_mb.bridge", "the most it ever was", Target::None),
+    ("rss_peak_mb.executor", "", Target::None),
+    ("rss_peak_mb.api", "", Target::None),
+    ("bare_loop_cpu_ms", "CPU an event: loop, RabbitMQ, Redis", Target::None),
+    ("bridge_cpu_ms", "CPU an event: bridge, RabbitMQ, Redis", Target::None),
+    ("noop_cpu_ms", "CPU a job: worker, Redis", Target::None),
+    ("start_cpu_ms", "CPU an event: producer, all of Upshot, servers", Target::None),
+];
+
+/// What was measured: values by figure, one for each round.
+#[derive(Debug, Default)]
+pub struct Figures {
+    rounds: BTreeMap<&'static str, Vec<f64>>,
+}
+
+impl Figures {
+    /// Adds one round's value.
+    pub fn add(&mut self, name: &'static str, value: f64) {
+        debug_assert!(ALL.iter().any(|(known, ..)| *known == name), "{name} is not listed");
+        self.rounds.entry(name).or_default().push(value);
+    }
+
+    /// The median of the rounds, if it was measured.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        let mut values = self.rounds.get(name)?.clone();
+        Some(percentile(&mut values, 0.5))
+    }
+}
+
+/// The value that this share of all values does not exceed.
+pub fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    // A share of 0 to 1 keeps the place within the values.
+    let place = (last as f64 * share).round() as usize;
+    values.get(place).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_do_not_depend_on_the_order() {
+        let mut values = vec![5.0, 1.0, 4.0, 2.0, 3.0];
+        assert_eq!(percentile(&mut values, 0.5), 3.0);
+        assert_eq!(percentile(&mut values, 0.99), 5.0);
+        assert!(percentile(&mut [], 0.5).is_nan());
+    }
+
+    #[test]
+    fn the_figure_of_several_rounds_is_their_median() {
+        let mut figures = Figures::default();
+        [3.0, 9.0, 4.0].map(|value| figures.add("noop_jobs_per_s", value));
+        assert_eq!(figures.get("noop_jobs_per_s"), Some(4.0));
+        assert_eq!(figures.get("start_ms_p50"), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! From publish to the start of the handler, at 500 events a second.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use upshot_queue::WorkerOptions;
+
+use crate::{
+    arguments::Amounts,
+    figures::{Figures, percentile},
+    load::{self, Producer},
+    stage::{QUEUE, Stage},
+    usage::Cpu,
+    worker,
+};
+
+const RATE: u32 = 500;
+/// Events before the measured ones, so that connections and caches are warm.
+const WARM_UP: usize = 500;
+/// Nothing takes this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Publisher and worker are in this process, bridge and servers are not.
+pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> anyhow::Result<()> {
+    stage.flush().await?;
+    let mut bridge = stage.upshot("bridge", &[]).await?;
+    let (sender, mut starts) = mpsc::unbounded_channel();
+    let options = WorkerOptions::new(QUEUE.parse()?);
+    let working = tokio::spawn(worker::work(stage.connector()?, options, move |job| {
+        let now = load::now_ns();
+        let waited = load::published_ns(&job.args).map_or(f64::NAN, |at| now.saturating_sub(at) as f64 / 1e6);
+        // The receiver is gone only when nobody measures any more.
+        let _ = sender.send(waited);
+        async { Ok(Value::Null) }
+    }));
+    let _working = AbortOnDropHandle::new(working);
+    let producer = Producer::connect(&stage.amqp()).await?;
+    round(&producer, &mut starts, WARM_UP).await?;
+    bridge.check()?;
+
+    let [rabbit, redis] = stage.servers();
+    let processes = [std::process::id(), bridge.pid(), rabbit, redis];
+    let n = RATE as usize * usize::try_from(amounts.seconds)?;
+    for number in 1..=amounts.rounds {
+        let (since, before) = (Instant::now(), Cpu::of(&processes)?);
+        let mut waits = round(&producer, &mut starts, n).await?;
+        let used = Cpu::of(&processes)?.since(before);
+        let (p50, p99) = (percentile(&mut waits, 0.5), percentile(&mut waits, 0.99));
+        println!(
+            "start, round {number}: p50 {p50:.2} ms, p99 {p99:.2} ms, longest {:.1} ms; others kept {:.2} cores busy",
+            percentile(&mut waits, 1.0),
+            used.others(since.elapsed())
+        );
+        figures.add("start_ms_p50", p50);
+        figures.add("start_ms_p99", p99);
+        figures.add("start_cpu_ms", used.ms_each(n));
+    }
+    producer.close().await?;
+    bridge.stop().await
+}
+
+/// Publishes `n` events at the rate; how long each took to its start, in ms.
+async fn round(
+    producer: &Producer,
+    starts: &mut mpsc::UnboundedReceiver<f64>,
+    n: usize,
+) -> anyhow::Result<Vec<f64>> {
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / RATE);
+    // Late ones follow at once, so that the rate is kept.
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+    let ticks = stream::unfold((pace, 0), |(mut pace, number)| async move {
+        pace.tick().await;
+        Some((number, (pace, number + 1)))
+    });
+    let publishing = ticks
+        .take(n)
+        .map(|number| producer.publish(load::event(number)))
+        .buffer_unordered(RATE as usize)
+        .try_for_each(|()| async { Ok(()) });
+    let starting = async {
+        let mut waits = Vec::with_capacity(n);
+        while waits.len() < n {
+            let next = tokio::time::timeout(PATIENCE, starts.recv()).await;
+            waits.push(next.with_context(|| format!("only {} of {n} started", waits.len()))?.context("no worker")?);
+        }
+        anyhow::Ok(waits)
+    };
+    Ok(tokio::try_join!(publishing, starting)?.1)
+}

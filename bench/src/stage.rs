@@ -1,0 +1,149 @@
+//! What all measurements run on: private servers, settings, the `upshot` binary.
+
+use std::{net::TcpListener, path::PathBuf, time::Duration};
+
+use anyhow::{Context, ensure};
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
+use tempfile::TempDir;
+use upshot_local::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use upshot_queue::{Connector, Queue};
+
+use crate::{load, machine::Machine, service::Service};
+
+/// The queue of the jobs that do nothing.
+pub const QUEUE: &str = "bench";
+/// What all of Upshot's keys start with.
+pub const PREFIX: &str = "upshot";
+const VHOST: &str = "bench";
+
+/// The servers and where everything is.
+#[derive(Debug)]
+pub struct Stage {
+    /// What the figures are worth.
+    pub machine: Machine,
+    /// The `upshot` binary.
+    pub upshot: PathBuf,
+    /// Where the API is to listen.
+    pub api: String,
+    rabbit: RabbitServer,
+    redis: RedisServer,
+    mail: MailServer,
+    dir: TempDir,
+}
+
+impl Stage {
+    /// Starts the servers and writes the settings.
+    pub async fn set() -> anyhow::Result<Self> {
+        let upshot = std::env::current_exe()?.with_file_name("upshot");
+        ensure!(upshot.exists(), "{} is missing: build it with `cargo build --release -p upshot`", upshot.display());
+        let dir = tempfile::Builder::new().prefix("upshot-bench-").tempdir()?;
+        let [amqp, keys, mails] = ["rabbitmq", "redis", "mail"].map(|name| dir.path().join(name));
+        let vhosts = vec![VHOST.to_owned()];
+        let (rabbit, redis, mail) = tokio::try_join!(
+            RabbitServer::start(&amqp, RabbitOptions { vhosts, ephemeral: true, ..RabbitOptions::default() }),
+            RedisServer::start_with(&keys, RedisOptions { ephemeral: true, ..RedisOptions::default() }),
+            MailServer::start_with(&mails, MailOptions { ephemeral: true, ..MailOptions::default() }),
+        )?;
+        // A port that was free a moment ago; nobody else here takes it meanwhile.
+        let api = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let machine = Machine::look(redis.port(), rabbit.port()).await?;
+        let stage = Self { machine, upshot, api, rabbit, redis, mail, dir };
+        stage.write_settings()?;
+        let connection = upshot_shared::amqp::connect(&stage.amqp(), "upshot-bench").await?;
+        let channel = connection.create_channel().await?;
+        upshot_shared::amqp::declare(&channel).await?;
+        connection.close(200, "done".into()).await?;
+        let mut redis = stage.redis().await?;
+        // A rewrite of the append-only file in the middle of one round and not
+        // of another would be noise.
+        () = redis::cmd("CONFIG").arg(&["SET", "auto-aof-rewrite-percentage", "0"]).query_async(&mut redis).await?;
+        Ok(stage)
+    }
+
+    /// Ends everything and removes the folder.
+    pub async fn clear(self) -> anyhow::Result<()> {
+        self.mail.stop().await?;
+        self.rabbit.stop().await?;
+        self.redis.stop().await?;
+        self.dir.close().context("the temporary folder is not removed")
+    }
+
+    /// RabbitMQ's address.
+    pub fn amqp(&self) -> String {
+        self.rabbit.url(VHOST)
+    }
+
+    /// Redis' address.
+    pub fn redis_url(&self) -> String {
+        self.redis.url()
+    }
+
+    /// The servers' processes.
+    pub fn servers(&self) -> [u32; 2] {
+        [self.rabbit.pid(), self.redis.pid()]
+    }
+
+    /// A connection that waits for slow answers.
+    pub async fn redis(&self) -> anyhow::Result<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(60)));
+        let client = redis::Client::open(self.redis_url())?;
+        Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+    }
+
+    /// One line of Redis' `INFO`.
+    pub async fn redis_info(&self, name: &str) -> anyhow::Result<String> {
+        let info: String = redis::cmd("INFO").query_async(&mut self.redis().await?).await?;
+        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(value.with_context(|| format!("Redis says no `{name}`"))?.trim().to_owned())
+    }
+
+    /// Bytes that Redis' data and structures take.
+    pub async fn redis_memory(&self) -> anyhow::Result<f64> {
+        Ok(self.redis_info("used_memory").await?.parse()?)
+    }
+
+    /// Forgets all keys.
+    pub async fn flush(&self) -> anyhow::Result<()> {
+        Ok(redis::cmd("FLUSHALL").arg("SYNC").query_async(&mut self.redis().await?).await?)
+    }
+
+    /// How to reach the queue from this process.
+    pub fn connector(&self) -> anyhow::Result<Connector> {
+        Ok(Connector::new(upshot_queue::RedisOptions::new(self.redis_url(), PREFIX))?)
+    }
+
+    /// The queue of the jobs that do nothing.
+    pub fn queue(&self) -> anyhow::Result<Queue> {
+        Ok(Queue::new(&self.connector()?, QUEUE.parse()?)?)
+    }
+
+    /// Starts `upshot NAME ARGUMENT…` with the bench's settings.
+    pub async fn upshot(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Service> {
+        let settings = self.dir.path().join("upshot.toml").display().to_string();
+        let all = [&["--config", &settings, name], arguments].concat();
+        Service::start(name, &self.upshot, all, &self.log(name)).await
+    }
+
+    /// Starts this program in another role.
+    pub async fn ourselves(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Service> {
+        let all = [&[name], arguments].concat();
+        Service::start(name, &std::env::current_exe()?, all, &self.log(name)).await
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}.log"))
+    }
+
+    fn write_settings(&self) -> anyhow::Result<()> {
+        let dir = self.dir.path();
+        std::fs::create_dir(dir.join("contracts"))?;
+        std::fs::write(dir.join("contracts").join(format!("{}.schema.json", load::EVENT_TYPE)), load::CONTRACT)?;
+        let settings = include_str!("stage.toml")
+            .replace("DIR", &dir.display().to_string())
+            .replace("AMQP", &self.amqp())
+            .replace("REDIS", &self.redis_url())
+            .replace("SMTP", &self.mail.url())
+            .replace("LISTEN", &self.api);
+        Ok(std::fs::write(dir.join("upshot.toml"), settings)?)
+    }
+}

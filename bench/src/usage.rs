@@ -1,0 +1,130 @@
+//! CPU time and memory of processes, from `/proc`.
+
+use std::{collections::HashMap, fs, time::Duration};
+
+use anyhow::Context;
+
+/// Linux counts a process' time for others in ticks of 10 ms on every machine
+/// (`USER_HZ` is part of its interface).
+const TICK: Duration = Duration::from_millis(10);
+
+/// CPU time used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu {
+    /// By the processes asked for.
+    pub ours: Duration,
+    /// By the whole machine.
+    pub machine: Duration,
+}
+
+impl Cpu {
+    /// What these processes and all their descendants have used, and the machine.
+    pub fn of(roots: &[u32]) -> anyhow::Result<Self> {
+        let processes = processes()?;
+        let mut ticks = 0;
+        let mut todo = roots.to_vec();
+        while let Some(pid) = todo.pop() {
+            ticks += processes.get(&pid).map_or(0, |process| process.ticks);
+            todo.extend(processes.iter().filter(|(_, process)| process.parent == pid).map(|(child, _)| *child));
+        }
+        Ok(Self { ours: time(ticks), machine: machine()? })
+    }
+
+    /// What was used since `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            ours: self.ours.saturating_sub(earlier.ours),
+            machine: self.machine.saturating_sub(earlier.machine),
+        }
+    }
+
+    /// Cores that other programs kept busy meanwhile: how loud the machine was.
+    pub fn others(self, meanwhile: Duration) -> f64 {
+        self.machine.saturating_sub(self.ours).as_secs_f64() / meanwhile.as_secs_f64().max(0.001)
+    }
+
+    /// Milliseconds of our processes for each of `n`.
+    pub fn ms_each(self, n: usize) -> f64 {
+        self.ours.as_secs_f64() * 1000.0 / n as f64
+    }
+}
+
+struct Process {
+    parent: u32,
+    ticks: u64,
+}
+
+fn processes() -> anyhow::Result<HashMap<u32, Process>> {
+    let mut processes = HashMap::new();
+    for entry in fs::read_dir("/proc").context("/proc cannot be read: this bench needs Linux")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // A process may end between the listing and the reading.
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        if let Some(process) = read(&stat) {
+            processes.insert(pid, process);
+        }
+    }
+    Ok(processes)
+}
+
+/// Takes `/proc/PID/stat` apart. The program's name may hold blanks and
+/// brackets, so fields are counted from behind its last bracket.
+fn read(stat: &str) -> Option<Process> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+    Some(Process { parent: number(1)?.try_into().ok()?, ticks: number(11)? + number(12)? })
+}
+
+/// Everything but idling and waiting for disks.
+fn machine() -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat").context("/proc/stat cannot be read")?;
+    let fields: Vec<u64> =
+        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
+    let busy = [0, 1, 2, 5, 6, 7].into_iter().filter_map(|place| fields.get(place)).sum();
+    Ok(time(busy))
+}
+
+fn time(ticks: u64) -> Duration {
+    TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
+}
+
+/// Memory of one process.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Resident now, MB.
+    pub now: f64,
+    /// The most that was ever resident, MB.
+    pub peak: f64,
+}
+
+impl Memory {
+    /// Reads `VmRSS` and `VmHWM`.
+    pub fn of(pid: u32) -> anyhow::Result<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))
+            .with_context(|| format!("process {pid} has ended before its memory was read"))?;
+        let mb = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim_start_matches(':').split_whitespace().next()?.parse::<f64>().ok().map(|kb| kb / 1024.0)
+        };
+        Ok(Self { now: mb("VmRSS").context("no VmRSS")?, peak: mb("VmHWM").context("no VmHWM")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_does_not_shift_the_fields() {
+        let stat = "12 (a b) (c)) S 7 1 1 0 -1 4 0 0 0 0 30 12 0 0 20 0 1 0";
+        let process = read(stat).unwrap();
+        assert_eq!((process.parent, process.ticks), (7, 42));
+    }
+
+    #[test]
+    fn our_own_memory_is_readable() {
+        let memory = Memory::of(std::process::id()).unwrap();
+        assert!(memory.now > 0.0 && memory.peak >= memory.now);
+    }
+}

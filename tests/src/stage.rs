@@ -1,0 +1,209 @@
+//! A test's own installation.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use lapin::{
+    BasicProperties,
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions},
+    types::FieldTable,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use upshot_local::{MailOptions, MailServer};
+use upshot_queue::{Connector, Job, JobId, Queue, RedisOptions, State};
+use upshot_shared::{
+    Settings,
+    amqp::{self, EVENTS, Publisher, QUARANTINE},
+    event::STRUCTURED,
+};
+
+use crate::{Process, servers::Servers};
+
+/// Nothing here takes this long; a test that waits longer has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A test's own vhost, key prefix, folder and mail server.
+#[derive(Debug)]
+pub struct Stage {
+    /// RabbitMQ, this test's vhost.
+    pub amqp: String,
+    /// The vhost's name.
+    pub vhost: String,
+    /// Redis.
+    pub redis: String,
+    /// The mail catcher.
+    pub mail: MailServer,
+    /// The queue of invoices.
+    pub queue: Queue,
+    connector: Connector,
+    prefix: String,
+    publisher: Publisher,
+    folder: TempDir,
+    finished: AtomicBool,
+}
+
+impl Stage {
+    /// Sets the stage; nothing of Upshot runs yet, but exchange and queues exist.
+    pub async fn new() -> Self {
+        let servers = Servers::get().await;
+        let vhost = servers.vhost();
+        let amqp = servers.rabbit.url(&vhost);
+        let redis = servers.redis.url();
+        let prefix = format!("e2e-{vhost}");
+        let connector = Connector::new(RedisOptions::new(&redis, &prefix)).unwrap();
+        let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let options = MailOptions { ephemeral: true, ..MailOptions::default() };
+        let mail = MailServer::start_with(&folder.path().join("mail"), options).await.unwrap();
+        let publisher = Publisher::new(&amqp, "test", true);
+        publisher.check().await.unwrap();
+        let finished = AtomicBool::new(false);
+        Self { amqp, vhost, redis, mail, queue, connector, prefix, publisher, folder, finished }
+    }
+
+    /// Where invoices are stored.
+    pub fn files(&self) -> PathBuf {
+        self.folder.path().join("files")
+    }
+
+    /// The variables of a service on this stage.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let folder = self.folder.path().display();
+        [
+            ("UPSHOT_AMQP_URL", self.amqp.clone()),
+            ("UPSHOT_REDIS_URL", self.redis.clone()),
+            ("UPSHOT_REDIS__PREFIX", self.prefix.clone()),
+            ("UPSHOT_DATA_DIR", folder.to_string()),
+            ("UPSHOT_SMTP__URL", self.mail.url()),
+            ("UPSHOT_QUEUES__INVOICES__LEASE", "1s".to_owned()),
+            ("UPSHOT_QUEUES__INVOICES__BACKOFF__FIRST", "100ms".to_owned()),
+            ("UPSHOT_LOG__FORMAT", "json".to_owned()),
+            ("UPSHOT_LOG__FILTER", "info,upshot_queue=debug,lapin=off".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// Starts a service, with variables of its own on top.
+    pub async fn start(&self, service: &str, more: &[(&str, String)]) -> Process {
+        let mut variables = self.variables();
+        variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let process = Process::start(&[service], &variables).await;
+        match service {
+            "bridge" => process.logged(&["consuming"]).await,
+            "executor" => process.logged(&["working"]).await,
+            _ => process.logged(&["listens"]).await,
+        };
+        process
+    }
+
+    /// Starts the API and says where it is.
+    pub async fn start_api(&self) -> (Process, String) {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let api = self.start("api", &[("UPSHOT_API__LISTEN", free.to_string())]).await;
+        (api, format!("http://{free}"))
+    }
+
+    /// Publishes an event in structured mode.
+    pub async fn publish(&self, event: &Value) {
+        let kind = event.get("type").and_then(Value::as_str).unwrap_or("unknown");
+        let properties = BasicProperties::default().with_content_type(STRUCTURED.into());
+        self.publish_raw(kind, event.to_string().as_bytes(), properties).await;
+    }
+
+    /// Publishes anything.
+    pub async fn publish_raw(&self, key: &str, body: &[u8], properties: BasicProperties) {
+        self.publisher.publish(EVENTS, key, body, properties, true).await.unwrap();
+    }
+
+    /// The job that an order becomes.
+    pub fn job_of(&self, event: &Value) -> JobId {
+        let text = |name| event.get(name).and_then(Value::as_str).unwrap();
+        let settings = Settings::default();
+        settings.routes.first().unwrap().job_id(text("source"), text("id"))
+    }
+
+    /// Waits until a job is as wanted: reads it, and again after each change.
+    pub async fn until(&self, id: &JobId, wanted: impl Fn(&Job) -> bool) -> Job {
+        let mut last = None;
+        let waiting = async {
+            let mut listener = self.connector.listen().await.unwrap();
+            listener.subscribe(self.queue.keys().changes()).await.unwrap();
+            listener.subscribe(self.queue.keys().wake()).await.unwrap();
+            let mut changes = listener.into_on_message();
+            loop {
+                if let Some(job) = self.queue.job(id).await.unwrap() {
+                    if wanted(&job) {
+                        return job;
+                    }
+                    last = Some(job);
+                }
+                changes.next().await.expect("Redis went away");
+            }
+        };
+        let done = tokio::time::timeout(PATIENCE, waiting).await;
+        done.unwrap_or_else(|_| panic!("job {id} did not become what the test waits for; it is {last:?}"))
+    }
+
+    /// Waits for a job to succeed.
+    pub async fn succeeded(&self, id: &JobId) -> Job {
+        self.until(id, |job| job.state.is_final()).await;
+        let job = self.until(id, |_| true).await;
+        assert_eq!(job.state, State::Succeeded, "{job:?}");
+        job
+    }
+
+    /// Takes this many messages out of quarantine.
+    pub async fn quarantined(&self, count: usize) -> Vec<Delivery> {
+        let connection = amqp::connect(&self.amqp, "test-quarantine").await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let options = BasicConsumeOptions::default();
+        let consumer = channel.basic_consume(QUARANTINE.into(), "".into(), options, FieldTable::default()).await.unwrap();
+        let deliveries = tokio::time::timeout(PATIENCE, consumer.take(count).collect::<Vec<_>>()).await;
+        let deliveries: Vec<Delivery> =
+            deliveries.expect("fewer messages in quarantine").into_iter().map(Result::unwrap).collect();
+        if let Some(last) = deliveries.last() {
+            last.acker.ack(BasicAckOptions { multiple: true }).await.unwrap();
+        }
+        connection.close(200, "done".into()).await.unwrap();
+        deliveries
+    }
+
+    /// Messages that wait in a queue of RabbitMQ, and those not yet acknowledged
+    /// are not among them: call it after the services have stopped.
+    pub async fn waiting_in(&self, queue: &str) -> u32 {
+        let connection = amqp::connect(&self.amqp, "test-count").await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
+        let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
+        let count = declared.message_count();
+        connection.close(200, "done".into()).await.unwrap();
+        count
+    }
+
+    /// Every test ends with this, after its services have stopped: nothing may
+    /// be left in the bridge's queue or running.
+    pub async fn finish(self) {
+        self.finished.store(true, Ordering::Relaxed);
+        assert_eq!(self.waiting_in(amqp::BRIDGE).await, 0, "the test leaves events in the bridge's queue");
+        assert_eq!(self.waiting_in(QUARANTINE).await, 0, "the test leaves messages in quarantine");
+        let counts = self.queue.counts().await.unwrap();
+        assert_eq!(counts.of(State::Running), 0, "the test leaves jobs running: {counts:?}");
+        assert_eq!(counts.transitions("enqueued"), counts.states.iter().sum::<u64>(), "jobs were lost: {counts:?}");
+        self.publisher.close().await;
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let finished = self.finished.load(Ordering::Relaxed) || std::thread::panicking();
+        assert!(finished, "a test must end with `finish()`");
+    }
+}

@@ -1,0 +1,17 @@
+//! End to end: real RabbitMQ, Redis, mail server, and real `upshot` processes.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "e2e/crash.rs"]
+mod crash;
+#[path = "e2e/duplicates.rs"]
+mod duplicates;
+#[path = "e2e/invoices.rs"]
+mod invoices;
+#[path = "e2e/outage.rs"]
+mod outage;
+#[path = "e2e/quarantine.rs"]
+mod quarantine;
+#[path = "e2e/refusals.rs"]
+mod refusals;
+#[path = "e2e/up.rs"]
+mod up;

@@ -1,0 +1,100 @@
+//! Executors are killed and frozen at the worst moments.
+
+use std::{os::unix::fs::MetadataExt, path::PathBuf};
+
+use upshot_local::{Proxy, proxy::smtp_acceptance, signal::Signal};
+use upshot_queue::{FailureClass, Job, State};
+use upshot_tests::{Process, Stage, orders::order};
+
+/// An executor whose mail goes through a proxy.
+async fn behind(stage: &Stage, proxy: &Proxy) -> Process {
+    stage.start("executor", &[("UPSHOT_SMTP__URL", format!("smtp://127.0.0.1:{}", proxy.port()))]).await
+}
+
+fn filed(stage: &Stage, job: &Job) -> PathBuf {
+    stage.files().join(job.steps["store"]["key"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_store_and_send_the_object_is_written_once_and_one_mail_goes_out() {
+    let stage = Stage::new().await;
+    let proxy = Proxy::start(stage.mail.port()).await.unwrap();
+    proxy.blackhole().await;
+    let bridge = stage.start("bridge", &[]).await;
+    let executor = behind(&stage, &proxy).await;
+    let event = order(1);
+    let id = stage.job_of(&event);
+    stage.publish(&event).await;
+    let stored = stage.until(&id, |job| job.steps.contains_key("store")).await;
+    let before = std::fs::metadata(filed(&stage, &stored)).unwrap();
+    executor.kill().await;
+
+    let other = stage.start("executor", &[]).await;
+    let job = stage.succeeded(&id).await;
+    assert_eq!((job.attempts, job.history[0].class), (2, FailureClass::Crashed));
+    let after = std::fs::metadata(filed(&stage, &job)).unwrap();
+    assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()), "the object was written again");
+    assert_eq!(stage.mail.messages().unwrap().len(), 1);
+    for process in [bridge, other] {
+        process.stop().await;
+    }
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_the_mail_was_accepted_the_duplicate_has_the_same_message_id() {
+    let stage = Stage::new().await;
+    let proxy = Proxy::start(stage.mail.port()).await.unwrap();
+    let mut held = proxy.hold_reply(smtp_acceptance());
+    let bridge = stage.start("bridge", &[]).await;
+    let executor = behind(&stage, &proxy).await;
+    let event = order(2);
+    let id = stage.job_of(&event);
+    stage.publish(&event).await;
+    held.reached().await;
+    assert_eq!(stage.mail.messages().unwrap().len(), 1);
+    executor.kill().await;
+
+    let other = stage.start("executor", &[]).await;
+    let job = stage.succeeded(&id).await;
+    assert_eq!(job.attempts, 2);
+    let mails = stage.mail.messages().unwrap();
+    let ids: Vec<_> = mails.iter().map(|mail| mail.header("Message-ID").unwrap()).collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(ids[0], ids[1]);
+    assert!(ids[0].contains(id.as_str()), "{ids:?}");
+    for process in [bridge, other] {
+        process.stop().await;
+    }
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frozen_past_its_lease_every_late_write_is_refused_and_counted() {
+    let stage = Stage::new().await;
+    let proxy = Proxy::start(stage.mail.port()).await.unwrap();
+    let mut held = proxy.hold_reply(smtp_acceptance());
+    let bridge = stage.start("bridge", &[]).await;
+    let frozen = behind(&stage, &proxy).await;
+    let event = order(3);
+    let id = stage.job_of(&event);
+    stage.publish(&event).await;
+    held.reached().await;
+    frozen.signal(Signal::Stop);
+
+    let other = stage.start("executor", &[]).await;
+    let job = stage.succeeded(&id).await;
+    let (worker, outcome) = (job.worker.clone(), job.outcome.clone());
+    held.release();
+    frozen.signal(Signal::Continue);
+    // It wakes up with the server's reply in hand, and learns that it is late.
+    frozen.logged(&["lease lost"]).await;
+    let after = stage.until(&id, |_| true).await;
+    assert_eq!((after.state, after.attempts), (State::Succeeded, 2));
+    assert_eq!((after.worker, after.outcome), (worker, outcome));
+    assert!(stage.queue.counts().await.unwrap().transitions("refused") >= 1);
+    for process in [bridge, other, frozen] {
+        process.stop().await;
+    }
+    stage.finish().await;
+}

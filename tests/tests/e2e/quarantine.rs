@@ -1,0 +1,59 @@
+//! What cannot be accepted is kept with its reason, and nothing else is disturbed.
+
+use lapin::{BasicProperties, message::Delivery};
+use serde_json::{Value, json};
+use upshot_shared::event::STRUCTURED;
+use upshot_tests::{Stage, orders::order};
+
+fn header(delivery: &Delivery, name: &str) -> String {
+    let headers = delivery.properties.headers().as_ref().unwrap();
+    headers.inner().get(name).and_then(|value| value.as_long_string()).unwrap().to_string()
+}
+
+fn with(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut event = order(500);
+    change(&mut event);
+    event.to_string().into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_bad_event_is_kept_with_reason_and_place_and_the_queue_flows_on() {
+    let stage = Stage::new().await;
+    let bridge = stage.start("bridge", &[]).await;
+    let executor = stage.start("executor", &[]).await;
+    let cases: Vec<(Vec<u8>, &str, &str)> = vec![
+        (b"{\"specversion\":".to_vec(), "malformed_json", ""),
+        (b"[1, 2]".to_vec(), "not_a_cloud_event", ""),
+        (with(|event| event["type"] = json!("order.lost.v9")), "unknown_type", "/type"),
+        (with(|event| event["data"]["lines"][0]["quantity"] = json!("many")), "contract_violation", "/data/lines/0/quantity"),
+        (with(|event| event["data"]["lines"] = json!([])), "contract_violation", "/data/lines"),
+        (with(|event| drop(event.as_object_mut().unwrap().remove("id"))), "missing_attribute", "/id"),
+        (with(|event| drop(event.as_object_mut().unwrap().remove("data"))), "missing_attribute", "/data"),
+        (with(|event| event["specversion"] = json!("0.3")), "invalid_attribute", "/specversion"),
+        (with(|event| event["data"]["note"] = json!("x".repeat(70_000))), "oversize", ""),
+    ];
+    let good = [order(501), order(502)];
+    stage.publish(&good[0]).await;
+    for (body, ..) in &cases {
+        let properties = BasicProperties::default().with_content_type(STRUCTURED.into());
+        stage.publish_raw("order.completed.v1", body, properties).await;
+    }
+    stage.publish_raw("order.completed.v1", b"plain", BasicProperties::default()).await;
+    stage.publish(&good[1]).await;
+
+    let kept = stage.quarantined(cases.len() + 1).await;
+    for ((body, reason, place), delivery) in cases.iter().zip(&kept) {
+        let said = (header(delivery, "x-upshot-reason"), header(delivery, "x-upshot-place"));
+        assert_eq!(said, ((*reason).to_owned(), (*place).to_owned()), "{}", header(delivery, "x-upshot-detail"));
+        assert_eq!(&delivery.data, body, "the message is kept as it came");
+        assert_eq!(header(delivery, "x-upshot-routing-key"), "order.completed.v1");
+    }
+    assert_eq!(header(kept.last().unwrap(), "x-upshot-reason"), "not_a_cloud_event");
+    for event in &good {
+        stage.succeeded(&stage.job_of(event)).await;
+    }
+    for process in [bridge, executor] {
+        process.stop().await;
+    }
+    stage.finish().await;
+}
