@@ -78,7 +78,8 @@ impl Arguments {
 
     /// How much of everything.
     pub fn amounts(&self) -> Amounts {
-        let full = Amounts { rounds: 3, events: 60_000, jobs: 100_000, seconds: 20, invoices: 200, requests: 3_000 };
+        let full =
+            Amounts { rounds: 3, events: 60_000, jobs: 100_000, seconds: 20, invoices: 200, requests: 3_000 };
         if !self.quick {
             return full;
         }

@@ -34,7 +34,10 @@ pub async fn watch(stage: &Stage, service: &mut Service, done: &Cmd, n: usize) -
     let last = until(&mut redis, service, done, n).await?;
     let took = since.elapsed();
     let used = Cpu::of(&processes)?.since(before);
-    ensure!(first < n && last == n, "{first} were done at the first look, {last} at the last, {n} were expected");
+    ensure!(
+        first < n && last == n,
+        "{first} were done at the first look, {last} at the last, {n} were expected"
+    );
     Ok(Drained {
         rate: (last - first) as f64 / took.as_secs_f64(),
         cpu_ms: used.ms_each(last - first),
@@ -53,7 +56,9 @@ async fn until(
         let count: Option<usize> = done.query_async(redis).await?;
         match count {
             Some(count) if count >= n => return Ok(count),
-            count => ensure!(since.elapsed() < PATIENCE, "only {count:?} of {n} were done within {PATIENCE:?}"),
+            count => {
+                ensure!(since.elapsed() < PATIENCE, "only {count:?} of {n} were done within {PATIENCE:?}")
+            }
         }
         service.check()?;
         tokio::time::sleep(LOOK).await;

@@ -81,10 +81,19 @@ impl Producer {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let confirm = self
             .channel
-            .basic_publish(amqp::EVENTS.into(), EVENT_TYPE.into(), options, message.body.as_bytes(), properties)
+            .basic_publish(
+                amqp::EVENTS.into(),
+                EVENT_TYPE.into(),
+                options,
+                message.body.as_bytes(),
+                properties,
+            )
             .await?;
         let confirmed = confirm.await?;
-        ensure!(matches!(confirmed, Confirmation::Ack(None)), "RabbitMQ did not take an event: {confirmed:?}");
+        ensure!(
+            matches!(confirmed, Confirmation::Ack(None)),
+            "RabbitMQ did not take an event: {confirmed:?}"
+        );
         Ok(())
     }
 

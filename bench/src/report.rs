@@ -12,7 +12,8 @@ use crate::{
 
 /// A line for each figure that was measured.
 pub fn table(figures: &Figures) -> String {
-    let mut lines = vec![format!("{:<30}{:>10}  {:<22}{}", "figure", "value", "first target", "what it says")];
+    let mut lines =
+        vec![format!("{:<30}{:>10}  {:<22}{}", "figure", "value", "first target", "what it says")];
     for (name, says, target) in ALL {
         if let Some(value) = figures.get(name) {
             let target = verdict(value, *target);

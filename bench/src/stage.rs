@@ -35,7 +35,11 @@ impl Stage {
     /// Starts the servers and writes the settings.
     pub async fn set() -> anyhow::Result<Self> {
         let upshot = std::env::current_exe()?.with_file_name("upshot");
-        ensure!(upshot.exists(), "{} is missing: build it with `cargo build --release -p upshot`", upshot.display());
+        ensure!(
+            upshot.exists(),
+            "{} is missing: build it with `cargo build --release -p upshot`",
+            upshot.display()
+        );
         let dir = tempfile::Builder::new().prefix("upshot-bench-").tempdir()?;
         let [amqp, keys, mails] = ["rabbitmq", "redis", "mail"].map(|name| dir.path().join(name));
         let vhosts = vec![VHOST.to_owned()];
@@ -56,7 +60,10 @@ impl Stage {
         let mut redis = stage.redis().await?;
         // A rewrite of the append-only file in the middle of one round and not
         // of another would be noise.
-        () = redis::cmd("CONFIG").arg(&["SET", "auto-aof-rewrite-percentage", "0"]).query_async(&mut redis).await?;
+        () = redis::cmd("CONFIG")
+            .arg(&["SET", "auto-aof-rewrite-percentage", "0"])
+            .query_async(&mut redis)
+            .await?;
         Ok(stage)
     }
 
@@ -137,7 +144,10 @@ impl Stage {
     fn write_settings(&self) -> anyhow::Result<()> {
         let dir = self.dir.path();
         std::fs::create_dir(dir.join("contracts"))?;
-        std::fs::write(dir.join("contracts").join(format!("{}.schema.json", load::EVENT_TYPE)), load::CONTRACT)?;
+        std::fs::write(
+            dir.join("contracts").join(format!("{}.schema.json", load::EVENT_TYPE)),
+            load::CONTRACT,
+        )?;
         let settings = include_str!("stage.toml")
             .replace("DIR", &dir.display().to_string())
             .replace("AMQP", &self.amqp())

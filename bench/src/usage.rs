@@ -25,7 +25,9 @@ impl Cpu {
         let mut todo = roots.to_vec();
         while let Some(pid) = todo.pop() {
             ticks += processes.get(&pid).map_or(0, |process| process.ticks);
-            todo.extend(processes.iter().filter(|(_, process)| process.parent == pid).map(|(child, _)| *child));
+            todo.extend(
+                processes.iter().filter(|(_, process)| process.parent == pid).map(|(child, _)| *child),
+            );
         }
         Ok(Self { ours: time(ticks), machine: machine()? })
     }
@@ -79,8 +81,14 @@ fn read(stat: &str) -> Option<Process> {
 /// Everything but idling and waiting for disks.
 fn machine() -> anyhow::Result<Duration> {
     let stat = fs::read_to_string("/proc/stat").context("/proc/stat cannot be read")?;
-    let fields: Vec<u64> =
-        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
+    let fields: Vec<u64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|n| n.parse().ok())
+        .collect();
     let busy = [0, 1, 2, 5, 6, 7].into_iter().filter_map(|place| fields.get(place)).sum();
     Ok(time(busy))
 }

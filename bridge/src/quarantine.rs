@@ -34,10 +34,13 @@ async fn publish_one(channel: &Channel, rejected: &Rejected) -> Result<(), Strin
     };
     match tokio::time::timeout(std::time::Duration::from_secs(10), confirm).await {
         Ok(Ok(Confirmation::Ack(None))) => {
-            metrics::counter!("upshot_bridge_quarantined_total", "reason" => rejection.reason.as_str()).increment(1);
+            metrics::counter!("upshot_bridge_quarantined_total", "reason" => rejection.reason.as_str())
+                .increment(1);
             Ok(())
         }
-        Ok(Ok(_)) => Err("RabbitMQ did not take a message for quarantine: its queue is missing or full".to_owned()),
+        Ok(Ok(_)) => {
+            Err("RabbitMQ did not take a message for quarantine: its queue is missing or full".to_owned())
+        }
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("RabbitMQ did not confirm a message for quarantine in time".to_owned()),
     }

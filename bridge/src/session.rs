@@ -28,8 +28,7 @@ pub(crate) async fn run(bridge: &Bridge, stop: &CancellationToken) -> Result<(),
         () = stop.cancelled() => return Ok(()),
         connecting = Session::open(bridge) => connecting,
     };
-    let mut session =
-        connecting.map_err(|error| Ended { connected: false, why: error.to_string() })?;
+    let mut session = connecting.map_err(|error| Ended { connected: false, why: error.to_string() })?;
     bridge.health.up("rabbitmq");
     tracing::info!(queue = amqp::BRIDGE, prefetch = bridge.settings.bridge.prefetch, "consuming");
     let ended = session.consume(bridge, stop).await;
@@ -109,16 +108,15 @@ impl Session {
     }
 }
 
-fn take(
-    next: Option<Result<Delivery, lapin::Error>>,
-    deliveries: &mut Vec<Delivery>,
-) -> Result<(), String> {
+fn take(next: Option<Result<Delivery, lapin::Error>>, deliveries: &mut Vec<Delivery>) -> Result<(), String> {
     match next {
         Some(Ok(delivery)) => {
             deliveries.push(delivery);
             Ok(())
         }
         Some(Err(error)) => Err(error.to_string()),
-        None => Err("RabbitMQ ended the subscription: the connection was lost or the queue deleted".to_owned()),
+        None => {
+            Err("RabbitMQ ended the subscription: the connection was lost or the queue deleted".to_owned())
+        }
     }
 }

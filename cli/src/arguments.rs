@@ -12,7 +12,7 @@ use upshot_shared::Settings;
 #[command(name = "upshot", version, max_term_width = 100)]
 pub struct Arguments {
     /// A settings file; `upshot settings` prints all keys with their defaults.
-    #[arg(long, global = true, env = "UPSHOT_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "UPSHOT_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
@@ -109,7 +109,7 @@ pub struct Job {
 #[derive(Debug, Args)]
 pub struct ApiAddress {
     /// Where the API is; by default that of a running `upshot up`, or api.listen.
-    #[arg(long, env = "UPSHOT_API_URL", value_name = "URL")]
+    #[arg(long, env = "UPSHOT_API_URL", hide_env_values = true, value_name = "URL")]
     pub api: Option<String>,
 }
 
@@ -141,7 +141,8 @@ mod tests {
         help.push_str(&command.render_long_help().to_string());
         for sub in command.get_subcommands_mut() {
             if sub.get_name() != "help" {
-                help.push_str(&format!("\n# upshot {}\n\n{}", sub.get_name(), sub.render_long_help()));
+                let text = sub.render_long_help();
+                help.push_str(&format!("\n# upshot {}\n\n{text}", sub.get_name()));
             }
         }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.txt");
@@ -149,6 +150,9 @@ mod tests {
             std::fs::write(path, &help).unwrap();
         }
         let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(committed == help, "docs/cli.txt is not what `upshot --help` says: run the tests with UPDATE_SNAPSHOTS=1");
+        assert!(
+            committed == help,
+            "docs/cli.txt is not what `upshot --help` says: run the tests with UPDATE_SNAPSHOTS=1"
+        );
     }
 }

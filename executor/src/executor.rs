@@ -79,7 +79,9 @@ impl Executor {
                 tracing::info!(queue = %name, %worker, concurrency = options.concurrency, "working");
                 #[expect(clippy::expect_used, reason = "the same options were accepted in `with_handlers`")]
                 let backend = RedisBackend::new(&connector, options).expect("accepted before");
-                WorkerBuilder::new(format!("{name}-{worker}")).backend(backend).build(Registry::service(&registry))
+                WorkerBuilder::new(format!("{name}-{worker}"))
+                    .backend(backend)
+                    .build(Registry::service(&registry))
             });
         }
         let monitor = monitor.on_event(|worker, event| {

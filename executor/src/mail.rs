@@ -17,7 +17,9 @@ use pool::Pool;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL is not understood.
-    #[error("smtp.url: {0}; write it like smtp://host:25, smtp+starttls://user:password@host:587, smtps://user:password@host:465")]
+    #[error(
+        "smtp.url: {0}; write it like smtp://host:25, smtp+starttls://user:password@host:587, smtps://user:password@host:465"
+    )]
     Url(String),
     /// The sender is no mail address.
     #[error("smtp.from is `{from}`: {source}; write it like Shop <billing@shop.example>")]
@@ -72,10 +74,8 @@ impl Mailer {
     /// # Errors
     /// What cannot be used.
     pub fn new(settings: &SmtpSettings) -> Result<Self, Error> {
-        let from: Mailbox = settings
-            .from
-            .parse()
-            .map_err(|source| Error::From { from: settings.from.clone(), source })?;
+        let from: Mailbox =
+            settings.from.parse().map_err(|source| Error::From { from: settings.from.clone(), source })?;
         let server = Server::parse(&settings.url)?;
         Ok(Self { from, pool: Pool::new(server, settings.timeout, settings.connections.max(1)) })
     }

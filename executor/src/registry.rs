@@ -14,7 +14,10 @@ use std::{
 
 use apalis_core::{
     error::BoxDynError,
-    task::{Task, task_fn::{TaskFn, task_fn}},
+    task::{
+        Task,
+        task_fn::{TaskFn, task_fn},
+    },
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde::de::DeserializeOwned;
@@ -60,7 +63,9 @@ impl Registry {
         let run = move |task: Task<Arc<Job>>| {
             let args = task.try_map_args(|job| {
                 serde_json::from_slice::<Args>(&job.args).map_err(|error| {
-                    Failure::permanent(format!("the arguments of {kind} version {version} cannot be read: {error}"))
+                    Failure::permanent(format!(
+                        "the arguments of {kind} version {version} cannot be read: {error}"
+                    ))
                 })
             });
             match args {
@@ -95,7 +100,11 @@ impl Service<Task<Arc<Job>>> for Dispatch {
 
     fn call(&mut self, task: Task<Arc<Job>>) -> Self::Future {
         let job = Arc::clone(&task.args);
-        let handler = self.registry.handlers.iter().find(|((kind, version), _)| **kind == *job.kind && *version == job.version);
+        let handler = self
+            .registry
+            .handlers
+            .iter()
+            .find(|((kind, version), _)| **kind == *job.kind && *version == job.version);
         let Some((_, run)) = handler else {
             let failure = Failure::permanent(format!(
                 "no handler for kind `{}` version {} here: deploy an executor that has one, then replay the job",

@@ -10,7 +10,7 @@
 //! | `worker` | who holds the lease, or held it last |
 //! | `released` | leases that were handed back unused |
 //! | `failed:<class>` | failures of a class so far |
-//! | `step:<name>` | a completed step's result, JSON |
+//! | `step:<name>` | when a step was completed (ms) and its result, JSON |
 //! | `progress` | [`Progress`], JSON |
 //! | `writes` | progress and step writes so far |
 //! | `history` | failed attempts, a JSON line each, capped by bytes |
@@ -128,6 +128,27 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
+/// A completed step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// When it was completed, UTC ms.
+    pub at: i64,
+    /// Its result.
+    pub result: serde_json::Value,
+}
+
+/// A step's stored form; `write.lua` writes it.
+#[derive(Deserialize)]
+struct Stored {
+    at: i64,
+    result: serde_json::Value,
+}
+
+/// The fields of a job's hash.
+pub(crate) type Fields = Vec<(Bytes, Bytes)>;
+
 /// A job as it is stored.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -165,8 +186,8 @@ pub struct Job {
     pub failures: HashMap<FailureClass, u32>,
     /// How far it is.
     pub progress: Option<Progress>,
-    /// Results of completed steps, by name.
-    pub steps: BTreeMap<String, serde_json::Value>,
+    /// Completed steps, in the order in which they were completed.
+    pub steps: Vec<Step>,
     /// Attempts that did not finish, oldest first.
     pub history: Vec<FailedAttempt>,
     /// What the handler returned.
@@ -192,14 +213,14 @@ pub struct Unreadable {
 }
 
 impl Job {
+    /// The result of a completed step.
+    pub fn step(&self, name: &str) -> Option<&serde_json::Value> {
+        self.steps.iter().find(|step| step.name == name).map(|step| &step.result)
+    }
+
     /// Reads the fields of a job's hash.
-    pub(crate) fn read(
-        id: JobId,
-        queue: &QueueName,
-        fields: Vec<(Bytes, Bytes)>,
-    ) -> Result<Self, Unreadable> {
-        let unreadable =
-            |why: String| Unreadable { id: id.clone(), queue: queue.clone(), why };
+    pub(crate) fn read(id: &JobId, queue: &QueueName, fields: Fields) -> Result<Self, Unreadable> {
+        let unreadable = |why: String| Unreadable { id: id.clone(), queue: queue.clone(), why };
         let mut body = None;
         let mut job = Self {
             id: id.clone(),
@@ -219,7 +240,7 @@ impl Job {
             worker: None,
             failures: HashMap::new(),
             progress: None,
-            steps: BTreeMap::new(),
+            steps: Vec::new(),
             history: Vec::new(),
             outcome: None,
             duplicates: 0,
@@ -235,14 +256,12 @@ impl Job {
                 continue;
             }
             let name = std::str::from_utf8(&name).map_err(|e| unreadable(format!("a field's name: {e}")))?;
-            let text = || {
-                std::str::from_utf8(&value).map_err(|e| unreadable(format!("field `{name}`: {e}")))
-            };
-            let number = || {
-                text()?.parse::<i64>().map_err(|e| unreadable(format!("field `{name}`: {e}")))
-            };
+            let text = || std::str::from_utf8(&value).map_err(|e| unreadable(format!("field `{name}`: {e}")));
+            let number = || text()?.parse::<i64>().map_err(|e| unreadable(format!("field `{name}`: {e}")));
             match name {
-                "state" => job.state = text()?.parse().map_err(|e| unreadable(format!("field `state`: {e}")))?,
+                "state" => {
+                    job.state = text()?.parse().map_err(|e| unreadable(format!("field `state`: {e}")))?
+                }
                 "at" => job.enqueued_at = number()?,
                 "since" => since = Some(number()?),
                 "token" => job.token = number()?.unsigned_abs(),
@@ -253,13 +272,14 @@ impl Job {
                 "progress" => job.progress = serde_json::from_slice(&value).ok(),
                 "outcome" => job.outcome = serde_json::from_slice(&value).ok(),
                 "history" => {
-                    job.history = text()?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+                    job.history =
+                        text()?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
                 }
                 _ => {
                     if let Some(step) = name.strip_prefix("step:") {
-                        let result = serde_json::from_slice(&value)
+                        let Stored { at, result } = serde_json::from_slice(&value)
                             .map_err(|e| unreadable(format!("field `{name}`: {e}")))?;
-                        job.steps.insert(step.to_owned(), result);
+                        job.steps.push(Step { name: step.to_owned(), at, result });
                     } else if let Some(class) = name.strip_prefix("failed:") {
                         let class = FailureClass::ALL.into_iter().find(|known| known.as_str() == class);
                         if let (Some(class), Ok(count)) = (class, u32::try_from(number()?)) {
@@ -270,6 +290,7 @@ impl Job {
                 }
             }
         }
+        job.steps.sort_by_key(|step| step.at);
         let body = body.ok_or_else(|| unreadable("it has no field `job`".to_owned()))?;
         let end = body
             .iter()
@@ -299,7 +320,8 @@ mod tests {
     use super::*;
 
     fn fields(new: &NewJob, more: &[(&'static str, &'static str)]) -> Vec<(Bytes, Bytes)> {
-        let mut fields = vec![(Bytes::from("job"), Bytes::from(new.body())), ("state".into(), "ready".into())];
+        let mut fields =
+            vec![(Bytes::from("job"), Bytes::from(new.body())), ("state".into(), "ready".into())];
         fields.push(("at".into(), "1000".into()));
         fields.extend(more.iter().map(|(name, value)| (Bytes::from(*name), Bytes::from(*value))));
         fields
@@ -319,7 +341,7 @@ mod tests {
             new.tenant = tenant.clone();
             new.labels = labels.clone();
             new.expect_within = within.map(Duration::from_millis);
-            let job = Job::read(new.id.clone(), &"q".parse().unwrap(), fields(&new, &[])).unwrap();
+            let job = Job::read(&new.id, &"q".parse().unwrap(), fields(&new, &[])).unwrap();
             prop_assert_eq!(&job.args[..], &args[..]);
             prop_assert_eq!(job.subject, subject);
             prop_assert_eq!(job.tenant, tenant);
@@ -331,16 +353,24 @@ mod tests {
     #[test]
     fn attempts_leave_out_what_was_handed_back() {
         let new = NewJob::new(JobId::random(), "k", "");
-        let more = [("token", "3"), ("released", "1"), ("failed:transient", "2"), ("step:render", "{\"a\":1}")];
-        let job = Job::read(new.id.clone(), &"q".parse().unwrap(), fields(&new, &more)).unwrap();
+        let more = [
+            ("token", "3"),
+            ("released", "1"),
+            ("failed:transient", "2"),
+            ("step:store", "{\"at\":7,\"result\":2}"),
+            ("step:render", "{\"at\":5,\"result\":1}"),
+        ];
+        let job = Job::read(&new.id, &"q".parse().unwrap(), fields(&new, &more)).unwrap();
         assert_eq!(job.attempts, 2);
         assert_eq!(job.failures.get(&FailureClass::Transient), Some(&2));
-        assert_eq!(job.steps.get("render"), Some(&serde_json::json!({"a": 1})));
+        let steps: Vec<&str> = job.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(steps, ["render", "store"], "in the order in which they were completed");
+        assert_eq!(job.step("store"), Some(&serde_json::json!(2)));
     }
 
     #[test]
     fn a_damaged_job_says_what_is_wrong() {
-        let error = Job::read(JobId::random(), &"q".parse().unwrap(), vec![]).unwrap_err();
+        let error = Job::read(&JobId::random(), &"q".parse().unwrap(), vec![]).unwrap_err();
         assert!(error.to_string().contains("no field `job`"), "{error}");
     }
 }

@@ -42,7 +42,7 @@ pub mod worker;
 pub use connect::{Connector, RedisOptions};
 pub use failure::{Failure, FailureClass};
 pub use id::{IdError, JobId, QueueName};
-pub use job::{Job, NewJob, Progress};
+pub use job::{Job, NewJob, Progress, Step};
 pub use list::{Cursor, Filter, Page};
 pub use queue::{Error, Queue, Verdict};
 pub use retry::{Decision, RetryPolicy};

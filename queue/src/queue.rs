@@ -1,12 +1,11 @@
 //! The client of one queue: enqueue, read, count.
 
-use bytes::Bytes;
 use redis::{RedisError, aio::ConnectionManager};
 
 use crate::{
     connect::Connector,
     id::{JobId, QueueName},
-    job::{Job, NewJob, Unreadable},
+    job::{Fields, Job, NewJob, Unreadable},
     keys::Keys,
     scripts::{self, Call, MAX_BATCH},
     state::State,
@@ -141,11 +140,11 @@ impl Queue {
         for id in ids {
             pipe.cmd("HGETALL").arg(self.keys.job(id));
         }
-        let found: Vec<Vec<(Bytes, Bytes)>> = pipe.query_async(&mut self.conn.clone()).await?;
+        let found: Vec<Fields> = pipe.query_async(&mut self.conn.clone()).await?;
         let mut jobs = Vec::with_capacity(ids.len());
         for (id, fields) in ids.iter().zip(found) {
             if !fields.is_empty() {
-                jobs.push(Job::read(id.clone(), &self.name, fields)?);
+                jobs.push(Job::read(id, &self.name, fields)?);
             }
         }
         Ok(jobs)

@@ -54,11 +54,10 @@ impl Contracts {
             contracts.add(kind, schema)?;
         }
         if let Some(dir) = dir {
-            let unreadable =
-                |path: &Path| {
-                    let path = path.display().to_string();
-                    move |source| Error::Unreadable { path, source }
-                };
+            let unreadable = |path: &Path| {
+                let path = path.display().to_string();
+                move |source| Error::Unreadable { path, source }
+            };
             for entry in std::fs::read_dir(dir).map_err(unreadable(dir))? {
                 let path = entry.map_err(unreadable(dir))?.path();
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -74,7 +73,10 @@ impl Contracts {
     fn add(&mut self, kind: &str, schema: &str) -> Result<(), Error> {
         let invalid = |why: String| Error::Invalid { kind: kind.to_owned(), why };
         let schema: Value = serde_json::from_str(schema).map_err(|error| invalid(error.to_string()))?;
-        let validator = jsonschema::options().should_validate_formats(true).build(&schema).map_err(|error| invalid(error.to_string()))?;
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .map_err(|error| invalid(error.to_string()))?;
         self.validators.insert(kind.to_owned(), validator);
         Ok(())
     }
@@ -97,9 +99,8 @@ impl Contracts {
             return Ok(());
         }
         let violation = validator.iter_errors(&data).next();
-        let (place, what) = violation
-            .map(|error| (error.instance_path().to_string(), error.to_string()))
-            .unwrap_or_default();
+        let (place, what) =
+            violation.map(|error| (error.instance_path().to_string(), error.to_string())).unwrap_or_default();
         let what: String = what.chars().take(400).collect();
         Err(Rejection::new(
             Reason::ContractViolation,

@@ -142,7 +142,11 @@ impl Event {
         let mut required = |name: &str| {
             let value = attributes.remove(name).ok_or_else(|| missing(name))?;
             if value.is_empty() || value.len() > 512 || value.contains(char::is_control) {
-                return Err(invalid(name, &value, "1 to 512 characters without control characters are expected"));
+                return Err(invalid(
+                    name,
+                    &value,
+                    "1 to 512 characters without control characters are expected",
+                ));
             }
             Ok(value)
         };
@@ -156,10 +160,9 @@ impl Event {
         let (subject, tenant) = (optional("subject")?, optional("tenant")?);
         let (idempotency_key, trace) = (optional("idempotencykey")?, optional("traceparent")?);
         let time = match optional("time")? {
-            Some(text) => Some(
-                DateTime::parse_from_rfc3339(&text)
-                    .map_err(|_| invalid("time", &text, "an RFC 3339 time is expected, like 2026-01-31T12:00:00Z"))?,
-            ),
+            Some(text) => Some(DateTime::parse_from_rfc3339(&text).map_err(|_| {
+                invalid("time", &text, "an RFC 3339 time is expected, like 2026-01-31T12:00:00Z")
+            })?),
             None => None,
         };
         Ok(Self { id, source, kind, subject, time, tenant, idempotency_key, trace, data })
@@ -183,7 +186,11 @@ fn scalar(name: &str, raw: &str) -> Result<Option<String>, Rejection> {
 }
 
 fn missing(name: &str) -> Rejection {
-    Rejection::new(Reason::MissingAttribute, format!("/{name}"), format!("add `{name}`: CloudEvents 1.0 requires it"))
+    Rejection::new(
+        Reason::MissingAttribute,
+        format!("/{name}"),
+        format!("add `{name}`: CloudEvents 1.0 requires it"),
+    )
 }
 
 fn invalid(name: &str, value: &str, remedy: &str) -> Rejection {
@@ -193,7 +200,11 @@ fn invalid(name: &str, value: &str, remedy: &str) -> Rejection {
 
 fn malformed(place: &str, error: &serde_json::Error) -> Rejection {
     if error.is_data() {
-        return Rejection::new(Reason::NotACloudEvent, place, "a JSON object with CloudEvents members is expected");
+        return Rejection::new(
+            Reason::NotACloudEvent,
+            place,
+            "a JSON object with CloudEvents members is expected",
+        );
     }
     Rejection::new(Reason::MalformedJson, place, format!("not JSON: {error}"))
 }
@@ -240,7 +251,11 @@ mod tests {
             (r#"{"id":"1","data":{}}"#, Reason::MissingAttribute, "/specversion"),
             (r#"{"specversion":"1.0","source":"s","type":"t","data":1}"#, Reason::MissingAttribute, "/id"),
             (r#"{"specversion":"0.3","data":1}"#, Reason::InvalidAttribute, "/specversion"),
-            (r#"{"specversion":"1.0","id":"","source":"s","type":"t","data":1}"#, Reason::InvalidAttribute, "/id"),
+            (
+                r#"{"specversion":"1.0","id":"","source":"s","type":"t","data":1}"#,
+                Reason::InvalidAttribute,
+                "/id",
+            ),
             (r#"{"specversion":"1.0","id":{},"data":1}"#, Reason::InvalidAttribute, "/id"),
             (
                 r#"{"specversion":"1.0","id":"1","source":"s","type":"t","time":"noon","data":1}"#,

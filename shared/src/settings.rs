@@ -171,7 +171,11 @@ impl Settings {
             };
             if self.routes.iter().filter(same).count() > 1 {
                 let value = format!("`{}` to `{}` in `{}`, twice", route.event, route.job, route.queue);
-                return impossible(&format!("routes[{place}]"), value, "remove one: both would be the same job");
+                return impossible(
+                    &format!("routes[{place}]"),
+                    value,
+                    "remove one: both would be the same job",
+                );
             }
         }
         for (name, queue) in &self.queues {
@@ -256,7 +260,8 @@ mod tests {
 
     #[test]
     fn errors_name_the_key_the_value_and_the_remedy() {
-        let cases: [(&str, &[(&str, &str)], &[&str]); 8] = [
+        type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+        let cases: [Case; 8] = [
             ("[bridge]\nprefech = 5", &[], &["prefech", "line 2", "expected", "upshot settings"]),
             ("[bridge]\nbatch = 900", &[], &["bridge.batch", "900", "1 to 256"]),
             ("[bridge]\nprefetch = 5", &[], &["bridge.prefetch", "5", "at least one batch"]),

@@ -108,14 +108,16 @@ impl Process {
     pub async fn stop(mut self) {
         self.signal(Signal::Terminate);
         let ended = tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await;
-        let status = ended.unwrap_or_else(|_| panic!("`upshot {}` does not stop:\n{}", self.name, self.tail()));
+        let status =
+            ended.unwrap_or_else(|_| panic!("`upshot {}` does not stop:\n{}", self.name, self.tail()));
         assert!(status.unwrap().success(), "`upshot {}` failed:\n{}", self.name, self.tail());
     }
 
     /// Waits for an end by itself: whether it succeeded, and what it said.
     pub async fn ended(mut self) -> (bool, String) {
         let ended = tokio::time::timeout(crate::PATIENCE, self.child.wait()).await;
-        let status = ended.unwrap_or_else(|_| panic!("`upshot {}` does not end:\n{}", self.name, self.tail()));
+        let status =
+            ended.unwrap_or_else(|_| panic!("`upshot {}` does not end:\n{}", self.name, self.tail()));
         // The reader of standard error ends with the process.
         while self.lines.changed().await.is_ok() {}
         (status.unwrap().success(), self.tail())

@@ -165,7 +165,10 @@ impl Stage {
         let connection = amqp::connect(&self.amqp, "test-quarantine").await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let options = BasicConsumeOptions::default();
-        let consumer = channel.basic_consume(QUARANTINE.into(), "".into(), options, FieldTable::default()).await.unwrap();
+        let consumer = channel
+            .basic_consume(QUARANTINE.into(), "".into(), options, FieldTable::default())
+            .await
+            .unwrap();
         let deliveries = tokio::time::timeout(PATIENCE, consumer.take(count).collect::<Vec<_>>()).await;
         let deliveries: Vec<Delivery> =
             deliveries.expect("fewer messages in quarantine").into_iter().map(Result::unwrap).collect();
@@ -196,7 +199,11 @@ impl Stage {
         assert_eq!(self.waiting_in(QUARANTINE).await, 0, "the test leaves messages in quarantine");
         let counts = self.queue.counts().await.unwrap();
         assert_eq!(counts.of(State::Running), 0, "the test leaves jobs running: {counts:?}");
-        assert_eq!(counts.transitions("enqueued"), counts.states.iter().sum::<u64>(), "jobs were lost: {counts:?}");
+        assert_eq!(
+            counts.transitions("enqueued"),
+            counts.states.iter().sum::<u64>(),
+            "jobs were lost: {counts:?}"
+        );
         self.publisher.close().await;
     }
 }

@@ -31,7 +31,10 @@ pub struct JobPage {
     /// there: a page looks at a bounded number of jobs.
     jobs: Vec<JobSummary>,
     /// The next page; null when this is the last one.
-    #[schema(required, example = "http://127.0.0.1:8080/v1/jobs?state=dead&cursor=invoices~4.1773480413000.1")]
+    #[schema(
+        required,
+        example = "http://127.0.0.1:8080/v1/jobs?state=dead&cursor=invoices~4.1773480413000.1"
+    )]
     next: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use upshot_queue::{Job, State};
+use upshot_queue::{Job, State, Step};
 use utoipa::ToSchema;
 
 use super::{
@@ -71,7 +71,7 @@ pub struct JobBody {
     /// Who runs it, or ran it last.
     #[schema(required, example = "4711-8d3fa0b2")]
     worker: Option<String>,
-    /// The completed steps. None of them runs again.
+    /// The completed steps, oldest first. None of them runs again.
     steps: Vec<StepBody>,
     /// Failures so far, by class.
     #[schema(example = json!({"transient": 2}))]
@@ -95,6 +95,8 @@ pub struct StepBody {
     /// Its name.
     #[schema(example = "store")]
     name: String,
+    /// When it was completed.
+    completed_at: Moment,
     /// What it stored: any JSON.
     result: Value,
 }
@@ -144,8 +146,11 @@ impl JobBody {
     /// The body of a job, with its arguments where they are wanted.
     pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
         let job = &known.job;
-        let step =
-            |(name, result): (&String, &Value)| StepBody { name: name.clone(), result: result.clone() };
+        let step = |step: &Step| StepBody {
+            name: step.name.clone(),
+            completed_at: Moment(step.at),
+            result: step.result.clone(),
+        };
         Self {
             summary: JobSummary::new(known, links),
             version: job.version,

@@ -46,7 +46,7 @@ impl Snapshot {
             state: job.state,
             attempts: job.attempts,
             progress: job.progress.as_ref().map(ProgressBody::from),
-            steps: job.steps.keys().cloned().collect(),
+            steps: job.steps.iter().map(|step| step.name.clone()).collect(),
             waiting_for: Waiting::of(known),
             failure: job.history.last().map(FailedAttemptBody::from),
             outcome: OutcomeBody::of(job, links),

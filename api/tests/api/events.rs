@@ -32,7 +32,8 @@ async fn delivered(consumer: &mut Consumer) -> (Vec<u8>, String, Option<String>)
     assert_eq!(delivery.exchange.as_str(), amqp::EVENTS);
     let properties = &delivery.properties;
     let headers = properties.headers().as_ref();
-    let trace = headers.and_then(|table| table.inner().get("traceparent")?.as_long_string().map(ToString::to_string));
+    let trace =
+        headers.and_then(|table| table.inner().get("traceparent")?.as_long_string().map(ToString::to_string));
     (delivery.data.clone(), properties.content_type().as_ref().unwrap().to_string(), trace)
 }
 
@@ -46,7 +47,10 @@ async fn an_event_is_published_as_it_came_and_a_second_time_found() {
     let location = response.headers()["location"].to_str().unwrap().to_owned();
     let accepted = body(response, 202).await;
     assert_eq!(delivered(&mut consumer).await.0, text.as_bytes());
-    assert_eq!(accepted["event"], json!({"source": "/shops/berlin", "id": "e-1", "type": "order.completed.v1"}));
+    assert_eq!(
+        accepted["event"],
+        json!({"source": "/shops/berlin", "id": "e-1", "type": "order.completed.v1"})
+    );
     assert_eq!(accepted["duplicate"], false);
     let job = &accepted["jobs"][0];
     assert_eq!((job["queue"].as_str(), job["state"].as_str()), (Some("invoices"), None));

@@ -45,7 +45,8 @@ async fn a_file_is_read_by_the_link_of_its_job() {
     let fixture = Fixture::new().await;
     write(&fixture, "invoices/2026/RE 1042.pdf", CONTENT);
     write(&fixture, "invoices/page.html", CONTENT);
-    let evidence = [object("invoices/2026/RE 1042.pdf", "application/pdf"), object("invoices/page.html", "text/html")];
+    let evidence =
+        [object("invoices/2026/RE 1042.pdf", "application/pdf"), object("invoices/page.html", "text/html")];
     let id = succeeded(&fixture, json!({"summary": "stored", "evidence": evidence})).await;
     let shown = fixture.json(&format!("/v1/jobs/{id}"), 200).await;
     let link = shown["links"]["files"][0].as_str().unwrap();
@@ -60,7 +61,8 @@ async fn a_file_is_read_by_the_link_of_its_job() {
     assert!(headers[header::CONTENT_DISPOSITION].to_str().unwrap().starts_with("inline"));
     assert_eq!(response.text().await.unwrap(), CONTENT);
 
-    let copied = fixture.client.get(link).header(header::IF_NONE_MATCH, &headers[header::ETAG]).send().await.unwrap();
+    let copied =
+        fixture.client.get(link).header(header::IF_NONE_MATCH, &headers[header::ETAG]).send().await.unwrap();
     assert_eq!(copied.status(), 304);
     // Markup from a handler is not shown by a browser under our address.
     let page = fixture.get(shown["links"]["files"][1].as_str().unwrap()).await;
@@ -81,7 +83,9 @@ async fn nothing_else_can_be_read() {
     let id = succeeded(&fixture, json!({"summary": "stored", "evidence": evidence})).await;
     let outside = fixture.store().parent().unwrap().join("escape.pdf");
     assert!(!outside.exists());
-    for name in ["other.pdf", "..", "..%2Fother.pdf", "invoices%2F1042.pdf", "%2Fetc%2Fpasswd", "1042.pdf%00", "%FF"] {
+    for name in
+        ["other.pdf", "..", "..%2Fother.pdf", "invoices%2F1042.pdf", "%2Fetc%2Fpasswd", "1042.pdf%00", "%FF"]
+    {
         // The client would resolve `..` by itself, so the request is made by hand.
         let status = raw(&fixture, &format!("/v1/jobs/{id}/files/{name}")).await;
         assert!(matches!(status, 400 | 404), "{name}: {status}");

@@ -14,7 +14,8 @@ fn with(change: impl FnOnce(&mut Value)) -> String {
 #[tokio::test]
 async fn each_rejection_names_reason_and_place() {
     let fixture = Fixture::new().await;
-    let remove = |name: &'static str| move |event: &mut Value| drop(event.as_object_mut().unwrap().remove(name));
+    let remove =
+        |name: &'static str| move |event: &mut Value| drop(event.as_object_mut().unwrap().remove(name));
     let cases = [
         ("{".to_owned(), 400, "malformed_json", ""),
         ("[]".to_owned(), 415, "not_a_cloud_event", ""),
@@ -33,7 +34,11 @@ async fn each_rejection_names_reason_and_place() {
     for (text, status, reason, place) in cases {
         let shown: String = text.chars().take(60).collect();
         let problem = body(fixture.post(text).await, status).await;
-        assert_eq!((problem["reason"].as_str(), problem["place"].as_str()), (Some(reason), Some(place)), "{shown}");
+        assert_eq!(
+            (problem["reason"].as_str(), problem["place"].as_str()),
+            (Some(reason), Some(place)),
+            "{shown}"
+        );
         assert!(!problem["detail"].as_str().unwrap().is_empty());
     }
     fixture.finish().await;

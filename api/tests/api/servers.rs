@@ -25,7 +25,9 @@ pub async fn rabbit(vhost: &str) -> String {
     let start = || async {
         let dir = tempfile::tempdir().unwrap().keep();
         let vhosts = VHOSTS.map(str::to_owned).into();
-        RabbitServer::start(&dir, RabbitOptions { vhosts, ephemeral: true, ..RabbitOptions::default() }).await.unwrap()
+        RabbitServer::start(&dir, RabbitOptions { vhosts, ephemeral: true, ..RabbitOptions::default() })
+            .await
+            .unwrap()
     };
     RABBIT.get_or_init(start).await.url(vhost)
 }

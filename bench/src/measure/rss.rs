@@ -76,7 +76,8 @@ async fn invoices(stage: &Stage, executor: &mut Service, n: usize) -> anyhow::Re
 async fn requests(stage: &Stage, n: usize) -> anyhow::Result<()> {
     let (client, base) = (Client::new(), format!("http://{}", stage.api));
     let ready = async {
-        while !client.get(format!("{base}/readyz")).send().await.is_ok_and(|it| it.status() == StatusCode::OK) {
+        while !client.get(format!("{base}/readyz")).send().await.is_ok_and(|it| it.status() == StatusCode::OK)
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

@@ -24,6 +24,15 @@ const WARM_UP: usize = 500;
 /// Nothing takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// One job's way, in ms.
+#[derive(Clone, Copy)]
+struct Waited {
+    /// From publish to the start of the handler.
+    all: f64,
+    /// The part until the job was in Redis, whose clock has whole milliseconds.
+    enqueued: f64,
+}
+
 /// Publisher and worker are in this process, bridge and servers are not.
 pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> anyhow::Result<()> {
     stage.flush().await?;
@@ -32,9 +41,11 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
     let options = WorkerOptions::new(QUEUE.parse()?);
     let working = tokio::spawn(worker::work(stage.connector()?, options, move |job| {
         let now = load::now_ns();
-        let waited = load::published_ns(&job.args).map_or(f64::NAN, |at| now.saturating_sub(at) as f64 / 1e6);
-        // The receiver is gone only when nobody measures any more.
-        let _ = sender.send(waited);
+        if let Some(at) = load::published_ns(&job.args) {
+            let all = now.saturating_sub(at) as f64 / 1e6;
+            // The receiver is gone only when nobody measures any more.
+            let _ = sender.send(Waited { all, enqueued: job.enqueued_at as f64 - at as f64 / 1e6 });
+        }
         async { Ok(Value::Null) }
     }));
     let _working = AbortOnDropHandle::new(working);
@@ -47,12 +58,18 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
     let n = RATE as usize * usize::try_from(amounts.seconds)?;
     for number in 1..=amounts.rounds {
         let (since, before) = (Instant::now(), Cpu::of(&processes)?);
-        let mut waits = round(&producer, &mut starts, n).await?;
+        let waits = round(&producer, &mut starts, n).await?;
         let used = Cpu::of(&processes)?.since(before);
-        let (p50, p99) = (percentile(&mut waits, 0.5), percentile(&mut waits, 0.99));
+        let part = |share: f64, part: fn(&Waited) -> f64| {
+            percentile(&mut waits.iter().map(part).collect::<Vec<_>>(), share)
+        };
+        let (p50, p99) = (part(0.5, |waited| waited.all), part(0.99, |waited| waited.all));
         println!(
-            "start, round {number}: p50 {p50:.2} ms, p99 {p99:.2} ms, longest {:.1} ms; others kept {:.2} cores busy",
-            percentile(&mut waits, 1.0),
+            "start, round {number}: p50 {p50:.2} ms, p99 {p99:.2} ms, longest {:.0} ms; \
+             p99 until in Redis {:.0} ms, from there {:.0} ms; others kept {:.2} cores busy",
+            part(1.0, |waited| waited.all),
+            part(0.99, |waited| waited.enqueued),
+            part(0.99, |waited| waited.all - waited.enqueued),
             used.others(since.elapsed())
         );
         figures.add("start_ms_p50", p50);
@@ -63,12 +80,12 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
     bridge.stop().await
 }
 
-/// Publishes `n` events at the rate; how long each took to its start, in ms.
+/// Publishes `n` events at the rate; how long each took to its start.
 async fn round(
     producer: &Producer,
-    starts: &mut mpsc::UnboundedReceiver<f64>,
+    starts: &mut mpsc::UnboundedReceiver<Waited>,
     n: usize,
-) -> anyhow::Result<Vec<f64>> {
+) -> anyhow::Result<Vec<Waited>> {
     let mut pace = tokio::time::interval(Duration::from_secs(1) / RATE);
     // Late ones follow at once, so that the rate is kept.
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
@@ -85,7 +102,9 @@ async fn round(
         let mut waits = Vec::with_capacity(n);
         while waits.len() < n {
             let next = tokio::time::timeout(PATIENCE, starts.recv()).await;
-            waits.push(next.with_context(|| format!("only {} of {n} started", waits.len()))?.context("no worker")?);
+            waits.push(
+                next.with_context(|| format!("only {} of {n} started", waits.len()))?.context("no worker")?,
+            );
         }
         anyhow::Ok(waits)
     };

@@ -12,9 +12,12 @@ use upshot_shared::Settings;
 use super::{publish, stop};
 use crate::{arguments::DemoOrders, running::Running};
 
-const FIRST: &[&str] = &["Ada", "Grace", "Edsger", "Barbara", "Alan", "Radia", "Donald", "Frances", "Niklaus", "Hedy"];
-const LAST: &[&str] = &["Vogel", "Okafor", "Lindqvist", "Moreau", "Tanaka", "Silva", "Novak", "Haddad", "Byrne", "Rossi"];
-const CITIES: &[&str] = &["10115 Berlin", "20095 Hamburg", "50667 Köln", "80331 München", "04109 Leipzig", "01067 Dresden"];
+const FIRST: &[&str] =
+    &["Ada", "Grace", "Edsger", "Barbara", "Alan", "Radia", "Donald", "Frances", "Niklaus", "Hedy"];
+const LAST: &[&str] =
+    &["Vogel", "Okafor", "Lindqvist", "Moreau", "Tanaka", "Silva", "Novak", "Haddad", "Byrne", "Rossi"];
+const CITIES: &[&str] =
+    &["10115 Berlin", "20095 Hamburg", "50667 Köln", "80331 München", "04109 Leipzig", "01067 Dresden"];
 const GOODS: &[(&str, &str, &str, &str)] = &[
     ("TEA-01", "Darjeeling first flush, 250 g", "18.90", "7"),
     ("CUP-04", "Porcelain cup, hand painted", "24.50", "19"),
@@ -32,7 +35,10 @@ pub async fn run(mut settings: Settings, demo: &DemoOrders) -> anyhow::Result<()
     let publisher = publish::publisher(&settings)?;
     let stop = stop::on_signal()?;
     let intake = upshot_shared::Intake::new(&settings)?;
-    let route = intake.routes("order.completed.v1").first().context("no route for order.completed.v1 in the settings")?;
+    let route = intake
+        .routes("order.completed.v1")
+        .first()
+        .context("no route for order.completed.v1 in the settings")?;
     let queue = Queue::new(&Connector::new(settings.redis.options())?, route.queue.clone())?;
     let before = ended(&queue).await.context("redis.url: cannot count jobs")?;
     // Numbers that no earlier run has used.
@@ -86,7 +92,9 @@ fn say(published: u64, before: (u64, u64), now: (u64, u64)) {
 }
 
 fn order(number: u64, random: &mut impl Rng) -> Value {
-    let pick = |from: &'static [&'static str], random: &mut _| -> &'static str { from.choose(random).copied().unwrap_or_default() };
+    let pick = |from: &'static [&'static str], random: &mut _| -> &'static str {
+        from.choose(random).copied().unwrap_or_default()
+    };
     let (first, last) = (pick(FIRST, random), pick(LAST, random));
     let tenant = pick(TENANTS, random);
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -124,7 +132,10 @@ fn order(number: u64, random: &mut impl Rng) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use upshot_shared::{Intake, event::{Envelope, STRUCTURED}};
+    use upshot_shared::{
+        Intake,
+        event::{Envelope, STRUCTURED},
+    };
 
     use super::*;
 

@@ -19,7 +19,8 @@ fn base(settings: &Settings, given: &ApiAddress) -> String {
 
 async fn get(url: &str, query: &[(&str, String)]) -> anyhow::Result<Response> {
     let sent = Client::new().get(url).query(query).send().await;
-    let answer = sent.with_context(|| format!("no API at {url}: start `upshot up`, or name it with --api"))?;
+    let answer =
+        sent.with_context(|| format!("no API at {url}: start `upshot up`, or name it with --api"))?;
     if answer.status().is_success() {
         return Ok(answer);
     }

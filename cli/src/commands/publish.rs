@@ -23,7 +23,9 @@ pub async fn run(mut settings: Settings, publish: &Publish) -> anyhow::Result<()
         let events = split(&read(file).with_context(|| format!("{shown} cannot be read"))?)
             .with_context(|| format!("{shown} holds neither a CloudEvent nor several"))?;
         for (place, text) in events.iter().enumerate() {
-            let event = send(&publisher, text.get()).await.with_context(|| format!("{shown}, event {}", place + 1))?;
+            let event = send(&publisher, text.get())
+                .await
+                .with_context(|| format!("{shown}, event {}", place + 1))?;
             println!("published {} {} from {}", event.kind, event.id, event.source);
             for (queue, job) in intake.jobs(&event) {
                 println!("  job {} in queue {queue}", job.id);
@@ -40,7 +42,10 @@ pub async fn run(mut settings: Settings, publish: &Publish) -> anyhow::Result<()
 /// A publisher for these settings, as a producer has it: it declares nothing.
 pub fn publisher(settings: &Settings) -> anyhow::Result<Publisher> {
     if settings.amqp.url.is_empty() {
-        bail!("amqp.url is empty and no `upshot up` runs in `{}`: start one, or set UPSHOT_AMQP_URL", settings.data_dir);
+        bail!(
+            "amqp.url is empty and no `upshot up` runs in `{}`: start one, or set UPSHOT_AMQP_URL",
+            settings.data_dir
+        );
     }
     Ok(Publisher::new(&settings.amqp.url, "upshot-publish", false))
 }

@@ -38,8 +38,9 @@ pub async fn api(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
     let api = Api::new(&settings, Health::new(), metrics)?;
     let listen = &settings.api.listen;
-    let listener =
-        TcpListener::bind(listen).await.with_context(|| format!("api.listen is `{listen}`: cannot listen there"))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("api.listen is `{listen}`: cannot listen there"))?;
     tracing::info!(address = %listener.local_addr()?, "API listens");
     Ok(api.serve(listener, stop).await?)
 }
@@ -48,10 +49,14 @@ pub async fn api(settings: Settings) -> anyhow::Result<()> {
 fn start(settings: &Settings, amqp: bool) -> anyhow::Result<(CancellationToken, PrometheusHandle)> {
     telemetry::log(&settings.log)?;
     if amqp && settings.amqp.url.is_empty() {
-        bail!("amqp.url is empty: set UPSHOT_AMQP_URL=amqp://user:password@host:5672/vhost, or run `upshot up`, which starts a private RabbitMQ");
+        bail!(
+            "amqp.url is empty: set UPSHOT_AMQP_URL=amqp://user:password@host:5672/vhost, or run `upshot up`, which starts a private RabbitMQ"
+        );
     }
     if settings.redis.url.is_empty() {
-        bail!("redis.url is empty: set UPSHOT_REDIS_URL=redis://host:6379/0, or run `upshot up`, which starts a private Redis");
+        bail!(
+            "redis.url is empty: set UPSHOT_REDIS_URL=redis://host:6379/0, or run `upshot up`, which starts a private Redis"
+        );
     }
     Ok((stop::on_signal()?, telemetry::metrics()?))
 }

@@ -71,7 +71,8 @@ impl Desk {
     /// The handler for the registry.
     pub fn handler(
         self: Arc<Self>,
-    ) -> impl Fn(Order, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Failure>> + Clone + Send + Sync {
+    ) -> impl Fn(Order, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Failure>> + Clone + Send + Sync
+    {
         move |order, lease| {
             let desk = Arc::clone(&self);
             async move { desk.issue(&order, &lease).await }.boxed()
@@ -125,11 +126,20 @@ impl Desk {
         Ok(Filed { key, sha256: draft.sha256.clone(), bytes: draft.bytes })
     }
 
-    async fn send(&self, invoice: &Invoice, filed: &Filed, name: &str, lease: &Lease) -> Result<Sent, Failure> {
+    async fn send(
+        &self,
+        invoice: &Invoice,
+        filed: &Filed,
+        name: &str,
+        lease: &Lease,
+    ) -> Result<Sent, Failure> {
         let pdf = self.store.get(&filed.key).await?;
         let pdf = pdf.ok_or_else(|| Failure::permanent(format!("`{}` is gone from the store", filed.key)))?;
         if sha256_of(&pdf) != filed.sha256 {
-            return Err(Failure::permanent(format!("`{}` was changed in the store: it is not mailed", filed.key)));
+            return Err(Failure::permanent(format!(
+                "`{}` was changed in the store: it is not mailed",
+                filed.key
+            )));
         }
         let customer = invoice.customer();
         let accepted = self

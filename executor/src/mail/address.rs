@@ -65,8 +65,11 @@ impl Server {
             (user, Some(password)) => Some(Credentials::new(decode(user), decode(password))),
             (_, None) => return Err(Error::Url("it names a user and no password".to_owned())),
         };
-        if credentials.is_some() && security == Security::Plain && !matches!(host, "localhost" | "127.0.0.1") {
-            return Err(Error::Url("a password would travel unencrypted: use smtp+starttls or smtps".to_owned()));
+        if credentials.is_some() && security == Security::Plain && !matches!(host, "localhost" | "127.0.0.1")
+        {
+            return Err(Error::Url(
+                "a password would travel unencrypted: use smtp+starttls or smtps".to_owned(),
+            ));
         }
         Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(port), security, credentials })
     }
@@ -79,7 +82,10 @@ mod tests {
     #[test]
     fn urls_are_understood_or_refused_with_the_reason() {
         let server = Server::parse("smtp+starttls://a%40b:p%2Fw@mail.example").unwrap();
-        assert_eq!((server.host.as_str(), server.port, server.security), ("mail.example", 587, Security::StartTls));
+        assert_eq!(
+            (server.host.as_str(), server.port, server.security),
+            ("mail.example", 587, Security::StartTls)
+        );
         assert!(server.credentials == Some(Credentials::new("a@b".into(), "p/w".into())));
         for (bad, word) in [
             ("mail.example", "relative URL"),

@@ -62,7 +62,8 @@ impl Pool {
         let sent = self.in_time(connection.send(envelope, message)).await?;
         match sent {
             Ok(response) => {
-                let reply = format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" "));
+                let reply =
+                    format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" "));
                 if !connection.has_broken() {
                     self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
                 }

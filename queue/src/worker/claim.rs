@@ -6,7 +6,6 @@ use std::{
 };
 
 use apalis_core::task::{Task, builder::TaskBuilder, task_id::TaskId};
-use bytes::Bytes;
 use redis::{FromRedisValue, ParsingError, RedisError, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -19,7 +18,7 @@ use crate::{
     connect::Backoff,
     failure::{FailedAttempt, FailureClass},
     id::JobId,
-    job::Job,
+    job::{Fields, Job},
     scripts::{self, Call, MAX_BATCH},
 };
 
@@ -29,7 +28,7 @@ struct Claimed {
     next_at: i64,
     taken_over: u64,
     buried: u64,
-    jobs: Vec<(String, u64, Vec<(Bytes, Bytes)>)>,
+    jobs: Vec<(String, u64, Fields)>,
 }
 
 impl FromRedisValue for Claimed {
@@ -141,14 +140,14 @@ fn report(core: &Core, claimed: &Claimed) {
 /// Hands the jobs to the worker. False when nobody takes them any more.
 fn start(
     core: &Arc<Core>,
-    jobs: Vec<(String, u64, Vec<(Bytes, Bytes)>)>,
+    jobs: Vec<(String, u64, Fields)>,
     places: Vec<OwnedSemaphorePermit>,
     claimed: Instant,
     started: &mpsc::UnboundedSender<Task<Arc<Job>>>,
 ) -> bool {
     for ((id, token, fields), place) in jobs.into_iter().zip(places) {
         let id = JobId::trusted(id);
-        let mut job = match Job::read(id.clone(), &core.options.queue, fields) {
+        let mut job = match Job::read(&id, &core.options.queue, fields) {
             Ok(job) => job,
             Err(error) => {
                 tracing::error!(job = %id, %error, "claimed job is damaged");

@@ -72,7 +72,8 @@ where
     F: Future<Output = Result<T, BoxDynError>>,
     T: Serialize,
 {
-    let bounded = tokio::time::timeout(lease.0.core.options.timeout, AssertUnwindSafe(attempt).catch_unwind());
+    let bounded =
+        tokio::time::timeout(lease.0.core.options.timeout, AssertUnwindSafe(attempt).catch_unwind());
     let result = tokio::select! {
         biased;
         () = lease.lost().cancelled() => return,
@@ -84,7 +85,9 @@ where
             Err(error) => Failure::permanent(format!("the outcome cannot be stored as JSON: {error}")),
         },
         Ok(Ok(Err(error))) => classify(&error),
-        Ok(Err(panic)) => Failure::new(FailureClass::Crashed, format!("the handler panicked: {}", said(&panic))),
+        Ok(Err(panic)) => {
+            Failure::new(FailureClass::Crashed, format!("the handler panicked: {}", said(&panic)))
+        }
         Err(_) => Failure::new(
             FailureClass::TimedOut,
             format!("the attempt ran longer than {:?}", lease.0.core.options.timeout),

@@ -147,8 +147,8 @@ impl Lease {
     pub async fn progress(&self, progress: &Progress) -> Result<(), WriteError> {
         let value = serde_json::to_string(progress)?;
         match self.write("progress", &value, false).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(self.stale()),
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.stale()),
             Err(error) => {
                 tracing::debug!(job = %self.0.job.id, %error, "progress not written");
                 Ok(())
@@ -158,7 +158,7 @@ impl Lease {
 
     /// The stored result of a step that an earlier attempt completed.
     pub fn step(&self, name: &str) -> Option<&serde_json::Value> {
-        self.0.job.steps.get(name)
+        self.0.job.step(name)
     }
 
     /// Stores the result of a completed step. Waits for Redis while it is away:
@@ -172,8 +172,8 @@ impl Lease {
         let mut backoff = Backoff::default();
         loop {
             match self.write(&field, &value, true).await {
-                Ok(Some(_)) => return Ok(()),
-                Ok(None) => return Err(self.stale()),
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(self.stale()),
                 Err(error) => {
                     tracing::warn!(job = %self.0.job.id, step = name, %error, "step not stored yet");
                     backoff.wait().await;
@@ -188,15 +188,15 @@ impl Lease {
         WriteError::Stale(self.0.job.id.clone())
     }
 
-    async fn write(&self, field: &str, value: &str, keep: bool) -> Result<Option<String>, RedisError> {
+    async fn write(&self, field: &str, value: &str, step: bool) -> Result<bool, RedisError> {
         let core = &self.0.core;
         let keys = core.writes.keys();
         let (job, stats) = (keys.job(&self.0.job.id), keys.stats());
         let mut call = Call::new(&scripts::WRITE, &[&job, &stats]);
         call.arg(keys.changes()).arg(self.0.job.id.as_str()).arg(self.0.token);
-        call.arg(core.options.worker.as_str()).arg(field).arg(value).arg(u8::from(keep));
-        let (written, stored): (u8, String) = call.run(&mut core.writes.conn.clone()).await?;
-        Ok((written == 1).then_some(stored))
+        call.arg(core.options.worker.as_str()).arg(field).arg(value).arg(u8::from(step));
+        let stored: u8 = call.run(&mut core.writes.conn.clone()).await?;
+        Ok(stored == 1)
     }
 
     /// How long the lease lasts without a renewal.

@@ -16,7 +16,8 @@ async fn the_same_id_finds_the_job_that_is_there_and_says_its_state() {
 
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!({"done": true})) });
     fixture.until_state(&job.id, State::Succeeded).await;
-    assert_eq!(fixture.queue.enqueue(&[job.clone()]).await.unwrap(), [Verdict::Duplicate(State::Succeeded)]);
+    let again = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    assert_eq!(again, [Verdict::Duplicate(State::Succeeded)]);
     let found = fixture.queue.job(&job.id).await.unwrap().unwrap();
     assert_eq!((found.duplicates, found.attempts), (2, 1));
     assert_eq!(found.outcome, Some(json!({"done": true})));
@@ -40,7 +41,7 @@ async fn a_delayed_job_does_not_run_before_its_time() {
     let fixture = Fixture::new().await;
     let mut job = NewJob::new(JobId::random(), "test", "");
     job.delay = Duration::from_millis(700);
-    fixture.queue.enqueue(&[job.clone()]).await.unwrap();
+    fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     assert_eq!(fixture.queue.job(&job.id).await.unwrap().unwrap().state, State::Scheduled);
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(1)) });
     let done = fixture.until_state(&job.id, State::Succeeded).await;

@@ -39,8 +39,9 @@ async fn a_transient_failure_is_retried_until_its_budget_is_used_up() {
 async fn a_permanent_failure_is_final() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue(1).await.remove(0);
-    let worker =
-        Worker::start(&fixture.connector, quick(), |_, _| async { Err(Failure::permanent("no such customer")) });
+    let worker = Worker::start(&fixture.connector, quick(), |_, _| async {
+        Err(Failure::permanent("no such customer"))
+    });
     let dead = fixture.until_state(&id, State::Dead).await;
     assert_eq!((dead.attempts, dead.history[0].class), (1, FailureClass::Permanent));
     worker.stop().await;

@@ -12,8 +12,8 @@ use std::{
 use apalis_core::{
     error::BoxDynError,
     monitor::Monitor,
-    task::{Task, task_fn::task_fn},
     task::data::Data,
+    task::{Task, task_fn::task_fn},
     worker::builder::WorkerBuilder,
 };
 use futures::StreamExt;
@@ -72,7 +72,8 @@ impl Fixture {
     }
 
     pub async fn enqueue(&self, n: usize) -> Vec<JobId> {
-        let jobs: Vec<NewJob> = (0..n).map(|i| NewJob::new(JobId::random(), "test", format!("{i}"))).collect();
+        let jobs: Vec<NewJob> =
+            (0..n).map(|i| NewJob::new(JobId::random(), "test", format!("{i}"))).collect();
         self.queue.enqueue(&jobs).await.unwrap();
         jobs.into_iter().map(|job| job.id).collect()
     }
@@ -132,7 +133,10 @@ impl Fixture {
         assert_eq!(t("enqueued"), stored + forgotten, "jobs were lost or doubled: {counts:?}");
         let ended = t("succeeded") + t("retried") + t("dead") + t("released") + t("crashed");
         // A job that dies of a crash counts as crashed and as dead.
-        assert!(t("claimed") <= ended && ended <= t("claimed") + t("crashed"), "claims and ends differ: {counts:?}");
+        assert!(
+            t("claimed") <= ended && ended <= t("claimed") + t("crashed"),
+            "claims and ends differ: {counts:?}"
+        );
     }
 }
 

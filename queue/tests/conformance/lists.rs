@@ -51,7 +51,8 @@ async fn pages_hold_every_job_once() {
 #[tokio::test]
 async fn a_subject_finds_its_jobs_and_no_others() {
     let fixture = Fixture::new().await;
-    let jobs = [subject("order-1", "a"), subject("order-10", "a"), subject("order-1", "b"), subject("order", "a")];
+    let jobs =
+        [subject("order-1", "a"), subject("order-10", "a"), subject("order-1", "b"), subject("order", "a")];
     fixture.queue.enqueue(&jobs).await.unwrap();
     let filter = Filter { subject: Some("order-1".into()), ..Filter::default() };
     let found: BTreeSet<JobId> = walk(&fixture, &filter, 1).await.into_iter().collect();

@@ -10,8 +10,9 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error};
 /// When it is not written like `30s`.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text)
-        .map_err(|why| D::Error::custom(format!("`{text}` is not a duration ({why}): write it like 500ms, 30s, 5m, 7d")))
+    humantime::parse_duration(&text).map_err(|why| {
+        D::Error::custom(format!("`{text}` is not a duration ({why}): write it like 500ms, 30s, 5m, 7d"))
+    })
 }
 
 /// Writes a duration.

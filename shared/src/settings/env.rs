@@ -40,7 +40,8 @@ impl Override {
     /// the key, and as a string otherwise.
     pub(super) fn apply(&self, table: &mut Table) -> Result<Settings, Error> {
         let as_toml = format!("x = {}", self.value).parse::<Table>().ok();
-        let mut candidates: Vec<Value> = as_toml.and_then(|mut parsed| parsed.remove("x")).into_iter().collect();
+        let mut candidates: Vec<Value> =
+            as_toml.and_then(|mut parsed| parsed.remove("x")).into_iter().collect();
         candidates.push(Value::String(self.value.clone()));
         let mut why = String::new();
         for value in candidates {

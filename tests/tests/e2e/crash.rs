@@ -12,7 +12,7 @@ async fn behind(stage: &Stage, proxy: &Proxy) -> Process {
 }
 
 fn filed(stage: &Stage, job: &Job) -> PathBuf {
-    stage.files().join(job.steps["store"]["key"].as_str().unwrap())
+    stage.files().join(job.step("store").unwrap()["key"].as_str().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +25,7 @@ async fn killed_between_store_and_send_the_object_is_written_once_and_one_mail_g
     let event = order(1);
     let id = stage.job_of(&event);
     stage.publish(&event).await;
-    let stored = stage.until(&id, |job| job.steps.contains_key("store")).await;
+    let stored = stage.until(&id, |job| job.step("store").is_some()).await;
     let before = std::fs::metadata(filed(&stage, &stored)).unwrap();
     executor.kill().await;
 
@@ -33,7 +33,11 @@ async fn killed_between_store_and_send_the_object_is_written_once_and_one_mail_g
     let job = stage.succeeded(&id).await;
     assert_eq!((job.attempts, job.history[0].class), (2, FailureClass::Crashed));
     let after = std::fs::metadata(filed(&stage, &job)).unwrap();
-    assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()), "the object was written again");
+    assert_eq!(
+        (before.ino(), before.mtime_nsec()),
+        (after.ino(), after.mtime_nsec()),
+        "the object was written again"
+    );
     assert_eq!(stage.mail.messages().unwrap().len(), 1);
     for process in [bridge, other] {
         process.stop().await;

@@ -33,7 +33,8 @@ async fn three_times_over_amqp_and_http_is_one_job_and_the_api_says_so() {
 
     let job: Value = reqwest::get(format!("{url}/v1/jobs/{id}")).await.unwrap().json().await.unwrap();
     assert_eq!((&job["duplicates"], &job["attempts"]), (&json!(2), &json!(1)));
-    let found: Value = reqwest::get(format!("{url}/v1/jobs?subject=order-9")).await.unwrap().json().await.unwrap();
+    let found: Value =
+        reqwest::get(format!("{url}/v1/jobs?subject=order-9")).await.unwrap().json().await.unwrap();
     assert_eq!(found["jobs"].as_array().unwrap().len(), 1);
     assert_eq!(stage.mail.messages().unwrap().len(), 2);
     for process in [bridge, executor, api] {

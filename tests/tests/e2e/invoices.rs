@@ -13,7 +13,8 @@ use tokio::process::Command;
 use upshot_tests::{Stage, orders::order};
 
 async fn text_of(pdf: &std::path::Path) -> String {
-    let output = Command::new("pdftotext").args(["-layout".as_ref(), pdf.as_os_str(), "-".as_ref()]).output().await;
+    let output =
+        Command::new("pdftotext").args(["-layout".as_ref(), pdf.as_os_str(), "-".as_ref()]).output().await;
     String::from_utf8(output.expect("poppler-utils is installed by scripts/setup").stdout).unwrap()
 }
 
@@ -32,7 +33,8 @@ async fn every_order_ends_as_a_pdf_in_the_store_and_in_the_inbox() {
         let job = stage.succeeded(&id).await;
         let number = job.subject.as_deref().unwrap().trim_start_matches("order-").to_owned();
 
-        let answer: Value = reqwest::get(format!("{url}/v1/outcomes/{id}")).await.unwrap().json().await.unwrap();
+        let answer: Value =
+            reqwest::get(format!("{url}/v1/outcomes/{id}")).await.unwrap().json().await.unwrap();
         assert_eq!(answer["status"], "achieved");
         assert_eq!(answer["in_time"], true);
         let evidence: BTreeMap<&str, &Value> =
@@ -47,7 +49,14 @@ async fn every_order_ends_as_a_pdf_in_the_store_and_in_the_inbox() {
         assert_eq!(linked.bytes().await.unwrap(), bytes);
 
         let text = text_of(&stored).await;
-        for word in [format!("INV-{number}"), "Teapot".into(), "39.00".into(), "7.41".into(), "46.41".into(), "Page 1 of 1".into()] {
+        for word in [
+            format!("INV-{number}"),
+            "Teapot".into(),
+            "39.00".into(),
+            "7.41".into(),
+            "46.41".into(),
+            "Page 1 of 1".into(),
+        ] {
             assert!(text.contains(&word), "`{word}` is not on the invoice:\n{text}");
         }
     }

@@ -25,7 +25,11 @@ async fn each_bad_event_is_kept_with_reason_and_place_and_the_queue_flows_on() {
         (b"{\"specversion\":".to_vec(), "malformed_json", ""),
         (b"[1, 2]".to_vec(), "not_a_cloud_event", ""),
         (with(|event| event["type"] = json!("order.lost.v9")), "unknown_type", "/type"),
-        (with(|event| event["data"]["lines"][0]["quantity"] = json!("many")), "contract_violation", "/data/lines/0/quantity"),
+        (
+            with(|event| event["data"]["lines"][0]["quantity"] = json!("many")),
+            "contract_violation",
+            "/data/lines/0/quantity",
+        ),
         (with(|event| event["data"]["lines"] = json!([])), "contract_violation", "/data/lines"),
         (with(|event| drop(event.as_object_mut().unwrap().remove("id"))), "missing_attribute", "/id"),
         (with(|event| drop(event.as_object_mut().unwrap().remove("data"))), "missing_attribute", "/data"),
@@ -44,7 +48,12 @@ async fn each_bad_event_is_kept_with_reason_and_place_and_the_queue_flows_on() {
     let kept = stage.quarantined(cases.len() + 1).await;
     for ((body, reason, place), delivery) in cases.iter().zip(&kept) {
         let said = (header(delivery, "x-upshot-reason"), header(delivery, "x-upshot-place"));
-        assert_eq!(said, ((*reason).to_owned(), (*place).to_owned()), "{}", header(delivery, "x-upshot-detail"));
+        assert_eq!(
+            said,
+            ((*reason).to_owned(), (*place).to_owned()),
+            "{}",
+            header(delivery, "x-upshot-detail")
+        );
         assert_eq!(&delivery.data, body, "the message is kept as it came");
         assert_eq!(header(delivery, "x-upshot-routing-key"), "order.completed.v1");
     }

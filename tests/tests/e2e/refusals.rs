@@ -19,10 +19,21 @@ async fn what_is_wrong_is_named_with_key_value_and_remedy() {
     refused(&["bridge"], &[], &["amqp.url", "UPSHOT_AMQP_URL", "upshot up"]).await;
     refused(&["executor"], &[amqp], &["redis.url", "UPSHOT_REDIS_URL"]).await;
     refused(&["bridge"], &[amqp, ("UPSHOT_REDIS_URL", "http://x")], &["redis.url"]).await;
-    refused(&["bridge"], &[amqp, redis, ("UPSHOT_BRIDGE__BATCH", "999")], &["bridge.batch", "999", "1 to 256"]).await;
-    refused(&["bridge"], &[amqp, redis, ("UPSHOT_BRIDGE__BACTH", "9")], &["UPSHOT_BRIDGE__BACTH", "upshot settings"]).await;
+    refused(
+        &["bridge"],
+        &[amqp, redis, ("UPSHOT_BRIDGE__BATCH", "999")],
+        &["bridge.batch", "999", "1 to 256"],
+    )
+    .await;
+    refused(
+        &["bridge"],
+        &[amqp, redis, ("UPSHOT_BRIDGE__BACTH", "9")],
+        &["UPSHOT_BRIDGE__BACTH", "upshot settings"],
+    )
+    .await;
     refused(&["executor"], &[amqp, redis, ("UPSHOT_STORE__URL", "ftp://x")], &["store.url"]).await;
-    refused(&["executor"], &[amqp, redis, ("UPSHOT_SMTP__URL", "mail.example")], &["smtp.url", "smtps://"]).await;
+    refused(&["executor"], &[amqp, redis, ("UPSHOT_SMTP__URL", "mail.example")], &["smtp.url", "smtps://"])
+        .await;
     refused(&["executor"], &[amqp, redis, ("UPSHOT_TEMPLATES__DIR", "/nowhere")], &["/nowhere"]).await;
     refused(&["--config", "/nowhere.toml", "bridge"], &[], &["/nowhere.toml"]).await;
 }
