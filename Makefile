@@ -16,7 +16,7 @@ demo: ## Install what is missing, then show a shop's orders become delivered inv
 test: ## Install what is missing, then run every test
 	scripts/setup test
 	cargo build --release --workspace --all-targets
-	cargo test --release --workspace
+	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace
 
 lint: ## Check formatting, code and shell scripts
 	cargo fmt --check

@@ -81,7 +81,9 @@ mod tests {
     #[test]
     fn the_figure_of_several_rounds_is_their_median() {
         let mut figures = Figures::default();
-        [3.0, 9.0, 4.0].map(|value| figures.add("noop_jobs_per_s", value));
+        for value in [3.0, 9.0, 4.0] {
+            figures.add("noop_jobs_per_s", value);
+        }
         assert_eq!(figures.get("noop_jobs_per_s"), Some(4.0));
         assert_eq!(figures.get("start_ms_p50"), None);
     }

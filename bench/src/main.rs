@@ -7,6 +7,7 @@
 //! | [`service`] | a process under measurement, which ends when we end |
 //! | [`usage`] | CPU time and memory of processes, from `/proc` |
 //! | [`machine`] | what the figures were taken on |
+//! | [`disk`] | how quick the disk is just now |
 //! | [`load`] | events, published with confirms |
 //! | [`drain`] | the rate at which a process works off what was prepared |
 //! | [`bare_loop`], [`worker`] | the processes that this binary itself becomes |
@@ -15,6 +16,7 @@
 
 mod arguments;
 mod bare_loop;
+mod disk;
 mod drain;
 mod figures;
 mod load;

@@ -1,6 +1,10 @@
 //! What all measurements run on: private servers, settings, the `upshot` binary.
 
-use std::{net::TcpListener, path::PathBuf, time::Duration};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
@@ -73,6 +77,11 @@ impl Stage {
         self.rabbit.stop().await?;
         self.redis.stop().await?;
         self.dir.close().context("the temporary folder is not removed")
+    }
+
+    /// Where everything is kept, the servers' data too.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     /// RabbitMQ's address.

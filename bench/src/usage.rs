@@ -8,41 +8,39 @@ use anyhow::Context;
 /// (`USER_HZ` is part of its interface).
 const TICK: Duration = Duration::from_millis(10);
 
-/// CPU time used so far.
+/// CPU time used so far, that of ended and reaped children included.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu {
     /// By the processes asked for.
     pub ours: Duration,
-    /// By the whole machine.
-    pub machine: Duration,
+    /// By all processes. The sums in `/proc/stat` are sampled, and miss short work.
+    all: Duration,
 }
 
 impl Cpu {
-    /// What these processes and all their descendants have used, and the machine.
+    /// What these processes and all their descendants have used, and all others.
     pub fn of(roots: &[u32]) -> anyhow::Result<Self> {
         let processes = processes()?;
-        let mut ticks = 0;
+        let mut ours = 0;
         let mut todo = roots.to_vec();
         while let Some(pid) = todo.pop() {
-            ticks += processes.get(&pid).map_or(0, |process| process.ticks);
+            ours += processes.get(&pid).map_or(0, |process| process.ticks);
             todo.extend(
                 processes.iter().filter(|(_, process)| process.parent == pid).map(|(child, _)| *child),
             );
         }
-        Ok(Self { ours: time(ticks), machine: machine()? })
+        let all = processes.values().map(|process| process.ticks).sum();
+        Ok(Self { ours: time(ours), all: time(all) })
     }
 
     /// What was used since `earlier`.
     pub fn since(self, earlier: Self) -> Self {
-        Self {
-            ours: self.ours.saturating_sub(earlier.ours),
-            machine: self.machine.saturating_sub(earlier.machine),
-        }
+        Self { ours: self.ours.saturating_sub(earlier.ours), all: self.all.saturating_sub(earlier.all) }
     }
 
     /// Cores that other programs kept busy meanwhile: how loud the machine was.
     pub fn others(self, meanwhile: Duration) -> f64 {
-        self.machine.saturating_sub(self.ours).as_secs_f64() / meanwhile.as_secs_f64().max(0.001)
+        self.all.saturating_sub(self.ours).as_secs_f64() / meanwhile.as_secs_f64().max(0.001)
     }
 
     /// Milliseconds of our processes for each of `n`.
@@ -75,22 +73,8 @@ fn processes() -> anyhow::Result<HashMap<u32, Process>> {
 fn read(stat: &str) -> Option<Process> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
-    Some(Process { parent: number(1)?.try_into().ok()?, ticks: number(11)? + number(12)? })
-}
-
-/// Everything but idling and waiting for disks.
-fn machine() -> anyhow::Result<Duration> {
-    let stat = fs::read_to_string("/proc/stat").context("/proc/stat cannot be read")?;
-    let fields: Vec<u64> = stat
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(1)
-        .filter_map(|n| n.parse().ok())
-        .collect();
-    let busy = [0, 1, 2, 5, 6, 7].into_iter().filter_map(|place| fields.get(place)).sum();
-    Ok(time(busy))
+    let ticks = [11, 12, 13, 14].into_iter().filter_map(number).sum();
+    Some(Process { parent: number(1)?.try_into().ok()?, ticks })
 }
 
 fn time(ticks: u64) -> Duration {
@@ -125,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_does_not_shift_the_fields() {
-        let stat = "12 (a b) (c)) S 7 1 1 0 -1 4 0 0 0 0 30 12 0 0 20 0 1 0";
+        let stat = "12 (a b) (c)) S 7 1 1 0 -1 4 0 0 0 0 20 12 6 4 20 0 1 0";
         let process = read(stat).unwrap();
         assert_eq!((process.parent, process.ticks), (7, 42));
     }

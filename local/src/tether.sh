@@ -1,3 +1,4 @@
+#!/bin/sh
 # Runs one server and ends it when the process that asked for it is gone.
 #
 #   sh -c "$(cat tether.sh)" upshot-tether FOLDER NAME GRACE EPHEMERAL COMMAND [ARGUMENT...]

@@ -125,14 +125,32 @@ impl Queue {
     /// # Errors
     /// When Redis failed or the job is damaged.
     pub async fn job(&self, id: &JobId) -> Result<Option<Job>, Error> {
-        Ok(self.jobs(std::slice::from_ref(id)).await?.pop())
+        let found = self.fields(std::slice::from_ref(id)).await?.pop().unwrap_or_default();
+        if found.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Job::read(id, &self.name, found)?))
     }
 
-    /// The jobs of these ids that exist, in order.
+    /// The jobs of these ids that exist, in order. A damaged one is logged and
+    /// left out, so that it does not hide the others.
     ///
     /// # Errors
-    /// When Redis failed or a job is damaged.
+    /// When Redis failed.
     pub async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
+        let found = self.fields(ids).await?;
+        let read = |(id, fields): (&JobId, Fields)| {
+            if fields.is_empty() {
+                return None;
+            }
+            Job::read(id, &self.name, fields)
+                .inspect_err(|error| tracing::error!(%error, "left out of a list"))
+                .ok()
+        };
+        Ok(ids.iter().zip(found).filter_map(read).collect())
+    }
+
+    async fn fields(&self, ids: &[JobId]) -> Result<Vec<Fields>, Error> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -140,14 +158,7 @@ impl Queue {
         for id in ids {
             pipe.cmd("HGETALL").arg(self.keys.job(id));
         }
-        let found: Vec<Fields> = pipe.query_async(&mut self.conn.clone()).await?;
-        let mut jobs = Vec::with_capacity(ids.len());
-        for (id, fields) in ids.iter().zip(found) {
-            if !fields.is_empty() {
-                jobs.push(Job::read(id, &self.name, fields)?);
-            }
-        }
-        Ok(jobs)
+        Ok(pipe.query_async(&mut self.conn.clone()).await?)
     }
 
     /// When each of these jobs becomes ready, UTC ms; `None` for one that is not

@@ -14,15 +14,19 @@ use tokio::{
 };
 use upshot_local::signal::{self, Signal};
 
-/// The binary, built now if the sources are newer.
+/// The binary: the one that `UPSHOT_TEST_BINARY` names (`make test` has built
+/// it already), or built now if the sources are newer.
 pub async fn binary() -> PathBuf {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
     let build = || async {
+        if let Some(built) = std::env::var_os("UPSHOT_TEST_BINARY") {
+            return std::path::absolute(PathBuf::from(built)).unwrap();
+        }
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--quiet", "-p", "upshot"])
+            .args(["build", "--release", "--quiet", "--workspace", "--bin", "upshot"])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .status();
-        assert!(status.await.unwrap().success(), "`cargo build --release -p upshot` failed");
+        assert!(status.await.unwrap().success(), "`cargo build --release --workspace --bin upshot` failed");
         // This test runs from <target>/release/deps.
         let deps = std::env::current_exe().unwrap();
         deps.parent().unwrap().parent().unwrap().join("upshot")

@@ -11,6 +11,7 @@ use upshot_queue::WorkerOptions;
 
 use crate::{
     arguments::Amounts,
+    disk,
     figures::{Figures, percentile},
     load::{self, Producer},
     stage::{QUEUE, Stage},
@@ -57,8 +58,9 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
     let processes = [std::process::id(), bridge.pid(), rabbit, redis];
     let n = RATE as usize * usize::try_from(amounts.seconds)?;
     for number in 1..=amounts.rounds {
+        let (sync, slow_sync) = disk::sync_ms(stage.folder()).await?;
         let (since, before) = (Instant::now(), Cpu::of(&processes)?);
-        let waits = round(&producer, &mut starts, n).await?;
+        let (waits, mut confirms) = round(&producer, &mut starts, n).await?;
         let used = Cpu::of(&processes)?.since(before);
         let part = |share: f64, part: fn(&Waited) -> f64| {
             percentile(&mut waits.iter().map(part).collect::<Vec<_>>(), share)
@@ -66,8 +68,10 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
         let (p50, p99) = (part(0.5, |waited| waited.all), part(0.99, |waited| waited.all));
         println!(
             "start, round {number}: p50 {p50:.2} ms, p99 {p99:.2} ms, longest {:.0} ms; \
-             p99 until in Redis {:.0} ms, from there {:.0} ms; others kept {:.2} cores busy",
+             p99 until confirmed {:.1} ms, until in Redis {:.0} ms, from there {:.0} ms; \
+             the disk took {sync:.2} ms, p99 {slow_sync:.1} ms, others kept {:.2} cores busy",
             part(1.0, |waited| waited.all),
+            percentile(&mut confirms, 0.99),
             part(0.99, |waited| waited.enqueued),
             part(0.99, |waited| waited.all - waited.enqueued),
             used.others(since.elapsed())
@@ -80,12 +84,13 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
     bridge.stop().await
 }
 
-/// Publishes `n` events at the rate; how long each took to its start.
+/// Publishes `n` events at the rate; how long each took to its start, and to
+/// RabbitMQ's confirm.
 async fn round(
     producer: &Producer,
     starts: &mut mpsc::UnboundedReceiver<Waited>,
     n: usize,
-) -> anyhow::Result<Vec<Waited>> {
+) -> anyhow::Result<(Vec<Waited>, Vec<f64>)> {
     let mut pace = tokio::time::interval(Duration::from_secs(1) / RATE);
     // Late ones follow at once, so that the rate is kept.
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
@@ -95,9 +100,13 @@ async fn round(
     });
     let publishing = ticks
         .take(n)
-        .map(|number| producer.publish(load::event(number)))
+        .map(|number| async move {
+            let since = Instant::now();
+            producer.publish(load::event(number)).await?;
+            anyhow::Ok(since.elapsed().as_secs_f64() * 1e3)
+        })
         .buffer_unordered(RATE as usize)
-        .try_for_each(|()| async { Ok(()) });
+        .try_collect();
     let starting = async {
         let mut waits = Vec::with_capacity(n);
         while waits.len() < n {
@@ -108,5 +117,6 @@ async fn round(
         }
         anyhow::Ok(waits)
     };
-    Ok(tokio::try_join!(publishing, starting)?.1)
+    let (confirms, waits) = tokio::try_join!(publishing, starting)?;
+    Ok((waits, confirms))
 }

@@ -150,7 +150,7 @@ impl Desk {
                 to: &customer.email,
                 subject: &format!("Your invoice {}", invoice.number()),
                 text: format!(
-                    "Dear {},\n\nthank you for your order. Invoice {} over {} is attached.\n\n\
+                    "Dear {},\n\nthank you for your order. Invoice {} for {} is attached.\n\n\
                      Please pay by {}.\n\nKind regards\n{}\n",
                     customer.name,
                     invoice.number(),
