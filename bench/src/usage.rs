@@ -1,6 +1,10 @@
 //! CPU time and memory of processes, from `/proc`.
 
-use std::{collections::HashMap, fs, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    time::Duration,
+};
 
 use anyhow::Context;
 
@@ -13,34 +17,46 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Cpu {
     /// By the processes asked for.
     pub ours: Duration,
-    /// By all processes. The sums in `/proc/stat` are sampled, and miss short work.
-    all: Duration,
+    /// By all others, this process left out. (The sums in `/proc/stat` are
+    /// sampled, and miss short work.)
+    others: Duration,
 }
 
 impl Cpu {
     /// What these processes and all their descendants have used, and all others.
     pub fn of(roots: &[u32]) -> anyhow::Result<Self> {
         let processes = processes()?;
-        let mut ours = 0;
+        let mut watched: HashSet<u32> = HashSet::new();
         let mut todo = roots.to_vec();
         while let Some(pid) = todo.pop() {
-            ours += processes.get(&pid).map_or(0, |process| process.ticks);
-            todo.extend(
-                processes.iter().filter(|(_, process)| process.parent == pid).map(|(child, _)| *child),
-            );
+            if watched.insert(pid) {
+                todo.extend(
+                    processes.iter().filter(|(_, process)| process.parent == pid).map(|(child, _)| *child),
+                );
+            }
         }
-        let all = processes.values().map(|process| process.ticks).sum();
-        Ok(Self { ours: time(ours), all: time(all) })
+        let (mut ours, mut others) = (0, 0);
+        for (pid, process) in &processes {
+            if watched.contains(pid) {
+                ours += process.ticks;
+            } else if *pid != std::process::id() {
+                others += process.ticks;
+            }
+        }
+        Ok(Self { ours: time(ours), others: time(others) })
     }
 
     /// What was used since `earlier`.
     pub fn since(self, earlier: Self) -> Self {
-        Self { ours: self.ours.saturating_sub(earlier.ours), all: self.all.saturating_sub(earlier.all) }
+        Self {
+            ours: self.ours.saturating_sub(earlier.ours),
+            others: self.others.saturating_sub(earlier.others),
+        }
     }
 
     /// Cores that other programs kept busy meanwhile: how loud the machine was.
     pub fn others(self, meanwhile: Duration) -> f64 {
-        self.all.saturating_sub(self.ours).as_secs_f64() / meanwhile.as_secs_f64().max(0.001)
+        self.others.as_secs_f64() / meanwhile.as_secs_f64().max(0.001)
     }
 
     /// Milliseconds of our processes for each of `n`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use lapin::{BasicProperties, message::Delivery, types::AMQPValue};
+use lapin::{Acker, BasicProperties, message::Delivery, types::AMQPValue};
 use upshot_queue::{NewJob, QueueName};
 use upshot_shared::{Intake, Rejection, event::Envelope};
 
@@ -20,6 +20,8 @@ pub(crate) struct Rejected {
 pub(crate) struct Batch {
     pub(crate) jobs: HashMap<QueueName, Vec<NewJob>>,
     pub(crate) rejected: Vec<Rejected>,
+    /// For the accepted ones, should they have to be acknowledged one by one.
+    pub(crate) accepted: Vec<Acker>,
 }
 
 /// Decides for each delivery what it becomes.
@@ -29,6 +31,7 @@ pub(crate) fn sort(intake: &Intake, deliveries: Vec<Delivery>) -> Batch {
         let body = Bytes::from(delivery.data);
         match intake.accept(&envelope(&delivery.properties), &body) {
             Ok(event) => {
+                batch.accepted.push(delivery.acker);
                 for (queue, job) in intake.jobs(&event) {
                     tracing::debug!(event_id = %event.id, event_type = %event.kind, job_id = %job.id, %queue, "accepted");
                     batch.jobs.entry(queue).or_default().push(job);

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{Connector, Queue, QueueName, connect::Backoff};
-use upshot_shared::{Health, Intake, Settings, contract};
+use upshot_shared::{Health, Intake, Settings, amqp::Publisher, contract};
 
 use crate::session;
 
@@ -23,11 +23,12 @@ pub enum Error {
 }
 
 /// The bridge. Clones share everything.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Bridge {
     pub(crate) settings: Arc<Settings>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) queues: Arc<HashMap<QueueName, Queue>>,
+    pub(crate) quarantine: Publisher,
     pub(crate) health: Health,
 }
 
@@ -47,6 +48,7 @@ impl Bridge {
         Ok(Self {
             settings: Arc::new(settings.clone()),
             intake: Arc::new(Intake::new(settings)?),
+            quarantine: Publisher::new(&settings.amqp.url, "upshot-bridge-quarantine", true),
             queues: Arc::new(queues),
             health,
         })
@@ -59,9 +61,9 @@ impl Bridge {
         while !stop.is_cancelled() {
             match session::run(&self, &stop).await {
                 Ok(()) => return,
-                Err(session::Ended { connected, why }) => {
+                Err(session::Ended { worked, why }) => {
                     self.health.down("rabbitmq", &why);
-                    if connected {
+                    if worked {
                         backoff.reset();
                     }
                 }

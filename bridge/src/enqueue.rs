@@ -23,10 +23,10 @@ pub(crate) async fn enqueue(
     loop {
         match once(bridge, jobs).await {
             Ok(()) => {
-                bridge.health.up("redis");
+                bridge.health.up("enqueue");
                 return Ok(());
             }
-            Err(error) => bridge.health.down("redis", &error),
+            Err(error) => bridge.health.down("enqueue", &error),
         }
         if !alive() {
             return Err("the connection was lost while Redis was away".to_owned());

@@ -2,21 +2,28 @@
 
 use futures::future::try_join_all;
 use lapin::{
-    BasicProperties, Channel, Confirmation,
-    options::BasicPublishOptions,
+    BasicProperties,
     types::{AMQPValue, FieldTable},
 };
-use upshot_shared::amqp;
+use upshot_shared::amqp::{self, PublishError, Publisher};
 
 use crate::batch::Rejected;
 
-/// Publishes rejected messages to quarantine, as they came, and waits for the
-/// confirms. Only then may they be acknowledged.
-pub(crate) async fn publish(channel: &Channel, rejected: &[Rejected]) -> Result<(), String> {
-    try_join_all(rejected.iter().map(|each| publish_one(channel, each))).await.map(drop)
+/// Headers of a producer that are larger than this are left out: together with
+/// ours they have to fit into one AMQP frame (128 KiB), or the broker closes
+/// the connection.
+const MOST_HEADERS: usize = 32 << 10;
+
+/// Publishes rejected messages to quarantine and waits for the confirms. Only
+/// then may they be acknowledged.
+///
+/// The publisher has a connection of its own: under a memory alarm RabbitMQ
+/// stops reading connections that publish, and acknowledgements must go on.
+pub(crate) async fn publish(publisher: &Publisher, rejected: &[Rejected]) -> Result<(), PublishError> {
+    try_join_all(rejected.iter().map(|each| publish_one(publisher, each))).await.map(drop)
 }
 
-async fn publish_one(channel: &Channel, rejected: &Rejected) -> Result<(), String> {
+async fn publish_one(publisher: &Publisher, rejected: &Rejected) -> Result<(), PublishError> {
     let rejection = &rejected.rejection;
     tracing::warn!(
         reason = %rejection.reason,
@@ -25,37 +32,51 @@ async fn publish_one(channel: &Channel, rejected: &Rejected) -> Result<(), Strin
         routing_key = %rejected.routing_key,
         "event quarantined"
     );
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let confirm = async {
-        channel
-            .basic_publish(amqp::QUARANTINE.into(), "".into(), options, &rejected.body, properties(rejected))
-            .await?
-            .await
-    };
-    match tokio::time::timeout(std::time::Duration::from_secs(10), confirm).await {
-        Ok(Ok(Confirmation::Ack(None))) => {
-            metrics::counter!("upshot_bridge_quarantined_total", "reason" => rejection.reason.as_str())
-                .increment(1);
-            Ok(())
-        }
-        Ok(Ok(_)) => {
-            Err("RabbitMQ did not take a message for quarantine: its queue is missing or full".to_owned())
-        }
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("RabbitMQ did not confirm a message for quarantine in time".to_owned()),
-    }
+    publisher.publish(amqp::QUARANTINE, "", &rejected.body, properties(rejected), true).await?;
+    metrics::counter!("upshot_bridge_quarantined_total", "reason" => rejection.reason.as_str()).increment(1);
+    Ok(())
 }
 
-/// The message's own properties and headers, and ours beside them.
+/// What describes the message, and our headers beside its own. Properties that
+/// tell the broker to do something are not repeated: a `user_id` other than
+/// ours is refused with the whole channel, an `expiration` would let the
+/// evidence vanish.
 fn properties(rejected: &Rejected) -> BasicProperties {
-    let rejection = &rejected.rejection;
-    let mut headers = rejected.properties.headers().clone().unwrap_or_default();
+    let from = &rejected.properties;
+    let mut properties = BasicProperties::default();
+    if let Some(value) = from.content_type() {
+        properties = properties.with_content_type(value.clone());
+    }
+    if let Some(value) = from.content_encoding() {
+        properties = properties.with_content_encoding(value.clone());
+    }
+    if let Some(value) = from.message_id() {
+        properties = properties.with_message_id(value.clone());
+    }
+    if let Some(value) = from.correlation_id() {
+        properties = properties.with_correlation_id(value.clone());
+    }
+    if let Some(value) = from.timestamp() {
+        properties = properties.with_timestamp(*value);
+    }
+    if let Some(value) = from.app_id() {
+        properties = properties.with_app_id(value.clone());
+    }
+    let mut headers = from.headers().clone().unwrap_or_default();
     let add = |headers: &mut FieldTable, name: &str, value: &str| {
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
     };
+    if format!("{headers:?}").len() > MOST_HEADERS {
+        headers = FieldTable::default();
+        add(&mut headers, amqp::HEADER_DROPPED, "the producer's headers were larger than 32 KiB");
+    }
+    if let Some(user) = from.user_id() {
+        add(&mut headers, amqp::HEADER_USER, user.as_str());
+    }
+    let rejection = &rejected.rejection;
     add(&mut headers, amqp::HEADER_REASON, rejection.reason.as_str());
     add(&mut headers, amqp::HEADER_PLACE, &rejection.place);
     add(&mut headers, amqp::HEADER_DETAIL, &rejection.detail);
     add(&mut headers, amqp::HEADER_ROUTING_KEY, &rejected.routing_key);
-    rejected.properties.clone().with_headers(headers).with_delivery_mode(2)
+    properties.with_headers(headers)
 }

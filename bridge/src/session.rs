@@ -1,12 +1,12 @@
 //! One connection to RabbitMQ: consume, gather a batch, hand it over, ack.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt};
 use lapin::{
     Channel, Connection, Consumer,
     message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions},
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
 use tokio_util::sync::CancellationToken;
@@ -16,8 +16,9 @@ use crate::{Bridge, batch, enqueue, quarantine};
 
 /// A session that ended by itself.
 pub(crate) struct Ended {
-    /// Whether there was a connection at all.
-    pub(crate) connected: bool,
+    /// Whether a batch went through; a session that fails at once must not be
+    /// followed by the next one at once.
+    pub(crate) worked: bool,
     /// Why it ended.
     pub(crate) why: String,
 }
@@ -28,15 +29,19 @@ pub(crate) async fn run(bridge: &Bridge, stop: &CancellationToken) -> Result<(),
         () = stop.cancelled() => return Ok(()),
         connecting = Session::open(bridge) => connecting,
     };
-    let mut session = connecting.map_err(|error| Ended { connected: false, why: error.to_string() })?;
+    let mut session = connecting.map_err(|error| Ended { worked: false, why: error.to_string() })?;
     bridge.health.up("rabbitmq");
     tracing::info!(queue = amqp::BRIDGE, prefetch = bridge.settings.bridge.prefetch, "consuming");
-    let ended = session.consume(bridge, stop).await;
-    if ended.is_ok() {
-        // Unacknowledged deliveries go back to the queue with the connection.
-        let _ = session.connection.close(200, "stopped".into()).await;
+    let mut worked = false;
+    let ended = session.consume(bridge, stop, &mut worked).await;
+    if stop.is_cancelled() {
+        // Unacknowledged deliveries go back to the queue with the connection. A
+        // broker that is frozen does not say goodbye.
+        let closing = session.connection.close(200, "stopped".into());
+        let _ = tokio::time::timeout(Duration::from_secs(3), closing).await;
+        return Ok(());
     }
-    ended.map_err(|why| Ended { connected: true, why })
+    ended.map_err(|why| Ended { worked, why })
 }
 
 struct Session {
@@ -50,7 +55,6 @@ impl Session {
         let connection = amqp::connect(&bridge.settings.amqp.url, "upshot-bridge").await?;
         let channel = connection.create_channel().await?;
         amqp::declare(&channel).await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
         channel.basic_qos(bridge.settings.bridge.prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
         let consumer = channel
@@ -59,7 +63,12 @@ impl Session {
         Ok(Self { connection, channel, consumer })
     }
 
-    async fn consume(&mut self, bridge: &Bridge, stop: &CancellationToken) -> Result<(), String> {
+    async fn consume(
+        &mut self,
+        bridge: &Bridge,
+        stop: &CancellationToken,
+        worked: &mut bool,
+    ) -> Result<(), String> {
         let most = bridge.settings.bridge.batch;
         loop {
             let first = tokio::select! {
@@ -79,6 +88,7 @@ impl Session {
             }
             if !deliveries.is_empty() {
                 self.hand_over(bridge, deliveries, stop).await?;
+                *worked = true;
                 metrics::histogram!("upshot_bridge_ack_seconds").record(arrived.elapsed().as_secs_f64());
             }
             ended?;
@@ -96,7 +106,13 @@ impl Session {
         let batch = batch::sort(&bridge.intake, deliveries);
         let alive = || self.connection.status().connected() && self.channel.status().connected();
         enqueue::enqueue(bridge, &batch.jobs, alive, stop).await?;
-        quarantine::publish(&self.channel, &batch.rejected).await?;
+        if let Err(error) = quarantine::publish(&bridge.quarantine, &batch.rejected).await {
+            // The good ones must not wait for the bad ones.
+            for acker in batch.accepted {
+                acker.ack(BasicAckOptions::default()).await.map_err(|error| error.to_string())?;
+            }
+            return Err(format!("quarantine: {error}"));
+        }
         let Some(last) = last else { return Ok(()) };
         match last.ack(BasicAckOptions { multiple: true }).await {
             Ok(true) => Ok(()),

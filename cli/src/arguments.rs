@@ -123,7 +123,10 @@ pub struct SettingsCommand {
 impl Arguments {
     /// The settings in force.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        Ok(Settings::load(self.config.as_deref(), std::env::vars())?)
+        // A variable that is no Unicode is none of ours.
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Ok(Settings::load(self.config.as_deref(), variables)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The service: an apalis worker per queue until it is stopped.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use apalis_core::{
     monitor::Monitor,
@@ -33,6 +33,11 @@ pub enum Error {
     /// The seller on invoices is incomplete.
     #[error("[seller]: {0}")]
     Seller(#[from] toml::de::Error),
+    /// A fault of ours.
+    #[error(
+        "the workers ended without having been told to; their jobs are taken over when their leases run out"
+    )]
+    WorkersEnded,
 }
 
 /// The executor.
@@ -68,13 +73,20 @@ impl Executor {
 
     /// Runs until `stop` fires: then nothing more is claimed, what runs is
     /// finished within the grace period, and the rest is handed back.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut monitor = Monitor::new().shutdown_timeout(self.settings.executor.shutdown_grace);
+    ///
+    /// # Errors
+    /// [`Error::WorkersEnded`] when they end without having been told to.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+        let grace = self.settings.executor.shutdown_grace;
+        let interrupt = CancellationToken::new();
+        // The monitor would drop its workers, and their jobs would wait for their
+        // leases to run out; so they are handed back before it loses patience.
+        let mut monitor = Monitor::new().shutdown_timeout(grace + Duration::from_secs(5));
         for (name, queue) in self.settings.worked_queues() {
             let (connector, registry) = (self.connector.clone(), Arc::clone(&self.registry));
-            let (name, queue) = (name.clone(), queue.clone());
+            let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
             monitor = monitor.register(move |_| {
-                let options: WorkerOptions = queue.worker_options(&name);
+                let options = WorkerOptions { interrupt: interrupt.clone(), ..queue.worker_options(&name) };
                 let worker = options.worker.clone();
                 tracing::info!(queue = %name, %worker, concurrency = options.concurrency, "working");
                 #[expect(clippy::expect_used, reason = "the same options were accepted in `with_handlers`")]
@@ -93,15 +105,17 @@ impl Executor {
         let stopped = stop.clone();
         let signal = async move {
             stopped.cancelled().await;
+            tokio::spawn(async move {
+                tokio::time::sleep(grace).await;
+                interrupt.cancel();
+            });
             io::Result::Ok(())
         };
         tokio::select! {
-            ended = monitor.run_with_signal(signal) => {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "workers ended early: what they held is handed back or runs out");
-                }
-            }
+            // apalis does not say why a worker ended; only whether we wanted it.
+            _ = monitor.run_with_signal(signal) => {}
             () = watch => {}
         }
+        if stop.is_cancelled() { Ok(()) } else { Err(Error::WorkersEnded) }
     }
 }

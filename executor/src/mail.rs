@@ -91,6 +91,10 @@ impl Mailer {
             .to
             .parse()
             .map_err(|error| Failure::permanent(format!("`{}` is no mail address: {error}", mail.to)))?;
+        if !mail.to.is_ascii() {
+            let why = "has letters beyond ASCII, which few mail servers take (SMTPUTF8); use its ASCII form";
+            return Err(Failure::permanent(format!("`{}` {why}", mail.to)));
+        }
         let (name, content_type, bytes) = mail.attachment;
         let content_type = ContentType::parse(content_type)
             .map_err(|error| Failure::permanent(format!("content type of `{name}`: {error}")))?;

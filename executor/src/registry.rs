@@ -63,8 +63,11 @@ impl Registry {
         let run = move |task: Task<Arc<Job>>| {
             let args = task.try_map_args(|job| {
                 serde_json::from_slice::<Args>(&job.args).map_err(|error| {
+                    // Not the error's own text: it may quote the value.
+                    let (line, column) = (error.line(), error.column());
                     Failure::permanent(format!(
-                        "the arguments of {kind} version {version} cannot be read: {error}"
+                        "the arguments of {kind} version {version} cannot be read: {:?} error at line {line}, column {column}",
+                        error.classify()
                     ))
                 })
             });
@@ -75,6 +78,11 @@ impl Registry {
         };
         self.handlers.insert((kind, version), Box::new(run));
         self
+    }
+
+    fn find(&self, job: &Job) -> Option<&Run> {
+        let same = |kind: &str, version: u32| kind == job.kind && version == job.version;
+        self.handlers.iter().find(|((kind, version), _)| same(kind, *version)).map(|(_, run)| run)
     }
 
     /// The service that a worker calls.
@@ -100,18 +108,6 @@ impl Service<Task<Arc<Job>>> for Dispatch {
 
     fn call(&mut self, task: Task<Arc<Job>>) -> Self::Future {
         let job = Arc::clone(&task.args);
-        let handler = self
-            .registry
-            .handlers
-            .iter()
-            .find(|((kind, version), _)| **kind == *job.kind && *version == job.version);
-        let Some((_, run)) = handler else {
-            let failure = Failure::permanent(format!(
-                "no handler for kind `{}` version {} here: deploy an executor that has one, then replay the job",
-                job.kind, job.version
-            ));
-            return futures::future::err(failure.into()).boxed();
-        };
         let (trace_id, parent_id) = trace_ids(job.trace.as_deref());
         let span = tracing::info_span!(
             "job",
@@ -125,11 +121,20 @@ impl Service<Task<Arc<Job>>> for Dispatch {
             trace_id,
             parent_id,
         );
-        let running = run(task);
+        let registry = Arc::clone(&self.registry);
+        // Nothing of a handler runs before this future is polled: a panic in it
+        // must be caught with the attempt, not end the worker.
         async move {
             let started = Instant::now();
             tracing::debug!("started");
-            let result = running.await;
+            let result = match registry.find(&job) {
+                Some(run) => run(task).await,
+                None => Err(Failure::permanent(format!(
+                    "no handler for kind `{}` version {} here: deploy an executor that has one, then replay the job",
+                    job.kind, job.version
+                ))
+                .into()),
+            };
             let seconds = started.elapsed().as_secs_f64();
             metrics::histogram!("upshot_executor_attempt_seconds", "kind" => job.kind.clone()).record(seconds);
             let ended = if result.is_ok() { "achieved" } else { "failed" };

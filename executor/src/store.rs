@@ -57,8 +57,10 @@ impl Store {
             let local = LocalFileSystem::new_with_prefix(&path)?.with_fsync(true);
             return Ok(Self { store: Arc::new(local), base: Path::default() });
         }
-        let options = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
-        let options = options.map(|(name, value)| (name.to_ascii_lowercase(), value));
+        let options = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with("AWS_"))?;
+            Some((name.to_ascii_lowercase(), value.into_string().ok()?))
+        });
         let (store, base) = object_store::parse_url_opts(&parsed, options)?;
         Ok(Self { store: store.into(), base })
     }
@@ -104,9 +106,11 @@ impl Store {
         }
         match self.store.rename(&self.path(from), &self.path(to)).await {
             Ok(()) => Ok(()),
-            Err(object_store::Error::NotFound { .. }) => {
-                Err(Failure::permanent(format!("neither `{from}` nor `{to}` is in the store")))
-            }
+            // A late worker may have moved it between our look and our move.
+            Err(object_store::Error::NotFound { .. }) => match self.get(to).await? {
+                Some(there) if sha256_of(&there) == sha256 => Ok(()),
+                _ => Err(Failure::permanent(format!("neither `{from}` nor `{to}` is in the store"))),
+            },
             Err(error) => Err(failure(to, &error)),
         }
     }

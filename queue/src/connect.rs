@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use redis::{
-    Client, RedisResult,
+    Client, IntoConnectionInfo, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig, PubSub},
+    io::tcp::TcpSettings,
 };
+use socket2::TcpKeepalive;
 
 /// Where Redis is and how patient to be with it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RedisOptions {
     /// `redis://[user:password@]host:port/db`.
     pub url: String,
@@ -33,11 +35,24 @@ impl RedisOptions {
     }
 }
 
+impl std::fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("RedisOptions").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
 /// Opens connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Connector {
     client: Client,
     options: RedisOptions,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl Connector {
@@ -46,7 +61,23 @@ impl Connector {
     /// # Errors
     /// When the URL is not one of Redis.
     pub fn new(options: RedisOptions) -> RedisResult<Self> {
-        Ok(Self { client: Client::open(options.url.as_str())?, options })
+        // A peer that is gone without a word is noticed by the kernel: by data
+        // that nobody acknowledges, and by probes where we only listen. Without
+        // this it would take a quarter of an hour.
+        let keepalive =
+            TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5));
+        let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+        #[cfg(target_os = "linux")]
+        let tcp = tcp.set_user_timeout(options.response_timeout);
+        let info = options.url.as_str().into_connection_info()?.set_tcp_settings(tcp);
+        Ok(Self { client: Client::open(info)?, options })
+    }
+
+    /// The same server with another patience.
+    #[must_use]
+    pub fn with_response_timeout(&self, response_timeout: Duration) -> Self {
+        let options = RedisOptions { response_timeout, ..self.options.clone() };
+        Self { client: self.client.clone(), options }
     }
 
     /// What all keys start with.

@@ -4,11 +4,15 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, aio::ConnectionManager};
 
+/// Only an enqueue may be refused for want of memory: a Redis at its limit must
+/// still let workers renew, finish and report, or nothing would ever free it.
 macro_rules! script {
-    ($name:ident, $file:literal) => {
+    ($name:ident, $file:literal, $flags:literal) => {
         #[doc = concat!("See `", $file, "`.")]
         pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
             Script::new(concat!(
+                $flags,
+                "\n",
                 include_str!("scripts/prelude.lua"),
                 include_str!(concat!("scripts/", $file))
             ))
@@ -16,12 +20,12 @@ macro_rules! script {
     };
 }
 
-script!(ENQUEUE, "enqueue.lua");
-script!(CLAIM, "claim.lua");
-script!(COMPLETE, "complete.lua");
-script!(RENEW, "renew.lua");
-script!(WRITE, "write.lua");
-script!(TRIM, "trim.lua");
+script!(ENQUEUE, "enqueue.lua", "#!lua");
+script!(CLAIM, "claim.lua", "#!lua flags=allow-oom");
+script!(COMPLETE, "complete.lua", "#!lua flags=allow-oom");
+script!(RENEW, "renew.lua", "#!lua flags=allow-oom");
+script!(WRITE, "write.lua", "#!lua flags=allow-oom");
+script!(TRIM, "trim.lua", "#!lua flags=allow-oom");
 
 /// No batch is larger than this: Lua's `unpack` and the time that Redis is
 /// held up by one call are bounded by it.

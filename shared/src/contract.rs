@@ -99,8 +99,9 @@ impl Contracts {
             return Ok(());
         }
         let violation = validator.iter_errors(&data).next();
-        let (place, what) =
-            violation.map(|error| (error.instance_path().to_string(), error.to_string())).unwrap_or_default();
+        let (place, what) = violation
+            .map(|error| (error.instance_path().to_string(), error.masked().to_string()))
+            .unwrap_or_default();
         let what: String = what.chars().take(400).collect();
         Err(Rejection::new(
             Reason::ContractViolation,

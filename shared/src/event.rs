@@ -38,6 +38,25 @@ pub struct Event {
     pub data: Bytes,
 }
 
+/// What identifies an event within its source. An id and an idempotency key of
+/// the same text are different identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity<'a> {
+    /// Its `id`.
+    Id(&'a str),
+    /// Its extension `idempotencykey`, which takes the place of the id.
+    Key(&'a str),
+}
+
+impl<'a> Identity<'a> {
+    /// Its text, whichever it is.
+    pub fn text(self) -> &'a str {
+        match self {
+            Self::Id(text) | Self::Key(text) => text,
+        }
+    }
+}
+
 /// How a message presents itself, besides its body.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope {
@@ -49,8 +68,8 @@ pub struct Envelope {
 
 impl Event {
     /// What identifies the event within its source.
-    pub fn identity(&self) -> &str {
-        self.idempotency_key.as_deref().unwrap_or(&self.id)
+    pub fn identity(&self) -> Identity<'_> {
+        self.idempotency_key.as_deref().map_or(Identity::Id(&self.id), Identity::Key)
     }
 
     /// Decodes a message in either mode.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,35 +13,48 @@ use upshot_queue::Connector;
 /// share it.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    parts: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    parts: Arc<Mutex<BTreeMap<String, Part>>>,
     changed: Arc<Notify>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Unseen,
+    Up,
+    Down(String),
+}
+
 impl Health {
-    /// Nothing is needed yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// A service that needs these parts; it is not ready before each was seen
+    /// to work.
+    pub fn needing(parts: &[&str]) -> Self {
+        let health = Self::default();
+        health.lock().extend(parts.iter().map(|part| ((*part).to_owned(), Part::Unseen)));
+        health
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Part>> {
+        // The map is whole after every statement that changes it.
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It works.
     pub fn up(&self, part: &str) {
-        self.set(part, None);
+        self.set(part, Part::Up);
     }
 
     /// It does not, and why.
     pub fn down(&self, part: &str, why: impl std::fmt::Display) {
-        self.set(part, Some(why.to_string()));
+        self.set(part, Part::Down(why.to_string()));
     }
 
-    fn set(&self, part: &str, state: Option<String>) {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = parts.insert(part.to_owned(), state.clone());
-        drop(parts);
+    fn set(&self, part: &str, now: Part) {
+        let before = self.lock().insert(part.to_owned(), now.clone()).unwrap_or(Part::Unseen);
         self.changed.notify_waiters();
         // Said once per change, not once per attempt to reconnect.
-        match (before.flatten(), state) {
-            (None, Some(why)) => tracing::warn!(part, %why, "waiting"),
-            (Some(_), None) => tracing::info!(part, "works again"),
+        match (before, now) {
+            (Part::Unseen | Part::Up, Part::Down(why)) => tracing::warn!(part, %why, "waiting"),
+            (Part::Down(_), Part::Up) => tracing::info!(part, "works again"),
             _ => {}
         }
     }
@@ -49,12 +62,9 @@ impl Health {
     /// Returns once all of these parts have been seen to work.
     pub async fn wait_for(&self, wanted: &[&str]) {
         loop {
+            // Before the look: a change in between is not missed.
             let changed = self.changed.notified();
-            let up = {
-                let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-                wanted.iter().all(|part| matches!(parts.get(*part), Some(None)))
-            };
-            if up {
+            if wanted.iter().all(|part| self.lock().get(*part) == Some(&Part::Up)) {
                 return;
             }
             changed.await;
@@ -63,8 +73,12 @@ impl Health {
 
     /// What is missing, with the reason; empty when the service is ready.
     pub fn missing(&self) -> BTreeMap<String, String> {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().filter_map(|(part, why)| Some((part.clone(), why.clone()?))).collect()
+        let why = |(part, state): (&String, &Part)| match state {
+            Part::Up => None,
+            Part::Unseen => Some((part.clone(), "not looked at yet".to_owned())),
+            Part::Down(why) => Some((part.clone(), why.clone())),
+        };
+        self.lock().iter().filter_map(why).collect()
     }
 }
 

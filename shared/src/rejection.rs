@@ -59,9 +59,24 @@ pub struct Rejection {
     pub detail: String,
 }
 
+/// At most 1,000 bytes: names and values come from the producer, and both texts
+/// travel in the headers of a message.
+fn shorten(mut text: String) -> String {
+    const MOST: usize = 1_000;
+    if text.len() > MOST {
+        let mut end = MOST;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 impl Rejection {
     /// A rejection.
     pub fn new(reason: Reason, place: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { reason, place: place.into(), detail: detail.into() }
+        Self { reason, place: shorten(place.into()), detail: shorten(detail.into()) }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use upshot_queue::{JobId, QueueName};
 
-use crate::settings::duration;
+use crate::{event::Identity, settings::duration};
 
 /// The rule that maps an event type to a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,31 @@ impl Route {
     /// what identifies the event, so the same event published again, on any
     /// way, finds the same job; and anybody who knows the event knows where to
     /// look.
-    pub fn job_id(&self, source: &str, identity: &str) -> JobId {
-        JobId::derive(&[self.queue.as_str(), &self.job, source, identity])
+    pub fn job_id(&self, source: &str, identity: Identity<'_>) -> JobId {
+        let (which, text) = match identity {
+            Identity::Id(text) => ("id", text),
+            Identity::Key(text) => ("key", text),
+        };
+        JobId::derive(&[self.queue.as_str(), &self.job, source, which, text])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_and_a_key_of_the_same_text_are_different_jobs() {
+        let route = Route {
+            event: "order.completed.v1".into(),
+            job: "invoice.issue".into(),
+            version: 1,
+            queue: "invoices".parse().unwrap(),
+            within: Duration::from_secs(60),
+        };
+        let id = route.job_id("/shop", Identity::Id("1042"));
+        assert_ne!(id, route.job_id("/shop", Identity::Key("1042")));
+        assert_ne!(id, route.job_id("/other", Identity::Id("1042")));
+        assert_eq!(id, Route { within: Duration::ZERO, ..route }.job_id("/shop", Identity::Id("1042")));
     }
 }

@@ -119,7 +119,7 @@ impl Settings {
             settings = toml::from_str(&text).map_err(wrong)?;
             table = text.parse().map_err(wrong)?;
         }
-        for variable in env::overrides(variables) {
+        for variable in env::overrides(variables)? {
             // One at a time, so that an error names its variable.
             settings = variable.apply(&mut table)?;
         }
@@ -135,7 +135,8 @@ impl Settings {
         if self.store.url.is_empty() {
             let dir = Path::new(&self.data_dir).join("files");
             let dir = std::path::absolute(&dir).unwrap_or(dir);
-            return format!("file://{}", dir.display());
+            // A URL, not just a prefix: a folder's name may hold `#` or `%`.
+            return url::Url::from_directory_path(&dir).map_or_else(|()| String::new(), String::from);
         }
         self.store.url.clone()
     }
@@ -160,6 +161,13 @@ impl Settings {
         if self.redis.prefix.is_empty() || self.redis.prefix.contains(['{', '}', ' ']) {
             let value = format!("`{}`", self.redis.prefix);
             return impossible("redis.prefix", value, "use 1 or more characters other than { } and blank");
+        }
+        for (key, time) in
+            [("redis.response_timeout", self.redis.response_timeout), ("smtp.timeout", self.smtp.timeout)]
+        {
+            if time < Duration::from_millis(100) {
+                return impossible(key, humantime::format_duration(time).to_string(), "use at least 100ms");
+            }
         }
         if self.routes.is_empty() {
             let remedy = "name at least one [[routes]]: every event would go to quarantine";
@@ -261,7 +269,7 @@ mod tests {
     #[test]
     fn errors_name_the_key_the_value_and_the_remedy() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
-        let cases: [Case; 8] = [
+        let cases: [Case; 9] = [
             ("[bridge]\nprefech = 5", &[], &["prefech", "line 2", "expected", "upshot settings"]),
             ("[bridge]\nbatch = 900", &[], &["bridge.batch", "900", "1 to 256"]),
             ("[bridge]\nprefetch = 5", &[], &["bridge.prefetch", "5", "at least one batch"]),
@@ -269,6 +277,7 @@ mod tests {
             ("[queues.invoices]\nlease = \"soon\"", &[], &["soon", "30s", "line 2"]),
             ("", &[("UPSHOT_BRIDGE__PREFECH", "5")], &["UPSHOT_BRIDGE__PREFECH", "prefech"]),
             ("[queues.invoices]\nlease = \"10ms\"", &[], &["queues.invoices.lease", "10ms"]),
+            ("", &[("UPSHOT_SMTP_URL", "smtp://h")], &["UPSHOT_SMTP_URL", "UPSHOT_SMTP__URL"]),
             ("[executor]\nqueues = [\"emials\"]", &[], &["executor.queues", "emials", "remove"]),
         ];
         for (text, variables, words) in cases {

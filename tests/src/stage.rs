@@ -21,7 +21,7 @@ use upshot_queue::{Connector, Job, JobId, Queue, RedisOptions, State};
 use upshot_shared::{
     Settings,
     amqp::{self, EVENTS, Publisher, QUARANTINE},
-    event::STRUCTURED,
+    event::{Identity, STRUCTURED},
 };
 
 use crate::{Process, servers::Servers};
@@ -127,7 +127,7 @@ impl Stage {
     pub fn job_of(&self, event: &Value) -> JobId {
         let text = |name| event.get(name).and_then(Value::as_str).unwrap();
         let settings = Settings::default();
-        settings.routes.first().unwrap().job_id(text("source"), text("id"))
+        settings.routes.first().unwrap().job_id(text("source"), Identity::Id(text("id")))
     }
 
     /// Waits until a job is as wanted: reads it, and again after each change.

@@ -226,6 +226,6 @@ fn location(links: &Links, event: &Event, expected: &[(QueueName, NewJob)]) -> S
         return links.job(&job.id);
     }
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("source", &event.source).append_pair("id", event.identity());
+    query.append_pair("source", &event.source).append_pair("id", event.identity().text());
     links.outcomes(&query.finish())
 }

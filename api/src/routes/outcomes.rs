@@ -9,6 +9,7 @@ use axum::{
 use futures::future;
 use serde::Serialize;
 use upshot_queue::{Job, JobId, QueueName};
+use upshot_shared::event::Identity;
 use utoipa::ToSchema;
 
 use crate::{
@@ -80,8 +81,14 @@ pub async fn of_event(
     };
     let (source, id) = (required("source")?, required("id")?);
     // Two routes for two versions of an event may lead to one and the same job.
-    let jobs: BTreeSet<(QueueName, JobId)> =
-        state.intake.all_routes().map(|route| (route.queue.clone(), route.job_id(&source, &id))).collect();
+    let jobs: BTreeSet<(QueueName, JobId)> = state
+        .intake
+        .all_routes()
+        .flat_map(|route| {
+            [Identity::Id(&id), Identity::Key(&id)]
+                .map(|identity| (route.queue.clone(), route.job_id(&source, identity)))
+        })
+        .collect();
     let (jobs, now) = future::try_join(read(&state, &jobs), state.now()).await?;
     if jobs.is_empty() {
         let detail = format!(

@@ -53,7 +53,7 @@ impl Fixture {
         let settings = settings(redis, amqp, store.path());
         let connector = Connector::new(settings.redis.options()).unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let api = Api::new(&settings, Health::new(), metrics).unwrap();
+        let api = Api::new(&settings, Health::default(), metrics).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

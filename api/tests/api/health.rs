@@ -95,7 +95,7 @@ async fn the_page_lists_every_address_of_the_document() {
 
 #[tokio::test]
 async fn probes_stand_alone() {
-    let health = Health::new();
+    let health = Health::default();
     let router = upshot_api::probes(health.clone(), PrometheusBuilder::new().build_recorder().handle());
     let ask = async |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();

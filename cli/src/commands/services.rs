@@ -14,7 +14,7 @@ use super::stop;
 /// Runs the bridge until it is told to stop.
 pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
-    let health = Health::new();
+    let health = Health::needing(&["rabbitmq", "redis"]);
     let bridge = Bridge::new(&settings, health.clone())?;
     let connector = upshot_queue::Connector::new(settings.redis.options())?;
     tokio::spawn(watch_redis(connector, health.clone()));
@@ -26,17 +26,16 @@ pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
 /// Runs an executor until it is told to stop.
 pub async fn executor(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, false)?;
-    let health = Health::new();
+    let health = Health::needing(&["redis"]);
     let executor = Executor::new(&settings, health.clone())?;
     serve_probes(&settings, health, metrics, &stop).await?;
-    executor.run(stop).await;
-    Ok(())
+    Ok(executor.run(stop).await?)
 }
 
 /// Runs the API until it is told to stop.
 pub async fn api(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
-    let api = Api::new(&settings, Health::new(), metrics)?;
+    let api = Api::new(&settings, Health::needing(&["rabbitmq", "redis"]), metrics)?;
     let listen = &settings.api.listen;
     let listener = TcpListener::bind(listen)
         .await

@@ -3,7 +3,8 @@
 use std::{io, path::Path};
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_bridge::Bridge;
 use upshot_executor::Executor;
@@ -36,16 +37,18 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
         settings.redis.url = redis.url();
     }
 
-    let health = Health::new();
+    let health = Health::needing(&["rabbitmq", "redis"]);
     let bridge = Bridge::new(&settings, health.clone())?;
     let executor = Executor::new(&settings, health.clone())?;
     let listener = listen(&settings.api.listen).await?;
     let address = listener.local_addr()?;
     let api = Api::new(&settings, health.clone(), metrics)?;
 
-    let bridge = tokio::spawn(bridge.run(stop.clone()));
-    let executor = tokio::spawn(executor.run(stop.clone()));
-    let api = tokio::spawn(api.serve(listener, stop.clone()));
+    // The services end when they are told to; one that ends by itself, whatever
+    // the reason, takes the others along in good order.
+    let bridge = together(&stop, bridge.run(stop.clone()));
+    let executor = together(&stop, executor.run(stop.clone()));
+    let api = together(&stop, api.serve(listener, stop.clone()));
     tokio::select! {
         () = stop.cancelled() => {}
         () = health.wait_for(&["rabbitmq", "redis"]) => {
@@ -60,10 +63,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
             println!("Upshot is up. API: http://{address}  (Ctrl-C stops it)");
         }
     }
-    // The services end when they are told to; one that ended by itself is a
-    // fault, and takes the others along in good order.
     let (bridge, executor, api) = tokio::join!(bridge, executor, api);
-    stop.cancel();
     Running::remove(&settings);
     if let Some(rabbit) = rabbit {
         rabbit.stop().await?;
@@ -72,8 +72,20 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
         redis.stop().await?;
     }
     bridge.context("the bridge ended early")?;
-    executor.context("the executor ended early")?;
+    executor.context("the executor ended early")??;
     Ok(api.context("the API ended early")??)
+}
+
+fn together<T: Send + 'static>(
+    stop: &CancellationToken,
+    service: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T> {
+    let taking_along = stop.clone().drop_guard();
+    tokio::spawn(async move {
+        // Fires when the service has ended, by a panic too.
+        let _taking_along = taking_along;
+        service.await
+    })
 }
 
 async fn private_rabbit(wanted: bool, dir: &Path) -> anyhow::Result<Option<RabbitServer>> {

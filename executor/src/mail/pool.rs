@@ -1,7 +1,8 @@
 //! Open connections to the mail server.
 //!
 //! lettre's own pool leaves Nagle's algorithm on, which costs 44 ms a mail
-//! against a server that delays its acknowledgements; so the sockets are ours.
+//! against a server that delays its acknowledgements; so the sockets are ours
+//! (but for `smtps`, where lettre opens them).
 
 use std::{
     io,
@@ -15,7 +16,9 @@ use lettre::{
         Error,
         authentication::Mechanism,
         client::{AsyncSmtpConnection, TlsParameters},
+        commands::{Data, Mail, Rcpt},
         extension::ClientId,
+        response::Response,
     },
 };
 use tokio::{net::TcpStream, sync::Semaphore};
@@ -23,9 +26,9 @@ use upshot_queue::Failure;
 
 use super::address::{Security, Server};
 
-/// Where in the conversation something went wrong. A 5yz before the message is
-/// about us (a wrong password, a blocked address) and may be mended; after it,
-/// it is about this recipient and this message.
+/// Where in the conversation something went wrong. A 5yz up to MAIL FROM is
+/// about us (a wrong password, a sender that may not send) and may be mended;
+/// after it, it is about this recipient and this message.
 #[derive(Clone, Copy)]
 enum Stage {
     Connect,
@@ -59,8 +62,7 @@ impl Pool {
             Some(connection) => connection,
             None => self.in_time(self.connect()).await??,
         };
-        let sent = self.in_time(connection.send(envelope, message)).await?;
-        match sent {
+        match self.in_time(converse(&mut connection, envelope, message)).await? {
             Ok(response) => {
                 let reply =
                     format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" "));
@@ -70,7 +72,7 @@ impl Pool {
                 Ok(reply.trim().to_owned())
             }
             // The conversation may be anywhere: this connection is not used again.
-            Err(error) => Err(self.failure(&error, Stage::Message)),
+            Err((stage, error)) => Err(self.failure(&error, stage)),
         }
     }
 
@@ -128,4 +130,23 @@ impl Pool {
             _ => Failure::transient(message),
         }
     }
+}
+
+/// Hands over one message (RFC 5321, 3.3). Addresses and message are ASCII:
+/// lettre encodes the latter, [`super::Mailer`] sees to the former.
+async fn converse(
+    connection: &mut AsyncSmtpConnection,
+    envelope: &Envelope,
+    message: &[u8],
+) -> Result<Response, (Stage, Error)> {
+    let sender = Mail::new(envelope.from().cloned(), Vec::new());
+    connection.command(sender).await.map_err(|error| (Stage::Connect, error))?;
+    let content = async {
+        for recipient in envelope.to() {
+            connection.command(Rcpt::new(recipient.clone(), Vec::new())).await?;
+        }
+        connection.command(Data).await?;
+        connection.message(message).await
+    };
+    content.await.map_err(|error| (Stage::Message, error))
 }

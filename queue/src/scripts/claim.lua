@@ -17,37 +17,44 @@ local moved, ready, changed = 0, {}, {}
 
 local due = redis.call('ZRANGE', KEYS[2], '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
 for i, id in ipairs(due) do
-  redis.call('HSET', prefix .. id, 'state', 'ready')
-  ready[#ready + 1] = int(us + i)
-  ready[#ready + 1] = id
+  -- An index entry without a job (deleted by hand) is dropped, here and below.
+  if redis.call('EXISTS', prefix .. id) == 1 then
+    redis.call('HSET', prefix .. id, 'state', 'ready', 'since', at)
+    ready[#ready + 1] = int(us + i)
+    ready[#ready + 1] = id
+    changed[#changed + 1] = id
+  end
 end
 if #due > 0 then redis.call('ZREM', KEYS[2], unpack(due)) end
 
 local expired = redis.call('ZRANGE', KEYS[3], '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
-local buried = 0
+local crashed, buried = 0, 0
 for _, id in ipairs(expired) do
   local key = prefix .. id
-  local held = redis.call('HMGET', key, 'token', 'worker')
-  local crashes = redis.call('HINCRBY', key, 'failed:crashed', 1)
-  append_history(key, cjson.encode({
-    at = now, attempt = tonumber(held[1]), class = 'crashed', worker = held[2],
-    message = 'the lease expired: the worker stopped renewing it',
-  }), tonumber(ARGV[9]))
-  if crashes > tonumber(ARGV[8]) then
-    redis.call('HSET', key, 'state', 'dead', 'since', at)
-    redis.call('ZADD', KEYS[4], at, id)
-    buried = buried + 1
-  else
-    redis.call('HSET', key, 'state', 'ready', 'since', at)
-    -- A job that lost its worker goes before those that never started.
-    ready[#ready + 1] = '0'
-    ready[#ready + 1] = id
+  local held = redis.call('HMGET', key, 'token', 'worker', 'released')
+  if held[1] then
+    local crashes = redis.call('HINCRBY', key, 'failed:crashed', 1)
+    append_history(key, cjson.encode({
+      at = now, attempt = held[1] - (held[3] or 0), class = 'crashed', worker = held[2],
+      message = 'the lease expired: the worker stopped renewing it',
+    }), tonumber(ARGV[9]))
+    if crashes > tonumber(ARGV[8]) then
+      redis.call('HSET', key, 'state', 'dead', 'since', at)
+      redis.call('ZADD', KEYS[4], at, id)
+      buried = buried + 1
+    else
+      redis.call('HSET', key, 'state', 'ready', 'since', at)
+      -- A job that lost its worker goes before those that never started.
+      ready[#ready + 1] = '0'
+      ready[#ready + 1] = id
+    end
+    changed[#changed + 1] = id
+    crashed = crashed + 1
   end
-  changed[#changed + 1] = id
 end
-if #expired > 0 then
-  redis.call('ZREM', KEYS[3], unpack(expired))
-  redis.call('HINCRBY', KEYS[5], 'crashed', #expired)
+if #expired > 0 then redis.call('ZREM', KEYS[3], unpack(expired)) end
+if crashed > 0 then
+  redis.call('HINCRBY', KEYS[5], 'crashed', crashed)
   if buried > 0 then redis.call('HINCRBY', KEYS[5], 'dead', buried) end
 end
 if #ready > 0 then redis.call('ZADD', KEYS[1], unpack(ready)) end
@@ -60,7 +67,6 @@ if want > 0 then
     local id = popped[i]
     local key = prefix .. id
     local fields = redis.call('HGETALL', key)
-    -- An index entry without a job (deleted by hand) is dropped, not leased.
     if #fields > 0 then
       local token = redis.call('HINCRBY', key, 'token', 1)
       redis.call('HSET', key, 'state', 'running', 'since', at, 'worker', worker)
@@ -84,6 +90,6 @@ local s = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 if s[2] then next_at = tonumber(s[2]) end
 local r = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
 if r[2] and (next_at == 0 or tonumber(r[2]) < next_at) then next_at = tonumber(r[2]) end
-local reply = {now, next_at, #expired, buried}
+local reply = {now, next_at, crashed, buried}
 for _, job in ipairs(jobs) do reply[#reply + 1] = job end
 return reply

@@ -9,8 +9,10 @@ for _, id in ipairs(ids) do
   local body = redis.call('HGET', key, 'job')
   if body then
     -- Only the meta line is read; the arguments behind it may be anything.
-    local meta = cjson.decode(string.sub(body, 1, (string.find(body, '\n', 1, true) or #body + 1) - 1))
-    if type(meta.s) == 'string' then redis.call('ZREM', KEYS[2], meta.s .. '\0' .. id) end
+    local line = string.sub(body, 1, (string.find(body, '\n', 1, true) or #body + 1) - 1)
+    -- A damaged job is forgotten like any other.
+    local ok, meta = pcall(cjson.decode, line)
+    if ok and type(meta) == 'table' and type(meta.s) == 'string' then redis.call('ZREM', KEYS[2], meta.s .. '\0' .. id) end
   end
   redis.call('DEL', key)
 end

@@ -42,10 +42,12 @@ impl Core {
         ended: mpsc::UnboundedSender<Ended>,
     ) -> Result<Self, Error> {
         let queue = || Queue::new(connector, options.queue.clone());
+        // An answer that is lost must not cost the lease: two tries fit into it.
+        let prompt = connector.with_response_timeout(options.lease / 3);
         Ok(Self {
             claims: queue()?,
             settles: queue()?,
-            renewals: queue()?,
+            renewals: Queue::new(&prompt, options.queue.clone())?,
             writes: queue()?,
             places: Arc::new(Semaphore::new(options.concurrency)),
             wake: Notify::new(),

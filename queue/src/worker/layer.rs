@@ -77,6 +77,8 @@ where
     let result = tokio::select! {
         biased;
         () = lease.lost().cancelled() => return,
+        // Dropping the lease hands the job back; the attempt does not count.
+        () = lease.0.core.options.interrupt.cancelled() => return,
         result = bounded => result,
     };
     let failure = match result {

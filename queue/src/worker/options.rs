@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{id::QueueName, retry::RetryPolicy};
 
 /// The settings of one worker on one queue.
@@ -30,6 +32,10 @@ pub struct WorkerOptions {
     /// The worker's name: new at every start, so that nothing is mistaken for
     /// the work of a process that is gone.
     pub worker: String,
+    /// Fires when running handlers are to be dropped and their jobs handed back,
+    /// at the end of the grace of a stop. An apalis monitor that runs out of
+    /// patience just drops its workers, and their jobs wait for the lease.
+    pub interrupt: CancellationToken,
 }
 
 impl WorkerOptions {
@@ -48,6 +54,7 @@ impl WorkerOptions {
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
             worker,
+            interrupt: CancellationToken::new(),
         }
     }
 }

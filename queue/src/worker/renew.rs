@@ -15,15 +15,21 @@ pub(super) async fn run(core: Arc<Core>) {
     let mut backoff = Backoff::default();
     loop {
         tokio::time::sleep(core.options.lease / 3).await;
-        let leases = core.leases();
-        for batch in leases.chunks(MAX_BATCH) {
-            while let Err(error) = renew(&core, batch).await {
-                tracing::warn!(queue = %core.options.queue, %error, "leases not renewed yet");
-                backoff.wait().await;
-            }
-            backoff.reset();
+        // The leases are looked up anew for each try: one that is kept over a
+        // wait would not be handed back, nor free its place, until Redis is back.
+        while let Err(error) = renew_all(&core).await {
+            tracing::warn!(queue = %core.options.queue, %error, "leases not renewed yet");
+            backoff.wait().await;
         }
+        backoff.reset();
     }
+}
+
+async fn renew_all(core: &Arc<Core>) -> Result<(), RedisError> {
+    for batch in core.leases().chunks(MAX_BATCH) {
+        renew(core, batch).await?;
+    }
+    Ok(())
 }
 
 /// One renewal of at most 256 leases.

@@ -96,3 +96,23 @@ async fn two_workers_share_the_work_and_double_none() {
     }
     fixture.finish().await;
 }
+
+#[tokio::test]
+async fn an_interrupted_job_is_handed_back_and_the_attempt_does_not_count() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let (started, mut begun) = mpsc::unbounded_channel();
+    let options = options();
+    let interrupt = options.interrupt.clone();
+    let worker = Worker::start(&fixture.connector, options, move |_, _| {
+        started.send(()).unwrap();
+        std::future::pending()
+    });
+    begun.recv().await.unwrap();
+    let stopping = tokio::spawn(worker.stop());
+    interrupt.cancel();
+    stopping.await.unwrap();
+    let job = fixture.queue.job(&id).await.unwrap().unwrap();
+    assert_eq!((job.state, job.attempts, job.history.len()), (State::Ready, 0, 0));
+    fixture.finish().await;
+}

@@ -13,5 +13,9 @@ pub const HEADER_REASON: &str = "x-upshot-reason";
 pub const HEADER_PLACE: &str = "x-upshot-place";
 /// Header of a quarantined message: what is wrong, for people.
 pub const HEADER_DETAIL: &str = "x-upshot-detail";
+/// Header of a quarantined message: the user that published it.
+pub const HEADER_USER: &str = "x-upshot-user-id";
+/// Header of a quarantined message: why its own headers are missing.
+pub const HEADER_DROPPED: &str = "x-upshot-headers-dropped";
 /// Header of a quarantined message: the routing key with which it came.
 pub const HEADER_ROUTING_KEY: &str = "x-upshot-routing-key";

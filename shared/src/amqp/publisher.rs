@@ -80,7 +80,9 @@ impl Publisher {
     /// # Errors
     /// When it is not.
     pub async fn check(&self) -> Result<(), PublishError> {
-        self.link().await.map(drop).map_err(|error| PublishError::Unavailable(error.to_string()))
+        let in_time = tokio::time::timeout(self.confirm_timeout, self.link()).await;
+        let link = in_time.map_err(|_| self.silent())?;
+        link.map(drop).map_err(|error| PublishError::Unavailable(error.to_string()))
     }
 
     /// Publishes one persistent message and waits for the confirm. With
@@ -97,7 +99,8 @@ impl Publisher {
         mandatory: bool,
     ) -> Result<(), PublishError> {
         let unavailable = |error: lapin::Error| PublishError::Unavailable(error.to_string());
-        let link = self.link().await.map_err(unavailable)?;
+        let in_time = tokio::time::timeout(self.confirm_timeout, self.link()).await;
+        let link = in_time.map_err(|_| self.silent())?.map_err(unavailable)?;
         let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
         let persistent = properties.with_delivery_mode(2);
         let confirm = async {
@@ -119,9 +122,13 @@ impl Publisher {
             }
             Err(_) => {
                 self.drop_link(&link).await;
-                Err(PublishError::Unavailable(format!("no answer within {:?}", self.confirm_timeout)))
+                Err(self.silent())
             }
         }
+    }
+
+    fn silent(&self) -> PublishError {
+        PublishError::Unavailable(format!("no answer within {:?}", self.confirm_timeout))
     }
 
     /// Forgets a connection that failed; the next call makes a new one.
@@ -135,7 +142,8 @@ impl Publisher {
     /// Closes the connection in good order.
     pub async fn close(&self) {
         if let Some(link) = self.link.lock().await.take() {
-            let _ = link.connection.close(200, "done".into()).await;
+            let closing = link.connection.close(200, "done".into());
+            let _ = tokio::time::timeout(Duration::from_secs(3), closing).await;
         }
     }
 }

@@ -19,7 +19,17 @@ pub async fn declare(channel: &Channel) -> Result<(), lapin::Error> {
     }
     for (queue, exchange, key) in [(BRIDGE, EVENTS, "#"), (QUARANTINE, QUARANTINE, "")] {
         let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        let mut set = |name: &str, value: &str| {
+            arguments.insert(name.into(), AMQPValue::LongString(value.into()));
+        };
+        set("x-queue-type", "quorum");
+        if queue == BRIDGE {
+            // RabbitMQ 4 drops a message after 20 redeliveries unless it knows
+            // where else to put it; at-least-once needs reject-publish.
+            set("x-dead-letter-exchange", QUARANTINE);
+            set("x-dead-letter-strategy", "at-least-once");
+            set("x-overflow", "reject-publish");
+        }
         channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
         let options = QueueBindOptions::default();
         channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default()).await?;

@@ -12,14 +12,37 @@ pub(super) struct Override {
 }
 
 /// The variables that set keys, sorted by name, so that the result does not
-/// depend on the order in which the environment lists them.
-pub(super) fn overrides(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Override> {
+/// depend on the order in which the environment lists them. One that has a
+/// single underscore where a key needs two is refused: it would be ignored, and
+/// mail would go to the default server.
+pub(super) fn overrides(
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Vec<Override>, Error> {
+    let variables: Vec<(String, String)> = variables.into_iter().collect();
+    let defaults: Table = super::DEFAULTS.parse().unwrap_or_default();
+    for (name, _) in &variables {
+        if let Some(meant) = near_miss(name, &defaults) {
+            let why = format!("it is ignored as it stands: did you mean {meant}?");
+            return Err(Error::Variable { name: name.clone(), value: "…".to_owned(), why });
+        }
+    }
     let mut overrides: Vec<Override> = variables
         .into_iter()
         .filter_map(|(name, value)| Some(Override { path: path(&name)?, name, value }))
         .collect();
     overrides.sort_by(|a, b| a.name.cmp(&b.name));
-    overrides
+    Ok(overrides)
+}
+
+/// The name that was meant, when this one would be a key with one more underscore.
+fn near_miss(name: &str, defaults: &Table) -> Option<String> {
+    if path(name).is_some() {
+        return None;
+    }
+    let (section, key) = name.strip_prefix("UPSHOT_")?.split_once('_')?;
+    let (lower_section, lower_key) = (section.to_lowercase(), key.to_lowercase());
+    defaults.get(&lower_section)?.as_table()?.get(&lower_key)?;
+    Some(format!("UPSHOT_{section}__{key}"))
 }
 
 fn path(name: &str) -> Option<Vec<String>> {

@@ -125,6 +125,13 @@ impl QueueSettings {
         if self.timeout < Duration::from_millis(100) {
             return impossible("timeout", shown(self.timeout), "use at least 100ms");
         }
+        for (key, keep) in [("keep_succeeded", self.keep_succeeded), ("keep_dead", self.keep_dead)] {
+            if keep < Duration::from_secs(60) {
+                let remedy =
+                    "use at least 1m: an event is recognised as known for as long as its job is kept";
+                return impossible(key, shown(keep), remedy);
+            }
+        }
         if self.backoff.first > self.backoff.most || self.backoff.least > self.backoff.most {
             let remedy = "neither `first` nor `least` may be longer than it";
             return impossible("backoff.most", shown(self.backoff.most), remedy);
