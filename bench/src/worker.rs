@@ -43,7 +43,7 @@ where
         });
         #[expect(clippy::expect_used, reason = "the same options were accepted above")]
         let backend = RedisBackend::new(&connector, options.clone()).expect("accepted before");
-        WorkerBuilder::new(options.worker.clone()).backend(backend).build(AsItIs(service))
+        WorkerBuilder::new(backend.worker()).backend(backend).build(AsItIs(service))
     });
     Ok(monitor.run().await?)
 }

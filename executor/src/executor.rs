@@ -87,13 +87,12 @@ impl Executor {
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
             monitor = monitor.register(move |_| {
                 let options = WorkerOptions { interrupt: interrupt.clone(), ..queue.worker_options(&name) };
-                let worker = options.worker.clone();
-                tracing::info!(queue = %name, %worker, concurrency = options.concurrency, "working");
+                let concurrency = options.concurrency;
                 #[expect(clippy::expect_used, reason = "the same options were accepted in `with_handlers`")]
                 let backend = RedisBackend::new(&connector, options).expect("accepted before");
-                WorkerBuilder::new(format!("{name}-{worker}"))
-                    .backend(backend)
-                    .build(Registry::service(&registry))
+                let worker = format!("{name}-{}", backend.worker());
+                tracing::info!(queue = %name, worker = backend.worker(), concurrency, "working");
+                WorkerBuilder::new(worker).backend(backend).build(Registry::service(&registry))
             });
         }
         let monitor = monitor.on_event(|worker, event| {

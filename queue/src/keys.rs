@@ -66,6 +66,11 @@ impl Keys {
         self.key("stats")
     }
 
+    /// String: number and ids of a worker's last claim, for two leases.
+    pub fn claim(&self, worker: &str) -> String {
+        format!("{}claim:{worker}", self.base)
+    }
+
     /// Channel: there may be work for a worker that sleeps.
     pub fn wake(&self) -> String {
         self.key("wake")
@@ -95,6 +100,7 @@ mod tests {
             keys.dead(),
             keys.subjects(),
             keys.stats(),
+            keys.claim("4711-8d3fa0b2"),
             keys.wake(),
             keys.changes(),
         ];
@@ -103,6 +109,6 @@ mod tests {
             assert!(key.contains("{invoices}"), "{key} has no hash tag");
             assert!(documented.contains(&format!("`{key}`")), "docs/redis-keys.md does not list `{key}`");
         }
-        assert_eq!(documented.matches("| `upshot:{invoices}:").count(), 10);
+        assert_eq!(documented.matches("| `upshot:{invoices}:").count(), 11);
     }
 }

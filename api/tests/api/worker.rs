@@ -45,7 +45,7 @@ impl Worker {
                 async move { run.await.map_err(BoxDynError::from) }
             });
             let backend = RedisBackend::new(&connector, options.clone()).unwrap();
-            WorkerBuilder::new(options.worker.clone()).backend(backend).build(Wrapped(service))
+            WorkerBuilder::new(backend.worker()).backend(backend).build(Wrapped(service))
         });
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();

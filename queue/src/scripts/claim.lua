@@ -1,13 +1,15 @@
 -- Purpose: promote due jobs, take over jobs whose lease expired, and lease up
 --       to N ready jobs to one worker. Counts the attempt, so that a job which
 --       kills its process still uses up its budget.
--- KEYS: 1 ready, 2 scheduled, 3 running, 4 dead, 5 stats
+--       A call that is repeated under the same number (its answer got lost)
+--       leases nothing new and answers with what it had leased.
+-- KEYS: 1 ready, 2 scheduled, 3 running, 4 dead, 5 stats, 6 the worker's last claim
 -- ARGV: 1 job key prefix, 2 wake channel, 3 changes channel, 4 worker,
 --       5 N (0 to 256: 0 only promotes and takes over), 6 lease in ms,
 --       7 bound on promotions and on take-overs in this call (at most 256),
---       8 crashes a job may survive, 9 history cap in bytes
+--       8 crashes a job may survive, 9 history cap in bytes, 10 number of the call
 -- Returns: {now ms, ms of the next promotion or expiry (0 for none), jobs taken
---       over, jobs dead of crashes, {id, token, [field, value...]}...}
+--       over, jobs dead of crashes, {id, [field, value...]}...}
 local prefix, worker = ARGV[1], ARGV[4]
 local want, bound = tonumber(ARGV[5]), tonumber(ARGV[7])
 local us = micros()
@@ -59,26 +61,35 @@ if crashed > 0 then
 end
 if #ready > 0 then redis.call('ZADD', KEYS[1], unpack(ready)) end
 
-local jobs, running = {}, {}
-if want > 0 then
+local jobs, running, leased = {}, {}, {ARGV[10]}
+local last = want > 0 and redis.call('GET', KEYS[6])
+if last and string.sub(last, 1, #ARGV[10] + 1) == ARGV[10] .. ' ' then
+  for id in string.gmatch(string.sub(last, #ARGV[10] + 2), '%S+') do
+    local held = redis.call('HMGET', prefix .. id, 'worker', 'state')
+    if held[1] == worker and held[2] == 'running' then
+      jobs[#jobs + 1] = {id, redis.call('HGETALL', prefix .. id)}
+    end
+  end
+elseif want > 0 then
   local popped = redis.call('ZPOPMIN', KEYS[1], want)
   local until_ms = int(now + tonumber(ARGV[6]))
   for i = 1, #popped, 2 do
     local id = popped[i]
     local key = prefix .. id
-    local fields = redis.call('HGETALL', key)
-    if #fields > 0 then
-      local token = redis.call('HINCRBY', key, 'token', 1)
+    if redis.call('EXISTS', key) == 1 then
+      redis.call('HINCRBY', key, 'token', 1)
       redis.call('HSET', key, 'state', 'running', 'since', at, 'worker', worker)
       running[#running + 1] = until_ms
       running[#running + 1] = id
-      jobs[#jobs + 1] = {id, token, fields}
+      jobs[#jobs + 1] = {id, redis.call('HGETALL', key)}
+      leased[#leased + 1] = id
       changed[#changed + 1] = id
     end
   end
   if #running > 0 then
     redis.call('ZADD', KEYS[3], unpack(running))
     redis.call('HINCRBY', KEYS[5], 'claimed', #jobs)
+    redis.call('SET', KEYS[6], table.concat(leased, ' '), 'PX', 2 * ARGV[6])
   end
 end
 if #changed > 0 then redis.call('PUBLISH', ARGV[3], table.concat(changed, ' ')) end

@@ -71,6 +71,11 @@ impl RedisBackend {
         })
     }
 
+    /// The worker's name in Redis, in logs and in the history of jobs.
+    pub fn worker(&self) -> &str {
+        &self.core.worker
+    }
+
     fn spawn_loops(&mut self) {
         let core = &self.core;
         if let (Some(started), Some(ended)) = (self.started.take(), self.ended.take()) {

@@ -12,7 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::{
     core::Core,
     lease::{Lease, LeaseState},
-    settle::{End, Ended},
 };
 use crate::{
     connect::Backoff,
@@ -28,7 +27,7 @@ struct Claimed {
     next_at: i64,
     taken_over: u64,
     buried: u64,
-    jobs: Vec<(String, u64, Fields)>,
+    jobs: Vec<(String, Fields)>,
 }
 
 impl FromRedisValue for Claimed {
@@ -47,6 +46,7 @@ pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc
     let mut backoff = Backoff::default();
     // While `Some`, the queue was seen empty and there is nothing to do until then.
     let mut idle_until: Option<Instant> = None;
+    let mut number: u64 = 1;
     loop {
         if let Some(until) = idle_until.take() {
             tokio::select! {
@@ -62,27 +62,30 @@ pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc
             places = free_places(&core) => places,
             () = tokio::time::sleep(core.options.poll) => Vec::new(),
         };
-        let asked = Instant::now();
         let want = places.len();
-        match claim(&core, want).await {
-            Ok(claimed) => {
-                backoff.reset();
-                if want > claimed.jobs.len() {
-                    idle_until = Some(asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
-                }
-                report(&core, &claimed);
-                if !start(&core, claimed.jobs, places, asked, &started) {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(queue = %core.options.queue, %error, "nothing claimed: Redis does not answer");
-                drop(places);
-                tokio::select! {
-                    () = core.stop.cancelled() => return,
-                    () = backoff.wait() => {}
+        // Repeated under the same number until it is answered: jobs that an
+        // unanswered call has leased are not lost to us. The places stay taken.
+        let (asked, claimed) = loop {
+            let asked = Instant::now();
+            match claim(&core, want, number).await {
+                Ok(claimed) => break (asked, claimed),
+                Err(error) => {
+                    tracing::warn!(queue = %core.options.queue, %error, "nothing claimed: Redis does not answer");
                 }
             }
+            tokio::select! {
+                () = core.stop.cancelled() => return,
+                () = backoff.wait() => {}
+            }
+        };
+        backoff.reset();
+        number += 1;
+        if want > claimed.jobs.len() {
+            idle_until = Some(asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
+        }
+        report(&core, &claimed);
+        if !start(&core, claimed.jobs, places, asked, &started) {
+            return;
         }
     }
 }
@@ -112,15 +115,16 @@ fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
     Duration::from_millis(next_at.saturating_sub(now).max(0).unsigned_abs() + 1).min(poll)
 }
 
-async fn claim(core: &Core, want: usize) -> Result<Claimed, RedisError> {
+async fn claim(core: &Core, want: usize, number: u64) -> Result<Claimed, RedisError> {
     let keys = core.claims.keys();
     let (ready, scheduled, running) = (keys.ready(), keys.scheduled(), keys.running());
     let (dead, stats) = (keys.dead(), keys.stats());
-    let mut call = Call::new(&scripts::CLAIM, &[&ready, &scheduled, &running, &dead, &stats]);
+    let last = keys.claim(&core.worker);
+    let mut call = Call::new(&scripts::CLAIM, &[&ready, &scheduled, &running, &dead, &stats, &last]);
     let options = &core.options;
-    call.arg(keys.job_prefix()).arg(keys.wake()).arg(keys.changes()).arg(options.worker.as_str());
+    call.arg(keys.job_prefix()).arg(keys.wake()).arg(keys.changes()).arg(core.worker.as_str());
     call.arg(want).arg(options.lease.as_millis() as u64).arg(MAX_BATCH);
-    call.arg(options.retry.budget(FailureClass::Crashed)).arg(options.history_bytes);
+    call.arg(options.retry.budget(FailureClass::Crashed)).arg(options.history_bytes).arg(number);
     call.run(&mut core.claims.conn.clone()).await
 }
 
@@ -140,25 +144,22 @@ fn report(core: &Core, claimed: &Claimed) {
 /// Hands the jobs to the worker. False when nobody takes them any more.
 fn start(
     core: &Arc<Core>,
-    jobs: Vec<(String, u64, Fields)>,
+    jobs: Vec<(String, Fields)>,
     places: Vec<OwnedSemaphorePermit>,
     claimed: Instant,
     started: &mpsc::UnboundedSender<Task<Arc<Job>>>,
 ) -> bool {
-    for ((id, token, fields), place) in jobs.into_iter().zip(places) {
+    for ((id, fields), place) in jobs.into_iter().zip(places) {
         let id = JobId::trusted(id);
-        let mut job = match Job::read(&id, &core.options.queue, fields) {
+        let job = match Job::read(&id, &core.options.queue, fields) {
             Ok(job) => job,
             Err(error) => {
+                // Without its fields it cannot be settled: its lease runs out, and
+                // its crashes bury it.
                 tracing::error!(job = %id, %error, "claimed job is damaged");
-                bury(core, id, token, error.to_string());
                 continue;
             }
         };
-        // The fields were read before this claim was counted.
-        job.token = token;
-        job.attempts += 1;
-        job.worker = Some(core.options.worker.clone());
         let job = Arc::new(job);
         let lease = Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(core), claimed, place));
         core.hold(&lease);
@@ -173,18 +174,6 @@ fn start(
         }
     }
     true
-}
-
-fn bury(core: &Core, id: JobId, token: u64, message: String) {
-    let class = FailureClass::Permanent;
-    let line = history_line(&FailedAttempt {
-        at: crate::worker::layer::utc_ms(),
-        attempt: token,
-        class,
-        message,
-        worker: Some(core.options.worker.clone()),
-    });
-    let _ = core.ended.send(Ended { id, token, end: End::Bury { class, line } });
 }
 
 /// One line of a job's history.

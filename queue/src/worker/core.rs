@@ -17,6 +17,9 @@ use crate::{
 
 /// One worker's shared state.
 pub(super) struct Core {
+    /// The worker's name: new with every backend, so that nothing is mistaken
+    /// for the work of one that is gone.
+    pub(super) worker: String,
     pub(super) options: WorkerOptions,
     pub(super) connector: Connector,
     /// A connection for each loop, so that a large claim delays no renewal.
@@ -44,7 +47,9 @@ impl Core {
         let queue = || Queue::new(connector, options.queue.clone());
         // An answer that is lost must not cost the lease: two tries fit into it.
         let prompt = connector.with_response_timeout(options.lease / 3);
+        let id = uuid::Uuid::new_v4().simple().to_string();
         Ok(Self {
+            worker: format!("{}-{}", std::process::id(), id.get(..8).unwrap_or_default()),
             claims: queue()?,
             settles: queue()?,
             renewals: Queue::new(&prompt, options.queue.clone())?,

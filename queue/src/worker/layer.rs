@@ -120,7 +120,7 @@ fn settle_failure(lease: &Lease, failure: &Failure) {
         attempt: job.attempts,
         class: failure.class,
         message: shorten(&failure.message),
-        worker: Some(core.options.worker.clone()),
+        worker: Some(core.worker.clone()),
     });
     let class = failure.class;
     let end = match core.options.retry.draw(failure, earlier) {

@@ -194,7 +194,7 @@ impl Lease {
         let (job, stats) = (keys.job(&self.0.job.id), keys.stats());
         let mut call = Call::new(&scripts::WRITE, &[&job, &stats]);
         call.arg(keys.changes()).arg(self.0.job.id.as_str()).arg(self.0.token);
-        call.arg(core.options.worker.as_str()).arg(field).arg(value).arg(u8::from(step));
+        call.arg(core.worker.as_str()).arg(field).arg(value).arg(u8::from(step));
         let stored: u8 = call.run(&mut core.writes.conn.clone()).await?;
         Ok(stored == 1)
     }

@@ -29,9 +29,6 @@ pub struct WorkerOptions {
     pub keep_succeeded: Duration,
     /// The same for a dead job.
     pub keep_dead: Duration,
-    /// The worker's name: new at every start, so that nothing is mistaken for
-    /// the work of a process that is gone.
-    pub worker: String,
     /// Fires when running handlers are to be dropped and their jobs handed back,
     /// at the end of the grace of a stop. An apalis monitor that runs out of
     /// patience just drops its workers, and their jobs wait for the lease.
@@ -41,8 +38,6 @@ pub struct WorkerOptions {
 impl WorkerOptions {
     /// The defaults for a queue.
     pub fn new(queue: QueueName) -> Self {
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let worker = format!("{}-{}", std::process::id(), id.get(..8).unwrap_or_default());
         Self {
             queue,
             concurrency: 16,
@@ -53,7 +48,6 @@ impl WorkerOptions {
             history_bytes: 8 * 1024,
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
-            worker,
             interrupt: CancellationToken::new(),
         }
     }

@@ -38,7 +38,7 @@ pub(super) async fn renew(core: &Arc<Core>, leases: &[Arc<LeaseState>]) -> Resul
     let keys = core.renewals.keys();
     let mut call = Call::new(&scripts::RENEW, &[&keys.running(), &keys.stats()]);
     call.arg(keys.job_prefix()).arg(core.options.lease.as_millis() as u64);
-    call.arg(core.options.worker.as_str()).arg(leases.len());
+    call.arg(core.worker.as_str()).arg(leases.len());
     for lease in leases {
         call.arg(lease.job.id.as_str()).arg(lease.token);
     }

@@ -68,7 +68,7 @@ async fn settle(core: &Core, batch: &[Ended]) -> Result<(), RedisError> {
     let (succeeded, dead, stats) = (keys.succeeded(), keys.dead(), keys.stats());
     let mut call = Call::new(&scripts::COMPLETE, &[&ready, &scheduled, &running, &succeeded, &dead, &stats]);
     call.arg(keys.job_prefix()).arg(keys.wake()).arg(keys.changes()).arg(core.options.history_bytes);
-    call.arg(core.options.worker.as_str()).arg(batch.len());
+    call.arg(core.worker.as_str()).arg(batch.len());
     for Ended { id, token, end } in batch {
         call.arg(id.as_str()).arg(*token);
         match end {

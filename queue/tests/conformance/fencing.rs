@@ -99,3 +99,21 @@ async fn a_lease_that_is_renewed_is_never_taken_over() {
     other.stop().await;
     fixture.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_answer_is_lost_is_answered_again() {
+    let fixture = Fixture::new().await;
+    let proxy = Proxy::start(fixture.port()).await.unwrap();
+    let connector = fixture.via(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let mut answer = proxy.hold_reply(|_, bytes| bytes.windows(11).any(|part| part == b"unmistaken!"));
+    let worker = Worker::start(&connector, options(), |job, _| async move { Ok(json!(job.attempts)) });
+    let job = upshot_queue::NewJob::new(upshot_queue::JobId::random(), "test", "unmistaken!");
+    fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    answer.reached().await;
+    proxy.cut().await;
+    let done = fixture.until_state(&job.id, State::Succeeded).await;
+    assert_eq!((done.outcome, done.token), (Some(json!(1)), 1), "it was leased once");
+    assert!(done.history.is_empty());
+    worker.stop().await;
+    fixture.finish().await;
+}

@@ -183,7 +183,7 @@ impl Worker {
                 async move { run.await.map_err(BoxDynError::from) }
             });
             let backend = RedisBackend::new(&connector, options.clone()).unwrap();
-            WorkerBuilder::new(options.worker.clone()).backend(backend).build(Wrapped(service))
+            WorkerBuilder::new(backend.worker()).backend(backend).build(Wrapped(service))
         });
         let stopped = stop.clone().cancelled_owned();
         let running = tokio::spawn(async move {
