@@ -13,6 +13,7 @@ use lapin::{
     types::FieldTable,
 };
 use redis::AsyncConnectionConfig;
+use tokio::signal::unix::{SignalKind, signal};
 use upshot_shared::amqp;
 
 use crate::arguments::BareLoop;
@@ -30,7 +31,8 @@ for i = 1, #ARGV, 2 do
 end
 return 1";
 
-/// Runs until it is killed.
+/// Runs until it is told to stop: what it has counted it has also acknowledged
+/// by then, so that nothing is left over for the next round.
 pub async fn run(options: &BareLoop) -> anyhow::Result<()> {
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(60)));
     let client = redis::Client::open(options.redis.as_str())?;
@@ -43,9 +45,15 @@ pub async fn run(options: &BareLoop) -> anyhow::Result<()> {
     let consume = BasicConsumeOptions::default();
     let mut consumer =
         channel.basic_consume(amqp::BRIDGE.into(), "bare".into(), consume, FieldTable::default()).await?;
+    let mut stop = signal(SignalKind::terminate())?;
     let mut batch: Vec<Delivery> = Vec::with_capacity(BATCH);
     loop {
-        batch.push(consumer.next().await.context("RabbitMQ ended the subscription")??);
+        let first = tokio::select! {
+            biased;
+            _ = stop.recv() => return Ok(connection.close(200, "stopped".into()).await?),
+            first = consumer.next() => first,
+        };
+        batch.push(first.context("RabbitMQ ended the subscription")??);
         while batch.len() < BATCH {
             let Some(next) = consumer.next().now_or_never() else { break };
             batch.push(next.context("RabbitMQ ended the subscription")??);

@@ -155,7 +155,7 @@ impl RedisServer {
         let port = self.port.to_string();
         let mut arguments = vec!["--port".into(), port.into(), "--dir".into(), data.into()];
         let fixed = "--bind 127.0.0.1 --daemonize no --appendonly yes --appendfsync everysec \
-                     --maxmemory-policy noeviction";
+                     --maxmemory-policy noeviction --hash-max-listpack-value 1024";
         arguments.extend(fixed.split(' ').map(OsString::from));
         // Without this, a server without a configuration file takes snapshots
         // beside the append-only file.

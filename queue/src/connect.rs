@@ -1,6 +1,6 @@
 //! Connections to Redis that wait for it instead of failing.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use redis::{
     Client, IntoConnectionInfo, RedisResult,
@@ -106,6 +106,26 @@ impl Connector {
     /// Why it does not.
     pub async fn ping(&self, conn: &mut ConnectionManager) -> RedisResult<()> {
         redis::cmd("PING").query_async(conn).await
+    }
+
+    /// What about the server's configuration should be mended, for the log.
+    /// Empty also where the server does not tell.
+    pub async fn advice(&self, conn: &mut ConnectionManager) -> Vec<&'static str> {
+        let mut asking = redis::cmd("CONFIG");
+        asking.arg("GET").arg("maxmemory-policy").arg("hash-max-listpack-value");
+        // Managed servers forbid the question; that is no fault.
+        let told: HashMap<String, String> = asking.query_async(conn).await.unwrap_or_default();
+        let mut advice = Vec::new();
+        if told.get("maxmemory-policy").is_some_and(|policy| policy != "noeviction") {
+            advice.push(
+                "Redis evicts keys when it is full (maxmemory-policy): jobs would be lost; set noeviction",
+            );
+        }
+        let compact = told.get("hash-max-listpack-value").and_then(|bytes| bytes.parse::<u64>().ok());
+        if compact.is_some_and(|bytes| bytes < 1024) {
+            advice.push("Redis keeps each job in a hash table: set hash-max-listpack-value to 1024, a job takes a quarter less memory then");
+        }
+        advice
     }
 
     /// A connection that only listens.

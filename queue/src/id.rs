@@ -1,6 +1,6 @@
 //! Names: of a job and of a queue.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::LazyLock};
 
 use data_encoding::{Encoding, Specification};
 use serde::{Deserialize, Serialize};
@@ -25,12 +25,12 @@ pub enum IdError {
 #[serde(try_from = "String", into = "String")]
 pub struct JobId(String);
 
-fn base32() -> Encoding {
+static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
     spec.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
     #[expect(clippy::expect_used, reason = "32 distinct symbols are a valid specification")]
     spec.encoding().expect("32 symbols")
-}
+});
 
 impl JobId {
     /// The id of the work that these parts identify. Parts are length-prefixed,
@@ -42,12 +42,12 @@ impl JobId {
             hash.update(part.as_bytes());
         }
         let digest = hash.finalize();
-        Self(base32().encode(digest.get(..16).unwrap_or_default()))
+        Self(BASE32.encode(digest.get(..16).unwrap_or_default()))
     }
 
     /// A fresh id, sorted by time.
     pub fn random() -> Self {
-        Self(base32().encode(uuid::Uuid::now_v7().as_bytes()))
+        Self(BASE32.encode(uuid::Uuid::now_v7().as_bytes()))
     }
 
     /// The 26 characters.

@@ -3,8 +3,8 @@
 //! A job is one hash. Its fields:
 //! | field | value |
 //! |---|---|
-//! | `job` | one line of JSON (the meta, see [`NewJob`]), a line feed, the arguments as they came |
-//! | `state`, `since` | the state and when it was entered (ms; absent until first claimed) |
+//! | `job` | one line of JSON (kind, version, tenant, subject, trace, expected within, labels), a line feed, the arguments as they came |
+//! | `state`, `since` | the state and when it was entered (ms); absent while it is ready for the first time |
 //! | `at` | when it was enqueued (ms) |
 //! | `token` | leases given so far: the fencing token of the current one |
 //! | `worker` | who holds the lease, or held it last |
@@ -18,6 +18,7 @@
 //! | `duplicates` | enqueues that found this job |
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     time::Duration,
 };
@@ -29,6 +30,7 @@ use crate::{
     failure::{FailedAttempt, FailureClass},
     id::{JobId, QueueName},
     state::State,
+    trace,
 };
 
 /// A job to enqueue.
@@ -75,15 +77,15 @@ impl NewJob {
 
     /// The stored form: the meta line and the arguments behind it.
     pub(crate) fn body(&self) -> Vec<u8> {
-        let meta = Meta {
-            kind: self.kind.as_str().into(),
-            version: self.version,
-            tenant: self.tenant.clone(),
-            subject: self.subject.clone(),
-            trace: self.trace.clone(),
-            expect_within: self.expect_within.map(|within| within.as_millis() as u64),
-            labels: self.labels.clone(),
-        };
+        let meta = Meta(
+            Cow::Borrowed(&self.kind),
+            self.version,
+            self.tenant.as_deref().map(Cow::Borrowed),
+            self.subject.as_deref().map(Cow::Borrowed),
+            self.trace.as_deref().map(|trace| Cow::Owned(trace::pack(trace))),
+            self.expect_within.map(|within| within.as_millis() as u64),
+            Cow::Borrowed(&self.labels),
+        );
         let mut body = Vec::with_capacity(self.args.len() + 192);
         // Strings and numbers always serialise; JSON escapes line feeds.
         if serde_json::to_writer(&mut body, &meta).is_err() {
@@ -95,25 +97,19 @@ impl NewJob {
     }
 }
 
-/// What is stored about a job besides its arguments. The names are short
-/// because every waiting job carries them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Meta {
-    #[serde(rename = "k")]
-    kind: String,
-    #[serde(rename = "v")]
-    version: u32,
-    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    tenant: Option<String>,
-    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    trace: Option<String>,
-    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
-    expect_within: Option<u64>,
-    #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<String, String>,
-}
+/// What is stored about a job besides its arguments: kind, version, tenant,
+/// subject, trace (packed), expected within (ms), labels. A list without names,
+/// because every waiting job carries one; `trim.lua` reads the subject.
+#[derive(Serialize, Deserialize)]
+struct Meta<'a>(
+    #[serde(borrow)] Cow<'a, str>,
+    u32,
+    Option<Cow<'a, str>>,
+    Option<Cow<'a, str>>,
+    Option<Cow<'a, str>>,
+    Option<u64>,
+    Cow<'a, BTreeMap<String, String>>,
+);
 
 /// How far a running job is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -296,16 +292,17 @@ impl Job {
             .iter()
             .position(|&byte| byte == b'\n')
             .ok_or_else(|| unreadable("field `job` has no meta line".to_owned()))?;
-        let meta: Meta = serde_json::from_slice(body.get(..end).unwrap_or_default())
-            .map_err(|e| unreadable(format!("the meta line: {e}")))?;
+        let line = body.get(..end).unwrap_or_default();
+        let Meta(kind, version, tenant, subject, trace, expect_within, labels) =
+            serde_json::from_slice(line).map_err(|e| unreadable(format!("the meta line: {e}")))?;
+        job.kind = kind.into_owned();
+        job.version = version;
+        job.tenant = tenant.map(Cow::into_owned);
+        job.subject = subject.map(Cow::into_owned);
+        job.trace = trace.map(|trace| trace::unpack(&trace));
+        job.labels = labels.into_owned();
+        job.expected_by = expect_within.map(|ms| job.enqueued_at.saturating_add_unsigned(ms));
         job.args = body.slice(end + 1..);
-        job.expected_by = meta.expect_within.map(|ms| job.enqueued_at.saturating_add_unsigned(ms));
-        job.kind = meta.kind;
-        job.version = meta.version;
-        job.tenant = meta.tenant;
-        job.subject = meta.subject;
-        job.trace = meta.trace;
-        job.labels = meta.labels;
         job.since = since.unwrap_or(job.enqueued_at);
         job.attempts = job.token.saturating_sub(released);
         job.revision = format!("{}.{writes}.{}", job.token, job.state);

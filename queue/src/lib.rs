@@ -37,6 +37,7 @@ pub mod queue;
 pub mod retry;
 mod scripts;
 pub mod state;
+mod trace;
 pub mod worker;
 
 pub use connect::{Connector, RedisOptions};

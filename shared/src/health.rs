@@ -83,16 +83,25 @@ impl Health {
 }
 
 /// Asks Redis every second whether it answers and keeps the part `redis` up to
-/// date; never ends.
+/// date; never ends. Says once what about its configuration should be mended.
 pub async fn watch_redis(connector: Connector, health: Health) {
     let mut conn = None;
+    let mut advised = false;
     loop {
         let answer = match &mut conn {
             Some(conn) => connector.ping(conn).await,
             None => connector.connect().map(|fresh| conn = Some(fresh)),
         };
         match (answer, &conn) {
-            (Ok(()), Some(_)) => health.up("redis"),
+            (Ok(()), Some(conn)) => {
+                health.up("redis");
+                if !advised {
+                    advised = true;
+                    for advice in connector.advice(&mut conn.clone()).await {
+                        tracing::warn!("{advice}");
+                    }
+                }
+            }
             (Ok(()), None) => {}
             (Err(error), _) => health.down("redis", error),
         }

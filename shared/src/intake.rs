@@ -17,11 +17,11 @@ use crate::{
 };
 
 /// The label under which a job carries its event's id.
-pub const LABEL_ID: &str = "event_id";
+pub const LABEL_ID: &str = "id";
 /// The label under which a job carries its event's source.
-pub const LABEL_SOURCE: &str = "event_source";
+pub const LABEL_SOURCE: &str = "source";
 /// The label under which a job carries its event's type.
-pub const LABEL_TYPE: &str = "event_type";
+pub const LABEL_TYPE: &str = "type";
 
 /// The rules by which events are accepted.
 #[derive(Debug)]

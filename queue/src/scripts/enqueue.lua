@@ -25,7 +25,8 @@ for i = 0, n - 1 do
       scheduled[#scheduled + 1] = int(now + delay)
       scheduled[#scheduled + 1] = id
     else
-      redis.call('HSET', key, 'state', 'ready', 'at', at)
+      -- No state: a job without one is ready for the first time.
+      redis.call('HSET', key, 'at', at)
       -- Microseconds plus the place in the batch keep first in, first out.
       ready[#ready + 1] = int(us + i)
       ready[#ready + 1] = id
@@ -38,7 +39,7 @@ for i = 0, n - 1 do
   else
     redis.call('HINCRBY', key, 'duplicates', 1)
     duplicates = duplicates + 1
-    reply[#reply + 1] = redis.call('HGET', key, 'state')
+    reply[#reply + 1] = redis.call('HGET', key, 'state') or 'ready'
   end
 end
 if #ready > 0 then redis.call('ZADD', KEYS[1], unpack(ready)) end

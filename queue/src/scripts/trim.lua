@@ -12,7 +12,7 @@ for _, id in ipairs(ids) do
     local line = string.sub(body, 1, (string.find(body, '\n', 1, true) or #body + 1) - 1)
     -- A damaged job is forgotten like any other.
     local ok, meta = pcall(cjson.decode, line)
-    if ok and type(meta) == 'table' and type(meta.s) == 'string' then redis.call('ZREM', KEYS[2], meta.s .. '\0' .. id) end
+    if ok and type(meta) == 'table' and type(meta[4]) == 'string' then redis.call('ZREM', KEYS[2], meta[4] .. '\0' .. id) end
   end
   redis.call('DEL', key)
 end

@@ -49,7 +49,7 @@ pub struct BridgeSettings {
 
 impl Default for BridgeSettings {
     fn default() -> Self {
-        Self { prefetch: 2000, batch: 256, max_event_bytes: ByteSize(64 << 10) }
+        Self { prefetch: 512, batch: 256, max_event_bytes: ByteSize(64 << 10) }
     }
 }
 

@@ -98,7 +98,7 @@ async fn an_event_in_binary_mode_is_understood() {
     stage.publish_raw("order.completed.v1", event["data"].to_string().as_bytes(), properties).await;
     let job = stage.succeeded(&stage.job_of(&event)).await;
     assert_eq!((job.subject.as_deref(), job.tenant.as_deref()), (Some("order-77"), Some("test")));
-    assert_eq!(job.labels["event_type"], json!("order.completed.v1"));
+    assert_eq!(job.labels["type"], json!("order.completed.v1"));
     for process in [bridge, executor] {
         process.stop().await;
     }
