@@ -9,6 +9,7 @@ mod list;
 mod metrics;
 mod outcomes;
 mod progress;
+mod retry;
 
 use axum::{Router, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -23,6 +24,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(events::accept))
         .routes(routes!(list::jobs))
         .routes(routes!(jobs::job))
+        .routes(routes!(retry::retry))
         .routes(routes!(progress::progress))
         .routes(routes!(files::file))
         .routes(routes!(outcomes::of_event))

@@ -37,6 +37,8 @@ pub enum Command {
     Jobs(Jobs),
     /// Show one job, or the progress of a running one.
     Job(Job),
+    /// Make a dead job run again, with fresh budgets for failures.
+    Retry(Retry),
     /// Print the annotated default settings, or the ones in force.
     Settings(SettingsCommand),
     /// Print the OpenAPI document of the HTTP API.
@@ -102,6 +104,14 @@ pub struct Job {
     /// Show each change until the job has ended.
     #[arg(long)]
     pub follow: bool,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// The job's id.
+    pub id: String,
     #[command(flatten)]
     pub api: ApiAddress,
 }

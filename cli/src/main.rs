@@ -43,6 +43,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::DemoOrders(demo) => commands::demo_orders::run(settings()?, demo).await,
         Command::Jobs(jobs) => commands::jobs::list(&settings()?, jobs).await,
         Command::Job(job) => commands::jobs::show(&settings()?, job).await,
+        Command::Retry(retry) => commands::jobs::retry(&settings()?, retry).await,
         Command::Settings(which) => commands::settings::run(settings, which),
         Command::Openapi => {
             println!("{}", upshot_api::openapi());

@@ -130,7 +130,7 @@ impl Service<Task<Arc<Job>>> for Dispatch {
             let result = match registry.find(&job) {
                 Some(run) => run(task).await,
                 None => Err(Failure::permanent(format!(
-                    "no handler for kind `{}` version {} here: deploy an executor that has one, then replay the job",
+                    "no handler for kind `{}` version {} here: deploy an executor that has one, then `upshot retry` the job",
                     job.kind, job.version
                 ))
                 .into()),

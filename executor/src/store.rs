@@ -99,7 +99,7 @@ impl Store {
         if let Some(there) = self.get(to).await? {
             if sha256_of(&there) != sha256 {
                 return Err(Failure::permanent(format!(
-                    "`{to}` is in the store with other content: it is never overwritten; move it away and replay"
+                    "`{to}` is in the store with other content: it is never overwritten; move it away and `upshot retry` the job"
                 )));
             }
             return self.remove(from).await;

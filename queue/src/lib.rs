@@ -13,6 +13,7 @@
 //!                     │                       └──────────────────────┘ │ │
 //!                     └──────────────── retry ─────────────────────────┘ │
 //!                                      succeeded, dead ◀─────────────────┘
+//!                                                   └──▶ ready, by hand (retry)
 //! ```
 //! A job is in exactly one state, and its id in exactly one index, at any
 //! instant that another client can see.
@@ -45,7 +46,7 @@ pub use failure::{Failure, FailureClass};
 pub use id::{IdError, JobId, QueueName};
 pub use job::{Job, NewJob, Progress, Step};
 pub use list::{Cursor, Filter, Page};
-pub use queue::{Error, Queue, Verdict};
+pub use queue::{Error, Queue, Retried, Verdict};
 pub use retry::{Decision, RetryPolicy};
 pub use state::State;
 pub use worker::{Lease, RedisBackend, WorkerOptions};

@@ -4,6 +4,7 @@ use redis::{RedisError, aio::ConnectionManager};
 
 use crate::{
     connect::Connector,
+    failure::FailureClass,
     id::{JobId, QueueName},
     job::{Fields, Job, NewJob, Unreadable},
     keys::Keys,
@@ -32,6 +33,17 @@ pub enum Verdict {
     Duplicate(State),
 }
 
+/// What became of a job that was to be retried by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// It was dead and is ready now.
+    Ready,
+    /// It is in this state; nothing was changed.
+    NotDead(State),
+    /// It is not known (any more).
+    Unknown,
+}
+
 /// How many jobs are in each state, and how many transitions there were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -48,7 +60,7 @@ impl Counts {
     }
 
     /// Transitions of a name: `enqueued`, `duplicates`, `claimed`, `succeeded`,
-    /// `retried`, `dead`, `released`, `crashed`, `refused`.
+    /// `retried`, `dead`, `revived`, `released`, `crashed`, `refused`.
     pub fn transitions(&self, name: &str) -> u64 {
         self.transitions.iter().find(|(each, _)| each == name).map_or(0, |(_, n)| *n)
     }
@@ -192,6 +204,26 @@ impl Queue {
         let (scheduled, ready, running, succeeded, dead, transitions) =
             pipe.query_async(&mut self.conn.clone()).await?;
         Ok(Counts { states: [scheduled, ready, running, succeeded, dead], transitions })
+    }
+
+    /// Makes a dead job ready again, with fresh budgets for failures.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn retry(&self, id: &JobId) -> Result<Retried, Error> {
+        let keys = &self.keys;
+        let (job, dead, ready, stats) = (keys.job(id), keys.dead(), keys.ready(), keys.stats());
+        let mut call = Call::new(&scripts::RETRY, &[&job, &dead, &ready, &stats]);
+        call.arg(id.as_str()).arg(keys.wake()).arg(keys.changes());
+        for class in FailureClass::ALL {
+            call.arg(format!("failed:{class}"));
+        }
+        let found: String = call.run(&mut self.conn.clone()).await?;
+        Ok(match found.as_str() {
+            "" => Retried::Unknown,
+            "dead" => Retried::Ready,
+            state => Retried::NotDead(state.parse().unwrap_or(State::Ready)),
+        })
     }
 
     /// Forgets jobs that finished longer ago than `retention` in state `of`, at

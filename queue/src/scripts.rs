@@ -25,6 +25,7 @@ script!(CLAIM, "claim.lua", "#!lua flags=allow-oom");
 script!(COMPLETE, "complete.lua", "#!lua flags=allow-oom");
 script!(RENEW, "renew.lua", "#!lua flags=allow-oom");
 script!(WRITE, "write.lua", "#!lua flags=allow-oom");
+script!(RETRY, "retry.lua", "#!lua flags=allow-oom");
 script!(TRIM, "trim.lua", "#!lua flags=allow-oom");
 
 /// No batch is larger than this: Lua's `unpack` and the time that Redis is
@@ -78,6 +79,7 @@ mod tests {
             include_str!("scripts/complete.lua"),
             include_str!("scripts/renew.lua"),
             include_str!("scripts/write.lua"),
+            include_str!("scripts/retry.lua"),
             include_str!("scripts/trim.lua"),
         ] {
             for part in ["-- Purpose: ", "-- KEYS: ", "-- ARGV: ", "-- Returns: "] {

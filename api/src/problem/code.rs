@@ -27,6 +27,10 @@ pub enum Code {
     UnknownAddress,
     /// The address does not take this method.
     MethodNotAllowed,
+    /// Only a dead job is retried by hand.
+    NotDead,
+    /// The content type is not the one that is needed.
+    UnsupportedMediaType,
     /// The request cannot be understood.
     BadRequest,
     /// RabbitMQ has not confirmed the event.
@@ -69,6 +73,12 @@ impl Code {
                 "method-not-allowed",
                 StatusCode::METHOD_NOT_ALLOWED,
                 "The address does not take this method",
+            ),
+            Self::NotDead => ("not-dead", StatusCode::CONFLICT, "The job is not dead"),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The content type is not the one that is needed",
             ),
             Self::BadRequest => ("bad-request", StatusCode::BAD_REQUEST, "The request cannot be understood"),
             Self::RabbitmqUnavailable => {

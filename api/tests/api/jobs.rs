@@ -86,3 +86,35 @@ async fn a_job_that_waits_says_for_what() {
     worker.stop().await;
     fixture.finish().await;
 }
+
+#[tokio::test]
+async fn a_dead_job_is_retried_with_fresh_budgets_and_no_other_is() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("invoices", job("1", "invoice.issue")).await;
+    let post = |content_type: &'static str| {
+        let request = reqwest::Client::new().post(fixture.url(&format!("/v1/jobs/{id}/retry")));
+        request.header("content-type", content_type).send()
+    };
+    let early = post("application/json").await.unwrap();
+    assert_eq!(early.status(), 409);
+    assert_eq!(early.json::<Value>().await.unwrap()["type"], "urn:upshot:problem:not-dead");
+
+    let worker = Worker::start(&fixture.connector, "invoices", |job, _| async move {
+        if job.attempts == 1 {
+            Err(Failure::permanent("no such customer"))
+        } else {
+            Ok(json!({"summary": "done"}))
+        }
+    });
+    let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "dead").await;
+    assert_eq!(post("text/plain").await.unwrap().status(), 415);
+    let again = post("application/json").await.unwrap();
+    assert_eq!(again.status(), 202);
+    let shown: Value = again.json().await.unwrap();
+    assert_eq!((&shown["failures"], shown["history"].as_array().unwrap().len()), (&json!({}), 1));
+    let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "succeeded").await;
+    worker.stop().await;
+    fixture.finish().await;
+}

@@ -1,13 +1,13 @@
-//! `upshot jobs` and `upshot job`: what the API says about jobs.
+//! `upshot jobs`, `upshot job` and `upshot retry`: jobs, through the API.
 
 use anyhow::{Context, bail};
 use futures::StreamExt;
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use upshot_shared::Settings;
 
 use crate::{
-    arguments::{ApiAddress, Job, Jobs},
+    arguments::{ApiAddress, Job, Jobs, Retry},
     running::Running,
 };
 
@@ -18,7 +18,11 @@ fn base(settings: &Settings, given: &ApiAddress) -> String {
 }
 
 async fn get(url: &str, query: &[(&str, String)]) -> anyhow::Result<Response> {
-    let sent = Client::new().get(url).query(query).send().await;
+    send(url, Client::new().get(url).query(query)).await
+}
+
+async fn send(url: &str, request: RequestBuilder) -> anyhow::Result<Response> {
+    let sent = request.send().await;
     let answer =
         sent.with_context(|| format!("no API at {url}: start `upshot up`, or name it with --api"))?;
     if answer.status().is_success() {
@@ -84,5 +88,13 @@ pub async fn show(settings: &Settings, job: &Job) -> anyhow::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Makes a dead job run again.
+pub async fn retry(settings: &Settings, retry: &Retry) -> anyhow::Result<()> {
+    let url = format!("{}/v1/jobs/{}/retry", base(settings, &retry.api), retry.id);
+    send(&url, Client::new().post(&url).header("content-type", "application/json")).await?;
+    println!("job {} is ready to run again", retry.id);
     Ok(())
 }

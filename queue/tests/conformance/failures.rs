@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{Failure, FailureClass, RetryPolicy, State, WorkerOptions};
+use upshot_queue::{Failure, FailureClass, JobId, Retried, RetryPolicy, State, WorkerOptions};
 
 use crate::fixture::{Fixture, Worker, options};
 
@@ -80,6 +80,29 @@ async fn a_panic_and_a_timeout_are_failures_of_their_own_class() {
     assert!(crashed.history[0].message.contains("boom"));
     let slow = fixture.until_state(&ids[1], State::Dead).await;
     assert_eq!((slow.attempts, slow.history[0].class), (2, FailureClass::TimedOut));
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_dead_job_retried_by_hand_has_fresh_budgets_and_keeps_steps_and_history() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Retried::NotDead(State::Ready));
+    assert_eq!(fixture.queue.retry(&JobId::random()).await.unwrap(), Retried::Unknown);
+    let worker = Worker::start(&fixture.connector, quick(), |job, lease| async move {
+        if job.attempts == 1 {
+            lease.complete_step("render", &json!("once")).await.unwrap();
+        }
+        if job.attempts <= 5 { Err(Failure::transient("still away")) } else { Ok(json!("back")) }
+    });
+    fixture.until_state(&id, State::Dead).await;
+    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Retried::Ready);
+    let done = fixture.until_state(&id, State::Succeeded).await;
+    // Three attempts, then two more failures within the fresh budget of two.
+    assert_eq!((done.attempts, done.history.len()), (6, 5));
+    assert_eq!(done.step("render"), Some(&json!("once")));
+    assert_eq!(done.failures.get(&FailureClass::Transient), Some(&2));
     worker.stop().await;
     fixture.finish().await;
 }
