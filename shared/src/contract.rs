@@ -81,11 +81,6 @@ impl Contracts {
         Ok(())
     }
 
-    /// Whether a type has a contract.
-    pub fn knows(&self, kind: &str) -> bool {
-        self.validators.contains_key(kind)
-    }
-
     /// Checks data against the contract of a type. A type without a contract
     /// accepts any JSON.
     ///

@@ -1,4 +1,4 @@
-//! Layered settings: defaults, then a file, then the environment, then flags.
+//! Layered settings: defaults, then a file, then the environment.
 //!
 //! `settings/default.toml` is the documentation of every key. A file is checked
 //! on its own first, so that an error shows the line to mend.

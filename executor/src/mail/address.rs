@@ -1,7 +1,8 @@
 //! Where the mail server is and how to talk to it.
 
 use lettre::transport::smtp::authentication::Credentials;
-use url::Url;
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
 
 use super::Error;
 
@@ -40,38 +41,27 @@ impl Server {
             "smtps" => (Security::Tls, 465),
             other => return Err(Error::Url(format!("scheme `{other}` is not known"))),
         };
-        let host = url.host_str().ok_or_else(|| Error::Url("it names no host".to_owned()))?;
-        let decode = |text: &str| {
-            let bytes = text.as_bytes();
-            let mut decoded = Vec::with_capacity(bytes.len());
-            let mut at = 0;
-            while let Some(&byte) = bytes.get(at) {
-                let escaped = (byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-                match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-                    Some(byte) => {
-                        decoded.push(byte);
-                        at += 3;
-                    }
-                    None => {
-                        decoded.push(byte);
-                        at += 1;
-                    }
-                }
-            }
-            String::from_utf8_lossy(&decoded).into_owned()
+        let host = match url.host() {
+            // Without the brackets that a URL puts around it.
+            Some(Host::Ipv6(address)) => address.to_string(),
+            Some(host) => host.to_string(),
+            None => return Err(Error::Url("it names no host".to_owned())),
         };
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let credentials = match (url.username(), url.password()) {
             ("", None) => None,
             (user, Some(password)) => Some(Credentials::new(decode(user), decode(password))),
             (_, None) => return Err(Error::Url("it names a user and no password".to_owned())),
         };
-        if credentials.is_some() && security == Security::Plain && !matches!(host, "localhost" | "127.0.0.1")
+        if credentials.is_some()
+            && security == Security::Plain
+            && !matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1")
         {
             return Err(Error::Url(
                 "a password would travel unencrypted: use smtp+starttls or smtps".to_owned(),
             ));
         }
-        Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(port), security, credentials })
+        Ok(Self { host, port: url.port().unwrap_or(port), security, credentials })
     }
 }
 
@@ -87,6 +77,8 @@ mod tests {
             ("mail.example", 587, Security::StartTls)
         );
         assert!(server.credentials == Some(Credentials::new("a@b".into(), "p/w".into())));
+        let local = Server::parse("smtp://[::1]:1025").unwrap();
+        assert_eq!((local.host.as_str(), local.port), ("::1", 1025));
         for (bad, word) in [
             ("mail.example", "relative URL"),
             ("http://mail.example", "http"),
