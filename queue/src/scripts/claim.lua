@@ -2,7 +2,7 @@
 --       to N ready jobs to one worker. Counts the attempt, so that a job which
 --       kills its process still uses up its budget.
 --       A call that is repeated under the same number (its answer got lost)
---       leases nothing new and answers with what it had leased.
+--       leases nothing new: it renews what it had leased and answers with that.
 -- KEYS: 1 ready, 2 scheduled, 3 running, 4 dead, 5 stats, 6 the worker's last claim
 -- ARGV: 1 job key prefix, 2 wake channel, 3 changes channel, 4 worker,
 --       5 N (0 to 256: 0 only promotes and takes over), 6 lease in ms,
@@ -62,17 +62,19 @@ end
 if #ready > 0 then redis.call('ZADD', KEYS[1], unpack(ready)) end
 
 local jobs, running, leased = {}, {}, {ARGV[10]}
+local until_ms = int(now + tonumber(ARGV[6]))
 local last = want > 0 and redis.call('GET', KEYS[6])
 if last and string.sub(last, 1, #ARGV[10] + 1) == ARGV[10] .. ' ' then
   for id in string.gmatch(string.sub(last, #ARGV[10] + 2), '%S+') do
     local held = redis.call('HMGET', prefix .. id, 'worker', 'state')
     if held[1] == worker and held[2] == 'running' then
+      -- The worker counts its lease from this call, not from the lost one.
+      redis.call('ZADD', KEYS[3], 'XX', until_ms, id)
       jobs[#jobs + 1] = {id, redis.call('HGETALL', prefix .. id)}
     end
   end
 elseif want > 0 then
   local popped = redis.call('ZPOPMIN', KEYS[1], want)
-  local until_ms = int(now + tonumber(ARGV[6]))
   for i = 1, #popped, 2 do
     local id = popped[i]
     local key = prefix .. id
