@@ -9,6 +9,9 @@ use redis::{
 };
 use socket2::TcpKeepalive;
 
+/// A connection, until the address decides what kind.
+pub type Connection = ConnectionManager;
+
 /// Where Redis is and how patient to be with it.
 #[derive(Clone)]
 pub struct RedisOptions {
@@ -138,6 +141,17 @@ impl Connector {
             Err(_) => Err((redis::ErrorKind::Io, "no connection in time").into()),
         }
     }
+}
+
+/// One page of the keys that match, where `key` is.
+pub(crate) async fn scan(
+    conn: &mut Connection,
+    _key: &str,
+    cursor: u64,
+    pattern: &str,
+    count: usize,
+) -> RedisResult<(u64, Vec<String>)> {
+    redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count).query_async(conn).await
 }
 
 /// Waits that grow from 50 ms to 2 s, for loops that must not give up.
