@@ -41,7 +41,7 @@ pub mod state;
 mod trace;
 pub mod worker;
 
-pub use connect::{Connector, RedisOptions};
+pub use connect::{Connection, Connector, RedisOptions};
 pub use failure::{Failure, FailureClass};
 pub use id::{IdError, JobId, QueueName};
 pub use job::{Job, NewJob, Progress, Step};

@@ -1,9 +1,9 @@
 //! The client of one queue: enqueue, read, count.
 
-use redis::{RedisError, aio::ConnectionManager};
+use redis::RedisError;
 
 use crate::{
-    connect::Connector,
+    connect::{Connection, Connector},
     failure::FailureClass,
     id::{JobId, QueueName},
     job::{Fields, Job, NewJob, Unreadable},
@@ -69,7 +69,7 @@ impl Counts {
 /// The client of one queue. Cheap to clone; clones share a connection.
 #[derive(Clone)]
 pub struct Queue {
-    pub(crate) conn: ConnectionManager,
+    pub(crate) conn: Connection,
     pub(crate) keys: Keys,
     name: QueueName,
 }
@@ -90,7 +90,7 @@ impl Queue {
     }
 
     /// A client on a connection that others use too.
-    pub fn with_connection(conn: ConnectionManager, prefix: &str, name: QueueName) -> Self {
+    pub fn with_connection(conn: Connection, prefix: &str, name: QueueName) -> Self {
         Self { conn, keys: Keys::new(prefix, &name), name }
     }
 

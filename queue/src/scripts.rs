@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, aio::ConnectionManager};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind};
+
+use crate::connect::Connection;
 
 /// Only an enqueue may be refused for want of memory: a Redis at its limit must
 /// still let workers renew, finish and report, or nothing would ever free it.
@@ -58,7 +60,7 @@ impl Call {
 
     /// Runs the script, loading it where Redis does not know it (yet, or any
     /// more after a restart).
-    pub(crate) async fn run<T: FromRedisValue>(&self, conn: &mut ConnectionManager) -> RedisResult<T> {
+    pub(crate) async fn run<T: FromRedisValue>(&self, conn: &mut Connection) -> RedisResult<T> {
         match self.cmd.query_async(conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.script.load_async(conn).await?;
