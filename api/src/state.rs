@@ -4,9 +4,8 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
-use redis::aio::ConnectionManager;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Connector, JobId, Queue, QueueName};
+use upshot_queue::{Connection, Connector, JobId, Queue, QueueName};
 use upshot_shared::{Health, Intake, Settings, amqp::Publisher};
 
 use crate::{
@@ -47,7 +46,7 @@ pub struct State {
     /// The same queues, for pages of lists.
     pub lists: BTreeMap<QueueName, Queue>,
     /// For commands that belong to no queue.
-    pub redis: ConnectionManager,
+    pub redis: Connection,
     /// The rules by which events are accepted.
     pub intake: Intake,
     /// The largest event, in bytes.
@@ -78,7 +77,7 @@ impl Shared {
     pub fn new(settings: &Settings, health: Health, metrics: PrometheusHandle) -> Result<Self, Error> {
         let connector = Connector::new(settings.redis.options())?;
         let (redis, pages) = (connector.connect()?, connector.connect()?);
-        let queues = |conn: &ConnectionManager| -> BTreeMap<QueueName, Queue> {
+        let queues = |conn: &Connection| -> BTreeMap<QueueName, Queue> {
             let queue = |name: &QueueName| {
                 let queue = Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
                 (name.clone(), queue)

@@ -35,4 +35,4 @@ pub use error::{Error, LogTail};
 pub use mail::{Mail, MailOptions, MailServer};
 pub use proxy::Proxy;
 pub use rabbit::{RabbitOptions, RabbitServer};
-pub use redis::{RedisOptions, RedisServer};
+pub use redis::{RedisCluster, RedisOptions, RedisSentinels, RedisServer, RedisTls};

@@ -2,7 +2,7 @@
 //! by hand and for the tests of this crate:
 //!
 //! ```text
-//! upshot-local redis FOLDER
+//! upshot-local redis|redis-cluster|redis-sentinels FOLDER
 //! upshot-local rabbitmq FOLDER [VHOST...]
 //! upshot-local mail FOLDER
 //! ```
@@ -13,9 +13,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use upshot_local::{Error, MailServer, RabbitOptions, RabbitServer, RedisServer};
+use upshot_local::{
+    Error, MailServer, RabbitOptions, RabbitServer, RedisCluster, RedisOptions, RedisSentinels, RedisServer,
+};
 
-const USAGE: &str = "usage: upshot-local redis|rabbitmq|mail FOLDER [VHOST...]";
+const USAGE: &str = "usage: upshot-local redis|redis-cluster|redis-sentinels|rabbitmq|mail FOLDER [VHOST...]";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -38,6 +40,17 @@ async fn run(kind: &str, folder: PathBuf, vhosts: Vec<String>) -> Result<bool, E
             serve(&format!("{} {}", redis.url(), redis.pid())).await;
             redis.stop().await?;
         }
+        "redis-cluster" => {
+            let mut cluster = RedisCluster::start(&folder, RedisOptions::default()).await?;
+            let pids: Vec<u32> = cluster.nodes().iter().map(RedisServer::pid).collect();
+            serve(&line(&cluster.url(), &pids)).await;
+            cluster.stop().await?;
+        }
+        "redis-sentinels" => {
+            let redis = RedisSentinels::start(&folder, RedisOptions::default()).await?;
+            serve(&line(&redis.url(), &redis.pids())).await;
+            redis.stop().await?;
+        }
         "rabbitmq" => {
             let vhost = vhosts.first().cloned().unwrap_or_else(|| "/".to_owned());
             let vhosts = if vhosts.is_empty() { vec![vhost.clone()] } else { vhosts };
@@ -55,6 +68,10 @@ async fn run(kind: &str, folder: PathBuf, vhosts: Vec<String>) -> Result<bool, E
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+fn line(url: &str, pids: &[u32]) -> String {
+    pids.iter().fold(url.to_owned(), |line, pid| format!("{line} {pid}"))
 }
 
 /// Says that the server is ready and waits until it is wanted no more.

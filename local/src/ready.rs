@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Error;
+use crate::redis;
 use crate::tether::Tether;
 
 /// Between two tries. A refused connection on loopback costs next to nothing.
@@ -17,10 +18,14 @@ const PAUSE: Duration = Duration::from_millis(15);
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// What a server says when it is ready.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Question {
-    /// `PING` is answered with `PONG` (and not with `LOADING`).
-    Redis,
+    /// `PING` is answered with `PONG` (and not with `LOADING`). Before the login
+    /// Redis does not say that it is loading.
+    Redis {
+        /// Of the default user.
+        password: Option<String>,
+    },
     /// The protocol header is answered with a method frame.
     Amqp,
     /// The server greets with `220`.
@@ -40,7 +45,7 @@ pub(crate) async fn wait(
 ) -> Result<(), Error> {
     let started = Instant::now();
     loop {
-        let answered = timeout(ANSWER, ask(port, question)).await;
+        let answered = timeout(ANSWER, ask(port, &question)).await;
         tether.check(remedy)?;
         if matches!(answered, Ok(Ok(true))) {
             tracing::debug!(program, port, waited = ?started.elapsed(), "ready");
@@ -54,11 +59,17 @@ pub(crate) async fn wait(
     }
 }
 
-async fn ask(port: u16, question: Question) -> io::Result<bool> {
+async fn ask(port: u16, question: &Question) -> io::Result<bool> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let own_port = u32::from(port).to_be_bytes();
+    let login = match question {
+        Question::Redis { password: Some(password) } => redis::encoded(&["AUTH", password]),
+        _ => Vec::new(),
+    };
+    stream.write_all(&login).await?;
     let (request, expected): (&[u8], &[u8]) = match question {
-        Question::Redis => (b"PING\r\n", b"+PONG"),
+        Question::Redis { password: None } => (b"PING\r\n", b"+PONG"),
+        Question::Redis { password: Some(_) } => (b"PING\r\n", b"+OK\r\n+PONG"),
         // A frame of type 1 (method) on channel 0: connection.start.
         Question::Amqp => (b"AMQP\x00\x00\x09\x01", b"\x01\x00\x00"),
         Question::Smtp => (b"", b"220"),

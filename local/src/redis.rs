@@ -1,5 +1,9 @@
 //! A private Redis with an append-only file.
 
+mod ask;
+mod cluster;
+mod sentinels;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +15,10 @@ use crate::program::Program;
 use crate::ready::Question;
 use crate::server::{Readiness, Server};
 use crate::tether::Order;
+
+pub(crate) use ask::encoded;
+pub use cluster::RedisCluster;
+pub use sentinels::RedisSentinels;
 
 const NAME: &str = "Redis";
 const PROGRAM: Program = Program {
@@ -30,11 +38,30 @@ const STARTS: usize = 3;
 /// How a Redis is started.
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
-    /// The `redis-server` to use instead of the one found on this machine.
+    /// The `redis-server` to use instead of the one found on this machine, such
+    /// as a `valkey-server`, which takes the same arguments.
     pub program: Option<PathBuf>,
     /// Removes the folder when the server ends, even if this process is
     /// killed. The folder must be empty or missing at the start.
     pub ephemeral: bool,
+    /// The password of the default user (`requirepass`).
+    pub password: Option<String>,
+    /// Further users, each as a line of Redis' ACL: `name on >password ~key:* +@all`.
+    pub users: Vec<String>,
+    /// Listens for TLS on a port of its own, besides the plain one.
+    pub tls: Option<RedisTls>,
+}
+
+/// The files (PEM) of a server that speaks TLS. It asks clients for a
+/// certificate of the same authority and lets in those that have none.
+#[derive(Debug, Clone)]
+pub struct RedisTls {
+    /// The authority.
+    pub ca: PathBuf,
+    /// The server's certificate.
+    pub cert: PathBuf,
+    /// The key of that certificate.
+    pub key: PathBuf,
 }
 
 /// A running Redis. Dropping it ends the server without waiting; prefer [`RedisServer::stop`].
@@ -42,7 +69,27 @@ pub struct RedisOptions {
 pub struct RedisServer {
     server: Server,
     program: PathBuf,
-    port: u16,
+    options: RedisOptions,
+    /// What the server is besides: a node of a cluster, a replica.
+    role: Role,
+    ports: Ports,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Ports {
+    plain: u16,
+    tls: u16,
+    bus: u16,
+}
+
+/// What a server is among others.
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Alone,
+    /// A node of a cluster.
+    Node,
+    /// A replica of the server on this port.
+    ReplicaOf(u16),
 }
 
 impl RedisServer {
@@ -60,13 +107,20 @@ impl RedisServer {
     /// # Errors
     /// As [`RedisServer::start`].
     pub async fn start_with(dir: &Path, options: RedisOptions) -> Result<Self, Error> {
+        Self::start_as(dir, options, Role::Alone).await
+    }
+
+    async fn start_as(dir: &Path, options: RedisOptions, role: Role) -> Result<Self, Error> {
         let program = PROGRAM.find(options.program.as_deref())?;
         let folder = Folder::open(dir, options.ephemeral).await?;
-        let mut redis = Self { server: Server::new(folder), program, port: 0 };
+        let ports = Ports::default();
+        let mut redis = Self { server: Server::new(folder), program, options, role, ports };
         for start in 1.. {
-            [redis.port] = ports::claim(&redis.server.folder, ["redis"], start > 1)?;
+            let [plain, tls, bus] = ports::claim(&redis.server.folder, ["redis", "tls", "bus"], start > 1)?;
+            redis.ports = Ports { plain, tls, bus };
+            let taken = || [plain, tls, bus].into_iter().any(|port| !ports::is_free(port));
             match redis.launch().await {
-                Err(Error::Ended { .. }) if start < STARTS && !ports::is_free(redis.port) => {}
+                Err(Error::Ended { .. }) if start < STARTS && taken() => {}
                 Err(error) => return Err(error),
                 Ok(()) => break,
             }
@@ -74,14 +128,24 @@ impl RedisServer {
         Ok(redis)
     }
 
-    /// `redis://127.0.0.1:port/`
+    /// `redis://127.0.0.1:port/`, with the password where it has one.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        format!("redis://{}127.0.0.1:{}/", self.login(), self.ports.plain)
+    }
+
+    /// `rediss://localhost:port/`, of a server that speaks TLS.
+    pub fn tls_url(&self) -> String {
+        format!("rediss://{}localhost:{}/", self.login(), self.ports.tls)
+    }
+
+    fn login(&self) -> String {
+        let password = &self.options.password;
+        password.as_ref().map_or_else(String::new, |password| format!(":{password}@"))
     }
 
     /// Where it listens on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.plain
     }
 
     /// The server's process; after a kill, the process that was.
@@ -147,16 +211,49 @@ impl RedisServer {
              remove {}.",
             folder.path().display()
         );
-        let readiness = Readiness { port: self.port, question: Question::Redis, limit: READY, remedy };
+        let question = Question::Redis { password: self.options.password.clone() };
+        let readiness = Readiness { port: self.ports.plain, question, limit: READY, remedy };
         self.server.launch(order, readiness).await
     }
 
+    fn asked(&self) -> ask::Asked<'_> {
+        let password = self.options.password.as_deref();
+        ask::Asked { server: &self.server, program: NAME, port: self.ports.plain, password }
+    }
+
     fn arguments(&self, data: PathBuf) -> Vec<OsString> {
-        let port = self.port.to_string();
-        let mut arguments = vec!["--port".into(), port.into(), "--dir".into(), data.into()];
+        let Ports { plain, tls, bus } = self.ports;
+        let mut arguments = vec!["--port".into(), plain.to_string().into(), "--dir".into(), data.into()];
         let fixed = "--bind 127.0.0.1 --daemonize no --appendonly yes --appendfsync everysec \
                      --maxmemory-policy noeviction --hash-max-listpack-value 1024";
-        arguments.extend(fixed.split(' ').map(OsString::from));
+        let mut add = |words: &str| arguments.extend(words.split(' ').map(OsString::from));
+        add(fixed);
+        match self.role {
+            Role::Alone => {}
+            // A dead node is noticed soon, and the slots of the others go on.
+            Role::Node => add(&format!(
+                "--cluster-enabled yes --cluster-port {bus} --cluster-node-timeout 2000 \
+                 --cluster-require-full-coverage no"
+            )),
+            Role::ReplicaOf(master) => add(&format!("--replicaof 127.0.0.1 {master}")),
+        }
+        for user in &self.options.users {
+            add(&format!("--user {user}"));
+        }
+        if let Some(files) = &self.options.tls {
+            add(&format!("--tls-port {tls} --tls-auth-clients optional"));
+            for (name, file) in [
+                ("--tls-ca-cert-file", &files.ca),
+                ("--tls-cert-file", &files.cert),
+                ("--tls-key-file", &files.key),
+            ] {
+                arguments.extend([name.into(), file.into()]);
+            }
+        }
+        if let Some(password) = &self.options.password {
+            let words = ["--requirepass", password, "--masterauth", password];
+            arguments.extend(words.map(OsString::from));
+        }
         // Without this, a server without a configuration file takes snapshots
         // beside the append-only file.
         arguments.extend(["--save".into(), "".into()]);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::Error;
 use crate::folder::Folder;
 use crate::ready::{self, Question};
 use crate::signal::{self, Signal};
 use crate::tether::{Order, Tether};
+use crate::{Error, LogTail};
 
 /// How it is seen that a server is ready.
 pub(crate) struct Readiness {
@@ -69,6 +69,11 @@ impl Server {
     pub(crate) async fn end_for_restart(&mut self) -> Result<(), Error> {
         // An orderly end would remove an ephemeral server's folder.
         if self.folder.ephemeral { self.kill().await } else { self.stop().await }
+    }
+
+    /// The end of its log, for an error.
+    pub(crate) fn log_tail(&self) -> LogTail {
+        self.tether.as_ref().map_or_else(|| LogTail::read(self.folder.path(), 0), Tether::log_tail)
     }
 
     /// Freezes the process.

@@ -1,54 +1,52 @@
 //! Connections to Redis that wait for it instead of failing.
+//!
+//! The address says how the servers are organised ([`Address`]); behind a
+//! [`Connection`] nothing else has to know. Whatever a failover or a restart
+//! interrupts fails once; every script may be repeated, so that the caller's
+//! next call goes on where it was.
+//!
+//! An ACL user needs the keys `prefix:*`, the channels `prefix:*`, and
+//! `+@read +@write +@scripting +@connection +@pubsub +time +wait +scan`; on a
+//! cluster `+cluster` as well, behind sentinels `+role`. With a sentinel's user
+//! of its own that user needs `+sentinel|master`.
+
+mod address;
+mod backoff;
+mod connection;
+mod endpoint;
+mod lazy;
+mod options;
+mod sentinel;
 
 use std::{collections::HashMap, time::Duration};
 
 use redis::{
-    Client, IntoConnectionInfo, RedisResult,
+    FromRedisValue, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig, PubSub},
-    io::tcp::TcpSettings,
+    cluster::ClusterClientBuilder,
 };
-use socket2::TcpKeepalive;
 
-/// A connection, until the address decides what kind.
-pub type Connection = ConnectionManager;
+pub use address::{Address, AddressError, Mode, Node};
+pub use backoff::Backoff;
+pub use connection::Connection;
+pub use options::{RedisOptions, Replicas};
 
-/// Where Redis is and how patient to be with it.
-#[derive(Clone)]
-pub struct RedisOptions {
-    /// `redis://[user:password@]host:port/db`.
-    pub url: String,
-    /// What all keys start with.
-    pub prefix: String,
-    /// How long to wait for an answer. A call without an answer may have been
-    /// applied: nothing is acknowledged after one.
-    pub response_timeout: Duration,
-    /// How long to wait for a connection.
-    pub connection_timeout: Duration,
-}
+use connection::{Kind, bounded_wait, explained};
+use endpoint::{Endpoint, unusable};
+use lazy::Lazy;
+use sentinel::Sentinels;
 
-impl RedisOptions {
-    /// The given server with the default patience.
-    pub fn new(url: impl Into<String>, prefix: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            prefix: prefix.into(),
-            response_timeout: Duration::from_secs(5),
-            connection_timeout: Duration::from_secs(2),
-        }
-    }
-}
-
-impl std::fmt::Debug for RedisOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The URL may hold a password.
-        f.debug_struct("RedisOptions").field("prefix", &self.prefix).finish_non_exhaustive()
-    }
-}
+/// Tries to reach a server within one call, and the waits between them.
+const RETRIES: u32 = 3;
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// Opens connections.
 #[derive(Clone)]
 pub struct Connector {
-    client: Client,
+    address: Address,
+    endpoint: Endpoint,
+    sentinels: Option<Sentinels>,
     options: RedisOptions,
 }
 
@@ -59,28 +57,26 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// Checks the address; connects to nothing yet.
+    /// Checks the address and reads the certificates; connects to nothing yet.
     ///
     /// # Errors
-    /// When the URL is not one of Redis.
+    /// When the address or a certificate cannot be used.
     pub fn new(options: RedisOptions) -> RedisResult<Self> {
-        // A peer that is gone without a word is noticed by the kernel: by data
-        // that nobody acknowledges, and by probes where we only listen. Without
-        // this it would take a quarter of an hour.
-        let keepalive =
-            TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5));
-        let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-        #[cfg(target_os = "linux")]
-        let tcp = tcp.set_user_timeout(options.response_timeout);
-        let info = options.url.as_str().into_connection_info()?.set_tcp_settings(tcp);
-        Ok(Self { client: Client::open(info)?, options })
+        let address: Address =
+            options.url.parse().map_err(|error: AddressError| unusable(error.to_string()))?;
+        let endpoint = Endpoint::new(&address, &options)?;
+        let sentinels = Sentinels::new(&address, &endpoint, &options)?;
+        let connector = Self { address, endpoint, sentinels, options };
+        // A certificate that cannot be used is said now, not at the first use.
+        connector.first_nodes().try_for_each(|node| connector.endpoint.client(node).map(drop))?;
+        Ok(connector)
     }
 
-    /// The same server with another patience.
+    /// The same servers with another patience.
     #[must_use]
     pub fn with_response_timeout(&self, response_timeout: Duration) -> Self {
         let options = RedisOptions { response_timeout, ..self.options.clone() };
-        Self { client: self.client.clone(), options }
+        Self { options, ..self.clone() }
     }
 
     /// What all keys start with.
@@ -88,36 +84,83 @@ impl Connector {
         &self.options.prefix
     }
 
+    /// How many replicas are to hold an enqueued job; `None` for none. For
+    /// [`Connection::write_replicated`].
+    pub fn replicas(&self) -> Option<Replicas> {
+        let RedisOptions { replicas: count, replicas_timeout, response_timeout, .. } = self.options;
+        let timeout = bounded_wait(replicas_timeout, response_timeout);
+        (count > 0).then_some(Replicas { count, timeout })
+    }
+
     /// A connection that is made at first use and again after every loss. While
     /// Redis is away a call fails after a short while; the caller backs off.
     ///
     /// # Errors
     /// When the options contradict each other.
-    pub fn connect(&self) -> RedisResult<ConnectionManager> {
+    pub fn connect(&self) -> RedisResult<Connection> {
+        Ok(Connection::new(match (&self.address.mode, &self.sentinels) {
+            (Mode::Single(node), _) => Kind::Single(self.single(node)?),
+            (Mode::Sentinel { .. }, Some(sentinels)) => {
+                let (sentinels, patience) = (sentinels.clone(), self.options.response_timeout);
+                Kind::Sentinel(Lazy::new(move || {
+                    let sentinels = sentinels.clone();
+                    async move { Ok(sentinels.connect(patience).await?.1) }
+                }))
+            }
+            (Mode::Cluster(nodes) | Mode::Sentinel { sentinels: nodes, .. }, _) => {
+                Kind::Cluster(self.cluster(nodes)?)
+            }
+        }))
+    }
+
+    fn single(&self, node: &Node) -> RedisResult<ConnectionManager> {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(self.options.response_timeout))
             .set_connection_timeout(Some(self.options.connection_timeout))
-            .set_min_delay(Duration::from_millis(20))
-            .set_max_delay(Duration::from_millis(500))
-            .set_number_of_retries(3);
-        ConnectionManager::new_lazy_with_config(self.client.clone(), config)
+            .set_min_delay(FIRST_WAIT)
+            .set_max_delay(LONGEST_WAIT)
+            .set_number_of_retries(RETRIES as usize);
+        ConnectionManager::new_lazy_with_config(self.endpoint.client(node)?, config)
     }
 
-    /// Whether Redis answers.
+    fn cluster(&self, nodes: &[Node]) -> RedisResult<Lazy<redis::cluster_async::ClusterConnection>> {
+        let infos = nodes.iter().map(|node| self.endpoint.info(node)).collect::<RedisResult<Vec<_>>>()?;
+        let ms = |wait: Duration| wait.as_millis() as u64;
+        let builder = ClusterClientBuilder::new(infos)
+            .response_timeout(self.options.response_timeout)
+            .connection_timeout(self.options.connection_timeout)
+            .tcp_settings(self.endpoint.tcp())
+            .retries(RETRIES)
+            .retry_wait_formula(ms(FIRST_WAIT), 2)
+            .min_retry_wait(ms(FIRST_WAIT))
+            .max_retry_wait(ms(LONGEST_WAIT));
+        let client = match self.endpoint.certificates() {
+            Some(certificates) => builder.certs(certificates.clone()),
+            None => builder,
+        }
+        .build()?;
+        Ok(Lazy::new(move || {
+            let client = client.clone();
+            async move { client.get_async_connection().await }
+        }))
+    }
+
+    /// Whether Redis answers; of a cluster, whether every master does.
     ///
     /// # Errors
     /// Why it does not.
-    pub async fn ping(&self, conn: &mut ConnectionManager) -> RedisResult<()> {
+    pub async fn ping(&self, conn: &mut Connection) -> RedisResult<()> {
         redis::cmd("PING").query_async(conn).await
     }
 
     /// What about the server's configuration should be mended, for the log.
-    /// Empty also where the server does not tell.
-    pub async fn advice(&self, conn: &mut ConnectionManager) -> Vec<&'static str> {
+    /// Empty also where the server does not tell. One node speaks for a cluster.
+    pub async fn advice(&self, conn: &mut Connection) -> Vec<&'static str> {
         let mut asking = redis::cmd("CONFIG");
         asking.arg("GET").arg("maxmemory-policy").arg("hash-max-listpack-value");
         // Managed servers forbid the question; that is no fault.
-        let told: HashMap<String, String> = asking.query_async(conn).await.unwrap_or_default();
+        let told = conn.anywhere(&asking).await.and_then(|told| Ok(FromRedisValue::from_redis_value(told)?));
+        let told: HashMap<String, String> = told.unwrap_or_default();
         let mut advice = Vec::new();
         if told.get("maxmemory-policy").is_some_and(|policy| policy != "noeviction") {
             advice.push(
@@ -131,49 +174,43 @@ impl Connector {
         advice
     }
 
-    /// A connection that only listens.
+    /// A connection that only listens, to the master or to any node of a
+    /// cluster, whose nodes tell each other what is published. It ends with its
+    /// server, also when that is demoted: sentinels have it end the connections
+    /// of those who listen. The caller then asks for another.
     ///
     /// # Errors
     /// When Redis is away.
     pub async fn listen(&self) -> RedisResult<PubSub> {
-        match tokio::time::timeout(self.options.connection_timeout, self.client.get_async_pubsub()).await {
-            Ok(connected) => connected,
+        if let Some(sentinels) = &self.sentinels {
+            let (master, _) = sentinels.connect(self.options.response_timeout).await.map_err(explained)?;
+            return self.listen_to(&master).await;
+        }
+        let mut why = None;
+        // A different one first each time, so that listeners spread out.
+        let nodes: Vec<&Node> = self.first_nodes().collect();
+        let start = rand::random_range(0..nodes.len().max(1));
+        for node in nodes.iter().cycle().skip(start).take(nodes.len()) {
+            match self.listen_to(&self.endpoint.client(node)?).await {
+                Ok(listening) => return Ok(listening),
+                Err(error) => why = Some(error),
+            }
+        }
+        Err(why.unwrap_or_else(|| unusable("name at least one host".to_owned())))
+    }
+
+    async fn listen_to(&self, client: &redis::Client) -> RedisResult<PubSub> {
+        match tokio::time::timeout(self.options.connection_timeout, client.get_async_pubsub()).await {
+            Ok(connected) => connected.map_err(explained),
             Err(_) => Err((redis::ErrorKind::Io, "no connection in time").into()),
         }
     }
-}
 
-/// One page of the keys that match, where `key` is.
-pub(crate) async fn scan(
-    conn: &mut Connection,
-    _key: &str,
-    cursor: u64,
-    pattern: &str,
-    count: usize,
-) -> RedisResult<(u64, Vec<String>)> {
-    redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count).query_async(conn).await
-}
-
-/// Waits that grow from 50 ms to 2 s, for loops that must not give up.
-#[derive(Debug, Default)]
-pub struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    /// After a success.
-    pub fn reset(&mut self) {
-        self.failures = 0;
-    }
-
-    /// After a failure: waits, a little longer every time.
-    pub async fn wait(&mut self) {
-        tokio::time::sleep(self.next_wait()).await;
-    }
-
-    fn next_wait(&mut self) -> Duration {
-        let wait = Duration::from_millis(50 << self.failures.min(5)).min(Duration::from_secs(2));
-        self.failures = self.failures.saturating_add(1);
-        wait
+    /// The nodes that the address names, be they servers or sentinels.
+    fn first_nodes(&self) -> impl Iterator<Item = &Node> {
+        match &self.address.mode {
+            Mode::Single(node) => std::slice::from_ref(node).iter(),
+            Mode::Cluster(nodes) | Mode::Sentinel { sentinels: nodes, .. } => nodes.iter(),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use redis::RedisError;
 
 use crate::{
-    connect::{Connection, Connector},
+    connect::{Connection, Connector, Replicas},
     id::{JobId, QueueName},
     job::{Fields, Job, NewJob, Rejection, Unreadable},
     keys::Keys,
@@ -26,6 +26,17 @@ pub enum Error {
     /// A limit that cannot be kept.
     #[error(transparent)]
     Limit(#[from] BadLimit),
+    /// The jobs are in Redis, but not on as many replicas as they have to be.
+    /// Enqueueing them again finds them, and waits for the replicas again.
+    #[error(
+        "{acknowledged} of {wanted} replicas have the jobs: see that they are up, or lower `redis.replicas`"
+    )]
+    NotReplicated {
+        /// How many have them.
+        acknowledged: usize,
+        /// How many are to have them.
+        wanted: usize,
+    },
 }
 
 /// What became of a job that was to be enqueued.
@@ -82,6 +93,9 @@ pub struct Queue {
     pub(crate) keys: Keys,
     name: QueueName,
     max_payload: usize,
+    /// Where replicas have to have what is enqueued: how many, and a connection
+    /// that nothing else uses, because waiting holds up what comes behind.
+    replicated: Option<(Connection, Replicas)>,
 }
 
 impl std::fmt::Debug for Queue {
@@ -96,12 +110,15 @@ impl Queue {
     /// # Errors
     /// When the options contradict each other.
     pub fn new(connector: &Connector, name: QueueName) -> Result<Self, Error> {
-        Ok(Self::with_connection(connector.connect()?, connector.prefix(), name))
+        let queue = Self::with_connection(connector.connect()?, connector.prefix(), name);
+        let replicated =
+            connector.replicas().map(|replicas| Ok::<_, RedisError>((connector.connect()?, replicas)));
+        Ok(Self { replicated: replicated.transpose()?, ..queue })
     }
 
-    /// A client on a connection that others use too.
+    /// A client on a connection that others use too. Its enqueues wait for no replica.
     pub fn with_connection(conn: Connection, prefix: &str, name: QueueName) -> Self {
-        Self { conn, keys: Keys::new(prefix, &name), name, max_payload: MAX_PAYLOAD }
+        Self { conn, keys: Keys::new(prefix, &name), name, max_payload: MAX_PAYLOAD, replicated: None }
     }
 
     /// The same queue with another limit on the size of arguments, in bytes.
@@ -155,8 +172,18 @@ impl Queue {
                 .arg(job.delay.as_millis() as u64)
                 .arg(job.rare());
         }
-        let reply: Vec<String> =
-            if taken == 0 { Vec::new() } else { call.run(&mut self.conn.clone()).await? };
+        let reply: Vec<String> = match &self.replicated {
+            _ if taken == 0 => Vec::new(),
+            None => call.run(&mut self.conn.clone()).await?,
+            Some((conn, replicas)) => {
+                let (reply, acknowledged) =
+                    call.run_replicated(&mut conn.clone(), &self.keys, *replicas).await?;
+                if acknowledged < replicas.count {
+                    return Err(Error::NotReplicated { acknowledged, wanted: replicas.count });
+                }
+                reply
+            }
+        };
         let mut reply = reply.into_iter();
         verdicts.extend(batch.iter().zip(checked).map(|(job, check)| match check {
             Err(rejection) => Verdict::Rejected(rejection),

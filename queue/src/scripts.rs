@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind};
 
 use crate::{
-    connect::Connection,
+    connect::{Connection, Replicas},
     keys::{Keys, NAMES, SCHEMA},
 };
 
@@ -110,6 +110,26 @@ impl Call {
             }
             result => result,
         }
+    }
+}
+
+impl Call {
+    /// The same, waiting until replicas have what was written. The connection
+    /// must be used for nothing else.
+    pub(crate) async fn run_replicated<T: FromRedisValue>(
+        &self,
+        conn: &mut Connection,
+        keys: &Keys,
+        replicas: Replicas,
+    ) -> RedisResult<(T, usize)> {
+        let (reply, acknowledged) = match conn.write_replicated(&self.cmd, keys.control(), replicas).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.script.load_async(conn).await?;
+                conn.write_replicated(&self.cmd, keys.control(), replicas).await?
+            }
+            result => result?,
+        };
+        Ok((T::from_redis_value(reply)?, acknowledged))
     }
 }
 

@@ -74,9 +74,9 @@ impl Scrubber {
             None => {
                 let prefix = queue.keys().job_prefix();
                 let pattern = format!("{}*", escape(&prefix));
+                let mut conn = queue.conn.clone();
                 let (cursor, keys) =
-                    crate::connect::scan(&mut queue.conn.clone(), &prefix, self.cursor, &pattern, MAX_BATCH)
-                        .await?;
+                    conn.scan_page(queue.keys().control(), self.cursor, &pattern, MAX_BATCH).await?;
                 let ids: Vec<String> =
                     keys.iter().filter_map(|key| key.strip_prefix(&prefix)).map(ToOwned::to_owned).collect();
                 self.mend(queue, "jobs", &ids).await?;

@@ -7,6 +7,7 @@ pub mod bytes;
 pub mod duration;
 mod env;
 mod queues;
+mod redis;
 mod sections;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -17,6 +18,7 @@ use upshot_queue::QueueName;
 
 pub use bytes::ByteSize;
 pub use queues::{Backoff, QueueSettings, Retries};
+pub use redis::RedisSettings;
 pub use sections::*;
 
 use crate::route::Route;
@@ -158,16 +160,10 @@ impl Settings {
             let value = format!("{} and `bridge.batch` is {}", self.bridge.prefetch, self.bridge.batch);
             return impossible("bridge.prefetch", value, "prefetch at least one batch");
         }
-        if self.redis.prefix.is_empty() || self.redis.prefix.contains(['{', '}', ' ']) {
-            let value = format!("`{}`", self.redis.prefix);
-            return impossible("redis.prefix", value, "use 1 or more characters other than { } and blank");
-        }
-        for (key, time) in
-            [("redis.response_timeout", self.redis.response_timeout), ("smtp.timeout", self.smtp.timeout)]
-        {
-            if time < Duration::from_millis(100) {
-                return impossible(key, humantime::format_duration(time).to_string(), "use at least 100ms");
-            }
+        self.redis.validate()?;
+        if self.smtp.timeout < Duration::from_millis(100) {
+            let value = humantime::format_duration(self.smtp.timeout).to_string();
+            return impossible("smtp.timeout", value, "use at least 100ms");
         }
         if self.routes.is_empty() {
             let remedy = "name at least one [[routes]]: every event would go to quarantine";

@@ -9,3 +9,6 @@ mod orphans;
 mod proxy;
 mod rabbit;
 mod redis;
+mod redis_access;
+mod redis_cluster;
+mod redis_sentinels;

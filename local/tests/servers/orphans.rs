@@ -58,6 +58,16 @@ async fn redis_ends_with_a_killed_parent() {
 }
 
 #[tokio::test]
+async fn a_redis_cluster_ends_with_a_killed_parent() {
+    killed_parent("redis-cluster").await;
+}
+
+#[tokio::test]
+async fn redis_and_its_sentinels_end_with_a_killed_parent() {
+    killed_parent("redis-sentinels").await;
+}
+
+#[tokio::test]
 async fn mail_ends_with_a_killed_parent() {
     killed_parent("mail").await;
 }

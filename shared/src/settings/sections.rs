@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use upshot_queue::{QueueName, RedisOptions};
+use upshot_queue::QueueName;
 
 use super::{bytes::ByteSize, duration};
 
@@ -12,31 +12,6 @@ use super::{bytes::ByteSize, duration};
 #[serde(default, deny_unknown_fields)]
 pub struct AmqpSettings {
     pub url: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RedisSettings {
-    pub url: String,
-    pub prefix: String,
-    #[serde(with = "duration")]
-    pub response_timeout: Duration,
-}
-
-impl RedisSettings {
-    /// The options of a connection.
-    pub fn options(&self) -> RedisOptions {
-        RedisOptions {
-            response_timeout: self.response_timeout,
-            ..RedisOptions::new(self.url.clone(), self.prefix.clone())
-        }
-    }
-}
-
-impl Default for RedisSettings {
-    fn default() -> Self {
-        Self { url: String::new(), prefix: "upshot".to_owned(), response_timeout: Duration::from_secs(5) }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

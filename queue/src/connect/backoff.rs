@@ -1,0 +1,27 @@
+//! How long a loop that must not give up waits before it asks again.
+
+use std::time::Duration;
+
+/// Waits that grow from 50 ms to 2 s, for loops that must not give up.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// After a success.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// After a failure: waits, a little longer every time.
+    pub async fn wait(&mut self) {
+        tokio::time::sleep(self.next_wait()).await;
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        let wait = Duration::from_millis(50 << self.failures.min(5)).min(Duration::from_secs(2));
+        self.failures = self.failures.saturating_add(1);
+        wait
+    }
+}

@@ -1,0 +1,69 @@
+//! Where Redis is, how to be let in, and how patient to be.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+/// Where Redis is and how patient to be with it.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// One of the forms of [`super::Address`].
+    pub url: String,
+    /// What all keys start with.
+    pub prefix: String,
+    /// How long to wait for an answer. A call without an answer may have been
+    /// applied: nothing is acknowledged after one.
+    pub response_timeout: Duration,
+    /// How long to wait for a connection.
+    pub connection_timeout: Duration,
+    /// The authorities (PEM) that servers' certificates are checked against,
+    /// instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate (PEM) to show to servers that ask for one.
+    pub client_cert: Option<PathBuf>,
+    /// The key (PEM) of that certificate.
+    pub client_key: Option<PathBuf>,
+    /// The ACL user at the sentinels, which have users of their own.
+    pub sentinel_user: Option<String>,
+    /// The password at the sentinels.
+    pub sentinel_password: Option<String>,
+    /// How many replicas must hold an enqueued job before it counts as enqueued.
+    pub replicas: usize,
+    /// How long to wait for them.
+    pub replicas_timeout: Duration,
+}
+
+impl RedisOptions {
+    /// The given server with the default patience.
+    pub fn new(url: impl Into<String>, prefix: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            prefix: prefix.into(),
+            response_timeout: Duration::from_secs(5),
+            connection_timeout: Duration::from_secs(2),
+            ca_file: None,
+            client_cert: None,
+            client_key: None,
+            sentinel_user: None,
+            sentinel_password: None,
+            replicas: 0,
+            replicas_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("RedisOptions").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// How many replicas must hold a write before it counts, and how long to wait
+/// for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// How many.
+    pub count: usize,
+    /// How long; shorter than the response timeout, and not zero, which would
+    /// mean for ever to Redis.
+    pub timeout: Duration,
+}
