@@ -62,12 +62,19 @@ pub enum Command {
     /// End a pause.
     Resume(Pause),
     /// Set or clear a limit or a weight, in all processes at once.
+    ///
+    /// It replaces the one of before as a whole: what is not named is not limited.
     Limit(SetLimit),
     /// Show dead jobs, grouped by cause.
     Dead(Dead),
     /// Make many dead jobs run again, the longest dead first.
+    ///
+    /// All of the queue, unless a group, kind or tenant is named.
     DeadRetry(DeadRetry),
     /// Forget many dead jobs, the longest dead first.
+    ///
+    /// All of the queue, unless a group, kind or tenant is named. Their events are
+    /// no longer recognised: one that comes again is a new job.
     DeadPurge(DeadPurge),
     /// Print the annotated default settings, or the ones in force.
     Settings(SettingsCommand),

@@ -17,7 +17,6 @@ pub struct Dead {
     pub api: ApiAddress,
 }
 
-/// Which dead jobs; all of the queue when nothing is named.
 #[derive(Debug, Args)]
 pub struct Which {
     /// The queue.

@@ -22,8 +22,6 @@ pub struct Pause {
     pub api: ApiAddress,
 }
 
-/// The new limit replaces the one of before as a whole: what is not named is
-/// not limited.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(true))]
 pub struct SetLimit {
