@@ -22,7 +22,7 @@ export async function enqueue({ redis, jobs, chunk, lanes }) {
 }
 
 /** Several bulks are under way at once, so that Redis works while the next one is put together. */
-async function fill(queue, jobs, chunk, lanes) {
+export async function fill(queue, jobs, chunk, lanes) {
   let next = 0;
   const lane = async () => {
     while (next < jobs) {
