@@ -33,6 +33,10 @@ pub enum Measurement {
     Noop,
     /// From publish to the start of the handler.
     Start,
+    /// From enqueue to the start of the handler, without RabbitMQ and the bridge.
+    QueueStart,
+    /// A worker that has nothing to do.
+    Idle,
     /// Memory of each service after load.
     Rss,
 }
@@ -78,12 +82,26 @@ impl Arguments {
 
     /// How much of everything.
     pub fn amounts(&self) -> Amounts {
-        let full =
-            Amounts { rounds: 3, events: 60_000, jobs: 100_000, seconds: 20, invoices: 200, requests: 3_000 };
-        if !self.quick {
-            return full;
+        if self.quick {
+            return Amounts {
+                rounds: 1,
+                events: 10_000,
+                jobs: 20_000,
+                seconds: 4,
+                idle_seconds: 3,
+                invoices: 20,
+                requests: 300,
+            };
         }
-        Amounts { rounds: 1, events: 10_000, jobs: 20_000, seconds: 4, invoices: 20, requests: 300 }
+        Amounts {
+            rounds: 3,
+            events: 60_000,
+            jobs: 100_000,
+            seconds: 20,
+            idle_seconds: 10,
+            invoices: 200,
+            requests: 3_000,
+        }
     }
 }
 
@@ -96,8 +114,10 @@ pub struct Amounts {
     pub events: usize,
     /// Jobs in the queue before a worker starts.
     pub jobs: usize,
-    /// Seconds at 500 events a second.
+    /// Seconds at a rate: 500 events, or 50 jobs, a second.
     pub seconds: u64,
+    /// Seconds for which an idle worker is watched.
+    pub idle_seconds: u64,
     /// Invoices before an executor's memory is read.
     pub invoices: usize,
     /// Requests before the API's memory is read.

@@ -6,6 +6,7 @@
 //! | [`stage`] | what they all run on: private servers, settings, the `upshot` binary |
 //! | [`service`] | a process under measurement, which ends when we end |
 //! | [`usage`] | CPU time and memory of processes, from `/proc` |
+//! | [`slowlog`] | script calls that held Redis up for long |
 //! | [`machine`] | what the figures were taken on |
 //! | [`disk`] | how quick the disk is just now |
 //! | [`load`] | events, published with confirms |
@@ -24,6 +25,7 @@ mod machine;
 mod measure;
 mod report;
 mod service;
+mod slowlog;
 mod stage;
 mod usage;
 mod worker;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use upshot_local::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::{Connector, Queue};
 
-use crate::{load, machine::Machine, service::Service};
+use crate::{load, machine::Machine, service::Service, slowlog};
 
 /// The queue of the jobs that do nothing.
 pub const QUEUE: &str = "bench";
@@ -68,6 +68,7 @@ impl Stage {
             .arg(&["SET", "auto-aof-rewrite-percentage", "0"])
             .query_async(&mut redis)
             .await?;
+        slowlog::begin(&mut redis).await?;
         Ok(stage)
     }
 
@@ -106,16 +107,9 @@ impl Stage {
         Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
-    /// One line of Redis' `INFO`.
-    pub async fn redis_info(&self, name: &str) -> anyhow::Result<String> {
-        let info: String = redis::cmd("INFO").query_async(&mut self.redis().await?).await?;
-        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        Ok(value.with_context(|| format!("Redis says no `{name}`"))?.trim().to_owned())
-    }
-
     /// Bytes that Redis' data and structures take.
     pub async fn redis_memory(&self) -> anyhow::Result<f64> {
-        Ok(self.redis_info("used_memory").await?.parse()?)
+        Ok(info(&mut self.redis().await?, "used_memory").await?.parse()?)
     }
 
     /// Forgets all keys.
@@ -165,4 +159,11 @@ impl Stage {
             .replace("LISTEN", &self.api);
         Ok(std::fs::write(dir.join("upshot.toml"), settings)?)
     }
+}
+
+/// One line of Redis' `INFO`, by one command.
+pub async fn info(redis: &mut MultiplexedConnection, name: &str) -> anyhow::Result<String> {
+    let info: String = redis::cmd("INFO").query_async(redis).await?;
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Ok(value.with_context(|| format!("Redis says no `{name}`"))?.trim().to_owned())
 }
