@@ -42,6 +42,14 @@ pub const ALL: &[(&str, &str, Target)] = &[
     ("idle_worker_cpu_percent", "of a core, by a worker without jobs", Target::None),
     ("idle_redis_commands_per_s", "that a worker without jobs causes", Target::None),
     ("slow_script_calls", "of ours, that took Redis over 5 ms", Target::None),
+    ("bullmq_enqueue_jobs_per_s", "BullMQ: jobs by `addBulk`", Target::None),
+    ("bullmq_noop_jobs_per_s", "BullMQ: jobs that do nothing, best setting", Target::None),
+    ("noop_to_bullmq", "our no-op jobs beside BullMQ's", Target::AtLeast(5.0)),
+    ("bullmq_noop_cpu_ms", "BullMQ: CPU a job: workers, Redis", Target::None),
+    ("bullmq_start_ms_p50", "BullMQ: `add` to start at 50 a second, median", Target::None),
+    ("bullmq_start_ms_p99", "BullMQ: `add` to start, 99 of 100", Target::None),
+    ("bullmq_bytes_waiting", "BullMQ: Redis bytes of a job of 300 bytes", Target::None),
+    ("bullmq_bytes_finished", "BullMQ: the same when it is done, and kept", Target::None),
 ];
 
 /// What was measured: values by figure, one for each round.

@@ -1,6 +1,7 @@
 //! The measurements, one a file, and the order in which they are taken.
 
 mod bridge;
+mod bullmq;
 mod idle;
 mod noop;
 mod queue_start;
@@ -10,6 +11,7 @@ mod start;
 use crate::{
     arguments::{Arguments, Measurement},
     figures::Figures,
+    peer::Peer,
     slowlog::{self, Slow},
     stage::Stage,
 };
@@ -26,11 +28,17 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
     if arguments.wants(Measurement::Bridge) {
         bridge::measure(stage, amounts, figures).await?;
     }
-    if arguments.wants(Measurement::QueueStart) {
-        queue_start::measure(stage, amounts, figures).await?;
-    }
-    if arguments.wants(Measurement::Noop) {
-        noop::measure(stage, amounts, places, figures).await?;
+    match peer(arguments).await {
+        // It takes turns with our own two.
+        Some(peer) => bullmq::measure(stage, &peer, amounts, places, figures).await?,
+        None => {
+            if arguments.wants(Measurement::QueueStart) {
+                queue_start::measure(stage, amounts, figures).await?;
+            }
+            if arguments.wants(Measurement::Noop) {
+                noop::measure(stage, amounts, places, figures).await?;
+            }
+        }
     }
     if arguments.wants(Measurement::Rss) {
         rss::measure(stage, amounts, figures).await?;
@@ -41,4 +49,18 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
     }
     figures.add("slow_script_calls", slow.iter().map(|slow| slow.calls).sum::<usize>() as f64);
     Ok(())
+}
+
+/// The peer, if it is asked for and there. The rest is worth having without it.
+async fn peer(arguments: &Arguments) -> Option<Peer> {
+    if !arguments.wants(Measurement::Bullmq) {
+        return None;
+    }
+    match Peer::find(&arguments.bullmq).await {
+        Ok(peer) => Some(peer),
+        Err(error) => {
+            println!("BullMQ is left out: {error:#}");
+            None
+        }
+    }
 }

@@ -137,7 +137,12 @@ impl Stage {
     /// Starts this program in another role.
     pub async fn ourselves(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Service> {
         let all = [&[name], arguments].concat();
-        Service::start(name, &std::env::current_exe()?, all, &self.log(name)).await
+        self.program(name, &std::env::current_exe()?, &all).await
+    }
+
+    /// Starts any program; its log is called by the name.
+    pub async fn program(&self, name: &str, program: &Path, arguments: &[&str]) -> anyhow::Result<Service> {
+        Service::start(name, program, arguments, &self.log(name)).await
     }
 
     fn log(&self, name: &str) -> PathBuf {

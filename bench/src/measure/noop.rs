@@ -30,7 +30,7 @@ pub async fn measure(
 }
 
 /// One round; how the working off went.
-async fn round(
+pub async fn round(
     stage: &Stage,
     n: usize,
     concurrency: usize,

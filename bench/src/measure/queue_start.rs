@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Low enough that every job finds an idle worker.
-const LOW_RATE: u32 = 50;
+pub const LOW_RATE: u32 = 50;
 /// Jobs before the measured ones, so that connections and caches are warm.
 const WARM_UP: usize = 200;
 /// Nothing takes this long.
@@ -33,7 +33,7 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
 }
 
 /// One round at the low rate.
-async fn round(stage: &Stage, seconds: u64, number: usize, figures: &mut Figures) -> anyhow::Result<()> {
+pub async fn round(stage: &Stage, seconds: u64, number: usize, figures: &mut Figures) -> anyhow::Result<()> {
     let mut waits = waits(stage, LOW_RATE, seconds).await?;
     println!("enqueue to start, round {number}: {}", shown(&mut waits));
     figures.add("queue_start_ms_p50", percentile(&mut waits, 0.5));
@@ -42,14 +42,14 @@ async fn round(stage: &Stage, seconds: u64, number: usize, figures: &mut Figures
 }
 
 /// Waits in ms as a line.
-fn shown(waits: &mut [f64]) -> String {
+pub fn shown(waits: &mut [f64]) -> String {
     let [p50, p99, longest] = [0.5, 0.99, 1.0].map(|share| percentile(waits, share));
     format!("p50 {p50:.2} ms, p99 {p99:.2} ms, longest {longest:.1} ms of {} jobs", waits.len())
 }
 
 /// How long each job waited, ms. Producer and worker are in this process, so
 /// that one clock tells both times; Redis is not.
-async fn waits(stage: &Stage, rate: u32, seconds: u64) -> anyhow::Result<Vec<f64>> {
+pub async fn waits(stage: &Stage, rate: u32, seconds: u64) -> anyhow::Result<Vec<f64>> {
     stage.flush().await?;
     let (sender, mut starts) = mpsc::unbounded_channel();
     let options = WorkerOptions::new(QUEUE.parse()?);
