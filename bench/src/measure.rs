@@ -12,7 +12,7 @@ use crate::{
     arguments::{Arguments, Measurement},
     figures::Figures,
     peer::Peer,
-    slowlog::{self, Slow},
+    slowlog::Slow,
     stage::Stage,
 };
 
@@ -43,7 +43,7 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
     if arguments.wants(Measurement::Rss) {
         rss::measure(stage, amounts, figures).await?;
     }
-    let slow = slowlog::read(stage).await?;
+    let slow = stage.slow_calls().await?;
     for Slow { script, key, calls, longest } in &slow {
         println!("slow calls of script {script}: {calls}, the longest {longest:.1?}, with {key}");
     }

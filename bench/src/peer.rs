@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::{service::Service, stage::Stage};
 
-const REMEDY: &str = "`make bench-peers` installs what is missing";
+const REMEDY: &str = "`make bench-peers` installs it";
 
 /// BullMQ and what it runs on.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ impl Peer {
         let node = Command::new("node").arg("--version").output().await;
         let node = node.with_context(|| format!("Node.js (`node`) does not start; {REMEDY}"))?;
         let package = folder.join("node_modules").join("bullmq").join("package.json");
-        let text = fs::read(&package).with_context(|| format!("no {}; {REMEDY}", package.display()))?;
+        ensure!(package.exists(), "{} is missing; {REMEDY}", package.display());
+        let text = fs::read(&package)?;
         let package: Value = serde_json::from_slice(&text)?;
         let bullmq = package.get("version").and_then(Value::as_str).unwrap_or("of no version").to_owned();
         let node = String::from_utf8_lossy(&node.stdout).trim().trim_start_matches('v').to_owned();

@@ -8,24 +8,34 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 
-use crate::stage::{PREFIX, Stage};
+use crate::stage::PREFIX;
 
 /// What is long.
 const LONG: Duration = Duration::from_millis(5);
-/// Entries that Redis keeps, and so the most that are counted. Each takes up
-/// to 4 kB, which must not show in the memory that is measured.
+/// Entries that Redis keeps: the most that are counted of one measurement. Each
+/// takes up to 4 kB, which must not show in the memory that is measured.
 const KEPT: usize = 512;
 
 /// An entry: number, time, microseconds, command and arguments (shortened),
 /// client, client's name.
 type Entry = (i64, i64, u64, Vec<Vec<u8>>, String, String);
 
-/// Calls of one of Upshot's scripts that took long.
+/// One slow call of one of Upshot's scripts.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The script's SHA-1.
+    script: String,
+    /// The first key, which says what it worked on.
+    key: String,
+    took: Duration,
+}
+
+/// The slow calls of one script.
 #[derive(Debug, PartialEq)]
 pub struct Slow {
     /// The script's SHA-1.
     pub script: String,
-    /// The first key of the longest call, which says what it worked on.
+    /// The first key of the longest call.
     pub key: String,
     /// How many.
     pub calls: usize,
@@ -43,32 +53,34 @@ pub async fn begin(redis: &mut MultiplexedConnection) -> anyhow::Result<()> {
     Ok(redis::cmd("SLOWLOG").arg("RESET").query_async(redis).await?)
 }
 
-/// What was written down since, the longest first.
-pub async fn read(stage: &Stage) -> anyhow::Result<Vec<Slow>> {
-    let mut asking = redis::cmd("SLOWLOG");
-    asking.arg("GET").arg(-1);
-    let entries: Vec<Entry> = asking.query_async(&mut stage.redis().await?).await?;
-    Ok(slow(&entries))
+/// Takes out what was written down since the last time. To be called between
+/// measurements: a peer's calls would push ours out of the log.
+pub async fn take(redis: &mut MultiplexedConnection) -> anyhow::Result<Vec<Call>> {
+    let entries: Vec<Entry> = redis::cmd("SLOWLOG").arg("GET").arg(-1).query_async(redis).await?;
+    () = redis::cmd("SLOWLOG").arg("RESET").query_async(redis).await?;
+    Ok(entries.into_iter().filter_map(ours).collect())
 }
 
-/// Upshot's own: peers and the bare loop call scripts as well.
-fn slow(entries: &[Entry]) -> Vec<Slow> {
+/// Script by script, the longest call first.
+pub fn by_script(mut calls: Vec<Call>) -> Vec<Slow> {
+    calls.sort_by_key(|call| std::cmp::Reverse(call.took));
     let mut all: Vec<Slow> = Vec::new();
-    let mut longest_first: Vec<&Entry> = entries.iter().collect();
-    longest_first.sort_by_key(|(_, _, micros, ..)| std::cmp::Reverse(*micros));
-    for (_, _, micros, command, ..) in longest_first {
-        // EVALSHA, the script's hash, the number of keys, the first key.
-        let [name, script, _, key, ..] = command.as_slice() else { continue };
-        let [script, key] = [script, key].map(|word| String::from_utf8_lossy(word).into_owned());
-        if !name.eq_ignore_ascii_case(b"EVALSHA") || !key.starts_with(&format!("{PREFIX}:")) {
-            continue;
-        }
+    for Call { script, key, took } in calls {
         match all.iter_mut().find(|slow| slow.script == script) {
             Some(slow) => slow.calls += 1,
-            None => all.push(Slow { script, key, calls: 1, longest: Duration::from_micros(*micros) }),
+            None => all.push(Slow { script, key, calls: 1, longest: took }),
         }
     }
     all
+}
+
+/// Peers and the bare loop call scripts as well, on keys of their own.
+fn ours((_, _, micros, command, ..): Entry) -> Option<Call> {
+    // EVALSHA, the script's hash, the number of keys, the first key.
+    let [name, script, _, key, ..] = command.as_slice() else { return None };
+    let [script, key] = [script, key].map(|word| String::from_utf8_lossy(word).into_owned());
+    let ours = name.eq_ignore_ascii_case(b"EVALSHA") && key.starts_with(&format!("{PREFIX}:"));
+    ours.then(|| Call { script, key, took: Duration::from_micros(micros) })
 }
 
 #[cfg(test)]
@@ -96,7 +108,6 @@ mod tests {
             longest: Duration::from_millis(ms),
         };
         let expected = [found("cd", "upshot:{bench}:ready", 2, 7), found("ef", "upshot:{bench}:stats", 1, 6)];
-        assert_eq!(slow(&entries), expected);
-        assert_eq!(slow(&[]), []);
+        assert_eq!(by_script(entries.into_iter().filter_map(ours).collect()), expected);
     }
 }

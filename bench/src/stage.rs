@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 use upshot_local::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::{Connector, Queue};
 
@@ -33,6 +34,7 @@ pub struct Stage {
     redis: RedisServer,
     mail: MailServer,
     dir: TempDir,
+    slow: Mutex<Vec<slowlog::Call>>,
 }
 
 impl Stage {
@@ -55,7 +57,7 @@ impl Stage {
         // A port that was free a moment ago; nobody else here takes it meanwhile.
         let api = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let machine = Machine::look(redis.port(), rabbit.port()).await?;
-        let stage = Self { machine, upshot, api, rabbit, redis, mail, dir };
+        let stage = Self { machine, upshot, api, rabbit, redis, mail, dir, slow: Mutex::default() };
         stage.write_settings()?;
         let connection = upshot_shared::amqp::connect(&stage.amqp(), "upshot-bench").await?;
         let channel = connection.create_channel().await?;
@@ -112,9 +114,18 @@ impl Stage {
         Ok(info(&mut self.redis().await?, "used_memory").await?.parse()?)
     }
 
-    /// Forgets all keys.
+    /// Forgets all keys, before a measurement.
     pub async fn flush(&self) -> anyhow::Result<()> {
-        Ok(redis::cmd("FLUSHALL").arg("SYNC").query_async(&mut self.redis().await?).await?)
+        let mut redis = self.redis().await?;
+        self.slow.lock().await.extend(slowlog::take(&mut redis).await?);
+        Ok(redis::cmd("FLUSHALL").arg("SYNC").query_async(&mut redis).await?)
+    }
+
+    /// Upshot's slow script calls so far.
+    pub async fn slow_calls(&self) -> anyhow::Result<Vec<slowlog::Slow>> {
+        let mut all = self.slow.lock().await;
+        all.extend(slowlog::take(&mut self.redis().await?).await?);
+        Ok(slowlog::by_script(all.clone()))
     }
 
     /// How to reach the queue from this process.
