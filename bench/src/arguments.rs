@@ -43,6 +43,12 @@ pub enum Measurement {
     QueueStart,
     /// A worker that has nothing to do.
     Idle,
+    /// Jobs beside a backlog of a million in ten thousand tenants.
+    Backlog,
+    /// The same jobs without and with tenants, priorities and limits.
+    Mixed,
+    /// Jobs of a worker that was killed.
+    Takeover,
     /// BullMQ in turns with our own no-op jobs and enqueues.
     Bullmq,
     /// Memory of each service after load.
@@ -80,6 +86,9 @@ pub struct Worker {
     /// Jobs that run at once.
     #[arg(long)]
     pub concurrency: usize,
+    /// Jobs never end.
+    #[arg(long)]
+    pub hang: bool,
 }
 
 impl Arguments {
@@ -97,6 +106,8 @@ impl Arguments {
                 rounds: 1,
                 events: 10_000,
                 jobs: 20_000,
+                backlog: 50_000,
+                kills: 1,
                 trial_jobs: 1_500,
                 seconds: 4,
                 idle_seconds: 3,
@@ -108,6 +119,8 @@ impl Arguments {
             rounds: 3,
             events: 60_000,
             jobs: 100_000,
+            backlog: 1_000_000,
+            kills: 5,
             trial_jobs: 8_000,
             seconds: 20,
             idle_seconds: 10,
@@ -126,6 +139,10 @@ pub struct Amounts {
     pub events: usize,
     /// Jobs in the queue before a worker starts.
     pub jobs: usize,
+    /// Jobs of the large backlog, a hundred for each tenant.
+    pub backlog: usize,
+    /// Workers that are killed.
+    pub kills: usize,
     /// Jobs with which each setting of a peer is tried.
     pub trial_jobs: usize,
     /// Seconds at a rate: 500 events, or 50 jobs, a second.

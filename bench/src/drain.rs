@@ -50,6 +50,25 @@ pub async fn watch(
     })
 }
 
+/// The same from now on, until `goal` are done.
+pub async fn on(
+    stage: &Stage,
+    services: &mut [Service],
+    servers: &[u32],
+    done: &Cmd,
+    goal: usize,
+) -> anyhow::Result<Drained> {
+    let mut redis = stage.redis().await?;
+    let processes: Vec<u32> = services.iter().map(Service::pid).chain(servers.iter().copied()).collect();
+    let first = until(&mut redis, services, done, 0).await?;
+    let (since, before) = (Instant::now(), Cpu::of(&processes)?);
+    let last = until(&mut redis, services, done, goal).await?;
+    let took = since.elapsed();
+    let used = Cpu::of(&processes)?.since(before);
+    let n = last.saturating_sub(first).max(1);
+    Ok(Drained { rate: n as f64 / took.as_secs_f64(), cpu_ms: used.ms_each(n), others: used.others(took) })
+}
+
 async fn until(
     redis: &mut MultiplexedConnection,
     services: &mut [Service],

@@ -1,12 +1,15 @@
 //! The measurements, one a file, and the order in which they are taken.
 
+mod backlog;
 mod bridge;
 mod bullmq;
 mod idle;
+mod mixed;
 mod noop;
 mod queue_start;
 mod rss;
 mod start;
+mod takeover;
 
 use crate::{
     arguments::{Arguments, Measurement},
@@ -39,6 +42,15 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
                 noop::measure(stage, amounts, places, figures).await?;
             }
         }
+    }
+    if arguments.wants(Measurement::Mixed) {
+        mixed::measure(stage, amounts, places, figures).await?;
+    }
+    if arguments.wants(Measurement::Backlog) {
+        backlog::measure(stage, amounts, places, figures).await?;
+    }
+    if arguments.wants(Measurement::Takeover) {
+        takeover::measure(stage, amounts, figures).await?;
     }
     if arguments.wants(Measurement::Rss) {
         rss::measure(stage, amounts, figures).await?;

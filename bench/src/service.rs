@@ -14,6 +14,8 @@ use tokio::{
     process::{Child, ChildStdin, Command},
 };
 
+use upshot_local::signal::Signal;
+
 /// See `service.sh` for the other end of the pipe.
 const SCRIPT: &str = include_str!("service.sh");
 /// Nothing that ends by itself takes this long.
@@ -74,6 +76,11 @@ impl Service {
             bail!("{} ended early ({status}): {}", self.name, self.last_words());
         }
         Ok(())
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        Ok(upshot_local::signal::send(self.pid, Signal::Kill)?)
     }
 
     /// Ends it in good order.
