@@ -85,11 +85,12 @@ mod tests {
 
     #[test]
     fn figures_are_written_for_prometheus() {
-        let counts = Counts { states: [1, 2, 3, 4, 5], transitions: vec![("enqueued".into(), 15)] };
+        let transitions = vec![("enqueued".into(), 28)];
+        let counts = Counts { states: [1, 2, 3, 4, 5, 6, 7], transitions, ..Counts::default() };
         let text = render(&[("invoices", &counts)]);
-        assert!(text.contains("\nupshot_queue_jobs{queue=\"invoices\",state=\"dead\"} 5\n"), "{text}");
+        assert!(text.contains("\nupshot_queue_jobs{queue=\"invoices\",state=\"dead\"} 6\n"), "{text}");
         assert!(
-            text.ends_with("upshot_queue_transitions_total{queue=\"invoices\",transition=\"enqueued\"} 15\n")
+            text.ends_with("upshot_queue_transitions_total{queue=\"invoices\",transition=\"enqueued\"} 28\n")
         );
     }
 }

@@ -1,19 +1,15 @@
 //! A worker on the real backend, with a handler given to it.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{future::Future, sync::Arc};
 
 use apalis_core::{
     error::BoxDynError,
     monitor::Monitor,
-    task::{Task, data::Data, task_fn::task_fn},
+    task::{data::Data, task_fn::task_fn},
     worker::builder::WorkerBuilder,
 };
 use serde_json::Value;
-use upshot_queue::{Connector, Failure, Job, Lease, RedisBackend, RedisOptions, WorkerOptions};
+use upshot_queue::{Connector, Failure, Job, Lease, RedisBackend, RedisOptions, WorkerOptions, worker::AsIs};
 
 use crate::{
     arguments::Worker,
@@ -43,25 +39,7 @@ where
         });
         #[expect(clippy::expect_used, reason = "the same options were accepted above")]
         let backend = RedisBackend::new(&connector, options.clone()).expect("accepted before");
-        WorkerBuilder::new(backend.worker()).backend(backend).build(AsItIs(service))
+        WorkerBuilder::new(backend.worker()).backend(backend).build(AsIs(service))
     });
     Ok(monitor.run().await?)
-}
-
-/// Lets apalis take a service as it is.
-#[derive(Clone)]
-struct AsItIs<S>(S);
-
-impl<S: tower::Service<Task<Arc<Job>>>> tower::Service<Task<Arc<Job>>> for AsItIs<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, task: Task<Arc<Job>>) -> S::Future {
-        self.0.call(task)
-    }
 }

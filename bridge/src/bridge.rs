@@ -42,7 +42,11 @@ impl Bridge {
         let mut queues = HashMap::new();
         for route in &settings.routes {
             if !queues.contains_key(&route.queue) {
-                queues.insert(route.queue.clone(), Queue::new(&connector, route.queue.clone())?);
+                queues.insert(
+                    route.queue.clone(),
+                    Queue::new(&connector, route.queue.clone())?
+                        .with_max_payload(settings.bridge.max_event_bytes.0),
+                );
             }
         }
         Ok(Self {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{NewJob, QueueName, Verdict, connect::Backoff, queue};
+use upshot_queue::{JobId, NewJob, QueueName, Rejection, Verdict, connect::Backoff, queue};
 
 use crate::Bridge;
 
@@ -38,12 +38,28 @@ pub(crate) async fn enqueue(
     }
 }
 
-async fn once(bridge: &Bridge, jobs: &HashMap<QueueName, Vec<NewJob>>) -> Result<(), queue::Error> {
+/// Why a batch is not in Redis.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Queue(#[from] queue::Error),
+    #[error("job {0} is not taken by its queue: {1}")]
+    Rejected(JobId, Rejection),
+}
+
+async fn once(bridge: &Bridge, jobs: &HashMap<QueueName, Vec<NewJob>>) -> Result<(), Refused> {
     let calls = jobs.iter().filter_map(|(name, jobs)| {
         // Every queue of a route has a client; see `Bridge::new`.
         let queue = bridge.queues.get(name)?;
         Some(async move {
             let verdicts = queue.enqueue(jobs).await?;
+            if let Some((job, Verdict::Rejected(why))) =
+                jobs.iter().zip(&verdicts).find(|(_, verdict)| matches!(verdict, Verdict::Rejected(_)))
+            {
+                // The intake accepts nothing that the queue does not take; should
+                // they ever differ, the event stays in RabbitMQ and this is said.
+                return Err(Refused::Rejected(job.id.clone(), why.clone()));
+            }
             let inserted = verdicts.iter().filter(|verdict| **verdict == Verdict::Inserted).count();
             for (result, count) in [("inserted", inserted), ("duplicate", verdicts.len() - inserted)] {
                 if count > 0 {
@@ -51,7 +67,7 @@ async fn once(bridge: &Bridge, jobs: &HashMap<QueueName, Vec<NewJob>>) -> Result
                         .increment(count as u64);
                 }
             }
-            Ok::<_, queue::Error>(())
+            Ok(())
         })
     });
     try_join_all(calls).await.map(drop)

@@ -86,7 +86,11 @@ impl Executor {
             let (connector, registry) = (self.connector.clone(), Arc::clone(&self.registry));
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
             monitor = monitor.register(move |_| {
-                let options = WorkerOptions { interrupt: interrupt.clone(), ..queue.worker_options(&name) };
+                let options = WorkerOptions {
+                    interrupt: interrupt.clone(),
+                    kinds: Some(registry.kinds()),
+                    ..queue.worker_options(&name)
+                };
                 let concurrency = options.concurrency;
                 #[expect(clippy::expect_used, reason = "the same options were accepted in `with_handlers`")]
                 let backend = RedisBackend::new(&connector, options).expect("accepted before");

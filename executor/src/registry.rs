@@ -23,7 +23,7 @@ use futures::{FutureExt, future::BoxFuture};
 use serde::de::DeserializeOwned;
 use tower::Service;
 use tracing::Instrument;
-use upshot_queue::{Failure, Job};
+use upshot_queue::{Failure, Job, Kinds, Undecodable};
 use upshot_shared::{
     Outcome,
     intake::{LABEL_ID, LABEL_SOURCE},
@@ -65,7 +65,7 @@ impl Registry {
                 serde_json::from_slice::<Args>(&job.args).map_err(|error| {
                     // Not the error's own text: it may quote the value.
                     let (line, column) = (error.line(), error.column());
-                    Failure::permanent(format!(
+                    Undecodable(format!(
                         "the arguments of {kind} version {version} cannot be read: {:?} error at line {line}, column {column}",
                         error.classify()
                     ))
@@ -73,11 +73,18 @@ impl Registry {
             });
             match args {
                 Ok(task) => task_fn::<F, Args, FnArgs>(handler.clone()).call(task).boxed(),
-                Err(failure) => futures::future::err(failure.into()).boxed(),
+                Err(undecodable) => futures::future::err(undecodable.into()).boxed(),
             }
         };
         self.handlers.insert((kind, version), Box::new(run));
         self
+    }
+
+    /// What a worker with these handlers can run. The build is the program's
+    /// version: arguments that it cannot read wait for another one.
+    pub fn kinds(&self) -> Kinds {
+        let known = self.handlers.keys().map(|(kind, version)| ((*kind).to_owned(), *version)).collect();
+        Kinds { known, build: env!("CARGO_PKG_VERSION").to_owned() }
     }
 
     fn find(&self, job: &Job) -> Option<&Run> {
@@ -129,6 +136,7 @@ impl Service<Task<Arc<Job>>> for Dispatch {
             tracing::debug!("started");
             let result = match registry.find(&job) {
                 Some(run) => run(task).await,
+                // The worker parks these jobs before they come here.
                 None => Err(Failure::permanent(format!(
                     "no handler for kind `{}` version {} here: deploy an executor that has one, then `upshot retry` the job",
                     job.kind, job.version

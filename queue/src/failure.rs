@@ -18,12 +18,14 @@ pub enum FailureClass {
     TimedOut,
     /// The handler panicked, or its process ended.
     Crashed,
+    /// The deadline passed before it could run.
+    Expired,
 }
 
 impl FailureClass {
     /// All classes.
-    pub const ALL: [Self; 5] =
-        [Self::Transient, Self::Throttled, Self::Permanent, Self::TimedOut, Self::Crashed];
+    pub const ALL: [Self; 6] =
+        [Self::Transient, Self::Throttled, Self::Permanent, Self::TimedOut, Self::Crashed, Self::Expired];
 
     /// The name that is stored and shown.
     pub fn as_str(self) -> &'static str {
@@ -33,6 +35,7 @@ impl FailureClass {
             Self::Permanent => "permanent",
             Self::TimedOut => "timed_out",
             Self::Crashed => "crashed",
+            Self::Expired => "expired",
         }
     }
 }
@@ -77,6 +80,32 @@ impl Failure {
     }
 }
 
+impl FailedAttempt {
+    /// A line of the history.
+    pub(crate) fn line(&self) -> String {
+        // Numbers and strings always serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Not now: what a handler returns as its error to run again later without
+/// having failed. The attempt does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("snoozed for {wait:?}: {why}")]
+pub struct Snooze {
+    /// How long to wait.
+    pub wait: Duration,
+    /// For people.
+    pub why: String,
+}
+
+/// The arguments cannot be read by this program: what a handler returns as its
+/// error when another version of it may be able to. The job is parked until one
+/// registers; the attempt does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Undecodable(pub String);
+
 /// One line of a job's history: an attempt that did not finish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
@@ -91,4 +120,7 @@ pub struct FailedAttempt {
     /// Who ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
+    /// When it began, UTC ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<i64>,
 }

@@ -1,24 +1,90 @@
-//! The one place that names Redis keys and channels.
+//! The one place that names Redis keys and channels, for Rust and for Lua.
 //!
-//! All keys of a queue share the hash tag `{queue}`, so a script touches one
-//! slot of a Redis Cluster. `docs/redis-keys.md` is the committed snapshot.
+//! All keys of a queue start with its control key, which holds the hash tag
+//! `{queue}`: a script is given that one key and touches one slot of a Redis
+//! Cluster. `docs/redis-keys.md` is the committed snapshot.
 
 use crate::id::{JobId, QueueName};
+
+/// The version of the layout of keys and fields. It is stored with the queue;
+/// scripts refuse a queue that was written by another one.
+pub const SCHEMA: u32 = 2;
+
+/// Every key below the control key: the name that Lua scripts use, and what
+/// follows the control key. One that ends with a colon is a prefix.
+pub(crate) const NAMES: [(&str, &str); 32] = [
+    ("JOB", ":job:"),
+    ("LANE", ":lane:"),
+    ("LANES", ":lanes:"),
+    ("RING", ":ring:"),
+    ("FLOWS", ":flows:"),
+    ("SCHEDULED", ":scheduled"),
+    ("RUNNING", ":running"),
+    ("PARKED", ":parked"),
+    ("SUCCEEDED", ":succeeded"),
+    ("DEAD", ":dead"),
+    ("CANCELLED", ":cancelled"),
+    ("EXPIRING", ":expiring"),
+    ("NEEDS", ":needs"),
+    ("NEED", ":need:"),
+    ("LIMITS", ":limits"),
+    ("BUCKETS", ":buckets"),
+    ("HOLDERS", ":holders:"),
+    ("BLOCKED", ":blocked:"),
+    ("HELD", ":held"),
+    ("PACED", ":paced"),
+    ("PAUSED_KINDS", ":paused_kinds"),
+    ("UNIQUE", ":unique:"),
+    ("GROUPS", ":groups"),
+    ("GROUP", ":group:"),
+    ("MEMBERS", ":members:"),
+    ("SUBJECTS", ":subjects"),
+    ("STATS", ":stats"),
+    ("CLAIM", ":claim:"),
+    ("OUTBOX", ":outbox"),
+    ("WAKE", ":wake"),
+    ("CHANGES", ":changes"),
+    ("CANCELS", ":cancels"),
+];
 
 /// The keys of one queue.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    base: String,
+    control: String,
+    /// Scripts read the time from [`Keys::clock`] instead of asking Redis.
+    test_clock: bool,
 }
 
 impl Keys {
     /// Keys below `prefix`, which separates installations on one Redis.
     pub fn new(prefix: &str, queue: &QueueName) -> Self {
-        Self { base: format!("{prefix}:{{{queue}}}:") }
+        Self { control: format!("{prefix}:{{{queue}}}"), test_clock: false }
+    }
+
+    /// The same keys, with a clock that a test sets.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_test_clock(mut self) -> Self {
+        self.test_clock = true;
+        self
+    }
+
+    pub(crate) fn has_test_clock(&self) -> bool {
+        self.test_clock
     }
 
     fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.base)
+        format!("{}:{name}", self.control)
+    }
+
+    /// Hash: schema, pause, counts of ready jobs, virtual time; what every script is given.
+    pub fn control(&self) -> &str {
+        &self.control
+    }
+
+    /// Hash: one job. Fields are listed in [`crate::job`].
+    pub fn job(&self, id: &JobId) -> String {
+        format!("{}:job:{id}", self.control)
     }
 
     /// What every job's key starts with.
@@ -26,14 +92,24 @@ impl Keys {
         self.key("job:")
     }
 
-    /// Hash: one job. Fields are listed in [`crate::job`].
-    pub fn job(&self, id: &JobId) -> String {
-        format!("{}job:{id}", self.base)
+    /// Sorted set: ids of one lane (`class:flow`) by when they should have run (µs).
+    pub fn lane(&self, lane: &str) -> String {
+        format!("{}:lane:{lane}", self.control)
     }
 
-    /// Sorted set: ids by the order in which they run (microseconds).
-    pub fn ready(&self) -> String {
-        self.key("ready")
+    /// Sorted set, all scores 0: flows of one class that have, or just had, ready jobs.
+    pub fn lanes(&self, class: usize) -> String {
+        format!("{}:lanes:{class}", self.control)
+    }
+
+    /// Sorted set: flows of one class by their turn (virtual time).
+    pub fn ring(&self, class: usize) -> String {
+        format!("{}:ring:{class}", self.control)
+    }
+
+    /// Hash: how many lanes of one class each tenant has.
+    pub fn flows(&self, class: usize) -> String {
+        format!("{}:flows:{class}", self.control)
     }
 
     /// Sorted set: ids by the ms at which they become ready.
@@ -46,6 +122,11 @@ impl Keys {
         self.key("running")
     }
 
+    /// Sorted set: ids by the ms at which they were parked.
+    pub fn parked(&self) -> String {
+        self.key("parked")
+    }
+
     /// Sorted set: ids by the ms at which they succeeded.
     pub fn succeeded(&self) -> String {
         self.key("succeeded")
@@ -54,6 +135,81 @@ impl Keys {
     /// Sorted set: ids by the ms at which they died.
     pub fn dead(&self) -> String {
         self.key("dead")
+    }
+
+    /// Sorted set: ids by the ms at which they were cancelled.
+    pub fn cancelled(&self) -> String {
+        self.key("cancelled")
+    }
+
+    /// Sorted set: ids by the deadline (ms) at which they end as expired.
+    pub fn expiring(&self) -> String {
+        self.key("expiring")
+    }
+
+    /// Hash: how many parked jobs wait for each need.
+    pub fn needs(&self) -> String {
+        self.key("needs")
+    }
+
+    /// Sorted set: ids that wait for one need, by the ms at which they were parked.
+    pub fn need(&self, need: &str) -> String {
+        format!("{}:need:{need}", self.control)
+    }
+
+    /// Hash: limits and weights by limit key.
+    pub fn limits(&self) -> String {
+        self.key("limits")
+    }
+
+    /// Hash: tokens left in the bucket of each limit key, and when they were counted (µs).
+    pub fn buckets(&self) -> String {
+        self.key("buckets")
+    }
+
+    /// Set: ids of running jobs that count for one limit key.
+    pub fn holders(&self, key: &str) -> String {
+        format!("{}:holders:{key}", self.control)
+    }
+
+    /// Sorted set: lanes that wait for one limit key, by their turn.
+    pub fn blocked(&self, key: &str) -> String {
+        format!("{}:blocked:{key}", self.control)
+    }
+
+    /// Hash: the limit key that each blocked lane waits for.
+    pub fn held(&self) -> String {
+        self.key("held")
+    }
+
+    /// Sorted set: limit keys by the ms at which they have a token for a blocked lane.
+    pub fn paced(&self) -> String {
+        self.key("paced")
+    }
+
+    /// Set: kinds that are paused.
+    pub fn paused_kinds(&self) -> String {
+        self.key("paused_kinds")
+    }
+
+    /// String: the id that holds an idempotency key.
+    pub fn unique(&self, key: &str) -> String {
+        format!("{}:unique:{key}", self.control)
+    }
+
+    /// Sorted set: fingerprints of dead jobs by the ms at which one was last seen.
+    pub fn groups(&self) -> String {
+        self.key("groups")
+    }
+
+    /// Hash: what dead jobs of one fingerprint have in common.
+    pub fn group(&self, fingerprint: &str) -> String {
+        format!("{}:group:{fingerprint}", self.control)
+    }
+
+    /// Sorted set: dead ids of one fingerprint by the ms at which they died.
+    pub fn members(&self, fingerprint: &str) -> String {
+        format!("{}:members:{fingerprint}", self.control)
     }
 
     /// Sorted set, all scores 0: `subject NUL id`, read by prefix.
@@ -68,7 +224,22 @@ impl Keys {
 
     /// String: number and ids of a worker's last claim, for two leases.
     pub fn claim(&self, worker: &str) -> String {
-        format!("{}claim:{worker}", self.base)
+        format!("{}:claim:{worker}", self.control)
+    }
+
+    /// String: the worker that sweeps just now.
+    pub fn sweeper(&self) -> String {
+        self.key("sweeper")
+    }
+
+    /// Stream: transitions, several in an entry.
+    pub fn outbox(&self) -> String {
+        self.key("outbox")
+    }
+
+    /// String: the time (µs) where a test sets it.
+    pub fn clock(&self) -> String {
+        self.key("clock")
     }
 
     /// Channel: there may be work for a worker that sleeps.
@@ -79,6 +250,11 @@ impl Keys {
     /// Channel: ids of jobs that changed, separated by blanks.
     pub fn changes(&self) -> String {
         self.key("changes")
+    }
+
+    /// Channel: ids of running jobs that are to be cancelled.
+    pub fn cancels(&self) -> String {
+        self.key("cancels")
     }
 }
 
@@ -92,23 +268,93 @@ mod tests {
         let keys = Keys::new("upshot", &"invoices".parse().unwrap());
         let id: JobId = "aaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap();
         let layout = [
+            keys.control().to_owned(),
             keys.job(&id),
-            keys.ready(),
+            keys.lane("2:acme"),
+            keys.lanes(2),
+            keys.ring(2),
+            keys.flows(2),
             keys.scheduled(),
             keys.running(),
+            keys.parked(),
             keys.succeeded(),
             keys.dead(),
+            keys.cancelled(),
+            keys.expiring(),
+            keys.needs(),
+            keys.need("kind invoice.issue@2"),
+            keys.limits(),
+            keys.buckets(),
+            keys.holders("key:smtp"),
+            keys.blocked("key:smtp"),
+            keys.held(),
+            keys.paced(),
+            keys.paused_kinds(),
+            keys.unique("order-1042"),
+            keys.groups(),
+            keys.group("0123456789abcdef"),
+            keys.members("0123456789abcdef"),
             keys.subjects(),
             keys.stats(),
             keys.claim("4711-8d3fa0b2"),
+            keys.sweeper(),
+            keys.outbox(),
+            keys.clock(),
             keys.wake(),
             keys.changes(),
+            keys.cancels(),
         ];
         let documented = include_str!("../../docs/redis-keys.md");
-        for key in layout {
+        for key in &layout {
             assert!(key.contains("{invoices}"), "{key} has no hash tag");
             assert!(documented.contains(&format!("`{key}`")), "docs/redis-keys.md does not list `{key}`");
         }
-        assert_eq!(documented.matches("| `upshot:{invoices}:").count(), 11);
+        assert_eq!(documented.matches("| `upshot:{invoices}").count(), layout.len());
+    }
+
+    #[test]
+    fn lua_and_rust_name_the_same_keys() {
+        let keys = Keys::new("upshot", &"invoices".parse().unwrap());
+        let id: JobId = "aaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap();
+        let rust = [
+            keys.job(&id),
+            keys.lane(""),
+            keys.lanes(2),
+            keys.flows(2),
+            keys.scheduled(),
+            keys.running(),
+            keys.parked(),
+            keys.succeeded(),
+            keys.dead(),
+            keys.cancelled(),
+            keys.expiring(),
+            keys.needs(),
+            keys.need(""),
+            keys.limits(),
+            keys.buckets(),
+            keys.holders(""),
+            keys.blocked(""),
+            keys.held(),
+            keys.paced(),
+            keys.paused_kinds(),
+            keys.unique(""),
+            keys.groups(),
+            keys.group(""),
+            keys.members(""),
+            keys.subjects(),
+            keys.stats(),
+            keys.ring(0),
+            keys.claim(""),
+            keys.outbox(),
+            keys.wake(),
+            keys.changes(),
+            keys.cancels(),
+        ];
+        for (name, rest) in NAMES {
+            let key = format!("{}{rest}", keys.control());
+            let known =
+                rust.iter().any(|each| *each == key || (key.ends_with(':') && each.starts_with(&key)));
+            assert!(known, "{name} has no function of its own");
+        }
     }
 }

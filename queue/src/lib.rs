@@ -2,51 +2,90 @@
 //!
 //! The crate knows nothing of events, HTTP or invoices. Every transition of a
 //! job is one Lua script, fenced by the lease's token; policy (how often and
-//! when to retry) is decided in Rust and passed in.
+//! when to retry, who may run what) is decided in Rust and passed in.
 //!
 //! # States
 //! ```text
-//!             delay                 due                claim
-//! (enqueue) ───────▶ scheduled ──────────▶ ready ──────────────▶ running
-//!     └────────────────────────────────────▶▲ ▲                    │ │ │
-//!                     ▲                       │   release, expiry    │ │ │
-//!                     │                       └──────────────────────┘ │ │
-//!                     └──────────────── retry ─────────────────────────┘ │
-//!                                      succeeded, dead ◀─────────────────┘
-//!                                                   └──▶ ready, by hand (retry)
+//!               (enqueue)
+//!            delay │ │
+//!          ┌───────┘ └───────┐
+//!          ▼       due       ▼       claim
+//!      scheduled ────────▶ ready ─────────────▶ running ───▶ succeeded
+//!          ▲                ▲ ▲                  │ │ │ └─────▶ dead ──▶ ready, by hand (retry)
+//!          │                │ └─release, expiry──┘ │ └───────▶ cancelled
+//!          └────────────────┼──retry, snooze───────┘
+//!                           │                      │ park
+//!                           └── need met ◀── parked ◀── kind paused ── ready
 //! ```
-//! A job is in exactly one state, and its id in exactly one index, at any
-//! instant that another client can see.
+//! A job that waits (scheduled, ready, parked) can also be cancelled, and ends
+//! as dead, class `expired`, when its deadline passes. [`State::may_become`]
+//! says the same as a function. A job is in exactly one state, and its id in
+//! exactly one index, at any instant that another client can see. A pause of
+//! the queue and limits touch no job: its jobs stay `ready`, and cost nothing
+//! until they can run.
+//!
+//! # Who goes first
+//! By class of priority ([`Shares`] keep the lower ones from starving); within a
+//! class tenants take turns by weight, in virtual time; within a tenant (and set
+//! of limit keys) the job with the least time to its deadline.
 //!
 //! # Map
 //! | module | its one thing |
 //! |---|---|
 //! | [`keys`] | every Redis key and channel |
 //! | [`job`] | what is enqueued, what is read back, and the stored form |
-//! | [`queue`] | the client: enqueue, read, list, count |
+//! | [`queue`] | the client: enqueue, read, count |
+//! | [`list`], [`timeline`] | lists with a cursor; a job's life as a list |
+//! | [`admin`], [`dead`] | what people do to jobs; dead jobs grouped by cause |
+//! | [`priority`], [`limit`], [`limits`] | classes and shares; limits, weights, pauses |
+//! | [`parking`] | jobs that wait for something else than time |
 //! | [`failure`], [`retry`] | why an attempt did not finish; what follows from it |
-//! | [`worker`] | the apalis backend: claim, complete, renew; [`worker::Lease`] |
+//! | [`protocol`] | what a worker says to Redis: claim, settle, renew, write |
+//! | [`worker`] | the apalis backend; [`worker::Lease`] |
+//! | [`outbox`] | every transition, for readers in groups |
+//! | [`scrub`] | looks for jobs that are not where their state says |
 //! | [`connect`] | connections that wait for Redis instead of failing |
 
+pub mod admin;
+mod clock;
 pub mod connect;
+pub mod dead;
 pub mod failure;
+mod fingerprint;
+mod flow;
 pub mod id;
 pub mod job;
 pub mod keys;
+pub mod limit;
+pub mod limits;
 pub mod list;
+pub mod outbox;
+pub mod parking;
+pub mod priority;
+pub mod protocol;
 pub mod queue;
 pub mod retry;
 mod scripts;
+pub mod scrub;
 pub mod state;
+pub mod timeline;
 mod trace;
 pub mod worker;
 
+pub use admin::Changed;
 pub use connect::{Connection, Connector, RedisOptions};
-pub use failure::{Failure, FailureClass};
+pub use dead::{DeadFilter, Group};
+pub use failure::{Failure, FailureClass, Snooze, Undecodable};
 pub use id::{IdError, JobId, QueueName};
-pub use job::{Job, NewJob, Progress, Step};
+pub use job::{Deadline, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
+pub use limit::{Limit, LimitKey};
+pub use limits::{LimitUse, Limits};
 pub use list::{Cursor, Filter, Page};
-pub use queue::{Error, Queue, Retried, Verdict};
-pub use retry::{Decision, RetryPolicy};
+pub use outbox::OutboxReader;
+pub use parking::Kinds;
+pub use priority::{Priority, Shares};
+pub use queue::{Counts, Error, Queue, Verdict};
+pub use retry::{Decision, RetryPolicy, Wait};
+pub use scrub::Scrubber;
 pub use state::State;
 pub use worker::{Lease, RedisBackend, WorkerOptions};

@@ -2,11 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     id::JobId,
     job::Job,
+    priority::Priority,
     queue::{Error, Queue},
     state::State,
 };
@@ -24,7 +26,7 @@ pub struct Filter {
     pub tenant: Option<String>,
 }
 
-/// Where a list goes on: `index.score.seen`.
+/// Where a list goes on: `state.score.seen`, and for ready jobs the lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
@@ -34,6 +36,14 @@ pub struct Cursor {
     score: i64,
     /// How many jobs of that score were seen.
     seen: usize,
+    /// Of ready jobs: class and flow of the lane in which it goes on.
+    lane: Option<(usize, String)>,
+}
+
+impl Cursor {
+    fn start_of(state: usize) -> Self {
+        Self { state, score: i64::MIN, seen: 0, lane: None }
+    }
 }
 
 /// A word that is no cursor.
@@ -43,7 +53,12 @@ pub struct BadCursor(String);
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.state, self.score, self.seen)
+        write!(f, "{}.{}.{}", self.state, self.score, self.seen)?;
+        match &self.lane {
+            // A flow may hold any character.
+            Some((class, flow)) => write!(f, ".{class}.{}", HEXLOWER.encode(flow.as_bytes())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -70,7 +85,15 @@ impl FromStr for Cursor {
             let state = parts.next()?.parse().ok().filter(|state| *state < State::ALL.len())?;
             let score = parts.next()?.parse().ok()?;
             let seen = parts.next()?.parse().ok().filter(|seen| *seen <= 1_000_000)?;
-            parts.next().is_none().then_some(Self { state, score, seen })
+            let lane = match parts.next() {
+                None => None,
+                Some(class) => {
+                    let class = class.parse().ok().filter(|class| *class < Priority::ALL.len())?;
+                    let flow = HEXLOWER.decode(parts.next()?.as_bytes()).ok()?;
+                    Some((class, String::from_utf8(flow).ok()?))
+                }
+            };
+            parts.next().is_none().then_some(Self { state, score, seen, lane })
         };
         read().ok_or_else(|| BadCursor(s.to_owned()))
     }
@@ -86,12 +109,24 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// A page looks at no more jobs than this.
+/// A page looks at no more jobs and lanes than this.
 const EXAMINED: usize = 512;
+
+/// Lanes that are read at a time.
+const LANES: usize = 64;
+
+/// A part of one state's jobs.
+struct Slice {
+    ids: Vec<JobId>,
+    next: Option<Cursor>,
+    /// Jobs and lanes that were looked at.
+    cost: usize,
+}
 
 impl Queue {
     /// A page of at most `limit` jobs. Finished jobs come newest first, the
-    /// others in the order in which something will happen to them.
+    /// others in the order in which something will happen to them; ready ones by
+    /// class and lane.
     ///
     /// # Errors
     /// When Redis failed or a job is damaged.
@@ -110,34 +145,31 @@ impl Queue {
             let mut at = from.take().filter(|cursor| cursor.state == place);
             loop {
                 let take = if narrow { EXAMINED - examined } else { limit - jobs.len() };
-                let (ids, next) = self.slice(state, place, at.as_ref(), take).await?;
-                examined += ids.len();
-                let found = self.jobs(&ids).await?;
+                let slice = self.slice(state, place, at.as_ref(), take).await?;
+                examined += slice.cost;
+                let found = self.jobs(&slice.ids).await?;
                 let mut cut = None;
                 for job in found {
                     if jobs.len() == limit {
                         break;
                     }
                     if filter.admits(&job) {
-                        cut = ids.iter().position(|id| *id == job.id);
+                        cut = slice.ids.iter().position(|id| *id == job.id);
                         jobs.push(job);
                     }
                 }
                 if jobs.len() >= limit || examined >= EXAMINED {
                     // The page may end inside the slice: go on behind its last job.
                     let resume = match cut {
-                        Some(cut) if jobs.len() >= limit && cut + 1 < ids.len() => {
-                            self.slice(state, place, at.as_ref(), cut + 1).await?.1
+                        Some(cut) if jobs.len() >= limit && cut + 1 < slice.ids.len() => {
+                            self.slice(state, place, at.as_ref(), cut + 1).await?.next
                         }
-                        _ => next,
+                        _ => slice.next,
                     };
-                    let next = resume.or_else(|| {
-                        let after = (place + 1..State::ALL.len()).find(wanted)?;
-                        Some(Cursor { state: after, score: i64::MIN, seen: 0 })
-                    });
-                    return Ok(Page { jobs, next });
+                    let after = || (place + 1..State::ALL.len()).find(wanted).map(Cursor::start_of);
+                    return Ok(Page { jobs, next: resume.or_else(after) });
                 }
-                match next {
+                match slice.next {
                     Some(next) => at = Some(next),
                     None => break,
                 }
@@ -153,15 +185,81 @@ impl Queue {
         place: usize,
         from: Option<&Cursor>,
         take: usize,
-    ) -> Result<(Vec<JobId>, Option<Cursor>), Error> {
-        let newest_first = state.is_final();
-        let start = match from.map(|cursor| cursor.score) {
-            None | Some(i64::MIN) => if newest_first { "+inf" } else { "-inf" }.to_owned(),
-            Some(score) => score.to_string(),
+    ) -> Result<Slice, Error> {
+        match self.index(state) {
+            Some(index) => {
+                let at = from.map(|cursor| (cursor.score, cursor.seen));
+                let (ids, next) = self.range(&index, state.is_final(), at, take).await?;
+                let next = next.map(|(score, seen)| Cursor { score, seen, ..Cursor::start_of(place) });
+                Ok(Slice { cost: ids.len(), ids, next })
+            }
+            None => self.ready_slice(place, from, take).await,
+        }
+    }
+
+    /// The same across the lanes of ready jobs; it looks at a bounded number of them.
+    async fn ready_slice(&self, place: usize, from: Option<&Cursor>, take: usize) -> Result<Slice, Error> {
+        let mut ids = Vec::new();
+        let mut cost = 0;
+        let lane_at = |class, flow, score, seen| Cursor {
+            lane: Some((class, flow)),
+            score,
+            seen,
+            ..Cursor::start_of(place)
         };
-        let skip = from.map_or(0, |cursor| cursor.seen);
+        let start = from.and_then(|cursor| cursor.lane.clone().map(|lane| (lane, cursor.score, cursor.seen)));
+        let first = start.as_ref().map_or(0, |((class, _), ..)| *class);
+        let mut start = start;
+        for class in first..Priority::ALL.len() {
+            let mut after = None;
+            let mut at = None;
+            if let Some(((_, flow), score, seen)) = start.take() {
+                at = Some((score, seen));
+                after = Some(format!("[{flow}"));
+            }
+            loop {
+                let mut cmd = redis::cmd("ZRANGE");
+                cmd.arg(self.keys.lanes(class)).arg(after.as_deref().unwrap_or("-")).arg("+").arg("BYLEX");
+                cmd.arg("LIMIT").arg(0).arg(LANES);
+                let flows: Vec<String> = cmd.query_async(&mut self.conn.clone()).await?;
+                let last = flows.last().map(|flow| format!("({flow}"));
+                for flow in flows {
+                    if ids.len() >= take || cost >= EXAMINED {
+                        return Ok(Slice { ids, next: Some(lane_at(class, flow, i64::MIN, 0)), cost });
+                    }
+                    let lane = self.keys.lane(&format!("{class}:{flow}"));
+                    let (more, next) = self.range(&lane, false, at.take(), take - ids.len()).await?;
+                    cost += more.len().max(1);
+                    ids.extend(more);
+                    if let Some((score, seen)) = next {
+                        return Ok(Slice { ids, next: Some(lane_at(class, flow, score, seen)), cost });
+                    }
+                }
+                match last {
+                    Some(last) => after = Some(last),
+                    None => break,
+                }
+            }
+        }
+        Ok(Slice { ids, next: None, cost })
+    }
+
+    /// Up to `take` ids of one sorted set behind a score and how many of that
+    /// score were seen; and the same for what follows.
+    async fn range(
+        &self,
+        index: &str,
+        newest_first: bool,
+        from: Option<(i64, usize)>,
+        take: usize,
+    ) -> Result<(Vec<JobId>, Option<(i64, usize)>), Error> {
+        let start = match from {
+            None | Some((i64::MIN, _)) => if newest_first { "+inf" } else { "-inf" }.to_owned(),
+            Some((score, _)) => score.to_string(),
+        };
+        let skip = from.map_or(0, |(_, seen)| seen);
         let mut cmd = redis::cmd("ZRANGE");
-        cmd.arg(self.index(state)).arg(start).arg(if newest_first { "-inf" } else { "+inf" }).arg("BYSCORE");
+        cmd.arg(index).arg(start).arg(if newest_first { "-inf" } else { "+inf" }).arg("BYSCORE");
         if newest_first {
             cmd.arg("REV");
         }
@@ -173,8 +271,8 @@ impl Queue {
         let next = found.last().filter(|_| more).map(|(_, last)| {
             let score = *last as i64;
             let here = found.iter().rev().take_while(|(_, each)| *each as i64 == score).count();
-            let before = from.filter(|cursor| cursor.score == score).map_or(0, |cursor| cursor.seen);
-            Cursor { state: place, score, seen: before + here }
+            let before = from.filter(|(at, _)| *at == score).map_or(0, |(_, seen)| seen);
+            (score, before + here)
         });
         Ok((found.into_iter().map(|(id, _)| JobId::trusted(id)).collect(), next))
     }
@@ -203,7 +301,7 @@ impl Queue {
             .take(limit)
             .filter_map(|entry| entry.rsplit_once('\0').map(|(_, id)| JobId::trusted(id.to_owned())))
             .collect();
-        let next = more.then_some(Cursor { state: 0, score: 0, seen: skip + limit });
+        let next = more.then_some(Cursor { score: 0, seen: skip + limit, ..Cursor::start_of(0) });
         let mut jobs = self.jobs(&ids).await?;
         jobs.retain(|job| filter.admits(job));
         Ok(Page { jobs, next })
@@ -225,9 +323,11 @@ mod tests {
 
     #[test]
     fn cursors_are_read_back_and_others_refused() {
-        let cursor = Cursor { state: 3, score: 1_763_860_000_000, seen: 2 };
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for bad in ["", "9.1.1", "1.2", "1.2.3.4", "a.b.c"] {
+        let cursor = Cursor { score: 1_763_860_000_000, seen: 2, ..Cursor::start_of(4) };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
+        let lane = Cursor { lane: Some((2, "acme.é|smtp".into())), ..cursor };
+        assert_eq!(lane.to_string().parse(), Ok(lane));
+        for bad in ["", "9.1.1", "1.2", "1.2.3.4", "1.2.3.9.61", "1.2.3.1.6", "a.b.c"] {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");
         }
     }

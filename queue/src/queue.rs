@@ -3,11 +3,12 @@
 use redis::RedisError;
 
 use crate::{
-    connect::{Connection, Connector},
-    failure::FailureClass,
+    connect::{Connection, Connector, Replicas},
     id::{JobId, QueueName},
-    job::{Fields, Job, NewJob, Unreadable},
+    job::{Fields, Job, NewJob, Rejection, Unreadable},
     keys::Keys,
+    limit::BadLimit,
+    priority::Priority,
     scripts::{self, Call, MAX_BATCH},
     state::State,
 };
@@ -22,33 +23,50 @@ pub enum Error {
     /// A stored job is damaged.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// A limit that cannot be kept.
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
+    /// The jobs are in Redis, but not on as many replicas as they have to be.
+    /// Enqueueing them again finds them, and waits for the replicas again.
+    #[error(
+        "{acknowledged} of {wanted} replicas have the jobs: see that they are up, or lower `redis.replicas`"
+    )]
+    NotReplicated {
+        /// How many have them.
+        acknowledged: usize,
+        /// How many are to have them.
+        wanted: usize,
+    },
 }
 
 /// What became of a job that was to be enqueued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is in the queue now.
     Inserted,
-    /// A job with this id was there already, in this state.
-    Duplicate(State),
+    /// A job was there already.
+    Duplicate {
+        /// Which: the same id, or the one that holds the idempotency key.
+        id: JobId,
+        /// Where it is.
+        state: State,
+    },
+    /// It cannot be taken; the others of its batch were.
+    Rejected(Rejection),
 }
 
-/// What became of a job that was to be retried by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retried {
-    /// It was dead and is ready now.
-    Ready,
-    /// It is in this state; nothing was changed.
-    NotDead(State),
-    /// It is not known (any more).
-    Unknown,
-}
+/// Arguments larger than this are refused unless a client says otherwise.
+pub const MAX_PAYLOAD: usize = 1024 * 1024;
 
 /// How many jobs are in each state, and how many transitions there were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Jobs by state, in the order of [`State::ALL`].
-    pub states: [u64; 5],
+    pub states: [u64; 7],
+    /// Ready jobs by priority, in the order of [`Priority::ALL`].
+    pub ready: [u64; 4],
+    /// Whether the queue is paused.
+    pub paused: bool,
     /// Transitions since the beginning, by name.
     pub transitions: Vec<(String, u64)>,
 }
@@ -59,8 +77,10 @@ impl Counts {
         State::ALL.iter().zip(self.states).find(|(each, _)| **each == state).map_or(0, |(_, n)| n)
     }
 
-    /// Transitions of a name: `enqueued`, `duplicates`, `claimed`, `succeeded`,
-    /// `retried`, `dead`, `revived`, `released`, `crashed`, `refused`.
+    /// Transitions of a name: `enqueued`, `duplicates`, `promoted`, `claimed`,
+    /// `succeeded`, `retried`, `snoozed`, `released`, `crashed`, `dead`, `expired`,
+    /// `cancelled`, `parked`, `unparked`, `revived`, `rescheduled`, `prioritised`,
+    /// `forgotten`, `refused`, `mended`.
     pub fn transitions(&self, name: &str) -> u64 {
         self.transitions.iter().find(|(each, _)| each == name).map_or(0, |(_, n)| *n)
     }
@@ -72,6 +92,10 @@ pub struct Queue {
     pub(crate) conn: Connection,
     pub(crate) keys: Keys,
     name: QueueName,
+    max_payload: usize,
+    /// Where replicas have to have what is enqueued: how many, and a connection
+    /// that nothing else uses, because waiting holds up what comes behind.
+    replicated: Option<(Connection, Replicas)>,
 }
 
 impl std::fmt::Debug for Queue {
@@ -86,12 +110,28 @@ impl Queue {
     /// # Errors
     /// When the options contradict each other.
     pub fn new(connector: &Connector, name: QueueName) -> Result<Self, Error> {
-        Ok(Self::with_connection(connector.connect()?, connector.prefix(), name))
+        let queue = Self::with_connection(connector.connect()?, connector.prefix(), name);
+        let replicated =
+            connector.replicas().map(|replicas| Ok::<_, RedisError>((connector.connect()?, replicas)));
+        Ok(Self { replicated: replicated.transpose()?, ..queue })
     }
 
-    /// A client on a connection that others use too.
+    /// A client on a connection that others use too. Its enqueues wait for no replica.
     pub fn with_connection(conn: Connection, prefix: &str, name: QueueName) -> Self {
-        Self { conn, keys: Keys::new(prefix, &name), name }
+        Self { conn, keys: Keys::new(prefix, &name), name, max_payload: MAX_PAYLOAD, replicated: None }
+    }
+
+    /// The same queue with another limit on the size of arguments, in bytes.
+    #[must_use]
+    pub fn with_max_payload(self, max_payload: usize) -> Self {
+        Self { max_payload, ..self }
+    }
+
+    /// The same queue with a clock that a test sets.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_test_clock(self) -> Self {
+        Self { keys: self.keys.with_test_clock(), ..self }
     }
 
     /// The queue's name.
@@ -112,24 +152,44 @@ impl Queue {
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Verdict>, Error> {
         let mut verdicts = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(MAX_BATCH) {
-            let keys = &self.keys;
-            let (ready, scheduled) = (keys.ready(), keys.scheduled());
-            let (subjects, stats) = (keys.subjects(), keys.stats());
-            let mut call = Call::new(&scripts::ENQUEUE, &[&ready, &scheduled, &subjects, &stats]);
-            call.arg(keys.job_prefix()).arg(keys.wake()).arg(batch.len());
-            for job in batch {
-                call.arg(job.id.as_str())
-                    .arg(job.body())
-                    .arg(job.subject.as_deref().unwrap_or_default())
-                    .arg(job.delay.as_millis() as u64);
-            }
-            let reply: Vec<String> = call.run(&mut self.conn.clone()).await?;
-            verdicts.extend(reply.iter().skip(1).map(|found| match found.as_str() {
-                "" => Verdict::Inserted,
-                state => Verdict::Duplicate(state.parse().unwrap_or(State::Ready)),
-            }));
+            self.enqueue_batch(batch, &mut verdicts).await?;
         }
         Ok(verdicts)
+    }
+
+    async fn enqueue_batch(&self, batch: &[NewJob], verdicts: &mut Vec<Verdict>) -> Result<(), Error> {
+        let checked: Vec<Result<(), Rejection>> =
+            batch.iter().map(|job| job.check(self.max_payload)).collect();
+        let taken = checked.iter().filter(|check| check.is_ok()).count();
+        let mut call = Call::new(&scripts::ENQUEUE, &self.keys);
+        call.arg(taken);
+        for (job, _) in batch.iter().zip(&checked).filter(|(_, check)| check.is_ok()) {
+            let flow = job.flow();
+            call.arg(job.id.as_str())
+                .arg(job.body(&flow))
+                .arg(crate::flow::lane(job.priority, &flow))
+                .arg(job.subject.as_deref().unwrap_or_default())
+                .arg(job.delay.as_millis() as u64)
+                .arg(job.rare());
+        }
+        let reply: Vec<String> = match &self.replicated {
+            _ if taken == 0 => Vec::new(),
+            None => call.run(&mut self.conn.clone()).await?,
+            Some((conn, replicas)) => {
+                let (reply, acknowledged) =
+                    call.run_replicated(&mut conn.clone(), &self.keys, *replicas).await?;
+                if acknowledged < replicas.count {
+                    return Err(Error::NotReplicated { acknowledged, wanted: replicas.count });
+                }
+                reply
+            }
+        };
+        let mut reply = reply.into_iter();
+        verdicts.extend(batch.iter().zip(checked).map(|(job, check)| match check {
+            Err(rejection) => Verdict::Rejected(rejection),
+            Ok(()) => verdict(&reply.next().unwrap_or_default(), &job.id),
+        }));
+        Ok(())
     }
 
     /// One job, or `None` when it is not known (any more).
@@ -197,55 +257,62 @@ impl Queue {
     /// When Redis failed.
     pub async fn counts(&self) -> Result<Counts, Error> {
         let mut pipe = redis::pipe();
-        for state in State::ALL {
-            pipe.cmd("ZCARD").arg(self.index(state));
-        }
+        let control = ["ready:0", "ready:1", "ready:2", "ready:3", "paused"];
+        pipe.cmd("HMGET").arg(self.keys.control()).arg(&control);
         pipe.cmd("HGETALL").arg(self.keys.stats());
-        let (scheduled, ready, running, succeeded, dead, transitions) =
-            pipe.query_async(&mut self.conn.clone()).await?;
-        Ok(Counts { states: [scheduled, ready, running, succeeded, dead], transitions })
-    }
-
-    /// Makes a dead job ready again, with fresh budgets for failures.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn retry(&self, id: &JobId) -> Result<Retried, Error> {
-        let keys = &self.keys;
-        let (job, dead, ready, stats) = (keys.job(id), keys.dead(), keys.ready(), keys.stats());
-        let mut call = Call::new(&scripts::RETRY, &[&job, &dead, &ready, &stats]);
-        call.arg(id.as_str()).arg(keys.wake()).arg(keys.changes());
-        for class in FailureClass::ALL {
-            call.arg(format!("failed:{class}"));
+        for index in State::ALL.into_iter().filter_map(|state| self.index(state)) {
+            pipe.cmd("ZCARD").arg(index);
         }
-        let found: String = call.run(&mut self.conn.clone()).await?;
-        Ok(match found.as_str() {
-            "" => Retried::Unknown,
-            "dead" => Retried::Ready,
-            state => Retried::NotDead(state.parse().unwrap_or(State::Ready)),
-        })
+        type Control = (Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<u8>);
+        type Reply = (Control, Vec<(String, u64)>, u64, u64, u64, u64, u64, u64);
+        let (
+            (critical, high, normal, low, paused),
+            transitions,
+            scheduled,
+            running,
+            parked,
+            succeeded,
+            dead,
+            cancelled,
+        ): Reply = pipe.query_async(&mut self.conn.clone()).await?;
+        let ready = [critical, high, normal, low].map(|n| n.unwrap_or(0).max(0).unsigned_abs());
+        let states = [scheduled, ready.iter().sum(), running, parked, succeeded, dead, cancelled];
+        Ok(Counts { states, ready, paused: paused == Some(1), transitions })
     }
 
-    /// Forgets jobs that finished longer ago than `retention` in state `of`, at
-    /// most 256 a call. Returns how many.
+    /// How many ready jobs of one tenant wait in each class, without limit keys.
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn trim(&self, of: State, retention: std::time::Duration) -> Result<u64, Error> {
-        let (index, subjects) = (self.index(of), self.keys.subjects());
-        let mut call = Call::new(&scripts::TRIM, &[&index, &subjects]);
-        call.arg(self.keys.job_prefix()).arg(retention.as_millis() as u64).arg(MAX_BATCH);
-        Ok(call.run(&mut self.conn.clone()).await?)
+    pub async fn waiting_of(&self, tenant: &str) -> Result<[u64; 4], Error> {
+        let flow = crate::flow::flow(Some(tenant), &[]);
+        let mut pipe = redis::pipe();
+        for priority in Priority::ALL {
+            pipe.cmd("ZCARD").arg(self.keys.lane(&crate::flow::lane(priority, &flow)));
+        }
+        Ok(pipe.query_async(&mut self.conn.clone()).await?)
     }
 
-    /// The sorted set of a state.
-    pub(crate) fn index(&self, state: State) -> String {
+    /// The sorted set of a state; ready jobs have one for each lane.
+    pub(crate) fn index(&self, state: State) -> Option<String> {
         match state {
-            State::Scheduled => self.keys.scheduled(),
-            State::Ready => self.keys.ready(),
-            State::Running => self.keys.running(),
-            State::Succeeded => self.keys.succeeded(),
-            State::Dead => self.keys.dead(),
+            State::Scheduled => Some(self.keys.scheduled()),
+            State::Ready => None,
+            State::Running => Some(self.keys.running()),
+            State::Parked => Some(self.keys.parked()),
+            State::Succeeded => Some(self.keys.succeeded()),
+            State::Dead => Some(self.keys.dead()),
+            State::Cancelled => Some(self.keys.cancelled()),
         }
     }
+}
+
+/// What the script said: nothing, a state, or a state and the id of another job.
+fn verdict(said: &str, id: &JobId) -> Verdict {
+    let (state, other) = said.split_once(' ').map_or((said, None), |(state, other)| (state, Some(other)));
+    if state.is_empty() {
+        return Verdict::Inserted;
+    }
+    let id = other.map_or_else(|| id.clone(), |other| JobId::trusted(other.to_owned()));
+    Verdict::Duplicate { id, state: state.parse().unwrap_or(State::Ready) }
 }

@@ -1,6 +1,6 @@
 //! What follows from a failure: another attempt, when, or none.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -22,12 +22,31 @@ pub struct RetryPolicy {
     pub timed_out: u32,
     /// Crashes that a job survives.
     pub crashed: u32,
-    /// The first wait, before jitter.
+    /// The wait before another attempt.
+    pub wait: Wait,
+    /// The same for classes that wait differently.
+    pub waits: HashMap<FailureClass, Wait>,
+}
+
+/// The wait before another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The first wait, before jitter; doubled with every failure of the class.
     pub base: Duration,
     /// The longest wait, before jitter.
     pub cap: Duration,
     /// The shortest wait, after jitter.
     pub floor: Duration,
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self {
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(300),
+            floor: Duration::from_millis(200),
+        }
+    }
 }
 
 impl Default for RetryPolicy {
@@ -38,9 +57,8 @@ impl Default for RetryPolicy {
             throttled: 50,
             timed_out: 3,
             crashed: 3,
-            base: Duration::from_secs(1),
-            cap: Duration::from_secs(300),
-            floor: Duration::from_millis(200),
+            wait: Wait::default(),
+            waits: HashMap::new(),
         }
     }
 }
@@ -60,7 +78,7 @@ impl RetryPolicy {
         match class {
             FailureClass::Transient => self.transient,
             FailureClass::Throttled => self.throttled,
-            FailureClass::Permanent => 0,
+            FailureClass::Permanent | FailureClass::Expired => 0,
             FailureClass::TimedOut => self.timed_out,
             FailureClass::Crashed => self.crashed,
         }
@@ -72,8 +90,9 @@ impl RetryPolicy {
         if earlier >= self.budget(failure.class) {
             return Decision::Bury;
         }
-        let doubled = self.base.saturating_mul(2u32.saturating_pow(earlier.min(31)));
-        let jittered = doubled.min(self.cap).mul_f64(random.clamp(0.0, 1.0)).max(self.floor);
+        let wait = self.waits.get(&failure.class).unwrap_or(&self.wait);
+        let doubled = wait.base.saturating_mul(2u32.saturating_pow(earlier.min(31)));
+        let jittered = doubled.min(wait.cap).mul_f64(random.clamp(0.0, 1.0)).max(wait.floor);
         // A wait that was asked for is a lower bound; the jitter comes on top,
         // so that everybody who was throttled does not come back at once.
         Decision::Retry(failure.retry_after.map_or(jittered, |wait| wait.saturating_add(jittered)))
@@ -98,7 +117,7 @@ mod tests {
             let Decision::Retry(wait) = policy.decide(&Failure::transient("x"), earlier, random) else {
                 panic!("the budget is not used up")
             };
-            prop_assert!(wait >= policy.floor && wait <= policy.cap);
+            prop_assert!(wait >= policy.wait.floor && wait <= policy.wait.cap);
         }
 
         #[test]
@@ -106,6 +125,16 @@ mod tests {
             let asked = Duration::from_secs(seconds);
             let decision = RetryPolicy::default().decide(&Failure::throttled("429", asked), 0, random);
             prop_assert!(matches!(decision, Decision::Retry(wait) if wait >= asked));
+        }
+
+        #[test]
+        fn a_class_may_wait_differently(earlier in 0u32..3, random in 0.0f64..=1.0) {
+            let slow = Wait { floor: Duration::from_secs(60), ..Wait::default() };
+            let policy = RetryPolicy { waits: [(FailureClass::TimedOut, slow)].into(), timed_out: 9, ..RetryPolicy::default() };
+            let decision = policy.decide(&Failure::new(FailureClass::TimedOut, "x"), earlier, random);
+            prop_assert!(matches!(decision, Decision::Retry(wait) if wait >= slow.floor));
+            let other = policy.decide(&Failure::transient("x"), earlier, random);
+            prop_assert!(matches!(other, Decision::Retry(wait) if wait < slow.floor));
         }
 
         #[test]

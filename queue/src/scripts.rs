@@ -4,35 +4,79 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind};
 
-use crate::connect::Connection;
+use crate::{
+    connect::{Connection, Replicas},
+    keys::{Keys, NAMES, SCHEMA},
+};
 
-/// Only an enqueue may be refused for want of memory: a Redis at its limit must
-/// still let workers renew, finish and report, or nothing would ever free it.
-macro_rules! script {
-    ($name:ident, $file:literal, $flags:literal) => {
-        #[doc = concat!("See `", $file, "`.")]
-        pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::new(concat!(
-                $flags,
-                "\n",
-                include_str!("scripts/prelude.lua"),
-                include_str!(concat!("scripts/", $file))
-            ))
-        });
-    };
-}
+/// Bytes of history that are kept with a job.
+const HISTORY_BYTES: usize = 8 * 1024;
 
-script!(ENQUEUE, "enqueue.lua", "#!lua");
-script!(CLAIM, "claim.lua", "#!lua flags=allow-oom");
-script!(COMPLETE, "complete.lua", "#!lua flags=allow-oom");
-script!(RENEW, "renew.lua", "#!lua flags=allow-oom");
-script!(WRITE, "write.lua", "#!lua flags=allow-oom");
-script!(RETRY, "retry.lua", "#!lua flags=allow-oom");
-script!(TRIM, "trim.lua", "#!lua flags=allow-oom");
+/// A job without a deadline is as urgent as one that is due a day after it
+/// became ready, so that deadlines starve nobody.
+const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
 
 /// No batch is larger than this: Lua's `unpack` and the time that Redis is
 /// held up by one call are bounded by it.
 pub(crate) const MAX_BATCH: usize = 256;
+
+/// A script in two forms: with Redis' clock, and with one that a test sets.
+pub(crate) struct Pair {
+    live: LazyLock<Script>,
+    test: LazyLock<Script>,
+}
+
+/// Only an enqueue may be refused for want of memory: a Redis at its limit must
+/// still let workers renew, finish and report, or nothing would ever free it.
+macro_rules! scripts {
+    ($($name:ident = $file:literal, $flags:literal;)*) => {
+        $(
+            #[doc = concat!("See `", $file, "`.")]
+            pub(crate) static $name: Pair = Pair {
+                live: LazyLock::new(|| build($flags, LIVE_CLOCK, include_str!(concat!("scripts/", $file)))),
+                test: LazyLock::new(|| build($flags, TEST_CLOCK, include_str!(concat!("scripts/", $file)))),
+            };
+        )*
+        #[cfg(test)]
+        const SOURCES: &[(&str, &str)] = &[$(($file, include_str!(concat!("scripts/", $file)))),*];
+    };
+}
+
+scripts! {
+    ENQUEUE = "enqueue.lua", "#!lua";
+    CLAIM = "claim.lua", "#!lua flags=allow-oom";
+    COMPLETE = "complete.lua", "#!lua flags=allow-oom";
+    RENEW = "renew.lua", "#!lua flags=allow-oom";
+    WRITE = "write.lua", "#!lua flags=allow-oom";
+    CHANGE = "change.lua", "#!lua flags=allow-oom";
+    UNPARK = "unpark.lua", "#!lua flags=allow-oom";
+    TRIM = "trim.lua", "#!lua flags=allow-oom";
+    LIMIT = "limit.lua", "#!lua flags=allow-oom";
+    RECOUNT = "recount.lua", "#!lua flags=allow-oom";
+    SCRUB = "scrub.lua", "#!lua flags=allow-oom";
+}
+
+const LIVE_CLOCK: &str = "local function micros()
+  local t = redis.call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+";
+const TEST_CLOCK: &str =
+    "local function micros() return tonumber(redis.call('GET', CONTROL .. ':clock')) end\n";
+
+fn build(flags: &str, clock: &str, script: &str) -> Script {
+    let mut text = format!("{flags}\nlocal CONTROL = KEYS[1]\n");
+    for (name, rest) in NAMES {
+        text.push_str(&format!("local {name} = CONTROL .. '{rest}'\n"));
+    }
+    text.push_str(&format!(
+        "local SCHEMA, NORMAL = '{SCHEMA}', '2'\nlocal HISTORY_BYTES, PATIENCE_US = {HISTORY_BYTES}, {PATIENCE_US}\n"
+    ));
+    text.push_str(clock);
+    text.push_str(include_str!("scripts/prelude.lua"));
+    text.push_str(script);
+    Script::new(&text)
+}
 
 /// A call being put together. Unlike the client's own builder it copies every
 /// argument once, which counts when a batch carries 256 payloads.
@@ -42,13 +86,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Starts a call with its keys.
-    pub(crate) fn new(script: &'static Script, keys: &[&str]) -> Self {
+    /// Starts a call on a queue.
+    pub(crate) fn new(script: &'static Pair, keys: &Keys) -> Self {
+        let script: &'static Script = if keys.has_test_clock() { &script.test } else { &script.live };
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(script.get_hash()).arg(keys.len());
-        for key in keys {
-            cmd.arg(*key);
-        }
+        cmd.arg(script.get_hash()).arg(1).arg(keys.control());
         Self { script, cmd }
     }
 
@@ -71,21 +113,56 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The same, waiting until replicas have what was written. The connection
+    /// must be used for nothing else.
+    pub(crate) async fn run_replicated<T: FromRedisValue>(
+        &self,
+        conn: &mut Connection,
+        keys: &Keys,
+        replicas: Replicas,
+    ) -> RedisResult<(T, usize)> {
+        let (reply, acknowledged) = match conn.write_replicated(&self.cmd, keys.control(), replicas).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.script.load_async(conn).await?;
+                conn.write_replicated(&self.cmd, keys.control(), replicas).await?
+            }
+            result => result?,
+        };
+        Ok((T::from_redis_value(reply)?, acknowledged))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn every_script_says_what_it_does_and_takes() {
-        for source in [
-            include_str!("scripts/enqueue.lua"),
-            include_str!("scripts/claim.lua"),
-            include_str!("scripts/complete.lua"),
-            include_str!("scripts/renew.lua"),
-            include_str!("scripts/write.lua"),
-            include_str!("scripts/retry.lua"),
-            include_str!("scripts/trim.lua"),
-        ] {
+        for (file, source) in SOURCES {
             for part in ["-- Purpose: ", "-- KEYS: ", "-- ARGV: ", "-- Returns: "] {
-                assert!(source.contains(part), "a script lacks `{part}`: {}", &source[..60]);
+                assert!(source.contains(part), "{file} lacks `{part}`");
+            }
+        }
+    }
+
+    /// A loop that only its own body can end has no bound that a reader sees.
+    #[test]
+    fn loops_are_bounded_and_nothing_is_scanned() {
+        let prelude = include_str!("scripts/prelude.lua");
+        for (file, source) in SOURCES.iter().copied().chain([("prelude.lua", prelude)]) {
+            let code: Vec<&str> =
+                source.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+            for word in ["while true", "repeat", "'KEYS'", "'SCAN'", "'SMEMBERS'", "'HKEYS'", "'LRANGE'"] {
+                let found = code.iter().find(|line| line.contains(word));
+                assert!(found.is_none(), "{file} has `{word}`: its work would not be bounded");
+            }
+            // Whole ranges only with a limit; whole hashes only of a job.
+            for line in source.lines().filter(|line| line.contains("'ZRANGE'") && line.contains("-inf")) {
+                assert!(line.contains("'LIMIT'"), "{file}: no limit in `{line}`");
+            }
+            for line in source.lines().filter(|line| line.contains("'HGETALL'")) {
+                assert!(line.contains("JOB") || line.contains("key)"), "{file}: `{line}`");
             }
         }
     }

@@ -10,19 +10,32 @@ use serde::{Deserialize, Serialize};
 pub enum State {
     /// Waits for a time: delayed, or between two attempts.
     Scheduled,
-    /// Waits for a worker.
+    /// Waits for a worker, for its tenant's turn and for room under its limits.
     Ready,
     /// A worker holds its lease.
     Running,
+    /// Waits for something else than time: a worker that knows its kind, the
+    /// end of a pause of its kind, a confirmation.
+    Parked,
     /// Finished; its outcome is stored.
     Succeeded,
     /// Will not run again by itself.
     Dead,
+    /// Somebody decided that it is not to be done.
+    Cancelled,
 }
 
 impl State {
     /// All states, in the order in which a job passes through them.
-    pub const ALL: [Self; 5] = [Self::Scheduled, Self::Ready, Self::Running, Self::Succeeded, Self::Dead];
+    pub const ALL: [Self; 7] = [
+        Self::Scheduled,
+        Self::Ready,
+        Self::Running,
+        Self::Parked,
+        Self::Succeeded,
+        Self::Dead,
+        Self::Cancelled,
+    ];
 
     /// The name that is stored and shown.
     pub fn as_str(self) -> &'static str {
@@ -30,25 +43,35 @@ impl State {
             Self::Scheduled => "scheduled",
             Self::Ready => "ready",
             Self::Running => "running",
+            Self::Parked => "parked",
             Self::Succeeded => "succeeded",
             Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
         }
     }
 
     /// Whether the job will not change any more by itself.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Dead)
+        matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled)
     }
 
     /// Whether a job may go from this state to `next` in one transition.
     pub fn may_become(self, next: Self) -> bool {
         matches!(
             (self, next),
-            (Self::Scheduled, Self::Ready)
-                | (Self::Ready, Self::Running)
-                | (Self::Running, Self::Ready | Self::Scheduled | Self::Succeeded | Self::Dead)
+            // Due, or rescheduled to now; put off again.
+            (Self::Scheduled, Self::Ready | Self::Scheduled)
+                // Claimed; rescheduled; its kind is paused.
+                | (Self::Ready, Self::Running | Self::Scheduled | Self::Parked | Self::Ready)
+                // Handed back or taken over; retry or snooze; nobody here knows it.
+                | (Self::Running, Self::Ready | Self::Scheduled | Self::Parked)
+                | (Self::Running, Self::Succeeded | Self::Dead | Self::Cancelled)
+                // What it waited for is there.
+                | (Self::Parked, Self::Ready)
+                // The deadline passed; somebody cancelled it.
+                | (Self::Scheduled | Self::Ready | Self::Parked, Self::Dead | Self::Cancelled)
                 // By hand only.
-                | (Self::Dead, Self::Ready)
+                | (Self::Dead, Self::Ready | Self::Scheduled)
         )
     }
 }
@@ -61,7 +84,7 @@ impl fmt::Display for State {
 
 /// A word that names no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a state: use scheduled, ready, running, succeeded or dead")]
+#[error("`{0}` is not a state: use scheduled, ready, running, parked, succeeded, dead or cancelled")]
 pub struct UnknownState(pub String);
 
 impl FromStr for State {
@@ -81,8 +104,8 @@ mod tests {
         for from in State::ALL {
             let leads_to: Vec<State> = State::ALL.into_iter().filter(|to| from.may_become(*to)).collect();
             match from {
-                State::Succeeded => assert!(leads_to.is_empty()),
-                State::Dead => assert_eq!(leads_to, [State::Ready]),
+                State::Succeeded | State::Cancelled => assert!(leads_to.is_empty()),
+                State::Dead => assert_eq!(leads_to, [State::Scheduled, State::Ready]),
                 _ => assert!(!leads_to.is_empty() && !from.is_final(), "{from}"),
             }
             assert_eq!(from.as_str().parse(), Ok(from));

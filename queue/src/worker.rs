@@ -4,13 +4,14 @@
 //! - [`claim`]: takes as many jobs as can start now, in one script call;
 //! - [`settle`]: writes what finished meanwhile, in one script call;
 //! - [`renew`]: extends the leases that are still held, cancels the lost ones;
-//! - [`wake`]: listens for work while the worker is idle;
-//! - [`sweep`]: forgets finished jobs past their retention.
+//! - [`wake`]: listens for work while the worker is idle, and for cancelled jobs;
+//! - [`sweep`]: retention, parked jobs, the outbox, the scrubber.
 //!
 //! None of them ever gives up: while Redis is away they back off and go on.
 //! A fenced write compares token **and** worker: a Redis that lost its last
 //! second in a crash may give the same token again, but not to the same worker.
 
+mod as_is;
 mod backend;
 mod claim;
 mod core;
@@ -22,6 +23,7 @@ mod settle;
 mod sweep;
 mod wake;
 
+pub use as_is::AsIs;
 pub use backend::RedisBackend;
 pub use layer::{SettleLayer, SettleService};
 pub use lease::{Lease, WriteError};

@@ -51,7 +51,7 @@ async fn read(inner: &Inner, queue: &Queue, name: &QueueName, mut ids: Vec<JobId
                 inner.registry.publish(name, &damaged.id, Seen::Gone);
                 ids.retain(|id| *id != damaged.id);
             }
-            Err(Error::Redis(error)) => {
+            Err(error) => {
                 tracing::debug!(%error, "watched jobs not read yet");
                 backoff.wait().await;
             }

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
-use upshot_queue::Retried;
+use upshot_queue::Changed;
 
 use crate::{
     links::Links,
@@ -54,14 +54,16 @@ pub async fn retry(
         ));
     };
     match state.ask(queue.retry(&id)).await? {
-        Retried::Ready => {
+        Changed::To(_) => {
             tracing::info!(job_id = %id, queue = %known.job.queue, "dead job made ready again");
             Ok((StatusCode::ACCEPTED, Json(JobBody::new(&state.find(&id).await?, &links, false))))
         }
-        Retried::NotDead(now) => {
+        Changed::Refused(now) => {
             let detail = format!("job {id} is {now}: only a dead job is retried by hand");
             Err(Problem::new(Code::NotDead, detail))
         }
-        Retried::Unknown => Err(Problem::new(Code::UnknownJob, format!("job {id} was forgotten meanwhile"))),
+        Changed::Unknown | Changed::Stopping | Changed::Forgotten => {
+            Err(Problem::new(Code::UnknownJob, format!("job {id} was forgotten meanwhile")))
+        }
     }
 }

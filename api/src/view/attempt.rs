@@ -10,7 +10,7 @@ use crate::{known::Known, moment::Moment};
 /// Why a job waits and until when.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Waiting {
-    /// Why: the last failure's message, or that the job was delayed.
+    /// Why: the last failure's message, that the job was delayed, or why it is parked.
     #[schema(example = "connection refused by mail.example:25")]
     reason: String,
     /// The class of the last failure, if there was one.
@@ -40,8 +40,11 @@ pub struct FailedAttemptBody {
 }
 
 impl Waiting {
-    /// What a job waits for, if it is scheduled.
+    /// What a job waits for, if it is scheduled or parked.
     pub fn of(known: &Known) -> Option<Self> {
+        if let Some(parked) = known.job.parked.as_ref().filter(|_| known.job.state == State::Parked) {
+            return Some(Self { reason: parked.why.clone(), class: None, retry_at: None });
+        }
         if known.job.state != State::Scheduled {
             return None;
         }

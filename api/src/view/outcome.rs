@@ -50,6 +50,8 @@ pub enum Status {
     Achieved,
     /// It will not come out right by itself; the reason says why.
     Missed,
+    /// Somebody decided that the work is not to be done.
+    Cancelled,
     /// Not decided, and in time.
     Open,
     /// Not decided, and late.
@@ -136,6 +138,7 @@ impl Status {
         match job.state {
             State::Succeeded => Self::Achieved,
             State::Dead => Self::Missed,
+            State::Cancelled => Self::Cancelled,
             _ if job.expected_by.is_some_and(|by| now > by) => Self::Overdue,
             _ => Self::Open,
         }
@@ -146,7 +149,7 @@ impl Status {
         match self {
             Self::Achieved => job.expected_by.map(|by| job.since <= by),
             Self::Missed | Self::Overdue => Some(false),
-            Self::Open => None,
+            Self::Cancelled | Self::Open => None,
         }
     }
 }

@@ -1,22 +1,19 @@
 //! A real worker beside the test: it drives jobs through their states.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use apalis_core::{
     error::BoxDynError,
     monitor::Monitor,
-    task::{Task, data::Data, task_fn::task_fn},
+    task::{data::Data, task_fn::task_fn},
     worker::builder::WorkerBuilder,
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Connector, Failure, Job, Lease, RedisBackend, RetryPolicy, WorkerOptions};
+use upshot_queue::{
+    Connector, Failure, Job, Lease, RedisBackend, RetryPolicy, Wait, WorkerOptions, worker::AsIs,
+};
 
 use crate::fixture::PATIENCE;
 
@@ -35,7 +32,8 @@ impl Worker {
         Fut: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
         let hour = Duration::from_secs(3600);
-        let retry = RetryPolicy { base: hour, cap: hour, floor: hour, ..RetryPolicy::default() };
+        let retry =
+            RetryPolicy { wait: Wait { base: hour, cap: hour, floor: hour }, ..RetryPolicy::default() };
         let options = WorkerOptions { retry, ..WorkerOptions::new(queue.parse().unwrap()) };
         let connector = connector.clone();
         let monitor = Monitor::new().register(move |_| {
@@ -45,7 +43,7 @@ impl Worker {
                 async move { run.await.map_err(BoxDynError::from) }
             });
             let backend = RedisBackend::new(&connector, options.clone()).unwrap();
-            WorkerBuilder::new(backend.worker()).backend(backend).build(Wrapped(service))
+            WorkerBuilder::new(backend.worker()).backend(backend).build(AsIs(service))
         });
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
@@ -63,23 +61,5 @@ impl Worker {
     pub async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.running).await.expect("the worker did not stop").unwrap();
-    }
-}
-
-/// Lets apalis take the service as it is.
-#[derive(Clone)]
-struct Wrapped<S>(S);
-
-impl<S: tower::Service<Task<Arc<Job>>>> tower::Service<Task<Arc<Job>>> for Wrapped<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, task: Task<Arc<Job>>) -> S::Future {
-        self.0.call(task)
     }
 }

@@ -1,53 +1,85 @@
 -- Purpose: insert a batch of jobs, or find the ones that are already there.
--- KEYS: 1 ready, 2 scheduled, 3 subjects, 4 stats
--- ARGV: 1 job key prefix, 2 wake channel, 3 number of items (at most 256),
---       then for each item: id, body (meta line and arguments), subject
---       ('' for none), delay in ms (0 for ready now)
--- Returns: {now ms, verdict...}; a verdict is '' for inserted, or the state of
---       the job that was found under the same id.
-local n = tonumber(ARGV[3])
-if #ARGV ~= 3 + n * 4 then
-  return redis.error_reply('ARGS enqueue: expected ' .. (3 + n * 4) .. ' arguments, got ' .. #ARGV)
+-- KEYS: 1 control
+-- ARGV: 1 number of items (at most 256), then for each item: id; body (kind,
+--       flow, meta, arguments); lane (class:flow); subject ('' for none); delay in
+--       ms (0 for ready now); what is rare, '' for none:
+--       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way|
+--       lifetime of the idempotency key in ms|idempotency key`
+-- Returns: {verdict...}: '' for inserted; the state of the job that was found
+--       under the same id; or its state, a blank and its id where it was found by
+--       the idempotency key.
+local n = tonumber(ARGV[1])
+if #ARGV ~= 1 + n * 6 then
+  return redis.error_reply('ARGS enqueue: expected ' .. (1 + n * 6) .. ' arguments, got ' .. #ARGV)
 end
-local us = micros()
-local now = math.floor(us / 1000)
-local at = int(now)
-local idle = redis.call('ZCARD', KEYS[1]) == 0
-local reply, ready, scheduled, subjects = {at}, {}, {}, {}
+local reply, scheduled, subjects, expiring = {}, {}, {}, {}
 local duplicates = 0
+local prefix = at .. '|'
+-- The state of a job that is there.
+local function state_of(key)
+  return redis.call('HGET', key, 'state') or (redis.call('EXISTS', key) == 1 and 'ready')
+end
 for i = 0, n - 1 do
-  local p = 4 + i * 4
-  local id, subject, delay = ARGV[p], ARGV[p + 2], tonumber(ARGV[p + 3])
-  local key = ARGV[1] .. id
-  if redis.call('HSETNX', key, 'job', ARGV[p + 1]) == 1 then
+  local p = 2 + i * 6
+  local id, subject, delay = ARGV[p], ARGV[p + 3], tonumber(ARGV[p + 4])
+  local key, found = JOB .. id, nil
+  local within, late, gives_way, lifetime, unique
+  if ARGV[p + 5] ~= '' then
+    within, late, gives_way, lifetime, unique = string.match(ARGV[p + 5], '^(%d*)|(.)|(.)|(%d*)|(.*)$')
+    local owner = unique ~= '' and redis.call('GET', UNIQUE .. unique)
+    if owner and owner ~= id then
+      local state = state_of(JOB .. owner)
+      if state and not (gives_way == '1' and state == 'dead') then found = state .. ' ' .. owner end
+    end
+    if not found and gives_way == '1' and redis.call('HGET', key, 'state') == 'dead' then
+      take_out(id, key, 'dead', '')
+      forget(id, key)
+      move('forgotten', id)
+    end
+  end
+  if not found and redis.call('HSETNX', key, 'job', prefix .. ARGV[p + 1]) == 0 then
+    redis.call('HINCRBY', key, 'duplicates', 1)
+    found = redis.call('HGET', key, 'state') or 'ready'
+  end
+  if found then
+    duplicates = duplicates + 1
+  else
+    local class = string.sub(ARGV[p + 2], 1, 1)
+    -- Neither state nor class: a job without them is ready for the first time,
+    -- and of the normal class.
+    if class ~= NORMAL then redis.call('HSET', key, 'class', class) end
+    local deadline
+    if within and within ~= '' then
+      local by = int(now + tonumber(within))
+      deadline = by .. late
+      redis.call('HSET', key, 'deadline', deadline)
+      if late == 'e' then
+        expiring[#expiring + 1] = by
+        expiring[#expiring + 1] = id
+      end
+    end
+    if unique and unique ~= '' then redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime) end
     if delay > 0 then
-      redis.call('HSET', key, 'state', 'scheduled', 'at', at)
+      redis.call('HSET', key, 'state', 'scheduled')
       scheduled[#scheduled + 1] = int(now + delay)
       scheduled[#scheduled + 1] = id
     else
-      -- No state: a job without one is ready for the first time.
-      redis.call('HSET', key, 'at', at)
-      -- Microseconds plus the place in the batch keep first in, first out.
-      ready[#ready + 1] = int(us + i)
-      ready[#ready + 1] = id
+      -- The place in the batch keeps first in, first out.
+      put(id, class, string.sub(ARGV[p + 2], 3), run_by(deadline, i))
     end
     if subject ~= '' then
       subjects[#subjects + 1] = '0'
       subjects[#subjects + 1] = subject .. '\0' .. id
     end
-    reply[#reply + 1] = ''
-  else
-    redis.call('HINCRBY', key, 'duplicates', 1)
-    duplicates = duplicates + 1
-    reply[#reply + 1] = redis.call('HGET', key, 'state') or 'ready'
+    move('enqueued', id)
   end
+  reply[#reply + 1] = found or ''
 end
-if #ready > 0 then redis.call('ZADD', KEYS[1], unpack(ready)) end
-if #scheduled > 0 then redis.call('ZADD', KEYS[2], unpack(scheduled)) end
-if #subjects > 0 then redis.call('ZADD', KEYS[3], unpack(subjects)) end
-if n > duplicates then redis.call('HINCRBY', KEYS[4], 'enqueued', n - duplicates) end
-if duplicates > 0 then redis.call('HINCRBY', KEYS[4], 'duplicates', duplicates) end
--- Workers go to sleep only after they saw the queue empty, so a wake-up is
--- owed by the first insert after that and by nobody else.
-if (idle and #ready > 0) or #scheduled > 0 then redis.call('PUBLISH', ARGV[2], at) end
+local wake = put_all()
+if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
+if #subjects > 0 then redis.call('ZADD', SUBJECTS, unpack(subjects)) end
+if #expiring > 0 then redis.call('ZADD', EXPIRING, unpack(expiring)) end
+if duplicates > 0 then redis.call('HINCRBY', STATS, 'duplicates', duplicates) end
+tell('')
+if wake or #scheduled > 0 then redis.call('PUBLISH', WAKE, at) end
 return reply

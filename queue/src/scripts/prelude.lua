@@ -1,22 +1,347 @@
--- Prelude, put before every script: the clock and the bounded job history.
--- Times are UTC milliseconds of Redis TIME. Lua prints large numbers in
--- scientific notation, so every number that is stored goes through int().
+-- What the scripts share. In front of it stand the names of the keys (from
+-- `keys.rs`), the layout's version SCHEMA, and micros(): the time. KEYS[1] is
+-- the control key of the queue; all keys follow from it and share its slot.
+
+-- Lua prints large numbers in scientific notation, so every number that is
+-- stored goes through int().
 local function int(x) return string.format('%.0f', x) end
 
-local function micros()
-  local t = redis.call('TIME')
-  return t[1] * 1000000 + t[2]
+local known = redis.call('HMGET', CONTROL, 'schema', 'limited', 'paused', 'paused_kinds')
+if known[1] ~= SCHEMA then
+  if known[1] or redis.call('EXISTS', STATS) == 1 then
+    return redis.error_reply('SCHEMA the queue was written with layout ' .. (known[1] or '1') ..
+      ', this program speaks layout ' .. SCHEMA .. ': run the version of Upshot that fits, or use another prefix')
+  end
+  redis.call('HSET', CONTROL, 'schema', SCHEMA)
+end
+-- Whether any limit or weight is set. Without one nobody looks for any.
+local limited, paused, kinds_paused = known[2] == '1', known[3] == '1', known[4] == '1'
+
+local us = micros()
+local now = math.floor(us / 1000)
+local at = int(now)
+
+-- A job's body starts with `enqueued at|kind|flow` and a line feed; a flow is
+-- the tenant and the limit keys, between bars.
+local function header(body)
+  local _, kind, flow = string.match(body, '^(%d+)|([^|\n]*)|([^\n]*)\n')
+  -- A damaged body belongs to nobody; whoever claims it finds out.
+  return kind or '?', flow or ''
 end
 
--- Appends one JSON line to a job's history and drops the oldest lines beyond
--- the cap in bytes. The newest line is always kept.
-local function append_history(key, line, cap)
-  local history = redis.call('HGET', key, 'history')
-  if history then line = history .. '\n' .. line end
-  while #line > cap do
-    local cut = string.find(line, '\n', 1, true)
-    if not cut then break end
-    line = string.sub(line, cut + 1)
+-- The limit keys of a flow: that of its tenant, and those of its own.
+local keys_known = {}
+local function keys_of(flow)
+  local keys = keys_known[flow]
+  if keys then return keys end
+  keys = {}
+  local tenant = true
+  for part in string.gmatch(flow .. '|', '([^|]*)|') do
+    if tenant then
+      if part ~= '' then keys[1] = 'tenant:' .. part end
+      tenant = false
+    elseif part ~= '' then
+      keys[#keys + 1] = 'key:' .. part
+    end
   end
-  redis.call('HSET', key, 'history', line)
+  keys_known[flow] = keys
+  return keys
+end
+
+-- Appends one line to a text field of a job and drops the oldest lines beyond
+-- the caps in bytes and in lines. The newest line is always kept.
+local function append(key, field, line, bytes, lines)
+  local text = redis.call('HGET', key, field)
+  if text then
+    line = text .. '\n' .. line
+    local _, feeds = string.gsub(line, '\n', '')
+    while #line > bytes or feeds >= lines do
+      local cut = string.find(line, '\n', 1, true)
+      if not cut then break end
+      line = string.sub(line, cut + 1)
+      feeds = feeds - 1
+    end
+  end
+  redis.call('HSET', key, field, line)
+end
+local function append_history(key, line, cap) append(key, 'history', line, cap, 64) end
+
+-- Transitions of this call: ids by what happened to them. They are told to
+-- those who watch, counted, and appended to the outbox as one entry.
+local moves, moved = {}, {}
+local function move(what, id)
+  local ids = moves[what]
+  if not ids then
+    ids = {}
+    moves[what] = ids
+    moved[#moved + 1] = what
+  end
+  ids[#ids + 1] = id
+end
+local function tell(by)
+  if #moved == 0 then return end
+  local entry, all = {'XADD', OUTBOX, '*', 'by', by}, {}
+  for i, what in ipairs(moved) do
+    all[i] = table.concat(moves[what], ' ')
+    redis.call('HINCRBY', STATS, what, #moves[what])
+    entry[#entry + 1] = what
+    entry[#entry + 1] = all[i]
+  end
+  redis.call(unpack(entry))
+  redis.call('PUBLISH', CHANGES, table.concat(all, ' '))
+end
+
+-- Limits. A limit is stored as `concurrency|tokens a second|burst|weight`, with
+-- an empty part where it does not limit.
+local limits = {}
+local function limit_of(key)
+  local limit = limits[key]
+  if limit ~= nil then return limit end
+  local text = redis.call('HGET', LIMITS, key)
+  if not text then
+    limits[key] = false
+    return false
+  end
+  local concurrency, rate, burst, weight = string.match(text, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
+  limit = {concurrency = tonumber(concurrency), rate = tonumber(rate), burst = tonumber(burst), weight = tonumber(weight)}
+  limits[key] = limit
+  return limit
+end
+-- How many jobs may start now under a key, and when the next token comes (ms)
+-- where it is tokens that are missing. Remembered within the call.
+local function room_of(key, limit)
+  if limit.room then return limit.room, limit.next_token end
+  local room = 1e9
+  if limit.concurrency then
+    local running = key == 'queue' and redis.call('ZCARD', RUNNING) or redis.call('SCARD', HOLDERS .. key)
+    room = limit.concurrency - running
+  end
+  if limit.rate then
+    local tokens = limit.burst
+    local stored = redis.call('HGET', BUCKETS, key)
+    if stored then
+      local left, since = string.match(stored, '^(%S+) (%S+)$')
+      tokens = math.min(limit.burst, tonumber(left) + (us - tonumber(since)) / 1000000 * limit.rate)
+    end
+    limit.tokens = tokens
+    -- A hair below a whole token is a whole one: it has come by the time it is asked for.
+    local whole = math.floor(tokens + 0.000001)
+    if whole < 1 then limit.next_token = now + math.ceil((1 - tokens) / limit.rate * 1000) end
+    if whole < room then room = whole end
+  end
+  limit.room = room
+  return room, limit.next_token
+end
+local function take_room(key, limit, n)
+  limit.room = limit.room - n
+  if limit.rate then
+    limit.tokens = limit.tokens - n
+    limit.spent = true
+    if limit.tokens < 0.999999 then limit.next_token = now + math.ceil((1 - limit.tokens) / limit.rate * 1000) end
+  end
+end
+local function store_tokens()
+  for key, limit in pairs(limits) do
+    if limit and limit.spent then
+      redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, limit.tokens), us))
+    end
+  end
+end
+
+-- Lanes take turns by virtual time (start-time fair queueing, Goyal et al.
+-- 1996): a lane's turn is its flow's score in the ring of its class.
+local times = {}
+local function virtual_time(class)
+  local time = times[class]
+  if not time then
+    time = tonumber(redis.call('HGET', CONTROL, 'time:' .. class) or '0')
+    times[class] = time
+  end
+  return time
+end
+local function tenant_of(flow) return string.match(flow, '^[^|]*') end
+-- True when workers may sleep although this flow has a turn now.
+local function take_turns(class, flow, turn)
+  -- A flow that was served lately keeps its turn: emptying a lane gains nothing.
+  local turns = string.format('%.17g', math.max(turn, virtual_time(class)))
+  if redis.call('ZADD', RING .. class, 'NX', turns, flow) == 0 then return true end
+  redis.call('HINCRBY', FLOWS .. class, tenant_of(flow), 1)
+  return redis.call('ZCARD', RING .. class) == 1
+end
+local function leave_ring(class, flow)
+  if redis.call('ZREM', RING .. class, flow) == 1 then
+    local tenant = tenant_of(flow)
+    if redis.call('HINCRBY', FLOWS .. class, tenant, -1) <= 0 then redis.call('HDEL', FLOWS .. class, tenant) end
+  end
+end
+-- Lets lanes that wait for a limit key take turns again, as many as there is
+-- room for. At most 32 a call: each of them ends in another release.
+local function release_lanes(key)
+  local limit = limit_of(key)
+  local room, next_token = 32, nil
+  if limit then room, next_token = room_of(key, limit) end
+  local woken = false
+  if room >= 1 then
+    local lanes = redis.call('ZPOPMIN', BLOCKED .. key, math.min(room, 32))
+    for i = 1, #lanes, 2 do
+      redis.call('HDEL', HELD, lanes[i])
+      take_turns(string.sub(lanes[i], 1, 1), string.sub(lanes[i], 3), tonumber(lanes[i + 1]))
+      woken = true
+    end
+    if limit and limit.rate then next_token = now + math.ceil(1000 / limit.rate) end
+  end
+  if next_token and redis.call('EXISTS', BLOCKED .. key) == 1 then redis.call('ZADD', PACED, int(next_token), key) end
+  return woken
+end
+
+-- Ready jobs of this call, by lane, until they are put into their lanes.
+local pending, pending_lanes = {}, {}
+local function put(id, class, flow, score)
+  local lane = class .. ':' .. flow
+  local list = pending[lane]
+  if not list then
+    list = {}
+    pending[lane] = list
+    pending_lanes[#pending_lanes + 1] = lane
+  end
+  list[#list + 1] = score
+  list[#list + 1] = id
+end
+-- Puts them in. True when a worker that sleeps has to be woken: workers go to
+-- sleep after they saw nobody's turn, so a wake-up is owed by the first lane
+-- that takes turns after that.
+local function put_all()
+  local wake, grown = false, {}
+  for _, lane in ipairs(pending_lanes) do
+    local class, flow = string.sub(lane, 1, 1), string.sub(lane, 3)
+    local added = redis.call('ZADD', LANE .. lane, unpack(pending[lane]))
+    grown[class] = (grown[class] or 0) + added
+    -- A lane that was empty; or that has jobs and no turn, which only damage explains.
+    if redis.call('ZCARD', LANE .. lane) == added or not redis.call('ZSCORE', RING .. class, flow) then
+      redis.call('ZADD', LANES .. class, 0, flow)
+      if not (limited and redis.call('HEXISTS', HELD, lane) == 1) and take_turns(class, flow, 0) then wake = true end
+    end
+  end
+  for class, n in pairs(grown) do redis.call('HINCRBY', CONTROL, 'ready:' .. class, n) end
+  pending, pending_lanes = {}, {}
+  return wake
+end
+-- When a job should have run (µs): its deadline, or a day after it became ready.
+local function run_by(deadline, i)
+  if deadline then return int(tonumber(string.match(deadline, '^%d+')) * 1000) end
+  return int(us + (i or 0) + PATIENCE_US)
+end
+local FIRST = '0'
+
+-- Jobs that stop running free what they held of the limits.
+local freed = {}
+local function free(id, flow)
+  if not limited then return end
+  for _, key in ipairs(keys_of(flow)) do
+    if limit_of(key) then
+      local ids = freed[key]
+      if not ids then
+        ids = {}
+        freed[key] = ids
+      end
+      ids[#ids + 1] = id
+    end
+  end
+end
+-- To be called after the jobs were taken out of `running`.
+local function free_all()
+  local woken = limited and limit_of('queue') and true or false
+  for key, ids in pairs(freed) do
+    redis.call('SREM', HOLDERS .. key, unpack(ids))
+    limits[key].room = nil
+    if release_lanes(key) then woken = true end
+  end
+  return woken
+end
+
+-- Ends a job as dead. Dead jobs are grouped by class, kind and normalised
+-- message; the group is known by the first 16 digits of their SHA-1.
+local function bury(id, key, kind, class, normal, said)
+  local fingerprint = string.sub(redis.sha1hex(class .. '\n' .. kind .. '\n' .. normal), 1, 16)
+  redis.call('HSET', key, 'state', 'dead', 'since', at, 'group', fingerprint)
+  redis.call('ZADD', DEAD, at, id)
+  redis.call('ZADD', MEMBERS .. fingerprint, at, id)
+  redis.call('ZADD', GROUPS, at, fingerprint)
+  local group = GROUP .. fingerprint
+  if redis.call('HSETNX', group, 'first', at) == 1 then
+    redis.call('HSET', group, 'class', class, 'kind', kind, 'normal', normal)
+  end
+  redis.call('HSET', group, 'last', at, 'sample', id, 'said', said)
+  redis.call('HINCRBY', group, 'count', 1)
+end
+local function leave_group(id, key)
+  local fingerprint = redis.call('HGET', key, 'group')
+  if not fingerprint then return end
+  redis.call('ZREM', MEMBERS .. fingerprint, id)
+  if redis.call('EXISTS', MEMBERS .. fingerprint) == 0 then
+    redis.call('DEL', GROUP .. fingerprint)
+    redis.call('ZREM', GROUPS, fingerprint)
+  end
+end
+
+-- Takes a job that waits or is dead out of the index of its state.
+local function take_out(id, key, state, flow)
+  if state == 'ready' then
+    local class = redis.call('HGET', key, 'class') or NORMAL
+    local lane = class .. ':' .. flow
+    if redis.call('ZREM', LANE .. lane, id) == 1 then redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1) end
+    if limited and redis.call('EXISTS', LANE .. lane) == 0 then
+      local held = redis.call('HGET', HELD, lane)
+      if held then
+        redis.call('ZREM', BLOCKED .. held, lane)
+        redis.call('HDEL', HELD, lane)
+        redis.call('ZREM', LANES .. class, flow)
+      end
+    end
+  elseif state == 'scheduled' then
+    redis.call('ZREM', SCHEDULED, id)
+  elseif state == 'parked' then
+    redis.call('ZREM', PARKED, id)
+    local need = redis.call('HGET', key, 'need')
+    if need and redis.call('ZREM', NEED .. need, id) == 1 and redis.call('HINCRBY', NEEDS, need, -1) <= 0 then
+      redis.call('HDEL', NEEDS, need)
+    end
+  elseif state == 'dead' then
+    redis.call('ZREM', DEAD, id)
+    leave_group(id, key)
+  end
+end
+-- Parks a job until its need is met.
+local function park(id, key, need, why)
+  redis.call('HSET', key, 'state', 'parked', 'since', at, 'need', need, 'why', why)
+  redis.call('ZADD', PARKED, at, id)
+  redis.call('ZADD', NEED .. need, at, id)
+  redis.call('HINCRBY', NEEDS, need, 1)
+end
+-- A job that waits again is watched for its deadline again.
+local function watch_deadline(id, key)
+  local deadline = redis.call('HGET', key, 'deadline')
+  local by, policy = string.match(deadline or '', '^(%d+)(.)')
+  if policy == 'e' then redis.call('ZADD', EXPIRING, by, id) end
+end
+-- Ends a job whose deadline has passed; the caller takes it out of its index.
+local function expire(id, key, kind, deadline)
+  local said = 'the deadline passed before the job could run'
+  append_history(key, cjson.encode({at = now, attempt = 0, class = 'expired', message = said .. ': ' .. deadline}), HISTORY_BYTES)
+  redis.call('HINCRBY', key, 'failed:expired', 1)
+  bury(id, key, kind, 'expired', said, said)
+  move('expired', id)
+end
+-- Forgets a finished job whole.
+local function forget(id, key)
+  local body = redis.call('HGET', key, 'job')
+  if body then
+    -- Only the meta line is read; the arguments behind it may be anything.
+    local line = string.match(body, '^[^\n]*\n([^\n]*)')
+    -- A damaged job is forgotten like any other.
+    local ok, meta = pcall(cjson.decode, line or '')
+    if ok and type(meta) == 'table' and type(meta[2]) == 'string' then redis.call('ZREM', SUBJECTS, meta[2] .. '\0' .. id) end
+  end
+  leave_group(id, key)
+  redis.call('DEL', key)
 end

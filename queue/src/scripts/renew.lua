@@ -1,23 +1,25 @@
 -- Purpose: extend the leases that one worker still holds.
--- KEYS: 1 running, 2 stats
--- ARGV: 1 job key prefix, 2 lease in ms, 3 worker, 4 number of leases (at most
---       256), then for each: id, token
--- Returns: the ids whose lease is lost. A lease that somebody else has by now is
---       counted as a refused write; one that its own worker has just ended is not.
-local n = tonumber(ARGV[4])
-local until_ms = int(math.floor(micros() / 1000) + tonumber(ARGV[2]))
-local lost, held, refused = {}, {}, 0
+-- KEYS: 1 control
+-- ARGV: 1 lease in ms, 2 worker, 3 number of leases (at most 256), then for each:
+--       id, token
+-- Returns: {lost, cancelled}: the ids whose lease is lost, and those that are held
+--       but to be cancelled. A lease that somebody else has by now is counted as a
+--       refused write; one that its own worker has just ended is not.
+local n = tonumber(ARGV[3])
+local until_ms = int(now + tonumber(ARGV[1]))
+local lost, cancelled, held, refused = {}, {}, {}, 0
 for i = 0, n - 1 do
-  local id = ARGV[5 + i * 2]
-  local job = redis.call('HMGET', ARGV[1] .. id, 'token', 'worker', 'state')
-  if job[1] == ARGV[6 + i * 2] and job[2] == ARGV[3] and job[3] == 'running' then
+  local id = ARGV[4 + i * 2]
+  local job = redis.call('HMGET', JOB .. id, 'token', 'worker', 'state', 'cancel')
+  if job[1] == ARGV[5 + i * 2] and job[2] == ARGV[2] and job[3] == 'running' then
     held[#held + 1] = until_ms
     held[#held + 1] = id
+    if job[4] then cancelled[#cancelled + 1] = id end
   else
     lost[#lost + 1] = id
-    if job[1] ~= ARGV[6 + i * 2] or job[2] ~= ARGV[3] then refused = refused + 1 end
+    if job[1] ~= ARGV[5 + i * 2] or job[2] ~= ARGV[2] then refused = refused + 1 end
   end
 end
-if #held > 0 then redis.call('ZADD', KEYS[1], 'XX', unpack(held)) end
-if refused > 0 then redis.call('HINCRBY', KEYS[2], 'refused', refused) end
-return lost
+if #held > 0 then redis.call('ZADD', RUNNING, 'XX', unpack(held)) end
+if refused > 0 then redis.call('HINCRBY', STATS, 'refused', refused) end
+return {lost, cancelled}

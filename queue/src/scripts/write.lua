@@ -1,21 +1,25 @@
--- Purpose: one fenced write of a running attempt: its progress, or the result
---       of a completed step.
--- KEYS: 1 job, 2 stats
--- ARGV: 1 changes channel, 2 id, 3 token, 4 worker, 5 field, 6 value (JSON),
---       7 '1' for a step: it is stored with its time, and one that is already
---       there stays; '0' for a value that is replaced
+-- Purpose: one fenced write of a running attempt: its progress, the result of a
+--       completed step, or a line of its log.
+-- KEYS: 1 control
+-- ARGV: 1 id, 2 token, 3 worker, 4 what (progress, step, log), 5 name (of the step;
+--       the mark that the progress leaves in the timeline, '' for none), 6 value
+--       (JSON), 7 cap on the log or marks in bytes, 8 and in lines
 -- Returns: 1 when it is stored, 0 when the attempt is stale.
-local held = redis.call('HMGET', KEYS[1], 'token', 'worker', 'state')
-if held[1] ~= ARGV[3] or held[2] ~= ARGV[4] or held[3] ~= 'running' then
-  redis.call('HINCRBY', KEYS[2], 'refused', 1)
+local key = JOB .. ARGV[1]
+local held = redis.call('HMGET', key, 'token', 'worker', 'state')
+if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] ~= 'running' then
+  redis.call('HINCRBY', STATS, 'refused', 1)
   return 0
 end
-if ARGV[7] == '1' then
-  local step = '{"at":' .. int(math.floor(micros() / 1000)) .. ',"result":' .. ARGV[6] .. '}'
-  redis.call('HSETNX', KEYS[1], ARGV[5], step)
+if ARGV[4] == 'step' then
+  -- One that is already there stays.
+  redis.call('HSETNX', key, 'step:' .. ARGV[5], '{"at":' .. at .. ',"result":' .. ARGV[6] .. '}')
+elseif ARGV[4] == 'progress' then
+  redis.call('HSET', key, 'progress', ARGV[6])
+  if ARGV[5] ~= '' then append(key, 'marks', at .. ' ' .. ARGV[5], tonumber(ARGV[7]), tonumber(ARGV[8])) end
 else
-  redis.call('HSET', KEYS[1], ARGV[5], ARGV[6])
+  append(key, 'log', at .. ' ' .. ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]))
 end
-redis.call('HINCRBY', KEYS[1], 'writes', 1)
-redis.call('PUBLISH', ARGV[1], ARGV[2])
+redis.call('HINCRBY', key, 'writes', 1)
+redis.call('PUBLISH', CHANGES, ARGV[1])
 return 1

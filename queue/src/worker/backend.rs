@@ -16,15 +16,9 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    claim,
-    core::Core,
-    layer::SettleLayer,
-    options::WorkerOptions,
-    renew,
-    settle::{self, Ended},
-    sweep, wake,
+    claim, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle, sweep, wake,
 };
-use crate::{connect::Connector, job::Job, queue::Error};
+use crate::{connect::Connector, job::Job, protocol::Ended, queue::Error};
 
 /// A queue in Redis as a source of work for one apalis worker.
 ///
@@ -124,9 +118,12 @@ impl Backend for RedisBackend {
                     // It only ends early if it panicked; closing goes on then.
                     let _ = claiming.await;
                 }
-                // Dropping a task drops its lease, which hands the job back.
                 tasks.close();
-                while tasks.recv().await.is_some() {}
+                while let Some(task) = tasks.recv().await {
+                    if let Some(lease) = task.data().get::<Lease>() {
+                        lease.0.release();
+                    }
+                }
                 finish.cancel();
                 if let Some(settling) = settling {
                     let _ = settling.await;

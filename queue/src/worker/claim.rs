@@ -6,7 +6,7 @@ use std::{
 };
 
 use apalis_core::task::{Task, builder::TaskBuilder, task_id::TaskId};
-use redis::{FromRedisValue, ParsingError, RedisError, Value};
+use redis::RedisError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{
@@ -14,32 +14,14 @@ use super::{
     lease::{Lease, LeaseState},
 };
 use crate::{
+    clock::utc_ms,
     connect::Backoff,
-    failure::{FailedAttempt, FailureClass},
-    id::JobId,
-    job::{Fields, Job},
-    scripts::{self, Call, MAX_BATCH},
+    failure::FailureClass,
+    job::{Change, Job},
+    parking::Kinds,
+    protocol::{Claim, Claimed, End},
+    scripts::MAX_BATCH,
 };
-
-/// What one call of the script answered.
-struct Claimed {
-    now: i64,
-    next_at: i64,
-    taken_over: u64,
-    buried: u64,
-    jobs: Vec<(String, Fields)>,
-}
-
-impl FromRedisValue for Claimed {
-    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let mut reply = Vec::<Value>::from_redis_value(value)?.into_iter();
-        let mut number = || i64::from_redis_value(reply.next().unwrap_or(Value::Nil));
-        let (now, next_at) = (number()?, number()?);
-        let (taken_over, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
-        let jobs = reply.map(FromRedisValue::from_redis_value).collect::<Result<_, _>>()?;
-        Ok(Self { now, next_at, taken_over, buried, jobs })
-    }
-}
 
 /// Claims until the worker is told to stop.
 pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc<Job>>>) {
@@ -80,11 +62,11 @@ pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc
         };
         backoff.reset();
         number += 1;
-        if want > claimed.jobs.len() {
+        if want > claimed.len() && !claimed.more {
             idle_until = Some(asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
         }
         report(&core, &claimed);
-        if !start(&core, claimed.jobs, places, asked, &started) {
+        if !start(&core, claimed, places, asked, &started) {
             return;
         }
     }
@@ -116,16 +98,16 @@ fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
 }
 
 async fn claim(core: &Core, want: usize, number: u64) -> Result<Claimed, RedisError> {
-    let keys = core.claims.keys();
-    let (ready, scheduled, running) = (keys.ready(), keys.scheduled(), keys.running());
-    let (dead, stats) = (keys.dead(), keys.stats());
-    let last = keys.claim(&core.worker);
-    let mut call = Call::new(&scripts::CLAIM, &[&ready, &scheduled, &running, &dead, &stats, &last]);
     let options = &core.options;
-    call.arg(keys.job_prefix()).arg(keys.wake()).arg(keys.changes()).arg(core.worker.as_str());
-    call.arg(want).arg(options.lease.as_millis() as u64).arg(MAX_BATCH);
-    call.arg(options.retry.budget(FailureClass::Crashed)).arg(options.history_bytes).arg(number);
-    call.run(&mut core.claims.conn.clone()).await
+    let claim = Claim {
+        worker: &core.worker,
+        want,
+        lease: options.lease,
+        crashes: options.retry.budget(FailureClass::Crashed),
+        number,
+        shares: options.shares,
+    };
+    core.claims.claim(&claim).await
 }
 
 fn report(core: &Core, claimed: &Claimed) {
@@ -135,36 +117,38 @@ fn report(core: &Core, claimed: &Claimed) {
         metrics::counter!("upshot_queue_taken_over_total", "queue" => queue.to_string())
             .increment(claimed.taken_over);
     }
-    if !claimed.jobs.is_empty() {
+    if !claimed.is_empty() {
         metrics::counter!("upshot_queue_claimed_total", "queue" => queue.to_string())
-            .increment(claimed.jobs.len() as u64);
+            .increment(claimed.len() as u64);
     }
 }
 
 /// Hands the jobs to the worker. False when nobody takes them any more.
 fn start(
     core: &Arc<Core>,
-    jobs: Vec<(String, Fields)>,
+    claimed: Claimed,
     places: Vec<OwnedSemaphorePermit>,
-    claimed: Instant,
+    asked: Instant,
     started: &mpsc::UnboundedSender<Task<Arc<Job>>>,
 ) -> bool {
-    for ((id, fields), place) in jobs.into_iter().zip(places) {
-        let id = JobId::trusted(id);
-        let job = match Job::read(&id, &core.options.queue, fields) {
-            Ok(job) => job,
+    for (job, place) in claimed.jobs(&core.claims, &core.worker).zip(places) {
+        let job = match job {
+            Ok(job) => Arc::new(job),
             Err(error) => {
                 // Without its fields it cannot be settled: its lease runs out, and
                 // its crashes bury it.
-                tracing::error!(job = %id, %error, "claimed job is damaged");
+                tracing::error!(job = %error.id, %error, "claimed job is damaged");
                 continue;
             }
         };
-        let job = Arc::new(job);
-        let lease = Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(core), claimed, place));
+        let lease = Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(core), asked, place));
         core.hold(&lease);
+        if core.options.kinds.as_ref().is_some_and(|kinds| !kinds.knows(&job.kind, job.version)) {
+            park_unknown(&lease);
+            continue;
+        }
         let task = TaskBuilder::new(Arc::clone(&job))
-            .task_id(TaskId::from_string(id.as_str()))
+            .task_id(TaskId::from_string(job.id.as_str()))
             // The worker's lifecycle adds one when the task starts.
             .attempt(job.attempts.saturating_sub(1) as usize)
             .data(Lease(lease))
@@ -176,10 +160,18 @@ fn start(
     true
 }
 
-/// One line of a job's history.
-pub(super) fn history_line(failed: &FailedAttempt) -> String {
-    // Numbers and strings always serialise.
-    serde_json::to_string(failed).unwrap_or_default()
+/// Parks a job that nobody here can run, until a worker starts that can.
+fn park_unknown(lease: &LeaseState) {
+    let job = &lease.job;
+    let why = format!("no handler for kind `{}` version {} here", job.kind, job.version);
+    tracing::warn!(job = %job.id, queue = %job.queue, %why, "job parked until a worker starts that has one");
+    let change = Change {
+        at: utc_ms(),
+        did: "parked".to_owned(),
+        note: Some(why.clone()),
+        worker: job.worker.clone(),
+    };
+    lease.settle(End::Park { need: Kinds::need_of_kind(&job.kind, job.version), why, line: change.line() });
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use std::{
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{lease::LeaseState, options::WorkerOptions, settle::Ended};
+use super::{lease::LeaseState, options::WorkerOptions};
 use crate::{
     connect::Connector,
     id::JobId,
+    protocol::Ended,
     queue::{Error, Queue},
 };
 
@@ -31,6 +32,8 @@ pub(super) struct Core {
     pub(super) places: Arc<Semaphore>,
     /// There may be work.
     pub(super) wake: Notify,
+    /// Leases should be renewed now rather than later.
+    pub(super) renew: Notify,
     /// Attempts that ended and are to be written.
     pub(super) ended: mpsc::UnboundedSender<Ended>,
     /// No more claims.
@@ -56,6 +59,7 @@ impl Core {
             writes: queue()?,
             places: Arc::new(Semaphore::new(options.concurrency)),
             wake: Notify::new(),
+            renew: Notify::new(),
             ended,
             stop: CancellationToken::new(),
             held: Mutex::new(HashMap::new()),
@@ -87,8 +91,19 @@ impl Core {
         }
     }
 
-    /// The leases that are held now.
+    /// Tells the handler of a job to stop, if it runs here.
+    pub(super) fn cancel(&self, id: &str) {
+        let Ok(id) = id.parse::<JobId>() else { return };
+        let held = self.held().get(&id).and_then(Weak::upgrade);
+        if let Some(lease) = held {
+            tracing::info!(job = %id, token = lease.token, "asked to stop: the job is cancelled");
+            lease.cancelled.cancel();
+        }
+    }
+
+    /// The leases that are held now, as far as is known.
     pub(super) fn leases(&self) -> Vec<Arc<LeaseState>> {
-        self.held().values().filter_map(Weak::upgrade).collect()
+        let held = self.held();
+        held.values().filter_map(Weak::upgrade).filter(|lease| !lease.lost.is_cancelled()).collect()
     }
 }

@@ -1,10 +1,10 @@
 //! The middleware that watches an attempt and says how it ended.
 
 use std::{
+    error::Error as StdError,
     panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use apalis_core::{error::BoxDynError, task::Task};
@@ -13,10 +13,13 @@ use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
 use tower::{Layer, Service};
 
-use super::{claim::history_line, lease::Lease, settle::End};
+use super::lease::Lease;
 use crate::{
-    failure::{FailedAttempt, Failure, FailureClass},
-    job::Job,
+    clock::utc_ms,
+    failure::{FailedAttempt, Failure, FailureClass, Snooze, Undecodable},
+    fingerprint::normalise,
+    job::{Change, Job},
+    protocol::End,
     retry::Decision,
 };
 
@@ -72,68 +75,100 @@ where
     F: Future<Output = Result<T, BoxDynError>>,
     T: Serialize,
 {
-    let bounded =
-        tokio::time::timeout(lease.0.core.options.timeout, AssertUnwindSafe(attempt).catch_unwind());
+    let options = &lease.0.core.options;
+    let bounded = tokio::time::timeout(options.timeout, AssertUnwindSafe(attempt).catch_unwind());
+    let out_of_grace = async {
+        lease.cancelled().cancelled().await;
+        tokio::time::sleep(options.cancel_grace).await;
+    };
     let result = tokio::select! {
         biased;
         () = lease.lost().cancelled() => return,
-        // Dropping the lease hands the job back; the attempt does not count.
-        () = lease.0.core.options.interrupt.cancelled() => return,
+        // Not left to the drop of the lease: a renewal may hold it just now.
+        () = options.interrupt.cancelled() => return lease.0.release(),
         result = bounded => result,
+        () = out_of_grace => return lease.0.settle(End::Cancel { line: line(&lease, "cancelled", None) }),
     };
-    let failure = match result {
+    let end = match result {
         Ok(Ok(Ok(outcome))) => match serde_json::to_string(&outcome) {
-            Ok(outcome) => return lease.0.settle(End::Succeed(outcome)),
-            Err(error) => Failure::permanent(format!("the outcome cannot be stored as JSON: {error}")),
+            Ok(outcome) => End::Succeed(outcome),
+            Err(error) => {
+                failed(&lease, &Failure::permanent(format!("the outcome cannot be stored as JSON: {error}")))
+            }
         },
-        Ok(Ok(Err(error))) => classify(&error),
+        _ if lease.cancelled().is_cancelled() => End::Cancel { line: line(&lease, "cancelled", None) },
+        Ok(Ok(Err(error))) => ended(&lease, &error),
         Ok(Err(panic)) => {
-            Failure::new(FailureClass::Crashed, format!("the handler panicked: {}", said(&panic)))
+            let what = format!("the handler panicked: {}", said(&panic));
+            failed(&lease, &Failure::new(FailureClass::Crashed, what))
         }
-        Err(_) => Failure::new(
-            FailureClass::TimedOut,
-            format!("the attempt ran longer than {:?}", lease.0.core.options.timeout),
-        ),
+        Err(_) => {
+            let what = format!("the attempt ran longer than {:?}", options.timeout);
+            failed(&lease, &Failure::new(FailureClass::TimedOut, what))
+        }
     };
-    settle_failure(&lease, &failure);
+    lease.0.settle(end);
 }
 
-/// A handler's error as a failure. One that is not a [`Failure`] counts as
-/// transient: trying again is safe, giving up is not.
-fn classify(error: &BoxDynError) -> Failure {
-    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
+/// What a handler's error means. One that is none of ours counts as a transient
+/// failure: trying again is safe, giving up is not.
+fn ended(lease: &Lease, error: &BoxDynError) -> End {
+    if let Some(Snooze { wait, why }) = find(error) {
+        return End::Snooze { delay: *wait, line: line(lease, "snoozed", Some(why.clone())) };
+    }
+    if let Some(Undecodable(why)) = find(error) {
+        let job = lease.job();
+        let kinds = lease.0.core.options.kinds.clone().unwrap_or_default();
+        tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
+        let need = kinds.need_of_args(&job.kind, job.version);
+        return End::Park { need, why: shorten(why), line: line(lease, "parked", Some(shorten(why))) };
+    }
+    failed(lease, &find(error).cloned().unwrap_or_else(|| Failure::transient(error)))
+}
+
+/// An error of a type among an error and its sources.
+fn find<T: StdError + 'static>(error: &BoxDynError) -> Option<&T> {
+    let mut at: Option<&(dyn StdError + 'static)> = Some(error.as_ref());
     while let Some(error) = at {
-        if let Some(failure) = error.downcast_ref::<Failure>() {
-            return failure.clone();
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         at = error.source();
     }
-    Failure::transient(error)
+    None
 }
 
-fn settle_failure(lease: &Lease, failure: &Failure) {
+/// A line of the history that is no failure.
+fn line(lease: &Lease, did: &str, note: Option<String>) -> String {
+    Change { at: utc_ms(), did: did.to_owned(), note, worker: lease.job().worker.clone() }.line()
+}
+
+/// What follows from a failure.
+fn failed(lease: &Lease, failure: &Failure) -> End {
     let job = lease.job();
-    let core = &lease.0.core;
+    let options = &lease.0.core.options;
     let earlier = job.failures.get(&failure.class).copied().unwrap_or(0);
-    let line = history_line(&FailedAttempt {
+    let line = FailedAttempt {
         at: utc_ms(),
         attempt: job.attempts,
         class: failure.class,
         message: shorten(&failure.message),
-        worker: Some(core.worker.clone()),
-    });
+        worker: job.worker.clone(),
+        began: job.began,
+    }
+    .line();
     let class = failure.class;
-    let end = match core.options.retry.draw(failure, earlier) {
-        Decision::Retry(wait) => {
-            tracing::warn!(job = %job.id, queue = %job.queue, attempt = job.attempts, %class, error = %failure.message, retry_in_ms = wait.as_millis() as u64, "attempt failed");
-            End::Retry { delay_ms: wait.as_millis() as u64, class, line }
+    let (attempt, error) = (job.attempts, &failure.message);
+    match options.retry_of(&job.kind).draw(failure, earlier) {
+        Decision::Retry(delay) => {
+            tracing::warn!(job = %job.id, queue = %job.queue, attempt, %class, %error, retry_in_ms = delay.as_millis() as u64, "attempt failed");
+            End::Retry { delay, class, line }
         }
         Decision::Bury => {
-            tracing::error!(job = %job.id, queue = %job.queue, attempt = job.attempts, %class, error = %failure.message, "job is dead");
-            End::Bury { class, line }
+            tracing::error!(job = %job.id, queue = %job.queue, attempt, %class, %error, "job is dead");
+            End::Bury { class, normal: normalise(&failure.message), line }
         }
-    };
-    lease.0.settle(end);
+    }
 }
 
 /// A message of at most 2,000 bytes, cut at a character.
@@ -154,11 +189,6 @@ fn said(panic: &Box<dyn std::any::Any + Send>) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
-/// The time for people's eyes; deadlines use Redis' clock.
-pub(super) fn utc_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,8 +199,8 @@ mod tests {
         #[error("outer")]
         struct Outer(#[source] Failure);
         let error: BoxDynError = Box::new(Outer(Failure::permanent("no such customer")));
-        assert_eq!(classify(&error), Failure::permanent("no such customer"));
-        assert_eq!(classify(&"odd".into()).class, FailureClass::Transient);
+        assert_eq!(find(&error), Some(&Failure::permanent("no such customer")));
+        assert_eq!(find::<Failure>(&"odd".into()), None);
     }
 
     #[test]

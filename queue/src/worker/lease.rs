@@ -12,15 +12,13 @@ use redis::RedisError;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    core::Core,
-    renew,
-    settle::{End, Ended},
-};
+use super::{core::Core, renew};
 use crate::{
+    clock::utc_ms,
     connect::Backoff,
-    job::{Job, Progress},
-    scripts::{self, Call},
+    flow,
+    job::{Change, Job, Progress},
+    protocol::{End, Ended, Write},
 };
 
 /// A write that was not made.
@@ -44,6 +42,7 @@ pub(super) struct LeaseState {
     pub(super) token: u64,
     pub(super) core: Arc<Core>,
     pub(super) lost: CancellationToken,
+    pub(super) cancelled: CancellationToken,
     valid_until: Mutex<Instant>,
     settled: AtomicBool,
     _place: OwnedSemaphorePermit,
@@ -54,6 +53,7 @@ impl LeaseState {
         Self {
             token: job.token,
             lost: CancellationToken::new(),
+            cancelled: CancellationToken::new(),
             valid_until: Mutex::new(claimed + core.options.lease),
             settled: AtomicBool::new(false),
             _place: place,
@@ -78,7 +78,8 @@ impl LeaseState {
     pub(super) fn settle(&self, end: End) {
         if !self.settled.swap(true, Ordering::AcqRel) {
             self.core.forget(&self.job.id, self.token);
-            let ended = Ended { id: self.job.id.clone(), token: self.token, end };
+            let flow = flow::flow(self.job.tenant.as_deref(), &self.job.limit_keys);
+            let ended = Ended { id: self.job.id.clone(), token: self.token, flow, end };
             // The receiver lives until the worker has closed; after that the
             // lease runs out by itself.
             let _ = self.core.ended.send(ended);
@@ -86,11 +87,21 @@ impl LeaseState {
     }
 }
 
+impl LeaseState {
+    /// Hands the job back; the attempt does not count.
+    pub(super) fn release(&self) {
+        let worker = self.job.worker.clone();
+        let change = Change { at: utc_ms(), did: "released".to_owned(), note: None, worker };
+        self.settle(End::Release { line: change.line() });
+    }
+}
+
 impl Drop for LeaseState {
     fn drop(&mut self) {
-        // Nobody said how it ended: it never started, or was interrupted by a
-        // stop. It is handed back and the attempt does not count.
-        self.settle(End::Release);
+        // Nobody said how it ended: it never started.
+        if !self.settled.load(Ordering::Acquire) {
+            self.release();
+        }
         self.core.forget(&self.job.id, self.token);
     }
 }
@@ -115,6 +126,13 @@ impl Lease {
     /// Fires when the lease is lost; the handler's future is dropped then.
     pub fn lost(&self) -> &CancellationToken {
         &self.0.lost
+    }
+
+    /// Fires when somebody cancelled the job: the handler should stop. It may
+    /// still succeed; any other end is that of a cancelled job. After a grace it
+    /// is dropped.
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.0.cancelled
     }
 
     /// Makes sure that the lease is still ours, asking Redis when it may have
@@ -146,11 +164,30 @@ impl Lease {
     /// error: progress is dropped then, the next one tells more anyway.
     pub async fn progress(&self, progress: &Progress) -> Result<(), WriteError> {
         let value = serde_json::to_string(progress)?;
-        match self.write("progress", &value, false).await {
+        // One line of the timeline: no line feeds.
+        let step = progress.step.as_deref().unwrap_or_default().replace('\n', " ");
+        let mark = format!("{} {step}", progress.percent);
+        match self.write(Write::Progress(&value, &mark)).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.stale()),
             Err(error) => {
                 tracing::debug!(job = %self.0.job.id, %error, "progress not written");
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds a line to the job's log, which is kept with the job, capped.
+    ///
+    /// # Errors
+    /// As [`Self::progress`].
+    pub async fn log(&self, message: &str) -> Result<(), WriteError> {
+        let line = serde_json::to_string(message)?;
+        match self.write(Write::Log(&line)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.stale()),
+            Err(error) => {
+                tracing::debug!(job = %self.0.job.id, %error, "log line not written");
                 Ok(())
             }
         }
@@ -168,10 +205,9 @@ impl Lease {
     /// [`WriteError::Stale`] when the lease is lost.
     pub async fn complete_step(&self, name: &str, result: &serde_json::Value) -> Result<(), WriteError> {
         let value = serde_json::to_string(result)?;
-        let field = format!("step:{name}");
         let mut backoff = Backoff::default();
         loop {
-            match self.write(&field, &value, true).await {
+            match self.write(Write::Step(name, &value)).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(self.stale()),
                 Err(error) => {
@@ -188,15 +224,9 @@ impl Lease {
         WriteError::Stale(self.0.job.id.clone())
     }
 
-    async fn write(&self, field: &str, value: &str, step: bool) -> Result<bool, RedisError> {
+    async fn write(&self, write: Write<'_>) -> Result<bool, RedisError> {
         let core = &self.0.core;
-        let keys = core.writes.keys();
-        let (job, stats) = (keys.job(&self.0.job.id), keys.stats());
-        let mut call = Call::new(&scripts::WRITE, &[&job, &stats]);
-        call.arg(keys.changes()).arg(self.0.job.id.as_str()).arg(self.0.token);
-        call.arg(core.worker.as_str()).arg(field).arg(value).arg(u8::from(step));
-        let stored: u8 = call.run(&mut core.writes.conn.clone()).await?;
-        Ok(stored == 1)
+        core.writes.write(&core.worker, &self.0.job.id, self.0.token, write).await
     }
 
     /// How long the lease lasts without a renewal.

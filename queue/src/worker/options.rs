@@ -1,10 +1,10 @@
 //! What a worker may be told.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{id::QueueName, retry::RetryPolicy};
+use crate::{id::QueueName, parking::Kinds, priority::Shares, retry::RetryPolicy};
 
 /// The settings of one worker on one queue.
 #[derive(Clone, Debug)]
@@ -20,15 +20,25 @@ pub struct WorkerOptions {
     pub timeout: Duration,
     /// What follows from a failure.
     pub retry: RetryPolicy,
+    /// The same for kinds that differ.
+    pub retry_by_kind: HashMap<String, RetryPolicy>,
+    /// What the less urgent classes get in any case.
+    pub shares: Shares,
+    /// What this worker can run; jobs of other kinds and versions are parked.
+    /// `None`: everything.
+    pub kinds: Option<Kinds>,
+    /// How long a running handler may go on after its token said that the job is
+    /// cancelled; then it is dropped.
+    pub cancel_grace: Duration,
     /// How often an idle worker looks without having been woken.
     pub poll: Duration,
-    /// Bytes of failed attempts kept with a job.
-    pub history_bytes: usize,
     /// How long a succeeded job is kept; also how long its id is found again
     /// by an enqueue.
     pub keep_succeeded: Duration,
     /// The same for a dead job.
     pub keep_dead: Duration,
+    /// The same for a cancelled job.
+    pub keep_cancelled: Duration,
     /// Fires when running handlers are to be dropped and their jobs handed back,
     /// at the end of the grace of a stop. An apalis monitor that runs out of
     /// patience just drops its workers, and their jobs wait for the lease.
@@ -44,11 +54,20 @@ impl WorkerOptions {
             lease: Duration::from_secs(6),
             timeout: Duration::from_secs(600),
             retry: RetryPolicy::default(),
+            retry_by_kind: HashMap::new(),
+            shares: Shares::default(),
+            kinds: None,
+            cancel_grace: Duration::from_secs(5),
             poll: Duration::from_secs(1),
-            history_bytes: 8 * 1024,
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
+            keep_cancelled: Duration::from_secs(7 * 24 * 3600),
             interrupt: CancellationToken::new(),
         }
+    }
+
+    /// What follows from a failure of a kind.
+    pub(super) fn retry_of(&self, kind: &str) -> &RetryPolicy {
+        self.retry_by_kind.get(kind).unwrap_or(&self.retry)
     }
 }

@@ -5,16 +5,16 @@ use std::{sync::Arc, time::Instant};
 use redis::RedisError;
 
 use super::{core::Core, lease::LeaseState};
-use crate::{
-    connect::Backoff,
-    scripts::{self, Call, MAX_BATCH},
-};
+use crate::{connect::Backoff, scripts::MAX_BATCH};
 
 /// Renews every third of a lease until the worker has ended.
 pub(super) async fn run(core: Arc<Core>) {
     let mut backoff = Backoff::default();
     loop {
-        tokio::time::sleep(core.options.lease / 3).await;
+        tokio::select! {
+            () = tokio::time::sleep(core.options.lease / 3) => {}
+            () = core.renew.notified() => {}
+        }
         // The leases are looked up anew for each try: one that is kept over a
         // wait would not be handed back, nor free its place, until Redis is back.
         while let Err(error) = renew_all(&core).await {
@@ -35,22 +35,20 @@ async fn renew_all(core: &Arc<Core>) -> Result<(), RedisError> {
 /// One renewal of at most 256 leases.
 pub(super) async fn renew(core: &Arc<Core>, leases: &[Arc<LeaseState>]) -> Result<(), RedisError> {
     let asked = Instant::now();
-    let keys = core.renewals.keys();
-    let mut call = Call::new(&scripts::RENEW, &[&keys.running(), &keys.stats()]);
-    call.arg(keys.job_prefix()).arg(core.options.lease.as_millis() as u64);
-    call.arg(core.worker.as_str()).arg(leases.len());
+    let named = leases.iter().map(|lease| (&lease.job.id, lease.token));
+    let renewed = core.renewals.renew(&core.worker, core.options.lease, named).await?;
     for lease in leases {
-        call.arg(lease.job.id.as_str()).arg(lease.token);
-    }
-    let lost: Vec<String> = call.run(&mut core.renewals.conn.clone()).await?;
-    for lease in leases {
-        if lost.iter().any(|id| id == lease.job.id.as_str()) {
+        let is = |ids: &[String]| ids.iter().any(|id| id == lease.job.id.as_str());
+        if is(&renewed.lost) {
             // An attempt that has just ended is no longer running either; its
             // own write settles it, and losing it here changes nothing.
             tracing::debug!(job = %lease.job.id, token = lease.token, "lease lost");
             lease.lose();
         } else {
             lease.extend(asked);
+            if is(&renewed.cancelled) {
+                lease.cancelled.cancel();
+            }
         }
     }
     Ok(())

@@ -7,31 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
-use crate::{
-    connect::Backoff,
-    failure::FailureClass,
-    id::JobId,
-    scripts::{self, Call, MAX_BATCH},
-};
-
-/// An attempt that ended.
-pub(super) struct Ended {
-    pub(super) id: JobId,
-    pub(super) token: u64,
-    pub(super) end: End,
-}
-
-/// How an attempt ended.
-pub(super) enum End {
-    /// With an outcome, as JSON.
-    Succeed(String),
-    /// With a failure, to run again.
-    Retry { delay_ms: u64, class: FailureClass, line: String },
-    /// With a failure, not to run again.
-    Bury { class: FailureClass, line: String },
-    /// It did not really start.
-    Release,
-}
+use crate::{connect::Backoff, protocol::Ended, scripts::MAX_BATCH};
 
 /// Settles until `finish` fires and nothing is left.
 pub(super) async fn run(
@@ -63,25 +39,8 @@ pub(super) async fn run(
 }
 
 async fn settle(core: &Core, batch: &[Ended]) -> Result<(), RedisError> {
-    let keys = core.settles.keys();
-    let (ready, scheduled, running) = (keys.ready(), keys.scheduled(), keys.running());
-    let (succeeded, dead, stats) = (keys.succeeded(), keys.dead(), keys.stats());
-    let mut call = Call::new(&scripts::COMPLETE, &[&ready, &scheduled, &running, &succeeded, &dead, &stats]);
-    call.arg(keys.job_prefix()).arg(keys.wake()).arg(keys.changes()).arg(core.options.history_bytes);
-    call.arg(core.worker.as_str()).arg(batch.len());
-    for Ended { id, token, end } in batch {
-        call.arg(id.as_str()).arg(*token);
-        match end {
-            End::Succeed(outcome) => call.arg("succeed").arg(0).arg("").arg(outcome.as_str()),
-            End::Retry { delay_ms, class, line } => {
-                call.arg("retry").arg(*delay_ms).arg(class.as_str()).arg(line.as_str())
-            }
-            End::Bury { class, line } => call.arg("bury").arg(0).arg(class.as_str()).arg(line.as_str()),
-            End::Release => call.arg("release").arg(0).arg("").arg(""),
-        };
-    }
-    let verdicts: Vec<u8> = call.run(&mut core.settles.conn.clone()).await?;
-    let refused = verdicts.iter().filter(|written| **written == 0).count();
+    let written = core.settles.settle(&core.worker, batch).await?;
+    let refused = written.iter().filter(|written| !**written).count();
     if refused > 0 {
         // Also after an answer that got lost: the batch was written then, and
         // is refused the second time. Either way nothing more is to be done.

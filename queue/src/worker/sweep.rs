@@ -1,28 +1,73 @@
-//! Forgets finished jobs past their retention.
+//! What has to be done now and then: retention, parked jobs, the outbox, the scrubber.
 
 use std::{sync::Arc, time::Duration};
 
 use super::core::Core;
-use crate::{scripts::MAX_BATCH, state::State};
+use crate::{
+    queue::{Error, Queue},
+    scripts::MAX_BATCH,
+    scrub::Scrubber,
+    state::State,
+};
 
-/// Sweeps every few seconds until the worker ends. Every worker does it; a
-/// sweep that finds nothing costs one look at the oldest entry.
+/// How often.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Sweeps until the worker ends. What depends on what this worker can run it
+/// does itself; the rest is done by one worker of a queue at a time.
 pub(super) async fn run(core: Arc<Core>) {
+    let queue = &core.renewals;
+    let mut scrubber = Scrubber::default();
     loop {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        for (state, keep) in
-            [(State::Succeeded, core.options.keep_succeeded), (State::Dead, core.options.keep_dead)]
-        {
-            loop {
-                match core.renewals.trim(state, keep).await {
-                    Ok(n) if n as usize >= MAX_BATCH => {}
-                    Ok(_) => break,
-                    Err(error) => {
-                        tracing::debug!(queue = %core.options.queue, %error, "not swept");
-                        break;
-                    }
+        let swept = async {
+            if let Some(kinds) = &core.options.kinds {
+                let released = queue.unpark_for(kinds).await?;
+                if released > 0 {
+                    tracing::info!(queue = %core.options.queue, jobs = released, "parked jobs go on");
                 }
             }
+            if is_our_turn(&core).await? {
+                trim(&core).await?;
+                queue.trim_outbox().await?;
+                scrub(queue, &mut scrubber).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = swept.await {
+            tracing::debug!(queue = %core.options.queue, %error, "not swept");
         }
+        tokio::time::sleep(EVERY).await;
     }
+}
+
+async fn is_our_turn(core: &Core) -> Result<bool, Error> {
+    let mut cmd = redis::cmd("SET");
+    cmd.arg(core.renewals.keys().sweeper()).arg(&core.worker).arg("NX");
+    // A little less than a round, so that it is free again in the next one.
+    cmd.arg("PX").arg((EVERY - EVERY / 10).as_millis() as u64);
+    let set: Option<String> = cmd.query_async(&mut core.renewals.conn.clone()).await?;
+    Ok(set.is_some())
+}
+
+async fn trim(core: &Core) -> Result<(), Error> {
+    let options = &core.options;
+    for (state, keep) in [
+        (State::Succeeded, options.keep_succeeded),
+        (State::Dead, options.keep_dead),
+        (State::Cancelled, options.keep_cancelled),
+    ] {
+        while core.renewals.trim(state, keep).await? >= MAX_BATCH as u64 {}
+    }
+    Ok(())
+}
+
+async fn scrub(queue: &Queue, scrubber: &mut Scrubber) -> Result<(), Error> {
+    if let Some(found) = scrubber.step(queue).await?
+        && found.total() > 0
+    {
+        tracing::error!(queue = %queue.name(), ?found, "jobs were not where their state said; mended");
+        metrics::counter!("upshot_queue_mended_total", "queue" => queue.name().to_string())
+            .increment(found.total());
+    }
+    Ok(())
 }

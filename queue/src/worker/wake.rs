@@ -1,4 +1,4 @@
-//! Listens for work while the worker is idle.
+//! Listens for work while the worker is idle, and for jobs that are cancelled.
 
 use std::sync::Arc;
 
@@ -11,17 +11,22 @@ use crate::connect::Backoff;
 /// looks at every poll interval; only the latency suffers.
 pub(super) async fn run(core: Arc<Core>) {
     let mut backoff = Backoff::default();
-    let channel = core.claims.keys().wake();
+    let (wake, cancels) = (core.claims.keys().wake(), core.claims.keys().cancels());
     loop {
         match core.connector.listen().await {
             Ok(mut listener) => {
-                if listener.subscribe(&channel).await.is_ok() {
+                if listener.subscribe(&[&wake, &cancels]).await.is_ok() {
                     backoff.reset();
                     // Whatever was said before we listened.
                     core.wake.notify_one();
+                    core.renew.notify_one();
                     let mut messages = listener.into_on_message();
-                    while messages.next().await.is_some() {
-                        core.wake.notify_one();
+                    while let Some(message) = messages.next().await {
+                        if message.get_channel_name() == cancels {
+                            core.cancel(&message.get_payload::<String>().unwrap_or_default());
+                        } else {
+                            core.wake.notify_one();
+                        }
                     }
                 }
             }

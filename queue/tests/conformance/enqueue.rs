@@ -12,12 +12,12 @@ async fn the_same_id_finds_the_job_that_is_there_and_says_its_state() {
     let fixture = Fixture::new().await;
     let job = NewJob::new(JobId::derive(&["a", "1"]), "test", "{}");
     let verdicts = fixture.queue.enqueue(&[job.clone(), job.clone()]).await.unwrap();
-    assert_eq!(verdicts, [Verdict::Inserted, Verdict::Duplicate(State::Ready)]);
+    assert_eq!(verdicts, [Verdict::Inserted, Verdict::Duplicate { id: job.id.clone(), state: State::Ready }]);
 
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!({"done": true})) });
     fixture.until_state(&job.id, State::Succeeded).await;
     let again = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
-    assert_eq!(again, [Verdict::Duplicate(State::Succeeded)]);
+    assert_eq!(again, [Verdict::Duplicate { id: job.id.clone(), state: State::Succeeded }]);
     let found = fixture.queue.job(&job.id).await.unwrap().unwrap();
     assert_eq!((found.duplicates, found.attempts), (2, 1));
     assert_eq!(found.outcome, Some(json!({"done": true})));

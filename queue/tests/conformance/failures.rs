@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{Failure, FailureClass, JobId, Retried, RetryPolicy, State, WorkerOptions};
+use upshot_queue::{Changed, Failure, FailureClass, JobId, RetryPolicy, State, Wait, WorkerOptions};
 
 use crate::fixture::{Fixture, Worker, options};
 
 fn quick() -> WorkerOptions {
     let retry = RetryPolicy {
-        base: Duration::from_millis(1),
-        floor: Duration::from_millis(1),
+        wait: Wait { base: Duration::from_millis(1), floor: Duration::from_millis(1), ..Wait::default() },
         transient: 2,
         timed_out: 1,
         crashed: 1,
@@ -88,8 +87,8 @@ async fn a_panic_and_a_timeout_are_failures_of_their_own_class() {
 async fn a_dead_job_retried_by_hand_has_fresh_budgets_and_keeps_steps_and_history() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue(1).await.remove(0);
-    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Retried::NotDead(State::Ready));
-    assert_eq!(fixture.queue.retry(&JobId::random()).await.unwrap(), Retried::Unknown);
+    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Changed::Refused(State::Ready));
+    assert_eq!(fixture.queue.retry(&JobId::random()).await.unwrap(), Changed::Unknown);
     let worker = Worker::start(&fixture.connector, quick(), |job, lease| async move {
         if job.attempts == 1 {
             lease.complete_step("render", &json!("once")).await.unwrap();
@@ -97,7 +96,7 @@ async fn a_dead_job_retried_by_hand_has_fresh_budgets_and_keeps_steps_and_histor
         if job.attempts <= 5 { Err(Failure::transient("still away")) } else { Ok(json!("back")) }
     });
     fixture.until_state(&id, State::Dead).await;
-    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Retried::Ready);
+    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Changed::To(State::Ready));
     let done = fixture.until_state(&id, State::Succeeded).await;
     // Three attempts, then two more failures within the fresh budget of two.
     assert_eq!((done.attempts, done.history.len()), (6, 5));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use upshot_queue::{QueueName, RetryPolicy, WorkerOptions};
+use upshot_queue::{QueueName, RetryPolicy, Shares, Wait, WorkerOptions};
 
 use super::{Error, duration};
 
@@ -23,12 +23,17 @@ pub struct QueueSettings {
     pub retries: Retries,
     /// The wait before another attempt.
     pub backoff: Backoff,
+    /// What the less urgent classes of priority get in any case.
+    pub shares: Shares,
     /// How long succeeded jobs are kept.
     #[serde(with = "duration")]
     pub keep_succeeded: Duration,
     /// How long dead jobs are kept.
     #[serde(with = "duration")]
     pub keep_dead: Duration,
+    /// How long cancelled jobs are kept.
+    #[serde(with = "duration")]
+    pub keep_cancelled: Duration,
 }
 
 /// Failures of each class that a job survives.
@@ -70,6 +75,8 @@ impl Default for QueueSettings {
             backoff: Backoff::default(),
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
+            keep_cancelled: Duration::from_secs(7 * 24 * 3600),
+            shares: Shares::default(),
         }
     }
 }
@@ -83,7 +90,7 @@ impl Default for Retries {
 
 impl Default for Backoff {
     fn default() -> Self {
-        let RetryPolicy { base, cap, floor, .. } = RetryPolicy::default();
+        let Wait { base, cap, floor } = Wait::default();
         Self { first: base, most: cap, least: floor }
     }
 }
@@ -100,10 +107,11 @@ impl QueueSettings {
                 throttled: self.retries.throttled,
                 timed_out: self.retries.timed_out,
                 crashed: self.retries.crashed,
-                base: self.backoff.first,
-                cap: self.backoff.most,
-                floor: self.backoff.least,
+                wait: Wait { base: self.backoff.first, cap: self.backoff.most, floor: self.backoff.least },
+                ..RetryPolicy::default()
             },
+            shares: self.shares,
+            keep_cancelled: self.keep_cancelled,
             keep_succeeded: self.keep_succeeded,
             keep_dead: self.keep_dead,
             ..WorkerOptions::new(queue.clone())
@@ -125,7 +133,15 @@ impl QueueSettings {
         if self.timeout < Duration::from_millis(100) {
             return impossible("timeout", shown(self.timeout), "use at least 100ms");
         }
-        for (key, keep) in [("keep_succeeded", self.keep_succeeded), ("keep_dead", self.keep_dead)] {
+        if !self.shares.are_possible() {
+            let shown = format!("{:?}", self.shares);
+            return impossible("shares", shown, "each is 0 to 1, and their sum is less than 1");
+        }
+        for (key, keep) in [
+            ("keep_succeeded", self.keep_succeeded),
+            ("keep_dead", self.keep_dead),
+            ("keep_cancelled", self.keep_cancelled),
+        ] {
             if keep < Duration::from_secs(60) {
                 let remedy =
                     "use at least 1m: an event is recognised as known for as long as its job is kept";

@@ -1,0 +1,165 @@
+//! What people do to jobs: cancel, reschedule, re-prioritise, retry, forget.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    clock::utc_ms,
+    id::JobId,
+    job::Change,
+    priority::Priority,
+    queue::{Error, Queue},
+    scripts::{self, Call, MAX_BATCH},
+    state::State,
+};
+
+/// What became of a job that somebody wanted to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// Done; it is in this state now.
+    To(State),
+    /// It runs, and its handler was told to stop. It ends as cancelled unless it
+    /// succeeds before.
+    Stopping,
+    /// It is no longer known.
+    Forgotten,
+    /// It is in this state, in which that cannot be done; nothing was changed.
+    Refused(State),
+    /// It is not known (any more).
+    Unknown,
+}
+
+/// One thing to do to one job.
+struct Order<'a> {
+    id: &'a JobId,
+    verb: &'static str,
+    first: String,
+    second: Vec<u8>,
+    did: &'static str,
+    note: Option<String>,
+}
+
+impl<'a> Order<'a> {
+    fn new(id: &'a JobId, verb: &'static str, did: &'static str) -> Self {
+        Self { id, verb, first: String::new(), second: Vec::new(), did, note: None }
+    }
+}
+
+impl Queue {
+    /// Cancels a job. One that waits is cancelled at once; the handler of one
+    /// that runs is told within a second, wherever it runs.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn cancel(&self, id: &JobId) -> Result<Changed, Error> {
+        self.change_one(Order::new(id, "cancel", "cancelled")).await
+    }
+
+    /// Lets a waiting job run after `delay` from now; at once for zero.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn reschedule(&self, id: &JobId, delay: Duration) -> Result<Changed, Error> {
+        let note = Some(format!("to run in {delay:?}"));
+        let first = delay.as_millis().to_string();
+        self.change_one(Order { first, note, ..Order::new(id, "reschedule", "rescheduled") }).await
+    }
+
+    /// Gives a waiting job another priority.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn prioritise(&self, id: &JobId, priority: Priority) -> Result<Changed, Error> {
+        let (first, note) = (priority.class().to_string(), Some(priority.to_string()));
+        self.change_one(Order { first, note, ..Order::new(id, "prioritise", "prioritised") }).await
+    }
+
+    /// Makes a dead job ready again, with its completed steps and its history,
+    /// and with fresh budgets for failures.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn retry(&self, id: &JobId) -> Result<Changed, Error> {
+        self.change_one(Order { first: "0".to_owned(), ..Order::new(id, "retry", "retried") }).await
+    }
+
+    /// The same with other arguments; the old ones are kept with the job.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn retry_with(&self, id: &JobId, args: &Bytes) -> Result<Changed, Error> {
+        let mut second = b"=".to_vec();
+        second.extend_from_slice(args);
+        self.change_one(Order { first: "0".to_owned(), second, ..Order::new(id, "retry", "edited") }).await
+    }
+
+    /// Makes dead jobs run again, one each `pace`, in the order given. The pace
+    /// is kept by their due times: it needs nobody to go on counting.
+    ///
+    /// # Errors
+    /// When Redis failed; earlier parts of a list of more than 256 are retried by
+    /// then, and doing the same again goes on from there.
+    pub async fn retry_paced(&self, ids: &[JobId], pace: Duration) -> Result<Vec<Changed>, Error> {
+        let order = |(i, id)| {
+            let delay = pace.saturating_mul(u32::try_from(i).unwrap_or(u32::MAX));
+            Order { first: delay.as_millis().to_string(), ..Order::new(id, "retry", "retried") }
+        };
+        self.change(ids.iter().enumerate().map(order).collect()).await
+    }
+
+    /// Forgets jobs that ended, if that was at least `age` ago.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn forget(&self, ids: &[JobId], age: Duration) -> Result<Vec<Changed>, Error> {
+        let first = age.as_millis().to_string();
+        let order = |id| Order { first: first.clone(), ..Order::new(id, "forget", "") };
+        self.change(ids.iter().map(order).collect()).await
+    }
+
+    /// Forgets jobs that ended longer ago than `retention` in state `of`, at most
+    /// 256 a call. Returns how many.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn trim(&self, of: State, retention: Duration) -> Result<u64, Error> {
+        let mut call = Call::new(&scripts::TRIM, &self.keys);
+        call.arg(of.as_str()).arg(retention.as_millis() as u64).arg(MAX_BATCH);
+        Ok(call.run(&mut self.conn.clone()).await?)
+    }
+
+    async fn change_one(&self, order: Order<'_>) -> Result<Changed, Error> {
+        Ok(self.change(vec![order]).await?.pop().unwrap_or(Changed::Unknown))
+    }
+
+    async fn change(&self, orders: Vec<Order<'_>>) -> Result<Vec<Changed>, Error> {
+        let mut all = Vec::with_capacity(orders.len());
+        let at = utc_ms();
+        for batch in orders.chunks(MAX_BATCH) {
+            let mut call = Call::new(&scripts::CHANGE, &self.keys);
+            call.arg(batch.len());
+            for Order { id, verb, first, second, did, note } in batch {
+                let change = Change { at, did: (*did).to_owned(), note: note.clone(), worker: None };
+                let line = if did.is_empty() { String::new() } else { change.line() };
+                call.arg(id.as_str()).arg(*verb).arg(first.as_str()).arg(second.as_slice()).arg(line);
+            }
+            let said: Vec<String> = call.run(&mut self.conn.clone()).await?;
+            all.extend(said.iter().map(|said| changed(said)));
+        }
+        Ok(all)
+    }
+}
+
+/// What the script said about one job.
+fn changed(said: &str) -> Changed {
+    match said {
+        "" => Changed::Unknown,
+        "cancelling" => Changed::Stopping,
+        "forgotten" => Changed::Forgotten,
+        _ => match said.strip_prefix("is ") {
+            Some(state) => Changed::Refused(state.parse().unwrap_or(State::Ready)),
+            None => Changed::To(said.parse().unwrap_or(State::Ready)),
+        },
+    }
+}

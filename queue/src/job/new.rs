@@ -1,0 +1,277 @@
+//! What is enqueued.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+
+use super::stored::Meta;
+use crate::{
+    flow::{encode, flow},
+    id::JobId,
+    priority::Priority,
+    trace,
+};
+
+/// A job to enqueue.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its id; enqueueing the same id again finds the job that is there, for as
+    /// long as that is kept.
+    pub id: JobId,
+    /// What is to be done: a stable name, never a Rust path.
+    pub kind: String,
+    /// The version of the arguments.
+    pub version: u32,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Whose work it is. Tenants share a queue by weight.
+    pub tenant: Option<String>,
+    /// What else it is limited by, such as the provider that it calls; at most
+    /// [`MAX_LIMIT_KEYS`].
+    pub limit_keys: Vec<String>,
+    /// The business key that people know.
+    pub subject: Option<String>,
+    /// The W3C `traceparent` of who asked for it.
+    pub trace: Option<String>,
+    /// By when the outcome is expected, counted from the enqueue.
+    pub expect_within: Option<Duration>,
+    /// By when it has to start, counted from the enqueue.
+    pub deadline: Option<Deadline>,
+    /// Another name under which it is found again.
+    pub unique: Option<Unique>,
+    /// Whether a dead job of the same id or idempotency key gives way to it.
+    pub replaces_dead: bool,
+    /// Where it came from; kept and shown, not understood.
+    pub labels: BTreeMap<String, String>,
+    /// Not to run before this has passed.
+    pub delay: Duration,
+    /// The arguments; stored and handed over as they are.
+    pub args: Bytes,
+}
+
+/// By when a job has to start. Of one tenant, class and set of limit keys the
+/// job with the least time left goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// Counted from the enqueue.
+    pub within: Duration,
+    /// What happens to a job that did not start in time.
+    pub then: Late,
+}
+
+/// What happens to a job that did not start in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// It ends as dead, class `expired`.
+    Expires,
+    /// It runs late.
+    Runs,
+}
+
+/// An idempotency key: within its scope and lifetime, enqueueing finds the job
+/// that holds it instead of adding another. It is one key in Redis, written
+/// with the job and gone by itself: a killed owner leaves no lock behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unique {
+    /// The key.
+    pub key: String,
+    /// Among which jobs of the queue it is one of a kind.
+    pub scope: Scope,
+    /// For how long, from the enqueue; at least 1 ms. It ends early when its job
+    /// is forgotten.
+    pub lifetime: Duration,
+}
+
+/// Among which jobs of a queue an idempotency key is one of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All.
+    Queue,
+    /// Those of the same kind.
+    Kind,
+    /// Those of the same kind and tenant.
+    Tenant,
+}
+
+/// More limit keys than this are refused: every claim looks at each.
+pub const MAX_LIMIT_KEYS: usize = 3;
+
+/// Names (of kinds, tenants, limit keys, idempotency keys) may be this long, in bytes.
+pub const MAX_NAME: usize = 512;
+
+/// Why a job is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// Too large for Redis.
+    #[error(
+        "the arguments have {bytes} bytes, the limit is {limit}: put large data into an object store and pass its address"
+    )]
+    Payload {
+        /// How large.
+        bytes: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+    /// A name is missing or too long.
+    #[error("{what} has {bytes} bytes: use 1 to {MAX_NAME}")]
+    Name {
+        /// Which.
+        what: &'static str,
+        /// How long it is.
+        bytes: usize,
+    },
+    /// Limited by too many keys.
+    #[error("{0} limit keys: at most {MAX_LIMIT_KEYS} are possible")]
+    LimitKeys(usize),
+    /// A duration that Redis cannot count.
+    #[error("{what} of {value:?} is out of range: use {range}")]
+    Duration {
+        /// Which.
+        what: &'static str,
+        /// How long it is.
+        value: Duration,
+        /// How long it may be.
+        range: &'static str,
+    },
+}
+
+impl NewJob {
+    /// A job with nothing but what it needs.
+    pub fn new(id: JobId, kind: impl Into<String>, args: impl Into<Bytes>) -> Self {
+        Self {
+            id,
+            kind: kind.into(),
+            version: 1,
+            priority: Priority::Normal,
+            tenant: None,
+            limit_keys: Vec::new(),
+            subject: None,
+            trace: None,
+            expect_within: None,
+            deadline: None,
+            unique: None,
+            replaces_dead: false,
+            labels: BTreeMap::new(),
+            delay: Duration::ZERO,
+            args: args.into(),
+        }
+    }
+
+    /// Whether it can be taken.
+    pub(crate) fn check(&self, max_payload: usize) -> Result<(), Rejection> {
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        if self.args.len() > max_payload {
+            return Err(Rejection::Payload { bytes: self.args.len(), limit: max_payload });
+        }
+        if self.limit_keys.len() > MAX_LIMIT_KEYS {
+            return Err(Rejection::LimitKeys(self.limit_keys.len()));
+        }
+        let names =
+            [("the kind", Some(&self.kind)), ("the idempotency key", self.unique.as_ref().map(|u| &u.key))];
+        let keys = self.limit_keys.iter().map(|key| ("a limit key", Some(key)));
+        for (what, name) in names.into_iter().chain(keys) {
+            let bytes = name.map_or(1, String::len);
+            if !(1..=MAX_NAME).contains(&bytes) {
+                return Err(Rejection::Name { what, bytes });
+            }
+        }
+        let bytes = self.tenant.as_ref().map_or(0, String::len);
+        if bytes > MAX_NAME {
+            return Err(Rejection::Name { what: "the tenant", bytes });
+        }
+        let times = [("a delay", Some(self.delay)), ("a deadline", self.deadline.map(|d| d.within))];
+        for (what, value) in times {
+            if let Some(value) = value.filter(|value| *value > CENTURY) {
+                return Err(Rejection::Duration { what, value, range: "at most 100 years" });
+            }
+        }
+        let lifetime = self.unique.as_ref().map(|unique| unique.lifetime);
+        if let Some(value) = lifetime.filter(|value| value.as_millis() == 0 || *value > CENTURY) {
+            return Err(Rejection::Duration { what: "a lifetime", value, range: "1 ms to 100 years" });
+        }
+        Ok(())
+    }
+
+    /// The flow that it waits in.
+    pub(crate) fn flow(&self) -> String {
+        flow(self.tenant.as_deref(), &self.limit_keys)
+    }
+
+    /// The stored form: `kind|flow`, the meta line, and the arguments. The
+    /// script puts the time in front.
+    pub(crate) fn body(&self, flow: &str) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.args.len() + 192);
+        body.extend_from_slice(encode(&self.kind).as_bytes());
+        body.push(b'|');
+        body.extend_from_slice(flow.as_bytes());
+        body.push(b'\n');
+        let meta = Meta(
+            self.version,
+            self.subject.as_deref().map(Cow::Borrowed),
+            self.trace.as_deref().map(|trace| Cow::Owned(trace::pack(trace))),
+            self.expect_within.map(|within| within.as_millis() as u64),
+            Cow::Borrowed(&self.labels),
+        );
+        // Strings and numbers always serialise into memory; JSON escapes line feeds.
+        let _ = serde_json::to_writer(&mut body, &meta);
+        body.push(b'\n');
+        body.extend_from_slice(&self.args);
+        body
+    }
+
+    /// What is rare: `deadline|policy|gives way|lifetime|idempotency key`, or nothing.
+    pub(crate) fn rare(&self) -> String {
+        if self.deadline.is_none() && self.unique.is_none() && !self.replaces_dead {
+            return String::new();
+        }
+        let (within, then) = self.deadline.map_or((String::new(), 'r'), |deadline| {
+            let then = match deadline.then {
+                Late::Expires => 'e',
+                Late::Runs => 'r',
+            };
+            (deadline.within.as_millis().to_string(), then)
+        });
+        let gives_way = u8::from(self.replaces_dead);
+        let (lifetime, key) = self.unique.as_ref().map_or_else(Default::default, |unique| {
+            let scope = match unique.scope {
+                Scope::Queue => String::new(),
+                Scope::Kind => encode(&self.kind),
+                Scope::Tenant => {
+                    format!("{}|{}", encode(&self.kind), encode(self.tenant.as_deref().unwrap_or_default()))
+                }
+            };
+            (unique.lifetime.as_millis().to_string(), format!("{scope}|{}", encode(&unique.key)))
+        });
+        format!("{within}|{then}|{gives_way}|{lifetime}|{key}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_taken_says_why() {
+        let job = |change: fn(&mut NewJob)| {
+            let mut job = NewJob::new(JobId::random(), "k", "0123456789");
+            change(&mut job);
+            job.check(10)
+        };
+        assert_eq!(job(|_| {}), Ok(()));
+        assert_eq!(
+            job(|job| job.args = "01234567890".into()),
+            Err(Rejection::Payload { bytes: 11, limit: 10 })
+        );
+        assert!(matches!(job(|job| job.kind.clear()), Err(Rejection::Name { what: "the kind", bytes: 0 })));
+        assert!(job(|job| job.tenant = Some("t".repeat(513))).is_err());
+        assert_eq!(job(|job| job.limit_keys = vec!["a".into(); 4]), Err(Rejection::LimitKeys(4)));
+        assert!(job(|job| job.limit_keys = vec![String::new()]).is_err());
+        assert!(job(|job| job.delay = Duration::MAX).is_err());
+        let unique = |lifetime| Some(Unique { key: "a".into(), scope: Scope::Queue, lifetime });
+        let mut job = NewJob::new(JobId::random(), "k", "");
+        job.unique = unique(Duration::ZERO);
+        assert!(job.check(10).is_err());
+        job.unique = unique(Duration::from_secs(1));
+        assert_eq!(job.check(10), Ok(()));
+    }
+}

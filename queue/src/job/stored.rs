@@ -1,0 +1,319 @@
+//! The stored form of a job: the fields of its hash.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Edit, Job, LogLine, Mark, Parked, Step};
+use crate::{
+    failure::{FailedAttempt, FailureClass},
+    flow,
+    id::{JobId, QueueName},
+    priority::Priority,
+    state::State,
+    trace,
+};
+
+/// What is stored about a job besides what scripts read: version, subject,
+/// trace (packed), expected within (ms), labels. A list without names, because
+/// every waiting job carries one; the scripts read the subject.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Meta<'a>(
+    pub(super) u32,
+    pub(super) Option<Cow<'a, str>>,
+    pub(super) Option<Cow<'a, str>>,
+    pub(super) Option<u64>,
+    pub(super) Cow<'a, BTreeMap<String, String>>,
+);
+
+/// A step's stored form; `write.lua` writes it.
+#[derive(Deserialize)]
+struct StoredStep {
+    at: i64,
+    result: serde_json::Value,
+}
+
+/// A line of the history.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Failed(FailedAttempt),
+    Changed(Change),
+}
+
+/// The fields of a job's hash.
+pub(crate) type Fields = Vec<(Bytes, Bytes)>;
+
+/// A stored job that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("job {id} in queue {queue} cannot be read: {why}")]
+pub struct Unreadable {
+    /// Which one.
+    pub id: JobId,
+    /// Where.
+    pub queue: QueueName,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl Job {
+    /// Reads the fields of a job's hash.
+    pub(crate) fn read(id: &JobId, queue: &QueueName, fields: Fields) -> Result<Self, Unreadable> {
+        let unreadable = |why: String| Unreadable { id: id.clone(), queue: queue.clone(), why };
+        let mut job = Self::empty(id, queue);
+        let mut body = None;
+        let (mut released, mut writes) = (0, 0);
+        let (mut since, mut need, mut why) = (None, None, String::new());
+        for (name, value) in fields {
+            if name == "job" {
+                body = Some(value);
+                continue;
+            }
+            let name = std::str::from_utf8(&name).map_err(|e| unreadable(format!("a field's name: {e}")))?;
+            let text = || std::str::from_utf8(&value).map_err(|e| unreadable(format!("field `{name}`: {e}")));
+            let number = || text()?.parse::<i64>().map_err(|e| unreadable(format!("field `{name}`: {e}")));
+            match name {
+                "state" => {
+                    job.state = text()?.parse().map_err(|e| unreadable(format!("field `state`: {e}")))?;
+                }
+                "since" => since = Some(number()?),
+                "began" => job.began = Some(number()?),
+                "token" => job.token = number()?.unsigned_abs(),
+                "released" => released = number()?.unsigned_abs(),
+                "writes" => writes = number()?,
+                "duplicates" => job.duplicates = number()?.unsigned_abs(),
+                "worker" => job.worker = Some(text()?.to_owned()),
+                "cancel" => job.cancel_asked_at = Some(number()?),
+                "group" => job.group = Some(text()?.to_owned()),
+                "need" => need = Some(text()?.to_owned()),
+                "why" => why = text()?.to_owned(),
+                "class" => {
+                    let class = number()?;
+                    let known =
+                        usize::try_from(class).ok().and_then(|class| Priority::ALL.get(class).copied());
+                    job.priority = known.ok_or_else(|| unreadable(format!("field `class`: {class}")))?;
+                }
+                "deadline" => job.deadline = text()?.trim_end_matches(['e', 'r']).parse().ok(),
+                "progress" => job.progress = serde_json::from_slice(&value).ok(),
+                "outcome" => job.outcome = serde_json::from_slice(&value).ok(),
+                "marks" => job.marks = text()?.lines().filter_map(mark).collect(),
+                "log" => job.log = text()?.lines().filter_map(log_line).collect(),
+                "history" => {
+                    for line in text()?.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+                        match line {
+                            Line::Failed(failed) => job.history.push(failed),
+                            Line::Changed(change) => job.changes.push(change),
+                        }
+                    }
+                }
+                _ => {
+                    if let Some(step) = name.strip_prefix("step:") {
+                        let StoredStep { at, result } = serde_json::from_slice(&value)
+                            .map_err(|e| unreadable(format!("field `{name}`: {e}")))?;
+                        job.steps.push(Step { name: step.to_owned(), at, result });
+                    } else if let Some(class) = name.strip_prefix("failed:") {
+                        let class = FailureClass::ALL.into_iter().find(|known| known.as_str() == class);
+                        if let (Some(class), Ok(count)) = (class, u32::try_from(number()?)) {
+                            job.failures.insert(class, count);
+                        }
+                    } else if let Some(n) = name.strip_prefix("args:").and_then(|n| n.parse().ok()) {
+                        job.earlier_args.push(Edit { n, args: value.clone() });
+                    }
+                    // Fields of a newer version are none of our business.
+                }
+            }
+        }
+        job.steps.sort_by_key(|step| step.at);
+        job.earlier_args.sort_by_key(|edit| edit.n);
+        let body = body.ok_or_else(|| unreadable("it has no field `job`".to_owned()))?;
+        job.read_body(&body).map_err(unreadable)?;
+        job.since = match (job.state, since) {
+            (State::Running, _) => job.began.unwrap_or(job.enqueued_at),
+            (_, since) => since.unwrap_or(job.enqueued_at),
+        };
+        job.parked = need.map(|need| Parked { need, why });
+        job.attempts = job.token.saturating_sub(released);
+        job.revision = format!("{}.{writes}.{}", job.token, job.state);
+        Ok(job)
+    }
+
+    fn read_body(&mut self, body: &Bytes) -> Result<(), String> {
+        let line = |from: usize| {
+            let rest = body.get(from..).unwrap_or_default();
+            let end = rest.iter().position(|&byte| byte == b'\n')?;
+            Some((rest.get(..end).unwrap_or_default(), from + end + 1))
+        };
+        let (head, meta_at) = line(0).ok_or("field `job` has no head line")?;
+        let (meta, args_at) = line(meta_at).ok_or("field `job` has no meta line")?;
+        let head = std::str::from_utf8(head).map_err(|e| format!("the head line: {e}"))?;
+        let mut parts = head.splitn(3, '|');
+        let (at, kind) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        self.enqueued_at = at.parse().map_err(|e| format!("the head line: `{at}`: {e}"))?;
+        self.kind = flow::decode(kind);
+        (self.tenant, self.limit_keys) = flow::split(parts.next().unwrap_or_default());
+        let Meta(version, subject, trace, expect_within, labels) =
+            serde_json::from_slice(meta).map_err(|e| format!("the meta line: {e}"))?;
+        self.version = version;
+        self.subject = subject.map(Cow::into_owned);
+        self.trace = trace.map(|trace| trace::unpack(&trace));
+        self.labels = labels.into_owned();
+        self.expected_by = expect_within.map(|ms| self.enqueued_at.saturating_add_unsigned(ms));
+        self.args = body.slice(args_at..);
+        Ok(())
+    }
+
+    fn empty(id: &JobId, queue: &QueueName) -> Self {
+        Self {
+            id: id.clone(),
+            queue: queue.clone(),
+            kind: String::new(),
+            version: 0,
+            priority: Priority::Normal,
+            tenant: None,
+            limit_keys: Vec::new(),
+            subject: None,
+            trace: None,
+            labels: BTreeMap::new(),
+            state: State::Ready,
+            enqueued_at: 0,
+            since: 0,
+            began: None,
+            expected_by: None,
+            deadline: None,
+            token: 0,
+            attempts: 0,
+            worker: None,
+            cancel_asked_at: None,
+            parked: None,
+            failures: HashMap::new(),
+            progress: None,
+            marks: Vec::new(),
+            steps: Vec::new(),
+            log: Vec::new(),
+            history: Vec::new(),
+            changes: Vec::new(),
+            outcome: None,
+            group: None,
+            duplicates: 0,
+            revision: String::new(),
+            args: Bytes::new(),
+            earlier_args: Vec::new(),
+        }
+    }
+}
+
+/// `ms percent step`, as `write.lua` writes it.
+fn mark(line: &str) -> Option<Mark> {
+    let mut parts = line.splitn(3, ' ');
+    let (at, percent) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let step = parts.next().filter(|step| !step.is_empty()).map(ToOwned::to_owned);
+    Some(Mark { at, percent, step })
+}
+
+/// `ms` and a JSON string, as `write.lua` writes it.
+fn log_line(line: &str) -> Option<LogLine> {
+    let (at, message) = line.split_once(' ')?;
+    Some(LogLine { at: at.parse().ok()?, message: serde_json::from_str(message).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::job::NewJob;
+
+    fn fields(new: &NewJob, more: &[(&'static str, &'static str)]) -> Fields {
+        let mut body = b"1000|".to_vec();
+        body.extend(new.body(&new.flow()));
+        let mut fields = vec![(Bytes::from("job"), Bytes::from(body)), ("state".into(), "ready".into())];
+        fields.extend(more.iter().map(|(name, value)| (Bytes::from(*name), Bytes::from(*value))));
+        fields
+    }
+
+    fn read(fields: Fields) -> Result<Job, Unreadable> {
+        Job::read(&JobId::random(), &"q".parse().unwrap(), fields)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_stored_is_read_back(
+            args in prop::collection::vec(any::<u8>(), 0..400),
+            kind in ".{1,20}",
+            subject in prop::option::of(".{0,40}"),
+            tenant in prop::option::of(".{1,40}"),
+            limit_keys in prop::collection::vec(".{1,9}", 0..4),
+            labels in prop::collection::btree_map(".{0,9}", ".{0,9}", 0..4),
+            within in prop::option::of(0u64..1_000_000_000),
+        ) {
+            let mut new = NewJob::new(JobId::random(), kind.clone(), args.clone());
+            new.subject = subject.clone();
+            new.tenant = tenant.clone();
+            new.limit_keys = limit_keys.clone();
+            new.labels = labels.clone();
+            new.expect_within = within.map(Duration::from_millis);
+            let job = read(fields(&new, &[])).unwrap();
+            prop_assert_eq!(&job.args[..], &args[..]);
+            prop_assert_eq!(job.enqueued_at, 1000);
+            prop_assert_eq!(job.kind, kind);
+            prop_assert_eq!(job.subject, subject);
+            prop_assert_eq!(job.tenant, tenant);
+            prop_assert_eq!(job.limit_keys, limit_keys);
+            prop_assert_eq!(job.labels, labels);
+            prop_assert_eq!(job.expected_by, within.map(|ms| 1000 + ms as i64));
+        }
+    }
+
+    #[test]
+    fn attempts_leave_out_what_was_handed_back() {
+        let new = NewJob::new(JobId::random(), "k", "");
+        let more = [
+            ("token", "3"),
+            ("released", "1"),
+            ("failed:transient", "2"),
+            ("step:store", "{\"at\":7,\"result\":2}"),
+            ("step:render", "{\"at\":5,\"result\":1}"),
+        ];
+        let job = read(fields(&new, &more)).unwrap();
+        assert_eq!(job.attempts, 2);
+        assert_eq!(job.failures.get(&FailureClass::Transient), Some(&2));
+        let steps: Vec<&str> = job.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(steps, ["render", "store"], "in the order in which they were completed");
+        assert_eq!(job.step("store"), Some(&serde_json::json!(2)));
+    }
+
+    #[test]
+    fn what_is_rare_is_read_too() {
+        let new = NewJob::new(JobId::random(), "k", "new");
+        let history = "{\"at\":1,\"attempt\":1,\"class\":\"transient\",\"message\":\"x\"}\n{\"at\":2,\"did\":\"released\"}";
+        let more = [
+            ("class", "0"),
+            ("deadline", "5000e"),
+            ("history", history),
+            ("marks", "1 50 render\n2 100 "),
+            ("log", "3 \"a\\nb\""),
+            ("args:1", "old"),
+            ("need", "kind k@2"),
+            ("why", "nobody knows it"),
+        ];
+        let job = read(fields(&new, &more)).unwrap();
+        assert_eq!((job.priority, job.deadline), (Priority::Critical, Some(5000)));
+        assert_eq!((job.history.len(), job.changes[0].did.as_str()), (1, "released"));
+        assert_eq!(job.marks[1], Mark { at: 2, percent: 100, step: None });
+        assert_eq!(job.log[0].message, "a\nb");
+        assert_eq!(&job.earlier_args[0].args[..], b"old");
+        assert_eq!(job.parked.unwrap().need, "kind k@2");
+    }
+
+    #[test]
+    fn a_damaged_job_says_what_is_wrong() {
+        let error = read(vec![]).unwrap_err();
+        assert!(error.to_string().contains("no field `job`"), "{error}");
+    }
+}

@@ -1,0 +1,193 @@
+//! Limits across all processes: what they are set on, and their stored form.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::encode;
+
+/// What a limit is set on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LimitKey {
+    /// All jobs of the queue.
+    Queue,
+    /// The jobs of one tenant; its weight too.
+    Tenant(String),
+    /// The jobs that name this key, such as `smtp`: a provider, a customer's database.
+    Key(String),
+}
+
+impl LimitKey {
+    /// The field in `limits` and what follows `holders:` and `blocked:`.
+    pub(crate) fn stored(&self) -> String {
+        match self {
+            Self::Queue => "queue".to_owned(),
+            Self::Tenant(name) => format!("tenant:{}", encode(name)),
+            Self::Key(name) => format!("key:{}", encode(name)),
+        }
+    }
+}
+
+impl fmt::Display for LimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queue => f.write_str("queue"),
+            Self::Tenant(name) => write!(f, "tenant:{name}"),
+            Self::Key(name) => write!(f, "key:{name}"),
+        }
+    }
+}
+
+/// A word that names nothing to limit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is nothing to limit: use `queue`, `tenant:NAME` or `key:NAME`")]
+pub struct UnknownLimitKey(pub String);
+
+impl FromStr for LimitKey {
+    type Err = UnknownLimitKey;
+
+    fn from_str(s: &str) -> Result<Self, UnknownLimitKey> {
+        match s.split_once(':') {
+            None if s == "queue" => Ok(Self::Queue),
+            Some(("tenant", name)) if !name.is_empty() => Ok(Self::Tenant(name.to_owned())),
+            Some(("key", name)) if !name.is_empty() => Ok(Self::Key(name.to_owned())),
+            _ => Err(UnknownLimitKey(s.to_owned())),
+        }
+    }
+}
+
+/// What is limited. Nothing set: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limit {
+    /// Jobs that run at once, in all processes; 0 holds all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Jobs that start a second, on the average.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// Jobs that may start at once after a quiet time; at least 1, and 1 where
+    /// only a rate is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// Of a tenant: its share beside others, 1 where it is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+/// A limit that cannot be kept.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BadLimit {
+    /// The rate is no positive number.
+    #[error(
+        "rate {0} cannot be kept: use a number above 0 and up to 1000000 (jobs a second), or a concurrency of 0 to hold all"
+    )]
+    Rate(f64),
+    /// The burst stands alone or is nothing.
+    #[error("burst {0} cannot be kept: it goes with a rate and is at least 1")]
+    Burst(u32),
+    /// The weight is no positive number, or not a tenant's.
+    #[error("weight {weight} of {key} cannot be kept: only a tenant has one, above 0 and up to 1000")]
+    Weight {
+        /// What was asked for.
+        weight: f64,
+        /// On what.
+        key: LimitKey,
+    },
+}
+
+impl Limit {
+    /// At most this many jobs at once.
+    pub fn concurrency(n: u32) -> Self {
+        Self { concurrency: Some(n), ..Self::default() }
+    }
+
+    /// At most this many jobs a second on the average, and `burst` at once.
+    pub fn rate(rate: f64, burst: u32) -> Self {
+        Self { rate: Some(rate), burst: Some(burst), ..Self::default() }
+    }
+
+    /// A tenant's share beside others.
+    pub fn weight(weight: f64) -> Self {
+        Self { weight: Some(weight), ..Self::default() }
+    }
+
+    /// `concurrency|tokens a second|burst|weight`; empty when nothing is limited.
+    pub(crate) fn stored(&self, key: &LimitKey) -> Result<String, BadLimit> {
+        if *self == Self::default() {
+            return Ok(String::new());
+        }
+        if let Some(rate) = self.rate.filter(|rate| !(*rate > 0.0 && *rate <= 1_000_000.0)) {
+            return Err(BadLimit::Rate(rate));
+        }
+        if let Some(burst) = self.burst.filter(|burst| *burst == 0 || self.rate.is_none()) {
+            return Err(BadLimit::Burst(burst));
+        }
+        let tenant = matches!(key, LimitKey::Tenant(_));
+        if let Some(weight) = self.weight.filter(|weight| !(tenant && *weight > 0.0 && *weight <= 1000.0)) {
+            return Err(BadLimit::Weight { weight, key: key.clone() });
+        }
+        let text = |number: Option<String>| number.unwrap_or_default();
+        let burst = self.rate.map(|_| self.burst.unwrap_or(1).to_string());
+        Ok(format!(
+            "{}|{}|{}|{}",
+            text(self.concurrency.map(|n| n.to_string())),
+            text(self.rate.map(|rate| rate.to_string())),
+            text(burst),
+            text(self.weight.map(|weight| weight.to_string()))
+        ))
+    }
+
+    /// Reads the stored form; what cannot be read does not limit.
+    pub(crate) fn read(stored: &str) -> Self {
+        let mut parts = stored.split('|');
+        let mut part = || parts.next().unwrap_or_default();
+        Self {
+            concurrency: part().parse().ok(),
+            rate: part().parse().ok(),
+            burst: part().parse().ok(),
+            weight: part().parse().ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_stored_is_read_back(
+            concurrency in prop::option::of(0u32..1000),
+            rate in prop::option::of(0.001f64..1_000_000.0),
+            burst in 1u32..1000,
+            weight in prop::option::of(0.001f64..1000.0),
+        ) {
+            let burst = rate.map(|_| burst);
+            let limit = Limit { concurrency, rate, burst, weight };
+            let stored = limit.stored(&LimitKey::Tenant("a".into())).unwrap();
+            prop_assert_eq!(Limit::read(&stored), limit);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_named() {
+        let key = LimitKey::Key("smtp".into());
+        assert_eq!(Limit::rate(0.0, 1).stored(&key), Err(BadLimit::Rate(0.0)));
+        assert_eq!(Limit { burst: Some(3), ..Limit::default() }.stored(&key), Err(BadLimit::Burst(3)));
+        assert!(matches!(Limit::weight(2.0).stored(&key), Err(BadLimit::Weight { .. })));
+        assert!(Limit::weight(2.0).stored(&LimitKey::Tenant("a".into())).is_ok());
+    }
+
+    #[test]
+    fn keys_are_read_as_they_are_shown() {
+        for key in [LimitKey::Queue, LimitKey::Tenant("a:b".into()), LimitKey::Key("smtp".into())] {
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        for bad in ["", "smtp", "tenant:", "kind:x"] {
+            assert!(bad.parse::<LimitKey>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Limits, weights and pauses of a queue, changeable while it works.
+
+use crate::{
+    flow::{decode, encode},
+    limit::{Limit, LimitKey},
+    queue::{Error, Queue},
+    scripts::{self, Call, MAX_BATCH},
+};
+
+/// What holds jobs back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Limits and weights.
+    pub limits: Vec<(LimitKey, Limit)>,
+    /// Whether the whole queue is paused.
+    pub paused: bool,
+    /// Kinds that are paused.
+    pub paused_kinds: Vec<String>,
+}
+
+/// How much of a limit is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitUse {
+    /// Jobs that run.
+    pub running: u64,
+    /// Lanes (a tenant's jobs of one priority) that wait for it.
+    pub waiting_lanes: u64,
+}
+
+impl Queue {
+    /// Sets a limit or weight, in all processes at once; the default clears it.
+    /// Jobs that run already are counted, and go on when they are too many.
+    ///
+    /// # Errors
+    /// When the limit cannot be kept, or Redis failed.
+    pub async fn set_limit(&self, key: &LimitKey, limit: Limit) -> Result<(), Error> {
+        let stored = limit.stored(key)?;
+        let name = key.stored();
+        // A limit that is cleared lets its lanes go some at a time.
+        while self.limit_call("limit", &name, &stored).await? == 1 {}
+        if limit.concurrency.is_some() && *key != LimitKey::Queue {
+            let mut cursor = "0".to_owned();
+            loop {
+                let mut call = Call::new(&scripts::RECOUNT, &self.keys);
+                call.arg(&name).arg(&cursor).arg(MAX_BATCH);
+                cursor = call.run(&mut self.conn.clone()).await?;
+                if cursor == "0" {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What holds jobs back now.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn limits(&self) -> Result<Limits, Error> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("HGETALL").arg(self.keys.limits());
+        pipe.cmd("HGET").arg(self.keys.control()).arg("paused");
+        pipe.cmd("SMEMBERS").arg(self.keys.paused_kinds());
+        type Reply = (Vec<(String, String)>, Option<u8>, Vec<String>);
+        let (stored, paused, kinds): Reply = pipe.query_async(&mut self.conn.clone()).await?;
+        let read = |(key, limit): (String, String)| {
+            let key: LimitKey = key.parse().ok()?;
+            let key = match key {
+                LimitKey::Queue => LimitKey::Queue,
+                LimitKey::Tenant(name) => LimitKey::Tenant(decode(&name)),
+                LimitKey::Key(name) => LimitKey::Key(decode(&name)),
+            };
+            Some((key, Limit::read(&limit)))
+        };
+        let mut limits: Vec<(LimitKey, Limit)> = stored.into_iter().filter_map(read).collect();
+        limits.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut paused_kinds: Vec<String> = kinds.iter().map(|kind| decode(kind)).collect();
+        paused_kinds.sort();
+        Ok(Limits { limits, paused: paused == Some(1), paused_kinds })
+    }
+
+    /// How much of a limit is used now.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn limit_use(&self, key: &LimitKey) -> Result<LimitUse, Error> {
+        let name = key.stored();
+        let mut pipe = redis::pipe();
+        match key {
+            LimitKey::Queue => pipe.cmd("ZCARD").arg(self.keys.running()),
+            _ => pipe.cmd("SCARD").arg(self.keys.holders(&name)),
+        };
+        pipe.cmd("ZCARD").arg(self.keys.blocked(&name));
+        let (running, waiting_lanes) = pipe.query_async(&mut self.conn.clone()).await?;
+        Ok(LimitUse { running, waiting_lanes })
+    }
+
+    /// No job of the queue starts until it is resumed; what runs goes on. The
+    /// waiting jobs are not touched, so it costs the same with any number.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn pause(&self) -> Result<(), Error> {
+        self.limit_call("pause", "", "").await.map(drop)
+    }
+
+    /// Ends a pause of the queue.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.limit_call("resume", "", "").await.map(drop)
+    }
+
+    /// No job of a kind starts until it is resumed. Each is parked when its turn
+    /// comes.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn pause_kind(&self, kind: &str) -> Result<(), Error> {
+        self.limit_call("pause_kind", &encode(kind), "").await.map(drop)
+    }
+
+    /// Ends a pause of a kind; returns how many parked jobs became ready.
+    /// Workers do the same, should the caller not get that far.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn resume_kind(&self, kind: &str) -> Result<u64, Error> {
+        self.limit_call("resume_kind", &encode(kind), "").await?;
+        self.unpark(&format!("resume {}", encode(kind))).await
+    }
+
+    async fn limit_call(&self, what: &str, key: &str, limit: &str) -> Result<u8, Error> {
+        let mut call = Call::new(&scripts::LIMIT, &self.keys);
+        call.arg(what).arg(key).arg(limit);
+        Ok(call.run(&mut self.conn.clone()).await?)
+    }
+}

@@ -1,0 +1,227 @@
+//! The outbox: every transition of every job, in the order in which it happened.
+//!
+//! Each script that changes jobs appends one entry to a stream of the same
+//! slot, with all that it changed; so an entry is there exactly when its
+//! transitions are. A consumer group reads it at least once: what a reader took
+//! and did not acknowledge is given to another after a while. Entries that no
+//! group has acknowledged are never dropped; without a group the newest stay.
+
+use std::{collections::HashMap, time::Duration};
+
+use redis::{
+    RedisError, Value,
+    streams::{StreamAutoClaimReply, StreamId, StreamRangeReply, StreamReadReply},
+};
+
+use crate::{
+    connect::Connector,
+    id::{JobId, QueueName},
+    queue::{Error, Queue},
+};
+
+/// What happened to a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When, UTC ms of Redis' clock.
+    pub at: i64,
+    /// Which job.
+    pub id: JobId,
+    /// What: a name of [`crate::queue::Counts::transitions`].
+    pub what: String,
+    /// The worker that did it; empty where it was none.
+    pub by: String,
+}
+
+/// Transitions of one script call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The entry's id in the stream, to acknowledge.
+    pub id: String,
+    /// What happened, in order.
+    pub transitions: Vec<Transition>,
+}
+
+/// A member of a consumer group. It has a connection of its own, because it
+/// waits on it.
+#[derive(Debug)]
+pub struct OutboxReader {
+    queue: Queue,
+    group: String,
+    member: String,
+    take_over: Duration,
+}
+
+/// Entries that are kept for nobody in particular.
+const KEPT: usize = 1_000;
+
+impl OutboxReader {
+    /// Joins a group, which is made where it does not exist; it starts with the
+    /// oldest entry that is still there. `member` has to be this reader's own
+    /// and may come again after a restart.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn join(
+        connector: &Connector,
+        queue: QueueName,
+        group: &str,
+        member: &str,
+    ) -> Result<Self, Error> {
+        let queue = Queue::new(connector, queue)?;
+        let mut cmd = redis::cmd("XGROUP");
+        cmd.arg("CREATE").arg(queue.keys().outbox()).arg(group).arg(0).arg("MKSTREAM");
+        match cmd.exec_async(&mut queue.conn.clone()).await {
+            Err(error) if error.code() != Some("BUSYGROUP") => return Err(error.into()),
+            _ => {}
+        }
+        let take_over = Duration::from_secs(30);
+        Ok(Self { queue, group: group.to_owned(), member: member.to_owned(), take_over })
+    }
+
+    /// Entries of a member that did not acknowledge them for this long are taken over.
+    #[must_use]
+    pub fn taking_over_after(self, take_over: Duration) -> Self {
+        Self { take_over, ..self }
+    }
+
+    /// Up to `most` entries: first those that were taken and not acknowledged
+    /// for a while, then new ones. Waits up to `wait` for one; `wait` has to be
+    /// shorter than the response timeout of the connection.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn read(&mut self, most: usize, wait: Duration) -> Result<Vec<Entry>, Error> {
+        let key = self.queue.keys().outbox();
+        let mut cmd = redis::cmd("XAUTOCLAIM");
+        cmd.arg(&key).arg(&self.group).arg(&self.member).arg(self.take_over.as_millis() as u64);
+        cmd.arg("0-0").arg("COUNT").arg(most);
+        let left: StreamAutoClaimReply = cmd.query_async(&mut self.queue.conn).await?;
+        if !left.claimed.is_empty() {
+            return Ok(left.claimed.into_iter().map(entry).collect());
+        }
+        let mut cmd = redis::cmd("XREADGROUP");
+        cmd.arg("GROUP").arg(&self.group).arg(&self.member).arg("COUNT").arg(most);
+        if !wait.is_zero() {
+            cmd.arg("BLOCK").arg(wait.as_millis() as u64);
+        }
+        cmd.arg("STREAMS").arg(&key).arg(">");
+        let read: Option<StreamReadReply> = cmd.query_async(&mut self.queue.conn).await?;
+        Ok(read.into_iter().flat_map(|read| read.keys).flat_map(|key| key.ids).map(entry).collect())
+    }
+
+    /// Says that these entries were dealt with.
+    ///
+    /// # Errors
+    /// When Redis failed; they come again then.
+    pub async fn acknowledge(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut cmd = redis::cmd("XACK");
+        cmd.arg(self.queue.keys().outbox()).arg(&self.group);
+        for entry in entries {
+            cmd.arg(&entry.id);
+        }
+        Ok(cmd.exec_async(&mut self.queue.conn).await?)
+    }
+}
+
+impl Queue {
+    /// The newest entries of the outbox, the newest first, without joining a group.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn latest_transitions(&self, most: usize) -> Result<Vec<Entry>, Error> {
+        let mut cmd = redis::cmd("XREVRANGE");
+        cmd.arg(self.keys.outbox()).arg("+").arg("-").arg("COUNT").arg(most);
+        let read: StreamRangeReply = cmd.query_async(&mut self.conn.clone()).await?;
+        Ok(read.ids.into_iter().map(entry).collect())
+    }
+
+    /// Drops entries that every group has acknowledged; without a group, all
+    /// but the newest.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn trim_outbox(&self) -> Result<(), Error> {
+        let key = self.keys.outbox();
+        let mut conn = self.conn.clone();
+        let mut cmd = redis::cmd("XINFO");
+        cmd.arg("GROUPS").arg(&key);
+        let groups: Vec<HashMap<String, Value>> = match cmd.query_async(&mut conn).await {
+            Ok(groups) => groups,
+            // There is no stream yet.
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut trim = redis::cmd("XTRIM");
+        trim.arg(&key);
+        if groups.is_empty() {
+            trim.arg("MAXLEN").arg("~").arg(KEPT);
+        } else {
+            let mut oldest: Option<(u64, u64)> = None;
+            for group in &groups {
+                let text = |name| {
+                    group.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok())
+                };
+                let (Some(name), Some(delivered)) = (text("name"), text("last-delivered-id")) else {
+                    return Ok(());
+                };
+                let mut cmd = redis::cmd("XPENDING");
+                cmd.arg(&key).arg(name);
+                let (_, first, ..): (u64, Option<String>, Value, Value) = cmd.query_async(&mut conn).await?;
+                let Some(needed) = place(&first.unwrap_or(delivered)) else { return Ok(()) };
+                oldest = Some(oldest.map_or(needed, |oldest| oldest.min(needed)));
+            }
+            let Some((ms, n)) = oldest else { return Ok(()) };
+            trim.arg("MINID").arg("~").arg(format!("{ms}-{n}"));
+        }
+        Ok(trim.exec_async(&mut conn).await?)
+    }
+}
+
+fn is_absent(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("no such key"))
+}
+
+/// `ms-n`, the id of a stream's entry, as numbers.
+fn place(id: &str) -> Option<(u64, u64)> {
+    let (ms, n) = id.split_once('-')?;
+    Some((ms.parse().ok()?, n.parse().ok()?))
+}
+
+fn entry(stored: StreamId) -> Entry {
+    let at = stored.id.split_once('-').and_then(|(ms, _)| ms.parse().ok()).unwrap_or(0);
+    let mut by = String::new();
+    let mut transitions = Vec::new();
+    for (what, value) in stored.map {
+        let text: String = redis::from_redis_value(value).unwrap_or_default();
+        if what == "by" {
+            by = text;
+            continue;
+        }
+        let each = |id: &str| Transition {
+            at,
+            id: JobId::trusted(id.to_owned()),
+            what: what.clone(),
+            by: String::new(),
+        };
+        transitions.extend(text.split(' ').filter(|id| !id.is_empty()).map(each));
+    }
+    // The client keeps the fields in no order; what one call did to a job has one.
+    transitions.sort_by_key(|transition| rank(&transition.what));
+    for transition in &mut transitions {
+        transition.by.clone_from(&by);
+    }
+    Entry { id: stored.id, transitions }
+}
+
+/// The order of what one script call may do to the same job.
+fn rank(what: &str) -> u8 {
+    match what {
+        "promoted" | "crashed" | "unparked" => 0,
+        "claimed" => 2,
+        "forgotten" => 3,
+        _ => 1,
+    }
+}

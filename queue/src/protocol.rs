@@ -1,0 +1,275 @@
+//! What a worker says to Redis: claim, settle, renew, write.
+//!
+//! Each is one script call and may be repeated until it is answered. The apalis
+//! backend is built on it; so could be any other runtime.
+
+use std::time::Duration;
+
+use redis::{FromRedisValue, ParsingError, RedisError, Value};
+
+use crate::{
+    failure::FailureClass,
+    id::JobId,
+    job::{Fields, Job, Unreadable},
+    priority::Shares,
+    queue::Queue,
+    scripts::{self, Call, MAX_BATCH},
+    state::State,
+};
+
+/// A call for work.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// Who claims.
+    pub worker: &'a str,
+    /// At most this many jobs, up to 256; 0 only promotes and takes over.
+    pub want: usize,
+    /// How long the leases last.
+    pub lease: Duration,
+    /// Crashes that a job survives.
+    pub crashes: u32,
+    /// The number of the call. Under the same number the same jobs are answered.
+    pub number: u64,
+    /// What the less urgent classes get in any case.
+    pub shares: Shares,
+}
+
+/// What a call for work was answered.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Redis' time, UTC ms.
+    pub now: i64,
+    /// When there is something to do again, UTC ms; 0 for unknown.
+    pub next_at: i64,
+    /// Jobs whose lease had expired.
+    pub taken_over: u64,
+    /// Of these, jobs that are dead now.
+    pub buried: u64,
+    /// Whether there is more to do at once.
+    pub more: bool,
+    jobs: Vec<(String, u64, Fields)>,
+}
+
+impl FromRedisValue for Claimed {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let mut reply = Vec::<Value>::from_redis_value(value)?.into_iter();
+        let mut number = || i64::from_redis_value(reply.next().unwrap_or(Value::Nil));
+        let (now, next_at) = (number()?, number()?);
+        let (taken_over, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
+        let more = number()? == 1;
+        let jobs = reply.map(FromRedisValue::from_redis_value).collect::<Result<_, _>>()?;
+        Ok(Self { now, next_at, taken_over, buried, more, jobs })
+    }
+}
+
+impl Claimed {
+    /// How many jobs were leased.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// The jobs, as they are now that they run.
+    pub fn jobs<'a>(
+        self,
+        queue: &'a Queue,
+        worker: &'a str,
+    ) -> impl Iterator<Item = Result<Job, Unreadable>> + 'a {
+        let now = self.now;
+        self.jobs.into_iter().map(move |(id, token, fields)| {
+            let mut job = Job::read(&JobId::trusted(id), queue.name(), fields)?;
+            // They were read before the lease was written.
+            job.attempts = token.saturating_sub(job.token.saturating_sub(job.attempts));
+            job.token = token;
+            job.state = State::Running;
+            (job.since, job.began) = (now, Some(now));
+            job.worker = Some(worker.to_owned());
+            Ok(job)
+        })
+    }
+}
+
+/// An attempt that ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Which job.
+    pub id: JobId,
+    /// The fencing token of the attempt.
+    pub token: u64,
+    /// The flow of the job.
+    pub flow: String,
+    /// How.
+    pub end: End,
+}
+
+/// How an attempt ended. Lines are JSON: a [`crate::failure::FailedAttempt`] or
+/// a [`crate::job::Change`].
+#[derive(Clone, Debug)]
+pub enum End {
+    /// With an outcome, as JSON.
+    Succeed(String),
+    /// With a failure, to run again.
+    Retry {
+        /// After this.
+        delay: Duration,
+        /// Why it failed.
+        class: FailureClass,
+        /// For the history.
+        line: String,
+    },
+    /// With a failure, not to run again.
+    Bury {
+        /// Why it failed.
+        class: FailureClass,
+        /// What messages of the same cause have in common.
+        normal: String,
+        /// For the history.
+        line: String,
+    },
+    /// Without having failed, to run again. The attempt does not count.
+    Snooze {
+        /// After this.
+        delay: Duration,
+        /// For the history.
+        line: String,
+    },
+    /// It did not really start. The attempt does not count.
+    Release {
+        /// For the history; may be empty.
+        line: String,
+    },
+    /// It stopped because the job was cancelled.
+    Cancel {
+        /// For the history.
+        line: String,
+    },
+    /// It cannot go on here. The attempt does not count.
+    Park {
+        /// What has to be met.
+        need: String,
+        /// For people.
+        why: String,
+        /// For the history.
+        line: String,
+    },
+}
+
+/// What became of leases that were to be renewed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Somebody else has them, or they ended.
+    pub lost: Vec<String>,
+    /// Still held, but to be cancelled.
+    pub cancelled: Vec<String>,
+}
+
+/// A write of a running attempt.
+#[derive(Clone, Copy, Debug)]
+pub enum Write<'a> {
+    /// How far it is, as JSON; and the mark that it leaves (`percent step`).
+    Progress(&'a str, &'a str),
+    /// The name of a completed step and its result, as JSON.
+    Step(&'a str, &'a str),
+    /// A line of the log, as a JSON string.
+    Log(&'a str),
+}
+
+/// Lines of the log, and marks of progress, that are kept with a job.
+const LINES: usize = 100;
+/// Bytes of each.
+const BYTES: usize = 8 * 1024;
+/// Marks that are kept with a job.
+const MARKS: usize = 32;
+
+impl Queue {
+    /// Promotes, takes over, expires, and leases jobs.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, RedisError> {
+        let mut call = Call::new(&scripts::CLAIM, &self.keys);
+        call.arg(claim.worker).arg(claim.want.min(MAX_BATCH)).arg(claim.lease.as_millis() as u64);
+        call.arg(MAX_BATCH).arg(claim.crashes).arg(claim.number);
+        call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
+        call.run(&mut self.conn.clone()).await
+    }
+
+    /// Writes how attempts ended, at most 256; whether each was written, or
+    /// refused as stale.
+    ///
+    /// # Errors
+    /// When Redis failed. The batch may have been written; repeated, it is refused.
+    pub async fn settle(&self, worker: &str, batch: &[Ended]) -> Result<Vec<bool>, RedisError> {
+        let mut call = Call::new(&scripts::COMPLETE, &self.keys);
+        call.arg(worker).arg(batch.len());
+        for Ended { id, token, flow, end } in batch {
+            call.arg(id.as_str()).arg(*token).arg(flow.as_str());
+            match end {
+                End::Succeed(outcome) => call.arg("succeed").arg("").arg("").arg(outcome.as_str()),
+                End::Retry { delay, class, line } => {
+                    call.arg("retry").arg(delay.as_millis() as u64).arg(class.as_str()).arg(line.as_str())
+                }
+                End::Bury { class, normal, line } => {
+                    call.arg("bury").arg(normal.as_str()).arg(class.as_str()).arg(line.as_str())
+                }
+                End::Snooze { delay, line } => {
+                    call.arg("snooze").arg(delay.as_millis() as u64).arg("").arg(line.as_str())
+                }
+                End::Release { line } => call.arg("release").arg("").arg("").arg(line.as_str()),
+                End::Cancel { line } => call.arg("cancel").arg("").arg("").arg(line.as_str()),
+                End::Park { need, why, line } => {
+                    call.arg("park").arg(need.as_str()).arg(why.as_str()).arg(line.as_str())
+                }
+            };
+        }
+        let verdicts: Vec<u8> = call.run(&mut self.conn.clone()).await?;
+        Ok(verdicts.into_iter().map(|written| written == 1).collect())
+    }
+
+    /// Extends at most 256 leases.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn renew<'a>(
+        &self,
+        worker: &str,
+        lease: Duration,
+        leases: impl ExactSizeIterator<Item = (&'a JobId, u64)>,
+    ) -> Result<Renewed, RedisError> {
+        let mut call = Call::new(&scripts::RENEW, &self.keys);
+        call.arg(lease.as_millis() as u64).arg(worker).arg(leases.len());
+        for (id, token) in leases {
+            call.arg(id.as_str()).arg(token);
+        }
+        let (lost, cancelled) = call.run(&mut self.conn.clone()).await?;
+        Ok(Renewed { lost, cancelled })
+    }
+
+    /// A write of a running attempt; false when the attempt is stale.
+    ///
+    /// # Errors
+    /// When Redis failed. It may have been written; repeating it is harmless.
+    pub async fn write(
+        &self,
+        worker: &str,
+        id: &JobId,
+        token: u64,
+        write: Write<'_>,
+    ) -> Result<bool, RedisError> {
+        let mut call = Call::new(&scripts::WRITE, &self.keys);
+        call.arg(id.as_str()).arg(token).arg(worker);
+        match write {
+            Write::Progress(progress, mark) => {
+                call.arg("progress").arg(mark).arg(progress).arg(BYTES).arg(MARKS)
+            }
+            Write::Step(name, result) => call.arg("step").arg(name).arg(result).arg(BYTES).arg(LINES),
+            Write::Log(line) => call.arg("log").arg("").arg(line).arg(BYTES).arg(LINES),
+        };
+        let stored: u8 = call.run(&mut self.conn.clone()).await?;
+        Ok(stored == 1)
+    }
+}

@@ -1,0 +1,40 @@
+-- Purpose: set or clear one limit, weight or pause, and let go what it no longer holds.
+-- KEYS: 1 control
+-- ARGV: 1 what (limit, pause, resume, pause_kind, resume_kind), 2 limit key or kind
+--       ('' for the queue's own pause), 3 for a limit: `concurrency|tokens a
+--       second|burst|weight`, '' to clear it
+-- Returns: 1 when lanes still wait for a limit that was cleared: to be repeated; else 0.
+local what, key = ARGV[1], ARGV[2]
+local again = 0
+if what == 'limit' then
+  if ARGV[3] == '' then
+    redis.call('HDEL', LIMITS, key)
+    redis.call('HDEL', BUCKETS, key)
+    redis.call('DEL', HOLDERS .. key)
+    redis.call('ZREM', PACED, key)
+  else
+    redis.call('HSET', LIMITS, key, ARGV[3])
+    redis.call('HSET', CONTROL, 'limited', 1)
+    limited = true
+  end
+  -- Rates of before are not owed; lanes that waited find out what holds them now.
+  release_lanes(key)
+  if ARGV[3] == '' then
+    if redis.call('EXISTS', BLOCKED .. key) == 1 then again = 1 end
+    if redis.call('EXISTS', LIMITS, HELD) == 0 then redis.call('HDEL', CONTROL, 'limited') end
+  end
+elseif what == 'pause' then
+  redis.call('HSET', CONTROL, 'paused', 1)
+elseif what == 'resume' then
+  redis.call('HDEL', CONTROL, 'paused')
+elseif what == 'pause_kind' then
+  redis.call('SADD', PAUSED_KINDS, key)
+  redis.call('HSET', CONTROL, 'paused_kinds', 1)
+elseif what == 'resume_kind' then
+  redis.call('SREM', PAUSED_KINDS, key)
+  if redis.call('EXISTS', PAUSED_KINDS) == 0 then redis.call('HDEL', CONTROL, 'paused_kinds') end
+else
+  return redis.error_reply('ARGS limit: `' .. what .. '` is nothing that can be set')
+end
+redis.call('PUBLISH', WAKE, at)
+return again

@@ -1,0 +1,16 @@
+-- Purpose: count running jobs for a limit key that was set while they ran.
+-- KEYS: 1 control
+-- ARGV: 1 limit key, 2 cursor (0 to start), 3 about how many jobs to look at (at most 256)
+-- Returns: the cursor to go on from, 0 at the end.
+local page = redis.call('ZSCAN', RUNNING, ARGV[2], 'COUNT', ARGV[3])
+for i = 1, #page[2], 2 do
+  local id = page[2][i]
+  local body = redis.call('HGET', JOB .. id, 'job')
+  if body then
+    local _, flow = header(body)
+    for _, key in ipairs(keys_of(flow)) do
+      if key == ARGV[1] then redis.call('SADD', HOLDERS .. key, id) end
+    end
+  end
+end
+return page[1]

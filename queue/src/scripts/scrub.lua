@@ -1,0 +1,83 @@
+-- Purpose: look whether jobs are where their state says, and mend what is not.
+--       Expected to find nothing.
+-- KEYS: 1 control
+-- ARGV: 1 what: `jobs`, or the state (scheduled, running, parked, succeeded, dead,
+--       cancelled) whose index the ids were read from; then at most 256 ids
+-- Returns: {ids in no index, ids in a second index, index entries without a job, lanes
+--       that nobody's turn would have reached, counts of ready jobs that were off}.
+local INDEX = {
+  scheduled = SCHEDULED, running = RUNNING, parked = PARKED, succeeded = SUCCEEDED, dead = DEAD, cancelled = CANCELLED,
+}
+local missing, doubled, ghosts, stuck, miscounted = 0, 0, 0, 0, 0
+
+if ARGV[1] ~= 'jobs' then
+  local index = INDEX[ARGV[1]]
+  if not index then return redis.error_reply('ARGS scrub: `' .. ARGV[1] .. '` has no index') end
+  for i = 2, #ARGV do
+    if redis.call('EXISTS', JOB .. ARGV[i]) == 0 then ghosts = ghosts + redis.call('ZREM', index, ARGV[i]) end
+  end
+else
+  for i = 2, #ARGV do
+    local id = ARGV[i]
+    local key = JOB .. id
+    local job = redis.call('HMGET', key, 'job', 'state', 'class', 'since', 'deadline', 'need')
+    if job[1] then
+      local _, flow = header(job[1])
+      local state, class = job[2] or 'ready', job[3] or NORMAL
+      local lane = class .. ':' .. flow
+      for each, index in pairs(INDEX) do
+        local there = redis.call('ZSCORE', index, id)
+        if there and each ~= state then
+          redis.call('ZREM', index, id)
+          doubled = doubled + 1
+        elseif not there and each == state then
+          -- A lease that nobody knows has run out: the job is taken over.
+          redis.call('ZADD', index, (state == 'scheduled' or state == 'running') and at or job[4] or at, id)
+          missing = missing + 1
+        end
+      end
+      local waits = redis.call('ZSCORE', LANE .. lane, id)
+      if state == 'parked' and job[6] and not redis.call('ZSCORE', NEED .. job[6], id) then
+        redis.call('ZADD', NEED .. job[6], at, id)
+        redis.call('HINCRBY', NEEDS, job[6], 1)
+        missing = missing + 1
+      end
+      if waits and state ~= 'ready' then
+        redis.call('ZREM', LANE .. lane, id)
+        redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
+        doubled = doubled + 1
+      elseif state == 'ready' and not waits then
+        put(id, class, flow, run_by(job[5]))
+        missing = missing + 1
+      elseif state == 'ready' and not redis.call('ZSCORE', RING .. class, flow) then
+        local held = redis.call('HGET', HELD, lane)
+        local limit = held and limit_of(held)
+        if not held then
+          redis.call('ZADD', LANES .. class, 0, flow)
+          take_turns(class, flow, 0)
+          stuck = stuck + 1
+        elseif not limit or (room_of(held, limit) >= 1 and not limit.rate) then
+          if release_lanes(held) then stuck = stuck + 1 end
+        end
+      end
+    end
+  end
+  put_all()
+  -- What is counted is counted again where that is little work.
+  for class = 0, 3 do
+    if redis.call('ZCARD', LANES .. class) <= 64 then
+      local n = 0
+      for _, flow in ipairs(redis.call('ZRANGE', LANES .. class, 0, 63)) do n = n + redis.call('ZCARD', LANE .. class .. ':' .. flow) end
+      if n ~= tonumber(redis.call('HGET', CONTROL, 'ready:' .. class) or '0') then
+        redis.call('HSET', CONTROL, 'ready:' .. class, n)
+        miscounted = miscounted + 1
+      end
+    end
+  end
+end
+local mended = missing + doubled + ghosts + stuck + miscounted
+if mended > 0 then
+  redis.call('HINCRBY', STATS, 'mended', mended)
+  redis.call('PUBLISH', WAKE, at)
+end
+return {missing, doubled, ghosts, stuck, miscounted}

@@ -1,0 +1,28 @@
+-- Purpose: let parked jobs whose need is met become ready.
+-- KEYS: 1 control
+-- ARGV: 1 need, 2 bound (at most 256)
+-- Returns: how many became ready.
+local ids = redis.call('ZRANGE', NEED .. ARGV[1], 0, tonumber(ARGV[2]) - 1)
+local released = 0
+for i, id in ipairs(ids) do
+  local key = JOB .. id
+  local job = redis.call('HMGET', key, 'job', 'state', 'class', 'deadline', 'need')
+  if job[1] and job[2] == 'parked' and job[5] == ARGV[1] then
+    local _, flow = header(job[1])
+    take_out(id, key, 'parked', flow)
+    redis.call('HDEL', key, 'need', 'why')
+    redis.call('HSET', key, 'state', 'ready', 'since', at)
+    put(id, job[3] or NORMAL, flow, run_by(job[4], i))
+    move('unparked', id)
+    released = released + 1
+  else
+    -- It is parked for something else by now, or not at all.
+    redis.call('ZREM', NEED .. ARGV[1], id)
+    if redis.call('HINCRBY', NEEDS, ARGV[1], -1) <= 0 then redis.call('HDEL', NEEDS, ARGV[1]) end
+  end
+end
+if #ids == 0 then redis.call('HDEL', NEEDS, ARGV[1]) end
+local wake = put_all()
+tell('')
+if wake then redis.call('PUBLISH', WAKE, at) end
+return released
