@@ -3,6 +3,8 @@
 
 #[path = "conformance/enqueue.rs"]
 mod enqueue;
+#[path = "conformance/failover.rs"]
+mod failover;
 #[path = "conformance/failures.rs"]
 mod failures;
 #[path = "conformance/faults.rs"]

@@ -90,7 +90,7 @@ async fn while_a_node_is_gone_the_queues_of_the_others_go_on() {
         let verdict = enqueue(queue, &second).await;
         verdicts.insert(queue.name().to_string(), verdict);
         // A repeated one is found, also where its answer had been lost.
-        assert!(matches!(enqueue(queue, &first).await, Verdict::Duplicate(_)));
+        assert!(matches!(enqueue(queue, &first).await, Verdict::Duplicate { .. }));
         assert_eq!(ready(queue).await, 2, "{}", queue.name());
     }
     assert!(away.iter().all(|name| verdicts[name] == Verdict::Inserted), "{verdicts:?}");
@@ -114,7 +114,7 @@ async fn a_cluster_that_was_gone_altogether_is_found_again() {
         node.restart().await.unwrap();
     }
     cluster.ready().await.unwrap();
-    assert!(matches!(enqueue(&queue, &first).await, Verdict::Duplicate(_)));
+    assert!(matches!(enqueue(&queue, &first).await, Verdict::Duplicate { .. }));
     let conn = connector.connect().unwrap();
     until_ok("a ping", || {
         let (connector, mut conn) = (connector.clone(), conn.clone());

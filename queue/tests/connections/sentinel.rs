@@ -1,9 +1,11 @@
 //! Sentinels: however the master ends, the same connection goes on with the next one.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use redis::{AsyncCommands, RedisResult, aio::PubSub};
 use upshot_local::RedisSentinels;
-use upshot_queue::{Connection, Connector, Queue, queue::Verdict};
+use upshot_queue::{Connection, Connector, Queue, RedisOptions, queue::Verdict};
 
 use crate::fixture::{
     PATIENCE, connector, enqueue, folder, heard, job, key, listen, options, queue, ready, until_ok, works,
@@ -47,7 +49,7 @@ impl Stage {
             async |mut conn: Connection, key: &str| -> RedisResult<()> { conn.set(key, "coffee").await };
         until_ok("a write", || set(self.conn.clone(), &self.key)).await;
         assert_ne!(self.redis.master_port().await, Some(self.before));
-        assert!(matches!(enqueue(&self.queue, &self.job).await, Verdict::Duplicate(_)));
+        assert!(matches!(enqueue(&self.queue, &self.job).await, Verdict::Duplicate { .. }));
         assert_eq!(ready(&self.queue).await, 1);
         let mut listener = listen(&self.connector, &self.channel).await;
         heard(&mut listener, &self.conn, &self.channel).await;
@@ -69,6 +71,21 @@ async fn the_master_of_sentinels_works() {
     let conn = connector.connect().unwrap();
     let held = write_replicated(&connector, &conn, &key(&connector, "work"), 2).await.unwrap();
     assert_eq!(held, 1, "there is one replica, also for those who want two");
+
+    let replicated = |replicas| {
+        let options = RedisOptions {
+            replicas,
+            replicas_timeout: Duration::from_millis(200),
+            prefix: connector.prefix().to_owned(),
+            ..options(redis.url())
+        };
+        queue(&Connector::new(options).unwrap(), "work")
+    };
+    assert_eq!(replicated(1).enqueue(&[job()]).await.unwrap(), [Verdict::Inserted]);
+    let late = job();
+    let refused = replicated(2).enqueue(std::slice::from_ref(&late)).await.unwrap_err().to_string();
+    assert!(refused.starts_with("1 of 2 replicas"), "{refused}");
+    assert!(matches!(enqueue(&replicated(1), &late).await, Verdict::Duplicate { .. }));
 
     let unknown = Connector::new(options(redis.url().replace("/master", "/boss"))).unwrap();
     let error = unknown.ping(&mut unknown.connect().unwrap()).await.unwrap_err().to_string();
