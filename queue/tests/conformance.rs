@@ -5,6 +5,8 @@
 mod control;
 #[path = "conformance/enqueue.rs"]
 mod enqueue;
+#[path = "conformance/failover.rs"]
+mod failover;
 #[path = "conformance/failures.rs"]
 mod failures;
 #[path = "conformance/fairness.rs"]
