@@ -342,6 +342,8 @@ local function forget(id, key)
     local ok, meta = pcall(cjson.decode, line or '')
     if ok and type(meta) == 'table' and type(meta[2]) == 'string' then redis.call('ZREM', SUBJECTS, meta[2] .. '\0' .. id) end
   end
+  -- Its id may come again, with a deadline of its own or none.
+  redis.call('ZREM', EXPIRING, id)
   leave_group(id, key)
   redis.call('DEL', key)
 end
