@@ -306,6 +306,7 @@ local function take_out(id, key, state, flow)
     if need and redis.call('ZREM', NEED .. need, id) == 1 and redis.call('HINCRBY', NEEDS, need, -1) <= 0 then
       redis.call('HDEL', NEEDS, need)
     end
+    redis.call('HDEL', key, 'need', 'why')
   elseif state == 'dead' then
     redis.call('ZREM', DEAD, id)
     leave_group(id, key)
