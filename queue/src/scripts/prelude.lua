@@ -29,7 +29,8 @@ local function header(body)
   return kind or '?', flow or ''
 end
 
--- The limit keys of a flow: that of its tenant, and those of its own.
+-- The limit keys of a flow: that of its tenant, and those of its own. One that
+-- was named twice holds a job no more than once.
 local keys_known = {}
 local function keys_of(flow)
   local keys = keys_known[flow]
@@ -41,7 +42,9 @@ local function keys_of(flow)
       if part ~= '' then keys[1] = 'tenant:' .. part end
       tenant = false
     elseif part ~= '' then
-      keys[#keys + 1] = 'key:' .. part
+      local key, named = 'key:' .. part, false
+      for _, each in ipairs(keys) do named = named or each == key end
+      if not named then keys[#keys + 1] = key end
     end
   end
   keys_known[flow] = keys
