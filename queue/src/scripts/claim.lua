@@ -72,7 +72,7 @@ for _, id in ipairs(late) do
   local state = job[2] or 'ready'
   if job[1] and job[3] and (state == 'ready' or state == 'scheduled' or state == 'parked') then
     local kind, flow = header(job[1])
-    take_out(id, key, state, flow)
+    if take_out(id, key, state, flow) then wake = true end
     expire(id, key, kind, string.match(job[3], '^%d+'))
   end
 end
@@ -145,12 +145,6 @@ local function block(class, flow, blocking, turn)
     if at_token then redis.call('ZADD', PACED, int(at_token), blocking) end
   else
     redis.call('ZREM', LANES .. class, flow)
-  end
-end
--- A lane that had been let in by a key and does not use the room leaves it to the next.
-local function pass_on(flow, but)
-  for _, key in ipairs(keys_of(flow)) do
-    if key ~= but and limit_of(key) then release_lanes(key) end
   end
 end
 
@@ -230,11 +224,11 @@ local function take(class, n)
             if limit_of(key) then take_room(key, limit_of(key), runs) end
           end
         end
+        if limited and runs == 0 then pass_on(lane.flow, nil) end
         if count == 0 then
           leave_ring(class, lane.flow)
           redis.call('ZREM', LANES .. class, lane.flow)
           changed[lane.flow] = nil
-          if limited then pass_on(lane.flow, nil) end
         else
           times[class] = lane.turn
           lane.turn = lane.turn + count * lane.step

@@ -287,20 +287,35 @@ local function leave_group(id, key)
   end
 end
 
--- Takes a job that waits or is dead out of the index of its state.
+-- A lane that had been let in by a limit key and does not use the room leaves it
+-- to the next. True when one is let in.
+local function pass_on(flow, but)
+  local woken = false
+  for _, key in ipairs(keys_of(flow)) do
+    if key ~= but and limit_of(key) and release_lanes(key) then woken = true end
+  end
+  return woken
+end
+-- Takes a job that waits or is dead out of the index of its state. True when
+-- other jobs may run in its place.
 local function take_out(id, key, state, flow)
+  local woken = false
   if state == 'ready' then
     local class = redis.call('HGET', key, 'class') or NORMAL
     local lane = class .. ':' .. flow
-    if redis.call('ZREM', LANE .. lane, id) == 1 then redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1) end
+    local left = redis.call('ZREM', LANE .. lane, id) == 1 and redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
     if limited and redis.call('EXISTS', LANE .. lane) == 0 then
       local held = redis.call('HGET', HELD, lane)
       if held then
         redis.call('ZREM', BLOCKED .. held, lane)
         redis.call('HDEL', HELD, lane)
         redis.call('ZREM', LANES .. class, flow)
+      else
+        -- Not at its next turn: that may never come, in a class without jobs.
+        woken = pass_on(flow, nil)
       end
     end
+    if left and left <= 0 then redis.call('UNLINK', RING .. class, LANES .. class, FLOWS .. class) end
   elseif state == 'scheduled' then
     redis.call('ZREM', SCHEDULED, id)
   elseif state == 'parked' then
@@ -314,6 +329,7 @@ local function take_out(id, key, state, flow)
     redis.call('ZREM', DEAD, id)
     leave_group(id, key)
   end
+  return woken
 end
 -- Parks a job until its need is met.
 local function park(id, key, need, why)
