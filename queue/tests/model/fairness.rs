@@ -1,0 +1,1 @@
+//! Tenants that always have work get what their weights say.
