@@ -139,7 +139,7 @@ local function block(class, flow, blocking, turn)
   local lane = class .. ':' .. flow
   leave_ring(class, flow)
   if redis.call('EXISTS', LANE .. lane) == 1 then
-    redis.call('ZADD', BLOCKED .. blocking, string.format('%.17g', turn), lane)
+    redis.call('ZADD', BLOCKED .. blocking, string.format('%.17g', class * CLASS_APART + turn), lane)
     redis.call('HSET', HELD, lane, blocking)
     local _, at_token = room_of(blocking, limit_of(blocking))
     if at_token then redis.call('ZADD', PACED, int(at_token), blocking) end

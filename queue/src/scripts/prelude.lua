@@ -177,6 +177,15 @@ local function leave_ring(class, flow)
     if redis.call('HINCRBY', FLOWS .. class, tenant, -1) <= 0 then redis.call('HDEL', FLOWS .. class, tenant) end
   end
 end
+-- Lanes wait for a limit key by class, then by turn: virtual times of different
+-- classes say nothing about each other. A double holds both, the turn to 1/128.
+local CLASS_APART = 2 ^ 44
+local function let_in(lane, score)
+  local class = string.sub(lane, 1, 1)
+  redis.call('HDEL', HELD, lane)
+  take_turns(class, string.sub(lane, 3), tonumber(score) - class * CLASS_APART)
+  return class
+end
 -- Lets lanes that wait for a limit key take turns again, as many as there is
 -- room for. At most 32 a call: each of them ends in another release.
 local function release_lanes(key)
@@ -185,11 +194,18 @@ local function release_lanes(key)
   if limit then room, next_token = room_of(key, limit) end
   local woken = false
   if room >= 1 then
-    local lanes = redis.call('ZPOPMIN', BLOCKED .. key, math.min(room, 32))
+    local lanes, class = redis.call('ZPOPMIN', BLOCKED .. key, math.min(room, 32)), nil
     for i = 1, #lanes, 2 do
-      redis.call('HDEL', HELD, lanes[i])
-      take_turns(string.sub(lanes[i], 1, 1), string.sub(lanes[i], 3), tonumber(lanes[i + 1]))
+      class = let_in(lanes[i], lanes[i + 1])
       woken = true
+    end
+    -- Whose turn it is among classes is for the claims to say, by their shares:
+    -- the first lane of each lower class comes along.
+    for _ = class or 3, 2 do
+      local below = redis.call('ZRANGE', BLOCKED .. key, int((class + 1) * CLASS_APART), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+      if #below == 0 then break end
+      redis.call('ZREM', BLOCKED .. key, below[1])
+      class = let_in(below[1], below[2])
     end
     if limit and limit.rate then next_token = now + math.ceil(1000 / limit.rate) end
   end
