@@ -11,6 +11,8 @@ mod cases;
 mod claim;
 #[path = "model/end.rs"]
 mod end;
+#[path = "model/fairness.rs"]
+mod fairness;
 #[path = "model/job.rs"]
 mod job;
 #[path = "model/model.rs"]

@@ -115,3 +115,14 @@ async fn a_lane_behind_one_that_was_let_in_is_not_stuck() {
     let waiting = Enqueue(vec![limited(1, 1, Priority::Normal), limited(2, 2, Priority::Normal)]);
     holds([one_at_a_time(), first, claim(1), waiting, claim(1), settle(Ending::Succeed)]).await;
 }
+
+/// The turns of classes run by clocks of their own: the low one has had few.
+#[tokio::test]
+async fn under_one_limit_the_more_urgent_class_goes_first_whatever_its_turn() {
+    let served = |job| limited(job, 0, Priority::Critical);
+    let mut operations = vec![Enqueue((10..20).map(served).collect()), claim(8), claim(8), one_at_a_time()];
+    operations.extend((0..9).map(|_| settle(Ending::Succeed)));
+    operations.push(Enqueue(vec![limited(1, 1, Priority::Low), limited(2, 0, Priority::Critical)]));
+    operations.extend([claim(1), settle(Ending::Succeed), claim(1)]);
+    holds(operations).await;
+}
