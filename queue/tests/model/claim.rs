@@ -173,7 +173,7 @@ impl Model {
 
     /// Whether nothing keeps a job from running beside others that start now,
     /// also if the time is a hair less.
-    fn can_run(&self, job: &ModelJob, beside: &[&JobId]) -> bool {
+    pub fn can_run(&self, job: &ModelJob, beside: &[&JobId]) -> bool {
         let room = |key: &LimitKey| {
             let started =
                 beside.iter().filter(|id| self.jobs[**id].limit_keys().contains(key)).count() as u32;

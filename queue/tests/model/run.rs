@@ -16,7 +16,7 @@ use crate::{
         CRASHES, Draft, Ending, KINDS, LEASE_MS, LIMIT_KEYS, Lease, MESSAGES, NEEDS, Operation, Plan,
         TENANTS, WORKERS, Who, Writing,
     },
-    server::Server,
+    server::{Listener, Server},
 };
 
 /// Does the whole plan; why the queue is not as the model, when it is not.
@@ -52,6 +52,12 @@ pub struct Run {
     ids: Vec<JobId>,
     shares: Shares,
     workers: [Worker; WORKERS],
+    listener: Listener,
+    /// Workers sleep since a claim found less than it wanted, until this (ms; 0: until
+    /// they are woken).
+    sleeping: Option<u64>,
+    /// The same of the claim of this step.
+    found_less: Option<u64>,
 }
 
 /// The job of a number; the same in every run, so that its place among others is.
@@ -85,12 +91,31 @@ impl Run {
         let ids = plan.jobs().into_iter().map(id).collect();
         let model = Model { us: START, ..Model::default() };
         server.set_clock(&queue, model.us).await;
-        Self { server: server.clone(), queue, model, ids, shares, workers: [Worker::default(); WORKERS] }
+        let listener = server.listen(&queue).await;
+        let workers = [Worker::default(); WORKERS];
+        let (sleeping, found_less) = (None, None);
+        Self { server: server.clone(), queue, model, ids, shares, workers, listener, sleeping, found_less }
     }
 
     async fn step(&mut self, operation: &Operation) -> Result<(), String> {
+        let before = self.sleepers_miss();
         self.apply(operation).await?;
-        self.compare().await
+        self.compare().await?;
+        // What comes with time is not said: sleepers were told when to look.
+        let misses = if matches!(operation, Operation::Advance(_)) { None } else { self.sleepers_miss() };
+        if self.listener.woken().await {
+            self.sleeping = None;
+        } else if let (Some(_), None, Some(id)) = (self.sleeping, before, misses) {
+            return Err(format!("{id} can run now, and workers that sleep were not woken"));
+        }
+        let slept_enough = |until: &u64| (1..=self.model.now()).contains(until);
+        self.sleeping = self.found_less.take().or(self.sleeping).filter(|until| !slept_enough(until));
+        Ok(())
+    }
+
+    /// A job that can run, should all workers sleep.
+    fn sleepers_miss(&self) -> Option<JobId> {
+        self.model.ids(|job| self.model.can_run(job, &[])).pop()
     }
 
     async fn apply(&mut self, operation: &Operation) -> Result<(), String> {
@@ -279,6 +304,7 @@ impl Run {
         let jobs = jobs.map_err(said)?;
         let leased: Vec<(JobId, u64)> = jobs.iter().map(|job| (job.id.clone(), job.token)).collect();
         let parked = self.parked_meanwhile().await?;
+        self.found_less = (leased.len() < want).then_some(next_at);
         self.model.follow(&Answer {
             worker: &name,
             number,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use redis::aio::PubSub;
 use tokio::sync::OnceCell;
 use upshot_local::RedisServer;
 use upshot_queue::{Connection, Connector, JobId, Queue, RedisOptions};
@@ -10,6 +12,14 @@ use upshot_queue::{Connection, Connector, JobId, Queue, RedisOptions};
 #[derive(Clone)]
 pub struct Server {
     pub conn: Connection,
+    connector: Connector,
+}
+
+/// A worker's ear: it hears what is said while it sleeps.
+pub struct Listener {
+    server: Server,
+    channel: String,
+    heard: PubSub,
 }
 
 impl Server {
@@ -23,7 +33,15 @@ impl Server {
         let url = REDIS.get_or_init(start).await.url();
         let options =
             RedisOptions { response_timeout: Duration::from_secs(20), ..RedisOptions::new(url, "m") };
-        Self { conn: Connector::new(options).unwrap().connect().unwrap() }
+        let connector = Connector::new(options).unwrap();
+        Self { conn: connector.connect().unwrap(), connector }
+    }
+
+    pub async fn listen(&self, queue: &Queue) -> Listener {
+        let channel = queue.keys().wake();
+        let mut heard = self.connector.listen().await.unwrap();
+        heard.subscribe(&channel).await.unwrap();
+        Listener { server: self.clone(), channel, heard }
     }
 
     /// A queue that nobody has used, with a clock that is to be set.
@@ -55,5 +73,21 @@ impl Server {
             cmd.arg(format!("{}{key}", queue.keys().control()));
         }
         cmd.exec_async(&mut self.conn.clone()).await.unwrap();
+    }
+}
+
+impl Listener {
+    /// Whether workers were woken since the last time that this was asked.
+    pub async fn woken(&mut self) -> bool {
+        // What was said before this has come when this has come.
+        const MARK: &str = "asked";
+        let mut cmd = redis::cmd("PUBLISH");
+        cmd.arg(&self.channel).arg(MARK).exec_async(&mut self.server.conn.clone()).await.unwrap();
+        let mut messages = self.heard.on_message();
+        let mut woken = false;
+        while messages.next().await.unwrap().get_payload::<String>().unwrap() != MARK {
+            woken = true;
+        }
+        woken
     }
 }
