@@ -5,7 +5,7 @@
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test lint bench bench-peers clean
+.PHONY: help demo test test-long lint bench bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -17,6 +17,11 @@ test: ## Install what is missing, then run every test
 	scripts/setup test
 	cargo build --release --workspace --all-targets
 	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace
+
+test-long: ## Compare the queue with its model in many more random runs, each time others
+	scripts/setup test
+	UPSHOT_MODEL_SEED=$${UPSHOT_MODEL_SEED:-$$(date +%s)000000} UPSHOT_MODEL_RUNS=$${UPSHOT_MODEL_RUNS:-100000} \
+		cargo test --release -p upshot-queue --test model -- --nocapture
 
 lint: ## Check formatting, code and shell scripts
 	cargo fmt --check

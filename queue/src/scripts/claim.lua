@@ -72,7 +72,7 @@ for _, id in ipairs(late) do
   local state = job[2] or 'ready'
   if job[1] and job[3] and (state == 'ready' or state == 'scheduled' or state == 'parked') then
     local kind, flow = header(job[1])
-    take_out(id, key, state, flow)
+    if take_out(id, key, state, flow) then wake = true end
     expire(id, key, kind, string.match(job[3], '^%d+'))
   end
 end
@@ -139,19 +139,13 @@ local function block(class, flow, blocking, turn)
   local lane = class .. ':' .. flow
   leave_ring(class, flow)
   if redis.call('EXISTS', LANE .. lane) == 1 then
-    redis.call('ZADD', BLOCKED .. blocking, turn, lane)
+    redis.call('ZADD', BLOCKED .. blocking, class * CLASS_APART + turn, lane)
     redis.call('HSET', HELD, lane, blocking)
     any_held = true
     local at_token = next_token_of(limit_of(blocking))
     if at_token then redis.call('ZADD', PACED, int(at_token), blocking) end
   else
     redis.call('ZREM', LANES .. class, flow)
-  end
-end
--- A lane that had been let in by a key and does not use the room leaves it to the next.
-local function pass_on(flow, but)
-  for _, key in ipairs(keys_of(flow)) do
-    if key ~= but and limit_of(key) then release_lanes(key) end
   end
 end
 
@@ -177,7 +171,8 @@ end
 
 -- Lanes of a class whose turns come first, no more than jobs are needed.
 local function window_of(class, n)
-  local window = redis.call('ZRANGE', RING .. class, 0, n - 1, 'WITHSCORES')
+  -- One more, so that a lane that is alone is known to be.
+  local window = redis.call('ZRANGE', RING .. class, 0, n, 'WITHSCORES')
   local queue, tenants = {}, {}
   for i = 1, #window, 2 do
     queue[#queue + 1] = {flow = window[i], turn = tonumber(window[i + 1]), step = 1, planned = 0, limits = limits_on(window[i])}
@@ -199,7 +194,7 @@ end
 -- go. Returns the lanes that get some, and those that a limit holds.
 local function divide(class, queue, n)
   local served, held = {}, {}
-  local head, horizon = 1, #queue >= n and queue[#queue].turn or math.huge
+  local head, horizon = 1, #queue > n and queue[#queue].turn or math.huge
   while n > 0 and head <= #queue do
     local lane = queue[head]
     -- Beyond the window other lanes may come first.
@@ -264,11 +259,11 @@ local function take(class, n)
       got = got + #ids
       popped_here = popped_here + count
       lane.turn = lane.turn - (lane.planned - count) * lane.step
+      if limited and #ids == 0 then pass_on(flow, nil) end
       if count == 0 then
         -- Its turn came and it has nothing.
         leave_ring(class, flow)
         redis.call('ZREM', LANES .. class, flow)
-        if limited then pass_on(flow, nil) end
         examined = examined + 1
       else
         turns[#turns + 1] = lane.turn
