@@ -1,9 +1,19 @@
 //! What can be said on the command line.
 
+mod dead;
+mod jobs;
+mod queues;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+pub use dead::{Dead, DeadPurge, DeadRetry, Which};
+pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
+pub use queues::{Pause, Queues, SetLimit};
+
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 use upshot_shared::Settings;
+
+use crate::help;
 
 /// Upshot turns domain events into business outcomes: events come over
 /// RabbitMQ, durable jobs stand in Redis, and a ledger says whether each event's
@@ -35,10 +45,30 @@ pub enum Command {
     DemoOrders(DemoOrders),
     /// List jobs.
     Jobs(Jobs),
-    /// Show one job, or the progress of a running one.
+    /// Show one job, its life as lines, or the progress of a running one.
     Job(Job),
     /// Make a dead job run again, with fresh budgets for failures.
     Retry(Retry),
+    /// Cancel a job: one that waits at once, the handler of one that runs is told.
+    Cancel(Cancel),
+    /// Let a waiting job run at another time.
+    Reschedule(Reschedule),
+    /// Give a waiting job another priority.
+    Prioritise(Prioritise),
+    /// Show the queues: how many jobs are where, and what holds them back.
+    Queues(Queues),
+    /// Pause a queue, or a kind of its jobs: what runs goes on, nothing starts.
+    Pause(Pause),
+    /// End a pause.
+    Resume(Pause),
+    /// Set or clear a limit or a weight, in all processes at once.
+    Limit(SetLimit),
+    /// Show dead jobs, grouped by cause.
+    Dead(Dead),
+    /// Make many dead jobs run again, the longest dead first.
+    DeadRetry(DeadRetry),
+    /// Forget many dead jobs, the longest dead first.
+    DeadPurge(DeadPurge),
     /// Print the annotated default settings, or the ones in force.
     Settings(SettingsCommand),
     /// Print the OpenAPI document of the HTTP API.
@@ -74,49 +104,6 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Debug, Args)]
-pub struct Jobs {
-    /// scheduled, ready, running, succeeded or dead.
-    #[arg(long)]
-    pub state: Option<String>,
-    /// Only this queue.
-    #[arg(long)]
-    pub queue: Option<String>,
-    /// Only this kind.
-    #[arg(long)]
-    pub kind: Option<String>,
-    /// Only this tenant.
-    #[arg(long)]
-    pub tenant: Option<String>,
-    /// Only this subject, such as `order-1042`.
-    #[arg(long)]
-    pub subject: Option<String>,
-    /// At most this many, 1 to 200.
-    #[arg(long, default_value_t = 20)]
-    pub limit: u32,
-    #[command(flatten)]
-    pub api: ApiAddress,
-}
-
-#[derive(Debug, Args)]
-pub struct Job {
-    /// The job's id.
-    pub id: String,
-    /// Show each change until the job has ended.
-    #[arg(long)]
-    pub follow: bool,
-    #[command(flatten)]
-    pub api: ApiAddress,
-}
-
-#[derive(Debug, Args)]
-pub struct Retry {
-    /// The job's id.
-    pub id: String,
-    #[command(flatten)]
-    pub api: ApiAddress,
-}
-
-#[derive(Debug, Args)]
 pub struct ApiAddress {
     /// Where the API is; by default that of a running `upshot up`, or api.listen.
     #[arg(long, env = "UPSHOT_API_URL", hide_env_values = true, value_name = "URL")]
@@ -130,7 +117,20 @@ pub struct SettingsCommand {
     pub effective: bool,
 }
 
+/// Checks a duration and passes it on as it is written: the API reads it.
+fn duration(text: &str) -> Result<String, String> {
+    match humantime::parse_duration(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(why) => Err(format!("{why}: write it like 500ms, 30s, 5m, 7d")),
+    }
+}
+
 impl Arguments {
+    /// What was said, or the end of the process with help or what is wrong.
+    pub fn read() -> Self {
+        Self::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         // A variable that is no Unicode is none of ours.
@@ -142,14 +142,12 @@ impl Arguments {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn help_matches_the_snapshot() {
         let mut help = String::new();
-        let mut command = Arguments::command().term_width(100);
+        let mut command = help::command().term_width(100);
         command.build();
         help.push_str(&command.render_long_help().to_string());
         for sub in command.get_subcommands_mut() {
@@ -167,5 +165,55 @@ mod tests {
             committed == help,
             "docs/cli.txt is not what `upshot --help` says: run the tests with UPDATE_SNAPSHOTS=1"
         );
+    }
+    fn parse(line: &str) -> Result<Arguments, String> {
+        let words = ["upshot"].into_iter().chain(line.split_whitespace());
+        Arguments::try_parse_from(words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_can_be_said_is_understood() {
+        let id = "mrtu2hq6wcbcvkoxmzkhxbs7da";
+        for line in [
+            format!("job {id} --timeline"),
+            format!("retry {id} --args -"),
+            format!("cancel {id}"),
+            format!("reschedule {id} --in 5m"),
+            format!("prioritise {id} high"),
+            "queues".to_owned(),
+            "pause invoices --kind invoice.issue".to_owned(),
+            "resume invoices".to_owned(),
+            "limit invoices key:smtp --rate 2.5 --burst 3 --concurrency 4".to_owned(),
+            "limit invoices tenant:acme --weight 2".to_owned(),
+            "limit invoices queue --clear".to_owned(),
+            "dead --queue invoices".to_owned(),
+            "dead-retry invoices --group 5f1d7a84db00d2fc --pace 100ms --limit 10000".to_owned(),
+            "dead-purge invoices --older-than 7d --tenant acme".to_owned(),
+        ] {
+            parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named() {
+        for (line, words) in [
+            ("cancel 1042", &["1042", "26 characters"][..]),
+            ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da --in soon", &["soon", "--in", "30s"]),
+            ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da", &["--in"]),
+            ("prioritise mrtu2hq6wcbcvkoxmzkhxbs7da urgent", &["urgent", "critical"]),
+            ("pause Invoices{}", &["Invoices{}", "queue name"]),
+            ("limit invoices smtp --concurrency 1", &["smtp", "key:NAME"]),
+            ("limit invoices key:smtp", &["--concurrency", "--clear"]),
+            ("limit invoices key:smtp --clear --rate 1", &["--clear", "--rate"]),
+            ("limit invoices key:smtp --burst 3", &["--rate"]),
+            ("dead-retry invoices --limit 0", &["0", "10000"]),
+            ("dead-purge invoices", &["--older-than"]),
+            ("job mrtu2hq6wcbcvkoxmzkhxbs7da --follow --timeline", &["--timeline"]),
+        ] {
+            let said = parse(line).unwrap_err();
+            for word in words {
+                assert!(said.contains(word), "{line}: `{word}` is not in: {said}");
+            }
+        }
     }
 }

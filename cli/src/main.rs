@@ -3,16 +3,15 @@
 
 mod arguments;
 mod commands;
+mod help;
 mod running;
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::Parser;
-
 use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -43,7 +42,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::DemoOrders(demo) => commands::demo_orders::run(settings()?, demo).await,
         Command::Jobs(jobs) => commands::jobs::list(&settings()?, jobs).await,
         Command::Job(job) => commands::jobs::show(&settings()?, job).await,
-        Command::Retry(retry) => commands::jobs::retry(&settings()?, retry).await,
+        Command::Retry(retry) => commands::change::retry(&settings()?, retry).await,
+        Command::Cancel(cancel) => commands::change::cancel(&settings()?, cancel).await,
+        Command::Reschedule(reschedule) => commands::change::reschedule(&settings()?, reschedule).await,
+        Command::Prioritise(prioritise) => commands::change::prioritise(&settings()?, prioritise).await,
+        Command::Queues(queues) => commands::queues::show(&settings()?, queues).await,
+        Command::Pause(pause) => commands::queues::pause(&settings()?, pause).await,
+        Command::Resume(resume) => commands::queues::resume(&settings()?, resume).await,
+        Command::Limit(limit) => commands::queues::limit(&settings()?, limit).await,
+        Command::Dead(dead) => commands::dead::groups(&settings()?, dead).await,
+        Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry).await,
+        Command::DeadPurge(purge) => commands::dead::purge(&settings()?, purge).await,
         Command::Settings(which) => commands::settings::run(settings, which),
         Command::Openapi => {
             println!("{}", upshot_api::openapi());

@@ -7,10 +7,16 @@ use apalis_core::{
     worker::{builder::WorkerBuilder, event::Event},
 };
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Connector, RedisBackend, WorkerOptions};
+use upshot_queue::{Connector, Queue, RedisBackend, WorkerOptions};
 use upshot_shared::{Health, Settings, health::watch_redis};
 
-use crate::{handlers, mail, registry::Registry, store};
+use crate::{
+    handlers,
+    limits::{self, OfQueue},
+    mail,
+    registry::Registry,
+    store,
+};
 
 /// Why an executor cannot be set up. Once it runs it does not fail, it waits.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +51,7 @@ pub struct Executor {
     settings: Settings,
     connector: Connector,
     registry: Arc<Registry>,
+    limits: Vec<OfQueue>,
     health: Health,
 }
 
@@ -64,11 +71,15 @@ impl Executor {
     /// What cannot be used, and why.
     pub fn with_handlers(settings: &Settings, health: Health, registry: Registry) -> Result<Self, Error> {
         let connector = Connector::new(settings.redis.options())?;
+        let mut limits = Vec::new();
         for (name, queue) in settings.worked_queues() {
+            let of_queue = queue.limits.iter().map(|each| (each.key.clone(), each.limit())).collect();
+            limits.push((Queue::new(&connector, name.clone())?, of_queue));
             // Refused now rather than in the middle of a restart.
             RedisBackend::new(&connector, queue.worker_options(name))?;
         }
-        Ok(Self { settings: settings.clone(), connector, registry: Arc::new(registry), health })
+        let (settings, registry) = (settings.clone(), Arc::new(registry));
+        Ok(Self { settings, connector, registry, limits, health })
     }
 
     /// Runs until `stop` fires: then nothing more is claimed, what runs is
@@ -114,9 +125,13 @@ impl Executor {
             });
             io::Result::Ok(())
         };
-        tokio::select! {
+        let work = async {
+            limits::set(&self.limits, &stop).await;
             // apalis does not say why a worker ended; only whether we wanted it.
-            _ = monitor.run_with_signal(signal) => {}
+            let _ = monitor.run_with_signal(signal).await;
+        };
+        tokio::select! {
+            () = work => {}
             () = watch => {}
         }
         if stop.is_cancelled() { Ok(()) } else { Err(Error::WorkersEnded) }

@@ -3,6 +3,7 @@
 //! | module | its one thing |
 //! |---|---|
 //! | [`executor`] | the service: a worker per queue until it is stopped |
+//! | [`limits`] | limits of the settings, set at start |
 //! | [`registry`] | which handler does which kind of job |
 //! | [`handlers`] | the list of all handlers, one a file |
 //! | [`steps`] | named parts of a job that are done once |
@@ -16,6 +17,7 @@
 pub mod executor;
 pub mod handlers;
 pub mod invoice;
+pub mod limits;
 pub mod mail;
 pub mod registry;
 pub mod steps;

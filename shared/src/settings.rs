@@ -6,8 +6,10 @@
 pub mod bytes;
 pub mod duration;
 mod env;
+mod limits;
 mod queues;
 mod redis;
+mod retries;
 mod sections;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -17,8 +19,10 @@ use toml::Table;
 use upshot_queue::QueueName;
 
 pub use bytes::ByteSize;
-pub use queues::{Backoff, QueueSettings, Retries};
+pub use limits::LimitSettings;
+pub use queues::QueueSettings;
 pub use redis::RedisSettings;
+pub use retries::{Backoff, BackoffOf, KindSettings, Retries, SomeBackoff, SomeRetries};
 pub use sections::*;
 
 use crate::route::Route;
@@ -265,7 +269,7 @@ mod tests {
     #[test]
     fn errors_name_the_key_the_value_and_the_remedy() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
-        let cases: [Case; 9] = [
+        let cases: [Case; 17] = [
             ("[bridge]\nprefech = 5", &[], &["prefech", "line 2", "expected", "upshot settings"]),
             ("[bridge]\nbatch = 900", &[], &["bridge.batch", "900", "1 to 256"]),
             ("[bridge]\nprefetch = 5", &[], &["bridge.prefetch", "5", "at least one batch"]),
@@ -275,6 +279,26 @@ mod tests {
             ("[queues.invoices]\nlease = \"10ms\"", &[], &["queues.invoices.lease", "10ms"]),
             ("", &[("UPSHOT_SMTP_URL", "smtp://h")], &["UPSHOT_SMTP_URL", "UPSHOT_SMTP__URL"]),
             ("[executor]\nqueues = [\"emials\"]", &[], &["executor.queues", "emials", "remove"]),
+            (
+                "[queues.a.kinds.\"b.c\"]\nbackoff = { first = \"1h\" }",
+                &[],
+                &["queues.a.kinds.\"b.c\".backoff.most", "5m", "`first` (1h)"],
+            ),
+            ("[queues.a.kinds.b]\nretires = 3", &[], &["retires", "line 2", "retries"]),
+            ("[queues.a]\nbackoff_of = { permanent = {} }", &[], &["permanent", "throttled"]),
+            (
+                "[queues.a]\nbackoff_of = { throttled = { least = \"1h\" } }",
+                &[],
+                &["queues.a.backoff_of.throttled.most", "`least` (1h)"],
+            ),
+            ("[[queues.a.limits]]\nkey = \"smtp\"", &[], &["smtp", "line 2", "key:NAME"]),
+            ("[[queues.a.limits]]\nkey = \"queue\"", &[], &["queues.a.limits[0]", "nothing", "concurrency"]),
+            ("[[queues.a.limits]]\nkey = \"key:b\"\nrate = 0.0", &[], &["limits[0]", "key:b", "above 0"]),
+            (
+                "[[queues.a.limits]]\nkey = \"queue\"\nrate = 1\n[[queues.a.limits]]\nkey = \"queue\"\nrate = 2",
+                &[],
+                &["limits[0]", "twice"],
+            ),
         ];
         for (text, variables, words) in cases {
             let message = load(text, variables).unwrap_err().to_string();

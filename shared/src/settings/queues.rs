@@ -1,11 +1,15 @@
 //! Settings of one queue.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use upshot_queue::{QueueName, RetryPolicy, Shares, Wait, WorkerOptions};
+use upshot_queue::{QueueName, Shares, WorkerOptions};
 
-use super::{Error, duration};
+use super::{
+    Error, duration,
+    limits::{self, LimitSettings},
+    retries::{Backoff, BackoffOf, KindSettings, Retries, policy},
+};
 
 /// How a queue is worked on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +27,14 @@ pub struct QueueSettings {
     pub retries: Retries,
     /// The wait before another attempt.
     pub backoff: Backoff,
+    /// The same for classes that wait differently.
+    pub backoff_of: BackoffOf,
+    /// Kinds that are retried differently.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<String, KindSettings>,
+    /// Limits that are set at start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitSettings>,
     /// What the less urgent classes of priority get in any case.
     pub shares: Shares,
     /// How long succeeded jobs are kept.
@@ -36,35 +48,6 @@ pub struct QueueSettings {
     pub keep_cancelled: Duration,
 }
 
-/// Failures of each class that a job survives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retries {
-    /// Failures that may go away by themselves.
-    pub transient: u32,
-    /// The other side asked to come back later.
-    pub throttled: u32,
-    /// Attempts that ran too long.
-    pub timed_out: u32,
-    /// Panics, and processes that ended.
-    pub crashed: u32,
-}
-
-/// The wait before another attempt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Backoff {
-    /// Doubled from here.
-    #[serde(with = "duration")]
-    pub first: Duration,
-    /// Up to here.
-    #[serde(with = "duration")]
-    pub most: Duration,
-    /// Never less.
-    #[serde(with = "duration")]
-    pub least: Duration,
-}
-
 impl Default for QueueSettings {
     fn default() -> Self {
         Self {
@@ -73,25 +56,14 @@ impl Default for QueueSettings {
             timeout: Duration::from_secs(300),
             retries: Retries::default(),
             backoff: Backoff::default(),
+            backoff_of: BackoffOf::default(),
+            kinds: BTreeMap::new(),
+            limits: Vec::new(),
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
             shares: Shares::default(),
         }
-    }
-}
-
-impl Default for Retries {
-    fn default() -> Self {
-        let RetryPolicy { transient, throttled, timed_out, crashed, .. } = RetryPolicy::default();
-        Self { transient, throttled, timed_out, crashed }
-    }
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        let Wait { base, cap, floor } = Wait::default();
-        Self { first: base, most: cap, least: floor }
     }
 }
 
@@ -102,14 +74,15 @@ impl QueueSettings {
             concurrency: self.concurrency,
             lease: self.lease,
             timeout: self.timeout,
-            retry: RetryPolicy {
-                transient: self.retries.transient,
-                throttled: self.retries.throttled,
-                timed_out: self.retries.timed_out,
-                crashed: self.retries.crashed,
-                wait: Wait { base: self.backoff.first, cap: self.backoff.most, floor: self.backoff.least },
-                ..RetryPolicy::default()
-            },
+            retry: policy(&self.retries, &self.backoff, &self.backoff_of),
+            retry_by_kind: self
+                .kinds
+                .iter()
+                .map(|(kind, of)| {
+                    let (retries, backoff) = (of.retries.over(&self.retries), of.backoff.over(&self.backoff));
+                    (kind.clone(), policy(&retries, &backoff, &of.backoff_of.over(&self.backoff_of)))
+                })
+                .collect(),
             shares: self.shares,
             keep_cancelled: self.keep_cancelled,
             keep_succeeded: self.keep_succeeded,
@@ -148,10 +121,68 @@ impl QueueSettings {
                 return impossible(key, shown(keep), remedy);
             }
         }
-        if self.backoff.first > self.backoff.most || self.backoff.least > self.backoff.most {
-            let remedy = "neither `first` nor `least` may be longer than it";
-            return impossible("backoff.most", shown(self.backoff.most), remedy);
+        possible(name, "backoff.most", &self.backoff)?;
+        for (class, of) in self.backoff_of.classes() {
+            possible(name, &format!("backoff_of.{class}.most"), &of.over(&self.backoff))?;
         }
-        Ok(())
+        for (kind, of) in &self.kinds {
+            let key = format!("kinds.\"{kind}\"");
+            if !(1..=512).contains(&kind.len()) {
+                return impossible("kinds", format!("`{kind}`"), "a kind is 1 to 512 characters");
+            }
+            let backoff = of.backoff.over(&self.backoff);
+            possible(name, &format!("{key}.backoff.most"), &backoff)?;
+            for (class, some) in of.backoff_of.over(&self.backoff_of).classes() {
+                possible(name, &format!("{key}.backoff_of.{class}.most"), &some.over(&backoff))?;
+            }
+        }
+        limits::validate(name, &self.limits)
+    }
+}
+
+/// Whether a backoff leaves something between its bounds.
+fn possible(queue: &QueueName, key: &str, backoff: &Backoff) -> Result<(), Error> {
+    if backoff.first <= backoff.most && backoff.least <= backoff.most {
+        return Ok(());
+    }
+    let Backoff { first, most, least } = backoff;
+    let shown = |duration: &Duration| humantime::format_duration(*duration).to_string();
+    Err(Error::Impossible {
+        key: format!("queues.{queue}.{key}"),
+        value: shown(most),
+        remedy: format!(
+            "neither `first` ({}) nor `least` ({}) may be longer than it",
+            shown(first),
+            shown(least)
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use upshot_queue::FailureClass;
+
+    use super::*;
+
+    #[test]
+    fn kinds_and_classes_reach_the_worker() {
+        let text = r#"
+            backoff_of = { throttled = { least = "10s" } }
+            [kinds."invoice.issue"]
+            retries = { transient = 3 }
+            backoff = { most = "1m" }
+        "#;
+        let settings: QueueSettings = toml::from_str(text).unwrap();
+        let name: QueueName = "invoices".parse().unwrap();
+        settings.validate(&name).unwrap();
+        let options = settings.worker_options(&name);
+        let least = |policy: &upshot_queue::RetryPolicy| policy.waits[&FailureClass::Throttled].floor;
+        assert_eq!((options.retry.transient, least(&options.retry)), (20, Duration::from_secs(10)));
+        let kind = &options.retry_by_kind["invoice.issue"];
+        assert_eq!((kind.transient, kind.crashed, least(kind)), (3, 3, Duration::from_secs(10)));
+        assert_eq!((kind.wait.cap, kind.wait.base), (Duration::from_secs(60), Duration::from_secs(1)));
+        // What is printed as being in force is read again.
+        let printed = toml::to_string(&settings).unwrap();
+        assert_eq!(toml::from_str::<QueueSettings>(&printed).unwrap(), settings, "{printed}");
     }
 }

@@ -1,0 +1,60 @@
+//! What can be said about dead jobs.
+
+use clap::Args;
+use upshot_queue::QueueName;
+
+use super::{ApiAddress, duration};
+
+#[derive(Debug, Args)]
+pub struct Dead {
+    /// Only this queue.
+    #[arg(long)]
+    pub queue: Option<QueueName>,
+    /// At most this many groups, 1 to 200.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub limit: u32,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+/// Which dead jobs; all of the queue when nothing is named.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The queue.
+    pub queue: QueueName,
+    /// Only this group, as `upshot dead` names it.
+    #[arg(long)]
+    pub group: Option<String>,
+    /// Only this kind.
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// At most this many, 1 to 10000; the same command again goes on.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub limit: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct DeadRetry {
+    #[command(flatten)]
+    pub which: Which,
+    /// One each so much time, such as 100ms, so that what has just recovered is
+    /// not overrun; all at once by default.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub pace: Option<String>,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct DeadPurge {
+    #[command(flatten)]
+    pub which: Which,
+    /// Only those that died so long ago or longer, such as 7d; 0s for all.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub older_than: String,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}

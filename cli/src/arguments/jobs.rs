@@ -1,0 +1,87 @@
+//! What can be said about jobs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use upshot_queue::{JobId, Priority};
+
+use super::{ApiAddress, duration};
+
+#[derive(Debug, Args)]
+pub struct Jobs {
+    /// scheduled, ready, running, parked, succeeded, dead or cancelled.
+    #[arg(long)]
+    pub state: Option<String>,
+    /// Only this queue.
+    #[arg(long)]
+    pub queue: Option<String>,
+    /// Only this kind.
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Only this subject, such as `order-1042`.
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// At most this many, 1 to 200.
+    #[arg(long, default_value_t = 20)]
+    pub limit: u32,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Job {
+    /// The job's id.
+    pub id: JobId,
+    /// Show each change until the job has ended.
+    #[arg(long)]
+    pub follow: bool,
+    /// Show what happened to it, a line each, oldest first.
+    #[arg(long, conflicts_with = "follow")]
+    pub timeline: bool,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// The job's id.
+    pub id: JobId,
+    /// Run it with other arguments: a file with JSON; `-` reads standard input.
+    /// Those of before are kept with the job.
+    #[arg(long, value_name = "FILE")]
+    pub args: Option<PathBuf>,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The job's id.
+    pub id: JobId,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Reschedule {
+    /// The job's id.
+    pub id: JobId,
+    /// How long from now, such as 30s or 5m; 0s for at once.
+    #[arg(long = "in", value_name = "DURATION", value_parser = duration)]
+    pub delay: String,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Prioritise {
+    /// The job's id.
+    pub id: JobId,
+    /// critical, high, normal or low.
+    pub priority: Priority,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}

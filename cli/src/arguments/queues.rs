@@ -1,0 +1,52 @@
+//! What can be said about queues.
+
+use clap::{ArgGroup, Args};
+use upshot_queue::{LimitKey, QueueName};
+
+use super::ApiAddress;
+
+#[derive(Debug, Args)]
+pub struct Queues {
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Pause {
+    /// The queue.
+    pub queue: QueueName,
+    /// Only this kind of its jobs.
+    #[arg(long)]
+    pub kind: Option<String>,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+/// The new limit replaces the one of before as a whole: what is not named is
+/// not limited.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true))]
+pub struct SetLimit {
+    /// The queue.
+    pub queue: QueueName,
+    /// What is limited: `queue`, `tenant:NAME`, or `key:NAME` for the jobs that
+    /// name this limit key.
+    pub key: LimitKey,
+    /// Jobs that run at once, in all processes; 0 holds all of them.
+    #[arg(long, value_name = "N", group = "what")]
+    pub concurrency: Option<u32>,
+    /// Jobs that start a second, on the average.
+    #[arg(long, value_name = "R", group = "what")]
+    pub rate: Option<f64>,
+    /// Jobs that may start at once after a quiet time.
+    #[arg(long, value_name = "B", requires = "rate")]
+    pub burst: Option<u32>,
+    /// A tenant's share beside others, which have 1.
+    #[arg(long, value_name = "W", group = "what")]
+    pub weight: Option<f64>,
+    /// Clear the limit.
+    #[arg(long, group = "what", conflicts_with_all = ["concurrency", "rate", "burst", "weight"])]
+    pub clear: bool,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}

@@ -1,0 +1,65 @@
+//! Asks the API.
+
+use anyhow::{Context, bail};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde_json::Value;
+use upshot_shared::Settings;
+
+use crate::{arguments::ApiAddress, running::Running};
+
+/// A client of the API.
+pub struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// One for the API that is named, that of a running `upshot up`, or that of
+    /// the settings.
+    pub fn new(settings: &Settings, given: &ApiAddress) -> Self {
+        let known = given.api.clone().or_else(|| Running::read(settings).map(|running| running.api));
+        let base = known.unwrap_or_else(|| format!("http://{}", settings.api.listen));
+        Self { base: base.trim_end_matches('/').to_owned(), http: reqwest::Client::new() }
+    }
+
+    /// The answer to a question.
+    pub async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Response> {
+        let url = format!("{}{path}", self.base);
+        send(&url, self.http.get(&url).query(query)).await
+    }
+
+    /// The JSON of the answer to a question.
+    pub async fn read(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
+        Ok(self.get(path, query).await?.json().await?)
+    }
+
+    /// Asks for a change; the JSON of the answer.
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Value> {
+        self.change(Method::POST, path, body).await
+    }
+
+    /// The same with a value that replaces what was there.
+    pub async fn put(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Value> {
+        self.change(Method::PUT, path, body).await
+    }
+
+    async fn change(&self, method: Method, path: &str, body: &impl Serialize) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.base);
+        // The API asks for the content type, empty body or not.
+        Ok(send(&url, self.http.request(method, &url).json(body)).await?.json().await?)
+    }
+}
+
+async fn send(url: &str, request: RequestBuilder) -> anyhow::Result<Response> {
+    let sent = request.send().await;
+    let answer =
+        sent.with_context(|| format!("no API at {url}: start `upshot up`, or name it with --api"))?;
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    let status = answer.status();
+    let problem: Value = answer.json().await.unwrap_or_default();
+    let detail = problem.get("detail").or_else(|| problem.get("title")).and_then(Value::as_str);
+    bail!("{status}: {}", detail.unwrap_or("the API gave no reason"))
+}

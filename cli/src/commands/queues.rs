@@ -1,0 +1,135 @@
+//! `upshot queues`, `pause`, `resume` and `limit`: queues, through the API.
+
+use serde_json::{Value, json};
+use upshot_shared::Settings;
+
+use super::{
+    client::Client,
+    table::{self, list, text},
+};
+use crate::arguments::{Pause, Queues, SetLimit};
+
+const STATES: [&str; 7] = ["scheduled", "ready", "running", "parked", "succeeded", "dead", "cancelled"];
+
+/// Prints a table of queues, and below it what holds jobs back.
+pub async fn show(settings: &Settings, queues: &Queues) -> anyhow::Result<()> {
+    let said = Client::new(settings, &queues.api).read("/v1/queues", &[]).await?;
+    let row = |queue: &Value| {
+        let jobs = queue.get("jobs").cloned().unwrap_or_default();
+        let [scheduled, ready, running, parked, succeeded, dead, cancelled] =
+            STATES.map(|state| text(&jobs, state));
+        [text(queue, "name"), scheduled, ready, running, parked, succeeded, dead, cancelled]
+    };
+    let rows: Vec<_> = list(&said, "queues").map(row).collect();
+    let headings = ["QUEUE", "SCHEDULED", "READY", "RUNNING", "PARKED", "SUCCEEDED", "DEAD", "CANCELLED"];
+    table::print(headings, &rows);
+    for queue in list(&said, "queues") {
+        holding(queue).iter().for_each(|line| println!("{line}"));
+    }
+    Ok(())
+}
+
+/// Pauses a queue or a kind.
+pub async fn pause(settings: &Settings, pause: &Pause) -> anyhow::Result<()> {
+    change(settings, pause, "pause").await?;
+    match &pause.kind {
+        Some(kind) => println!("{}: jobs of kind {kind} are parked when their turn comes", pause.queue),
+        None => println!("{}: nothing starts until `upshot resume {0}`; what runs goes on", pause.queue),
+    }
+    Ok(())
+}
+
+/// Ends a pause of a queue or a kind.
+pub async fn resume(settings: &Settings, resume: &Pause) -> anyhow::Result<()> {
+    let queue = change(settings, resume, "resume").await?;
+    let kinds: Vec<&str> = list(&queue, "paused_kinds").filter_map(Value::as_str).collect();
+    match &resume.kind {
+        Some(_) if queue.get("paused") == Some(&Value::Bool(true)) => {
+            println!("{}: resumed, but the whole queue is paused: `upshot resume {0}`", resume.queue);
+        }
+        None if !kinds.is_empty() => {
+            println!("{}: resumed; kinds that are still paused: {}", resume.queue, kinds.join(", "));
+        }
+        _ => println!("{}: resumed", resume.queue),
+    }
+    Ok(())
+}
+
+/// Sets or clears a limit.
+pub async fn limit(settings: &Settings, limit: &SetLimit) -> anyhow::Result<()> {
+    let body = json!({
+        "key": limit.key.to_string(),
+        "concurrency": limit.concurrency,
+        "rate": limit.rate,
+        "burst": limit.burst,
+        "weight": limit.weight,
+    });
+    let path = format!("/v1/queues/{}/limits", limit.queue);
+    let queue = Client::new(settings, &limit.api).put(&path, &body).await?;
+    let key = limit.key.to_string();
+    match list(&queue, "limits").find(|each| text(each, "key") == key) {
+        Some(set) => println!("{}: {}", limit.queue, described(set)),
+        None => println!("{}: {key} is not limited", limit.queue),
+    }
+    Ok(())
+}
+
+async fn change(settings: &Settings, pause: &Pause, verb: &str) -> anyhow::Result<Value> {
+    let path = format!("/v1/queues/{}/{verb}", pause.queue);
+    Client::new(settings, &pause.api).post(&path, &json!({"kind": pause.kind})).await
+}
+
+/// What holds jobs of a queue back, a line each.
+fn holding(queue: &Value) -> Vec<String> {
+    let name = text(queue, "name");
+    let mut lines = Vec::new();
+    if queue.get("paused") == Some(&Value::Bool(true)) {
+        lines.push(format!("{name}: paused"));
+    }
+    for kind in list(queue, "paused_kinds").filter_map(Value::as_str) {
+        lines.push(format!("{name}: kind {kind} is paused"));
+    }
+    for limit in list(queue, "limits") {
+        lines.push(format!("{name}: {}", described(limit)));
+    }
+    for need in list(queue, "needs") {
+        lines.push(format!("{name}: {} parked, need: {}", text(need, "jobs"), text(need, "need")));
+    }
+    lines
+}
+
+/// A limit and its use in words.
+fn described(limit: &Value) -> String {
+    let mut parts = Vec::new();
+    let mut tell = |name: &str, shown: &dyn Fn(String) -> String| {
+        if limit.get(name).is_some_and(|value| !value.is_null()) {
+            parts.push(shown(text(limit, name)));
+        }
+    };
+    tell("concurrency", &|n| format!("{n} at once"));
+    tell("rate", &|rate| format!("{rate} a second"));
+    tell("burst", &|burst| format!("burst {burst}"));
+    tell("weight", &|weight| format!("weight {weight}"));
+    let (running, waiting) = (text(limit, "running"), text(limit, "waiting_lanes"));
+    format!("{}: {} ({running} running, {waiting} lanes waiting)", text(limit, "key"), parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_jobs_back_is_told() {
+        let limit = json!({"key": "key:smtp", "concurrency": 4, "rate": 2.5, "burst": null, "weight": null,
+            "running": 3, "waiting_lanes": 1});
+        let queue = json!({"name": "emails", "paused": true, "paused_kinds": ["a"], "limits": [limit],
+            "needs": [{"need": "resume a", "jobs": 7}]});
+        let expected = [
+            "emails: paused",
+            "emails: kind a is paused",
+            "emails: key:smtp: 4 at once, 2.5 a second (3 running, 1 lanes waiting)",
+            "emails: 7 parked, need: resume a",
+        ];
+        assert_eq!(holding(&queue), expected);
+    }
+}

@@ -1,0 +1,68 @@
+//! `upshot --help`: the commands, grouped by what they are for.
+
+use std::fmt::Write;
+
+use clap::{Command, CommandFactory};
+
+use crate::arguments::Arguments;
+
+/// The groups, and their commands in order.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Run the services", &["up", "bridge", "executor", "api"]),
+    ("Publish events", &["publish", "demo-orders"]),
+    ("Jobs", &["jobs", "job", "retry", "cancel", "reschedule", "prioritise"]),
+    ("Queues", &["queues", "pause", "resume", "limit"]),
+    ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
+    ("Reference", &["settings", "openapi", "help"]),
+];
+/// Where the text of a command begins, and ends.
+const COLUMNS: (usize, usize) = (15, 98);
+
+/// The command line. clap lists subcommands under one heading only, so the
+/// groups stand in the template.
+pub fn command() -> Command {
+    let mut built = Arguments::command();
+    built.build();
+    let mut template = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
+    for (heading, names) in GROUPS {
+        // Writing to a string does not fail.
+        let _ = writeln!(template, "\n{heading}:");
+        for name in names {
+            let about = built.find_subcommand(name).and_then(Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let mut line = format!("  {name:<width$}", width = COLUMNS.0 - 2);
+            let mut empty = true;
+            for word in about.split_whitespace() {
+                if !empty && line.len() + 1 + word.len() > COLUMNS.1 {
+                    let _ = writeln!(template, "{line}");
+                    line = " ".repeat(COLUMNS.0);
+                    empty = true;
+                }
+                if !empty {
+                    line.push(' ');
+                }
+                line.push_str(word);
+                empty = false;
+            }
+            let _ = writeln!(template, "{line}");
+        }
+    }
+    template.push_str("\nOptions:\n{options}{after-help}");
+    Arguments::command().help_template(template)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut built = Arguments::command();
+        built.build();
+        let mut known: Vec<&str> = built.get_subcommands().map(Command::get_name).collect();
+        grouped.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(grouped, known);
+    }
+}

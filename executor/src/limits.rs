@@ -1,0 +1,29 @@
+//! Limits of the settings, set when an executor starts.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use upshot_queue::{Limit, LimitKey, Queue};
+
+/// How long to wait before another try.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Limits of one queue.
+pub type OfQueue = (Queue, Vec<(LimitKey, Limit)>);
+
+/// Sets all limits, however long Redis is away, or until `stop` fires. Nothing
+/// is claimed before: a limit that comes late is none.
+pub async fn set(queues: &[OfQueue], stop: &CancellationToken) {
+    for (queue, limits) in queues {
+        for (key, limit) in limits {
+            while let Err(error) = queue.set_limit(key, *limit).await {
+                tracing::warn!(queue = %queue.name(), %key, %error, "a limit cannot be set yet");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(WAIT) => {}
+                }
+            }
+            tracing::info!(queue = %queue.name(), %key, ?limit, "limited");
+        }
+    }
+}
