@@ -272,6 +272,8 @@ if last and string.sub(last, 1, #ARGV[6] + 1) == ARGV[6] .. ' ' then
       jobs[#jobs + 1] = {id, held[3], redis.call('HGETALL', JOB .. id)}
     end
   end
+  -- Nobody looked what else is ready.
+  more = #jobs < want
 elseif want > 0 and not paused then
   local queue_limit = limited and limit_of('queue')
   if queue_limit then
