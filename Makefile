@@ -5,10 +5,10 @@
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-long lint bench clean
+.PHONY: help demo test test-long lint bench bench-peers clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: ## Install what is missing, then show a shop's orders become delivered invoices
 	@scripts/demo
@@ -34,6 +34,11 @@ bench: ## Measure throughput, latency and memory; writes target/bench.json
 	scripts/setup test
 	CARGO_INCREMENTAL=0 cargo build --release --workspace --bins
 	$(target)/release/upshot-bench
+
+bench-peers: ## Install BullMQ, then measure all of it in turns with Upshot
+	scripts/setup peers
+	CARGO_INCREMENTAL=0 cargo build --release --workspace --bins
+	$(target)/release/upshot-bench --peers
 
 clean: ## Remove what was built, and the demo's data
 	cargo clean

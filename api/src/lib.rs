@@ -1,7 +1,8 @@
 //! The HTTP API: events in, jobs, live progress, outcomes, files.
 //!
-//! It enqueues nothing and decides nothing about jobs: events go to RabbitMQ,
-//! everything else is read from Redis and from the file store. Any number of
+//! It enqueues nothing: events go to RabbitMQ. What people decide about jobs and
+//! queues is one call of the queue; everything else is read from Redis and from
+//! the file store. Any number of
 //! API processes may run beside each other.
 //!
 //! # Map
@@ -14,12 +15,14 @@
 //! | [`files`], [`evidence`] | stored files, and which of them a job names |
 //! | [`binding`] | CloudEvents over HTTP |
 //! | [`problem`], [`layers`] | answers that are not a success; what every request passes through |
-//! | [`query`], [`links`], [`moment`] | parameters in; addresses and times out |
-//! | [`state`], [`known`] | what handlers share; a job as it is read |
+//! | [`query`], [`body`] | parameters and bodies in |
+//! | [`links`], [`moment`] | addresses and times out |
+//! | [`state`], [`known`], [`target`] | what handlers share; a job as it is read; one that is to be changed |
 //! | [`scrape`], [`upkeep`] | figures of queues; figures that nobody fetches |
 //! | [`mod@openapi`] | the document that describes it all |
 
 mod binding;
+mod body;
 mod evidence;
 mod files;
 mod known;
@@ -34,6 +37,7 @@ mod routes;
 mod scrape;
 mod server;
 mod state;
+mod target;
 mod upkeep;
 mod view;
 

@@ -52,6 +52,11 @@ impl Links {
         format!("{}/v1/jobs?{query}", self.base)
     }
 
+    /// The groups of dead jobs with this query.
+    pub fn dead(&self, query: &str) -> String {
+        format!("{}/v1/dead?{query}", self.base)
+    }
+
     /// The outcomes of an event.
     pub fn outcomes(&self, query: &str) -> String {
         format!("{}/v1/outcomes?{query}", self.base)

@@ -26,6 +26,8 @@ use crate::{routes, state::Shared};
     tags(
         (name = "events", description = "Events in"),
         (name = "jobs", description = "The work that events ask for"),
+        (name = "queues", description = "Where jobs wait, and what holds them back"),
+        (name = "dead", description = "Jobs that will not run again by themselves, grouped by cause"),
         (name = "outcomes", description = "Whether it came out right"),
         (name = "service", description = "The service itself")
     )

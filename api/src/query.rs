@@ -57,6 +57,18 @@ impl Query {
         }
     }
 
+    /// A parameter's number, where it is `least` to `most`.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn within(&self, name: &str, least: usize, most: usize) -> Result<Option<usize>, Problem> {
+        let read = |text: &str| {
+            let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+            number.ok_or_else(|| Problem::parameter(name, text, format!("{least} to {most} is expected")))
+        };
+        self.text(name).map(read).transpose()
+    }
+
     /// A parameter's value.
     ///
     /// # Errors

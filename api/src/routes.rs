@@ -1,14 +1,22 @@
 //! The addresses, one concern a file.
 
+mod cancel;
+mod dead;
 mod events;
 mod files;
 mod health;
 mod index;
 mod jobs;
+mod limits;
 mod list;
+mod many;
 mod metrics;
 mod outcomes;
+mod pause;
+mod priority;
 mod progress;
+mod queues;
+mod reschedule;
 mod retry;
 
 use axum::{Router, routing::get};
@@ -25,8 +33,18 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(list::jobs))
         .routes(routes!(jobs::job))
         .routes(routes!(retry::retry))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(reschedule::reschedule))
+        .routes(routes!(priority::prioritise))
         .routes(routes!(progress::progress))
         .routes(routes!(files::file))
+        .routes(routes!(queues::queues))
+        .routes(routes!(pause::pause))
+        .routes(routes!(pause::resume))
+        .routes(routes!(limits::set))
+        .routes(routes!(dead::groups))
+        .routes(routes!(many::retry))
+        .routes(routes!(many::purge))
         .routes(routes!(outcomes::of_event))
         .routes(routes!(outcomes::of_job))
         .routes(routes!(health::alive))

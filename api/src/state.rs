@@ -19,6 +19,8 @@ use crate::{
 
 /// How long an answer waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits for something that is done to many jobs.
+const PATIENCE_FOR_MANY: Duration = Duration::from_secs(30);
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -113,13 +115,47 @@ impl State {
         &self,
         question: impl Future<Output = Result<T, upshot_queue::Error>>,
     ) -> Result<T, Problem> {
-        match tokio::time::timeout(PATIENCE, question).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => {
-                let detail = format!("no answer within {PATIENCE:?}; ask again later");
-                Err(Problem::new(Code::RedisUnavailable, detail))
-            }
-        }
+        within(PATIENCE, question).await
+    }
+
+    /// The same for something that is done to many jobs, which takes longer. It
+    /// may be done in part when this gives up; doing it again goes on.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub async fn ask_for_many<T>(
+        &self,
+        question: impl Future<Output = Result<T, upshot_queue::Error>>,
+    ) -> Result<T, Problem> {
+        within(PATIENCE_FOR_MANY, question).await
+    }
+
+    /// A queue that a body or a query names, on the connection for long answers.
+    ///
+    /// # Errors
+    /// A 400 that names the queues when it is not in the settings.
+    pub fn queue_of_parameter(&self, name: &str) -> Result<&Queue, Problem> {
+        self.long(name).ok_or_else(|| Problem::parameter("queue", name, self.known_queues()))
+    }
+
+    /// A queue that an address names, on the connection for long answers.
+    ///
+    /// # Errors
+    /// A 404 that names the queues when it is not in the settings.
+    pub fn queue_of_address(&self, name: &str) -> Result<&Queue, Problem> {
+        self.long(name).ok_or_else(|| {
+            let shown: String = name.chars().take(100).collect();
+            Problem::new(Code::UnknownQueue, format!("queue `{shown}`: {}", self.known_queues()))
+        })
+    }
+
+    fn long(&self, name: &str) -> Option<&Queue> {
+        self.lists.get(&name.parse::<QueueName>().ok()?)
+    }
+
+    fn known_queues(&self) -> String {
+        let known: Vec<&str> = self.lists.keys().map(QueueName::as_str).collect();
+        format!("it is not in the settings; the queues are {}", known.join(", "))
     }
 
     /// Finds a job in any queue: one hash read per queue, all at once.
@@ -147,6 +183,19 @@ impl State {
         let (seconds, micros): (i64, i64) =
             self.ask(async { Ok(redis::cmd("TIME").query_async(&mut redis).await?) }).await?;
         Ok(seconds * 1000 + micros / 1000)
+    }
+}
+
+async fn within<T>(
+    patience: Duration,
+    question: impl Future<Output = Result<T, upshot_queue::Error>>,
+) -> Result<T, Problem> {
+    match tokio::time::timeout(patience, question).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => {
+            let detail = format!("no answer within {patience:?}; ask again later");
+            Err(Problem::new(Code::RedisUnavailable, detail))
+        }
     }
 }
 

@@ -2,12 +2,17 @@
 //! reasons, so no stored type is serialised into an answer as it is.
 
 mod attempt;
+mod group;
 mod job;
 mod outcome;
+mod queue;
 mod snapshot;
+mod timeline;
 mod words;
 
+pub use group::GroupBody;
 pub use job::{JobBody, JobSummary};
 pub use outcome::OutcomeReport;
+pub use queue::QueueBody;
 pub use snapshot::Snapshot;
-pub use words::{EventRef, JobState};
+pub use words::{EventRef, JobState, PriorityClass};

@@ -36,7 +36,7 @@
 //! | [`job`] | what is enqueued, what is read back, and the stored form |
 //! | [`queue`] | the client: enqueue, read, count |
 //! | [`list`], [`timeline`] | lists with a cursor; a job's life as a list |
-//! | [`admin`], [`dead`] | what people do to jobs; dead jobs grouped by cause |
+//! | [`admin`], [`dead`], [`dead_walk`] | what people do to jobs; dead jobs grouped by cause, and walked through |
 //! | [`priority`], [`limit`], [`limits`] | classes and shares; limits, weights, pauses |
 //! | [`parking`] | jobs that wait for something else than time |
 //! | [`failure`], [`retry`] | why an attempt did not finish; what follows from it |
@@ -50,6 +50,7 @@ pub mod admin;
 mod clock;
 pub mod connect;
 pub mod dead;
+pub mod dead_walk;
 pub mod failure;
 mod fingerprint;
 mod flow;
@@ -57,6 +58,7 @@ pub mod id;
 pub mod job;
 pub mod keys;
 pub mod limit;
+mod limit_check;
 pub mod limits;
 pub mod list;
 pub mod outbox;
@@ -75,6 +77,7 @@ pub mod worker;
 pub use admin::Changed;
 pub use connect::{Connection, Connector, RedisOptions};
 pub use dead::{DeadFilter, Group};
+pub use dead_walk::{DeadCursor, DeadPart};
 pub use failure::{Failure, FailureClass, Snooze, Undecodable};
 pub use id::{IdError, JobId, QueueName};
 pub use job::{Deadline, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};

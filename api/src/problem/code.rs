@@ -29,6 +29,14 @@ pub enum Code {
     MethodNotAllowed,
     /// Only a dead job is retried by hand.
     NotDead,
+    /// The job does not wait: it runs or has ended.
+    NotWaiting,
+    /// The job has ended already.
+    AlreadyEnded,
+    /// No queue of this name is in the settings.
+    UnknownQueue,
+    /// The body of a request that is no event is too large.
+    BodyTooLarge,
     /// The content type is not the one that is needed.
     UnsupportedMediaType,
     /// The request cannot be understood.
@@ -75,6 +83,10 @@ impl Code {
                 "The address does not take this method",
             ),
             Self::NotDead => ("not-dead", StatusCode::CONFLICT, "The job is not dead"),
+            Self::NotWaiting => ("not-waiting", StatusCode::CONFLICT, "The job does not wait"),
+            Self::AlreadyEnded => ("already-ended", StatusCode::CONFLICT, "The job has ended already"),
+            Self::UnknownQueue => ("unknown-queue", StatusCode::NOT_FOUND, "The queue is not known"),
+            Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -5,7 +5,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
-use upshot_queue::{Cursor, Filter, Queue, QueueName};
+use upshot_queue::{Cursor, Filter, Queue};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -40,8 +40,8 @@ pub struct JobPage {
 
 /// Lists jobs.
 ///
-/// Queue after queue; in each, by state: scheduled, ready, running, then
-/// succeeded and dead with the newest first. With `subject`, in the order of
+/// Queue after queue; in each, by state: scheduled, ready, running, parked, then
+/// succeeded, dead and cancelled with the newest first. With `subject`, in the order of
 /// their ids. Follow `next` until it is null.
 #[utoipa::path(
     get,
@@ -75,7 +75,7 @@ pub async fn jobs(
         kind: query.name("kind")?,
         tenant: query.name("tenant")?,
     };
-    let limit = limit(&query)?;
+    let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
     let queues = queues(&state, &query)?;
     let (start, from) = place(&query, &queues)?;
     let (found, next) = state.ask(page(&queues, start, from, &filter, limit)).await?;
@@ -92,29 +92,10 @@ pub async fn jobs(
     Ok(Json(JobPage { jobs: found.iter().map(|known| JobSummary::new(known, &links)).collect(), next }))
 }
 
-fn limit(query: &Query) -> Result<usize, Problem> {
-    match query.text("limit") {
-        None => Ok(LIMIT),
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MOST).contains(limit))
-            .ok_or_else(|| Problem::parameter("limit", text, format!("1 to {MOST} is expected"))),
-    }
-}
-
 /// The queues to go through, in order.
 fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Queue>, Problem> {
     let Some(text) = query.text("queue") else { return Ok(state.lists.values().collect()) };
-    let wanted = text.parse::<QueueName>().ok().and_then(|name| state.lists.get(&name));
-    wanted.map(|queue| vec![queue]).ok_or_else(|| {
-        let known: Vec<&str> = state.lists.keys().map(QueueName::as_str).collect();
-        Problem::parameter(
-            "queue",
-            text,
-            format!("it is not in the settings; the queues are {}", known.join(", ")),
-        )
-    })
+    Ok(vec![state.queue_of_parameter(text)?])
 }
 
 /// Where the list goes on: the place of a queue, and a cursor in it. A cursor

@@ -7,13 +7,17 @@ use utoipa::ToSchema;
 use super::words::Class;
 use crate::{known::Known, moment::Moment};
 
+/// What is done to a job so that it waits for a time without having failed.
+const PUT_OFF: [&str; 4] = ["snoozed", "rescheduled", "retried", "edited"];
+
 /// Why a job waits and until when.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Waiting {
-    /// Why: the last failure's message, that the job was delayed, or why it is parked.
+    /// Why: the last failure's message, what was done to it by hand, that the job
+    /// was delayed, or why it is parked.
     #[schema(example = "connection refused by mail.example:25")]
     reason: String,
-    /// The class of the last failure, if there was one.
+    /// The class of the failure that it waits after, if it does.
     #[schema(required, value_type = Option<Class>)]
     class: Option<FailureClass>,
     /// When it runs again.
@@ -49,6 +53,12 @@ impl Waiting {
             return None;
         }
         let last = known.job.history.last();
+        let put_off = known.job.changes.iter().rev().find(|change| PUT_OFF.contains(&change.did.as_str()));
+        if let Some(change) = put_off.filter(|change| last.is_none_or(|failed| change.at >= failed.at)) {
+            let note = change.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
+            let reason = format!("{}{note}", change.did);
+            return Some(Self { reason, class: None, retry_at: known.due.map(Moment) });
+        }
         Some(Self {
             reason: last.map_or_else(|| "enqueued with a delay".to_owned(), |failed| failed.message.clone()),
             class: last.map(|failed| failed.class),

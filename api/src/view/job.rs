@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use upshot_queue::{Job, State, Step};
+use upshot_queue::{Priority, State, Step, job::Parked, timeline::timeline};
 use utoipa::ToSchema;
 
 use super::{
     attempt::{FailedAttemptBody, Waiting},
     outcome::OutcomeBody,
-    words::{EventRef, JobState, ProgressBody},
+    timeline::EntryBody,
+    words::{EventRef, JobState, PriorityClass, ProgressBody},
 };
 use crate::{evidence, known::Known, links::Links, moment::Moment};
 
@@ -26,6 +27,9 @@ pub struct JobSummary {
     /// What is to be done.
     #[schema(example = "invoice.issue")]
     pub kind: String,
+    /// How urgent it is.
+    #[schema(value_type = PriorityClass)]
+    pub priority: Priority,
     /// Whose work it is.
     #[schema(required)]
     pub tenant: Option<String>,
@@ -47,7 +51,7 @@ pub struct JobSummary {
     /// How far it is, or was when its last attempt ended.
     #[schema(required)]
     pub progress: Option<ProgressBody>,
-    /// What a scheduled job waits for.
+    /// What a scheduled or parked job waits for.
     #[schema(required)]
     pub waiting_for: Option<Waiting>,
     /// Where to read on.
@@ -66,6 +70,21 @@ pub struct JobBody {
     /// The event that it came from.
     #[schema(required)]
     event: Option<EventRef>,
+    /// What else it is limited by, beside its queue and its tenant.
+    #[schema(example = json!(["smtp"]))]
+    limit_keys: Vec<String>,
+    /// By when it has to start.
+    #[schema(required)]
+    deadline: Option<Moment>,
+    /// What it needs while it is parked.
+    #[schema(required)]
+    parked: Option<ParkedBody>,
+    /// When it was asked to stop while it ran.
+    #[schema(required)]
+    cancel_asked_at: Option<Moment>,
+    /// The group of dead jobs that it belongs to.
+    #[schema(required, example = "5f1d7a84db00d2fc")]
+    group: Option<String>,
     /// Enqueues that found this job already there.
     duplicates: u64,
     /// Who runs it, or ran it last.
@@ -79,6 +98,8 @@ pub struct JobBody {
     /// Attempts that did not finish, oldest first; the oldest are dropped when
     /// there are many.
     history: Vec<FailedAttemptBody>,
+    /// Its life, oldest first.
+    timeline: Vec<EntryBody>,
     /// What the work came to.
     #[schema(required)]
     outcome: Option<OutcomeBody>,
@@ -86,6 +107,21 @@ pub struct JobBody {
     /// text otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Value>,
+    /// Arguments that were replaced by hand, oldest first; only with `?args=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier_args: Option<Vec<Value>>,
+}
+
+/// What a parked job needs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Parked)]
+pub struct ParkedBody {
+    /// The need; it is let go when the need is met.
+    #[schema(example = "kind invoice.issue@2")]
+    need: String,
+    /// For people.
+    #[schema(example = "no handler for invoice.issue version 2 is registered")]
+    why: String,
 }
 
 /// A completed step.
@@ -123,6 +159,7 @@ impl JobSummary {
             id: job.id.to_string(),
             queue: job.queue.to_string(),
             kind: job.kind.clone(),
+            priority: job.priority,
             tenant: job.tenant.clone(),
             subject: job.subject.clone(),
             state: job.state,
@@ -146,6 +183,7 @@ impl JobBody {
     /// The body of a job, with its arguments where they are wanted.
     pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
         let job = &known.job;
+        let parked = |parked: &Parked| ParkedBody { need: parked.need.clone(), why: parked.why.clone() };
         let step = |step: &Step| StepBody {
             name: step.name.clone(),
             completed_at: Moment(step.at),
@@ -155,18 +193,25 @@ impl JobBody {
             summary: JobSummary::new(known, links),
             version: job.version,
             event: EventRef::of(job),
+            limit_keys: job.limit_keys.clone(),
+            deadline: job.deadline.map(Moment),
+            parked: job.parked.as_ref().filter(|_| job.state == State::Parked).map(parked),
+            cancel_asked_at: job.cancel_asked_at.map(Moment),
+            group: job.group.clone(),
             duplicates: job.duplicates,
             worker: job.worker.clone(),
             steps: job.steps.iter().map(step).collect(),
             failures: job.failures.iter().map(|(class, n)| (class.to_string(), *n)).collect(),
             history: job.history.iter().map(FailedAttemptBody::from).collect(),
+            timeline: timeline(job).iter().map(EntryBody::from).collect(),
             outcome: OutcomeBody::of(job, links),
-            args: with_args.then(|| arguments(job)),
+            args: with_args.then(|| arguments(&job.args)),
+            earlier_args: with_args
+                .then(|| job.earlier_args.iter().map(|edit| arguments(&edit.args)).collect()),
         }
     }
 }
 
-fn arguments(job: &Job) -> Value {
-    serde_json::from_slice(&job.args)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&job.args).into_owned()))
+fn arguments(args: &[u8]) -> Value {
+    serde_json::from_slice(args).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(args).into_owned()))
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use upshot_queue::{FailureClass, Job, Progress, State};
+use upshot_queue::{FailureClass, Job, Priority, Progress, State};
 use upshot_shared::intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -17,7 +17,7 @@ pub enum JobState {}
 impl PartialSchema for JobState {
     fn schema() -> RefOr<Schema> {
         words(
-            "Where a job is: it waits for a time, waits for a worker, runs, or has ended.",
+            "Where a job is: it waits for a time, for a worker or for something else, runs, or has ended.",
             State::ALL.map(State::as_str),
         )
     }
@@ -39,6 +39,23 @@ impl PartialSchema for Class {
 impl ToSchema for Class {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("FailureClass")
+    }
+}
+
+/// The schema of a job's priority, from the type that knows the classes.
+#[derive(Debug)]
+pub enum PriorityClass {}
+
+impl PartialSchema for PriorityClass {
+    fn schema() -> RefOr<Schema> {
+        let description = "How urgent a job is, beside the other jobs of its queue.";
+        words(description, Priority::ALL.map(Priority::as_str))
+    }
+}
+
+impl ToSchema for PriorityClass {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Priority")
     }
 }
 

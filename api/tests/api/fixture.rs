@@ -97,6 +97,19 @@ impl Fixture {
         body(self.get(path).await, status).await
     }
 
+    /// Asks for a change with this JSON body; none for `null`.
+    pub async fn send(&self, method: &str, path: &str, body: &Value) -> Response {
+        let request = self.client.request(method.parse().unwrap(), self.url(path));
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        let request = if body.is_null() { request } else { request.body(body.to_string()) };
+        request.send().await.unwrap()
+    }
+
+    /// The JSON of the answer to a change, with this status.
+    pub async fn change(&self, path: &str, said: Value, status: u16) -> Value {
+        body(self.send("POST", path, &said).await, status).await
+    }
+
     /// Posts a structured event.
     pub async fn post(&self, event: impl Into<reqwest::Body>) -> Response {
         let request = self.client.post(self.url("/v1/events"));

@@ -65,7 +65,7 @@ async fn filters_narrow_a_list() {
 async fn what_cannot_be_asked_is_named() {
     let fixture = Fixture::new().await;
     for (query, parameter, remedy) in [
-        ("state=done", "state", "scheduled, ready, running, succeeded or dead"),
+        ("state=done", "state", "scheduled, ready, running, parked, succeeded, dead or cancelled"),
         ("limit=0", "limit", "1 to 200"),
         ("limit=201", "limit", "1 to 200"),
         ("queue=nowhere", "queue", "emails, invoices"),

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails the test")]
 
+mod dead;
 mod events;
 mod files;
 mod fixture;
@@ -11,8 +12,10 @@ mod health;
 mod jobs;
 mod list;
 mod openapi;
+mod operations;
 mod outcomes;
 mod progress;
+mod queues;
 mod rejections;
 mod servers;
 mod stream;

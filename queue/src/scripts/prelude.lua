@@ -2,8 +2,9 @@
 -- `keys.rs`), the layout's version SCHEMA, and micros(): the time. KEYS[1] is
 -- the control key of the queue; all keys follow from it and share its slot.
 
--- Lua prints large numbers in scientific notation, so every number that is
--- stored goes through int().
+-- Lua writes large numbers in scientific notation when they are made a part of a
+-- text, so those go through int(). What is passed to a command as a number is
+-- written in full by Redis.
 local function int(x) return string.format('%.0f', x) end
 
 local known = redis.call('HMGET', CONTROL, 'schema', 'limited', 'paused', 'paused_kinds')
@@ -110,10 +111,9 @@ local function limit_of(key)
   limits[key] = limit
   return limit
 end
--- How many jobs may start now under a key, and when the next token comes (ms)
--- where it is tokens that are missing. Remembered within the call.
+-- How many jobs may start now under a key. Remembered within the call.
 local function room_of(key, limit)
-  if limit.room then return limit.room, limit.next_token end
+  if limit.room then return limit.room end
   local room = 1e9
   if limit.concurrency then
     local running = key == 'queue' and redis.call('ZCARD', RUNNING) or redis.call('SCARD', HOLDERS .. key)
@@ -128,25 +128,21 @@ local function room_of(key, limit)
     end
     limit.tokens = tokens
     -- A hair below a whole token is a whole one: it has come by the time it is asked for.
-    local whole = math.floor(tokens + 0.000001)
-    if whole < 1 then limit.next_token = now + math.ceil((1 - tokens) / limit.rate * 1000) end
-    if whole < room then room = whole end
+    room = math.min(room, math.floor(tokens + 0.000001))
   end
   limit.room = room
-  return room, limit.next_token
+  limit.taken = 0
+  return room
 end
-local function take_room(key, limit, n)
-  limit.room = limit.room - n
-  if limit.rate then
-    limit.tokens = limit.tokens - n
-    limit.spent = true
-    if limit.tokens < 0.999999 then limit.next_token = now + math.ceil((1 - limit.tokens) / limit.rate * 1000) end
-  end
+-- When there is a token for a job (ms), where it is tokens that are missing.
+local function next_token_of(limit)
+  if not limit or not limit.rate or limit.tokens - limit.taken >= 0.999999 then return nil end
+  return now + math.ceil((1 - limit.tokens + limit.taken) / limit.rate * 1000)
 end
 local function store_tokens()
   for key, limit in pairs(limits) do
-    if limit and limit.spent then
-      redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, limit.tokens), us))
+    if limit and limit.rate and limit.taken and limit.taken > 0 then
+      redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, limit.tokens - limit.taken), us))
     end
   end
 end
@@ -166,8 +162,7 @@ local function tenant_of(flow) return string.match(flow, '^[^|]*') end
 -- True when workers may sleep although this flow has a turn now.
 local function take_turns(class, flow, turn)
   -- A flow that was served lately keeps its turn: emptying a lane gains nothing.
-  local turns = string.format('%.17g', math.max(turn, virtual_time(class)))
-  if redis.call('ZADD', RING .. class, 'NX', turns, flow) == 0 then return true end
+  if redis.call('ZADD', RING .. class, 'NX', math.max(turn, virtual_time(class)), flow) == 0 then return true end
   redis.call('HINCRBY', FLOWS .. class, tenant_of(flow), 1)
   return redis.call('ZCARD', RING .. class) == 1
 end
@@ -188,10 +183,16 @@ local function let_in(lane, score)
 end
 -- Lets lanes that wait for a limit key take turns again, as many as there is
 -- room for. At most 32 a call: each of them ends in another release.
+local any_held = nil
 local function release_lanes(key)
+  if any_held == nil then any_held = redis.call('EXISTS', HELD) == 1 end
+  if not any_held then return false end
   local limit = limit_of(key)
   local room, next_token = 32, nil
-  if limit then room, next_token = room_of(key, limit) end
+  if limit then
+    room = room_of(key, limit)
+    next_token = next_token_of(limit)
+  end
   local woken = false
   if room >= 1 then
     local lanes, class = redis.call('ZPOPMIN', BLOCKED .. key, math.min(room, 32)), nil
@@ -235,8 +236,7 @@ local function put_all()
     local class, flow = string.sub(lane, 1, 1), string.sub(lane, 3)
     local added = redis.call('ZADD', LANE .. lane, unpack(pending[lane]))
     grown[class] = (grown[class] or 0) + added
-    -- A lane that was empty; or that has jobs and no turn, which only damage explains.
-    if redis.call('ZCARD', LANE .. lane) == added or not redis.call('ZSCORE', RING .. class, flow) then
+    if redis.call('ZCARD', LANE .. lane) == added then
       redis.call('ZADD', LANES .. class, 0, flow)
       if not (limited and redis.call('HEXISTS', HELD, lane) == 1) and take_turns(class, flow, 0) then wake = true end
     end

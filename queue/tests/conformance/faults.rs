@@ -4,15 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
-use upshot_local::{Proxy, RedisOptions, RedisServer};
+use upshot_local::Proxy;
 use upshot_queue::State;
 
-use crate::fixture::{Fixture, Worker, options};
-
-async fn own_redis() -> RedisServer {
-    let dir = tempfile::tempdir().unwrap().keep();
-    RedisServer::start_with(&dir, RedisOptions { ephemeral: true, ..Default::default() }).await.unwrap()
-}
+use crate::fixture::{Fixture, Worker, options, own_redis};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_survives_a_restart_of_redis() {

@@ -1,0 +1,143 @@
+//! Bodies of requests that change something: JSON, errors with a remedy.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{StatusCode, header::CONTENT_TYPE},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    problem::{Code, Problem},
+    state::Shared,
+};
+
+/// A request's body; one that is empty counts as `{}`.
+///
+/// The content type `application/json` is required even then, so that no page
+/// of another origin can send such a request from somebody's browser.
+#[derive(Debug)]
+pub struct Body<T>(
+    /// What it says.
+    pub T,
+);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
+        let media = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media = media.unwrap_or_default();
+        if !media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+            let detail = format!("content type is `{media}`: send `application/json`; the body may be empty");
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|refused| {
+            if refused.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                let limit = state.max_event_bytes;
+                let detail =
+                    format!("the limit is {limit} bytes: send less, or raise `bridge.max_event_bytes`");
+                return Problem::new(Code::BodyTooLarge, detail);
+            }
+            Problem::new(Code::BadRequest, refused.body_text())
+        })?;
+        read(&body).map(Self)
+    }
+}
+
+/// Reads a body; an error names the field and shows its value.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body };
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let found = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let whole: Value = match serde_json::from_slice(body) {
+            Ok(whole) => whole,
+            Err(why) => return Problem::new(Code::MalformedJson, format!("{why}: send a JSON object")),
+        };
+        let field = error.path().iter().next().map(ToString::to_string).unwrap_or_default();
+        let said = why(error.inner());
+        match whole.get(&field) {
+            Some(Value::String(text)) => Problem::parameter(&field, text, said),
+            Some(value) => Problem::parameter(&field, &value.to_string(), said),
+            // What is missing, or no object at all, has no value.
+            None => Problem::new(Code::InvalidParameter, format!("{said}; see `/openapi.json`")),
+        }
+    })?;
+    json.end().map_err(|why| Problem::new(Code::MalformedJson, format!("{why}: send one JSON object")))?;
+    Ok(found)
+}
+
+/// What serde says, without the place: the field says enough.
+fn why(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    said.strip_suffix(&place).unwrap_or(&said).to_owned()
+}
+
+/// Any JSON as it was written, numbers included; for fields in which `null` is
+/// a value and not the lack of one.
+pub mod raw {
+    use serde::{Deserialize, Deserializer};
+    use serde_json::value::RawValue;
+
+    /// Reads a value that is there.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Box<RawValue>>, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde::Deserialize;
+    use serde_json::value::RawValue;
+    use upshot_queue::Priority;
+    use upshot_shared::settings::duration;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[serde(default, deserialize_with = "raw::deserialize")]
+        args: Option<Box<RawValue>>,
+        #[serde(default, with = "duration")]
+        delay: Duration,
+        priority: Option<Priority>,
+    }
+
+    #[test]
+    fn what_is_right_is_read() {
+        let sample: Sample = read(br#" {"args": {"n": 1.10}, "delay": "30s", "priority": "high"} "#).unwrap();
+        assert_eq!(sample.args.unwrap().get(), r#"{"n": 1.10}"#);
+        assert_eq!((sample.delay, sample.priority), (Duration::from_secs(30), Some(Priority::High)));
+        let null: Sample = read(br#"{"args": null}"#).unwrap();
+        assert_eq!(null.args.unwrap().get(), "null");
+        assert!(read::<Sample>(b" ").unwrap().args.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (body, words) in [
+            (&br#"{"delay": "soon"}"#[..], &["`delay` is `soon`", "30s"][..]),
+            (br#"{"delay": 5}"#, &["`delay` is `5`", "string"]),
+            (br#"{"priority": "urgent"}"#, &["`priority` is `urgent`", "critical", "low"]),
+            (br#"{"prio": "high"}"#, &["`prio` is `high`", "unknown", "`priority`"]),
+            (b"{", &["send a JSON object"]),
+            (b"{} {}", &["send one JSON object"]),
+            (b"[]", &["openapi"]),
+        ] {
+            let said = format!("{:?}", read::<Sample>(body).unwrap_err());
+            for word in words {
+                assert!(said.contains(word), "`{word}` is not in {said}");
+            }
+        }
+    }
+}

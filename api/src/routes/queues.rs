@@ -1,0 +1,37 @@
+//! `GET /v1/queues`: how many jobs are where, and what holds them back.
+
+use axum::{Json, extract::State};
+use futures::future;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    problem::{Details, Problem},
+    state::Shared,
+    view::QueueBody,
+};
+
+/// All queues.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Queues {
+    /// By name.
+    queues: Vec<QueueBody>,
+}
+
+/// Shows all queues.
+///
+/// The figures cost the same whatever the number of jobs.
+#[utoipa::path(
+    get,
+    path = "/v1/queues",
+    operation_id = "list_queues",
+    tag = "queues",
+    responses(
+        (status = 200, description = "The queues", body = Queues),
+        (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn queues(State(state): State<Shared>) -> Result<Json<Queues>, Problem> {
+    let reads = state.lists.values().map(QueueBody::read);
+    Ok(Json(Queues { queues: state.ask(future::try_join_all(reads)).await? }))
+}

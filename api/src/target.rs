@@ -1,0 +1,79 @@
+//! A job that somebody wants to change.
+
+use axum::{Json, http::StatusCode};
+use upshot_queue::{Changed, JobId, Queue, State};
+
+use crate::{
+    links::Links,
+    problem::{Code, Problem},
+    state::{Shared, job_id},
+    view::JobBody,
+};
+
+/// A job that somebody wants to change, and its queue.
+pub struct Target<'a> {
+    state: &'a Shared,
+    /// Its id.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: &'a Queue,
+}
+
+impl<'a> Target<'a> {
+    /// Finds the job whose id an address holds.
+    ///
+    /// # Errors
+    /// A 400 or 404 when there is none, a 503 when Redis does not answer.
+    pub async fn find(state: &'a Shared, id: &str) -> Result<Self, Problem> {
+        let id = job_id(id)?;
+        let known = state.find(&id).await?;
+        let Some(queue) = state.queues.get(&known.job.queue) else {
+            let detail = format!("its queue {} is not in the settings", known.job.queue);
+            return Err(Problem::new(Code::UnknownJob, detail));
+        };
+        Ok(Self { state, id, queue })
+    }
+
+    /// Whether it was changed; `refused` says why a job in a state is not.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub fn check(
+        &self,
+        changed: Changed,
+        did: &'static str,
+        refused: impl FnOnce(State) -> Problem,
+    ) -> Result<(), Problem> {
+        match changed {
+            Changed::To(_) | Changed::Stopping => {
+                tracing::info!(job_id = %self.id, queue = %self.queue.name(), did, "by hand");
+                Ok(())
+            }
+            Changed::Refused(now) => Err(refused(now)),
+            Changed::Unknown | Changed::Forgotten => {
+                Err(Problem::new(Code::UnknownJob, format!("job {} was forgotten meanwhile", self.id)))
+            }
+        }
+    }
+
+    /// The problem that only a waiting job is changed in this way.
+    pub fn not_waiting(&self, now: State, remedy: &str) -> Problem {
+        Problem::new(Code::NotWaiting, format!("job {} is {now}: {remedy}", self.id))
+    }
+
+    /// The job as it is now.
+    ///
+    /// # Errors
+    /// When it is forgotten or Redis does not answer.
+    pub async fn body(&self, links: &Links) -> Result<JobBody, Problem> {
+        Ok(JobBody::new(&self.state.find(&self.id).await?, links, false))
+    }
+
+    /// The answer that carries the job as it is now.
+    ///
+    /// # Errors
+    /// Those of [`Self::body`].
+    pub async fn accepted(&self, links: &Links) -> Result<(StatusCode, Json<JobBody>), Problem> {
+        Ok((StatusCode::ACCEPTED, Json(self.body(links).await?)))
+    }
+}

@@ -1,0 +1,165 @@
+//! Queues: what is where, and what holds it back.
+
+use serde_json::{Value, json};
+use upshot_queue::{JobId, NewJob, Priority};
+
+use crate::{
+    fixture::{Fixture, body, job},
+    stream::Messages,
+    worker::Worker,
+};
+
+/// One queue of the list.
+async fn shown(fixture: &Fixture, name: &str) -> Value {
+    let all = fixture.json("/v1/queues", 200).await;
+    let queues = all["queues"].as_array().unwrap();
+    assert_eq!(queues.len(), 2, "{all}");
+    queues.iter().find(|queue| queue["name"] == name).cloned().unwrap()
+}
+
+#[tokio::test]
+async fn figures_say_how_many_jobs_are_where() {
+    let fixture = Fixture::new().await;
+    for (n, priority) in [Priority::High, Priority::Normal, Priority::Normal].into_iter().enumerate() {
+        let job = NewJob { priority, ..job(&n.to_string(), "order.confirm") };
+        fixture.enqueue("emails", job).await;
+    }
+    let queue = shown(&fixture, "emails").await;
+    assert_eq!((&queue["jobs"]["ready"], &queue["jobs"]["dead"]), (&json!(3), &json!(0)));
+    assert_eq!(queue["ready"], json!({"critical": 0, "high": 1, "normal": 2, "low": 0}));
+    assert_eq!(queue["transitions"]["enqueued"], 3);
+    assert_eq!(
+        (&queue["paused"], &queue["limits"], &queue["needs"]),
+        (&json!(false), &json!([]), &json!([]))
+    );
+    assert_eq!(shown(&fixture, "invoices").await["jobs"]["ready"], 0);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
+    let fixture = Fixture::new().await;
+    let paused = fixture.change("/v1/queues/emails/pause", Value::Null, 200).await;
+    assert_eq!(paused["paused"], true);
+    let held = fixture.enqueue("emails", job("1", "order.confirm")).await;
+    let other = fixture.enqueue("invoices", job("2", "invoice.issue")).await;
+    let done = |_, _| async { Ok(json!({"summary": "done"})) };
+    let workers = ["emails", "invoices"].map(|queue| Worker::start(&fixture.connector, queue, done));
+    // What the other queue's worker has done meanwhile, this one could have, too.
+    let mut messages = Messages::open(&fixture, other.as_str(), None).await;
+    messages.until(|message| message.name == "end").await;
+    assert_eq!(fixture.json(&format!("/v1/jobs/{held}"), 200).await["state"], "ready");
+    let resumed = fixture.change("/v1/queues/emails/resume", json!({}), 200).await;
+    assert_eq!(resumed["paused"], false);
+    let mut messages = Messages::open(&fixture, held.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "succeeded").await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn jobs_of_a_paused_kind_are_parked_until_it_is_resumed() {
+    let fixture = Fixture::new().await;
+    let kind = json!({"kind": "order.confirm"});
+    let paused = fixture.change("/v1/queues/emails/pause", kind.clone(), 200).await;
+    assert_eq!((&paused["paused"], &paused["paused_kinds"]), (&json!(false), &json!(["order.confirm"])));
+    let id = fixture.enqueue("emails", job("1", "order.confirm")).await;
+    let worker = Worker::start(&fixture.connector, "emails", |_, _| async { Ok(json!({"summary": "done"})) });
+    let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "parked").await;
+    let parked = fixture.json(&format!("/v1/jobs/{id}"), 200).await;
+    assert_eq!(parked["parked"]["need"], "resume order.confirm");
+    assert!(!parked["parked"]["why"].as_str().unwrap().is_empty(), "{parked}");
+    assert_eq!(fixture.json("/v1/jobs?state=parked", 200).await["jobs"][0]["id"], id.as_str());
+    let needs = &shown(&fixture, "emails").await["needs"];
+    assert_eq!(*needs, json!([{"need": "resume order.confirm", "jobs": 1}]));
+    let problem = fixture.change(&format!("/v1/jobs/{id}/reschedule"), json!({"delay": "1s"}), 409).await;
+    assert!(problem["detail"].as_str().unwrap().contains("its need"), "{problem}");
+    let resumed = fixture.change("/v1/queues/emails/resume", kind, 200).await;
+    assert_eq!((&resumed["paused_kinds"], &resumed["needs"]), (&json!([]), &json!([])));
+    let done = messages.until(|message| message.name == "end").await;
+    assert_eq!(done.data["state"], "succeeded");
+    assert_eq!(fixture.json(&format!("/v1/jobs/{id}"), 200).await["parked"], Value::Null);
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn limits_are_set_replaced_and_cleared() {
+    let fixture = Fixture::new().await;
+    let path = "/v1/queues/emails/limits";
+    let set = async |limit: Value, status| body(fixture.send("PUT", path, &limit).await, status).await;
+    let queue = set(json!({"key": "key:smtp", "concurrency": 4, "rate": 2.5, "burst": 3}), 200).await;
+    assert_eq!(
+        queue["limits"],
+        json!([{
+            "key": "key:smtp", "concurrency": 4, "rate": 2.5, "burst": 3, "weight": null,
+            "running": 0, "waiting_lanes": 0
+        }])
+    );
+    let queue = set(json!({"key": "tenant:acme", "weight": 2.0}), 200).await;
+    assert_eq!(queue["limits"].as_array().unwrap().len(), 2);
+    let queue = set(json!({"key": "key:smtp", "concurrency": 1}), 200).await;
+    let smtp = queue["limits"].as_array().unwrap().iter().find(|limit| limit["key"] == "key:smtp").unwrap();
+    assert_eq!((&smtp["concurrency"], &smtp["rate"]), (&json!(1), &Value::Null));
+    for key in ["key:smtp", "tenant:acme"] {
+        set(json!({"key": key, "concurrency": null}), 200).await;
+    }
+    assert_eq!(shown(&fixture, "emails").await["limits"], json!([]));
+    for (limit, words) in [
+        (json!({"key": "smtp", "concurrency": 4}), &["`key` is `smtp`", "tenant:NAME"][..]),
+        (json!({"key": "key:smtp", "rate": 0}), &["rate 0", "above 0"]),
+        (json!({"key": "key:smtp", "burst": 3}), &["burst 3", "with a rate"]),
+        (json!({"key": "key:smtp", "weight": 3}), &["weight 3", "only a tenant"]),
+        (json!({"key": "queue", "concurrency": -1}), &["`concurrency` is `-1`"]),
+        (json!({"concurrency": 1}), &["`key`"]),
+    ] {
+        let problem = set(limit, 400).await;
+        for word in words {
+            assert!(problem["detail"].as_str().unwrap().contains(word), "`{word}`: {problem}");
+        }
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_limit_shows_what_runs_under_it_and_what_waits() {
+    let fixture = Fixture::new().await;
+    let limit = json!({"key": "tenant:acme", "concurrency": 1});
+    body(fixture.send("PUT", "/v1/queues/emails/limits", &limit).await, 200).await;
+    let first = fixture.enqueue("emails", job("1", "order.confirm")).await;
+    fixture.enqueue("emails", job("2", "order.confirm")).await;
+    let worker = Worker::start(&fixture.connector, "emails", |_, lease| async move {
+        lease.cancelled().cancelled().await;
+        Ok(json!({"summary": "stopped"}))
+    });
+    let mut messages = Messages::open(&fixture, first.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "running").await;
+    let used = &shown(&fixture, "emails").await["limits"][0];
+    assert_eq!((&used["running"], &used["waiting_lanes"]), (&json!(1), &json!(1)));
+    for id in [JobId::derive(&["1", "order.confirm"]), JobId::derive(&["2", "order.confirm"])] {
+        fixture.change(&format!("/v1/jobs/{id}/cancel"), Value::Null, 202).await;
+    }
+    messages.until(|message| message.name == "end").await;
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_queue_that_is_not_known_is_told_which_are() {
+    let fixture = Fixture::new().await;
+    for (method, path, said) in [
+        ("POST", "/v1/queues/nowhere/pause", json!({})),
+        ("POST", "/v1/queues/Bad{}/resume", json!({})),
+        ("PUT", "/v1/queues/nowhere/limits", json!({"key": "queue"})),
+    ] {
+        let problem = body(fixture.send(method, path, &said).await, 404).await;
+        assert_eq!(problem["type"], "urn:upshot:problem:unknown-queue");
+        assert!(problem["detail"].as_str().unwrap().contains("emails, invoices"), "{problem}");
+    }
+    let problem = fixture.change("/v1/queues/emails/pause", json!({"kind": ""}), 400).await;
+    assert_eq!(problem["parameter"], "kind");
+    fixture.finish().await;
+}
