@@ -250,7 +250,7 @@ local function take(class, n)
       for _, limit in ipairs(lane.limits) do
         limit.room = limit.room + unused
         limit.taken = limit.taken - unused
-        if limit.concurrency then
+        if limit.concurrency and #ids > 0 then
           local all = holders[limit.key] or {}
           holders[limit.key] = all
           for _, id in ipairs(ids) do all[#all + 1] = id end
