@@ -178,9 +178,10 @@ local function window_of(class, n)
     queue[#queue + 1] = {flow = window[i], turn = tonumber(window[i + 1]), step = 1, planned = 0, limits = limits_on(window[i])}
     tenants[#tenants + 1] = tenant_of(window[i])
   end
-  if #queue > 1 then
+  -- One that is alone here may still share a limit with lanes that it holds.
+  if #queue > 1 or limited then
     -- A tenant's share is split among its lanes.
-    local lanes = redis.call('HMGET', FLOWS .. class, unpack(tenants))
+    local lanes = #queue > 0 and redis.call('HMGET', FLOWS .. class, unpack(tenants))
     for i, lane in ipairs(queue) do
       local weight = limited and tenants[i] ~= '' and limit_of('tenant:' .. tenants[i])
       lane.step = math.max(1, tonumber(lanes[i] or '1')) / (weight and weight.weight or 1)
