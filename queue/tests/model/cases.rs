@@ -114,6 +114,13 @@ async fn room_is_passed_on_by_a_lane_whose_jobs_are_parked() {
     holds([two, first, claim(2), waiting, claim(1), PauseKind(0), ended(), ended(), claim(4)]).await;
 }
 
+/// Of the jobs that a claim takes out of a lane under a limit none runs.
+#[tokio::test]
+async fn a_claim_leases_nothing_where_all_are_parked() {
+    let waiting = Enqueue(vec![limited(0, 0, Priority::Normal)]);
+    holds([one_at_a_time(), PauseKind(0), waiting, claim(2)]).await;
+}
+
 /// The lane that is let in has not been served yet when the run ends and the
 /// scrubber looks.
 #[tokio::test]
