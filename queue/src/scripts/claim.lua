@@ -178,9 +178,10 @@ local function window_of(class, n)
     queue[#queue + 1] = {flow = window[i], turn = tonumber(window[i + 1]), step = 1, planned = 0, limits = limits_on(window[i])}
     tenants[#tenants + 1] = tenant_of(window[i])
   end
-  if #queue > 1 then
+  -- One that is alone here may still share a limit with lanes that it holds.
+  if #queue > 1 or limited then
     -- A tenant's share is split among its lanes.
-    local lanes = redis.call('HMGET', FLOWS .. class, unpack(tenants))
+    local lanes = #queue > 0 and redis.call('HMGET', FLOWS .. class, unpack(tenants))
     for i, lane in ipairs(queue) do
       local weight = limited and tenants[i] ~= '' and limit_of('tenant:' .. tenants[i])
       lane.step = math.max(1, tonumber(lanes[i] or '1')) / (weight and weight.weight or 1)
@@ -250,7 +251,7 @@ local function take(class, n)
       for _, limit in ipairs(lane.limits) do
         limit.room = limit.room + unused
         limit.taken = limit.taken - unused
-        if limit.concurrency then
+        if limit.concurrency and #ids > 0 then
           local all = holders[limit.key] or {}
           holders[limit.key] = all
           for _, id in ipairs(ids) do all[#all + 1] = id end
@@ -303,6 +304,8 @@ if last and string.sub(last, 1, #ARGV[6] + 1) == ARGV[6] .. ' ' then
       jobs[#jobs + 1] = {id, held[3], redis.call('HGETALL', JOB .. id)}
     end
   end
+  -- Nobody looked what else is ready.
+  more = #jobs < want
 elseif want > 0 and not paused then
   local queue_limit = limited and limit_of('queue')
   if queue_limit then

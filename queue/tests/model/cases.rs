@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use upshot_queue::{Late, Limit, LimitKey, Priority};
+use upshot_queue::{JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, protocol};
 
 use crate::{
     operation::{
@@ -98,13 +98,27 @@ async fn room_is_passed_on_by_a_lane_that_was_emptied() {
     holds([one_at_a_time(), first, claim(1), waiting, claim(1), ended, Cancel(1), claim(1)]).await;
 }
 
+/// Two lanes are let in, each with one job, of a kind that is paused by then, and
+/// the third has to follow.
 #[tokio::test]
 async fn room_is_passed_on_by_a_lane_whose_jobs_are_parked() {
-    let first = Enqueue(vec![Draft { kind: 1, ..limited(0, 0, Priority::Critical) }]);
-    let other = Draft { kind: 1, ..limited(2, 2, Priority::Low) };
-    let waiting = Enqueue(vec![limited(1, 1, Priority::High), other]);
-    let ended = settle(Ending::Succeed);
-    holds([one_at_a_time(), first, claim(1), waiting, claim(1), PauseKind(0), ended, claim(1)]).await;
+    let two = SetLimit(LimitKey::Key("smtp".to_owned()), Limit::concurrency(2));
+    let other = |job, tenant, priority| Draft { kind: 1, ..limited(job, tenant, priority) };
+    let first = Enqueue(vec![other(0, 0, Priority::Critical), other(1, 0, Priority::Critical)]);
+    let waiting = Enqueue(vec![
+        limited(2, 0, Priority::High),
+        limited(3, 1, Priority::Normal),
+        other(4, 2, Priority::Low),
+    ]);
+    let ended = || settle(Ending::Succeed);
+    holds([two, first, claim(2), waiting, claim(1), PauseKind(0), ended(), ended(), claim(4)]).await;
+}
+
+/// Of the jobs that a claim takes out of a lane under a limit none runs.
+#[tokio::test]
+async fn a_claim_leases_nothing_where_all_are_parked() {
+    let waiting = Enqueue(vec![limited(0, 0, Priority::Normal)]);
+    holds([one_at_a_time(), PauseKind(0), waiting, claim(2)]).await;
 }
 
 /// The lane that is let in has not been served yet when the run ends and the
@@ -125,4 +139,35 @@ async fn under_one_limit_the_more_urgent_class_goes_first_whatever_its_turn() {
     operations.push(Enqueue(vec![limited(1, 1, Priority::Low), limited(2, 0, Priority::Critical)]));
     operations.extend([claim(1), settle(Ending::Succeed), claim(1)]);
     holds(operations).await;
+}
+
+/// A claim whose answer was lost is answered with what is still held of it, and
+/// says that there may be more: nobody looked.
+#[tokio::test]
+async fn a_repeated_claim_does_not_put_the_worker_to_sleep() {
+    let again = Claim { worker: 0, want: 2, again: true };
+    let jobs = Enqueue(vec![draft(0), draft(1), draft(2)]);
+    holds([jobs, claim(2), settle(Ending::Succeed), again]).await;
+}
+
+/// Running jobs are counted for a limit after it is set. Somebody else clears it
+/// in between; what is counted then would hold the room of the next limit.
+#[tokio::test]
+async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
+    let server = Server::connect().await;
+    let queue = server.queue();
+    server.set_clock(&queue, 1_800_000_000_000_000).await;
+    let key = LimitKey::Key("smtp".to_owned());
+    let job = NewJob { limit_keys: vec!["smtp".to_owned()], ..NewJob::new(JobId::random(), "test", "") };
+    queue.enqueue(&[job]).await.unwrap();
+    let (lease, shares) = (Duration::from_secs(60), Shares::default());
+    let claim = protocol::Claim { worker: "w", want: 1, lease, crashes: 2, number: 1, shares };
+    assert_eq!(queue.claim(&claim).await.unwrap().len(), 1);
+    // On one connection each sends its first call before it has an answer.
+    let (set, cleared) =
+        tokio::join!(queue.set_limit(&key, Limit::concurrency(1)), queue.set_limit(&key, Limit::default()));
+    set.unwrap();
+    cleared.unwrap();
+    assert_eq!(queue.limit_use(&key).await.unwrap().running, 0);
+    server.remove(&queue).await;
 }

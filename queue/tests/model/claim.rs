@@ -22,6 +22,8 @@ pub struct Answer<'a> {
     pub leased: Vec<(JobId, u64)>,
     /// Jobs whose turn came while their kind was paused.
     pub parked: Vec<JobId>,
+    /// Whether there is more to do at once.
+    pub more: bool,
     /// When there is something to do again, in ms; 0 for unknown.
     pub next_at: u64,
 }
@@ -39,10 +41,16 @@ impl Model {
             if answer.leased != expected || !answer.parked.is_empty() {
                 return Err(format!("a repeated claim was answered {:?}, not {expected:?}", answer.leased));
             }
+            if answer.more != (answer.leased.len() < answer.want) {
+                return Err("a repeated claim does not say that nobody looked for more".to_owned());
+            }
             for id in jobs {
                 self.jobs.get_mut(&id).unwrap().until = answer.until;
             }
             return Ok(());
+        }
+        if answer.more {
+            return Err("a claim says that there is more to do, with so few jobs".to_owned());
         }
         if answer.leased.len() > answer.want {
             return Err(format!("{} jobs were leased, {} wanted", answer.leased.len(), answer.want));
