@@ -82,6 +82,14 @@ async fn a_worker_on_a_cluster_survives_the_restart_of_every_node() {
     let dir = tempfile::tempdir().unwrap().keep();
     let mut cluster = RedisCluster::start(&dir, ephemeral()).await.unwrap();
     let url = cluster.url();
+    for node in cluster.nodes() {
+        // By itself Redis may owe a second of answers to a disk that is slow, and
+        // a kill would lose it.
+        let client = redis::Client::open(node.url()).unwrap();
+        let mut conn = client.get_multiplexed_async_connection().await.unwrap();
+        let mut cmd = redis::cmd("CONFIG");
+        cmd.arg("SET").arg("appendfsync").arg("always").exec_async(&mut conn).await.unwrap();
+    }
     let broken = async {
         for node in 0..3 {
             cluster.nodes()[node].kill().await.unwrap();

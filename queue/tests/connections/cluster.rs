@@ -24,6 +24,17 @@ async fn held(port: u16, prefix: &str) -> HashSet<String> {
     keys.iter().map(name).collect()
 }
 
+/// Has every node write to its disk before it answers. By itself Redis may owe a
+/// second of answers to a disk that is slow, and a kill would lose it.
+async fn durable(cluster: &mut RedisCluster) {
+    for node in cluster.nodes() {
+        let client = redis::Client::open(node.url()).unwrap();
+        let mut conn = client.get_multiplexed_async_connection().await.unwrap();
+        let mut cmd = redis::cmd("CONFIG");
+        cmd.arg("SET").arg("appendfsync").arg("always").exec_async(&mut conn).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_works_from_any_of_its_nodes() {
     let (dir, local) = folder();
@@ -68,6 +79,7 @@ async fn each_queue_is_on_the_node_that_owns_its_slot() {
 async fn while_a_node_is_gone_the_queues_of_the_others_go_on() {
     let (dir, local) = folder();
     let mut cluster = RedisCluster::start(&dir, local).await.unwrap();
+    durable(&mut cluster).await;
     let connector = connector(cluster.url());
     let queues = queues(&connector);
     let first = job();
@@ -101,6 +113,7 @@ async fn while_a_node_is_gone_the_queues_of_the_others_go_on() {
 async fn a_cluster_that_was_gone_altogether_is_found_again() {
     let (dir, local) = folder();
     let mut cluster = RedisCluster::start(&dir, local).await.unwrap();
+    durable(&mut cluster).await;
     let connector = connector(cluster.url());
     let queue = queue(&connector, "work");
     let first = job();
