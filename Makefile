@@ -17,6 +17,8 @@ test: ## Install what is missing, then run every test
 	scripts/setup test
 	cargo build --release --workspace --all-targets
 	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace
+	# The queue once more, against a cluster of three masters.
+	UPSHOT_TEST_REDIS=cluster cargo test --release --workspace --test conformance
 
 test-long: ## Compare the queue with its model in many more random runs, each time others
 	scripts/setup test

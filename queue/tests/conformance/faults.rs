@@ -33,7 +33,7 @@ async fn a_worker_survives_a_restart_of_redis() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_while_redis_was_away_is_written_when_it_is_back() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::single().await;
     let proxy = Proxy::start(fixture.port()).await.unwrap();
     let connector = fixture.via(&format!("redis://127.0.0.1:{}/", proxy.port()));
     let (started, mut begun) = mpsc::unbounded_channel();

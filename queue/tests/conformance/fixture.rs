@@ -17,7 +17,7 @@ use futures::StreamExt;
 use serde_json::Value;
 use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use upshot_local::RedisServer;
+use upshot_local::{RedisCluster, RedisServer};
 use upshot_queue::{
     Connector, Failure, Job, JobId, Lease, NewJob, Queue, QueueName, RedisBackend, RedisOptions, Scrubber,
     State, WorkerOptions, worker::AsIs,
@@ -26,7 +26,25 @@ use upshot_queue::{
 /// Nothing here takes this long; a test that waits longer has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the tests run against: one server, or a cluster of three masters where
+/// the environment says so. `make test` does both.
 async fn shared_redis() -> String {
+    static CLUSTER: OnceCell<RedisCluster> = OnceCell::const_new();
+    match std::env::var("UPSHOT_TEST_REDIS").as_deref() {
+        Err(_) | Ok("single") => single_redis().await,
+        Ok("cluster") => {
+            let start = || async {
+                let dir = tempfile::tempdir().unwrap().keep();
+                let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
+                RedisCluster::start(&dir, options).await.unwrap()
+            };
+            CLUSTER.get_or_init(start).await.url()
+        }
+        Ok(other) => panic!("UPSHOT_TEST_REDIS is `{other}`: use single or cluster"),
+    }
+}
+
+async fn single_redis() -> String {
     static REDIS: OnceCell<RedisServer> = OnceCell::const_new();
     REDIS.get_or_init(own_redis).await.url()
 }
@@ -50,6 +68,11 @@ pub struct Fixture {
 impl Fixture {
     pub async fn new() -> Self {
         Self::on(shared_redis().await)
+    }
+
+    /// Always on one server: for tests that stand a proxy in front of it.
+    pub async fn single() -> Self {
+        Self::on(single_redis().await)
     }
 
     pub fn on(url: String) -> Self {
