@@ -5,10 +5,10 @@
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-long lint bench bench-peers clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: ## Install what is missing, then show a shop's orders become delivered invoices
 	@scripts/demo
@@ -17,6 +17,13 @@ test: ## Install what is missing, then run every test
 	scripts/setup test
 	cargo build --release --workspace --all-targets
 	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace
+	# The queue once more, against a cluster of three masters.
+	UPSHOT_TEST_REDIS=cluster cargo test --release --workspace --test conformance
+
+test-long: ## Compare the queue with its model in many more random runs, each time others
+	scripts/setup test
+	UPSHOT_MODEL_SEED=$${UPSHOT_MODEL_SEED:-$$(date +%s)000000} UPSHOT_MODEL_RUNS=$${UPSHOT_MODEL_RUNS:-100000} \
+		cargo test --release -p upshot-queue --test model -- --nocapture
 
 lint: ## Check formatting, code and shell scripts
 	cargo fmt --check
@@ -29,6 +36,11 @@ bench: ## Measure throughput, latency and memory; writes target/bench.json
 	scripts/setup test
 	CARGO_INCREMENTAL=0 cargo build --release --workspace --bins
 	$(target)/release/upshot-bench
+
+bench-peers: ## Install BullMQ, then measure all of it in turns with Upshot
+	scripts/setup peers
+	CARGO_INCREMENTAL=0 cargo build --release --workspace --bins
+	$(target)/release/upshot-bench --peers
 
 clean: ## Remove what was built, and the demo's data
 	cargo clean

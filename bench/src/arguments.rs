@@ -14,6 +14,12 @@ pub struct Arguments {
     /// Only this measurement; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<Measurement>,
+    /// BullMQ as well, in turns with our own jobs; `make bench-peers` installs it.
+    #[arg(long)]
+    pub peers: bool,
+    /// The folder of the BullMQ peer.
+    #[arg(long, default_value = "bench/peers/bullmq", value_name = "FOLDER")]
+    pub bullmq: PathBuf,
     /// Where the figures go as JSON.
     #[arg(long, default_value = "target/bench.json", value_name = "FILE")]
     pub out: PathBuf,
@@ -33,6 +39,18 @@ pub enum Measurement {
     Noop,
     /// From publish to the start of the handler.
     Start,
+    /// From enqueue to the start of the handler, without RabbitMQ and the bridge.
+    QueueStart,
+    /// A worker that has nothing to do.
+    Idle,
+    /// Jobs beside a backlog of a million in ten thousand tenants.
+    Backlog,
+    /// The same jobs without and with tenants, priorities and limits.
+    Mixed,
+    /// Jobs of a worker that was killed.
+    Takeover,
+    /// BullMQ in turns with our own no-op jobs and enqueues.
+    Bullmq,
     /// Memory of each service after load.
     Rss,
 }
@@ -68,22 +86,47 @@ pub struct Worker {
     /// Jobs that run at once.
     #[arg(long)]
     pub concurrency: usize,
+    /// Jobs never end.
+    #[arg(long)]
+    pub hang: bool,
 }
 
 impl Arguments {
     /// Whether a measurement is asked for.
     pub fn wants(&self, measurement: Measurement) -> bool {
-        self.only.is_empty() || self.only.contains(&measurement)
+        // A peer takes minutes and has to be installed, so it is asked for by name.
+        let unasked = if measurement == Measurement::Bullmq { self.peers } else { self.only.is_empty() };
+        unasked || self.only.contains(&measurement)
     }
 
     /// How much of everything.
     pub fn amounts(&self) -> Amounts {
-        let full =
-            Amounts { rounds: 3, events: 60_000, jobs: 100_000, seconds: 20, invoices: 200, requests: 3_000 };
-        if !self.quick {
-            return full;
+        if self.quick {
+            return Amounts {
+                rounds: 1,
+                events: 10_000,
+                jobs: 20_000,
+                backlog: 50_000,
+                kills: 1,
+                trial_jobs: 1_500,
+                seconds: 4,
+                idle_seconds: 3,
+                invoices: 20,
+                requests: 300,
+            };
         }
-        Amounts { rounds: 1, events: 10_000, jobs: 20_000, seconds: 4, invoices: 20, requests: 300 }
+        Amounts {
+            rounds: 3,
+            events: 60_000,
+            jobs: 100_000,
+            backlog: 1_000_000,
+            kills: 5,
+            trial_jobs: 8_000,
+            seconds: 20,
+            idle_seconds: 10,
+            invoices: 200,
+            requests: 3_000,
+        }
     }
 }
 
@@ -96,8 +139,16 @@ pub struct Amounts {
     pub events: usize,
     /// Jobs in the queue before a worker starts.
     pub jobs: usize,
-    /// Seconds at 500 events a second.
+    /// Jobs of the large backlog, a hundred for each tenant.
+    pub backlog: usize,
+    /// Workers that are killed.
+    pub kills: usize,
+    /// Jobs with which each setting of a peer is tried.
+    pub trial_jobs: usize,
+    /// Seconds at a rate: 500 events, or 50 jobs, a second.
     pub seconds: u64,
+    /// Seconds for which an idle worker is watched.
+    pub idle_seconds: u64,
     /// Invoices before an executor's memory is read.
     pub invoices: usize,
     /// Requests before the API's memory is read.

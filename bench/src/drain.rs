@@ -17,21 +17,26 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub struct Drained {
     /// A second.
     pub rate: f64,
-    /// CPU of the process and the servers, ms for each.
+    /// CPU of the processes and the servers, ms for each.
     pub cpu_ms: f64,
     /// Cores that other programs kept busy.
     pub others: f64,
 }
 
 /// Waits until `done` of `n` are there and says how it went from the first
-/// ones on. The start of the process is not part of it.
-pub async fn watch(stage: &Stage, service: &mut Service, done: &Cmd, n: usize) -> anyhow::Result<Drained> {
+/// ones on. The start of the processes is not part of it.
+pub async fn watch(
+    stage: &Stage,
+    services: &mut [Service],
+    servers: &[u32],
+    done: &Cmd,
+    n: usize,
+) -> anyhow::Result<Drained> {
     let mut redis = stage.redis().await?;
-    let [rabbit, server] = stage.servers();
-    let processes = [service.pid(), rabbit, server];
-    let first = until(&mut redis, service, done, 1).await?;
+    let processes: Vec<u32> = services.iter().map(Service::pid).chain(servers.iter().copied()).collect();
+    let first = until(&mut redis, services, done, 1).await?;
     let (since, before) = (Instant::now(), Cpu::of(&processes)?);
-    let last = until(&mut redis, service, done, n).await?;
+    let last = until(&mut redis, services, done, n).await?;
     let took = since.elapsed();
     let used = Cpu::of(&processes)?.since(before);
     ensure!(
@@ -45,9 +50,28 @@ pub async fn watch(stage: &Stage, service: &mut Service, done: &Cmd, n: usize) -
     })
 }
 
+/// The same from now on, until `goal` are done.
+pub async fn on(
+    stage: &Stage,
+    services: &mut [Service],
+    servers: &[u32],
+    done: &Cmd,
+    goal: usize,
+) -> anyhow::Result<Drained> {
+    let mut redis = stage.redis().await?;
+    let processes: Vec<u32> = services.iter().map(Service::pid).chain(servers.iter().copied()).collect();
+    let first = until(&mut redis, services, done, 0).await?;
+    let (since, before) = (Instant::now(), Cpu::of(&processes)?);
+    let last = until(&mut redis, services, done, goal).await?;
+    let took = since.elapsed();
+    let used = Cpu::of(&processes)?.since(before);
+    let n = last.saturating_sub(first).max(1);
+    Ok(Drained { rate: n as f64 / took.as_secs_f64(), cpu_ms: used.ms_each(n), others: used.others(took) })
+}
+
 async fn until(
     redis: &mut MultiplexedConnection,
-    service: &mut Service,
+    services: &mut [Service],
     done: &Cmd,
     n: usize,
 ) -> anyhow::Result<usize> {
@@ -60,7 +84,7 @@ async fn until(
                 ensure!(since.elapsed() < PATIENCE, "only {count:?} of {n} were done within {PATIENCE:?}")
             }
         }
-        service.check()?;
+        services.iter_mut().try_for_each(Service::check)?;
         tokio::time::sleep(LOOK).await;
     }
 }

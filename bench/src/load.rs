@@ -1,9 +1,9 @@
 //! Events like those of a producer, published with confirms.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection,
     options::{BasicPublishOptions, ConfirmSelectOptions},
@@ -55,6 +55,17 @@ pub fn now_ns() -> u64 {
 pub fn published_ns(data: &[u8]) -> Option<u64> {
     let data: serde_json::Value = serde_json::from_slice(data).ok()?;
     data.get("published_ns")?.as_str()?.parse().ok()
+}
+
+/// Counts from 0, this many a second. Late ones follow at once, so that the
+/// rate is kept.
+pub fn ticks(rate: u32) -> impl Stream<Item = usize> {
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+    stream::unfold((pace, 0), |(mut pace, number)| async move {
+        pace.tick().await;
+        Some((number, (pace, number + 1)))
+    })
 }
 
 /// A producer's connection.

@@ -5,7 +5,9 @@
 //! | [`measure`] | one measurement a file |
 //! | [`stage`] | what they all run on: private servers, settings, the `upshot` binary |
 //! | [`service`] | a process under measurement, which ends when we end |
+//! | [`peer`] | BullMQ: whether it is installed, and its processes |
 //! | [`usage`] | CPU time and memory of processes, from `/proc` |
+//! | [`slowlog`] | script calls that held Redis up for long |
 //! | [`machine`] | what the figures were taken on |
 //! | [`disk`] | how quick the disk is just now |
 //! | [`load`] | events, published with confirms |
@@ -22,8 +24,10 @@ mod figures;
 mod load;
 mod machine;
 mod measure;
+mod peer;
 mod report;
 mod service;
+mod slowlog;
 mod stage;
 mod usage;
 mod worker;

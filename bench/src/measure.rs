@@ -1,30 +1,78 @@
 //! The measurements, one a file, and the order in which they are taken.
 
+mod backlog;
 mod bridge;
+mod bullmq;
+mod idle;
+mod mixed;
 mod noop;
+mod queue_start;
 mod rss;
 mod start;
+mod takeover;
 
 use crate::{
     arguments::{Arguments, Measurement},
     figures::Figures,
+    peer::Peer,
+    slowlog::Slow,
     stage::Stage,
 };
 
 /// Takes what was asked for.
 pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) -> anyhow::Result<()> {
-    let amounts = arguments.amounts();
+    let (amounts, places) = (arguments.amounts(), arguments.concurrency);
+    if arguments.wants(Measurement::Idle) {
+        idle::measure(stage, amounts, figures).await?;
+    }
     if arguments.wants(Measurement::Start) {
         start::measure(stage, amounts, figures).await?;
     }
     if arguments.wants(Measurement::Bridge) {
         bridge::measure(stage, amounts, figures).await?;
     }
-    if arguments.wants(Measurement::Noop) {
-        noop::measure(stage, amounts, arguments.concurrency, figures).await?;
+    match peer(arguments).await {
+        // It takes turns with our own two.
+        Some(peer) => bullmq::measure(stage, &peer, amounts, places, figures).await?,
+        None => {
+            if arguments.wants(Measurement::QueueStart) {
+                queue_start::measure(stage, amounts, figures).await?;
+            }
+            if arguments.wants(Measurement::Noop) {
+                noop::measure(stage, amounts, places, figures).await?;
+            }
+        }
+    }
+    if arguments.wants(Measurement::Mixed) {
+        mixed::measure(stage, amounts, places, figures).await?;
+    }
+    if arguments.wants(Measurement::Backlog) {
+        backlog::measure(stage, amounts, places, figures).await?;
+    }
+    if arguments.wants(Measurement::Takeover) {
+        takeover::measure(stage, amounts, figures).await?;
     }
     if arguments.wants(Measurement::Rss) {
         rss::measure(stage, amounts, figures).await?;
     }
+    let slow = stage.slow_calls().await?;
+    for Slow { script, key, calls, longest } in &slow {
+        println!("slow calls of script {script}: {calls}, the longest {longest:.1?}, with {key}");
+    }
+    figures.add("slow_script_calls", slow.iter().map(|slow| slow.calls).sum::<usize>() as f64);
     Ok(())
+}
+
+/// The peer, if it is asked for and there. The rest is worth having without it.
+async fn peer(arguments: &Arguments) -> Option<Peer> {
+    if !arguments.wants(Measurement::Bullmq) {
+        return None;
+    }
+    match Peer::find(&arguments.bullmq).await {
+        Ok(peer) => Some(peer),
+        Err(error) => {
+            println!("BullMQ is left out: {error:#}");
+            None
+        }
+    }
 }

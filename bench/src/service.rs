@@ -8,14 +8,18 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, ChildStdin, Command},
 };
 
+use upshot_local::signal::Signal;
+
 /// See `service.sh` for the other end of the pipe.
 const SCRIPT: &str = include_str!("service.sh");
+/// Nothing that ends by itself takes this long.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// A service that needs longer to stop is reported.
 const GRACE: Duration = Duration::from_secs(40);
 
@@ -74,6 +78,11 @@ impl Service {
         Ok(())
     }
 
+    /// Ends it with SIGKILL.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        Ok(upshot_local::signal::send(self.pid, Signal::Kill)?)
+    }
+
     /// Ends it in good order.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.line.take());
@@ -81,6 +90,14 @@ impl Service {
             Ok(_) => Ok(()),
             Err(_) => bail!("{} (process {}) has not stopped within {GRACE:?}", self.name, self.pid),
         }
+    }
+
+    /// Waits until it has ended by itself; what it has said.
+    pub async fn finish(mut self) -> anyhow::Result<String> {
+        let ended = tokio::time::timeout(PATIENCE, self.shell.wait()).await;
+        let status = ended.with_context(|| format!("{} has not ended within {PATIENCE:?}", self.name))??;
+        ensure!(status.success(), "{} failed ({status}): {}", self.name, self.last_words());
+        fs::read_to_string(&self.log).with_context(|| format!("cannot read {}", self.log.display()))
     }
 
     fn last_words(&self) -> String {

@@ -9,10 +9,11 @@ use std::{
 use anyhow::{Context, ensure};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 use upshot_local::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::{Connector, Queue};
 
-use crate::{load, machine::Machine, service::Service};
+use crate::{load, machine::Machine, service::Service, slowlog};
 
 /// The queue of the jobs that do nothing.
 pub const QUEUE: &str = "bench";
@@ -33,6 +34,7 @@ pub struct Stage {
     redis: RedisServer,
     mail: MailServer,
     dir: TempDir,
+    slow: Mutex<Vec<slowlog::Call>>,
 }
 
 impl Stage {
@@ -55,7 +57,7 @@ impl Stage {
         // A port that was free a moment ago; nobody else here takes it meanwhile.
         let api = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let machine = Machine::look(redis.port(), rabbit.port()).await?;
-        let stage = Self { machine, upshot, api, rabbit, redis, mail, dir };
+        let stage = Self { machine, upshot, api, rabbit, redis, mail, dir, slow: Mutex::default() };
         stage.write_settings()?;
         let connection = upshot_shared::amqp::connect(&stage.amqp(), "upshot-bench").await?;
         let channel = connection.create_channel().await?;
@@ -68,6 +70,7 @@ impl Stage {
             .arg(&["SET", "auto-aof-rewrite-percentage", "0"])
             .query_async(&mut redis)
             .await?;
+        slowlog::begin(&mut redis).await?;
         Ok(stage)
     }
 
@@ -106,21 +109,23 @@ impl Stage {
         Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
-    /// One line of Redis' `INFO`.
-    pub async fn redis_info(&self, name: &str) -> anyhow::Result<String> {
-        let info: String = redis::cmd("INFO").query_async(&mut self.redis().await?).await?;
-        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        Ok(value.with_context(|| format!("Redis says no `{name}`"))?.trim().to_owned())
-    }
-
     /// Bytes that Redis' data and structures take.
     pub async fn redis_memory(&self) -> anyhow::Result<f64> {
-        Ok(self.redis_info("used_memory").await?.parse()?)
+        Ok(info(&mut self.redis().await?, "used_memory").await?.parse()?)
     }
 
-    /// Forgets all keys.
+    /// Forgets all keys, before a measurement.
     pub async fn flush(&self) -> anyhow::Result<()> {
-        Ok(redis::cmd("FLUSHALL").arg("SYNC").query_async(&mut self.redis().await?).await?)
+        let mut redis = self.redis().await?;
+        self.slow.lock().await.extend(slowlog::take(&mut redis).await?);
+        Ok(redis::cmd("FLUSHALL").arg("SYNC").query_async(&mut redis).await?)
+    }
+
+    /// Upshot's slow script calls so far.
+    pub async fn slow_calls(&self) -> anyhow::Result<Vec<slowlog::Slow>> {
+        let mut all = self.slow.lock().await;
+        all.extend(slowlog::take(&mut self.redis().await?).await?);
+        Ok(slowlog::by_script(all.clone()))
     }
 
     /// How to reach the queue from this process.
@@ -143,7 +148,12 @@ impl Stage {
     /// Starts this program in another role.
     pub async fn ourselves(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Service> {
         let all = [&[name], arguments].concat();
-        Service::start(name, &std::env::current_exe()?, all, &self.log(name)).await
+        self.program(name, &std::env::current_exe()?, &all).await
+    }
+
+    /// Starts any program; its log is called by the name.
+    pub async fn program(&self, name: &str, program: &Path, arguments: &[&str]) -> anyhow::Result<Service> {
+        Service::start(name, program, arguments, &self.log(name)).await
     }
 
     fn log(&self, name: &str) -> PathBuf {
@@ -165,4 +175,11 @@ impl Stage {
             .replace("LISTEN", &self.api);
         Ok(std::fs::write(dir.join("upshot.toml"), settings)?)
     }
+}
+
+/// One line of Redis' `INFO`, by one command.
+pub async fn info(redis: &mut MultiplexedConnection, name: &str) -> anyhow::Result<String> {
+    let info: String = redis::cmd("INFO").query_async(redis).await?;
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Ok(value.with_context(|| format!("Redis says no `{name}`"))?.trim().to_owned())
 }

@@ -65,6 +65,19 @@ impl Cpu {
     }
 }
 
+/// CPU time of all threads of one process, to the nanosecond where ticks are
+/// too coarse. Threads that have ended are missing.
+pub fn threads(pid: u32) -> anyhow::Result<Duration> {
+    let folder = format!("/proc/{pid}/task");
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(&folder).with_context(|| format!("process {pid} has ended"))? {
+        // A thread may end between the listing and the reading.
+        let Ok(stat) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        nanoseconds += stat.split_whitespace().next().and_then(|ran| ran.parse().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
 struct Process {
     parent: u32,
     ticks: u64,
@@ -128,6 +141,11 @@ mod tests {
         let stat = "12 (a b) (c)) S 7 1 1 0 -1 4 0 0 0 0 20 12 6 4 20 0 1 0";
         let process = read(stat).unwrap();
         assert_eq!((process.parent, process.ticks), (7, 42));
+    }
+
+    #[test]
+    fn our_own_threads_have_used_time() {
+        assert!(threads(std::process::id()).unwrap() > Duration::ZERO);
     }
 
     #[test]

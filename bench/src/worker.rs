@@ -16,10 +16,13 @@ use crate::{
     stage::{PREFIX, QUEUE},
 };
 
-/// Runs jobs that do nothing until it is killed.
+/// Runs jobs that do nothing, or never end, until it is killed.
 pub async fn run(options: &Worker) -> anyhow::Result<()> {
     let connector = Connector::new(RedisOptions::new(&options.redis, PREFIX))?;
     let settings = WorkerOptions { concurrency: options.concurrency, ..WorkerOptions::new(QUEUE.parse()?) };
+    if options.hang {
+        return work(connector, settings, |_| std::future::pending()).await;
+    }
     work(connector, settings, |_| async { Ok(Value::Null) }).await
 }
 

@@ -216,6 +216,11 @@ impl RedisServer {
         self.server.launch(order, readiness).await
     }
 
+    /// Where another node of a cluster finds it.
+    fn announced_port(&self) -> u16 {
+        if self.options.tls.is_some() { self.ports.tls } else { self.ports.plain }
+    }
+
     fn asked(&self) -> ask::Asked<'_> {
         let password = self.options.password.as_deref();
         ask::Asked { server: &self.server, program: NAME, port: self.ports.plain, password }
@@ -242,6 +247,10 @@ impl RedisServer {
         }
         if let Some(files) = &self.options.tls {
             add(&format!("--tls-port {tls} --tls-auth-clients optional"));
+            if matches!(self.role, Role::Node) {
+                // Without this the nodes do not tell each other's ports for TLS.
+                add("--tls-cluster yes");
+            }
             for (name, file) in [
                 ("--tls-ca-cert-file", &files.ca),
                 ("--tls-cert-file", &files.cert),

@@ -202,6 +202,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// The flow that it waits in: its tenant and limit keys, as they are stored.
+    pub fn flow(&self) -> String {
+        crate::flow::flow(self.tenant.as_deref(), &self.limit_keys)
+    }
+
     /// The result of a completed step.
     pub fn step(&self, name: &str) -> Option<&serde_json::Value> {
         self.steps.iter().find(|step| step.name == name).map(|step| &step.result)

@@ -172,7 +172,7 @@ impl Keys {
         format!("{}:holders:{key}", self.control)
     }
 
-    /// Sorted set: lanes that wait for one limit key, by their turn.
+    /// Sorted set: lanes that wait for one limit key, by class and turn.
     pub fn blocked(&self, key: &str) -> String {
         format!("{}:blocked:{key}", self.control)
     }

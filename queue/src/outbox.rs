@@ -219,9 +219,9 @@ fn entry(stored: StreamId) -> Entry {
 /// The order of what one script call may do to the same job.
 fn rank(what: &str) -> u8 {
     match what {
-        "promoted" | "crashed" | "unparked" => 0,
+        // A dead job is forgotten before the one that takes its place is enqueued.
+        "promoted" | "crashed" | "unparked" | "forgotten" => 0,
         "claimed" => 2,
-        "forgotten" => 3,
         _ => 1,
     }
 }

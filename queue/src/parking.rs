@@ -58,7 +58,7 @@ impl Kinds {
             known(kind) == Some(true) && decode(build) != self.build
         } else if let Some(kind) = need.strip_prefix("resume ") {
             let kind = decode(kind);
-            !paused_kinds.iter().any(|paused| *paused == kind)
+            !paused_kinds.contains(&kind)
         } else {
             false
         }

@@ -1,17 +1,33 @@
 //! What every queue must do, against a real Redis.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "conformance/control.rs"]
+mod control;
 #[path = "conformance/enqueue.rs"]
 mod enqueue;
+#[path = "conformance/failover.rs"]
+mod failover;
 #[path = "conformance/failures.rs"]
 mod failures;
+#[path = "conformance/fairness.rs"]
+mod fairness;
 #[path = "conformance/faults.rs"]
 mod faults;
 #[path = "conformance/fencing.rs"]
 mod fencing;
 #[path = "conformance/fixture.rs"]
 mod fixture;
+#[path = "conformance/limits.rs"]
+mod limits;
 #[path = "conformance/lists.rs"]
 mod lists;
+#[path = "conformance/outbox.rs"]
+mod outbox;
+#[path = "conformance/parking.rs"]
+mod parking;
+#[path = "conformance/scrub.rs"]
+mod scrub;
+#[path = "conformance/unique.rs"]
+mod unique;
 #[path = "conformance/work.rs"]
 mod work;

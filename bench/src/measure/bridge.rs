@@ -1,6 +1,8 @@
 //! The bridge beside a bare loop, on the same events in the same queue, in
 //! turns; and the memory that its jobs take.
 
+use std::slice::from_mut;
+
 use crate::{
     arguments::Amounts,
     bare_loop,
@@ -35,7 +37,7 @@ async fn bare(stage: &Stage, n: usize) -> anyhow::Result<Drained> {
     let mut service = stage.ourselves("bare-loop", &["--amqp", &amqp, "--redis", &redis]).await?;
     let mut list = redis::cmd("LLEN");
     list.arg(bare_loop::LIST);
-    let drained = drain::watch(stage, &mut service, &list, n).await?;
+    let drained = drain::watch(stage, from_mut(&mut service), &stage.servers(), &list, n).await?;
     service.stop().await?;
     Ok(drained)
 }
@@ -44,14 +46,17 @@ async fn bridge(stage: &Stage, n: usize, figures: &mut Figures) -> anyhow::Resul
     prepare(stage, n).await?;
     let empty = stage.redis_memory().await?;
     let mut service = stage.upshot("bridge", &[]).await?;
-    let drained = drain::watch(stage, &mut service, &transitions(stage, "enqueued")?, n).await?;
+    let drained =
+        drain::watch(stage, from_mut(&mut service), &stage.servers(), &transitions(stage, "enqueued")?, n)
+            .await?;
     service.stop().await?;
     let waiting = stage.redis_memory().await?;
     figures.add("redis_bytes_per_waiting_job", (waiting - empty) / n as f64);
 
     let redis = stage.redis_url();
     let mut service = stage.ourselves("worker", &["--redis", &redis, "--concurrency", "256"]).await?;
-    drain::watch(stage, &mut service, &transitions(stage, "succeeded")?, n).await?;
+    let done = transitions(stage, "succeeded")?;
+    drain::watch(stage, from_mut(&mut service), &stage.servers(), &done, n).await?;
     service.stop().await?;
     let finished = stage.redis_memory().await?;
     figures.add("redis_bytes_per_finished_job", (finished - empty) / n as f64);

@@ -1,11 +1,17 @@
 //! Jobs that do nothing: enqueued in bulk, then worked off by one process.
 
-use std::time::Instant;
+use std::{slice::from_mut, time::Instant};
 
 use upshot_queue::{JobId, NewJob};
 
 use super::bridge::transitions;
-use crate::{arguments::Amounts, drain, figures::Figures, load, stage::Stage};
+use crate::{
+    arguments::Amounts,
+    drain::{self, Drained},
+    figures::Figures,
+    load,
+    stage::Stage,
+};
 
 /// Jobs that are put together at a time; a script takes at most 256 of them.
 const BULK: usize = 4096;
@@ -17,23 +23,42 @@ pub async fn measure(
     concurrency: usize,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    for round in 1..=amounts.rounds {
-        stage.flush().await?;
-        let enqueued = enqueue(stage, amounts.jobs).await?;
-        let (redis, places) = (stage.redis_url(), concurrency.to_string());
-        let mut service = stage.ourselves("worker", &["--redis", &redis, "--concurrency", &places]).await?;
-        let drained =
-            drain::watch(stage, &mut service, &transitions(stage, "succeeded")?, amounts.jobs).await?;
-        service.stop().await?;
-        println!(
-            "no-op, round {round}: {:.0} jobs/s, {enqueued:.0} enqueued/s; others kept {:.2} cores busy",
-            drained.rate, drained.others
-        );
-        figures.add("enqueue_jobs_per_s", enqueued);
-        figures.add("noop_jobs_per_s", drained.rate);
-        figures.add("noop_cpu_ms", drained.cpu_ms);
+    for number in 1..=amounts.rounds {
+        round(stage, amounts.jobs, concurrency, number, figures).await?;
     }
     Ok(())
+}
+
+/// One round; how the working off went.
+pub async fn round(
+    stage: &Stage,
+    n: usize,
+    concurrency: usize,
+    number: usize,
+    figures: &mut Figures,
+) -> anyhow::Result<Drained> {
+    stage.flush().await?;
+    let empty = stage.redis_memory().await?;
+    let enqueued = enqueue(stage, n).await?;
+    let waiting = stage.redis_memory().await?;
+    let (redis, places) = (stage.redis_url(), concurrency.to_string());
+    let mut service = stage.ourselves("worker", &["--redis", &redis, "--concurrency", &places]).await?;
+    // RabbitMQ has no part in this.
+    let [_, server] = stage.servers();
+    let done = transitions(stage, "succeeded")?;
+    let drained = drain::watch(stage, from_mut(&mut service), &[server], &done, n).await?;
+    service.stop().await?;
+    let finished = stage.redis_memory().await?;
+    println!(
+        "no-op, round {number}: {:.0} jobs/s, {enqueued:.0} enqueued/s; others kept {:.2} cores busy",
+        drained.rate, drained.others
+    );
+    figures.add("enqueue_jobs_per_s", enqueued);
+    figures.add("noop_jobs_per_s", drained.rate);
+    figures.add("noop_cpu_ms", drained.cpu_ms);
+    figures.add("noop_bytes_waiting", (waiting - empty) / n as f64);
+    figures.add("noop_bytes_finished", (finished - empty) / n as f64);
+    Ok(drained)
 }
 
 /// Enqueues jobs of 300 bytes; how many a second.

@@ -1,6 +1,6 @@
 //! Memory of each service, as the real process, after load.
 
-use std::time::Duration;
+use std::{slice::from_mut, time::Duration};
 
 use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -31,7 +31,8 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
     producer.publish_many(amounts.events).await?;
     producer.close().await?;
     let mut bridge = stage.upshot("bridge", &[]).await?;
-    drain::watch(stage, &mut bridge, &transitions(stage, "enqueued")?, amounts.events).await?;
+    let done = transitions(stage, "enqueued")?;
+    drain::watch(stage, from_mut(&mut bridge), &stage.servers(), &done, amounts.events).await?;
 
     let mut executor = stage.upshot("executor", &[]).await?;
     invoices(stage, &mut executor, amounts.invoices).await?;

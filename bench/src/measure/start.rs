@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -91,14 +91,7 @@ async fn round(
     starts: &mut mpsc::UnboundedReceiver<Waited>,
     n: usize,
 ) -> anyhow::Result<(Vec<Waited>, Vec<f64>)> {
-    let mut pace = tokio::time::interval(Duration::from_secs(1) / RATE);
-    // Late ones follow at once, so that the rate is kept.
-    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
-    let ticks = stream::unfold((pace, 0), |(mut pace, number)| async move {
-        pace.tick().await;
-        Some((number, (pace, number + 1)))
-    });
-    let publishing = ticks
+    let publishing = load::ticks(RATE)
         .take(n)
         .map(|number| async move {
             let since = Instant::now();

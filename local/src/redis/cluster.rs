@@ -36,7 +36,7 @@ impl RedisCluster {
             // Both are remembered by a cluster that was started before, which
             // refuses the one and ignores the other; `ready` sees what came of it.
             let _ = node.asked().ask(&["CLUSTER", "ADDSLOTSRANGE", from, to]).await;
-            let (port, bus) = (first.ports.plain.to_string(), first.ports.bus.to_string());
+            let (port, bus) = (first.announced_port().to_string(), first.ports.bus.to_string());
             let _ = node.asked().ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
         }
         cluster.ready().await?;

@@ -44,7 +44,7 @@ for i = 0, n - 1 do
     -- An earlier item of this call may have made it ready; it is in its lane then.
     if #pending_lanes > 0 then wake = put_all() or wake end
     if verb == 'cancel' and WAITS[state] then
-      take_out(id, key, state, flow)
+      wake = take_out(id, key, state, flow) or wake
       redis.call('HSET', key, 'state', 'cancelled', 'since', at)
       redis.call('ZADD', CANCELLED, at, id)
       move('cancelled', id)
@@ -54,11 +54,11 @@ for i = 0, n - 1 do
       redis.call('PUBLISH', CANCELS, id)
       verdict = 'cancelling'
     elseif verb == 'reschedule' and (state == 'scheduled' or state == 'ready') then
-      take_out(id, key, state, flow)
+      wake = take_out(id, key, state, flow) or wake
       verdict = schedule(id, key, tonumber(first), class, flow)
       move('rescheduled', id)
     elseif verb == 'prioritise' and WAITS[state] then
-      if state == 'ready' then take_out(id, key, state, flow) end
+      if state == 'ready' then wake = take_out(id, key, state, flow) or wake end
       redis.call('HSET', key, 'class', first)
       if state == 'ready' then put(id, first, flow, run_by(redis.call('HGET', key, 'deadline'))) end
       move('prioritised', id)

@@ -72,7 +72,7 @@ for _, id in ipairs(late) do
   local state = job[2] or 'ready'
   if job[1] and job[3] and (state == 'ready' or state == 'scheduled' or state == 'parked') then
     local kind, flow = header(job[1])
-    take_out(id, key, state, flow)
+    if take_out(id, key, state, flow) then wake = true end
     expire(id, key, kind, string.match(job[3], '^%d+'))
   end
 end
@@ -139,132 +139,158 @@ local function block(class, flow, blocking, turn)
   local lane = class .. ':' .. flow
   leave_ring(class, flow)
   if redis.call('EXISTS', LANE .. lane) == 1 then
-    redis.call('ZADD', BLOCKED .. blocking, string.format('%.17g', turn), lane)
+    redis.call('ZADD', BLOCKED .. blocking, class * CLASS_APART + turn, lane)
     redis.call('HSET', HELD, lane, blocking)
-    local _, at_token = room_of(blocking, limit_of(blocking))
+    any_held = true
+    local at_token = next_token_of(limit_of(blocking))
     if at_token then redis.call('ZADD', PACED, int(at_token), blocking) end
   else
     redis.call('ZREM', LANES .. class, flow)
   end
 end
--- A lane that had been let in by a key and does not use the room leaves it to the next.
-local function pass_on(flow, but)
+
+-- The limits that jobs of a flow count for, with their room.
+local no_limits = {}
+local limits_known = {}
+local function limits_on(flow)
+  if not limited then return no_limits end
+  local list = limits_known[flow]
+  if list then return list end
+  list = {}
   for _, key in ipairs(keys_of(flow)) do
-    if key ~= but and limit_of(key) then release_lanes(key) end
+    local limit = limit_of(key)
+    if limit and (limit.concurrency or limit.rate) then
+      room_of(key, limit)
+      limit.key = key
+      list[#list + 1] = limit
+    end
   end
+  limits_known[flow] = list
+  return list
 end
 
--- Leases up to n jobs of one class: repeatedly from the lane whose turn it is,
--- as many as it may have until it is another one's turn.
-local function take(class, n)
-  local ring, got, popped_here = RING .. class, 0, 0
-  while got < n and not more do
-    -- No more lanes than jobs can be served; one more tells when the turn ends.
-    local window = redis.call('ZRANGE', ring, 0, n - got, 'WITHSCORES')
-    if #window == 0 then break end
-    local queue, tenants, complete = {}, {}, #window / 2 <= n - got
-    for i = 1, #window, 2 do
-      queue[#queue + 1] = {flow = window[i], turn = tonumber(window[i + 1]), step = 1}
-      tenants[#tenants + 1] = tenant_of(window[i])
-    end
+-- Lanes of a class whose turns come first, no more than jobs are needed.
+local function window_of(class, n)
+  -- One more, so that a lane that is alone is known to be.
+  local window = redis.call('ZRANGE', RING .. class, 0, n, 'WITHSCORES')
+  local queue, tenants = {}, {}
+  for i = 1, #window, 2 do
+    queue[#queue + 1] = {flow = window[i], turn = tonumber(window[i + 1]), step = 1, planned = 0, limits = limits_on(window[i])}
+    tenants[#tenants + 1] = tenant_of(window[i])
+  end
+  -- One that is alone here may still share a limit with lanes that it holds.
+  if #queue > 1 or limited then
     -- A tenant's share is split among its lanes.
-    local lanes = redis.call('HMGET', FLOWS .. class, unpack(tenants))
-    for i, each in ipairs(queue) do
+    local lanes = #queue > 0 and redis.call('HMGET', FLOWS .. class, unpack(tenants))
+    for i, lane in ipairs(queue) do
       local weight = limited and tenants[i] ~= '' and limit_of('tenant:' .. tenants[i])
-      each.step = math.max(1, tonumber(lanes[i] or '1')) / (weight and weight.weight or 1)
+      lane.step = math.max(1, tonumber(lanes[i] or '1')) / (weight and weight.weight or 1)
     end
-    local changed = {}
-    local head = 1
-    while got < n and head <= #queue do
-      local lane = queue[head]
-      head = head + 1
-      examined = examined + 1
-      if examined > 512 then
-        more = true
+  end
+  return queue
+end
+
+-- Divides n jobs among lanes: one after the other to the lane whose turn it is.
+-- What is divided starts at once, so each lane is then asked for its part in one
+-- go. Returns the lanes that get some, and those that a limit holds.
+local function divide(class, queue, n)
+  local served, held = {}, {}
+  local head, horizon = 1, #queue > n and queue[#queue].turn or math.huge
+  while n > 0 and head <= #queue do
+    local lane = queue[head]
+    -- Beyond the window other lanes may come first.
+    if lane.turn > horizon then break end
+    head = head + 1
+    local blocking, part = nil, n
+    if queue[head] then part = math.min(n, math.floor((queue[head].turn - lane.turn) / lane.step) + 1) end
+    for _, limit in ipairs(lane.limits) do
+      if limit.room < part then part = limit.room end
+      if part < 1 then
+        blocking = limit
         break
       end
-      local quantum = n - got
-      if queue[head] then
-        quantum = math.min(quantum, math.floor((queue[head].turn - lane.turn) / lane.step) + 1)
-      end
-      local blocking = nil
-      if limited then
-        for _, key in ipairs(keys_of(lane.flow)) do
-          local limit = limit_of(key)
-          if limit then
-            local room = room_of(key, limit)
-            if room < 1 then
-              blocking = key
-              break
-            end
-            quantum = math.min(quantum, room)
-          end
-        end
-      end
-      if blocking then
-        block(class, lane.flow, blocking, lane.turn)
-        pass_on(lane.flow, blocking)
-        changed[lane.flow] = nil
-      else
-        local popped = redis.call('ZPOPMIN', LANE .. class .. ':' .. lane.flow, quantum)
-        local count, runs = #popped / 2, 0
-        for i = 1, #popped, 2 do
-          if lease(popped[i], lane.flow) then
-            runs = runs + 1
-            if limited then
-              for _, key in ipairs(keys_of(lane.flow)) do
-                if limit_of(key) and limit_of(key).concurrency then
-                  local ids = holders[key] or {}
-                  holders[key] = ids
-                  ids[#ids + 1] = popped[i]
-                end
-              end
-            end
-          end
-        end
-        popped_here = popped_here + count
-        examined = examined + count - runs
-        got = got + runs
-        if limited and runs > 0 then
-          for _, key in ipairs(keys_of(lane.flow)) do
-            if limit_of(key) then take_room(key, limit_of(key), runs) end
-          end
-        end
-        if count == 0 then
-          leave_ring(class, lane.flow)
-          redis.call('ZREM', LANES .. class, lane.flow)
-          changed[lane.flow] = nil
-          if limited then pass_on(lane.flow, nil) end
-        else
-          times[class] = lane.turn
-          lane.turn = lane.turn + count * lane.step
-          changed[lane.flow] = lane.turn
-          -- Not beyond the window, where other lanes may come first; and not
-          -- when the lane is empty: it is found so at its next turn.
-          if count == quantum and (complete or lane.turn <= queue[#queue].turn) then
-            local place = #queue + 1
-            while place > head and queue[place - 1].turn > lane.turn do place = place - 1 end
-            table.insert(queue, place, lane)
-          end
-        end
-      end
     end
-    local turns = {}
-    for flow, turn in pairs(changed) do
-      turns[#turns + 1] = string.format('%.17g', turn)
-      turns[#turns + 1] = flow
+    if blocking then
+      lane.blocking = blocking
+      held[#held + 1] = lane
+    else
+      for _, limit in ipairs(lane.limits) do
+        limit.room = limit.room - part
+        limit.taken = limit.taken + part
+      end
+      if lane.planned == 0 then served[#served + 1] = lane end
+      lane.planned = lane.planned + part
+      n = n - part
+      times[class] = lane.turn
+      lane.turn = lane.turn + part * lane.step
+      local place = #queue + 1
+      while place > head and queue[place - 1].turn > lane.turn do place = place - 1 end
+      table.insert(queue, place, lane)
+    end
+  end
+  return served, held
+end
+
+-- Leases up to n jobs of one class.
+local function take(class, n)
+  local ring, got = RING .. class, 0
+  virtual_time(class)
+  local began = times[class]
+  while got < n and not more do
+    local served, held = divide(class, window_of(class, n - got), n - got)
+    if #served + #held == 0 then break end
+    local turns, popped_here = {}, 0
+    for _, lane in ipairs(served) do
+      local flow = lane.flow
+      local popped = redis.call('ZPOPMIN', LANE .. class .. ':' .. flow, lane.planned)
+      local count, ids = #popped / 2, {}
+      for i = 1, #popped, 2 do
+        if lease(popped[i], flow) then ids[#ids + 1] = popped[i] end
+      end
+      local unused = lane.planned - #ids
+      for _, limit in ipairs(lane.limits) do
+        limit.room = limit.room + unused
+        limit.taken = limit.taken - unused
+        if limit.concurrency and #ids > 0 then
+          local all = holders[limit.key] or {}
+          holders[limit.key] = all
+          for _, id in ipairs(ids) do all[#all + 1] = id end
+        end
+      end
+      got = got + #ids
+      popped_here = popped_here + count
+      lane.turn = lane.turn - (lane.planned - count) * lane.step
+      if limited and #ids == 0 then pass_on(flow, nil) end
+      if count == 0 then
+        -- Its turn came and it has nothing.
+        leave_ring(class, flow)
+        redis.call('ZREM', LANES .. class, flow)
+        examined = examined + 1
+      else
+        turns[#turns + 1] = lane.turn
+        turns[#turns + 1] = flow
+        examined = examined + count - #ids
+      end
     end
     if #turns > 0 then redis.call('ZADD', ring, 'XX', unpack(turns)) end
+    for _, lane in ipairs(held) do
+      examined = examined + 1
+      -- Lanes that were planned for and had less may have left some room.
+      if lane.blocking.room < 1 then
+        block(class, lane.flow, lane.blocking.key, lane.turn)
+        pass_on(lane.flow, lane.blocking.key)
+      end
+    end
+    if examined > 512 then more = true end
     if popped_here > 0 then
       local left = redis.call('HINCRBY', CONTROL, 'ready:' .. class, -popped_here)
-      popped_here = 0
       if left <= 0 then
         redis.call('UNLINK', ring, LANES .. class, FLOWS .. class)
         break
       end
     end
   end
-  if times[class] then redis.call('HSET', CONTROL, 'time:' .. class, string.format('%.17g', times[class])) end
+  if times[class] ~= began then redis.call('HSET', CONTROL, 'time:' .. class, times[class]) end
   return got
 end
 
@@ -278,11 +304,13 @@ if last and string.sub(last, 1, #ARGV[6] + 1) == ARGV[6] .. ' ' then
       jobs[#jobs + 1] = {id, held[3], redis.call('HGETALL', JOB .. id)}
     end
   end
+  -- Nobody looked what else is ready.
+  more = #jobs < want
 elseif want > 0 and not paused then
   local queue_limit = limited and limit_of('queue')
   if queue_limit then
-    local room, at_token = room_of('queue', queue_limit)
-    if room < 1 then next_token = at_token end
+    local room = room_of('queue', queue_limit)
+    if room < 1 then next_token = next_token_of(queue_limit) end
     want = math.max(0, math.min(want, room))
   end
   local waiting, control = {}, redis.call('HMGET', CONTROL, 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'credit:1', 'credit:2', 'credit:3')
@@ -304,7 +332,7 @@ elseif want > 0 and not paused then
     if left > 0 then left = left - take(int(class), left) end
   end
   if #jobs > 0 then
-    if queue_limit then take_room('queue', queue_limit, #jobs) end
+    if queue_limit then queue_limit.taken = #jobs end
     redis.call('ZADD', RUNNING, unpack(running))
     for key, ids in pairs(holders) do redis.call('SADD', HOLDERS .. key, unpack(ids)) end
     redis.call('SET', CLAIM .. worker, table.concat(leased, ' '), 'PX', 2 * ARGV[3])

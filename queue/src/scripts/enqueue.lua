@@ -29,7 +29,10 @@ for i = 0, n - 1 do
     local owner = unique ~= '' and redis.call('GET', UNIQUE .. unique)
     if owner and owner ~= id then
       local state = state_of(JOB .. owner)
-      if state and not (gives_way == '1' and state == 'dead') then found = state .. ' ' .. owner end
+      if state and not (gives_way == '1' and state == 'dead') then
+        redis.call('HINCRBY', JOB .. owner, 'duplicates', 1)
+        found = state .. ' ' .. owner
+      end
     end
     if not found and gives_way == '1' and redis.call('HGET', key, 'state') == 'dead' then
       take_out(id, key, 'dead', '')

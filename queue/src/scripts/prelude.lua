@@ -2,8 +2,9 @@
 -- `keys.rs`), the layout's version SCHEMA, and micros(): the time. KEYS[1] is
 -- the control key of the queue; all keys follow from it and share its slot.
 
--- Lua prints large numbers in scientific notation, so every number that is
--- stored goes through int().
+-- Lua writes large numbers in scientific notation when they are made a part of a
+-- text, so those go through int(). What is passed to a command as a number is
+-- written in full by Redis.
 local function int(x) return string.format('%.0f', x) end
 
 local known = redis.call('HMGET', CONTROL, 'schema', 'limited', 'paused', 'paused_kinds')
@@ -29,7 +30,8 @@ local function header(body)
   return kind or '?', flow or ''
 end
 
--- The limit keys of a flow: that of its tenant, and those of its own.
+-- The limit keys of a flow: that of its tenant, and those of its own. One that
+-- was named twice holds a job no more than once.
 local keys_known = {}
 local function keys_of(flow)
   local keys = keys_known[flow]
@@ -41,7 +43,9 @@ local function keys_of(flow)
       if part ~= '' then keys[1] = 'tenant:' .. part end
       tenant = false
     elseif part ~= '' then
-      keys[#keys + 1] = 'key:' .. part
+      local key, named = 'key:' .. part, false
+      for _, each in ipairs(keys) do named = named or each == key end
+      if not named then keys[#keys + 1] = key end
     end
   end
   keys_known[flow] = keys
@@ -107,10 +111,9 @@ local function limit_of(key)
   limits[key] = limit
   return limit
 end
--- How many jobs may start now under a key, and when the next token comes (ms)
--- where it is tokens that are missing. Remembered within the call.
+-- How many jobs may start now under a key. Remembered within the call.
 local function room_of(key, limit)
-  if limit.room then return limit.room, limit.next_token end
+  if limit.room then return limit.room end
   local room = 1e9
   if limit.concurrency then
     local running = key == 'queue' and redis.call('ZCARD', RUNNING) or redis.call('SCARD', HOLDERS .. key)
@@ -125,25 +128,21 @@ local function room_of(key, limit)
     end
     limit.tokens = tokens
     -- A hair below a whole token is a whole one: it has come by the time it is asked for.
-    local whole = math.floor(tokens + 0.000001)
-    if whole < 1 then limit.next_token = now + math.ceil((1 - tokens) / limit.rate * 1000) end
-    if whole < room then room = whole end
+    room = math.min(room, math.floor(tokens + 0.000001))
   end
   limit.room = room
-  return room, limit.next_token
+  limit.taken = 0
+  return room
 end
-local function take_room(key, limit, n)
-  limit.room = limit.room - n
-  if limit.rate then
-    limit.tokens = limit.tokens - n
-    limit.spent = true
-    if limit.tokens < 0.999999 then limit.next_token = now + math.ceil((1 - limit.tokens) / limit.rate * 1000) end
-  end
+-- When there is a token for a job (ms), where it is tokens that are missing.
+local function next_token_of(limit)
+  if not limit or not limit.rate or limit.tokens - limit.taken >= 0.999999 then return nil end
+  return now + math.ceil((1 - limit.tokens + limit.taken) / limit.rate * 1000)
 end
 local function store_tokens()
   for key, limit in pairs(limits) do
-    if limit and limit.spent then
-      redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, limit.tokens), us))
+    if limit and limit.rate and limit.taken and limit.taken > 0 then
+      redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, limit.tokens - limit.taken), us))
     end
   end
 end
@@ -163,8 +162,7 @@ local function tenant_of(flow) return string.match(flow, '^[^|]*') end
 -- True when workers may sleep although this flow has a turn now.
 local function take_turns(class, flow, turn)
   -- A flow that was served lately keeps its turn: emptying a lane gains nothing.
-  local turns = string.format('%.17g', math.max(turn, virtual_time(class)))
-  if redis.call('ZADD', RING .. class, 'NX', turns, flow) == 0 then return true end
+  if redis.call('ZADD', RING .. class, 'NX', math.max(turn, virtual_time(class)), flow) == 0 then return true end
   redis.call('HINCRBY', FLOWS .. class, tenant_of(flow), 1)
   return redis.call('ZCARD', RING .. class) == 1
 end
@@ -174,19 +172,41 @@ local function leave_ring(class, flow)
     if redis.call('HINCRBY', FLOWS .. class, tenant, -1) <= 0 then redis.call('HDEL', FLOWS .. class, tenant) end
   end
 end
+-- Lanes wait for a limit key by class, then by turn: virtual times of different
+-- classes say nothing about each other. A double holds both, the turn to 1/128.
+local CLASS_APART = 2 ^ 44
+local function let_in(lane, score)
+  local class = string.sub(lane, 1, 1)
+  redis.call('HDEL', HELD, lane)
+  take_turns(class, string.sub(lane, 3), tonumber(score) - class * CLASS_APART)
+  return class
+end
 -- Lets lanes that wait for a limit key take turns again, as many as there is
 -- room for. At most 32 a call: each of them ends in another release.
+local any_held = nil
 local function release_lanes(key)
+  if any_held == nil then any_held = redis.call('EXISTS', HELD) == 1 end
+  if not any_held then return false end
   local limit = limit_of(key)
   local room, next_token = 32, nil
-  if limit then room, next_token = room_of(key, limit) end
+  if limit then
+    room = room_of(key, limit)
+    next_token = next_token_of(limit)
+  end
   local woken = false
   if room >= 1 then
-    local lanes = redis.call('ZPOPMIN', BLOCKED .. key, math.min(room, 32))
+    local lanes, class = redis.call('ZPOPMIN', BLOCKED .. key, math.min(room, 32)), nil
     for i = 1, #lanes, 2 do
-      redis.call('HDEL', HELD, lanes[i])
-      take_turns(string.sub(lanes[i], 1, 1), string.sub(lanes[i], 3), tonumber(lanes[i + 1]))
+      class = let_in(lanes[i], lanes[i + 1])
       woken = true
+    end
+    -- Whose turn it is among classes is for the claims to say, by their shares:
+    -- the first lane of each lower class comes along.
+    for _ = class or 3, 2 do
+      local below = redis.call('ZRANGE', BLOCKED .. key, int((class + 1) * CLASS_APART), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+      if #below == 0 then break end
+      redis.call('ZREM', BLOCKED .. key, below[1])
+      class = let_in(below[1], below[2])
     end
     if limit and limit.rate then next_token = now + math.ceil(1000 / limit.rate) end
   end
@@ -216,8 +236,7 @@ local function put_all()
     local class, flow = string.sub(lane, 1, 1), string.sub(lane, 3)
     local added = redis.call('ZADD', LANE .. lane, unpack(pending[lane]))
     grown[class] = (grown[class] or 0) + added
-    -- A lane that was empty; or that has jobs and no turn, which only damage explains.
-    if redis.call('ZCARD', LANE .. lane) == added or not redis.call('ZSCORE', RING .. class, flow) then
+    if redis.call('ZCARD', LANE .. lane) == added then
       redis.call('ZADD', LANES .. class, 0, flow)
       if not (limited and redis.call('HEXISTS', HELD, lane) == 1) and take_turns(class, flow, 0) then wake = true end
     end
@@ -284,20 +303,35 @@ local function leave_group(id, key)
   end
 end
 
--- Takes a job that waits or is dead out of the index of its state.
+-- A lane that had been let in by a limit key and does not use the room leaves it
+-- to the next. True when one is let in.
+local function pass_on(flow, but)
+  local woken = false
+  for _, key in ipairs(keys_of(flow)) do
+    if key ~= but and limit_of(key) and release_lanes(key) then woken = true end
+  end
+  return woken
+end
+-- Takes a job that waits or is dead out of the index of its state. True when
+-- other jobs may run in its place.
 local function take_out(id, key, state, flow)
+  local woken = false
   if state == 'ready' then
     local class = redis.call('HGET', key, 'class') or NORMAL
     local lane = class .. ':' .. flow
-    if redis.call('ZREM', LANE .. lane, id) == 1 then redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1) end
+    local left = redis.call('ZREM', LANE .. lane, id) == 1 and redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
     if limited and redis.call('EXISTS', LANE .. lane) == 0 then
       local held = redis.call('HGET', HELD, lane)
       if held then
         redis.call('ZREM', BLOCKED .. held, lane)
         redis.call('HDEL', HELD, lane)
         redis.call('ZREM', LANES .. class, flow)
+      else
+        -- Not at its next turn: that may never come, in a class without jobs.
+        woken = pass_on(flow, nil)
       end
     end
+    if left and left <= 0 then redis.call('UNLINK', RING .. class, LANES .. class, FLOWS .. class) end
   elseif state == 'scheduled' then
     redis.call('ZREM', SCHEDULED, id)
   elseif state == 'parked' then
@@ -306,10 +340,12 @@ local function take_out(id, key, state, flow)
     if need and redis.call('ZREM', NEED .. need, id) == 1 and redis.call('HINCRBY', NEEDS, need, -1) <= 0 then
       redis.call('HDEL', NEEDS, need)
     end
+    redis.call('HDEL', key, 'need', 'why')
   elseif state == 'dead' then
     redis.call('ZREM', DEAD, id)
     leave_group(id, key)
   end
+  return woken
 end
 -- Parks a job until its need is met.
 local function park(id, key, need, why)
@@ -342,6 +378,8 @@ local function forget(id, key)
     local ok, meta = pcall(cjson.decode, line or '')
     if ok and type(meta) == 'table' and type(meta[2]) == 'string' then redis.call('ZREM', SUBJECTS, meta[2] .. '\0' .. id) end
   end
+  -- Its id may come again, with a deadline of its own or none.
+  redis.call('ZREM', EXPIRING, id)
   leave_group(id, key)
   redis.call('DEL', key)
 end

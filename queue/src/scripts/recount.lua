@@ -2,6 +2,9 @@
 -- KEYS: 1 control
 -- ARGV: 1 limit key, 2 cursor (0 to start), 3 about how many jobs to look at (at most 256)
 -- Returns: the cursor to go on from, 0 at the end.
+-- It may have been cleared meanwhile, and what it held with it.
+local limit = limit_of(ARGV[1])
+if not (limit and limit.concurrency) then return '0' end
 local page = redis.call('ZSCAN', RUNNING, ARGV[2], 'COUNT', ARGV[3])
 for i = 1, #page[2], 2 do
   local id = page[2][i]

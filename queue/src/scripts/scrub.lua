@@ -9,6 +9,7 @@ local INDEX = {
   scheduled = SCHEDULED, running = RUNNING, parked = PARKED, succeeded = SUCCEEDED, dead = DEAD, cancelled = CANCELLED,
 }
 local missing, doubled, ghosts, stuck, miscounted = 0, 0, 0, 0, 0
+local woken = false
 
 if ARGV[1] ~= 'jobs' then
   local index = INDEX[ARGV[1]]
@@ -56,8 +57,12 @@ else
           redis.call('ZADD', LANES .. class, 0, flow)
           take_turns(class, flow, 0)
           stuck = stuck + 1
-        elseif not limit or (room_of(held, limit) >= 1 and not limit.rate) then
+        elseif not limit then
           if release_lanes(held) then stuck = stuck + 1 end
+        elseif not limit.rate and room_of(held, limit) >= 1 then
+          -- Most likely another lane was let in for that room and waits for a
+          -- worker. Nothing is wrong then, and one lane more does no harm.
+          if release_lanes(held) then woken = true end
         end
       end
     end
@@ -78,6 +83,6 @@ end
 local mended = missing + doubled + ghosts + stuck + miscounted
 if mended > 0 then
   redis.call('HINCRBY', STATS, 'mended', mended)
-  redis.call('PUBLISH', WAKE, at)
 end
+if mended > 0 or woken then redis.call('PUBLISH', WAKE, at) end
 return {missing, doubled, ghosts, stuck, miscounted}

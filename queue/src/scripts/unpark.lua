@@ -10,7 +10,6 @@ for i, id in ipairs(ids) do
   if job[1] and job[2] == 'parked' and job[5] == ARGV[1] then
     local _, flow = header(job[1])
     take_out(id, key, 'parked', flow)
-    redis.call('HDEL', key, 'need', 'why')
     redis.call('HSET', key, 'state', 'ready', 'since', at)
     put(id, job[3] or NORMAL, flow, run_by(job[4], i))
     move('unparked', id)

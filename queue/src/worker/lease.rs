@@ -16,7 +16,6 @@ use super::{core::Core, renew};
 use crate::{
     clock::utc_ms,
     connect::Backoff,
-    flow,
     job::{Change, Job, Progress},
     protocol::{End, Ended, Write},
 };
@@ -78,8 +77,7 @@ impl LeaseState {
     pub(super) fn settle(&self, end: End) {
         if !self.settled.swap(true, Ordering::AcqRel) {
             self.core.forget(&self.job.id, self.token);
-            let flow = flow::flow(self.job.tenant.as_deref(), &self.job.limit_keys);
-            let ended = Ended { id: self.job.id.clone(), token: self.token, flow, end };
+            let ended = Ended { id: self.job.id.clone(), token: self.token, flow: self.job.flow(), end };
             // The receiver lives until the worker has closed; after that the
             // lease runs out by itself.
             let _ = self.core.ended.send(ended);

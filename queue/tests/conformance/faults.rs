@@ -4,15 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
-use upshot_local::{Proxy, RedisOptions, RedisServer};
+use upshot_local::Proxy;
 use upshot_queue::State;
 
-use crate::fixture::{Fixture, Worker, options};
-
-async fn own_redis() -> RedisServer {
-    let dir = tempfile::tempdir().unwrap().keep();
-    RedisServer::start_with(&dir, RedisOptions { ephemeral: true, ..Default::default() }).await.unwrap()
-}
+use crate::fixture::{Fixture, Worker, options, own_redis};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_survives_a_restart_of_redis() {
@@ -38,7 +33,7 @@ async fn a_worker_survives_a_restart_of_redis() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_while_redis_was_away_is_written_when_it_is_back() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::single().await;
     let proxy = Proxy::start(fixture.port()).await.unwrap();
     let connector = fixture.via(&format!("redis://127.0.0.1:{}/", proxy.port()));
     let (started, mut begun) = mpsc::unbounded_channel();

@@ -32,7 +32,7 @@ async fn cut_off(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn late_writes_are_refused_and_counted() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::single().await;
     let id = fixture.enqueue(1).await.remove(0);
     let (proxy, paused, mut begun, _go) = cut_off(&fixture, options()).await;
     let lease = begun.recv().await.unwrap();
@@ -62,7 +62,7 @@ async fn late_writes_are_refused_and_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_takes_its_worker_down_dies_after_its_budget() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::single().await;
     let id = fixture.enqueue(1).await.remove(0);
     let fragile = WorkerOptions { retry: RetryPolicy { crashed: 0, ..RetryPolicy::default() }, ..options() };
     let (proxy, killed, mut begun, go) = cut_off(&fixture, fragile.clone()).await;
@@ -82,7 +82,7 @@ async fn a_job_that_takes_its_worker_down_dies_after_its_budget() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_is_renewed_is_never_taken_over() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::single().await;
     let id = fixture.enqueue(1).await.remove(0);
     let slow = Worker::start(&fixture.connector, options(), |_, lease| async move {
         // Three leases long, told by the lease's own clock.
@@ -102,7 +102,7 @@ async fn a_lease_that_is_renewed_is_never_taken_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_is_lost_is_answered_again() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::single().await;
     let proxy = Proxy::start(fixture.port()).await.unwrap();
     let connector = fixture.via(&format!("redis://127.0.0.1:{}/", proxy.port()));
     let mut answer = proxy.hold_reply(|_, bytes| bytes.windows(11).any(|part| part == b"unmistaken!"));

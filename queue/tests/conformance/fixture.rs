@@ -17,7 +17,7 @@ use futures::StreamExt;
 use serde_json::Value;
 use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use upshot_local::RedisServer;
+use upshot_local::{RedisCluster, RedisServer};
 use upshot_queue::{
     Connector, Failure, Job, JobId, Lease, NewJob, Queue, QueueName, RedisBackend, RedisOptions, Scrubber,
     State, WorkerOptions, worker::AsIs,
@@ -26,14 +26,34 @@ use upshot_queue::{
 /// Nothing here takes this long; a test that waits longer has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the tests run against: one server, or a cluster of three masters where
+/// the environment says so. `make test` does both.
 async fn shared_redis() -> String {
+    static CLUSTER: OnceCell<RedisCluster> = OnceCell::const_new();
+    match std::env::var("UPSHOT_TEST_REDIS").as_deref() {
+        Err(_) | Ok("single") => single_redis().await,
+        Ok("cluster") => {
+            let start = || async {
+                let dir = tempfile::tempdir().unwrap().keep();
+                let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
+                RedisCluster::start(&dir, options).await.unwrap()
+            };
+            CLUSTER.get_or_init(start).await.url()
+        }
+        Ok(other) => panic!("UPSHOT_TEST_REDIS is `{other}`: use single or cluster"),
+    }
+}
+
+async fn single_redis() -> String {
     static REDIS: OnceCell<RedisServer> = OnceCell::const_new();
-    let start = || async {
-        let dir = tempfile::tempdir().unwrap().keep();
-        let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
-        RedisServer::start_with(&dir, options).await.unwrap()
-    };
-    REDIS.get_or_init(start).await.url()
+    REDIS.get_or_init(own_redis).await.url()
+}
+
+/// A Redis of a test's own, to restart, fill or count.
+pub async fn own_redis() -> RedisServer {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
+    RedisServer::start_with(&dir, options).await.unwrap()
 }
 
 /// A queue of a test's own.
@@ -50,6 +70,11 @@ impl Fixture {
         Self::on(shared_redis().await)
     }
 
+    /// Always on one server: for tests that stand a proxy in front of it.
+    pub async fn single() -> Self {
+        Self::on(single_redis().await)
+    }
+
     pub fn on(url: String) -> Self {
         let prefix = format!("t{}", JobId::random());
         let connector = connector(&url, &prefix);
@@ -61,6 +86,17 @@ impl Fixture {
     pub fn port(&self) -> u16 {
         let port = self.url.rsplit(':').next().and_then(|rest| rest.split('/').next());
         port.and_then(|port| port.parse().ok()).expect("a port")
+    }
+
+    /// Commands that Redis has run so far, those of scripts included.
+    pub async fn commands(&self) -> u64 {
+        let info: String = redis::cmd("INFO")
+            .arg("stats")
+            .query_async(&mut self.connector.connect().unwrap())
+            .await
+            .unwrap();
+        let line = info.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
+        line.and_then(|n| n.trim().parse().ok()).expect("Redis counts its commands")
     }
 
     /// The same queue reached over another address.
@@ -140,6 +176,13 @@ impl Fixture {
     }
 }
 
+impl Fixture {
+    /// For a test that damaged the queue: the books do not balance.
+    pub fn finish_damaged(self) {
+        self.finished.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Fixture {
     fn drop(&mut self) {
         let finished = self.finished.load(Ordering::Relaxed) || std::thread::panicking();
@@ -174,13 +217,23 @@ impl Worker {
         F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
+        Self::start_any(connector, options, handler)
+    }
+
+    /// The same with any error.
+    pub fn start_any<F, Fut, E>(connector: &Connector, options: WorkerOptions, handler: F) -> Self
+    where
+        F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, E>> + Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+    {
         let stop = CancellationToken::new();
         let connector = connector.clone();
         let monitor = Monitor::new().register(move |_| {
             let handler = handler.clone();
             let service = task_fn(move |job: Arc<Job>, lease: Data<Lease>| {
                 let run = handler(job, lease.0);
-                async move { run.await.map_err(BoxDynError::from) }
+                async move { run.await.map_err(|error| BoxDynError::from(error)) }
             });
             let backend = RedisBackend::new(&connector, options.clone()).unwrap();
             WorkerBuilder::new(backend.worker()).backend(backend).build(AsIs(service))

@@ -1,0 +1,234 @@
+//! Who goes first: priorities with shares, tenants by weight, deadlines.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::json;
+use upshot_queue::{
+    Changed, Deadline, FailureClass, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, State,
+    WorkerOptions,
+    protocol::{Claim, End, Ended},
+};
+
+use crate::fixture::{Fixture, Worker, name, options};
+
+/// Claims one by one and ends each at once; what every job was, in order.
+async fn drain(fixture: &Fixture, shares: Shares, most: usize) -> Vec<String> {
+    let mut order = Vec::new();
+    for _ in 0..most {
+        // Under a number that was used before, the same jobs would be answered.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let lease = Duration::from_secs(60);
+        let claim = Claim { worker: "one", want: 1, lease, crashes: 3, number, shares };
+        let claimed = fixture.queue.claim(&claim).await.unwrap();
+        let Some(job) = claimed.jobs(&fixture.queue, "one").next() else { break };
+        let job = job.unwrap();
+        order.push(String::from_utf8(job.args.to_vec()).unwrap());
+        let end = End::Succeed("null".into());
+        let ended = Ended { id: job.id.clone(), token: job.token, flow: job.flow(), end };
+        assert_eq!(fixture.queue.settle("one", &[ended]).await.unwrap(), [true]);
+    }
+    order
+}
+
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
+const STRICT: Shares = Shares { high: 0.0, normal: 0.0, low: 0.0 };
+
+fn job(args: &str, priority: Priority, tenant: &str) -> NewJob {
+    let mut job = NewJob::new(JobId::random(), "test", args.to_owned());
+    job.priority = priority;
+    job.tenant = Some(tenant.to_owned());
+    job
+}
+
+fn counted(order: &[String]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for each in order {
+        *counts.entry(each.as_str()).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test]
+async fn urgent_jobs_go_first() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> =
+        Priority::ALL.into_iter().rev().map(|priority| job(priority.as_str(), priority, "a")).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    assert_eq!(fixture.queue.counts().await.unwrap().ready, [1, 1, 1, 1]);
+    assert_eq!(drain(&fixture, STRICT, 9).await, ["critical", "high", "normal", "low"]);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_share_keeps_the_low_class_from_starving() {
+    let fixture = Fixture::new().await;
+    for priority in [Priority::Critical, Priority::Low] {
+        let jobs: Vec<NewJob> = (0..200).map(|_| job(priority.as_str(), priority, "a")).collect();
+        fixture.queue.enqueue(&jobs).await.unwrap();
+    }
+    let shares = Shares { low: 0.1, ..STRICT };
+    let order = drain(&fixture, shares, 100).await;
+    assert_eq!(counted(&order), [("critical", 90), ("low", 10)].into());
+    let order = drain(&fixture, STRICT, 50).await;
+    assert_eq!(counted(&order), [("critical", 50)].into());
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_large_backlog_of_one_tenant_does_not_delay_anothers_first_job() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> = (0..20_000).map(|_| job("large", Priority::Normal, "large")).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    drain(&fixture, STRICT, 10).await;
+    fixture.queue.enqueue(&[job("small", Priority::Normal, "small")]).await.unwrap();
+    let order = drain(&fixture, STRICT, 2).await;
+    assert!(order.contains(&"small".to_owned()), "{order:?}");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn tenants_share_by_weight_whatever_number_of_lanes_they_have() {
+    let fixture = Fixture::new().await;
+    let weight = LimitKey::Tenant("heavy".into());
+    fixture.queue.set_limit(&weight, Limit::weight(3.0)).await.unwrap();
+    let mut jobs = Vec::new();
+    for i in 0..400 {
+        jobs.push(job("heavy", Priority::Normal, "heavy"));
+        jobs.push(job("light", Priority::Normal, "light"));
+        // Ten lanes of one tenant: they have the share of one.
+        let mut split = job("split", Priority::Normal, "split");
+        split.limit_keys = vec![format!("provider-{}", i % 10)];
+        jobs.push(split);
+    }
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let order = drain(&fixture, STRICT, 500).await;
+    let counts = counted(&order);
+    for (who, expected) in [("heavy", 300), ("light", 100), ("split", 100)] {
+        let got = counts.get(who).copied().unwrap_or(0);
+        assert!(got.abs_diff(expected) <= 15, "{who} got {got} of 500, not about {expected}");
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn coming_back_again_and_again_gains_nothing() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> = (0..100).map(|_| job("steady", Priority::Normal, "steady")).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let mut served = 0;
+    for _ in 0..40 {
+        // One job at a time, always there just before the next claim.
+        let waiting = fixture.queue.waiting_of("sly").await.unwrap()[2];
+        if waiting == 0 {
+            fixture.queue.enqueue(&[job("sly", Priority::Normal, "sly")]).await.unwrap();
+        }
+        served += drain(&fixture, STRICT, 1).await.iter().filter(|who| *who == "sly").count();
+    }
+    assert!((18..=22).contains(&served), "{served} of 40 claims");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn of_one_tenant_the_least_slack_goes_first() {
+    let fixture = Fixture::new().await;
+    let deadline = |args: &str, minutes: u64| {
+        let mut job = job(args, Priority::Normal, "a");
+        job.deadline = Some(Deadline { within: Duration::from_secs(minutes * 60), then: Late::Runs });
+        job
+    };
+    let jobs = [
+        job("none", Priority::Normal, "a"),
+        deadline("hour", 60),
+        deadline("minute", 1),
+        deadline("week", 10_080),
+    ];
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    assert_eq!(drain(&fixture, STRICT, 9).await, ["minute", "hour", "none", "week"]);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_late_expires_or_runs_as_it_was_told() {
+    let fixture = Fixture::new().await;
+    let within = Duration::from_millis(1);
+    let [mut expires, mut runs] = [job("e", Priority::Normal, "a"), job("r", Priority::Normal, "a")];
+    expires.deadline = Some(Deadline { within, then: Late::Expires });
+    runs.deadline = Some(Deadline { within, then: Late::Runs });
+    // Paused, so that neither starts in time.
+    fixture.queue.pause().await.unwrap();
+    fixture.queue.enqueue(&[expires.clone(), runs.clone()]).await.unwrap();
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    let dead = fixture.until_state(&expires.id, State::Dead).await;
+    assert_eq!((dead.attempts, dead.history[0].class), (0, FailureClass::Expired));
+    assert_eq!(dead.failures.get(&FailureClass::Expired), Some(&1));
+    assert_eq!(fixture.queue.job(&runs.id).await.unwrap().unwrap().state, State::Ready);
+    fixture.queue.resume().await.unwrap();
+    fixture.until_state(&runs.id, State::Succeeded).await;
+    // By hand it runs after all.
+    assert_eq!(fixture.queue.retry(&expires.id).await.unwrap(), Changed::To(State::Ready));
+    fixture.until_state(&expires.id, State::Succeeded).await;
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn priority_and_time_of_a_waiting_job_can_be_changed() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> = ["one", "two", "three"].map(|args| job(args, Priority::Normal, "a")).into();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let queue = &fixture.queue;
+    assert_eq!(queue.prioritise(&jobs[2].id, Priority::High).await.unwrap(), Changed::To(State::Ready));
+    let later = queue.reschedule(&jobs[0].id, Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(later, Changed::To(State::Scheduled));
+    assert_eq!(drain(&fixture, STRICT, 9).await, ["three", "two"]);
+    assert_eq!(queue.reschedule(&jobs[0].id, Duration::ZERO).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(drain(&fixture, STRICT, 9).await, ["one"]);
+    let done = queue.reschedule(&jobs[0].id, Duration::ZERO).await.unwrap();
+    assert_eq!(done, Changed::Refused(State::Succeeded));
+    let job = queue.job(&jobs[0].id).await.unwrap().unwrap();
+    let did: Vec<&str> = job.changes.iter().map(|change| change.did.as_str()).collect();
+    assert_eq!(did, ["rescheduled", "rescheduled"]);
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_keep_the_shares_of_tenants() {
+    let fixture = Fixture::new().await;
+    fixture.queue.pause().await.unwrap();
+    let tenants = ["a", "b", "c"];
+    for tenant in tenants {
+        let jobs: Vec<NewJob> = (0..300).map(|_| job(tenant, Priority::Normal, tenant)).collect();
+        fixture.queue.enqueue(&jobs).await.unwrap();
+    }
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let worker = || {
+        let order = Arc::clone(&order);
+        let options = WorkerOptions { concurrency: 16, ..WorkerOptions::new(name()) };
+        Worker::start(&fixture.connector, options, move |job, _| {
+            order.lock().unwrap().push(job.tenant.clone().unwrap());
+            async { Ok(json!(null)) }
+        })
+    };
+    let workers = [worker(), worker()];
+    fixture.queue.resume().await.unwrap();
+    fixture.until_count(State::Succeeded, 900).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    let order = order.lock().unwrap().clone();
+    let counts = counted(&order[..300]);
+    for tenant in tenants {
+        // Sixteen at a time and two of them, so the first 300 are a little uneven.
+        let got = counts.get(tenant).copied().unwrap_or(0);
+        assert!((60..=140).contains(&got), "{tenant} had {got} of the first 300");
+    }
+    fixture.finish().await;
+}

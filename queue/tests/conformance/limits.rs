@@ -1,0 +1,232 @@
+//! Limits across all workers: concurrency, rates, pauses; what they hold costs nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::sync::{Semaphore, mpsc};
+use upshot_queue::{JobId, Limit, LimitKey, LimitUse, NewJob, State, WorkerOptions};
+
+use crate::fixture::{Fixture, PATIENCE, Worker, name, options, own_redis};
+
+fn limited(n: usize, tenant: &str, keys: &[&str]) -> Vec<NewJob> {
+    let job = |_| {
+        let mut job = NewJob::new(JobId::random(), "test", "");
+        job.tenant = Some(tenant.to_owned());
+        job.limit_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        job
+    };
+    (0..n).map(job).collect()
+}
+
+/// Workers whose jobs go on one by one, and how many ran at once at most.
+struct Gate {
+    workers: Vec<Worker>,
+    started: mpsc::UnboundedReceiver<()>,
+    go: Arc<Semaphore>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    fn new(fixture: &Fixture, workers: usize) -> Self {
+        let (sender, started) = mpsc::unbounded_channel();
+        let (go, most, now) = (Arc::new(Semaphore::new(0)), Arc::default(), Arc::new(AtomicUsize::new(0)));
+        let worker = |_| {
+            let (sender, go, most, now) =
+                (sender.clone(), Arc::clone(&go), Arc::clone(&most), Arc::clone(&now));
+            Worker::start(&fixture.connector, options(), move |_, _| {
+                let (sender, go, most, now) =
+                    (sender.clone(), Arc::clone(&go), Arc::<AtomicUsize>::clone(&most), Arc::clone(&now));
+                async move {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    sender.send(()).unwrap();
+                    go.acquire().await.unwrap().forget();
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    Ok(json!(null))
+                }
+            })
+        };
+        let workers = (0..workers).map(worker).collect();
+        Self { workers, started, go, most }
+    }
+
+    async fn started(&mut self, n: usize) {
+        for _ in 0..n {
+            tokio::time::timeout(PATIENCE, self.started.recv()).await.expect("no job starts").unwrap();
+        }
+    }
+
+    async fn stop(self) -> usize {
+        for worker in self.workers {
+            worker.stop().await;
+        }
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_a_key_holds_across_tenants_and_workers() {
+    let fixture = Fixture::new().await;
+    let smtp = LimitKey::Key("smtp".into());
+    fixture.queue.set_limit(&smtp, Limit::concurrency(3)).await.unwrap();
+    fixture.queue.enqueue(&limited(20, "a", &["smtp"])).await.unwrap();
+    fixture.queue.enqueue(&limited(20, "b", &["smtp"])).await.unwrap();
+    let free = limited(1, "c", &[]);
+    let mut gate = Gate::new(&fixture, 2);
+    gate.started(3).await;
+    // What is not limited passes what is.
+    fixture.queue.enqueue(&free).await.unwrap();
+    gate.started(1).await;
+    let used = fixture.queue.limit_use(&smtp).await.unwrap();
+    assert_eq!(used, LimitUse { running: 3, waiting_lanes: 2 });
+    gate.go.add_permits(100);
+    fixture.until_count(State::Succeeded, 41).await;
+    assert_eq!(fixture.queue.limit_use(&smtp).await.unwrap(), LimitUse::default());
+    assert!(gate.stop().await <= 4);
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_queue_and_tenant_are_kept_and_can_be_changed() {
+    let fixture = Fixture::new().await;
+    let tenant = LimitKey::Tenant("a".into());
+    fixture.queue.set_limit(&LimitKey::Queue, Limit::concurrency(4)).await.unwrap();
+    fixture.queue.set_limit(&tenant, Limit::concurrency(1)).await.unwrap();
+    fixture.queue.enqueue(&limited(10, "a", &[])).await.unwrap();
+    let mut gate = Gate::new(&fixture, 2);
+    gate.started(1).await;
+    fixture.queue.enqueue(&limited(10, "b", &[])).await.unwrap();
+    gate.started(3).await;
+    assert_eq!(fixture.queue.limit_use(&LimitKey::Queue).await.unwrap().running, 4);
+    // More room: more of them start, without anything having ended.
+    fixture.queue.set_limit(&LimitKey::Queue, Limit::concurrency(6)).await.unwrap();
+    gate.started(2).await;
+    fixture.queue.set_limit(&LimitKey::Queue, Limit::default()).await.unwrap();
+    fixture.queue.set_limit(&tenant, Limit::default()).await.unwrap();
+    assert!(fixture.queue.limits().await.unwrap().limits.is_empty());
+    gate.started(10).await;
+    gate.go.add_permits(100);
+    fixture.until_count(State::Succeeded, 20).await;
+    gate.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_counts_what_ran_before_it_was_set() {
+    let fixture = Fixture::new().await;
+    let key = LimitKey::Key("db".into());
+    fixture.queue.enqueue(&limited(4, "a", &["db"])).await.unwrap();
+    let mut gate = Gate::new(&fixture, 1);
+    gate.started(4).await;
+    fixture.queue.set_limit(&key, Limit::concurrency(5)).await.unwrap();
+    assert_eq!(fixture.queue.limit_use(&key).await.unwrap().running, 4);
+    fixture.queue.enqueue(&limited(3, "a", &["db"])).await.unwrap();
+    gate.started(1).await;
+    assert_eq!(fixture.queue.limit_use(&key).await.unwrap(), LimitUse { running: 5, waiting_lanes: 1 });
+    gate.go.add_permits(100);
+    fixture.until_count(State::Succeeded, 7).await;
+    assert_eq!(gate.stop().await, 5);
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_is_kept_on_the_average_with_its_burst() {
+    let fixture = Fixture::new().await;
+    let key = LimitKey::Key("api".into());
+    fixture.queue.set_limit(&key, Limit::rate(50.0, 5)).await.unwrap();
+    fixture.queue.enqueue(&limited(15, "a", &["api"])).await.unwrap();
+    fixture.queue.enqueue(&limited(15, "b", &["api"])).await.unwrap();
+    let options = WorkerOptions { concurrency: 64, ..WorkerOptions::new(name()) };
+    let worker = Worker::start(&fixture.connector, options, |_, _| async { Ok(json!(null)) });
+    fixture.until_count(State::Succeeded, 30).await;
+    // Redis' own clock says when each began: 5 at once, then one each 20 ms.
+    let page = fixture.queue.list(&Default::default(), None, 100).await.unwrap();
+    let mut began: Vec<i64> = page.jobs.iter().filter_map(|job| job.began).collect();
+    began.sort_unstable();
+    for (i, at) in began.iter().enumerate() {
+        let tokens = 5.0 + (at - began[0] + 1) as f64 / 1000.0 * 50.0;
+        assert!(i as f64 + 1.0 <= tokens + 0.5, "job {i} began after {} ms", at - began[0]);
+    }
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_queue_starts_nothing_and_touches_no_job() {
+    let fixture = Fixture::new().await;
+    fixture.queue.pause().await.unwrap();
+    let ids = fixture.enqueue(50).await;
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    let counts = fixture.queue.counts().await.unwrap();
+    assert!(counts.paused && counts.of(State::Ready) == 50);
+    fixture.queue.resume().await.unwrap();
+    fixture.until_count(State::Succeeded, 50).await;
+    let done = fixture.queue.job(&ids[0]).await.unwrap().unwrap();
+    assert!(done.changes.is_empty());
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_paused_kind_are_parked_and_others_run() {
+    let fixture = Fixture::new().await;
+    fixture.queue.pause_kind("slow|kind").await.unwrap();
+    let kind = |kind: &str| NewJob::new(JobId::random(), kind, "");
+    let jobs = [kind("slow|kind"), kind("other"), kind("slow|kind")];
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    fixture.until_state(&jobs[1].id, State::Succeeded).await;
+    fixture.until_count(State::Parked, 2).await;
+    let parked = fixture.queue.job(&jobs[0].id).await.unwrap().unwrap();
+    assert_eq!((parked.attempts, parked.parked.unwrap().why.as_str()), (0, "the kind is paused"));
+    assert_eq!(fixture.queue.limits().await.unwrap().paused_kinds, ["slow|kind"]);
+    assert_eq!(fixture.queue.resume_kind("slow|kind").await.unwrap(), 2);
+    fixture.until_count(State::Succeeded, 3).await;
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_limit_holds_costs_no_commands() {
+    // Its own server: the commands of other tests would be counted too.
+    let redis = own_redis().await;
+    let fixture = Fixture::on(redis.url());
+    let key = LimitKey::Key("closed".into());
+    fixture.queue.set_limit(&key, Limit::concurrency(0)).await.unwrap();
+    let claim = async |number| {
+        let lease = Duration::from_secs(60);
+        let claim = upshot_queue::protocol::Claim {
+            worker: "one",
+            want: 8,
+            lease,
+            crashes: 3,
+            number,
+            shares: Default::default(),
+        };
+        let before = fixture.commands().await;
+        assert!(fixture.queue.claim(&claim).await.unwrap().is_empty());
+        fixture.commands().await - before
+    };
+    claim(1).await;
+    let empty = claim(2).await;
+    for lane in 0..50 {
+        fixture.queue.enqueue(&limited(20, &format!("t{lane}"), &["closed"])).await.unwrap();
+    }
+    // The first claim finds out; after that the held jobs are looked at no more.
+    claim(3).await;
+    let held = claim(4).await;
+    assert!(held <= empty + 4, "{held} commands with 1000 jobs held, {empty} with none");
+    let used = fixture.queue.limit_use(&key).await.unwrap();
+    assert_eq!(used, LimitUse { running: 0, waiting_lanes: 50 });
+    fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    fixture.until_count(State::Succeeded, 1000).await;
+    worker.stop().await;
+    fixture.finish().await;
+    redis.stop().await.unwrap();
+}

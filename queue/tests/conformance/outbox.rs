@@ -1,0 +1,96 @@
+//! The outbox has every transition, in order, at least once for each group.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::json;
+use upshot_queue::{Failure, JobId, OutboxReader, RetryPolicy, State, Wait, WorkerOptions};
+
+use crate::fixture::{Fixture, Worker, name, options};
+
+const NOW: Duration = Duration::ZERO;
+
+#[tokio::test]
+async fn every_transition_is_there_in_order() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(3).await;
+    let wait = Wait { base: NOW, floor: NOW, ..Wait::default() };
+    let options = WorkerOptions { retry: RetryPolicy { wait, ..RetryPolicy::default() }, ..options() };
+    let worker = Worker::start(&fixture.connector, options, |job, _| async move {
+        match (&job.args[..], job.attempts) {
+            (b"1", 1) => Err(Failure::transient("once")),
+            (b"2", _) => Err(Failure::permanent("for good")),
+            _ => Ok(json!(null)),
+        }
+    });
+    for (id, state) in ids.iter().zip([State::Succeeded, State::Succeeded, State::Dead]) {
+        fixture.until_state(id, state).await;
+    }
+    worker.stop().await;
+    let mut reader = OutboxReader::join(&fixture.connector, name(), "audit", "one").await.unwrap();
+    let mut lives: BTreeMap<JobId, Vec<String>> = BTreeMap::new();
+    let mut last = 0;
+    loop {
+        let entries = reader.read(2, NOW).await.unwrap();
+        if entries.is_empty() {
+            break;
+        }
+        for transition in entries.iter().flat_map(|entry| &entry.transitions) {
+            assert!(transition.at >= last);
+            last = transition.at;
+            assert_eq!(transition.by.is_empty(), transition.what == "enqueued");
+            lives.entry(transition.id.clone()).or_default().push(transition.what.clone());
+        }
+        reader.acknowledge(&entries).await.unwrap();
+    }
+    assert_eq!(lives[&ids[0]], ["enqueued", "claimed", "succeeded"]);
+    assert_eq!(lives[&ids[1]], ["enqueued", "claimed", "retried", "promoted", "claimed", "succeeded"]);
+    assert_eq!(lives[&ids[2]], ["enqueued", "claimed", "dead"]);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_reader_did_not_acknowledge_is_read_by_another() {
+    let fixture = Fixture::new().await;
+    fixture.enqueue(1).await;
+    let join = async |member| {
+        let reader = OutboxReader::join(&fixture.connector, name(), "relay", member).await.unwrap();
+        reader.taking_over_after(NOW)
+    };
+    let taken = join("one").await.read(10, NOW).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    let mut two = join("two").await;
+    let again = two.read(10, NOW).await.unwrap();
+    assert_eq!(again, taken);
+    two.acknowledge(&again).await.unwrap();
+    assert!(two.read(10, NOW).await.unwrap().is_empty());
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn only_what_every_group_has_acknowledged_is_dropped() {
+    let fixture = Fixture::new().await;
+    // Trimming works in nodes of a hundred entries.
+    for _ in 0..450 {
+        fixture.enqueue(1).await;
+    }
+    let length = async || {
+        let key = fixture.queue.keys().outbox();
+        let mut conn = fixture.connector.connect().unwrap();
+        redis::cmd("XLEN").arg(key).query_async::<u64>(&mut conn).await.unwrap()
+    };
+    let mut fast = OutboxReader::join(&fixture.connector, name(), "fast", "one").await.unwrap();
+    let mut slow = OutboxReader::join(&fixture.connector, name(), "slow", "one").await.unwrap();
+    let entries = fast.read(1000, NOW).await.unwrap();
+    fast.acknowledge(&entries).await.unwrap();
+    fixture.queue.trim_outbox().await.unwrap();
+    assert_eq!(length().await, 450, "the slow group has read nothing");
+    let read = slow.read(300, NOW).await.unwrap();
+    fixture.queue.trim_outbox().await.unwrap();
+    assert_eq!(length().await, 450, "read is not acknowledged");
+    slow.acknowledge(&read).await.unwrap();
+    fixture.queue.trim_outbox().await.unwrap();
+    let left = length().await;
+    assert!((150..=260).contains(&left), "{left}");
+    assert_eq!(slow.read(1000, NOW).await.unwrap().len(), 150);
+    fixture.finish().await;
+}

@@ -1,0 +1,120 @@
+//! Idempotency keys: scope, lifetime, and dead jobs that give way; what is refused.
+
+use std::time::Duration;
+
+use serde_json::json;
+use upshot_queue::{Failure, JobId, NewJob, Rejection, Scope, State, Unique, Verdict};
+
+use crate::fixture::{Fixture, Worker, options};
+
+fn job(key: &str, scope: Scope, kind: &str, tenant: &str) -> NewJob {
+    let mut job = NewJob::new(JobId::random(), kind, "");
+    job.tenant = Some(tenant.to_owned());
+    job.unique = Some(Unique { key: key.to_owned(), scope, lifetime: Duration::from_secs(3600) });
+    job
+}
+
+#[tokio::test]
+async fn a_key_finds_the_job_that_holds_it_within_its_scope() {
+    let fixture = Fixture::new().await;
+    for (scope, twins) in
+        [(Scope::Queue, [true, true]), (Scope::Kind, [false, true]), (Scope::Tenant, [false, false])]
+    {
+        let first = job("order-1", scope, "mail", "a");
+        let other_kind = job("order-1", scope, "invoice", "a");
+        let other_tenant = job("order-1", scope, "mail", "b");
+        let twin = job("order-1", scope, "mail", "a");
+        let verdicts = fixture.queue.enqueue(&[first.clone(), other_kind, other_tenant, twin]).await.unwrap();
+        let found = Verdict::Duplicate { id: first.id.clone(), state: State::Ready };
+        let expected = |twin| if twin { found.clone() } else { Verdict::Inserted };
+        assert_eq!(
+            verdicts,
+            [Verdict::Inserted, expected(twins[0]), expected(twins[1]), found.clone()],
+            "{scope:?}"
+        );
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_ends_with_its_lifetime_and_with_its_job() {
+    let fixture = Fixture::new().await;
+    let mut short = job("k", Scope::Queue, "mail", "a");
+    short.unique.as_mut().unwrap().lifetime = Duration::from_millis(1);
+    fixture.queue.enqueue(std::slice::from_ref(&short)).await.unwrap();
+    let next = loop {
+        let next = job("k", Scope::Queue, "mail", "a");
+        if fixture.queue.enqueue(std::slice::from_ref(&next)).await.unwrap() == [Verdict::Inserted] {
+            break next;
+        }
+    };
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    fixture.until_state(&next.id, State::Succeeded).await;
+    fixture.until_state(&short.id, State::Succeeded).await;
+    worker.stop().await;
+    fixture.queue.trim(State::Succeeded, Duration::ZERO).await.unwrap();
+    // Its job is forgotten, so nobody is found; no lock is left behind.
+    let again = fixture.queue.enqueue(&[job("k", Scope::Queue, "mail", "a")]).await.unwrap();
+    assert_eq!(again, [Verdict::Inserted]);
+    fixture.finish_after_forgetting(2).await;
+}
+
+#[tokio::test]
+async fn a_dead_job_gives_way_where_it_is_told_to() {
+    let fixture = Fixture::new().await;
+    let first = job("k", Scope::Queue, "mail", "a");
+    fixture.queue.enqueue(std::slice::from_ref(&first)).await.unwrap();
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Err(Failure::permanent("no")) });
+    fixture.until_state(&first.id, State::Dead).await;
+    let second = job("k", Scope::Queue, "mail", "a");
+    let found = Verdict::Duplicate { id: first.id.clone(), state: State::Dead };
+    assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&second)).await.unwrap(), [found]);
+    let second = NewJob { replaces_dead: true, ..second };
+    assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&second)).await.unwrap(), [Verdict::Inserted]);
+    fixture.until_state(&second.id, State::Dead).await;
+    // The same id: the dead job is gone and the new one stands in its place.
+    let same = NewJob { id: first.id.clone(), unique: None, replaces_dead: true, ..first };
+    assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&same)).await.unwrap(), [Verdict::Inserted]);
+    fixture.until_state(&same.id, State::Dead).await;
+    worker.stop().await;
+    fixture.finish_after_forgetting(1).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_refused_and_the_rest_is_taken() {
+    let fixture = Fixture::new().await;
+    let queue = fixture.queue.clone().with_max_payload(10);
+    let good = NewJob::new(JobId::random(), "test", "0123456789");
+    let large = NewJob::new(JobId::random(), "test", "01234567890");
+    let verdicts = queue.enqueue(&[good.clone(), large.clone(), good.clone()]).await.unwrap();
+    let found = Verdict::Duplicate { id: good.id, state: State::Ready };
+    let refused = Verdict::Rejected(Rejection::Payload { bytes: 11, limit: 10 });
+    assert_eq!(verdicts, [Verdict::Inserted, refused, found]);
+    assert!(queue.job(&large.id).await.unwrap().is_none());
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_queue_of_another_layout_is_refused() {
+    let fixture = Fixture::new().await;
+    let mut admin = fixture.connector.connect().unwrap();
+    let control = fixture.queue.keys().control();
+    redis::cmd("HSET").arg(control).arg("schema").arg(99).exec_async(&mut admin).await.unwrap();
+    let job = NewJob::new(JobId::random(), "test", "");
+    let refused = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap_err().to_string();
+    assert!(refused.contains("layout 99") && refused.contains("layout 2"), "{refused}");
+    assert!(fixture.queue.job(&job.id).await.unwrap().is_none());
+    redis::cmd("DEL").arg(control).exec_async(&mut admin).await.unwrap();
+    // Keys of the first layout, which had no version yet.
+    redis::cmd("HSET")
+        .arg(fixture.queue.keys().stats())
+        .arg("enqueued")
+        .arg(1)
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+    let refused = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap_err().to_string();
+    assert!(refused.contains("layout 1"), "{refused}");
+    redis::cmd("DEL").arg(fixture.queue.keys().stats()).exec_async(&mut admin).await.unwrap();
+    fixture.finish().await;
+}

@@ -1,0 +1,84 @@
+//! TLS: a private authority, certificates of clients, and what errors say.
+
+use upshot_local::{RedisCluster, RedisServer};
+use upshot_queue::{Connector, RedisOptions};
+
+use crate::{
+    certificates::Authority,
+    fixture::{folder, options, works},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_authority_is_trusted_only_where_it_is_named() {
+    let files = tempfile::tempdir().unwrap();
+    let authority = Authority::new(files.path(), "authority");
+    let (dir, mut local) = folder();
+    local.tls = Some(authority.server(&["localhost"]));
+    let redis = RedisServer::start_with(&dir, local).await.unwrap();
+    let url = redis.tls_url();
+
+    let trusted = RedisOptions { ca_file: Some(authority.file.clone()), ..options(&url) };
+    works(&Connector::new(trusted.clone()).unwrap()).await;
+
+    let other = Authority::new(files.path(), "other");
+    let by_address = url.replace("localhost", "127.0.0.1");
+    for wrong in [
+        options(&url),
+        RedisOptions { ca_file: Some(other.file.clone()), ..options(&url) },
+        RedisOptions { url: by_address, ..trusted.clone() },
+    ] {
+        let connector = Connector::new(wrong).unwrap();
+        let refused = connector.ping(&mut connector.connect().unwrap()).await.unwrap_err().to_string();
+        assert!(refused.contains("certificate") && refused.contains("`redis.ca_file`"), "{refused}");
+        let deaf = connector.listen().await.map(drop).unwrap_err().to_string();
+        assert!(deaf.contains("`redis.ca_file`"), "{deaf}");
+    }
+
+    let (cert, key) = authority.sign("client", &["worker"]);
+    let named = |cert, key| {
+        let prefix = options(&url).prefix;
+        RedisOptions { client_cert: Some(cert), client_key: Some(key), prefix, ..trusted.clone() }
+    };
+    works(&Connector::new(named(cert, key)).unwrap()).await;
+    let (cert, key) = other.sign("stranger", &["worker"]);
+    let stranger = Connector::new(named(cert, key)).unwrap();
+    stranger.ping(&mut stranger.connect().unwrap()).await.unwrap_err();
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_of_a_cluster_is_reached_by_tls() {
+    let files = tempfile::tempdir().unwrap();
+    let authority = Authority::new(files.path(), "authority");
+    let (dir, mut local) = folder();
+    // Nodes tell each other's addresses, not their names.
+    local.tls = Some(authority.server(&["localhost", "127.0.0.1"]));
+    let mut cluster = RedisCluster::start(&dir, local).await.unwrap();
+    let url = cluster.nodes()[0].tls_url().replace("rediss", "rediss+cluster");
+    let trusting = RedisOptions { ca_file: Some(authority.file.clone()), ..options(&url) };
+    works(&Connector::new(trusting).unwrap()).await;
+    let doubting = Connector::new(options(&url)).unwrap();
+    let refused = doubting.ping(&mut doubting.connect().unwrap()).await.unwrap_err().to_string();
+    assert!(refused.contains("`redis.ca_file`"), "{refused}");
+    cluster.stop().await.unwrap();
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_refused_at_once() {
+    let files = tempfile::tempdir().unwrap();
+    let authority = Authority::new(files.path(), "authority");
+    let text = files.path().join("text");
+    std::fs::write(&text, "not a certificate").unwrap();
+    let with = |url: &str, ca_file, client_cert| {
+        let options = RedisOptions { ca_file, client_cert, ..options(url) };
+        Connector::new(options).unwrap_err().to_string()
+    };
+    let missing = with("rediss://h", Some(files.path().join("none")), None);
+    assert!(missing.contains("`ca_file`") && missing.contains("cannot be read"), "{missing}");
+    let garbled = with("rediss://h", Some(text), None);
+    assert!(garbled.contains("`ca_file`") && garbled.contains("PEM"), "{garbled}");
+    let plain = with("redis://h", Some(authority.file.clone()), None);
+    assert!(plain.contains("start the URL with rediss"), "{plain}");
+    let half = with("rediss://h", None, Some(authority.file));
+    assert!(half.contains("`client_key`"), "{half}");
+}

@@ -1,0 +1,239 @@
+//! What a claim may answer: judged against the model, which then follows it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use upshot_queue::{JobId, LimitKey, State};
+
+use crate::{
+    job::{ModelJob, class},
+    model::Model,
+};
+
+/// A call for work and its answer.
+pub struct Answer<'a> {
+    pub worker: &'a str,
+    pub number: u64,
+    pub want: usize,
+    /// When the leases end, in ms.
+    pub until: u64,
+    /// Whether lower classes may come before higher ones.
+    pub shares: bool,
+    /// Ids and tokens, in the order of the answer.
+    pub leased: Vec<(JobId, u64)>,
+    /// Jobs whose turn came while their kind was paused.
+    pub parked: Vec<JobId>,
+    /// Whether there is more to do at once.
+    pub more: bool,
+    /// When there is something to do again, in ms; 0 for unknown.
+    pub next_at: u64,
+}
+
+/// Redis counts tokens in decimals of its own, and wakes lanes by the ms.
+const HAIR: f64 = 1e-3;
+const GRAIN: Duration = Duration::from_millis(2);
+
+impl Model {
+    /// Judges an answer and follows it. The model was swept before.
+    pub fn follow(&mut self, answer: &Answer<'_>) -> Result<(), String> {
+        if let Some(jobs) = self.repeated(answer) {
+            let expected: Vec<(JobId, u64)> =
+                jobs.iter().map(|id| (id.clone(), self.jobs[id].token)).collect();
+            if answer.leased != expected || !answer.parked.is_empty() {
+                return Err(format!("a repeated claim was answered {:?}, not {expected:?}", answer.leased));
+            }
+            if answer.more != (answer.leased.len() < answer.want) {
+                return Err("a repeated claim does not say that nobody looked for more".to_owned());
+            }
+            for id in jobs {
+                self.jobs.get_mut(&id).unwrap().until = answer.until;
+            }
+            return Ok(());
+        }
+        if answer.more {
+            return Err("a claim says that there is more to do, with so few jobs".to_owned());
+        }
+        if answer.leased.len() > answer.want {
+            return Err(format!("{} jobs were leased, {} wanted", answer.leased.len(), answer.want));
+        }
+        for (id, token) in &answer.leased {
+            self.may_lease(id, *token)?;
+        }
+        for id in &answer.parked {
+            if self.paused || answer.want == 0 {
+                return Err(format!("{id} was parked by a claim that leases nothing"));
+            }
+        }
+        self.lanes_in_order(answer)?;
+        let before = self.clone();
+        for id in &answer.parked {
+            self.park_paused(id);
+        }
+        for (id, _) in &answer.leased {
+            self.lease(id, answer.worker, answer.until);
+        }
+        self.within_limits(&before, answer)?;
+        if !answer.leased.is_empty() {
+            let ids = answer.leased.iter().map(|(id, _)| id.clone()).collect();
+            self.claims.insert(answer.worker.to_owned(), (answer.number, ids));
+        }
+        if answer.want > 0 {
+            before.nothing_was_left(answer)?;
+        }
+        self.wakes_in_time(answer)
+    }
+
+    /// The jobs that a repeated call is to be answered with.
+    fn repeated(&self, answer: &Answer<'_>) -> Option<Vec<JobId>> {
+        let (number, ids) = self.claims.get(answer.worker)?;
+        if *number != answer.number || answer.want == 0 {
+            return None;
+        }
+        let held = |id: &&JobId| {
+            self.jobs.get(*id).is_some_and(|job| {
+                job.state == State::Running && job.worker.as_deref() == Some(answer.worker)
+            })
+        };
+        Some(ids.iter().filter(held).cloned().collect())
+    }
+
+    fn may_lease(&self, id: &JobId, token: u64) -> Result<(), String> {
+        let Some(job) = self.jobs.get(id) else { return Err(format!("{id} was leased and does not exist")) };
+        if job.state != State::Ready || self.paused || self.paused_kinds.contains(&job.new.kind) {
+            return Err(format!(
+                "{id} was leased and is {}, kind {}, or the queue is paused",
+                job.state, job.new.kind
+            ));
+        }
+        if token != job.token + 1 {
+            return Err(format!("{id} was leased with token {token} after {}", job.token));
+        }
+        Ok(())
+    }
+
+    /// Of each lane those were taken that come first.
+    fn lanes_in_order(&self, answer: &Answer<'_>) -> Result<(), String> {
+        let place = |id: &JobId| (self.jobs[id].place, id.clone());
+        let mut taken: BTreeMap<String, Vec<&JobId>> = BTreeMap::new();
+        for (id, _) in &answer.leased {
+            let lane = taken.entry(self.jobs[id].lane()).or_default();
+            if lane.last().is_some_and(|last| place(last) > place(id)) {
+                return Err(format!("{id} was leased behind one that comes later in its lane"));
+            }
+            lane.push(id);
+        }
+        for id in &answer.parked {
+            taken.entry(self.jobs[id].lane()).or_default().push(id);
+        }
+        for (lane, mut ids) in taken {
+            ids.sort_by_key(|id| place(id));
+            let mut waiting = self.ids(|job| job.state == State::Ready && job.lane() == lane);
+            waiting.sort_by_key(place);
+            if !ids.iter().copied().eq(waiting.iter().take(ids.len())) {
+                return Err(format!("of lane {lane} {ids:?} were taken, waiting were {waiting:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// No limit is exceeded that was kept before, and tokens are there to be spent.
+    fn within_limits(&mut self, before: &Self, answer: &Answer<'_>) -> Result<(), String> {
+        for (key, limit) in self.limits.clone() {
+            let started =
+                answer.leased.iter().filter(|(id, _)| self.jobs[id].limit_keys().contains(&key)).count();
+            if started == 0 {
+                continue;
+            }
+            let running = self.running(&key);
+            if limit.concurrency.is_some_and(|most| running > most) {
+                return Err(format!("{running} jobs run under {key}, limited to {:?}", limit.concurrency));
+            }
+            if let Some(tokens) = before.tokens(&key, Duration::ZERO) {
+                let left = tokens - started as f64;
+                if left < -HAIR {
+                    return Err(format!("{started} tokens of {key} were spent, there were {tokens}"));
+                }
+                self.buckets.insert(key, (left.max(0.0), self.us));
+            }
+        }
+        Ok(())
+    }
+
+    /// Who asked for more got all that can run; and nothing ran before what is
+    /// more urgent. The model is as it was before the answer.
+    fn nothing_was_left(&self, answer: &Answer<'_>) -> Result<(), String> {
+        let leased: Vec<&JobId> = answer.leased.iter().map(|(id, _)| id).collect();
+        let lowest = leased.iter().map(|id| class(self.jobs[*id].priority)).max();
+        for (id, job) in &self.jobs {
+            if leased.contains(&id) || answer.parked.contains(id) {
+                continue;
+            }
+            if leased.len() < answer.want && self.can_run(job, &leased) {
+                return Err(format!("{leased:?} were leased, {} wanted, and {id} could run", answer.want));
+            }
+            let urgent: Vec<&JobId> =
+                leased.iter().copied().filter(|id| self.jobs[*id].priority <= job.priority).collect();
+            if urgent.len() < leased.len() && !answer.shares && self.can_run(job, &urgent) {
+                return Err(format!("a job of class {lowest:?} was leased before {id}, {}", job.priority));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing keeps a job from running beside others that start now,
+    /// also if the time is a hair less.
+    pub fn can_run(&self, job: &ModelJob, beside: &[&JobId]) -> bool {
+        let room = |key: &LimitKey| {
+            let started =
+                beside.iter().filter(|id| self.jobs[**id].limit_keys().contains(key)).count() as u32;
+            let concurrency = self.limits.get(key).and_then(|limit| limit.concurrency);
+            concurrency.is_none_or(|most| self.running(key) + started < most)
+                && self.tokens(key, GRAIN).is_none_or(|tokens| tokens - f64::from(started) >= 1.0 + HAIR)
+        };
+        job.state == State::Ready
+            && !self.paused
+            && !self.paused_kinds.contains(&job.new.kind)
+            && job.limit_keys().iter().all(room)
+    }
+
+    /// A worker that sleeps until it is told has missed nothing.
+    fn wakes_in_time(&self, answer: &Answer<'_>) -> Result<(), String> {
+        let next = if answer.next_at == 0 { u64::MAX } else { answer.next_at };
+        for (id, job) in &self.jobs {
+            let at = match job.state {
+                State::Scheduled => job.due,
+                State::Running => job.until,
+                State::Ready if answer.leased.is_empty() && answer.want > 0 => match self.token_at(job) {
+                    Some(at) => at + GRAIN.as_millis() as u64,
+                    None => continue,
+                },
+                _ => continue,
+            };
+            if next > at {
+                return Err(format!(
+                    "the next thing to do is said to be at {next}, {id} has to wait until {at}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// When a ready job that is held by nothing but rates can run, in ms.
+    fn token_at(&self, job: &ModelJob) -> Option<u64> {
+        if self.paused || self.paused_kinds.contains(&job.new.kind) {
+            return None;
+        }
+        let mut at = None;
+        for key in job.limit_keys() {
+            let Some(limit) = self.limits.get(&key) else { continue };
+            if limit.concurrency.is_some_and(|most| self.running(&key) >= most) {
+                return None;
+            }
+            if let (Some(tokens), Some(rate)) = (self.tokens(&key, Duration::ZERO), limit.rate)
+                && tokens < 1.0 - HAIR
+            {
+                at = at.max(Some(self.now() + ((1.0 - tokens) / rate * 1000.0).ceil() as u64));
+            }
+        }
+        at
+    }
+}

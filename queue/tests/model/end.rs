@@ -1,0 +1,315 @@
+//! What must be true of a queue after each run: every key of it is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redis::{FromRedisValue, RedisResult};
+use upshot_queue::{JobId, Late, LimitKey, Queue, Scrubber, State};
+
+use crate::{
+    job::{ModelJob, class, stored},
+    model::Model,
+    server::Server,
+};
+
+/// A sorted set, by member.
+type Scores = BTreeMap<String, u64>;
+
+pub async fn check(server: &Server, queue: &Queue, model: &Model) -> Result<(), String> {
+    let end = End { server, queue, model };
+    end.indexes().await?;
+    end.lanes().await?;
+    end.limits().await?;
+    end.groups().await?;
+    end.subjects().await?;
+    end.nothing_else().await?;
+    end.outbox().await?;
+    end.conserved()?;
+    // It comes last, because it mends what it finds.
+    let found = Scrubber::pass(queue).await.map_err(|error| error.to_string())?;
+    if found.total() > 0 { Err(format!("the scrubber found {found:?}")) } else { Ok(()) }
+}
+
+struct End<'a> {
+    server: &'a Server,
+    queue: &'a Queue,
+    model: &'a Model,
+}
+
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, model: &T, stored: &T) -> Result<(), String> {
+    if model == stored { Ok(()) } else { Err(format!("{what}: the model has {model:?}, Redis {stored:?}")) }
+}
+
+impl End<'_> {
+    async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Result<T, String> {
+        let mut cmd = redis::cmd(words[0]);
+        cmd.arg(&words[1..]);
+        let answer: RedisResult<T> = cmd.query_async(&mut self.server.conn.clone()).await;
+        answer.map_err(|error| format!("{words:?}: {error}"))
+    }
+
+    async fn scores(&self, key: &str) -> Result<Scores, String> {
+        let scores: Vec<(String, f64)> = self.ask(&["ZRANGE", key, "0", "-1", "WITHSCORES"]).await?;
+        Ok(scores.into_iter().map(|(member, score)| (member, score as u64)).collect())
+    }
+
+    async fn hash(&self, key: &str) -> Result<BTreeMap<String, String>, String> {
+        self.ask(&["HGETALL", key]).await
+    }
+
+    /// The jobs that the filter admits, with a number of each.
+    fn of(&self, filter: impl Fn(&ModelJob) -> bool, number: impl Fn(&ModelJob) -> u64) -> Scores {
+        let jobs = self.model.jobs.iter().filter(|(_, job)| filter(job));
+        jobs.map(|(id, job)| (id.to_string(), number(job))).collect()
+    }
+
+    /// Every id is in the index of its state, at its place, and in no other.
+    async fn indexes(&self) -> Result<(), String> {
+        let keys = self.queue.keys();
+        for (state, key) in [
+            (State::Scheduled, keys.scheduled()),
+            (State::Running, keys.running()),
+            (State::Parked, keys.parked()),
+            (State::Succeeded, keys.succeeded()),
+            (State::Dead, keys.dead()),
+            (State::Cancelled, keys.cancelled()),
+        ] {
+            let place = |job: &ModelJob| match state {
+                State::Scheduled => job.due,
+                State::Running => job.until,
+                _ => job.since,
+            };
+            equal(&key, &self.of(|job| job.state == state, place), &self.scores(&key).await?)?;
+        }
+        let mut needs: BTreeMap<String, Scores> = BTreeMap::new();
+        for (id, job) in self.model.jobs.iter().filter(|(_, job)| job.state == State::Parked) {
+            needs.entry(job.need.clone().unwrap().0).or_default().insert(id.to_string(), job.since);
+        }
+        let counted: BTreeMap<String, String> =
+            needs.iter().map(|(need, ids)| (need.clone(), ids.len().to_string())).collect();
+        equal("needs", &counted, &self.hash(&keys.needs()).await?)?;
+        for (need, ids) in &needs {
+            equal(need, ids, &self.scores(&keys.need(need)).await?)?;
+        }
+        // A job that has ended may stay until its deadline; one that waits is watched.
+        let watched = self.scores(&keys.expiring()).await?;
+        let deadline = |job: &ModelJob| match job.deadline {
+            Some((by, Late::Expires)) => by,
+            _ => 0,
+        };
+        for (id, by) in self.of(|job| job.waits() && deadline(job) > 0, deadline) {
+            equal("the deadline that is watched", &Some(&by), &watched.get(&id))?;
+        }
+        let known = |id: &&String| self.model.jobs.keys().any(|job| job.as_str() == id.as_str());
+        match watched.keys().find(|id| !known(id)) {
+            Some(id) => Err(format!("the deadline of {id} is watched, which is forgotten")),
+            None => Ok(()),
+        }
+    }
+
+    /// Lanes hold the ready jobs in order; each that has jobs takes turns or is
+    /// held by a limit.
+    async fn lanes(&self) -> Result<(), String> {
+        let keys = self.queue.keys();
+        let mut lanes: BTreeMap<String, Scores> = BTreeMap::new();
+        for (id, job) in self.model.jobs.iter().filter(|(_, job)| job.state == State::Ready) {
+            lanes.entry(job.lane()).or_default().insert(id.to_string(), job.place);
+        }
+        let held = self.hash(&keys.held()).await?;
+        for each in 0..4 {
+            let ring: Vec<String> = self.ask(&["ZRANGE", &keys.ring(each), "0", "-1"]).await?;
+            let listed: BTreeSet<String> = self.ask(&["ZRANGE", &keys.lanes(each), "0", "-1"]).await?;
+            let mut tenants: BTreeMap<String, u64> = BTreeMap::new();
+            for flow in &ring {
+                *tenants.entry(flow.split('|').next().unwrap().to_owned()).or_default() += 1;
+            }
+            let tenants: BTreeMap<String, String> =
+                tenants.into_iter().map(|(tenant, n)| (tenant, n.to_string())).collect();
+            equal("lanes of each tenant", &tenants, &self.hash(&keys.flows(each)).await?)?;
+            let mut waiting = 0;
+            for lane in lanes.keys().filter(|lane| lane.starts_with(&format!("{each}:"))) {
+                let flow = &lane[2..];
+                let turns = ring.iter().any(|each| each == flow);
+                if turns == held.contains_key(lane) || !listed.contains(flow) {
+                    return Err(format!(
+                        "lane {lane}: in the ring {turns}, held by {:?}, listed {listed:?}",
+                        held.get(lane)
+                    ));
+                }
+                waiting += 1;
+            }
+            if waiting == 0 && !(ring.is_empty() && listed.is_empty()) {
+                return Err(format!(
+                    "class {each} has no ready job, its ring {ring:?}, its lanes {listed:?}"
+                ));
+            }
+        }
+        for (lane, ids) in &lanes {
+            equal(lane, ids, &self.scores(&keys.lane(lane)).await?)?;
+        }
+        for (lane, key) in &held {
+            let blocked: Vec<String> = self.ask(&["ZRANGE", &keys.blocked(key), "0", "-1"]).await?;
+            if !lanes.contains_key(lane) || !blocked.contains(lane) {
+                return Err(format!(
+                    "lane {lane} is held by {key}, which holds {blocked:?}, and has {:?}",
+                    lanes.get(lane)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What counts for a limit is what runs.
+    async fn limits(&self) -> Result<(), String> {
+        let keys = self.queue.keys();
+        for (key, limit) in &self.model.limits {
+            let name = stored(key);
+            let running: BTreeSet<String> = self
+                .model
+                .ids(|job| job.state == State::Running && job.limit_keys().contains(key))
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let holders: BTreeSet<String> = self.ask(&["SMEMBERS", &keys.holders(&name)]).await?;
+            if *key != LimitKey::Queue && limit.concurrency.is_some() {
+                equal(&keys.holders(&name), &running, &holders)?;
+            } else if !holders.is_subset(&running) {
+                return Err(format!("{name} is held by {holders:?}, of which only {running:?} run"));
+            }
+        }
+        let limits = self.queue.limits().await.map_err(|error| error.to_string())?;
+        let known: BTreeSet<LimitKey> = limits.limits.into_iter().map(|(key, _)| key).collect();
+        equal("limits", &self.model.limits.keys().cloned().collect(), &known)?;
+        equal("paused kinds", &self.model.paused_kinds, &limits.paused_kinds.into_iter().collect())
+    }
+
+    async fn groups(&self) -> Result<(), String> {
+        let groups = self.queue.dead_groups(0, 100).await.map_err(|error| error.to_string())?;
+        let stored: BTreeMap<_, _> = groups
+            .into_iter()
+            .map(|group| ((group.class.as_str(), group.kind, group.message), (group.count, group.dead)))
+            .collect();
+        let dead = |cause| self.of(|job| job.cause.as_ref() == Some(cause), |_| 0).len() as u64;
+        let model = self.model.deaths.iter().map(|(cause, n)| (cause.clone(), (*n, dead(cause)))).collect();
+        equal("groups of dead jobs", &model, &stored)
+    }
+
+    async fn subjects(&self) -> Result<(), String> {
+        let listed: BTreeSet<String> =
+            self.ask(&["ZRANGE", &self.queue.keys().subjects(), "0", "-1"]).await?;
+        let of = |(id, job): (&JobId, &ModelJob)| Some(format!("{}\0{id}", job.new.subject.clone()?));
+        equal("subjects", &self.model.jobs.iter().filter_map(of).collect(), &listed)
+    }
+
+    /// No key is left over.
+    async fn nothing_else(&self) -> Result<(), String> {
+        let mut expected: BTreeSet<String> = self.model.jobs.keys().map(|id| format!(":job:{id}")).collect();
+        for job in self.model.jobs.values() {
+            if job.state == State::Ready {
+                expected.insert(format!(":lane:{}", job.lane()));
+                for key in ["lanes", "ring", "flows"] {
+                    expected.insert(format!(":{key}:{}", class(job.priority)));
+                }
+            }
+            expected.extend(job.need.iter().map(|(need, _)| format!(":need:{need}")));
+        }
+        for key in self.model.limits.keys() {
+            expected.insert(format!(":holders:{}", stored(key)));
+            expected.insert(format!(":blocked:{}", stored(key)));
+        }
+        let names = [
+            "",
+            ":clock",
+            ":outbox",
+            ":stats",
+            ":scheduled",
+            ":running",
+            ":parked",
+            ":succeeded",
+            ":dead",
+            ":cancelled",
+            ":expiring",
+            ":needs",
+            ":limits",
+            ":buckets",
+            ":held",
+            ":paced",
+            ":paused_kinds",
+            ":groups",
+            ":subjects",
+        ];
+        expected.extend(names.map(ToOwned::to_owned));
+        // Groups were compared; the rest goes by itself after a while.
+        let passing = [":group:", ":members:", ":claim:", ":unique:"];
+        let left: Vec<String> = self.server.keys(self.queue).await;
+        let left: Vec<&String> = left
+            .iter()
+            .filter(|key| !expected.contains(*key) && !passing.iter().any(|each| key.starts_with(each)))
+            .collect();
+        if !left.is_empty() {
+            return Err(format!("keys are left over: {left:?}"));
+        }
+        let buckets: BTreeSet<String> = self.hash(&self.queue.keys().buckets()).await?.into_keys().collect();
+        let limited: BTreeSet<String> = self.model.limits.keys().map(stored).collect();
+        if !buckets.is_subset(&limited) {
+            return Err(format!("buckets {buckets:?} are left, limited are {limited:?}"));
+        }
+        Ok(())
+    }
+
+    /// The outbox, read from its beginning, tells where each job is.
+    async fn outbox(&self) -> Result<(), String> {
+        let mut entries = self.queue.latest_transitions(100_000).await.map_err(|error| error.to_string())?;
+        entries.reverse();
+        let mut states: BTreeMap<JobId, State> = BTreeMap::new();
+        for transition in entries.into_iter().flat_map(|entry| entry.transitions) {
+            let before = states.get(&transition.id).copied();
+            let after = after(&transition.what, before)
+                .map_err(|why| format!("outbox: {} {}: {why}", transition.id, transition.what))?;
+            match after {
+                Some(state) => states.insert(transition.id, state),
+                None => states.remove(&transition.id),
+            };
+        }
+        for (id, job) in &self.model.jobs {
+            // What was put back waits for its time or has come to it: the outbox does not say.
+            let waits = |state| if state == State::Scheduled { State::Ready } else { state };
+            let told = states.remove(id).map(waits);
+            equal(&format!("{id} by the outbox"), &Some(waits(job.state)), &told)?;
+        }
+        if states.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("the outbox tells of {states:?}, which are forgotten"))
+        }
+    }
+
+    fn conserved(&self) -> Result<(), String> {
+        let moves = |what| self.model.moves.get(what).copied().unwrap_or_default();
+        let there = self.model.jobs.len() as u64 + moves("forgotten");
+        equal("enqueued = stored + forgotten", &moves("enqueued"), &there)
+    }
+}
+
+/// Where a transition leads, for those that can follow on where a job was.
+fn after(what: &str, before: Option<State>) -> Result<Option<State>, String> {
+    use State::{Cancelled, Dead, Parked, Ready, Running, Scheduled, Succeeded};
+    let (from, to): (&[State], Option<State>) = match what {
+        "enqueued" => (&[], Some(Ready)),
+        "promoted" | "unparked" => (&[Ready, Scheduled, Parked], Some(Ready)),
+        "claimed" => (&[Ready], Some(Running)),
+        "succeeded" => (&[Running], Some(Succeeded)),
+        "retried" | "snoozed" => (&[Running], Some(Scheduled)),
+        "released" | "crashed" => (&[Running], Some(Ready)),
+        "dead" => (&[Running, Ready], Some(Dead)),
+        "expired" => (&[Ready, Scheduled, Parked], Some(Dead)),
+        "cancelled" => (&[Running, Ready, Scheduled, Parked], Some(Cancelled)),
+        "parked" => (&[Running, Ready], Some(Parked)),
+        "revived" => (&[Dead], Some(Ready)),
+        "rescheduled" => (&[Ready, Scheduled], Some(Ready)),
+        "prioritised" => (&[Ready, Scheduled, Parked], before),
+        "forgotten" => (&[Succeeded, Dead, Cancelled], None),
+        _ => return Err("nobody knows it".to_owned()),
+    };
+    let follows = before.map_or(what == "enqueued", |before| from.contains(&before));
+    if follows { Ok(to) } else { Err(format!("it cannot follow on {before:?}")) }
+}

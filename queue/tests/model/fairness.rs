@@ -1,0 +1,156 @@
+//! Tenants and classes that always have work get what they are to get.
+//!
+//! The model says nothing about whose turn it is; here it is counted.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use upshot_queue::{
+    Job, JobId, Limit, LimitKey, NewJob, Priority, Queue, Shares,
+    protocol::{Claim, End, Ended},
+};
+
+use crate::server::Server;
+
+/// A worker that ends at once what it gets.
+struct Worker {
+    queue: Queue,
+    shares: Shares,
+    number: u64,
+}
+
+impl Worker {
+    async fn new(server: &Server) -> Self {
+        let queue = server.queue();
+        server.set_clock(&queue, 1_800_000_000_000_000).await;
+        Self { queue, shares: Shares { high: 0.0, normal: 0.0, low: 0.0 }, number: 0 }
+    }
+
+    async fn enqueue(&self, n: usize, job: impl Fn(NewJob) -> NewJob) {
+        let jobs: Vec<NewJob> = (0..n).map(|_| job(NewJob::new(JobId::random(), "test", ""))).collect();
+        self.queue.enqueue(&jobs).await.unwrap();
+    }
+
+    async fn claim(&mut self, want: usize) -> Vec<Job> {
+        self.number += 1;
+        let lease = Duration::from_secs(60);
+        let claim = Claim { worker: "w", want, lease, crashes: 2, number: self.number, shares: self.shares };
+        let claimed = self.queue.claim(&claim).await.unwrap();
+        claimed.jobs(&self.queue, "w").map(Result::unwrap).collect()
+    }
+
+    async fn end(&self, jobs: &[Job]) {
+        let flow = |job: &Job| {
+            let tenant = job.tenant.clone().unwrap_or_default();
+            job.limit_keys.iter().fold(tenant, |flow, key| format!("{flow}|{key}"))
+        };
+        let ended = |job: &Job| Ended {
+            id: job.id.clone(),
+            token: job.token,
+            flow: flow(job),
+            end: End::Succeed("null".to_owned()),
+        };
+        let batch: Vec<Ended> = jobs.iter().map(ended).collect();
+        assert!(self.queue.settle("w", &batch).await.unwrap().into_iter().all(|written| written));
+    }
+}
+
+struct Tenant {
+    weight: f64,
+    /// How many lanes its jobs wait in.
+    lanes: usize,
+    served: f64,
+}
+
+/// While all have work, what they were served by weight differs by no more than
+/// a turn of each, however much is asked for at once and however many lanes one has.
+#[tokio::test]
+async fn tenants_share_by_weight_at_any_moment() {
+    let server = Server::connect().await;
+    for seed in 0..30 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut worker = Worker::new(&server).await;
+        let mut tenants = BTreeMap::new();
+        for i in 0..rng.random_range(2..6) {
+            let name = format!("tenant{i}");
+            let weight = [0.5, 1.0, 2.0, 5.0][rng.random_range(0..4)];
+            let lanes = rng.random_range(1..4);
+            if weight != 1.0 {
+                worker.queue.set_limit(&LimitKey::Tenant(name.clone()), Limit::weight(weight)).await.unwrap();
+            }
+            for lane in 0..lanes {
+                let keys: Vec<String> = (0..lane).map(|key| format!("key{key}")).collect();
+                let job = |job| NewJob { tenant: Some(name.clone()), limit_keys: keys.clone(), ..job };
+                worker.enqueue(200, job).await;
+            }
+            tenants.insert(name, Tenant { weight, lanes, served: 0.0 });
+        }
+        // No lane can be empty after that many.
+        let mut left = 190;
+        while left > 0 {
+            let jobs = worker.claim(rng.random_range(1..=left.min(16))).await;
+            left -= jobs.len();
+            for job in &jobs {
+                tenants.get_mut(job.tenant.as_deref().unwrap()).unwrap().served += 1.0;
+            }
+            worker.end(&jobs).await;
+            for (one, a) in &tenants {
+                for (other, b) in &tenants {
+                    let apart = (a.served / a.weight - b.served / b.weight).abs();
+                    let bound = a.lanes as f64 / a.weight + b.lanes as f64 / b.weight;
+                    assert!(
+                        apart <= bound + 1e-6,
+                        "seed {seed}: {one} and {other} are {apart} apart, not {bound}"
+                    );
+                }
+            }
+        }
+        server.remove(&worker.queue).await;
+    }
+}
+
+/// Lanes that are held by a limit and let in again keep the shares.
+#[tokio::test]
+async fn tenants_share_the_room_under_one_limit() {
+    let server = Server::connect().await;
+    let mut worker = Worker::new(&server).await;
+    worker.queue.set_limit(&LimitKey::Key("smtp".to_owned()), Limit::concurrency(1)).await.unwrap();
+    worker.queue.set_limit(&LimitKey::Tenant("big".to_owned()), Limit::weight(3.0)).await.unwrap();
+    for tenant in ["big", "small", "other"] {
+        let (tenant, keys) = (Some(tenant.to_owned()), vec!["smtp".to_owned()]);
+        worker.enqueue(200, |job| NewJob { tenant: tenant.clone(), limit_keys: keys.clone(), ..job }).await;
+    }
+    let mut served: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..100 {
+        let jobs = worker.claim(4).await;
+        assert_eq!(jobs.len(), 1);
+        *served.entry(jobs[0].tenant.clone().unwrap()).or_default() += 1;
+        worker.end(&jobs).await;
+    }
+    let of = |tenant: &str| served.get(tenant).copied().unwrap_or_default();
+    let (big, small, other) = (of("big"), of("small"), of("other"));
+    assert!((58..=62).contains(&big) && small.abs_diff(other) <= 2, "{served:?}");
+    server.remove(&worker.queue).await;
+}
+
+/// A class keeps its share also where all wait for the same limit.
+#[tokio::test]
+async fn classes_share_the_room_under_one_limit() {
+    let server = Server::connect().await;
+    let mut worker = Worker::new(&server).await;
+    worker.shares = Shares { high: 0.0, normal: 0.0, low: 0.25 };
+    worker.queue.set_limit(&LimitKey::Key("smtp".to_owned()), Limit::concurrency(1)).await.unwrap();
+    for priority in [Priority::Critical, Priority::Low] {
+        let keys = vec!["smtp".to_owned()];
+        worker.enqueue(200, |job| NewJob { priority, limit_keys: keys.clone(), ..job }).await;
+    }
+    let mut low = 0;
+    for _ in 0..100 {
+        let jobs = worker.claim(1).await;
+        assert_eq!(jobs.len(), 1);
+        low += usize::from(jobs[0].priority == Priority::Low);
+        worker.end(&jobs).await;
+    }
+    assert!((20..=30).contains(&low), "{low} of 100 were of the lower class");
+    server.remove(&worker.queue).await;
+}

@@ -1,0 +1,212 @@
+//! A job as the model knows it, and the comparison with the stored one.
+
+use std::collections::BTreeMap;
+
+use upshot_queue::{Job, JobId, Late, LimitKey, NewJob, Priority, State, Step};
+
+/// Why a job died: class, kind, and what messages of the same cause have in common.
+pub type Cause = (&'static str, String, String);
+
+#[derive(Clone, Debug)]
+pub struct ModelJob {
+    pub new: NewJob,
+    pub priority: Priority,
+    pub args: Vec<u8>,
+    pub edits: Vec<(u32, Vec<u8>)>,
+    pub enqueued_at: u64,
+    pub state: State,
+    pub since: u64,
+    /// Where it stands in its lane, while it is ready.
+    pub place: u64,
+    /// When it becomes ready, while it is scheduled, in ms.
+    pub due: u64,
+    /// When its lease expires, while it runs, in ms.
+    pub until: u64,
+    pub need: Option<(String, String)>,
+    pub deadline: Option<(u64, Late)>,
+    pub token: u64,
+    pub released: u64,
+    pub worker: Option<String>,
+    pub cancel: Option<u64>,
+    pub failures: BTreeMap<&'static str, u32>,
+    pub steps: BTreeMap<String, (u64, u8)>,
+    pub progress: Option<u8>,
+    pub marks: Vec<(u64, u8)>,
+    pub log: Vec<(u64, String)>,
+    /// Failed attempts and other changes in its history.
+    pub lines: (usize, usize),
+    pub outcome: bool,
+    pub duplicates: u64,
+    pub cause: Option<Cause>,
+}
+
+impl ModelJob {
+    pub fn new(new: &NewJob, now: u64) -> Self {
+        Self {
+            new: new.clone(),
+            priority: new.priority,
+            args: new.args.to_vec(),
+            edits: Vec::new(),
+            enqueued_at: now,
+            state: State::Ready,
+            since: now,
+            place: 0,
+            due: 0,
+            until: 0,
+            need: None,
+            deadline: new.deadline.map(|deadline| (now + deadline.within.as_millis() as u64, deadline.then)),
+            token: 0,
+            released: 0,
+            worker: None,
+            cancel: None,
+            failures: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            progress: None,
+            marks: Vec::new(),
+            log: Vec::new(),
+            lines: (0, 0),
+            outcome: false,
+            duplicates: 0,
+            cause: None,
+        }
+    }
+
+    pub fn waits(&self) -> bool {
+        matches!(self.state, State::Scheduled | State::Ready | State::Parked)
+    }
+
+    /// What may hold it back, each once.
+    pub fn limit_keys(&self) -> Vec<LimitKey> {
+        let mut keys = vec![LimitKey::Queue];
+        keys.extend(self.new.tenant.clone().map(LimitKey::Tenant));
+        keys.extend(self.new.limit_keys.iter().cloned().map(LimitKey::Key));
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// Its tenant and limit keys, as they are stored.
+    pub fn flow(&self) -> String {
+        let mut flow = encode(self.new.tenant.as_deref().unwrap_or_default());
+        for key in &self.new.limit_keys {
+            flow.push('|');
+            flow.push_str(&encode(key));
+        }
+        flow
+    }
+
+    /// The lane that it waits in.
+    pub fn lane(&self) -> String {
+        format!("{}:{}", class(self.priority), self.flow())
+    }
+}
+
+/// A name so that it can stand between bars.
+pub fn encode(name: &str) -> String {
+    name.replace('%', "%25").replace('|', "%7c")
+}
+
+pub fn class(priority: Priority) -> usize {
+    Priority::ALL.iter().position(|each| *each == priority).unwrap()
+}
+
+/// How a limit key is stored.
+pub fn stored(key: &LimitKey) -> String {
+    match key {
+        LimitKey::Queue => "queue".to_owned(),
+        LimitKey::Tenant(name) => format!("tenant:{}", encode(name)),
+        LimitKey::Key(name) => format!("key:{}", encode(name)),
+    }
+}
+
+/// What can be seen of a job, by name.
+type View = Vec<(&'static str, String)>;
+
+/// Says what differs, when something does.
+pub fn compare(id: &JobId, model: Option<&ModelJob>, stored: Option<&Job>) -> Result<(), String> {
+    let (model, stored) = match (model, stored) {
+        (None, None) => return Ok(()),
+        (Some(model), Some(stored)) => (of_model(model), of_stored(stored)),
+        (model, stored) => {
+            let (model, stored) = (model.map(|job| job.state), stored.map(|job| job.state));
+            return Err(format!("job {id}: the model has {model:?}, Redis {stored:?}"));
+        }
+    };
+    let differ = model.iter().zip(&stored).filter(|(model, stored)| model != stored);
+    let told: Vec<String> = differ
+        .map(|((name, model), (_, stored))| format!("{name} is {model} in the model, {stored} in Redis"))
+        .collect();
+    if told.is_empty() { Ok(()) } else { Err(format!("job {id}: {}", told.join("; "))) }
+}
+
+fn show(value: impl std::fmt::Debug) -> String {
+    format!("{value:?}")
+}
+
+fn of_model(job: &ModelJob) -> View {
+    vec![
+        ("state", show(job.state)),
+        ("since", show(job.since)),
+        ("token", show(job.token)),
+        ("attempts", show(job.token - job.released)),
+        ("worker", show(&job.worker)),
+        ("priority", show(job.priority)),
+        ("kind", show(&job.new.kind)),
+        ("tenant", show(&job.new.tenant)),
+        ("limit keys", show(&job.new.limit_keys)),
+        ("subject", show(&job.new.subject)),
+        ("args", show(&job.args)),
+        ("edits", show(&job.edits)),
+        ("enqueued at", show(job.enqueued_at)),
+        ("deadline", show(job.deadline.map(|(by, _)| by))),
+        ("cancel", show(job.cancel)),
+        ("need", show(&job.need)),
+        ("failures", show(&job.failures)),
+        ("steps", show(&job.steps)),
+        ("progress", show(job.progress)),
+        ("marks", show(&job.marks)),
+        ("log", show(&job.log)),
+        ("lines of the history", show(job.lines)),
+        ("has an outcome", show(job.outcome)),
+        ("duplicates", show(job.duplicates)),
+        ("has a group", show(job.cause.is_some())),
+    ]
+}
+
+fn of_stored(job: &Job) -> View {
+    let ms = i64::unsigned_abs;
+    let need = job.parked.as_ref().map(|parked| (&parked.need, &parked.why));
+    let edits: Vec<_> = job.earlier_args.iter().map(|edit| (edit.n, edit.args.to_vec())).collect();
+    let failures: BTreeMap<_, _> = job.failures.iter().map(|(class, n)| (class.as_str(), n)).collect();
+    let step = |step: &Step| (step.name.clone(), (ms(step.at), step.result.as_u64().unwrap()));
+    let steps: BTreeMap<_, _> = job.steps.iter().map(step).collect();
+    let marks: Vec<_> = job.marks.iter().map(|mark| (ms(mark.at), mark.percent)).collect();
+    let log: Vec<_> = job.log.iter().map(|line| (ms(line.at), &line.message)).collect();
+    vec![
+        ("state", show(job.state)),
+        ("since", show(ms(job.since))),
+        ("token", show(job.token)),
+        ("attempts", show(job.attempts)),
+        ("worker", show(&job.worker)),
+        ("priority", show(job.priority)),
+        ("kind", show(&job.kind)),
+        ("tenant", show(&job.tenant)),
+        ("limit keys", show(&job.limit_keys)),
+        ("subject", show(&job.subject)),
+        ("args", show(job.args.to_vec())),
+        ("edits", show(edits)),
+        ("enqueued at", show(ms(job.enqueued_at))),
+        ("deadline", show(job.deadline.map(ms))),
+        ("cancel", show(job.cancel_asked_at.map(ms))),
+        ("need", show(need)),
+        ("failures", show(failures)),
+        ("steps", show(steps)),
+        ("progress", show(job.progress.as_ref().map(|progress| progress.percent))),
+        ("marks", show(marks)),
+        ("log", show(log)),
+        ("lines of the history", show((job.history.len(), job.changes.len()))),
+        ("has an outcome", show(job.outcome.is_some())),
+        ("duplicates", show(job.duplicates)),
+        ("has a group", show(job.group.is_some())),
+    ]
+}

@@ -1,0 +1,465 @@
+//! The plain model of a queue: what each operation does, and what it answers.
+//!
+//! It decides nothing that the queue is free to decide: which jobs a claim
+//! leases is judged in [`crate::claim`], and followed here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use upshot_queue::{
+    Changed, JobId, Late, Limit, LimitKey, NewJob, Priority, Scope, State, Verdict,
+    protocol::{End, Ended, Renewed, Write},
+};
+
+use crate::{
+    job::{ModelJob, encode},
+    operation::CRASHES,
+};
+
+/// A job without a deadline is as urgent as one that is due a day after it became ready.
+const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
+/// The messages that a job ends with when nobody was there to say one.
+const CRASHED: &str = "the lease expired: the worker stopped renewing it";
+const EXPIRED: &str = "the deadline passed before the job could run";
+
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// The time, in µs.
+    pub us: u64,
+    pub jobs: BTreeMap<JobId, ModelJob>,
+    pub limits: BTreeMap<LimitKey, Limit>,
+    /// Tokens left, and when they were counted (µs).
+    pub buckets: BTreeMap<LimitKey, (f64, u64)>,
+    pub paused: bool,
+    pub paused_kinds: BTreeSet<String>,
+    /// Who holds an idempotency key.
+    pub unique: BTreeMap<(String, String), JobId>,
+    /// The number of each worker's last claim that leased something, and what.
+    pub claims: BTreeMap<String, (u64, Vec<JobId>)>,
+    /// Deaths of each cause since the group came up.
+    pub deaths: BTreeMap<crate::job::Cause, u64>,
+    /// Transitions, by name.
+    pub moves: BTreeMap<&'static str, u64>,
+}
+
+impl Model {
+    /// The time in ms.
+    pub fn now(&self) -> u64 {
+        self.us / 1000
+    }
+
+    pub fn count(&mut self, what: &'static str) {
+        *self.moves.entry(what).or_default() += 1;
+    }
+
+    pub fn ids(&self, filter: impl Fn(&ModelJob) -> bool) -> Vec<JobId> {
+        self.jobs.iter().filter(|(_, job)| filter(job)).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn enter(&mut self, id: &JobId, state: State) -> &mut ModelJob {
+        let now = self.now();
+        let job = self.jobs.get_mut(id).unwrap();
+        (job.state, job.since) = (state, now);
+        if state != State::Parked {
+            job.need = None;
+        }
+        job
+    }
+
+    /// Makes a job ready, the `i`th of its call.
+    fn make_ready(&mut self, id: &JobId, i: u64) {
+        let us = self.us;
+        let job = self.enter(id, State::Ready);
+        job.place = run_by(job, us, i);
+    }
+
+    fn schedule(&mut self, id: &JobId, delay: u64) -> State {
+        if delay == 0 {
+            self.make_ready(id, 0);
+            return State::Ready;
+        }
+        let due = self.now() + delay;
+        self.enter(id, State::Scheduled).due = due;
+        State::Scheduled
+    }
+
+    fn bury(&mut self, id: &JobId, class: &'static str, normal: &str) {
+        let job = self.enter(id, State::Dead);
+        let cause = (class, job.new.kind.clone(), normal.to_owned());
+        job.cause = Some(cause.clone());
+        *self.deaths.entry(cause).or_default() += 1;
+    }
+
+    /// A job that dies no longer counts for its group; the group goes with the last.
+    fn leave_group(&mut self, id: &JobId) {
+        let Some(cause) = self.jobs.get_mut(id).unwrap().cause.take() else { return };
+        if !self.jobs.values().any(|job| job.cause.as_ref() == Some(&cause)) {
+            self.deaths.remove(&cause);
+        }
+    }
+
+    fn remove(&mut self, id: &JobId) {
+        self.leave_group(id);
+        self.jobs.remove(id);
+        self.count("forgotten");
+    }
+
+    pub fn enqueue(&mut self, batch: &[NewJob]) -> Vec<Verdict> {
+        batch.iter().enumerate().map(|(i, new)| self.enqueue_one(new, i as u64)).collect()
+    }
+
+    fn enqueue_one(&mut self, new: &NewJob, i: u64) -> Verdict {
+        let unique = new.unique.as_ref().map(|unique| {
+            let scope = match unique.scope {
+                Scope::Queue => String::new(),
+                Scope::Kind => encode(&new.kind),
+                Scope::Tenant => {
+                    format!("{}|{}", encode(&new.kind), encode(new.tenant.as_deref().unwrap_or_default()))
+                }
+            };
+            (scope, unique.key.clone())
+        });
+        let state = |model: &Self, id: &JobId| model.jobs.get(id).map(|job| job.state);
+        let owner = unique.as_ref().and_then(|unique| self.unique.get(unique)).cloned();
+        if let Some(owner) = owner.filter(|owner| *owner != new.id)
+            && let Some(state) = state(self, &owner)
+            && !(new.replaces_dead && state == State::Dead)
+        {
+            self.count("duplicates");
+            self.jobs.get_mut(&owner).unwrap().duplicates += 1;
+            return Verdict::Duplicate { id: owner, state };
+        }
+        if new.replaces_dead && state(self, &new.id) == Some(State::Dead) {
+            self.remove(&new.id);
+        }
+        if let Some(job) = self.jobs.get_mut(&new.id) {
+            job.duplicates += 1;
+            let state = job.state;
+            self.count("duplicates");
+            return Verdict::Duplicate { id: new.id.clone(), state };
+        }
+        self.jobs.insert(new.id.clone(), ModelJob::new(new, self.now()));
+        if let Some(unique) = unique {
+            self.unique.insert(unique, new.id.clone());
+        }
+        let delay = new.delay.as_millis() as u64;
+        if delay > 0 {
+            self.schedule(&new.id, delay);
+        } else {
+            self.make_ready(&new.id, i);
+        }
+        self.count("enqueued");
+        Verdict::Inserted
+    }
+
+    /// What every claim does before it leases anything: promotes what is due,
+    /// takes over what lost its worker, ends what is too late. Returns how many
+    /// were taken over, and how many of these are dead.
+    pub fn sweep(&mut self) -> (u64, u64) {
+        let now = self.now();
+        let mut due = self.ids(|job| job.state == State::Scheduled && job.due <= now);
+        due.sort_by_key(|id| (self.jobs[id].due, id.clone()));
+        for (i, id) in due.iter().enumerate() {
+            self.make_ready(id, i as u64 + 1);
+            self.count("promoted");
+        }
+        let (mut taken_over, mut buried) = (0, 0);
+        for id in self.ids(|job| job.state == State::Running && job.until <= now) {
+            taken_over += 1;
+            self.count("crashed");
+            let job = self.jobs.get_mut(&id).unwrap();
+            job.lines.0 += 1;
+            let crashes = job.failures.entry("crashed").or_default();
+            *crashes += 1;
+            if job.cancel.is_some() {
+                self.enter(&id, State::Cancelled);
+                self.count("cancelled");
+            } else if *crashes > CRASHES {
+                self.bury(&id, "crashed", CRASHED);
+                self.count("dead");
+                buried += 1;
+            } else {
+                self.enter(&id, State::Ready).place = 0;
+            }
+        }
+        let late = |job: &ModelJob| matches!(job.deadline, Some((by, Late::Expires)) if by <= now);
+        for id in self.ids(|job| job.waits() && late(job)) {
+            let job = self.jobs.get_mut(&id).unwrap();
+            job.lines.0 += 1;
+            *job.failures.entry("expired").or_default() += 1;
+            self.bury(&id, "expired", EXPIRED);
+            self.count("expired");
+        }
+        (taken_over, buried)
+    }
+
+    /// A worker got a lease.
+    pub fn lease(&mut self, id: &JobId, worker: &str, until: u64) {
+        let job = self.enter(id, State::Running);
+        job.token += 1;
+        job.worker = Some(worker.to_owned());
+        job.until = until;
+        self.count("claimed");
+    }
+
+    /// A job was parked because its turn came while its kind was paused.
+    pub fn park_paused(&mut self, id: &JobId) {
+        let need = format!("resume {}", encode(&self.jobs[id].new.kind));
+        self.enter(id, State::Parked).need = Some((need, "the kind is paused".to_owned()));
+        self.count("parked");
+    }
+
+    fn holds(&self, worker: &str, id: &JobId, token: u64) -> bool {
+        self.jobs.get(id).is_some_and(|job| {
+            job.state == State::Running && job.token == token && job.worker.as_deref() == Some(worker)
+        })
+    }
+
+    fn refuse(&mut self) {
+        self.count("refused");
+    }
+
+    pub fn settle(&mut self, worker: &str, batch: &[Ended]) -> Vec<bool> {
+        let mut settle = |ended: &Ended| {
+            let holds = self.holds(worker, &ended.id, ended.token);
+            if holds {
+                self.end(&ended.id, &ended.end)
+            } else {
+                self.refuse()
+            }
+            holds
+        };
+        batch.iter().map(&mut settle).collect()
+    }
+
+    fn end(&mut self, id: &JobId, end: &End) {
+        let job = self.jobs.get_mut(id).unwrap();
+        match end {
+            End::Succeed(_) => {
+                job.outcome = true;
+                self.enter(id, State::Succeeded);
+                return self.count("succeeded");
+            }
+            End::Retry { class, .. } | End::Bury { class, .. } => {
+                *job.failures.entry(class.as_str()).or_default() += 1;
+                job.lines.0 += 1;
+            }
+            End::Cancel { .. } => job.lines.1 += 1,
+            End::Release { line } => {
+                job.released += 1;
+                job.lines.1 += usize::from(!line.is_empty());
+            }
+            End::Snooze { .. } | End::Park { .. } => {
+                job.released += 1;
+                job.lines.1 += 1;
+            }
+        }
+        if job.cancel.is_some() || matches!(end, End::Cancel { .. }) {
+            self.enter(id, State::Cancelled);
+            return self.count("cancelled");
+        }
+        match end {
+            End::Retry { delay, .. } | End::Snooze { delay, .. } => {
+                let due = self.now() + delay.as_millis() as u64;
+                self.enter(id, State::Scheduled).due = due;
+                self.count(if matches!(end, End::Retry { .. }) { "retried" } else { "snoozed" });
+            }
+            End::Bury { class, normal, .. } => {
+                self.bury(id, class.as_str(), normal);
+                self.count("dead");
+            }
+            End::Park { need, why, .. } => {
+                self.enter(id, State::Parked).need = Some((need.clone(), why.clone()));
+                self.count("parked");
+            }
+            _ => {
+                self.enter(id, State::Ready).place = 0;
+                self.count("released");
+            }
+        }
+    }
+
+    pub fn renew(&mut self, worker: &str, until: u64, leases: &[(JobId, u64)]) -> Renewed {
+        let mut renewed = Renewed::default();
+        for (id, token) in leases {
+            if self.holds(worker, id, *token) {
+                let job = self.jobs.get_mut(id).unwrap();
+                job.until = until;
+                if job.cancel.is_some() {
+                    renewed.cancelled.push(id.to_string());
+                }
+                continue;
+            }
+            renewed.lost.push(id.to_string());
+            let own = self
+                .jobs
+                .get(id)
+                .is_some_and(|job| job.token == *token && job.worker.as_deref() == Some(worker));
+            // A lease that its own worker has just ended is no refused write.
+            if !own {
+                self.refuse();
+            }
+        }
+        renewed
+    }
+
+    pub fn write(&mut self, worker: &str, id: &JobId, token: u64, write: Write<'_>) -> bool {
+        if !self.holds(worker, id, token) {
+            self.refuse();
+            return false;
+        }
+        let now = self.now();
+        let job = self.jobs.get_mut(id).unwrap();
+        match write {
+            Write::Progress(_, mark) => {
+                let percent = mark.trim().parse().unwrap();
+                job.progress = Some(percent);
+                job.marks.push((now, percent));
+            }
+            // A completed step stays.
+            Write::Step(name, result) => {
+                job.steps.entry(name.to_owned()).or_insert((now, result.parse().unwrap()));
+            }
+            Write::Log(line) => job.log.push((now, line.trim_matches('"').to_owned())),
+        }
+        true
+    }
+
+    /// Does something to a job that is in one of the states in which that can be done.
+    fn change(
+        &mut self,
+        id: &JobId,
+        can: impl Fn(&ModelJob) -> bool,
+        change: impl FnOnce(&mut Self) -> Changed,
+    ) -> Changed {
+        match self.jobs.get(id) {
+            None => Changed::Unknown,
+            Some(job) if !can(job) => Changed::Refused(job.state),
+            Some(_) => {
+                let changed = change(self);
+                if let Some(job) = self.jobs.get_mut(id) {
+                    job.lines.1 += 1;
+                }
+                changed
+            }
+        }
+    }
+
+    pub fn cancel(&mut self, id: &JobId) -> Changed {
+        let can = |job: &ModelJob| job.waits() || job.state == State::Running;
+        self.change(id, can, |model| {
+            if model.jobs[id].state == State::Running {
+                let now = model.now();
+                model.jobs.get_mut(id).unwrap().cancel = Some(now);
+                return Changed::Stopping;
+            }
+            model.enter(id, State::Cancelled);
+            model.count("cancelled");
+            Changed::To(State::Cancelled)
+        })
+    }
+
+    pub fn reschedule(&mut self, id: &JobId, delay: u64) -> Changed {
+        let can = |job: &ModelJob| matches!(job.state, State::Scheduled | State::Ready);
+        self.change(id, can, |model| {
+            let state = model.schedule(id, delay);
+            model.count("rescheduled");
+            Changed::To(state)
+        })
+    }
+
+    pub fn prioritise(&mut self, id: &JobId, priority: Priority) -> Changed {
+        self.change(id, ModelJob::waits, |model| {
+            let us = model.us;
+            let job = model.jobs.get_mut(id).unwrap();
+            job.priority = priority;
+            job.place = run_by(job, us, 0);
+            let state = job.state;
+            model.count("prioritised");
+            Changed::To(state)
+        })
+    }
+
+    pub fn retry(&mut self, id: &JobId, args: Option<&[u8]>, delay: u64) -> Changed {
+        self.change(
+            id,
+            |job| job.state == State::Dead,
+            |model| {
+                model.leave_group(id);
+                let job = model.jobs.get_mut(id).unwrap();
+                job.failures.clear();
+                job.deadline = None;
+                if let Some(args) = args {
+                    let before = std::mem::replace(&mut job.args, args.to_vec());
+                    job.edits.push((job.edits.len() as u32 + 1, before));
+                }
+                let state = model.schedule(id, delay);
+                model.count("revived");
+                Changed::To(state)
+            },
+        )
+    }
+
+    pub fn forget(&mut self, id: &JobId, age: u64) -> Changed {
+        let now = self.now();
+        self.change(
+            id,
+            |job| job.state.is_final() && job.since + age <= now,
+            |model| {
+                model.remove(id);
+                Changed::Forgotten
+            },
+        )
+    }
+
+    pub fn trim(&mut self, of: State, retention: u64) -> u64 {
+        let now = self.now();
+        let old = self.ids(|job| job.state == of && job.since + retention <= now);
+        old.iter().for_each(|id| self.remove(id));
+        old.len() as u64
+    }
+
+    pub fn set_limit(&mut self, key: &LimitKey, limit: Limit) {
+        if limit == Limit::default() {
+            self.limits.remove(key);
+            self.buckets.remove(key);
+        } else {
+            self.limits.insert(key.clone(), limit);
+        }
+    }
+
+    pub fn unpark(&mut self, need: &str) -> u64 {
+        let mut ids = self.ids(|job| job.need.as_ref().is_some_and(|(each, _)| each == need));
+        ids.sort_by_key(|id| (self.jobs[id].since, id.clone()));
+        for (i, id) in ids.iter().enumerate() {
+            self.make_ready(id, i as u64 + 1);
+            self.count("unparked");
+        }
+        ids.len() as u64
+    }
+
+    /// How many jobs run that count for a limit key.
+    pub fn running(&self, key: &LimitKey) -> u32 {
+        self.ids(|job| job.state == State::Running && job.limit_keys().contains(key)).len() as u32
+    }
+
+    /// The tokens of a limit key `late` before now.
+    pub fn tokens(&self, key: &LimitKey, late: Duration) -> Option<f64> {
+        let limit = self.limits.get(key)?;
+        let burst = f64::from(limit.burst.unwrap_or(1));
+        let us = self.us - late.as_micros() as u64;
+        let rate = limit.rate?;
+        Some(
+            self.buckets
+                .get(key)
+                .map_or(burst, |(left, since)| burst.min(left + (us as f64 - *since as f64) / 1e6 * rate)),
+        )
+    }
+}
+
+/// When a job should have run, in µs: its deadline, or a day after it became ready.
+fn run_by(job: &ModelJob, us: u64, i: u64) -> u64 {
+    job.deadline.map_or(us + i + PATIENCE_US, |(by, _)| by * 1000)
+}

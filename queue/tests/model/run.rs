@@ -1,0 +1,371 @@
+//! One run: each operation is done to the queue and to the model, and both are compared.
+
+use std::{fmt::Debug, time::Duration};
+
+use upshot_queue::{
+    Deadline, Failure, JobId, NewJob, Queue, Shares, State, Unique,
+    protocol::{Claim, End, Ended, Write},
+};
+
+use crate::{
+    claim::Answer,
+    end,
+    job::{compare, encode},
+    model::Model,
+    operation::{
+        CRASHES, Draft, Ending, KINDS, LEASE_MS, LIMIT_KEYS, Lease, MESSAGES, NEEDS, Operation, Plan,
+        TENANTS, WORKERS, Who, Writing,
+    },
+    server::{Listener, Server},
+};
+
+/// Does the whole plan; why the queue is not as the model, when it is not.
+pub async fn run(server: &Server, plan: &Plan) -> Result<(), String> {
+    let mut run = Run::new(server, plan).await;
+    let mut done = Ok(());
+    for (i, operation) in plan.operations.iter().enumerate() {
+        done = run.step(operation).await.map_err(|why| format!("after operation {i}, {operation:?}: {why}"));
+        if done.is_err() {
+            break;
+        }
+    }
+    if done.is_ok() {
+        done = end::check(server, &run.queue, &run.model).await.map_err(|why| format!("at the end: {why}"));
+    }
+    server.remove(&run.queue).await;
+    done
+}
+
+/// A worker: its name changes when it crashes.
+#[derive(Clone, Copy, Default)]
+struct Worker {
+    life: u64,
+    /// The number of its last claim.
+    number: u64,
+}
+
+pub struct Run {
+    server: Server,
+    queue: Queue,
+    model: Model,
+    /// Of all jobs that the plan knows.
+    ids: Vec<JobId>,
+    shares: Shares,
+    workers: [Worker; WORKERS],
+    listener: Listener,
+    /// Workers sleep since a claim found less than it wanted, until this (ms; 0: until
+    /// they are woken).
+    sleeping: Option<u64>,
+    /// The same of the claim of this step.
+    found_less: Option<u64>,
+}
+
+/// The job of a number; the same in every run, so that its place among others is.
+pub fn id(job: usize) -> JobId {
+    JobId::derive(&["model", &job.to_string()])
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "both are answers that nobody needs any more")]
+fn equal<T: PartialEq + Debug>(model: T, queue: T) -> Result<(), String> {
+    if model == queue { Ok(()) } else { Err(format!("the model answers {model:?}, the queue {queue:?}")) }
+}
+
+fn said(error: impl std::fmt::Display) -> String {
+    format!("the queue failed: {error}")
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Idempotency keys live by Redis' own clock: longer than any run.
+const LIFETIME: Duration = Duration::from_secs(3600);
+/// When runs begin, in µs.
+const START: u64 = 1_800_000_000_000_000;
+
+impl Run {
+    async fn new(server: &Server, plan: &Plan) -> Self {
+        let queue = server.queue();
+        let none = Shares { high: 0.0, normal: 0.0, low: 0.0 };
+        let shares = if plan.shares { Shares::default() } else { none };
+        let ids = plan.jobs().into_iter().map(id).collect();
+        let model = Model { us: START, ..Model::default() };
+        server.set_clock(&queue, model.us).await;
+        let listener = server.listen(&queue).await;
+        let workers = [Worker::default(); WORKERS];
+        let (sleeping, found_less) = (None, None);
+        Self { server: server.clone(), queue, model, ids, shares, workers, listener, sleeping, found_less }
+    }
+
+    async fn step(&mut self, operation: &Operation) -> Result<(), String> {
+        let before = self.sleepers_miss();
+        self.apply(operation).await?;
+        self.compare().await?;
+        // What comes with time is not said: sleepers were told when to look.
+        let misses = if matches!(operation, Operation::Advance(_)) { None } else { self.sleepers_miss() };
+        if self.listener.woken().await {
+            self.sleeping = None;
+        } else if let (Some(_), None, Some(id)) = (self.sleeping, before, misses) {
+            return Err(format!("{id} can run now, and workers that sleep were not woken"));
+        }
+        let slept_enough = |until: &u64| (1..=self.model.now()).contains(until);
+        self.sleeping = self.found_less.take().or(self.sleeping).filter(|until| !slept_enough(until));
+        Ok(())
+    }
+
+    /// A job that can run, should all workers sleep.
+    fn sleepers_miss(&self) -> Option<JobId> {
+        self.model.ids(|job| self.model.can_run(job, &[])).pop()
+    }
+
+    async fn apply(&mut self, operation: &Operation) -> Result<(), String> {
+        let (queue, model) = (self.queue.clone(), &mut self.model);
+        match operation {
+            Operation::Enqueue(drafts) => {
+                let jobs: Vec<NewJob> = drafts.iter().map(new_job).collect();
+                equal(model.enqueue(&jobs), queue.enqueue(&jobs).await.map_err(said)?)
+            }
+            Operation::Claim { worker, want, again } => self.claim(*worker, *want, *again).await,
+            Operation::Settle(who, leases) => {
+                let name = self.name(*who);
+                let batch: Vec<Ended> =
+                    leases.iter().map(|(lease, ending)| self.ended(&name, *lease, *ending)).collect();
+                equal(self.model.settle(&name, &batch), queue.settle(&name, &batch).await.map_err(said)?)
+            }
+            Operation::Renew(who, leases) => {
+                let name = self.name(*who);
+                let leases: Vec<(JobId, u64)> =
+                    leases.iter().map(|lease| self.lease(&name, *lease)).collect();
+                let until = self.model.now() + LEASE_MS;
+                let each = leases.iter().map(|(id, token)| (id, *token));
+                let renewed = queue.renew(&name, ms(LEASE_MS), each).await.map_err(said)?;
+                equal(self.model.renew(&name, until, &leases), renewed)
+            }
+            Operation::Write(who, lease, writing) => {
+                let name = self.name(*who);
+                let (id, token) = self.lease(&name, *lease);
+                let (first, second) = match writing {
+                    Writing::Progress(percent) => {
+                        (format!("{{\"percent\":{percent}}}"), format!("{percent} "))
+                    }
+                    Writing::Step(step, result) => (format!("step {step}"), result.to_string()),
+                    Writing::Log(line) => (format!("\"line {line}\""), String::new()),
+                };
+                let write = match writing {
+                    Writing::Progress(_) => Write::Progress(&first, &second),
+                    Writing::Step(..) => Write::Step(&first, &second),
+                    Writing::Log(_) => Write::Log(&first),
+                };
+                let written = queue.write(&name, &id, token, write).await.map_err(said)?;
+                equal(self.model.write(&name, &id, token, write), written)
+            }
+            Operation::Crash(worker) => {
+                let worker = &mut self.workers[*worker];
+                *worker = Worker { life: worker.life + 1, number: 0 };
+                Ok(())
+            }
+            Operation::Advance(by) => {
+                model.us += by.as_micros() as u64;
+                self.server.set_clock(&queue, model.us).await;
+                Ok(())
+            }
+            Operation::Cancel(job) => {
+                equal(model.cancel(&id(*job)), queue.cancel(&id(*job)).await.map_err(said)?)
+            }
+            Operation::Reschedule(job, delay) => {
+                let changed = queue.reschedule(&id(*job), ms(*delay)).await.map_err(said)?;
+                equal(model.reschedule(&id(*job), *delay), changed)
+            }
+            Operation::Prioritise(job, priority) => {
+                let changed = queue.prioritise(&id(*job), *priority).await.map_err(said)?;
+                equal(model.prioritise(&id(*job), *priority), changed)
+            }
+            Operation::Retry(job) => {
+                equal(model.retry(&id(*job), None, 0), queue.retry(&id(*job)).await.map_err(said)?)
+            }
+            Operation::Edit(job, args) => {
+                let changed = queue.retry_with(&id(*job), &vec![*args, b'\n'].into()).await.map_err(said)?;
+                equal(model.retry(&id(*job), Some(&[*args, b'\n']), 0), changed)
+            }
+            Operation::RetryPaced(jobs, pace) => {
+                let ids: Vec<JobId> = jobs.iter().map(|job| id(*job)).collect();
+                let changed = queue.retry_paced(&ids, ms(*pace)).await.map_err(said)?;
+                let retry = |(i, id)| model.retry(id, None, i as u64 * pace);
+                equal(ids.iter().enumerate().map(retry).collect(), changed)
+            }
+            Operation::Forget(jobs, age) => {
+                let ids: Vec<JobId> = jobs.iter().map(|job| id(*job)).collect();
+                let changed = queue.forget(&ids, ms(*age)).await.map_err(said)?;
+                equal(ids.iter().map(|id| model.forget(id, *age)).collect(), changed)
+            }
+            Operation::Trim(of, retention) => {
+                equal(model.trim(*of, *retention), queue.trim(*of, ms(*retention)).await.map_err(said)?)
+            }
+            Operation::SetLimit(key, limit) => {
+                model.set_limit(key, *limit);
+                queue.set_limit(key, *limit).await.map_err(said)
+            }
+            Operation::Pause => {
+                model.paused = true;
+                queue.pause().await.map_err(said)
+            }
+            Operation::Resume => {
+                model.paused = false;
+                queue.resume().await.map_err(said)
+            }
+            Operation::PauseKind(kind) => {
+                model.paused_kinds.insert(KINDS[*kind].to_owned());
+                queue.pause_kind(KINDS[*kind]).await.map_err(said)
+            }
+            Operation::ResumeKind(kind) => {
+                model.paused_kinds.remove(KINDS[*kind]);
+                let need = format!("resume {}", encode(KINDS[*kind]));
+                equal(model.unpark(&need), queue.resume_kind(KINDS[*kind]).await.map_err(said)?)
+            }
+            Operation::Unpark(need) => {
+                let kind = || format!("resume {}", encode(KINDS[need - NEEDS.len()]));
+                let need = NEEDS.get(*need).map_or_else(kind, |need| (*need).to_owned());
+                equal(model.unpark(&need), queue.unpark(&need).await.map_err(said)?)
+            }
+        }
+    }
+
+    fn name(&self, who: Who) -> String {
+        let life = self.workers[who.worker].life;
+        format!("w{}-{}", who.worker, if who.former { life.saturating_sub(1) } else { life })
+    }
+
+    /// The id and token that somebody means.
+    fn lease(&self, name: &str, lease: Lease) -> (JobId, u64) {
+        match lease {
+            Lease::Held(pick) => {
+                let held =
+                    self.model.ids(|job| job.state == State::Running && job.worker.as_deref() == Some(name));
+                let pick = held.get(pick % held.len().max(1)).cloned().unwrap_or_else(|| id(pick));
+                let token = self.model.jobs.get(&pick).map_or(1, |job| job.token);
+                (pick, token)
+            }
+            Lease::Of { job, back } => {
+                let token = self.model.jobs.get(&id(job)).map_or(1, |job| job.token);
+                (id(job), token.saturating_sub(back))
+            }
+        }
+    }
+
+    fn ended(&self, name: &str, lease: Lease, ending: Ending) -> Ended {
+        let (id, token) = self.lease(name, lease);
+        let flow = self.model.jobs.get(&id).map(crate::job::ModelJob::flow).unwrap_or_default();
+        let failed = |class, message: &str| {
+            let failure = Failure::new(class, message);
+            serde_json::json!({"at": 1, "attempt": token, "class": failure.class, "message": failure.message})
+                .to_string()
+        };
+        let did = |did: &str| serde_json::json!({"at": 1, "did": did}).to_string();
+        let end = match ending {
+            Ending::Succeed => End::Succeed("{\"ok\":true}".to_owned()),
+            Ending::Retry(delay, class) => {
+                End::Retry { delay: ms(delay), class, line: failed(class, "again") }
+            }
+            Ending::Bury(class, message) => End::Bury {
+                class,
+                normal: MESSAGES[message].to_owned(),
+                line: failed(class, MESSAGES[message]),
+            },
+            Ending::Snooze(delay) => End::Snooze { delay: ms(delay), line: did("snoozed") },
+            Ending::Release(told) => {
+                End::Release { line: if told { did("released") } else { String::new() } }
+            }
+            Ending::Cancel => End::Cancel { line: did("cancelled") },
+            Ending::Park(need) => End::Park {
+                need: NEEDS[need].to_owned(),
+                why: "nobody is there".to_owned(),
+                line: did("parked"),
+            },
+        };
+        Ended { id, token, flow, end }
+    }
+
+    async fn claim(&mut self, worker: usize, want: usize, again: bool) -> Result<(), String> {
+        let name = self.name(Who { worker, former: false });
+        if !again {
+            self.workers[worker].number += 1;
+        }
+        let number = self.workers[worker].number;
+        let claim =
+            Claim { worker: &name, want, lease: ms(LEASE_MS), crashes: CRASHES, number, shares: self.shares };
+        let claimed = self.queue.claim(&claim).await.map_err(said)?;
+        equal(self.model.now(), claimed.now.unsigned_abs())?;
+        equal(self.model.sweep(), (claimed.taken_over, claimed.buried))?;
+        let (more, next_at) = (claimed.more, claimed.next_at.unsigned_abs());
+        let jobs: Result<Vec<_>, _> = claimed.jobs(&self.queue, &name).collect();
+        let jobs = jobs.map_err(said)?;
+        let leased: Vec<(JobId, u64)> = jobs.iter().map(|job| (job.id.clone(), job.token)).collect();
+        let parked = self.parked_meanwhile().await?;
+        self.found_less = (leased.len() < want && !more).then_some(next_at);
+        self.model.follow(&Answer {
+            worker: &name,
+            number,
+            want,
+            until: self.model.now() + LEASE_MS,
+            shares: self.shares == Shares::default(),
+            leased,
+            parked,
+            more,
+            next_at,
+        })?;
+        for job in &jobs {
+            // What the worker was told, but for what only the stored job knows.
+            let model = &self.model.jobs[&job.id];
+            equal((model.token - model.released, &model.args[..]), (job.attempts, &job.args[..]))?;
+            equal(model.steps.len(), job.steps.len())?;
+        }
+        Ok(())
+    }
+
+    /// Which jobs a claim parked because their kind is paused, which is up to it.
+    async fn parked_meanwhile(&self) -> Result<Vec<JobId>, String> {
+        if self.model.paused_kinds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let may = self
+            .model
+            .ids(|job| job.state == State::Ready && self.model.paused_kinds.contains(&job.new.kind));
+        let jobs = self.queue.jobs(&may).await.map_err(said)?;
+        Ok(jobs.into_iter().filter(|job| job.state == State::Parked).map(|job| job.id).collect())
+    }
+
+    /// Compares every job, and the counts.
+    async fn compare(&self) -> Result<(), String> {
+        let stored = self.queue.jobs(&self.ids).await.map_err(said)?;
+        let mut stored = stored.iter().peekable();
+        for id in &self.ids {
+            let job = stored.next_if(|job| job.id == *id);
+            compare(id, self.model.jobs.get(id), job)?;
+        }
+        let counts = self.queue.counts().await.map_err(said)?;
+        for state in State::ALL {
+            let n = self.model.ids(|job| job.state == state).len() as u64;
+            equal((state, n), (state, counts.of(state)))?;
+        }
+        equal(self.model.paused, counts.paused)?;
+        let moves: Vec<(String, u64)> =
+            self.model.moves.iter().map(|(what, n)| ((*what).to_owned(), *n)).collect();
+        let mut transitions = counts.transitions;
+        transitions.sort();
+        equal(moves, transitions)
+    }
+}
+
+fn new_job(draft: &Draft) -> NewJob {
+    let mut job = NewJob::new(id(draft.job), KINDS[draft.kind], format!("{}\n", draft.kind));
+    job.priority = draft.priority;
+    job.tenant = draft.tenant.map(|tenant| TENANTS[tenant].to_owned());
+    job.limit_keys = draft.limit_keys.iter().map(|key| LIMIT_KEYS[*key].to_owned()).collect();
+    job.subject = draft.subject.map(|subject| format!("order-{subject}"));
+    job.delay = ms(draft.delay_ms);
+    job.deadline = draft.deadline.map(|(within, then)| Deadline { within: ms(within), then });
+    job.unique =
+        draft.unique.map(|(key, scope)| Unique { key: format!("key|{key}"), scope, lifetime: LIFETIME });
+    job.replaces_dead = draft.replaces_dead;
+    job
+}
