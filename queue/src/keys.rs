@@ -107,7 +107,8 @@ impl Keys {
         format!("{}:ring:{class}", self.control)
     }
 
-    /// Hash: how many lanes of one class each tenant has.
+    /// Hash: how many lanes of one class each tenant has in the ring, and how many
+    /// each limit key holds (`tenant|limit key`).
     pub fn flows(&self, class: usize) -> String {
         format!("{}:flows:{class}", self.control)
     }

@@ -141,6 +141,7 @@ local function block(class, flow, blocking, turn)
   if redis.call('EXISTS', LANE .. lane) == 1 then
     redis.call('ZADD', BLOCKED .. blocking, class * CLASS_APART + turn, lane)
     redis.call('HSET', HELD, lane, blocking)
+    count_held(class, flow, blocking, 1)
     any_held = true
     local at_token = next_token_of(limit_of(blocking))
     if at_token then redis.call('ZADD', PACED, int(at_token), blocking) end
@@ -173,18 +174,28 @@ end
 local function window_of(class, n)
   -- One more, so that a lane that is alone is known to be.
   local window = redis.call('ZRANGE', RING .. class, 0, n, 'WITHSCORES')
-  local queue, tenants = {}, {}
+  local queue, fields = {}, {}
   for i = 1, #window, 2 do
-    queue[#queue + 1] = {flow = window[i], turn = tonumber(window[i + 1]), step = 1, planned = 0, limits = limits_on(window[i])}
-    tenants[#tenants + 1] = tenant_of(window[i])
+    local lane = {flow = window[i], turn = tonumber(window[i + 1]), step = 1, planned = 0, limits = limits_on(window[i])}
+    local tenant = tenant_of(lane.flow)
+    queue[#queue + 1] = lane
+    fields[#fields + 1] = tenant
+    for _, limit in ipairs(lane.limits) do fields[#fields + 1] = tenant .. '|' .. limit.key end
   end
   -- One that is alone here may still share a limit with lanes that it holds.
-  if #queue > 1 or limited then
-    -- A tenant's share is split among its lanes.
-    local lanes = #queue > 0 and redis.call('HMGET', FLOWS .. class, unpack(tenants))
-    for i, lane in ipairs(queue) do
-      local weight = limited and tenants[i] ~= '' and limit_of('tenant:' .. tenants[i])
-      lane.step = math.max(1, tonumber(lanes[i] or '1')) / (weight and weight.weight or 1)
+  if #queue > 1 or limited and #queue > 0 then
+    -- A tenant's share is split among its lanes: those that take turns, and those
+    -- that are held by a limit of this one.
+    local lanes, read = redis.call('HMGET', FLOWS .. class, unpack(fields)), 0
+    for _, lane in ipairs(queue) do
+      local sharing = 0
+      for _ = 0, #lane.limits do
+        read = read + 1
+        sharing = sharing + tonumber(lanes[read] or '0')
+      end
+      local tenant = tenant_of(lane.flow)
+      local weight = limited and tenant ~= '' and limit_of('tenant:' .. tenant)
+      lane.step = math.max(1, sharing) / (weight and weight.weight or 1)
     end
   end
   return queue

@@ -175,10 +175,17 @@ end
 -- Lanes wait for a limit key by class, then by turn: virtual times of different
 -- classes say nothing about each other. A double holds both, the turn to 1/128.
 local CLASS_APART = 2 ^ 44
-local function let_in(lane, score)
-  local class = string.sub(lane, 1, 1)
+-- Lanes that a key holds count for their tenant as well, beside the lanes that
+-- share the key: they take its room in turns.
+local function count_held(class, flow, key, n)
+  local field = tenant_of(flow) .. '|' .. key
+  if redis.call('HINCRBY', FLOWS .. class, field, n) <= 0 then redis.call('HDEL', FLOWS .. class, field) end
+end
+local function let_in(key, lane, score)
+  local class, flow = string.sub(lane, 1, 1), string.sub(lane, 3)
   redis.call('HDEL', HELD, lane)
-  take_turns(class, string.sub(lane, 3), tonumber(score) - class * CLASS_APART)
+  count_held(class, flow, key, -1)
+  take_turns(class, flow, tonumber(score) - class * CLASS_APART)
   return class
 end
 -- Lets lanes that wait for a limit key take turns again, as many as there is
@@ -197,7 +204,7 @@ local function release_lanes(key)
   if room >= 1 then
     local lanes, class = redis.call('ZPOPMIN', BLOCKED .. key, math.min(room, 32)), nil
     for i = 1, #lanes, 2 do
-      class = let_in(lanes[i], lanes[i + 1])
+      class = let_in(key, lanes[i], lanes[i + 1])
       woken = true
     end
     -- Whose turn it is among classes is for the claims to say, by their shares:
@@ -206,7 +213,7 @@ local function release_lanes(key)
       local below = redis.call('ZRANGE', BLOCKED .. key, int((class + 1) * CLASS_APART), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
       if #below == 0 then break end
       redis.call('ZREM', BLOCKED .. key, below[1])
-      class = let_in(below[1], below[2])
+      class = let_in(key, below[1], below[2])
     end
     if limit and limit.rate then next_token = now + math.ceil(1000 / limit.rate) end
   end
@@ -325,6 +332,7 @@ local function take_out(id, key, state, flow)
       if held then
         redis.call('ZREM', BLOCKED .. held, lane)
         redis.call('HDEL', HELD, lane)
+        count_held(class, flow, held, -1)
         redis.call('ZREM', LANES .. class, flow)
       else
         -- Not at its next turn: that may never come, in a class without jobs.

@@ -122,6 +122,10 @@ impl End<'_> {
             for flow in &ring {
                 *tenants.entry(flow.split('|').next().unwrap().to_owned()).or_default() += 1;
             }
+            for (lane, key) in held.iter().filter(|(lane, _)| lane.starts_with(&format!("{each}:"))) {
+                let tenant = lane[2..].split('|').next().unwrap();
+                *tenants.entry(format!("{tenant}|{key}")).or_default() += 1;
+            }
             let tenants: BTreeMap<String, String> =
                 tenants.into_iter().map(|(tenant, n)| (tenant, n.to_string())).collect();
             equal("lanes of each tenant", &tenants, &self.hash(&keys.flows(each)).await?)?;

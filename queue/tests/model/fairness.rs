@@ -154,3 +154,26 @@ async fn classes_share_the_room_under_one_limit() {
     assert!((20..=30).contains(&low), "{low} of 100 were of the lower class");
     server.remove(&worker.queue).await;
 }
+
+/// Also where a limit holds all lanes but one: a tenant does not get more turns by
+/// having more lanes.
+#[tokio::test]
+async fn a_tenant_with_several_lanes_is_one_tenant_under_a_limit() {
+    let server = Server::connect().await;
+    let mut worker = Worker::new(&server).await;
+    worker.queue.set_limit(&LimitKey::Key("smtp".to_owned()), Limit::concurrency(1)).await.unwrap();
+    for (tenant, also) in [("many", None), ("many", Some("a")), ("many", Some("b")), ("one", None)] {
+        let keys: Vec<String> = ["smtp"].into_iter().chain(also).map(ToOwned::to_owned).collect();
+        let tenant = Some(tenant.to_owned());
+        worker.enqueue(150, |job| NewJob { tenant: tenant.clone(), limit_keys: keys.clone(), ..job }).await;
+    }
+    let mut one = 0;
+    for _ in 0..100 {
+        let jobs = worker.claim(4).await;
+        assert_eq!(jobs.len(), 1);
+        one += usize::from(jobs[0].tenant.as_deref() == Some("one"));
+        worker.end(&jobs).await;
+    }
+    assert!((45..=55).contains(&one), "{one} of 100 were of the tenant with one lane");
+    server.remove(&worker.queue).await;
+}

@@ -12,7 +12,7 @@ use std::{
 use crate::{operation::Plan, run::run, server::Server, shrink::shrink};
 
 /// As many as take about 20 s on two cores.
-const RUNS: u64 = 3000;
+const RUNS: u64 = 2500;
 /// Runs at the same time: enough to keep Redis busy.
 const ABREAST: usize = 4;
 
