@@ -1,15 +1,12 @@
 //! Dead jobs, grouped by cause.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use crate::{
-    admin::Changed,
     failure::FailureClass,
     flow::decode,
     id::JobId,
-    list::Filter,
     queue::{Error, Queue},
-    state::State,
 };
 
 /// What dead jobs of one cause have in common.
@@ -77,62 +74,6 @@ impl Queue {
         };
         Ok(fingerprints.into_iter().zip(groups).zip(dead).filter_map(read).collect())
     }
-
-    /// Ids of dead jobs of one group, the longest dead first.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn dead_of_group(&self, fingerprint: &str, limit: usize) -> Result<Vec<JobId>, Error> {
-        let mut cmd = redis::cmd("ZRANGE");
-        cmd.arg(self.keys.members(fingerprint)).arg(0).arg(limit.max(1) - 1);
-        let ids: Vec<String> = cmd.query_async(&mut self.conn.clone()).await?;
-        Ok(ids.into_iter().map(JobId::trusted).collect())
-    }
-
-    /// Retries up to `most` dead jobs that the filter admits, one each `pace`;
-    /// returns how many. Jobs that are retried are no longer dead, so calling
-    /// again goes on with the rest.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn retry_many(&self, filter: &DeadFilter, pace: Duration, most: usize) -> Result<u64, Error> {
-        let ids = self.dead_ids(filter, most).await?;
-        let done = self.retry_paced(&ids, pace).await?;
-        Ok(done.iter().filter(|changed| matches!(changed, Changed::To(_))).count() as u64)
-    }
-
-    /// Forgets up to `most` dead jobs that the filter admits and that died at
-    /// least `age` ago; returns how many.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn purge(&self, filter: &DeadFilter, age: Duration, most: usize) -> Result<u64, Error> {
-        let ids = self.dead_ids(filter, most).await?;
-        let done = self.forget(&ids, age).await?;
-        Ok(done.iter().filter(|changed| **changed == Changed::Forgotten).count() as u64)
-    }
-
-    async fn dead_ids(&self, filter: &DeadFilter, most: usize) -> Result<Vec<JobId>, Error> {
-        if let Some(fingerprint) = &filter.group {
-            return self.dead_of_group(fingerprint, most).await;
-        }
-        let list = Filter {
-            state: Some(State::Dead),
-            kind: filter.kind.clone(),
-            tenant: filter.tenant.clone(),
-            ..Filter::default()
-        };
-        let (mut ids, mut cursor) = (Vec::new(), None);
-        while ids.len() < most {
-            let page = self.list(&list, cursor, (most - ids.len()).min(256)).await?;
-            ids.extend(page.jobs.into_iter().map(|job| job.id));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        Ok(ids)
-    }
 }
 
 /// Which dead jobs; all when nothing is set.
@@ -140,8 +81,8 @@ impl Queue {
 pub struct DeadFilter {
     /// Of this group.
     pub group: Option<String>,
-    /// Of this kind; not looked at beside a group.
+    /// Of this kind; also within a group.
     pub kind: Option<String>,
-    /// Of this tenant; not looked at beside a group.
+    /// Of this tenant; also within a group.
     pub tenant: Option<String>,
 }

@@ -58,7 +58,6 @@ pub mod id;
 pub mod job;
 pub mod keys;
 pub mod limit;
-mod limit_check;
 pub mod limits;
 pub mod list;
 pub mod outbox;

@@ -112,6 +112,14 @@ impl Limit {
         Self { weight: Some(weight), ..Self::default() }
     }
 
+    /// Whether it can be kept; setting it would say the same.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn check(&self, key: &LimitKey) -> Result<(), BadLimit> {
+        self.stored(key).map(drop)
+    }
+
     /// `concurrency|tokens a second|burst|weight`; empty when nothing is limited.
     pub(crate) fn stored(&self, key: &LimitKey) -> Result<String, BadLimit> {
         if *self == Self::default() {

@@ -128,7 +128,10 @@ async fn dead_jobs_are_grouped_by_cause_and_retried_at_a_pace() {
     *mended.lock().unwrap() = true;
     let filter = DeadFilter { group: Some(group.fingerprint.clone()), ..DeadFilter::default() };
     let pace = Duration::from_millis(40);
-    assert_eq!(fixture.queue.retry_many(&filter, pace, 100).await.unwrap(), 5);
+    let part = fixture.queue.dead_part(&filter, None, None, 100).await.unwrap();
+    assert_eq!((part.ids.len(), part.next), (5, None));
+    let retried = fixture.queue.retry_paced(&part.ids, pace).await.unwrap();
+    assert!(retried.iter().all(|changed| matches!(changed, Changed::To(_))), "{retried:?}");
     fixture.until_count(State::Succeeded, 5).await;
     let mut began = Vec::new();
     for id in &ids[..5] {
@@ -140,8 +143,11 @@ async fn dead_jobs_are_grouped_by_cause_and_retried_at_a_pace() {
     assert_eq!(left.iter().map(|group| group.dead).collect::<Vec<_>>(), [2]);
 
     let all = DeadFilter { kind: Some("test".into()), ..DeadFilter::default() };
-    assert_eq!(fixture.queue.purge(&all, Duration::from_secs(3600), 100).await.unwrap(), 0);
-    assert_eq!(fixture.queue.purge(&all, Duration::ZERO, 100).await.unwrap(), 2);
+    let part = fixture.queue.dead_part(&all, None, None, 100).await.unwrap();
+    let kept = fixture.queue.forget(&part.ids, Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(kept, [Changed::Refused(State::Dead); 2]);
+    let purged = fixture.queue.forget(&part.ids, Duration::ZERO).await.unwrap();
+    assert_eq!(purged, [Changed::Forgotten; 2]);
     assert!(fixture.queue.dead_groups(0, 10).await.unwrap().is_empty());
     worker.stop().await;
     fixture.finish_after_forgetting(2).await;
