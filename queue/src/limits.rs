@@ -36,7 +36,7 @@ impl Queue {
     pub async fn set_limit(&self, key: &LimitKey, limit: Limit) -> Result<(), Error> {
         let stored = limit.stored(key)?;
         let name = key.stored();
-        // A limit that is cleared lets its lanes go some at a time.
+        // Lanes that there is room for now are let in some at a time.
         while self.limit_call("limit", &name, &stored).await? == 1 {}
         if limit.concurrency.is_some() && *key != LimitKey::Queue {
             let mut cursor = "0".to_owned();

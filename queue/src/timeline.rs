@@ -78,46 +78,44 @@ pub enum What {
 /// their oldest entries.
 pub fn timeline(job: &Job) -> Vec<Entry> {
     let entry = |at, what| Entry { at, what };
+    let claimed =
+        |at, attempt, worker: &Option<String>| entry(at, What::Claimed { attempt, worker: worker.clone() });
+    let mut within = within_attempts(job).into_iter().peekable();
     let mut entries = vec![entry(job.enqueued_at, What::Enqueued)];
     for failed in &job.history {
-        if let Some(began) = failed.began {
-            entries
-                .push(entry(began, What::Claimed { attempt: failed.attempt, worker: failed.worker.clone() }));
+        entries.extend(failed.began.map(|began| claimed(began, failed.attempt, &failed.worker)));
+        while let Some(inner) = within.next_if(|inner| inner.at <= failed.at) {
+            entries.push(inner);
         }
         let (attempt, class, message) = (failed.attempt, failed.class, failed.message.clone());
         entries.push(entry(failed.at, What::Failed { attempt, class, message }));
     }
+    let told = |began: i64| job.history.iter().any(|failed| failed.began == Some(began));
+    let last = job.began.filter(|began| !told(*began));
+    entries.extend(last.map(|began| claimed(began, job.attempts, &job.worker)));
+    entries.extend(within);
     for change in &job.changes {
         entries.push(entry(change.at, What::Changed { did: change.did.clone(), note: change.note.clone() }));
-    }
-    let told = |began: i64| job.history.iter().any(|failed| failed.began == Some(began));
-    if let Some(began) = job.began.filter(|began| !told(*began)) {
-        entries.push(entry(began, What::Claimed { attempt: job.attempts, worker: job.worker.clone() }));
-    }
-    for mark in &job.marks {
-        entries.push(entry(mark.at, What::Progress { percent: mark.percent, step: mark.step.clone() }));
-    }
-    for step in &job.steps {
-        entries.push(entry(step.at, What::Step { name: step.name.clone() }));
-    }
-    for line in &job.log {
-        entries.push(entry(line.at, What::Log { message: line.message.clone() }));
     }
     if job.state.is_final() {
         entries.push(entry(job.since, What::Finished { state: job.state }));
     }
-    // Things of the same millisecond stay in the order of cause and effect.
-    entries.sort_by_key(|entry| (entry.at, rank(&entry.what)));
+    // Stable: things of the same millisecond stay in the order of cause and effect.
+    entries.sort_by_key(|entry| entry.at);
     entries
 }
 
-fn rank(what: &What) -> u8 {
-    match what {
-        What::Enqueued => 0,
-        What::Claimed { .. } => 1,
-        What::Progress { .. } => 2,
-        What::Step { .. } | What::Log { .. } => 3,
-        What::Failed { .. } | What::Changed { .. } => 4,
-        What::Finished { .. } => 5,
-    }
+/// What attempts wrote while they ran, oldest first.
+fn within_attempts(job: &Job) -> Vec<Entry> {
+    let marks = job.marks.iter().map(|mark| Entry {
+        at: mark.at,
+        what: What::Progress { percent: mark.percent, step: mark.step.clone() },
+    });
+    let steps =
+        job.steps.iter().map(|step| Entry { at: step.at, what: What::Step { name: step.name.clone() } });
+    let lines =
+        job.log.iter().map(|line| Entry { at: line.at, what: What::Log { message: line.message.clone() } });
+    let mut entries: Vec<Entry> = marks.chain(steps).chain(lines).collect();
+    entries.sort_by_key(|entry| entry.at);
+    entries
 }

@@ -3,7 +3,8 @@
 -- ARGV: 1 what (limit, pause, resume, pause_kind, resume_kind), 2 limit key or kind
 --       ('' for the queue's own pause), 3 for a limit: `concurrency|tokens a
 --       second|burst|weight`, '' to clear it
--- Returns: 1 when lanes still wait for a limit that was cleared: to be repeated; else 0.
+-- Returns: 1 when more lanes wait than one call lets in, and there is room for them: to
+--       be repeated; else 0.
 local what, key = ARGV[1], ARGV[2]
 local again = 0
 if what == 'limit' then
@@ -19,8 +20,10 @@ if what == 'limit' then
   end
   -- Rates of before are not owed; lanes that waited find out what holds them now.
   release_lanes(key)
+  -- More lanes than one call lets in, and room for them.
+  local limit = limit_of(key)
+  if redis.call('EXISTS', BLOCKED .. key) == 1 and (not limit or room_of(key, limit) > 32) then again = 1 end
   if ARGV[3] == '' then
-    if redis.call('EXISTS', BLOCKED .. key) == 1 then again = 1 end
     if redis.call('EXISTS', LIMITS, HELD) == 0 then redis.call('HDEL', CONTROL, 'limited') end
   end
 elseif what == 'pause' then

@@ -102,7 +102,7 @@ async fn an_index_entry_without_a_job_is_dropped() {
     let mut admin = fixture.connector.connect().unwrap();
     let ghost = upshot_queue::JobId::random();
     let keys = fixture.queue.keys();
-    for index in [keys.lane("2:"), keys.scheduled(), keys.running()] {
+    for index in [keys.scheduled(), keys.running()] {
         redis::cmd("ZADD").arg(index).arg(1).arg(ghost.as_str()).exec_async(&mut admin).await.unwrap();
     }
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
@@ -110,9 +110,6 @@ async fn an_index_entry_without_a_job_is_dropped() {
     fixture.until_state(&id, State::Succeeded).await;
     assert!(fixture.queue.job(&ghost).await.unwrap().is_none());
     worker.stop().await;
-    // What was put there by hand had not been counted; nothing else is off.
-    let found = upshot_queue::Scrubber::pass(&fixture.queue).await.unwrap();
-    assert_eq!((found.total(), found.miscounted), (1, 1));
     let counts = fixture.queue.counts().await.unwrap();
     assert_eq!((counts.of(State::Ready), counts.of(State::Scheduled)), (0, 0));
     fixture.finish().await;
