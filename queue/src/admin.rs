@@ -98,7 +98,7 @@ impl Queue {
     /// is kept by their due times: it needs nobody to go on counting.
     ///
     /// # Errors
-    /// When Redis failed; earlier parts of a list of more than 256 are retried by
+    /// When Redis failed; earlier parts of a list of more than 128 are retried by
     /// then, and doing the same again goes on from there.
     pub async fn retry_paced(&self, ids: &[JobId], pace: Duration) -> Result<Vec<Changed>, Error> {
         let order = |(i, id)| {
@@ -119,7 +119,7 @@ impl Queue {
     }
 
     /// Forgets jobs that ended longer ago than `retention` in state `of`, at most
-    /// 256 a call. Returns how many.
+    /// 128 a call. Returns how many.
     ///
     /// # Errors
     /// When Redis failed.

@@ -22,7 +22,7 @@ use crate::{
 pub struct Claim<'a> {
     /// Who claims.
     pub worker: &'a str,
-    /// At most this many jobs, up to 256; 0 only promotes and takes over.
+    /// At most this many jobs, up to 128; 0 only promotes and takes over.
     pub want: usize,
     /// How long the leases last.
     pub lease: Duration,
@@ -198,7 +198,7 @@ impl Queue {
         call.run(&mut self.conn.clone()).await
     }
 
-    /// Writes how attempts ended, at most 256; whether each was written, or
+    /// Writes how attempts ended, at most 128; whether each was written, or
     /// refused as stale.
     ///
     /// # Errors
@@ -230,7 +230,7 @@ impl Queue {
         Ok(verdicts.into_iter().map(|written| written == 1).collect())
     }
 
-    /// Extends at most 256 leases.
+    /// Extends at most 128 leases.
     ///
     /// # Errors
     /// When Redis failed.

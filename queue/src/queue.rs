@@ -1,5 +1,6 @@
 //! The client of one queue: enqueue, read, count.
 
+use futures::{StreamExt, TryStreamExt, stream};
 use redis::RedisError;
 
 use crate::{
@@ -54,6 +55,9 @@ pub enum Verdict {
     /// It cannot be taken; the others of its batch were.
     Rejected(Rejection),
 }
+
+/// Batches of one list that are under way to Redis at once.
+const IN_FLIGHT: usize = 3;
 
 /// Arguments larger than this are refused unless a client says otherwise.
 pub const MAX_PAYLOAD: usize = 1024 * 1024;
@@ -144,20 +148,19 @@ impl Queue {
         &self.keys
     }
 
-    /// Enqueues jobs, at most 256 in a script. A verdict for each, in order.
+    /// Enqueues jobs, at most 128 in a script. A verdict for each, in order.
     ///
     /// # Errors
-    /// When Redis failed. Earlier parts of a list of more than 256 may be in
+    /// When Redis failed. Earlier parts of a list of more than 128 may be in
     /// the queue by then; enqueueing the same list again finds them.
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Verdict>, Error> {
-        let mut verdicts = Vec::with_capacity(jobs.len());
-        for batch in jobs.chunks(MAX_BATCH) {
-            self.enqueue_batch(batch, &mut verdicts).await?;
-        }
-        Ok(verdicts)
+        // The next batches are put together while Redis works on the first.
+        let batches: Vec<_> = jobs.chunks(MAX_BATCH).map(|batch| self.enqueue_batch(batch)).collect();
+        let verdicts: Vec<Vec<Verdict>> = stream::iter(batches).buffered(IN_FLIGHT).try_collect().await?;
+        Ok(verdicts.into_iter().flatten().collect())
     }
 
-    async fn enqueue_batch(&self, batch: &[NewJob], verdicts: &mut Vec<Verdict>) -> Result<(), Error> {
+    async fn enqueue_batch(&self, batch: &[NewJob]) -> Result<Vec<Verdict>, Error> {
         let checked: Vec<Result<(), Rejection>> =
             batch.iter().map(|job| job.check(self.max_payload)).collect();
         let taken = checked.iter().filter(|check| check.is_ok()).count();
@@ -185,11 +188,11 @@ impl Queue {
             }
         };
         let mut reply = reply.into_iter();
-        verdicts.extend(batch.iter().zip(checked).map(|(job, check)| match check {
+        let verdict = |(job, check): (&NewJob, Result<(), Rejection>)| match check {
             Err(rejection) => Verdict::Rejected(rejection),
             Ok(()) => verdict(&reply.next().unwrap_or_default(), &job.id),
-        }));
-        Ok(())
+        };
+        Ok(batch.iter().zip(checked).map(verdict).collect())
     }
 
     /// One job, or `None` when it is not known (any more).

@@ -18,7 +18,7 @@ const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
 
 /// No batch is larger than this: Lua's `unpack` and the time that Redis is
 /// held up by one call are bounded by it.
-pub(crate) const MAX_BATCH: usize = 256;
+pub(crate) const MAX_BATCH: usize = 128;
 
 /// A script in two forms: with Redis' clock, and with one that a test sets.
 pub(crate) struct Pair {
@@ -79,7 +79,7 @@ fn build(flags: &str, clock: &str, script: &str) -> Script {
 }
 
 /// A call being put together. Unlike the client's own builder it copies every
-/// argument once, which counts when a batch carries 256 payloads.
+/// argument once, which counts when a batch carries 128 payloads.
 pub(crate) struct Call {
     script: &'static Script,
     cmd: Cmd,

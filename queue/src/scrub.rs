@@ -47,7 +47,7 @@ pub struct Scrubber {
 }
 
 impl Scrubber {
-    /// Looks at some jobs more, about 256; what was found, when the pass is
+    /// Looks at some jobs more, about 128; what was found, when the pass is
     /// through. The next call starts another pass.
     ///
     /// # Errors

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Jobs of one call.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 /// Calls of each kind that are timed.
-const CALLS: usize = 60;
+const CALLS: usize = 120;
 /// Parts of the drain whose rates are compared.
 const PARTS: usize = 5;
 

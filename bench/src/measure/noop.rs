@@ -13,7 +13,7 @@ use crate::{
     stage::Stage,
 };
 
-/// Jobs that are put together at a time; a script takes at most 256 of them.
+/// Jobs that are put together at a time; a script takes at most 128 of them.
 const BULK: usize = 4096;
 
 /// Rounds of enqueueing and working off.

@@ -1,7 +1,7 @@
 -- Purpose: what people do to jobs, one after the other: cancel, reschedule,
 --       re-prioritise, retry what is dead (with other arguments too), forget.
 -- KEYS: 1 control
--- ARGV: 1 number of items (at most 256), then for each item: id, verb, two that
+-- ARGV: 1 number of items (at most 128), then for each item: id, verb, two that
 --       depend on the verb, and a history line ('' for none):
 --       cancel: '', ''
 --       reschedule: delay in ms (0 for now), ''

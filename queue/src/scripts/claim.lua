@@ -6,8 +6,8 @@
 --       A call that is repeated under the same number (its answer got lost)
 --       leases nothing new: it renews what it had leased and answers with that.
 -- KEYS: 1 control
--- ARGV: 1 worker, 2 N (0 to 256: 0 only promotes and takes over), 3 lease in ms,
---       4 bound on promotions, expiries and take-overs in this call (at most 256),
+-- ARGV: 1 worker, 2 N (0 to 128: 0 only promotes and takes over), 3 lease in ms,
+--       4 bound on promotions, expiries and take-overs in this call (at most 128),
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
@@ -333,7 +333,7 @@ elseif want > 0 and not paused then
     -- The lower classes first get what their share has come to meanwhile.
     for i = 2, #waiting do
       local class = waiting[i]
-      local credit = math.min(256, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
+      local credit = math.min(128, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
       local share = math.min(left, math.floor(credit))
       redis.call('HSET', CONTROL, 'credit:' .. class, string.format('%.6f', credit - share))
       if share > 0 then left = left - take(int(class), share) end

@@ -1,7 +1,7 @@
 -- Purpose: end a batch of attempts. Each is fenced: a token and worker that are
 --       not the job's current ones, or a job that no longer runs, are refused.
 -- KEYS: 1 control
--- ARGV: 1 worker, 2 number of items (at most 256), then for each item: id, token,
+-- ARGV: 1 worker, 2 number of items (at most 128), then for each item: id, token,
 --       flow, verb, and three that depend on the verb:
 --       succeed: '', '', outcome JSON
 --       retry: delay in ms, failure class, history line

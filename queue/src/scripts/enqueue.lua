@@ -1,6 +1,6 @@
 -- Purpose: insert a batch of jobs, or find the ones that are already there.
 -- KEYS: 1 control
--- ARGV: 1 number of items (at most 256), then for each item: id; body (kind,
+-- ARGV: 1 number of items (at most 128), then for each item: id; body (kind,
 --       flow, meta, arguments); lane (class:flow); subject ('' for none); delay in
 --       ms (0 for ready now); what is rare, '' for none:
 --       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way|

@@ -1,6 +1,6 @@
 -- Purpose: count running jobs for a limit key that was set while they ran.
 -- KEYS: 1 control
--- ARGV: 1 limit key, 2 cursor (0 to start), 3 about how many jobs to look at (at most 256)
+-- ARGV: 1 limit key, 2 cursor (0 to start), 3 about how many jobs to look at (at most 128)
 -- Returns: the cursor to go on from, 0 at the end.
 -- It may have been cleared meanwhile, and what it held with it.
 local limit = limit_of(ARGV[1])

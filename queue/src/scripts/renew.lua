@@ -1,6 +1,6 @@
 -- Purpose: extend the leases that one worker still holds.
 -- KEYS: 1 control
--- ARGV: 1 lease in ms, 2 worker, 3 number of leases (at most 256), then for each:
+-- ARGV: 1 lease in ms, 2 worker, 3 number of leases (at most 128), then for each:
 --       id, token
 -- Returns: {lost, cancelled}: the ids whose lease is lost, and those that are held
 --       but to be cancelled. A lease that somebody else has by now is counted as a

@@ -2,7 +2,7 @@
 --       Expected to find nothing.
 -- KEYS: 1 control
 -- ARGV: 1 what: `jobs`, or the state (scheduled, running, parked, succeeded, dead,
---       cancelled) whose index the ids were read from; then at most 256 ids
+--       cancelled) whose index the ids were read from; then at most 128 ids
 -- Returns: {ids in no index, ids in a second index, index entries without a job, lanes
 --       that nobody's turn would have reached, counts of ready jobs that were off}.
 local INDEX = {

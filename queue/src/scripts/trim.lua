@@ -1,7 +1,7 @@
 -- Purpose: forget finished jobs that are older than the retention.
 -- KEYS: 1 control
 -- ARGV: 1 state (succeeded, dead, cancelled), 2 retention in ms, 3 bound on jobs (at
---       most 256)
+--       most 128)
 -- Returns: the number of jobs forgotten.
 local INDEX = {succeeded = SUCCEEDED, dead = DEAD, cancelled = CANCELLED}
 local index = INDEX[ARGV[1]]

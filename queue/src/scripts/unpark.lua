@@ -1,6 +1,6 @@
 -- Purpose: let parked jobs whose need is met become ready.
 -- KEYS: 1 control
--- ARGV: 1 need, 2 bound (at most 256)
+-- ARGV: 1 need, 2 bound (at most 128)
 -- Returns: how many became ready.
 local ids = redis.call('ZRANGE', NEED .. ARGV[1], 0, tonumber(ARGV[2]) - 1)
 local released = 0

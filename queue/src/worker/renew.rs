@@ -32,7 +32,7 @@ async fn renew_all(core: &Arc<Core>) -> Result<(), RedisError> {
     Ok(())
 }
 
-/// One renewal of at most 256 leases.
+/// One renewal of at most 128 leases.
 pub(super) async fn renew(core: &Arc<Core>, leases: &[Arc<LeaseState>]) -> Result<(), RedisError> {
     let asked = Instant::now();
     let named = leases.iter().map(|lease| (&lease.job.id, lease.token));
