@@ -13,8 +13,8 @@ pub struct WorkerOptions {
     pub queue: QueueName,
     /// Jobs that run at once in this worker.
     pub concurrency: usize,
-    /// How long a lease lasts. It is renewed every third of it; a worker that
-    /// is gone is noticed after at most this long.
+    /// How long a lease lasts. It is renewed every third of it, and at least
+    /// every second; a worker that is gone is noticed after at most this long.
     pub lease: Duration,
     /// How long one attempt may run.
     pub timeout: Duration,

@@ -1,18 +1,25 @@
 //! Extends the leases that are still held and cancels the lost ones.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use redis::RedisError;
 
 use super::{core::Core, lease::LeaseState};
 use crate::{connect::Backoff, scripts::MAX_BATCH};
 
-/// Renews every third of a lease until the worker has ended.
+/// A renewal also tells which jobs are to be cancelled: within a second, should
+/// the connection that listens for it be lost.
+const TELLS: Duration = Duration::from_millis(900);
+
+/// Renews every third of a lease, or more often, until the worker has ended.
 pub(super) async fn run(core: Arc<Core>) {
     let mut backoff = Backoff::default();
     loop {
         tokio::select! {
-            () = tokio::time::sleep(core.options.lease / 3) => {}
+            () = tokio::time::sleep((core.options.lease / 3).min(TELLS)) => {}
             () = core.renew.notified() => {}
         }
         // The leases are looked up anew for each try: one that is kept over a
