@@ -119,14 +119,15 @@ impl Queue {
     }
 
     /// Forgets jobs that ended longer ago than `retention` in state `of`, at most
-    /// 128 a call. Returns how many.
+    /// 128 a call. Returns how many, and whether there are more.
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn trim(&self, of: State, retention: Duration) -> Result<u64, Error> {
+    pub async fn trim(&self, of: State, retention: Duration) -> Result<(u64, bool), Error> {
         let mut call = Call::new(&scripts::TRIM, &self.keys);
         call.arg(of.as_str()).arg(retention.as_millis() as u64).arg(MAX_BATCH);
-        Ok(call.run(&mut self.conn.clone()).await?)
+        let (forgotten, more): (u64, u8) = call.run(&mut self.conn.clone()).await?;
+        Ok((forgotten, more == 1))
     }
 
     async fn change_one(&self, order: Order<'_>) -> Result<Changed, Error> {

@@ -3,12 +3,8 @@
 //! A job is one hash. Its fields:
 //! | field | value |
 //! |---|---|
-//! | `job` | `enqueued at\|kind\|tenant\|limit keys` and a line feed; a list in JSON (version, subject, trace, expected within, labels) and a line feed; the arguments as they came |
-//! | `state`, `since` | the state and when it was entered (ms); absent while it is ready for the first time |
-//! | `class` | its priority, when that is not normal |
-//! | `deadline` | ms by which it has to start, and `e` (expires) or `r` (runs late) |
-//! | `token` | leases given so far: the fencing token of the current one |
-//! | `worker`, `began` | who holds the lease, or held it last, and since when (ms) |
+//! | `job` | `enqueued at\|class\|deadline\|kind\|tenant\|limit keys` and a line feed (times in ms; behind a deadline `e` for expires or `r` for runs late); a list in JSON (version, subject, trace, expected within, labels) and a line feed; the arguments as they came |
+//! | `state` | `state since` (ms), and behind it `token worker began` of its last attempt; `running token worker began` while it runs; absent while it is ready for the first time |
 //! | `released` | leases that were handed back unused |
 //! | `cancel` | when it was asked to stop while it ran (ms) |
 //! | `failed:<class>` | failures of a class so far |
@@ -19,7 +15,7 @@
 //! | `history` | failed attempts and what else was done to it, a JSON line each, capped |
 //! | `need`, `why` | what it is parked for |
 //! | `group` | the fingerprint of its cause of death |
-//! | `outcome` | what the handler returned, JSON |
+//! | `outcome` | what the handler returned, JSON; absent for `null` |
 //! | `duplicates` | enqueues that found this job |
 //! | `args:<n>`, `edits` | arguments that were replaced, and how often |
 

@@ -8,11 +8,11 @@ use crate::id::{JobId, QueueName};
 
 /// The version of the layout of keys and fields. It is stored with the queue;
 /// scripts refuse a queue that was written by another one.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 32] = [
+pub(crate) const NAMES: [(&str, &str); 33] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("LANES", ":lanes:"),
@@ -29,6 +29,7 @@ pub(crate) const NAMES: [(&str, &str); 32] = [
     ("NEED", ":need:"),
     ("LIMITS", ":limits"),
     ("BUCKETS", ":buckets"),
+    ("HOLDING", ":holding"),
     ("HOLDERS", ":holders:"),
     ("BLOCKED", ":blocked:"),
     ("HELD", ":held"),
@@ -128,7 +129,8 @@ impl Keys {
         self.key("parked")
     }
 
-    /// Sorted set: ids by the ms at which they succeeded.
+    /// Stream: ids that succeeded, several in an entry, whose one field is named by
+    /// when (ms).
     pub fn succeeded(&self) -> String {
         self.key("succeeded")
     }
@@ -168,7 +170,13 @@ impl Keys {
         self.key("buckets")
     }
 
-    /// Set: ids of running jobs that count for one limit key.
+    /// Hash: how many running jobs count for each limit key, without those of `holders`.
+    pub fn holding(&self) -> String {
+        self.key("holding")
+    }
+
+    /// Set: ids of running jobs that count for one limit key although they started
+    /// before it limited anything.
     pub fn holders(&self, key: &str) -> String {
         format!("{}:holders:{key}", self.control)
     }
@@ -286,6 +294,7 @@ mod tests {
             keys.need("kind invoice.issue@2"),
             keys.limits(),
             keys.buckets(),
+            keys.holding(),
             keys.holders("key:smtp"),
             keys.blocked("key:smtp"),
             keys.held(),
@@ -333,6 +342,7 @@ mod tests {
             keys.need(""),
             keys.limits(),
             keys.buckets(),
+            keys.holding(),
             keys.holders(""),
             keys.blocked(""),
             keys.held(),

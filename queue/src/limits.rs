@@ -88,11 +88,13 @@ impl Queue {
         let mut pipe = redis::pipe();
         match key {
             LimitKey::Queue => pipe.cmd("ZCARD").arg(self.keys.running()),
-            _ => pipe.cmd("SCARD").arg(self.keys.holders(&name)),
+            _ => pipe.cmd("HGET").arg(self.keys.holding()).arg(&name),
         };
+        pipe.cmd("SCARD").arg(self.keys.holders(&name));
         pipe.cmd("ZCARD").arg(self.keys.blocked(&name));
-        let (running, waiting_lanes) = pipe.query_async(&mut self.conn.clone()).await?;
-        Ok(LimitUse { running, waiting_lanes })
+        let (counted, named, waiting_lanes): (Option<u64>, u64, u64) =
+            pipe.query_async(&mut self.conn.clone()).await?;
+        Ok(LimitUse { running: counted.unwrap_or(0) + named, waiting_lanes })
     }
 
     /// No job of the queue starts until it is resumed; what runs goes on. The

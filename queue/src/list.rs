@@ -1,6 +1,6 @@
 //! Lists of jobs: an index with a cursor, never a scan.
 
-use std::{fmt, str::FromStr};
+use std::{collections::HashSet, fmt, str::FromStr};
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -115,9 +115,17 @@ const EXAMINED: usize = 512;
 /// Lanes that are read at a time.
 const LANES: usize = 64;
 
+/// Lines of jobs that succeeded that are read at a time, with up to 128 ids each.
+const ENTRIES: usize = 8;
+/// Places in a line; more than it can have.
+const PLACES: usize = 1_000;
+
 /// A part of one state's jobs.
 struct Slice {
     ids: Vec<JobId>,
+    /// Of jobs that succeeded: when, by their index. One that has become something
+    /// else since then has its place elsewhere.
+    ended: Vec<i64>,
     next: Option<Cursor>,
     /// Jobs and lanes that were looked at.
     cost: usize,
@@ -147,7 +155,12 @@ impl Queue {
                 let take = if narrow { EXAMINED - examined } else { limit - jobs.len() };
                 let slice = self.slice(state, place, at.as_ref(), take).await?;
                 examined += slice.cost;
-                let found = self.jobs(&slice.ids).await?;
+                let mut found = self.jobs(&slice.ids).await?;
+                if state == State::Succeeded {
+                    let ended: HashSet<(&JobId, i64)> =
+                        slice.ids.iter().zip(slice.ended.iter().copied()).collect();
+                    found.retain(|job| job.state == state && ended.contains(&(&job.id, job.since)));
+                }
                 let mut cut = None;
                 for job in found {
                     if jobs.len() == limit {
@@ -191,9 +204,50 @@ impl Queue {
                 let at = from.map(|cursor| (cursor.score, cursor.seen));
                 let (ids, next) = self.range(&index, state.is_final(), at, take).await?;
                 let next = next.map(|(score, seen)| Cursor { score, seen, ..Cursor::start_of(place) });
-                Ok(Slice { cost: ids.len(), ids, next })
+                Ok(Slice { cost: ids.len(), ids, ended: Vec::new(), next })
             }
+            None if state == State::Succeeded => self.succeeded_slice(place, from, take).await,
             None => self.ready_slice(place, from, take).await,
+        }
+    }
+
+    /// The same for jobs that succeeded: the newest first, several in a line. The
+    /// cursor names a line by its ms and number, and how many of it were seen.
+    async fn succeeded_slice(
+        &self,
+        place: usize,
+        from: Option<&Cursor>,
+        take: usize,
+    ) -> Result<Slice, Error> {
+        let (mut ids, mut ended) = (Vec::new(), Vec::new());
+        let from = from.filter(|cursor| cursor.score != i64::MIN);
+        let mut start = from.map(|from| format!("{}-{}", from.score, from.seen / PLACES));
+        let mut seen = from.map_or(0, |from| from.seen % PLACES);
+        loop {
+            let mut cmd = redis::cmd("XREVRANGE");
+            cmd.arg(self.keys.succeeded()).arg(start.as_deref().unwrap_or("+")).arg("-");
+            cmd.arg("COUNT").arg(ENTRIES);
+            let lines: Vec<(String, Vec<(String, String)>)> = cmd.query_async(&mut self.conn.clone()).await?;
+            let last = lines.last().map(|(line, _)| format!("({line}"));
+            for (line, fields) in lines {
+                let named =
+                    line.split_once('-').and_then(|(ms, n)| Some((ms.parse().ok()?, n.parse().ok()?)));
+                let (Some((ms, n)), Some((at, all))) = (named, fields.first()) else { continue };
+                let (ms, n): (i64, usize) = (ms, n);
+                for id in all.split(' ').skip(std::mem::take(&mut seen)) {
+                    if ids.len() == take {
+                        let taken = all.split(' ').position(|each| each == id).unwrap_or(0);
+                        let next = Cursor { score: ms, seen: n * PLACES + taken, ..Cursor::start_of(place) };
+                        return Ok(Slice { cost: ids.len(), ids, ended, next: Some(next) });
+                    }
+                    ids.push(JobId::trusted(id.to_owned()));
+                    ended.push(at.parse().unwrap_or(0));
+                }
+            }
+            match last {
+                Some(last) => start = Some(last),
+                None => return Ok(Slice { cost: ids.len(), ids, ended, next: None }),
+            }
         }
     }
 
@@ -225,14 +279,24 @@ impl Queue {
                 let last = flows.last().map(|flow| format!("({flow}"));
                 for flow in flows {
                     if ids.len() >= take || cost >= EXAMINED {
-                        return Ok(Slice { ids, next: Some(lane_at(class, flow, i64::MIN, 0)), cost });
+                        return Ok(Slice {
+                            ids,
+                            ended: Vec::new(),
+                            next: Some(lane_at(class, flow, i64::MIN, 0)),
+                            cost,
+                        });
                     }
                     let lane = self.keys.lane(&format!("{class}:{flow}"));
                     let (more, next) = self.range(&lane, false, at.take(), take - ids.len()).await?;
                     cost += more.len().max(1);
                     ids.extend(more);
                     if let Some((score, seen)) = next {
-                        return Ok(Slice { ids, next: Some(lane_at(class, flow, score, seen)), cost });
+                        return Ok(Slice {
+                            ids,
+                            ended: Vec::new(),
+                            next: Some(lane_at(class, flow, score, seen)),
+                            cost,
+                        });
                     }
                 }
                 match last {
@@ -241,7 +305,7 @@ impl Queue {
                 }
             }
         }
-        Ok(Slice { ids, next: None, cost })
+        Ok(Slice { ids, ended: Vec::new(), next: None, cost })
     }
 
     /// Up to `take` ids of one sorted set behind a score and how many of that

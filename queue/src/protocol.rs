@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::{FromRedisValue, ParsingError, RedisError, Value};
 
 use crate::{
@@ -47,7 +48,25 @@ pub struct Claimed {
     pub buried: u64,
     /// Whether there is more to do at once.
     pub more: bool,
-    jobs: Vec<(String, u64, Fields)>,
+    jobs: Vec<(String, u64, Content)>,
+}
+
+/// What a claim says of a job.
+#[derive(Clone, Debug)]
+enum Content {
+    /// Its body: there is nothing else of a job that runs for the first time.
+    Body(Bytes),
+    /// All of its fields.
+    Fields(Fields),
+}
+
+impl FromRedisValue for Content {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        match value {
+            Value::BulkString(body) => Ok(Self::Body(body.into())),
+            fields => Fields::from_redis_value(fields).map(Self::Fields),
+        }
+    }
 }
 
 impl FromRedisValue for Claimed {
@@ -57,7 +76,14 @@ impl FromRedisValue for Claimed {
         let (now, next_at) = (number()?, number()?);
         let (taken_over, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
         let more = number()? == 1;
-        let jobs = reply.map(FromRedisValue::from_redis_value).collect::<Result<_, _>>()?;
+        let mut jobs = Vec::with_capacity(reply.len() / 3);
+        while let (Some(id), Some(token), Some(content)) = (reply.next(), reply.next(), reply.next()) {
+            jobs.push((
+                String::from_redis_value(id)?,
+                u64::from_redis_value(token)?,
+                Content::from_redis_value(content)?,
+            ));
+        }
         Ok(Self { now, next_at, taken_over, buried, more, jobs })
     }
 }
@@ -80,8 +106,12 @@ impl Claimed {
         worker: &'a str,
     ) -> impl Iterator<Item = Result<Job, Unreadable>> + 'a {
         let now = self.now;
-        self.jobs.into_iter().map(move |(id, token, fields)| {
-            let mut job = Job::read(&JobId::trusted(id), queue.name(), fields)?;
+        self.jobs.into_iter().map(move |(id, token, content)| {
+            let id = JobId::trusted(id);
+            let mut job = match content {
+                Content::Body(body) => Job::fresh(&id, queue.name(), &body)?,
+                Content::Fields(fields) => Job::read(&id, queue.name(), fields)?,
+            };
             // They were read before the lease was written.
             job.attempts = token.saturating_sub(job.token.saturating_sub(job.attempts));
             job.token = token;
@@ -199,17 +229,27 @@ impl Queue {
     }
 
     /// Writes how attempts ended, at most 128; whether each was written, or
-    /// refused as stale.
+    /// refused as stale. Of two ends of one attempt success is looked at first.
     ///
     /// # Errors
     /// When Redis failed. The batch may have been written; repeated, it is refused.
     pub async fn settle(&self, worker: &str, batch: &[Ended]) -> Result<Vec<bool>, RedisError> {
+        let outcome = |ended: &'_ Ended| matches!(ended.end, End::Succeed(_));
+        let (succeeded, others): (Vec<&Ended>, Vec<&Ended>) = batch.iter().partition(|ended| outcome(ended));
         let mut call = Call::new(&scripts::COMPLETE, &self.keys);
-        call.arg(worker).arg(batch.len());
-        for Ended { id, token, flow, end } in batch {
+        call.arg(worker).arg(succeeded.len());
+        for Ended { id, token, flow, end } in &succeeded {
+            call.arg(id.as_str()).arg(*token).arg(flow.as_str());
+            if let End::Succeed(outcome) = end {
+                call.arg(outcome.as_str());
+            }
+        }
+        call.arg(others.len());
+        for Ended { id, token, flow, end } in &others {
             call.arg(id.as_str()).arg(*token).arg(flow.as_str());
             match end {
-                End::Succeed(outcome) => call.arg("succeed").arg("").arg("").arg(outcome.as_str()),
+                // Those came first.
+                End::Succeed(_) => &mut call,
                 End::Retry { delay, class, line } => {
                     call.arg("retry").arg(delay.as_millis() as u64).arg(class.as_str()).arg(line.as_str())
                 }
@@ -227,7 +267,10 @@ impl Queue {
             };
         }
         let verdicts: Vec<u8> = call.run(&mut self.conn.clone()).await?;
-        Ok(verdicts.into_iter().map(|written| written == 1).collect())
+        let (first, second) = verdicts.split_at_checked(succeeded.len()).unwrap_or((&verdicts, &[]));
+        let (mut first, mut second) = (first.iter(), second.iter());
+        let verdict = |ended| if outcome(ended) { first.next() } else { second.next() };
+        Ok(batch.iter().map(verdict).map(|written| written == Some(&1)).collect())
     }
 
     /// Extends at most 128 leases.

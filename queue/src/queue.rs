@@ -260,25 +260,20 @@ impl Queue {
     /// When Redis failed.
     pub async fn counts(&self) -> Result<Counts, Error> {
         let mut pipe = redis::pipe();
-        let control = ["ready:0", "ready:1", "ready:2", "ready:3", "paused"];
+        let control = ["ready:0", "ready:1", "ready:2", "ready:3", "succeeded", "paused"];
         pipe.cmd("HMGET").arg(self.keys.control()).arg(&control);
         pipe.cmd("HGETALL").arg(self.keys.stats());
         for index in State::ALL.into_iter().filter_map(|state| self.index(state)) {
             pipe.cmd("ZCARD").arg(index);
         }
-        type Control = (Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<u8>);
-        type Reply = (Control, Vec<(String, u64)>, u64, u64, u64, u64, u64, u64);
-        let (
-            (critical, high, normal, low, paused),
-            transitions,
-            scheduled,
-            running,
-            parked,
-            succeeded,
-            dead,
-            cancelled,
-        ): Reply = pipe.query_async(&mut self.conn.clone()).await?;
-        let ready = [critical, high, normal, low].map(|n| n.unwrap_or(0).max(0).unsigned_abs());
+        type Count = Option<i64>;
+        type Control = (Count, Count, Count, Count, Count, Option<u8>);
+        type Reply = (Control, Vec<(String, u64)>, u64, u64, u64, u64, u64);
+        let (control, transitions, scheduled, running, parked, dead, cancelled): Reply =
+            pipe.query_async(&mut self.conn.clone()).await?;
+        let (critical, high, normal, low, succeeded, paused) = control;
+        let count = |n: Count| n.unwrap_or(0).max(0).unsigned_abs();
+        let (ready, succeeded) = ([critical, high, normal, low].map(count), count(succeeded));
         let states = [scheduled, ready.iter().sum(), running, parked, succeeded, dead, cancelled];
         Ok(Counts { states, ready, paused: paused == Some(1), transitions })
     }
@@ -296,14 +291,14 @@ impl Queue {
         Ok(pipe.query_async(&mut self.conn.clone()).await?)
     }
 
-    /// The sorted set of a state; ready jobs have one for each lane.
+    /// The sorted set of a state. Ready jobs have one for each lane, those that
+    /// succeeded a stream.
     pub(crate) fn index(&self, state: State) -> Option<String> {
         match state {
             State::Scheduled => Some(self.keys.scheduled()),
-            State::Ready => None,
+            State::Ready | State::Succeeded => None,
             State::Running => Some(self.keys.running()),
             State::Parked => Some(self.keys.parked()),
-            State::Succeeded => Some(self.keys.succeeded()),
             State::Dead => Some(self.keys.dead()),
             State::Cancelled => Some(self.keys.cancelled()),
         }

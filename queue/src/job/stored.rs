@@ -3,6 +3,8 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
+    num::ParseIntError,
+    str::FromStr,
 };
 
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use crate::{
     flow,
     id::{JobId, QueueName},
     priority::Priority,
-    state::State,
+    state::{State, UnknownState},
     trace,
 };
 
@@ -67,7 +69,7 @@ impl Job {
         let mut job = Self::empty(id, queue);
         let mut body = None;
         let (mut released, mut writes) = (0, 0);
-        let (mut since, mut need, mut why) = (None, None, String::new());
+        let (mut state, mut need, mut why) = (None, None, String::new());
         for (name, value) in fields {
             if name == "job" {
                 body = Some(value);
@@ -77,27 +79,14 @@ impl Job {
             let text = || std::str::from_utf8(&value).map_err(|e| unreadable(format!("field `{name}`: {e}")));
             let number = || text()?.parse::<i64>().map_err(|e| unreadable(format!("field `{name}`: {e}")));
             match name {
-                "state" => {
-                    job.state = text()?.parse().map_err(|e| unreadable(format!("field `state`: {e}")))?;
-                }
-                "since" => since = Some(number()?),
-                "began" => job.began = Some(number()?),
-                "token" => job.token = number()?.unsigned_abs(),
+                "state" => state = Some(text()?.to_owned()),
                 "released" => released = number()?.unsigned_abs(),
                 "writes" => writes = number()?,
                 "duplicates" => job.duplicates = number()?.unsigned_abs(),
-                "worker" => job.worker = Some(text()?.to_owned()),
                 "cancel" => job.cancel_asked_at = Some(number()?),
                 "group" => job.group = Some(text()?.to_owned()),
                 "need" => need = Some(text()?.to_owned()),
                 "why" => why = text()?.to_owned(),
-                "class" => {
-                    let class = number()?;
-                    let known =
-                        usize::try_from(class).ok().and_then(|class| Priority::ALL.get(class).copied());
-                    job.priority = known.ok_or_else(|| unreadable(format!("field `class`: {class}")))?;
-                }
-                "deadline" => job.deadline = text()?.trim_end_matches(['e', 'r']).parse().ok(),
                 "progress" => job.progress = serde_json::from_slice(&value).ok(),
                 "outcome" => job.outcome = serde_json::from_slice(&value).ok(),
                 "marks" => job.marks = text()?.lines().filter_map(mark).collect(),
@@ -131,14 +120,48 @@ impl Job {
         job.earlier_args.sort_by_key(|edit| edit.n);
         let body = body.ok_or_else(|| unreadable("it has no field `job`".to_owned()))?;
         job.read_body(&body).map_err(unreadable)?;
-        job.since = match (job.state, since) {
-            (State::Running, _) => job.began.unwrap_or(job.enqueued_at),
-            (_, since) => since.unwrap_or(job.enqueued_at),
-        };
+        if let Some(state) = state {
+            job.read_state(&state).map_err(|why| unreadable(format!("field `state`: `{state}`: {why}")))?;
+        }
+        if job.state == State::Succeeded && job.outcome.is_none() {
+            // So much is not written.
+            job.outcome = Some(serde_json::Value::Null);
+        }
         job.parked = need.map(|need| Parked { need, why });
         job.attempts = job.token.saturating_sub(released);
         job.revision = format!("{}.{writes}.{}", job.token, job.state);
         Ok(job)
+    }
+
+    /// Reads a job of which there is nothing but its body.
+    pub(crate) fn fresh(id: &JobId, queue: &QueueName, body: &Bytes) -> Result<Self, Unreadable> {
+        let mut job = Self::empty(id, queue);
+        job.read_body(body).map_err(|why| Unreadable { id: id.clone(), queue: queue.clone(), why })?;
+        Ok(job)
+    }
+
+    /// `state since`, and behind it `token worker began` of the last attempt, if
+    /// there was one; `running token worker began` while it runs.
+    fn read_state(&mut self, text: &str) -> Result<(), String> {
+        let mut parts = text.split(' ');
+        let name = parts.next().unwrap_or_default();
+        self.state = name.parse().map_err(|e: UnknownState| e.to_string())?;
+        let running = self.state == State::Running;
+        if !running {
+            self.since = number(parts.next().unwrap_or_default())?;
+        }
+        if let Some(token) = parts.next() {
+            self.token = number(token)?;
+            self.worker = parts.next().map(ToOwned::to_owned);
+            let began = number(parts.next().unwrap_or_default())?;
+            self.began = Some(began);
+            if running {
+                self.since = began;
+            }
+        } else if running {
+            return Err("it names no attempt".to_owned());
+        }
+        Ok(())
     }
 
     fn read_body(&mut self, body: &Bytes) -> Result<(), String> {
@@ -150,9 +173,14 @@ impl Job {
         let (head, meta_at) = line(0).ok_or("field `job` has no head line")?;
         let (meta, args_at) = line(meta_at).ok_or("field `job` has no meta line")?;
         let head = std::str::from_utf8(head).map_err(|e| format!("the head line: {e}"))?;
-        let mut parts = head.splitn(3, '|');
-        let (at, kind) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        self.enqueued_at = at.parse().map_err(|e| format!("the head line: `{at}`: {e}"))?;
+        let mut parts = head.splitn(5, '|');
+        let mut part = || parts.next().unwrap_or_default();
+        let (at, class, deadline, kind) = (part(), part(), part(), part());
+        self.enqueued_at = number(at).map_err(|why| format!("the head line: {why}"))?;
+        self.since = self.enqueued_at;
+        let known = class.parse().ok().and_then(|class: usize| Priority::ALL.get(class).copied());
+        self.priority = known.ok_or_else(|| format!("the head line: `{class}` is no class"))?;
+        self.deadline = deadline.trim_end_matches(['e', 'r']).parse().ok();
         self.kind = flow::decode(kind);
         (self.tenant, self.limit_keys) = flow::split(parts.next().unwrap_or_default());
         let Meta(version, subject, trace, expect_within, labels) =
@@ -206,6 +234,10 @@ impl Job {
     }
 }
 
+fn number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|e| format!("`{text}` is no number: {e}"))
+}
+
 /// `ms percent step`, as `write.lua` writes it.
 fn mark(line: &str) -> Option<Mark> {
     let mut parts = line.splitn(3, ' ');
@@ -230,9 +262,9 @@ mod tests {
     use crate::job::NewJob;
 
     fn fields(new: &NewJob, more: &[(&'static str, &'static str)]) -> Fields {
-        let mut body = b"1000|".to_vec();
+        let mut body = b"1000|0|5000e|".to_vec();
         body.extend(new.body(&new.flow()));
-        let mut fields = vec![(Bytes::from("job"), Bytes::from(body)), ("state".into(), "ready".into())];
+        let mut fields = vec![(Bytes::from("job"), Bytes::from(body))];
         fields.extend(more.iter().map(|(name, value)| (Bytes::from(*name), Bytes::from(*value))));
         fields
     }
@@ -274,14 +306,15 @@ mod tests {
     fn attempts_leave_out_what_was_handed_back() {
         let new = NewJob::new(JobId::random(), "k", "");
         let more = [
-            ("token", "3"),
+            ("state", "scheduled 2000 3 4711-8d3f 1500"),
             ("released", "1"),
             ("failed:transient", "2"),
             ("step:store", "{\"at\":7,\"result\":2}"),
             ("step:render", "{\"at\":5,\"result\":1}"),
         ];
         let job = read(fields(&new, &more)).unwrap();
-        assert_eq!(job.attempts, 2);
+        assert_eq!((job.state, job.since, job.attempts), (State::Scheduled, 2000, 2));
+        assert_eq!((job.worker.as_deref(), job.began), (Some("4711-8d3f"), Some(1500)));
         assert_eq!(job.failures.get(&FailureClass::Transient), Some(&2));
         let steps: Vec<&str> = job.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(steps, ["render", "store"], "in the order in which they were completed");
@@ -293,8 +326,6 @@ mod tests {
         let new = NewJob::new(JobId::random(), "k", "new");
         let history = "{\"at\":1,\"attempt\":1,\"class\":\"transient\",\"message\":\"x\"}\n{\"at\":2,\"did\":\"released\"}";
         let more = [
-            ("class", "0"),
-            ("deadline", "5000e"),
             ("history", history),
             ("marks", "1 50 render\n2 100 "),
             ("log", "3 \"a\\nb\""),
@@ -315,5 +346,26 @@ mod tests {
     fn a_damaged_job_says_what_is_wrong() {
         let error = read(vec![]).unwrap_err();
         assert!(error.to_string().contains("no field `job`"), "{error}");
+        let new = NewJob::new(JobId::random(), "k", "");
+        for (state, why) in [
+            ("done 5", "`done` is not a state"),
+            ("ready x", "`x` is no number"),
+            ("running", "no attempt"),
+            ("running 1 w", "no number"),
+        ] {
+            let error = read(fields(&new, &[("state", state)])).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_rule_is_not_written() {
+        let new = NewJob::new(JobId::random(), "k", "");
+        let job = read(fields(&new, &[])).unwrap();
+        assert_eq!((job.state, job.since, job.token), (State::Ready, 1000, 0));
+        let job = read(fields(&new, &[("state", "running 1 w 1200 7")])).unwrap();
+        assert_eq!((job.state, job.since, job.token, job.outcome), (State::Running, 1200, 1, None));
+        let job = read(fields(&new, &[("state", "succeeded 1300 1 w 1200 7")])).unwrap();
+        assert_eq!((job.since, job.outcome), (1300, Some(serde_json::Value::Null)));
     }
 }

@@ -18,15 +18,15 @@ end
 local WAITS = {scheduled = true, ready = true, parked = true}
 local verdicts, wake = {}, false
 
-local function schedule(id, key, delay, class, flow)
+local function schedule(id, key, text, delay, lane, deadline)
   if delay > 0 then
-    redis.call('HSET', key, 'state', 'scheduled', 'since', at)
+    become(key, 'scheduled', text)
     redis.call('ZADD', SCHEDULED, int(now + delay), id)
     wake = true
     return 'scheduled'
   end
-  redis.call('HSET', key, 'state', 'ready', 'since', at)
-  put(id, class, flow, run_by(redis.call('HGET', key, 'deadline')))
+  become(key, 'ready', text)
+  put(id, lane, run_by(deadline))
   return 'ready'
 end
 
@@ -34,18 +34,18 @@ for i = 0, n - 1 do
   local p = 2 + i * 5
   local id, verb, first, second, line = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3], ARGV[p + 4]
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'job', 'state', 'class', 'since')
+  local job = redis.call('HMGET', key, 'job', 'state')
   local verdict = ''
   if job[1] then
-    local state = job[2] or 'ready'
-    local _, flow = header(job[1])
-    local class = job[3] or NORMAL
+    local body, text = job[1], job[2]
+    local state = state_of(text)
+    local _, flow, class, deadline = header(body)
     verdict = 'is ' .. state
     -- An earlier item of this call may have made it ready; it is in its lane then.
     if #pending_lanes > 0 then wake = put_all() or wake end
     if verb == 'cancel' and WAITS[state] then
-      wake = take_out(id, key, state, flow) or wake
-      redis.call('HSET', key, 'state', 'cancelled', 'since', at)
+      wake = take_out(id, key, state, flow, class) or wake
+      become(key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, at, id)
       move('cancelled', id)
       verdict = 'cancelled'
@@ -54,32 +54,42 @@ for i = 0, n - 1 do
       redis.call('PUBLISH', CANCELS, id)
       verdict = 'cancelling'
     elseif verb == 'reschedule' and (state == 'scheduled' or state == 'ready') then
-      wake = take_out(id, key, state, flow) or wake
-      verdict = schedule(id, key, tonumber(first), class, flow)
+      wake = take_out(id, key, state, flow, class) or wake
+      verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
       move('rescheduled', id)
     elseif verb == 'prioritise' and WAITS[state] then
-      if state == 'ready' then wake = take_out(id, key, state, flow) or wake end
-      redis.call('HSET', key, 'class', first)
-      if state == 'ready' then put(id, first, flow, run_by(redis.call('HGET', key, 'deadline'))) end
+      if state == 'ready' then wake = take_out(id, key, state, flow, class) or wake end
+      body = string.gsub(body, '^(%d+)|%d|', '%1|' .. first .. '|')
+      -- What has a history has a state, or whoever claims it would not read it.
+      redis.call('HSET', key, 'job', body, 'state', text or 'ready ' .. string.match(body, '^%d+'))
+      if state == 'ready' then put(id, first .. ':' .. flow, run_by(deadline)) end
       move('prioritised', id)
       verdict = state
     elseif verb == 'retry' and state == 'dead' then
-      take_out(id, key, state, flow)
+      take_out(id, key, state, flow, class)
       for _, counter in ipairs({'transient', 'throttled', 'permanent', 'timed_out', 'crashed', 'expired'}) do
         redis.call('HDEL', key, 'failed:' .. counter)
       end
       -- A deadline that has passed would end it again at once.
-      redis.call('HDEL', key, 'group', 'cancel', 'deadline')
+      redis.call('HDEL', key, 'group', 'cancel')
+      if deadline ~= '' then body = string.gsub(body, '^(%d+|%d)|[^|]*', '%1|') end
       if second ~= '' then
-        local head, args = string.match(job[1], '^([^\n]*\n[^\n]*\n)(.*)$')
+        local head, args = string.match(body, '^([^\n]*\n[^\n]*\n)(.*)$')
         local edits = redis.call('HINCRBY', key, 'edits', 1)
-        redis.call('HSET', key, 'args:' .. int(edits), args or '', 'job', (head or '') .. string.sub(second, 2))
+        redis.call('HSET', key, 'args:' .. int(edits), args or '')
+        body = (head or '') .. string.sub(second, 2)
       end
-      verdict = schedule(id, key, tonumber(first), class, flow)
+      if body ~= job[1] then redis.call('HSET', key, 'job', body) end
+      verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, '')
       move('revived', id)
     elseif verb == 'forget' and (state == 'dead' or state == 'succeeded' or state == 'cancelled')
-      and tonumber(job[4] or '0') <= now - tonumber(first) then
-      redis.call('ZREM', state == 'dead' and DEAD or state == 'succeeded' and SUCCEEDED or CANCELLED, id)
+      and tonumber(string.match(text, '^%a+ (%d+)')) <= now - tonumber(first) then
+      -- The line of a job that succeeded stays: it is not looked for one by one.
+      if state == 'succeeded' then
+        redis.call('HINCRBY', CONTROL, 'succeeded', -1)
+      else
+        redis.call('ZREM', state == 'dead' and DEAD or CANCELLED, id)
+      end
       forget(id, key)
       move('forgotten', id)
       verdict, line = 'forgotten', ''

@@ -11,8 +11,9 @@
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
---       dead of crashes, 1 when there is more to do at once, {id, token, [field,
---       value...] as they were before}...}
+--       dead of crashes, 1 when there is more to do at once, then for each job: id,
+--       token, and its body, or where there is more {field, value...}, as they were
+--       before}
 local worker, bound = ARGV[1], tonumber(ARGV[4])
 local want = tonumber(ARGV[2])
 local CRASHED = 'the lease expired: the worker stopped renewing it'
@@ -20,11 +21,11 @@ local CRASHED = 'the lease expired: the worker stopped renewing it'
 local due = redis.call('ZRANGE', SCHEDULED, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
 for i, id in ipairs(due) do
   -- An index entry without a job (deleted by hand) is dropped, here and below.
-  local job = redis.call('HMGET', JOB .. id, 'job', 'class', 'deadline')
+  local job = redis.call('HMGET', JOB .. id, 'job', 'state')
   if job[1] then
-    local _, flow = header(job[1])
-    redis.call('HSET', JOB .. id, 'state', 'ready', 'since', at)
-    put(id, job[2] or NORMAL, flow, run_by(job[3], i))
+    local _, flow, class, deadline = header(job[1])
+    become(JOB .. id, 'ready', job[2])
+    put(id, class .. ':' .. flow, run_by(deadline, i))
     move('promoted', id)
   end
 end
@@ -34,30 +35,32 @@ local crashed, buried = 0, 0
 local lost = redis.call('ZRANGE', RUNNING, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
 for _, id in ipairs(lost) do
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'token', 'worker', 'released', 'job', 'class', 'cancel', 'began')
-  if job[1] and job[4] then
-    local kind, flow = header(job[4])
+  local job = redis.call('HMGET', key, 'job', 'state', 'released', 'cancel')
+  local body, text = job[1], job[2]
+  if body and text then
+    local kind, flow, class, deadline = header(body)
+    local token, by, began = string.match(attempt_of(text), '^ (%d+) (%S+) (%d+)')
     local crashes = redis.call('HINCRBY', key, 'failed:crashed', 1)
     append_history(key, cjson.encode({
-      at = now, attempt = job[1] - (job[3] or 0), class = 'crashed', worker = job[2],
-      began = tonumber(job[7]), message = CRASHED,
+      at = now, attempt = (token or 0) - (job[3] or 0), class = 'crashed', worker = by,
+      began = tonumber(began), message = CRASHED,
     }), HISTORY_BYTES)
-    free(id, flow)
+    free(id, flow, text)
     move('crashed', id)
     crashed = crashed + 1
-    if job[6] then
-      redis.call('HSET', key, 'state', 'cancelled', 'since', at)
+    if job[4] then
+      become(key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, at, id)
       move('cancelled', id)
     elseif crashes > tonumber(ARGV[5]) then
-      bury(id, key, kind, 'crashed', CRASHED, CRASHED)
+      bury(id, key, text, kind, 'crashed', CRASHED, CRASHED)
       move('dead', id)
       buried = buried + 1
     else
-      redis.call('HSET', key, 'state', 'ready', 'since', at)
+      become(key, 'ready', text)
       -- A job that lost its worker goes before those that never started.
-      watch_deadline(id, key)
-      put(id, job[5] or NORMAL, flow, FIRST)
+      watch_deadline(id, deadline)
+      put(id, class .. ':' .. flow, FIRST)
     end
   end
 end
@@ -68,12 +71,14 @@ local late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', 0, b
 local wake = put_all()
 for _, id in ipairs(late) do
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'job', 'state', 'deadline')
-  local state = job[2] or 'ready'
-  if job[1] and job[3] and (state == 'ready' or state == 'scheduled' or state == 'parked') then
-    local kind, flow = header(job[1])
-    if take_out(id, key, state, flow) then wake = true end
-    expire(id, key, kind, string.match(job[3], '^%d+'))
+  local job = redis.call('HMGET', key, 'job', 'state')
+  local state = state_of(job[2])
+  if job[1] and (state == 'ready' or state == 'scheduled' or state == 'parked') then
+    local kind, flow, class, deadline = header(job[1])
+    if deadline ~= '' then
+      if take_out(id, key, state, flow, class) then wake = true end
+      expire(id, key, job[2], kind, string.match(deadline, '^%d+'))
+    end
   end
 end
 if #late > 0 then redis.call('ZREM', EXPIRING, unpack(late)) end
@@ -86,9 +91,13 @@ if limited then
   end
 end
 
-local jobs, running, leased, holders = {}, {}, {ARGV[6]}, {}
+-- A deadline that passed is found here only if there were too many of them.
+local overdue = #late == bound
 local until_ms = int(now + tonumber(ARGV[3]))
 local examined, more, next_token = 0, false, nil
+-- Jobs that are leased here: ids, the answer, what `running` is told, and how many of
+-- them count for each limit key.
+local leased, answer, running, counted, n_leased = {}, {}, {}, {}, 0
 
 local paused_kinds = {}
 local function is_paused(kind)
@@ -96,41 +105,49 @@ local function is_paused(kind)
   return paused_kinds[kind]
 end
 
+-- What is written about an attempt, behind its token.
+local attempt = ' ' .. worker .. ' ' .. at
+if limited and want > 0 then attempt = attempt .. ' ' .. int(redis.call('HINCRBY', CONTROL, 'claims', 1)) end
+local first_attempt = 'running 1' .. attempt
+
+local function answered(id, token, content)
+  local n = n_leased * 3
+  n_leased = n_leased + 1
+  leased[n_leased] = id
+  running[n_leased * 2 - 1] = until_ms
+  running[n_leased * 2] = id
+  answer[n + 1], answer[n + 2], answer[n + 3] = id, token, content
+end
+
 -- Leases a job that was taken out of its lane. False when it does not run.
-local function lease(id, flow)
+local function lease(id)
   local key = JOB .. id
-  local fields = redis.call('HGETALL', key)
-  if #fields == 0 then return false end
-  local token, deadline, body = 0, nil, ''
-  for i = 1, #fields, 2 do
-    local name = fields[i]
-    if name == 'token' then token = tonumber(fields[i + 1])
-    elseif name == 'deadline' then deadline = fields[i + 1]
-    elseif name == 'job' then body = fields[i + 1] end
-  end
-  if deadline then
+  local job = redis.call('HMGET', key, 'job', 'state')
+  local body, text = job[1], job[2]
+  if overdue or kinds_paused then
+    local kind, _, _, deadline = header(body or '')
     local by, policy = string.match(deadline, '^(%d+)(.)')
     if policy == 'e' and tonumber(by) <= now then
-      expire(id, key, header(body), by)
+      expire(id, key, text, kind, by)
       redis.call('ZREM', EXPIRING, id)
       return false
     end
-  end
-  if kinds_paused then
-    local kind = header(body)
-    if is_paused(kind) then
-      park(id, key, 'resume ' .. kind, 'the kind is paused')
+    if kinds_paused and body and is_paused(kind) then
+      park(id, key, text, 'resume ' .. kind, 'the kind is paused')
       move('parked', id)
       return false
     end
   end
-  token = int(token + 1)
-  redis.call('HSET', key, 'state', 'running', 'began', at, 'worker', worker, 'token', token)
-  running[#running + 1] = until_ms
-  running[#running + 1] = id
-  jobs[#jobs + 1] = {id, token, fields}
-  leased[#leased + 1] = id
-  move('claimed', id)
+  if body and not text then
+    redis.call('HSET', key, 'state', first_attempt)
+    answered(id, 1, body)
+    return true
+  end
+  local fields = redis.call('HGETALL', key)
+  if #fields == 0 then return false end
+  local token = int((tonumber(string.match(attempt_of(text), '^ (%d+)')) or 0) + 1)
+  redis.call('HSET', key, 'state', 'running ' .. token .. attempt)
+  answered(id, token, fields)
   return true
 end
 
@@ -150,7 +167,7 @@ local function block(class, flow, blocking, turn)
   end
 end
 
--- The limits that jobs of a flow count for, with their room.
+-- The limits that hold jobs of a flow, with their room.
 local no_limits = {}
 local limits_known = {}
 local function limits_on(flow)
@@ -162,7 +179,6 @@ local function limits_on(flow)
     local limit = limit_of(key)
     if limit and (limit.concurrency or limit.rate) then
       room_of(key, limit)
-      limit.key = key
       list[#list + 1] = limit
     end
   end
@@ -170,10 +186,16 @@ local function limits_on(flow)
   return list
 end
 
--- Lanes of a class whose turns come first, no more than jobs are needed.
-local function window_of(class, n)
+-- A large claim gives each lane more than one job at a time: which lanes come first
+-- is decided by their turns, and what a lane gets ahead of its turn here it waits for
+-- afterwards. So the work of a claim is bounded by its size, not by that of the ring.
+local LANES_A_CLAIM = 16
+
+-- Lanes of a class whose turns come first, no more than are needed for n jobs, at
+-- least `quantum` at a time.
+local function window_of(class, n, quantum)
   -- One more, so that a lane that is alone is known to be.
-  local window = redis.call('ZRANGE', RING .. class, 0, n, 'WITHSCORES')
+  local window = redis.call('ZRANGE', RING .. class, 0, math.ceil(n / quantum), 'WITHSCORES')
   local queue, fields = {}, {}
   for i = 1, #window, 2 do
     local lane = {flow = window[i], turn = tonumber(window[i + 1]), step = 1, planned = 0, limits = limits_on(window[i])}
@@ -204,16 +226,18 @@ end
 -- Divides n jobs among lanes: one after the other to the lane whose turn it is.
 -- What is divided starts at once, so each lane is then asked for its part in one
 -- go. Returns the lanes that get some, and those that a limit holds.
-local function divide(class, queue, n)
+local function divide(class, queue, n, quantum)
   local served, held = {}, {}
-  local head, horizon = 1, #queue > n and queue[#queue].turn or math.huge
+  local head, horizon = 1, #queue * quantum > n and queue[#queue].turn or math.huge
   while n > 0 and head <= #queue do
     local lane = queue[head]
     -- Beyond the window other lanes may come first.
     if lane.turn > horizon then break end
     head = head + 1
     local blocking, part = nil, n
-    if queue[head] then part = math.min(n, math.floor((queue[head].turn - lane.turn) / lane.step) + 1) end
+    if queue[head] then
+      part = math.min(n, math.max(quantum, math.floor((queue[head].turn - lane.turn) / lane.step) + 1))
+    end
     for _, limit in ipairs(lane.limits) do
       if limit.room < part then part = limit.room end
       if part < 1 then
@@ -243,35 +267,34 @@ local function divide(class, queue, n)
 end
 
 -- Leases up to n jobs of one class.
+local quantum = math.max(1, math.floor(want / LANES_A_CLAIM))
 local function take(class, n)
   local ring, got = RING .. class, 0
   virtual_time(class)
-  local began = times[class]
+  local began, at_least = times[class], quantum
   while got < n and not more do
-    local served, held = divide(class, window_of(class, n - got), n - got)
+    local served, held = divide(class, window_of(class, n - got, at_least), n - got, at_least)
+    -- Lanes that have less than that are many: each gets what it has.
+    at_least = 1
     if #served + #held == 0 then break end
     local turns, popped_here = {}, 0
     for _, lane in ipairs(served) do
       local flow = lane.flow
       local popped = redis.call('ZPOPMIN', LANE .. class .. ':' .. flow, lane.planned)
-      local count, ids = #popped / 2, {}
+      local count, started = #popped / 2, 0
       for i = 1, #popped, 2 do
-        if lease(popped[i], flow) then ids[#ids + 1] = popped[i] end
+        if lease(popped[i]) then started = started + 1 end
       end
-      local unused = lane.planned - #ids
+      local unused = lane.planned - started
       for _, limit in ipairs(lane.limits) do
         limit.room = limit.room + unused
         limit.taken = limit.taken - unused
-        if limit.concurrency and #ids > 0 then
-          local all = holders[limit.key] or {}
-          holders[limit.key] = all
-          for _, id in ipairs(ids) do all[#all + 1] = id end
-        end
+        if limit.concurrency and started > 0 then counted[limit.key] = (counted[limit.key] or 0) + started end
       end
-      got = got + #ids
+      got = got + started
       popped_here = popped_here + count
       lane.turn = lane.turn - (lane.planned - count) * lane.step
-      if limited and #ids == 0 then pass_on(flow, nil) end
+      if limited and started == 0 then pass_on(flow, nil) end
       if count == 0 then
         -- Its turn came and it has nothing.
         leave_ring(class, flow)
@@ -280,7 +303,7 @@ local function take(class, n)
       else
         turns[#turns + 1] = lane.turn
         turns[#turns + 1] = flow
-        examined = examined + count - #ids
+        examined = examined + count - started
       end
     end
     if #turns > 0 then redis.call('ZADD', ring, 'XX', unpack(turns)) end
@@ -308,15 +331,16 @@ end
 local last = want > 0 and redis.call('GET', CLAIM .. worker)
 if last and string.sub(last, 1, #ARGV[6] + 1) == ARGV[6] .. ' ' then
   for id in string.gmatch(string.sub(last, #ARGV[6] + 2), '%S+') do
-    local held = redis.call('HMGET', JOB .. id, 'worker', 'state', 'token')
-    if held[1] == worker and held[2] == 'running' then
+    local key = JOB .. id
+    local token, by = string.match(redis.call('HGET', key, 'state') or '', '^running (%d+) (%S+) ')
+    if by == worker then
       -- The worker counts its lease from this call, not from the lost one.
       redis.call('ZADD', RUNNING, 'XX', until_ms, id)
-      jobs[#jobs + 1] = {id, held[3], redis.call('HGETALL', JOB .. id)}
+      answered(id, token, redis.call('HGETALL', key))
     end
   end
   -- Nobody looked what else is ready.
-  more = #jobs < want
+  more = n_leased < want
 elseif want > 0 and not paused then
   local queue_limit = limited and limit_of('queue')
   if queue_limit then
@@ -342,17 +366,19 @@ elseif want > 0 and not paused then
   for _, class in ipairs(waiting) do
     if left > 0 then left = left - take(int(class), left) end
   end
-  if #jobs > 0 then
-    if queue_limit then queue_limit.taken = #jobs end
+  if n_leased > 0 then
+    if queue_limit then queue_limit.taken = n_leased end
     redis.call('ZADD', RUNNING, unpack(running))
-    for key, ids in pairs(holders) do redis.call('SADD', HOLDERS .. key, unpack(ids)) end
-    redis.call('SET', CLAIM .. worker, table.concat(leased, ' '), 'PX', 2 * ARGV[3])
+    for key, n in pairs(counted) do redis.call('HINCRBY', HOLDING, key, n) end
+    redis.call('SET', CLAIM .. worker, ARGV[6] .. ' ' .. table.concat(leased, ' '), 'PX', 2 * ARGV[3])
+    moved[#moved + 1] = 'claimed'
+    moves.claimed = leased
   end
   if limited then store_tokens() end
 end
 tell(worker)
 -- What was made ready here and not taken may belong to a worker that sleeps.
-if wake and (paused or more or #jobs >= tonumber(ARGV[2])) then redis.call('PUBLISH', WAKE, at) end
+if wake and (paused or more or n_leased >= tonumber(ARGV[2])) then redis.call('PUBLISH', WAKE, at) end
 
 local next_at = next_token or 0
 local function sooner(key)
@@ -364,5 +390,5 @@ sooner(RUNNING)
 sooner(EXPIRING)
 if limited then sooner(PACED) end
 local reply = {now, math.ceil(next_at), crashed, buried, more and 1 or 0}
-for _, job in ipairs(jobs) do reply[#reply + 1] = job end
+for i = 1, n_leased * 3 do reply[i + 5] = answer[i] end
 return reply

@@ -1,87 +1,126 @@
 -- Purpose: end a batch of attempts. Each is fenced: a token and worker that are
 --       not the job's current ones, or a job that no longer runs, are refused.
 -- KEYS: 1 control
--- ARGV: 1 worker, 2 number of items (at most 128), then for each item: id, token,
---       flow, verb, and three that depend on the verb:
---       succeed: '', '', outcome JSON
+-- ARGV: 1 worker, 2 number of successes, then for each: id, token, flow, outcome
+--       JSON; then the number of other ends (both together at most 128), and for each:
+--       id, token, flow, verb, and three that depend on the verb:
 --       retry: delay in ms, failure class, history line
 --       bury: normalised message, failure class, history line
 --       snooze: delay in ms, '', history line (the attempt does not count)
 --       release: '', '', history line or '' (the attempt does not count)
 --       cancel: '', '', history line
 --       park: need, why, history line (the attempt does not count)
--- Returns: {verdict...}: 1 written, 0 refused.
-local n = tonumber(ARGV[2])
-if #ARGV ~= 2 + n * 7 then
-  return redis.error_reply('ARGS complete: expected ' .. (2 + n * 7) .. ' arguments, got ' .. #ARGV)
+-- Returns: {verdict...}: 1 written, 0 refused; successes first.
+local worker, n = ARGV[1], tonumber(ARGV[2])
+local others = tonumber(ARGV[3 + n * 4] or '')
+if not others or #ARGV ~= 3 + n * 4 + others * 7 then
+  return redis.error_reply('ARGS complete: ' .. #ARGV .. ' arguments do not fit ' .. n .. ' successes and the other ends')
 end
-local reply, ended = {}, {}
-local scheduled, succeeded, cancelled = {}, {}, {}
+local reply, ended, scheduled, cancelled = {}, {}, {}, {}
 local refused = 0
 local function add(list, score, id)
   list[#list + 1] = score
   list[#list + 1] = id
 end
-for i = 0, n - 1 do
-  local p = 3 + i * 7
-  local id, token, flow, verb = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3]
-  local first, second, text = ARGV[p + 4], ARGV[p + 5], ARGV[p + 6]
+
+-- Most attempts succeed, and most jobs of a batch were claimed together: what is
+-- said of them is put together once.
+local fences, texts = {}, {}
+local succeeded, count = {}, 0
+for i = 1, n do
+  local p = i * 4 - 1
+  local id, token = ARGV[p], ARGV[p + 1]
   local key = JOB .. id
-  local held = redis.call('HMGET', key, 'token', 'worker', 'state', 'cancel')
-  if held[1] ~= token or held[2] ~= ARGV[1] or held[3] ~= 'running' then
+  local text = redis.call('HGET', key, 'state')
+  local fence = fences[token]
+  if not fence then
+    fence = fence_of(token, worker)
+    fences[token] = fence
+  end
+  if is_held(text, fence) then
+    local new = texts[text]
+    if not new then
+      new = 'succeeded ' .. at .. attempt_of(text)
+      texts[text] = new
+    end
+    -- A job that succeeded without an outcome has `null`.
+    if ARGV[p + 3] == 'null' then
+      redis.call('HSET', key, 'state', new)
+    else
+      redis.call('HSET', key, 'state', new, 'outcome', ARGV[p + 3])
+    end
+    count = count + 1
+    succeeded[count] = id
+    if limited then free(id, ARGV[p + 2], text) end
+    reply[i] = 1
+  else
+    reply[i] = 0
+    refused = refused + 1
+  end
+end
+if count > 0 then
+  -- Jobs that succeeded are not looked for one by one: a line for each call will do.
+  redis.call('ZREM', RUNNING, unpack(succeeded))
+  redis.call('XADD', SUCCEEDED, '*', at, table.concat(succeeded, ' '))
+  redis.call('HINCRBY', CONTROL, 'succeeded', count)
+  moved[1] = 'succeeded'
+  moves.succeeded = succeeded
+end
+
+for i = 0, others - 1 do
+  local p = 4 + n * 4 + i * 7
+  local id, token, flow, verb = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3]
+  local first, second, line = ARGV[p + 4], ARGV[p + 5], ARGV[p + 6]
+  local key = JOB .. id
+  local held = redis.call('HMGET', key, 'state', 'cancel', 'job')
+  local text = held[1]
+  if not is_held(text, fence_of(token, worker)) then
     reply[#reply + 1] = 0
     refused = refused + 1
   else
+    local kind, _, class, deadline = header(held[3] or '')
     reply[#reply + 1] = 1
     ended[#ended + 1] = id
-    free(id, flow)
-    if verb == 'succeed' then
-      redis.call('HSET', key, 'state', 'succeeded', 'since', at, 'outcome', text)
-      add(succeeded, at, id)
-      move('succeeded', id)
+    free(id, flow, text)
+    if line ~= '' then append_history(key, line, HISTORY_BYTES) end
+    if verb == 'retry' or verb == 'bury' then
+      redis.call('HINCRBY', key, 'failed:' .. second, 1)
+    elseif verb ~= 'cancel' then
+      redis.call('HINCRBY', key, 'released', 1)
+    end
+    if held[2] or verb == 'cancel' then
+      -- Whatever it ended with but success: it was to be cancelled.
+      become(key, 'cancelled', text)
+      add(cancelled, at, id)
+      move('cancelled', id)
+    elseif verb == 'retry' or verb == 'snooze' then
+      watch_deadline(id, deadline)
+      become(key, 'scheduled', text)
+      add(scheduled, int(now + tonumber(first)), id)
+      move(verb == 'retry' and 'retried' or 'snoozed', id)
+    elseif verb == 'bury' then
+      local ok, said = pcall(cjson.decode, line)
+      bury(id, key, text, kind, second, first, ok and said.message or first)
+      move('dead', id)
+    elseif verb == 'park' then
+      watch_deadline(id, deadline)
+      park(id, key, text, first, second)
+      move('parked', id)
     else
-      if text ~= '' then append_history(key, text, HISTORY_BYTES) end
-      if verb == 'retry' or verb == 'bury' then
-        redis.call('HINCRBY', key, 'failed:' .. second, 1)
-      elseif verb ~= 'cancel' then
-        redis.call('HINCRBY', key, 'released', 1)
-      end
-      if held[4] or verb == 'cancel' then
-        -- Whatever it ended with but success: it was to be cancelled.
-        redis.call('HSET', key, 'state', 'cancelled', 'since', at)
-        add(cancelled, at, id)
-        move('cancelled', id)
-      elseif verb == 'retry' or verb == 'snooze' then
-        watch_deadline(id, key)
-        redis.call('HSET', key, 'state', 'scheduled', 'since', at)
-        add(scheduled, int(now + tonumber(first)), id)
-        move(verb == 'retry' and 'retried' or 'snoozed', id)
-      elseif verb == 'bury' then
-        local kind = header(redis.call('HGET', key, 'job') or '')
-        local ok, line = pcall(cjson.decode, text)
-        bury(id, key, kind, second, first, ok and line.message or first)
-        move('dead', id)
-      elseif verb == 'park' then
-        watch_deadline(id, key)
-        park(id, key, first, second)
-        move('parked', id)
-      else
-        -- Handed back: it runs next.
-        watch_deadline(id, key)
-        redis.call('HSET', key, 'state', 'ready', 'since', at)
-        put(id, redis.call('HGET', key, 'class') or NORMAL, flow, FIRST)
-        move('released', id)
-      end
+      -- Handed back: it runs next.
+      watch_deadline(id, deadline)
+      become(key, 'ready', text)
+      put(id, class .. ':' .. flow, FIRST)
+      move('released', id)
     end
   end
 end
 if #ended > 0 then redis.call('ZREM', RUNNING, unpack(ended)) end
 if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
-if #succeeded > 0 then redis.call('ZADD', SUCCEEDED, unpack(succeeded)) end
 if #cancelled > 0 then redis.call('ZADD', CANCELLED, unpack(cancelled)) end
 local woken = free_all()
 local put_back = put_all()
 if refused > 0 then redis.call('HINCRBY', STATS, 'refused', refused) end
-tell(ARGV[1])
+tell(worker)
 if put_back or woken or #scheduled > 0 then redis.call('PUBLISH', WAKE, at) end
 return reply

@@ -12,12 +12,23 @@ local n = tonumber(ARGV[1])
 if #ARGV ~= 1 + n * 6 then
   return redis.error_reply('ARGS enqueue: expected ' .. (1 + n * 6) .. ' arguments, got ' .. #ARGV)
 end
-local reply, scheduled, subjects, expiring = {}, {}, {}, {}
+local reply, scheduled, subjects = {}, {}, {}
 local duplicates = 0
-local prefix = at .. '|'
--- The state of a job that is there.
-local function state_of(key)
-  return redis.call('HGET', key, 'state') or (redis.call('EXISTS', key) == 1 and 'ready')
+-- The state of a job that is there, without a second look at most of them.
+local function found_as(key)
+  local text = redis.call('HGET', key, 'state')
+  if text or redis.call('EXISTS', key) == 1 then return state_of(text) end
+end
+-- What bodies of a lane begin with.
+local heads = {}
+local function head_of(lane, deadline)
+  if deadline ~= '' then return at .. '|' .. string.sub(lane, 1, 1) .. '|' .. deadline .. '|' end
+  local head = heads[lane]
+  if not head then
+    head = at .. '|' .. string.sub(lane, 1, 1) .. '||'
+    heads[lane] = head
+  end
+  return head
 end
 for i = 0, n - 1 do
   local p = 2 + i * 6
@@ -28,47 +39,36 @@ for i = 0, n - 1 do
     within, late, gives_way, lifetime, unique = string.match(ARGV[p + 5], '^(%d*)|(.)|(.)|(%d*)|(.*)$')
     local owner = unique ~= '' and redis.call('GET', UNIQUE .. unique)
     if owner and owner ~= id then
-      local state = state_of(JOB .. owner)
+      local state = found_as(JOB .. owner)
       if state and not (gives_way == '1' and state == 'dead') then
         redis.call('HINCRBY', JOB .. owner, 'duplicates', 1)
         found = state .. ' ' .. owner
       end
     end
-    if not found and gives_way == '1' and redis.call('HGET', key, 'state') == 'dead' then
+    if not found and gives_way == '1' and found_as(key) == 'dead' then
       take_out(id, key, 'dead', '')
       forget(id, key)
       move('forgotten', id)
     end
   end
-  if not found and redis.call('HSETNX', key, 'job', prefix .. ARGV[p + 1]) == 0 then
+  local lane, deadline = ARGV[p + 2], ''
+  if within and within ~= '' then deadline = int(now + tonumber(within)) .. late end
+  if not found and redis.call('HSETNX', key, 'job', head_of(lane, deadline) .. ARGV[p + 1]) == 0 then
     redis.call('HINCRBY', key, 'duplicates', 1)
-    found = redis.call('HGET', key, 'state') or 'ready'
+    found = found_as(key)
   end
   if found then
     duplicates = duplicates + 1
   else
-    local class = string.sub(ARGV[p + 2], 1, 1)
-    -- Neither state nor class: a job without them is ready for the first time,
-    -- and of the normal class.
-    if class ~= NORMAL then redis.call('HSET', key, 'class', class) end
-    local deadline
-    if within and within ~= '' then
-      local by = int(now + tonumber(within))
-      deadline = by .. late
-      redis.call('HSET', key, 'deadline', deadline)
-      if late == 'e' then
-        expiring[#expiring + 1] = by
-        expiring[#expiring + 1] = id
-      end
-    end
+    watch_deadline(id, deadline)
     if unique and unique ~= '' then redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime) end
     if delay > 0 then
-      redis.call('HSET', key, 'state', 'scheduled')
+      become(key, 'scheduled', nil)
       scheduled[#scheduled + 1] = int(now + delay)
       scheduled[#scheduled + 1] = id
     else
       -- The place in the batch keeps first in, first out.
-      put(id, class, string.sub(ARGV[p + 2], 3), run_by(deadline, i))
+      put(id, lane, run_by(deadline, i))
     end
     if subject ~= '' then
       subjects[#subjects + 1] = '0'
@@ -81,7 +81,6 @@ end
 local wake = put_all()
 if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
 if #subjects > 0 then redis.call('ZADD', SUBJECTS, unpack(subjects)) end
-if #expiring > 0 then redis.call('ZADD', EXPIRING, unpack(expiring)) end
 if duplicates > 0 then redis.call('HINCRBY', STATS, 'duplicates', duplicates) end
 tell('')
 if wake or #scheduled > 0 then redis.call('PUBLISH', WAKE, at) end

@@ -11,10 +11,20 @@ if what == 'limit' then
   if ARGV[3] == '' then
     redis.call('HDEL', LIMITS, key)
     redis.call('HDEL', BUCKETS, key)
+    redis.call('HDEL', HOLDING, key)
     redis.call('DEL', HOLDERS .. key)
     redis.call('ZREM', PACED, key)
   else
-    redis.call('HSET', LIMITS, key, ARGV[3])
+    -- One that counts already goes on counting.
+    local before, since = limit_of(key), ''
+    limits[key] = nil
+    if string.match(ARGV[3], '^%d') then
+      since = before and before.concurrency and before.since or redis.call('HGET', CONTROL, 'claims') or 0
+    else
+      redis.call('HDEL', HOLDING, key)
+      redis.call('DEL', HOLDERS .. key)
+    end
+    redis.call('HSET', LIMITS, key, ARGV[3] .. '|' .. since)
     redis.call('HSET', CONTROL, 'limited', 1)
     limited = true
   end

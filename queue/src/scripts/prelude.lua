@@ -4,8 +4,8 @@
 
 -- Lua writes large numbers in scientific notation when they are made a part of a
 -- text, so those go through int(). What is passed to a command as a number is
--- written in full by Redis.
-local function int(x) return string.format('%.0f', x) end
+-- written in full by Redis, in more time.
+local function int(x) return string.format('%d', x) end
 
 local known = redis.call('HMGET', CONTROL, 'schema', 'limited', 'paused', 'paused_kinds')
 if known[1] ~= SCHEMA then
@@ -22,13 +22,36 @@ local us = micros()
 local now = math.floor(us / 1000)
 local at = int(now)
 
--- A job's body starts with `enqueued at|kind|flow` and a line feed; a flow is
--- the tenant and the limit keys, between bars.
+-- A job's body starts with `enqueued at|class|deadline|kind|flow` and a line feed; a
+-- deadline is `ms` and what happens then (e or r), a flow is the tenant and the limit
+-- keys, between bars.
 local function header(body)
-  local _, kind, flow = string.match(body, '^(%d+)|([^|\n]*)|([^\n]*)\n')
+  local class, deadline, kind, flow = string.match(body, '^%d+|(%d)|([^|\n]*)|([^|\n]*)|([^\n]*)\n')
   -- A damaged body belongs to nobody; whoever claims it finds out.
-  return kind or '?', flow or ''
+  return kind or '?', flow or '', class or NORMAL, deadline or ''
 end
+
+-- The state of a job is one field, and so one write: `state since`, and behind it
+-- ` token worker began` of its last attempt, once there was one; while it runs,
+-- `running token worker began`. Behind that comes the number of its claim, where a
+-- limit may have counted it. A job without the field is ready for the first time,
+-- and has nothing but its body and a count of duplicates.
+local function state_of(text)
+  return text and string.match(text, '^%a+') or 'ready'
+end
+-- The last attempt of a state: with a blank before it, or nothing.
+local function attempt_of(text)
+  if not text then return '' end
+  return string.match(text, '^running( .*)$') or string.match(text, '^%a+ %d+( .*)$') or ''
+end
+local function become(key, state, text)
+  redis.call('HSET', key, 'state', state .. ' ' .. at .. attempt_of(text))
+end
+-- A write is fenced: it counts only while the job runs under that token and worker.
+local function fence_of(token, worker) return 'running ' .. token .. ' ' .. worker .. ' ' end
+local function is_held(text, fence) return text and string.sub(text, 1, #fence) == fence end
+-- How often one of these was claimed while limits counted: 0 for one that was not.
+local function claim_of(text) return tonumber(string.match(text, '^running %d+ %S+ %d+ (%d+)$') or '0') end
 
 -- The limit keys of a flow: that of its tenant, and those of its own. One that
 -- was named twice holds a job no more than once.
@@ -95,8 +118,9 @@ local function tell(by)
   redis.call('PUBLISH', CHANGES, table.concat(all, ' '))
 end
 
--- Limits. A limit is stored as `concurrency|tokens a second|burst|weight`, with
--- an empty part where it does not limit.
+-- Limits. A limit is stored as `concurrency|tokens a second|burst|weight|since`, with
+-- an empty part where it does not limit. Running jobs of claims behind `since` are
+-- counted; those that ran before a limit on concurrency was set are known by name.
 local limits = {}
 local function limit_of(key)
   local limit = limits[key]
@@ -106,8 +130,11 @@ local function limit_of(key)
     limits[key] = false
     return false
   end
-  local concurrency, rate, burst, weight = string.match(text, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
-  limit = {concurrency = tonumber(concurrency), rate = tonumber(rate), burst = tonumber(burst), weight = tonumber(weight)}
+  local concurrency, rate, burst, weight, since = string.match(text, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%d*)$')
+  limit = {
+    key = key, concurrency = tonumber(concurrency), rate = tonumber(rate), burst = tonumber(burst),
+    weight = tonumber(weight), since = tonumber(since) or 0,
+  }
   limits[key] = limit
   return limit
 end
@@ -116,7 +143,8 @@ local function room_of(key, limit)
   if limit.room then return limit.room end
   local room = 1e9
   if limit.concurrency then
-    local running = key == 'queue' and redis.call('ZCARD', RUNNING) or redis.call('SCARD', HOLDERS .. key)
+    local running = key == 'queue' and redis.call('ZCARD', RUNNING)
+      or (redis.call('HGET', HOLDING, key) or 0) + redis.call('SCARD', HOLDERS .. key)
     room = limit.concurrency - running
   end
   if limit.rate then
@@ -223,8 +251,7 @@ end
 
 -- Ready jobs of this call, by lane, until they are put into their lanes.
 local pending, pending_lanes = {}, {}
-local function put(id, class, flow, score)
-  local lane = class .. ':' .. flow
+local function put(id, lane, score)
   local list = pending[lane]
   if not list then
     list = {}
@@ -254,31 +281,39 @@ local function put_all()
 end
 -- When a job should have run (µs): its deadline, or a day after it became ready.
 local function run_by(deadline, i)
-  if deadline then return int(tonumber(string.match(deadline, '^%d+')) * 1000) end
+  if deadline ~= '' then return int(tonumber(string.match(deadline, '^%d+')) * 1000) end
   return int(us + (i or 0) + PATIENCE_US)
 end
 local FIRST = '0'
 
--- Jobs that stop running free what they held of the limits.
+-- Jobs that stop running free what they held of the limits. `text` is the state in
+-- which they ran.
 local freed = {}
-local function free(id, flow)
+local function free(id, flow, text)
   if not limited then return end
+  local claim = claim_of(text)
   for _, key in ipairs(keys_of(flow)) do
-    if limit_of(key) then
-      local ids = freed[key]
-      if not ids then
-        ids = {}
-        freed[key] = ids
+    local limit = limit_of(key)
+    if limit then
+      local gone = freed[key]
+      if not gone then
+        gone = {counted = 0, named = {}}
+        freed[key] = gone
       end
-      ids[#ids + 1] = id
+      if limit.concurrency then
+        if claim > limit.since then gone.counted = gone.counted + 1 else gone.named[#gone.named + 1] = id end
+      end
     end
   end
 end
 -- To be called after the jobs were taken out of `running`.
 local function free_all()
   local woken = limited and limit_of('queue') and true or false
-  for key, ids in pairs(freed) do
-    redis.call('SREM', HOLDERS .. key, unpack(ids))
+  for key, gone in pairs(freed) do
+    if gone.counted > 0 and redis.call('HINCRBY', HOLDING, key, -gone.counted) <= 0 then
+      redis.call('HDEL', HOLDING, key)
+    end
+    if #gone.named > 0 then redis.call('SREM', HOLDERS .. key, unpack(gone.named)) end
     limits[key].room = nil
     if release_lanes(key) then woken = true end
   end
@@ -287,9 +322,10 @@ end
 
 -- Ends a job as dead. Dead jobs are grouped by class, kind and normalised
 -- message; the group is known by the first 16 digits of their SHA-1.
-local function bury(id, key, kind, class, normal, said)
+local function bury(id, key, text, kind, class, normal, said)
   local fingerprint = string.sub(redis.sha1hex(class .. '\n' .. kind .. '\n' .. normal), 1, 16)
-  redis.call('HSET', key, 'state', 'dead', 'since', at, 'group', fingerprint)
+  become(key, 'dead', text)
+  redis.call('HSET', key, 'group', fingerprint)
   redis.call('ZADD', DEAD, at, id)
   redis.call('ZADD', MEMBERS .. fingerprint, at, id)
   redis.call('ZADD', GROUPS, at, fingerprint)
@@ -321,10 +357,9 @@ local function pass_on(flow, but)
 end
 -- Takes a job that waits or is dead out of the index of its state. True when
 -- other jobs may run in its place.
-local function take_out(id, key, state, flow)
+local function take_out(id, key, state, flow, class)
   local woken = false
   if state == 'ready' then
-    local class = redis.call('HGET', key, 'class') or NORMAL
     local lane = class .. ':' .. flow
     local left = redis.call('ZREM', LANE .. lane, id) == 1 and redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
     if limited and redis.call('EXISTS', LANE .. lane) == 0 then
@@ -356,24 +391,24 @@ local function take_out(id, key, state, flow)
   return woken
 end
 -- Parks a job until its need is met.
-local function park(id, key, need, why)
-  redis.call('HSET', key, 'state', 'parked', 'since', at, 'need', need, 'why', why)
+local function park(id, key, text, need, why)
+  become(key, 'parked', text)
+  redis.call('HSET', key, 'need', need, 'why', why)
   redis.call('ZADD', PARKED, at, id)
   redis.call('ZADD', NEED .. need, at, id)
   redis.call('HINCRBY', NEEDS, need, 1)
 end
 -- A job that waits again is watched for its deadline again.
-local function watch_deadline(id, key)
-  local deadline = redis.call('HGET', key, 'deadline')
-  local by, policy = string.match(deadline or '', '^(%d+)(.)')
+local function watch_deadline(id, deadline)
+  local by, policy = string.match(deadline, '^(%d+)(.)')
   if policy == 'e' then redis.call('ZADD', EXPIRING, by, id) end
 end
 -- Ends a job whose deadline has passed; the caller takes it out of its index.
-local function expire(id, key, kind, deadline)
+local function expire(id, key, text, kind, deadline)
   local said = 'the deadline passed before the job could run'
   append_history(key, cjson.encode({at = now, attempt = 0, class = 'expired', message = said .. ': ' .. deadline}), HISTORY_BYTES)
   redis.call('HINCRBY', key, 'failed:expired', 1)
-  bury(id, key, kind, 'expired', said, said)
+  bury(id, key, text, kind, 'expired', said, said)
   move('expired', id)
 end
 -- Forgets a finished job whole.

@@ -8,9 +8,9 @@ if not (limit and limit.concurrency) then return '0' end
 local page = redis.call('ZSCAN', RUNNING, ARGV[2], 'COUNT', ARGV[3])
 for i = 1, #page[2], 2 do
   local id = page[2][i]
-  local body = redis.call('HGET', JOB .. id, 'job')
-  if body then
-    local _, flow = header(body)
+  local job = redis.call('HMGET', JOB .. id, 'job', 'state')
+  if job[1] and job[2] and claim_of(job[2]) <= limit.since then
+    local _, flow = header(job[1])
     for _, key in ipairs(keys_of(flow)) do
       if key == ARGV[1] then redis.call('SADD', HOLDERS .. key, id) end
     end

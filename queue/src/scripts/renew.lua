@@ -10,14 +10,15 @@ local until_ms = int(now + tonumber(ARGV[1]))
 local lost, cancelled, held, refused = {}, {}, {}, 0
 for i = 0, n - 1 do
   local id = ARGV[4 + i * 2]
-  local job = redis.call('HMGET', JOB .. id, 'token', 'worker', 'state', 'cancel')
-  if job[1] == ARGV[5 + i * 2] and job[2] == ARGV[2] and job[3] == 'running' then
+  local job = redis.call('HMGET', JOB .. id, 'state', 'cancel')
+  local attempt = ' ' .. ARGV[5 + i * 2] .. ' ' .. ARGV[2] .. ' '
+  if is_held(job[1], 'running' .. attempt) then
     held[#held + 1] = until_ms
     held[#held + 1] = id
-    if job[4] then cancelled[#cancelled + 1] = id end
+    if job[2] then cancelled[#cancelled + 1] = id end
   else
     lost[#lost + 1] = id
-    if job[1] ~= ARGV[5 + i * 2] or job[2] ~= ARGV[2] then refused = refused + 1 end
+    if not is_held(attempt_of(job[1]), attempt) then refused = refused + 1 end
   end
 end
 if #held > 0 then redis.call('ZADD', RUNNING, 'XX', unpack(held)) end

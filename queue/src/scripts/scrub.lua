@@ -1,12 +1,12 @@
 -- Purpose: look whether jobs are where their state says, and mend what is not.
 --       Expected to find nothing.
 -- KEYS: 1 control
--- ARGV: 1 what: `jobs`, or the state (scheduled, running, parked, succeeded, dead,
---       cancelled) whose index the ids were read from; then at most 128 ids
+-- ARGV: 1 what: `jobs`, or the state (scheduled, running, parked, dead, cancelled)
+--       whose index the ids were read from; then at most 128 ids
 -- Returns: {ids in no index, ids in a second index, index entries without a job, lanes
 --       that nobody's turn would have reached, counts of ready jobs that were off}.
 local INDEX = {
-  scheduled = SCHEDULED, running = RUNNING, parked = PARKED, succeeded = SUCCEEDED, dead = DEAD, cancelled = CANCELLED,
+  scheduled = SCHEDULED, running = RUNNING, parked = PARKED, dead = DEAD, cancelled = CANCELLED,
 }
 local missing, doubled, ghosts, stuck, miscounted = 0, 0, 0, 0, 0
 local woken = false
@@ -18,13 +18,16 @@ if ARGV[1] ~= 'jobs' then
     if redis.call('EXISTS', JOB .. ARGV[i]) == 0 then ghosts = ghosts + redis.call('ZREM', index, ARGV[i]) end
   end
 else
+  -- Lines of jobs that succeeded go from the oldest on, and their jobs with them: a
+  -- job from before the oldest has none.
+  local oldest = redis.call('XRANGE', SUCCEEDED, '-', '+', 'COUNT', 1)[1]
   for i = 2, #ARGV do
     local id = ARGV[i]
     local key = JOB .. id
-    local job = redis.call('HMGET', key, 'job', 'state', 'class', 'since', 'deadline', 'need')
+    local job = redis.call('HMGET', key, 'job', 'state', 'need')
     if job[1] then
-      local _, flow = header(job[1])
-      local state, class = job[2] or 'ready', job[3] or NORMAL
+      local _, flow, class, deadline = header(job[1])
+      local state, since = state_of(job[2]), string.match(job[2] or '', '^%a+ (%d+)') or at
       local lane = class .. ':' .. flow
       for each, index in pairs(INDEX) do
         local there = redis.call('ZSCORE', index, id)
@@ -33,14 +36,20 @@ else
           doubled = doubled + 1
         elseif not there and each == state then
           -- A lease that nobody knows has run out: the job is taken over.
-          redis.call('ZADD', index, (state == 'scheduled' or state == 'running') and at or job[4] or at, id)
+          redis.call('ZADD', index, (state == 'scheduled' or state == 'running') and at or since, id)
           missing = missing + 1
         end
       end
+      if state == 'succeeded' and (not oldest or tonumber(since) < tonumber(oldest[2][1])) then
+        -- Lines are in order of time, so it counts as having succeeded just now.
+        become(key, 'succeeded', job[2])
+        redis.call('XADD', SUCCEEDED, '*', at, id)
+        missing = missing + 1
+      end
       local waits = redis.call('ZSCORE', LANE .. lane, id)
-      if state == 'parked' and job[6] and not redis.call('ZSCORE', NEED .. job[6], id) then
-        redis.call('ZADD', NEED .. job[6], at, id)
-        redis.call('HINCRBY', NEEDS, job[6], 1)
+      if state == 'parked' and job[3] and not redis.call('ZSCORE', NEED .. job[3], id) then
+        redis.call('ZADD', NEED .. job[3], at, id)
+        redis.call('HINCRBY', NEEDS, job[3], 1)
         missing = missing + 1
       end
       if waits and state ~= 'ready' then
@@ -48,7 +57,7 @@ else
         redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
         doubled = doubled + 1
       elseif state == 'ready' and not waits then
-        put(id, class, flow, run_by(job[5]))
+        put(id, lane, run_by(deadline))
         missing = missing + 1
       elseif state == 'ready' and not redis.call('ZSCORE', RING .. class, flow) then
         local held = redis.call('HGET', HELD, lane)
@@ -79,6 +88,10 @@ else
       end
     end
   end
+end
+-- Where nothing runs, nothing counts.
+if ARGV[1] == 'jobs' and limited and redis.call('EXISTS', RUNNING) == 0 and redis.call('DEL', HOLDING) == 1 then
+  miscounted = miscounted + 1
 end
 local mended = missing + doubled + ghosts + stuck + miscounted
 if mended > 0 then

@@ -2,16 +2,49 @@
 -- KEYS: 1 control
 -- ARGV: 1 state (succeeded, dead, cancelled), 2 retention in ms, 3 bound on jobs (at
 --       most 128)
--- Returns: the number of jobs forgotten.
-local INDEX = {succeeded = SUCCEEDED, dead = DEAD, cancelled = CANCELLED}
-local index = INDEX[ARGV[1]]
-if not index then return redis.error_reply('ARGS trim: `' .. ARGV[1] .. '` is no state that a job ends in') end
-local before = int(now - tonumber(ARGV[2]))
-local ids = redis.call('ZRANGE', index, '-inf', before, 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[3]))
-for _, id in ipairs(ids) do
-  forget(id, JOB .. id)
-  move('forgotten', id)
+-- Returns: {jobs forgotten, 1 when there are more}.
+local INDEX = {dead = DEAD, cancelled = CANCELLED}
+local state, before, bound = ARGV[1], now - tonumber(ARGV[2]), tonumber(ARGV[3])
+local forgotten, more = 0, 0
+if state == 'succeeded' then
+  local lines, examined = {}, 0
+  local oldest = redis.call('XRANGE', SUCCEEDED, '-', '+', 'COUNT', 16)
+  for i, line in ipairs(oldest) do
+    local ended, ids = line[2][1], line[2][2]
+    local _, blanks = string.gsub(ids, ' ', '')
+    examined = examined + blanks + 1
+    if tonumber(ended) > before then break end
+    if i > 1 and examined > bound then
+      more = 1
+      break
+    end
+    lines[i] = line[1]
+    for id in string.gmatch(ids, '%S+') do
+      -- One that was forgotten by hand may have come again meanwhile.
+      local text = redis.call('HGET', JOB .. id, 'state')
+      if text and string.match(text, '^succeeded (%d+)') == ended then
+        forget(id, JOB .. id)
+        move('forgotten', id)
+        forgotten = forgotten + 1
+      end
+    end
+  end
+  if #lines > 0 then redis.call('XDEL', SUCCEEDED, unpack(lines)) end
+  if #lines == 16 then more = 1 end
+  if forgotten > 0 then redis.call('HINCRBY', CONTROL, 'succeeded', -forgotten) end
+  -- An empty stream is a key nevertheless.
+  if #lines > 0 and redis.call('XLEN', SUCCEEDED) == 0 then redis.call('DEL', SUCCEEDED) end
+else
+  local index = INDEX[state]
+  if not index then return redis.error_reply('ARGS trim: `' .. state .. '` is no state that a job ends in') end
+  local ids = redis.call('ZRANGE', index, '-inf', int(before), 'BYSCORE', 'LIMIT', 0, bound)
+  for _, id in ipairs(ids) do
+    forget(id, JOB .. id)
+    move('forgotten', id)
+  end
+  if #ids > 0 then redis.call('ZREM', index, unpack(ids)) end
+  forgotten = #ids
+  if forgotten == bound then more = 1 end
 end
-if #ids > 0 then redis.call('ZREM', index, unpack(ids)) end
 tell('')
-return #ids
+return {forgotten, more}

@@ -6,12 +6,12 @@ local ids = redis.call('ZRANGE', NEED .. ARGV[1], 0, tonumber(ARGV[2]) - 1)
 local released = 0
 for i, id in ipairs(ids) do
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'job', 'state', 'class', 'deadline', 'need')
-  if job[1] and job[2] == 'parked' and job[5] == ARGV[1] then
-    local _, flow = header(job[1])
-    take_out(id, key, 'parked', flow)
-    redis.call('HSET', key, 'state', 'ready', 'since', at)
-    put(id, job[3] or NORMAL, flow, run_by(job[4], i))
+  local job = redis.call('HMGET', key, 'job', 'state', 'need')
+  if job[1] and state_of(job[2]) == 'parked' and job[3] == ARGV[1] then
+    local _, flow, class, deadline = header(job[1])
+    take_out(id, key, 'parked', flow, class)
+    become(key, 'ready', job[2])
+    put(id, class .. ':' .. flow, run_by(deadline, i))
     move('unparked', id)
     released = released + 1
   else

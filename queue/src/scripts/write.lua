@@ -6,8 +6,7 @@
 --       (JSON), 7 cap on the log or marks in bytes, 8 and in lines
 -- Returns: 1 when it is stored, 0 when the attempt is stale.
 local key = JOB .. ARGV[1]
-local held = redis.call('HMGET', key, 'token', 'worker', 'state')
-if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] or held[3] ~= 'running' then
+if not is_held(redis.call('HGET', key, 'state'), fence_of(ARGV[2], ARGV[3])) then
   redis.call('HINCRBY', STATS, 'refused', 1)
   return 0
 end

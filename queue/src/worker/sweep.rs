@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use super::core::Core;
 use crate::{
     queue::{Error, Queue},
-    scripts::MAX_BATCH,
     scrub::Scrubber,
     state::State,
 };
@@ -56,7 +55,7 @@ async fn trim(core: &Core) -> Result<(), Error> {
         (State::Dead, options.keep_dead),
         (State::Cancelled, options.keep_cancelled),
     ] {
-        while core.renewals.trim(state, keep).await? >= MAX_BATCH as u64 {}
+        while core.renewals.trim(state, keep).await?.1 {}
     }
     Ok(())
 }

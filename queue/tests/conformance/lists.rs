@@ -68,8 +68,8 @@ async fn retention_forgets_finished_jobs_whole() {
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_state(&job.id, State::Succeeded).await;
     worker.stop().await;
-    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::from_secs(3600)).await.unwrap(), 0);
-    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::from_secs(3600)).await.unwrap(), (0, false));
+    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::ZERO).await.unwrap(), (1, false));
     assert!(fixture.queue.job(&job.id).await.unwrap().is_none());
     let filter = Filter { subject: Some("order-7".into()), ..Filter::default() };
     assert!(walk(&fixture, &filter, 10).await.is_empty());

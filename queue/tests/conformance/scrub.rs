@@ -24,7 +24,7 @@ async fn damage_is_found_and_mended() {
     // A lease without a job; a job that says it runs, and no lease knows it.
     run(&["ZADD", &keys.running(), "99999999999999", "aaaaaaaaaaaaaaaaaaaaaaaaaa"]).await;
     run(&["ZREM", &lane, ids[2].as_str()]).await;
-    run(&["HSET", &keys.job(&ids[2]), "state", "running", "token", "1", "worker", "gone"]).await;
+    run(&["HSET", &keys.job(&ids[2]), "state", "running 1 gone 1000"]).await;
     // Nobody's turn would reach the lane.
     run(&["DEL", &keys.ring(2)]).await;
     let found = Scrubber::pass(&fixture.queue).await.unwrap();

@@ -69,7 +69,6 @@ impl End<'_> {
             (State::Scheduled, keys.scheduled()),
             (State::Running, keys.running()),
             (State::Parked, keys.parked()),
-            (State::Succeeded, keys.succeeded()),
             (State::Dead, keys.dead()),
             (State::Cancelled, keys.cancelled()),
         ] {
@@ -80,6 +79,20 @@ impl End<'_> {
             };
             equal(&key, &self.of(|job| job.state == state, place), &self.scores(&key).await?)?;
         }
+        // One that was forgotten by hand stays there, and may have come again.
+        let lines: Vec<(String, Vec<(String, String)>)> =
+            self.ask(&["XRANGE", &keys.succeeded(), "-", "+"]).await?;
+        let lines: Vec<(String, String)> = lines.into_iter().flat_map(|(_, fields)| fields).collect();
+        let succeeded = self.of(|job| job.state == State::Succeeded, |job| job.since);
+        let mut listed = Scores::new();
+        for (at, ids) in lines {
+            let at = at.parse().unwrap();
+            let there = ids.split(' ').filter(|id| succeeded.get(*id) == Some(&at));
+            listed.extend(there.map(|id| (id.to_owned(), at)));
+        }
+        equal("jobs that succeeded", &succeeded, &listed)?;
+        let count = self.queue.counts().await.map_err(|error| error.to_string())?.of(State::Succeeded);
+        equal("the count of those that succeeded", &(succeeded.len() as u64), &count)?;
         let mut needs: BTreeMap<String, Scores> = BTreeMap::new();
         for (id, job) in self.model.jobs.iter().filter(|(_, job)| job.state == State::Parked) {
             needs.entry(job.need.clone().unwrap().0).or_default().insert(id.to_string(), job.since);
@@ -174,10 +187,12 @@ impl End<'_> {
                 .map(ToString::to_string)
                 .collect();
             let holders: BTreeSet<String> = self.ask(&["SMEMBERS", &keys.holders(&name)]).await?;
-            if *key != LimitKey::Queue && limit.concurrency.is_some() {
-                equal(&keys.holders(&name), &running, &holders)?;
-            } else if !holders.is_subset(&running) {
+            if !holders.is_subset(&running) {
                 return Err(format!("{name} is held by {holders:?}, of which only {running:?} run"));
+            }
+            let used = self.queue.limit_use(key).await.map_err(|error| error.to_string())?.running;
+            if *key == LimitKey::Queue || limit.concurrency.is_some() {
+                equal(&format!("what counts for {name}"), &(running.len() as u64), &used)?;
             }
         }
         let limits = self.queue.limits().await.map_err(|error| error.to_string())?;
@@ -235,6 +250,7 @@ impl End<'_> {
             ":needs",
             ":limits",
             ":buckets",
+            ":holding",
             ":held",
             ":paced",
             ":paused_kinds",

@@ -222,16 +222,17 @@ impl Model {
     }
 
     pub fn settle(&mut self, worker: &str, batch: &[Ended]) -> Vec<bool> {
-        let mut settle = |ended: &Ended| {
-            let holds = self.holds(worker, &ended.id, ended.token);
-            if holds {
-                self.end(&ended.id, &ended.end)
-            } else {
-                self.refuse()
+        let mut written = vec![false; batch.len()];
+        // Of two ends of one attempt success is looked at first.
+        for succeeds in [true, false] {
+            for (ended, written) in batch.iter().zip(&mut written) {
+                if matches!(ended.end, End::Succeed(_)) == succeeds {
+                    *written = self.holds(worker, &ended.id, ended.token);
+                    if *written { self.end(&ended.id, &ended.end) } else { self.refuse() }
+                }
             }
-            holds
-        };
-        batch.iter().map(&mut settle).collect()
+        }
+        written
     }
 
     fn end(&mut self, id: &JobId, end: &End) {

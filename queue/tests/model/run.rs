@@ -199,7 +199,13 @@ impl Run {
                 equal(ids.iter().map(|id| model.forget(id, *age)).collect(), changed)
             }
             Operation::Trim(of, retention) => {
-                equal(model.trim(*of, *retention), queue.trim(*of, ms(*retention)).await.map_err(said)?)
+                let (mut forgotten, mut more) = (0, true);
+                while more {
+                    let trimmed = queue.trim(*of, ms(*retention)).await.map_err(said)?;
+                    forgotten += trimmed.0;
+                    more = trimmed.1;
+                }
+                equal(model.trim(*of, *retention), forgotten)
             }
             Operation::SetLimit(key, limit) => {
                 model.set_limit(key, *limit);
