@@ -4,7 +4,7 @@
 //! | field | value |
 //! |---|---|
 //! | `job` | `enqueued at\|class\|deadline\|kind\|tenant\|limit keys` and a line feed (times in ms; behind a deadline `e` for expires or `r` for runs late); a list in JSON (version, subject, trace, expected within, labels) and a line feed; the arguments as they came |
-//! | `state` | `state since` (ms), and behind it `token worker began` of its last attempt; `running token worker began` while it runs; absent while it is ready for the first time |
+//! | `state` | `state since` (ms), and behind it `token worker began` of its last attempt; `running token worker began claim` while it runs; absent while it is ready for the first time |
 //! | `released` | leases that were handed back unused |
 //! | `cancel` | when it was asked to stop while it ran (ms) |
 //! | `failed:<class>` | failures of a class so far |
@@ -159,6 +159,8 @@ pub struct Job {
     pub expected_by: Option<i64>,
     /// By when it has to start, UTC ms.
     pub deadline: Option<i64>,
+    /// The number of the claim by which it runs; 0 while it does not.
+    pub(crate) claim: i64,
     /// Leases given so far; the current one's fencing token.
     pub token: u64,
     /// Attempts so far, the running one included; handed-back leases don't count.

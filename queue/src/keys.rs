@@ -12,7 +12,7 @@ pub const SCHEMA: u32 = 3;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 33] = [
+pub(crate) const NAMES: [(&str, &str); 34] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("LANES", ":lanes:"),
@@ -20,6 +20,7 @@ pub(crate) const NAMES: [(&str, &str); 33] = [
     ("FLOWS", ":flows:"),
     ("SCHEDULED", ":scheduled"),
     ("RUNNING", ":running"),
+    ("LEASE", ":lease:"),
     ("PARKED", ":parked"),
     ("SUCCEEDED", ":succeeded"),
     ("DEAD", ":dead"),
@@ -119,9 +120,14 @@ impl Keys {
         self.key("scheduled")
     }
 
-    /// Sorted set: ids by the ms at which their lease expires.
+    /// Sorted set: numbers of claims by the ms at which their lease expires.
     pub fn running(&self) -> String {
         self.key("running")
+    }
+
+    /// Hash: the `ids` of one claim's jobs, and how many of them are `left` running.
+    pub fn lease(&self, claim: u64) -> String {
+        format!("{}:lease:{claim}", self.control)
     }
 
     /// Sorted set: ids by the ms at which they were parked.
@@ -231,7 +237,7 @@ impl Keys {
         self.key("stats")
     }
 
-    /// String: number and ids of a worker's last claim, for two leases.
+    /// String: a worker's number of its last claim, and the queue's, for two leases.
     pub fn claim(&self, worker: &str) -> String {
         format!("{}:claim:{worker}", self.control)
     }
@@ -285,6 +291,7 @@ mod tests {
             keys.flows(2),
             keys.scheduled(),
             keys.running(),
+            keys.lease(17),
             keys.parked(),
             keys.succeeded(),
             keys.dead(),
@@ -333,6 +340,7 @@ mod tests {
             keys.flows(2),
             keys.scheduled(),
             keys.running(),
+            keys.lease(0).replace(":0", ":"),
             keys.parked(),
             keys.succeeded(),
             keys.dead(),

@@ -4,8 +4,11 @@ use crate::{
     flow::{decode, encode},
     limit::{Limit, LimitKey},
     queue::{Error, Queue},
-    scripts::{self, Call, MAX_BATCH},
+    scripts::{self, Call},
 };
+
+/// Claims that are looked through at a time, of up to 128 jobs each.
+const CLAIMS: usize = 4;
 
 /// What holds jobs back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,14 +42,19 @@ impl Queue {
         // Lanes that there is room for now are let in some at a time.
         while self.limit_call("limit", &name, &stored).await? == 1 {}
         if limit.concurrency.is_some() && *key != LimitKey::Queue {
-            let mut cursor = "0".to_owned();
-            loop {
+            let running: Vec<String> = redis::cmd("ZRANGE")
+                .arg(self.keys.running())
+                .arg(0)
+                .arg(-1)
+                .query_async(&mut self.conn.clone())
+                .await?;
+            for claims in running.chunks(CLAIMS) {
                 let mut call = Call::new(&scripts::RECOUNT, &self.keys);
-                call.arg(&name).arg(&cursor).arg(MAX_BATCH);
-                cursor = call.run(&mut self.conn.clone()).await?;
-                if cursor == "0" {
-                    break;
+                call.arg(&name);
+                for claim in claims {
+                    call.arg(claim);
                 }
+                let _: u64 = call.run(&mut self.conn.clone()).await?;
             }
         }
         Ok(())
@@ -87,7 +95,7 @@ impl Queue {
         let name = key.stored();
         let mut pipe = redis::pipe();
         match key {
-            LimitKey::Queue => pipe.cmd("ZCARD").arg(self.keys.running()),
+            LimitKey::Queue => pipe.cmd("HGET").arg(self.keys.control()).arg("running"),
             _ => pipe.cmd("HGET").arg(self.keys.holding()).arg(&name),
         };
         pipe.cmd("SCARD").arg(self.keys.holders(&name));

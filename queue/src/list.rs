@@ -115,17 +115,55 @@ const EXAMINED: usize = 512;
 /// Lanes that are read at a time.
 const LANES: usize = 64;
 
-/// Lines of jobs that succeeded that are read at a time, with up to 128 ids each.
-const ENTRIES: usize = 8;
+/// Lines of up to 128 ids that are read at a time, of jobs that run or succeeded.
+const LINES: usize = 8;
 /// Places in a line; more than it can have.
 const PLACES: usize = 1_000;
+
+/// A slice that is gathered from lines of ids. Its cursor names a line, by a time
+/// and which one of that time it is, and how many ids of it were seen.
+struct Lines {
+    place: usize,
+    take: usize,
+    /// Ids of the next line that were seen before.
+    seen: usize,
+    ids: Vec<JobId>,
+    marks: Vec<i64>,
+    next: Option<Cursor>,
+}
+
+impl Lines {
+    fn new(place: usize, take: usize, seen: usize) -> Self {
+        Self { place, take, seen, ids: Vec::new(), marks: Vec::new(), next: None }
+    }
+
+    fn line(&mut self, at: i64, n: usize, mark: i64, ids: &str) {
+        let skip = std::mem::take(&mut self.seen);
+        for (i, id) in ids.split_whitespace().enumerate().skip(skip) {
+            if self.next.is_some() {
+                return;
+            }
+            if self.ids.len() == self.take {
+                let seen = n * PLACES + i;
+                self.next = Some(Cursor { score: at, seen, ..Cursor::start_of(self.place) });
+                return;
+            }
+            self.ids.push(JobId::trusted(id.to_owned()));
+            self.marks.push(mark);
+        }
+    }
+
+    fn end(self) -> Slice {
+        Slice { cost: self.ids.len(), ids: self.ids, marks: self.marks, next: self.next }
+    }
+}
 
 /// A part of one state's jobs.
 struct Slice {
     ids: Vec<JobId>,
-    /// Of jobs that succeeded: when, by their index. One that has become something
-    /// else since then has its place elsewhere.
-    ended: Vec<i64>,
+    /// Of jobs that succeeded: when; of those that run: by which claim. One of which
+    /// this is no longer true has its place elsewhere.
+    marks: Vec<i64>,
     next: Option<Cursor>,
     /// Jobs and lanes that were looked at.
     cost: usize,
@@ -156,10 +194,11 @@ impl Queue {
                 let slice = self.slice(state, place, at.as_ref(), take).await?;
                 examined += slice.cost;
                 let mut found = self.jobs(&slice.ids).await?;
-                if state == State::Succeeded {
-                    let ended: HashSet<(&JobId, i64)> =
-                        slice.ids.iter().zip(slice.ended.iter().copied()).collect();
-                    found.retain(|job| job.state == state && ended.contains(&(&job.id, job.since)));
+                if !slice.marks.is_empty() {
+                    let there: HashSet<(&JobId, i64)> =
+                        slice.ids.iter().zip(slice.marks.iter().copied()).collect();
+                    let mark = |job: &Job| if state == State::Running { job.claim } else { job.since };
+                    found.retain(|job| job.state == state && there.contains(&(&job.id, mark(job))));
                 }
                 let mut cut = None;
                 for job in found {
@@ -204,9 +243,10 @@ impl Queue {
                 let at = from.map(|cursor| (cursor.score, cursor.seen));
                 let (ids, next) = self.range(&index, state.is_final(), at, take).await?;
                 let next = next.map(|(score, seen)| Cursor { score, seen, ..Cursor::start_of(place) });
-                Ok(Slice { cost: ids.len(), ids, ended: Vec::new(), next })
+                Ok(Slice { cost: ids.len(), ids, marks: Vec::new(), next })
             }
             None if state == State::Succeeded => self.succeeded_slice(place, from, take).await,
+            None if state == State::Running => self.running_slice(place, from, take).await,
             None => self.ready_slice(place, from, take).await,
         }
     }
@@ -219,34 +259,58 @@ impl Queue {
         from: Option<&Cursor>,
         take: usize,
     ) -> Result<Slice, Error> {
-        let (mut ids, mut ended) = (Vec::new(), Vec::new());
         let from = from.filter(|cursor| cursor.score != i64::MIN);
         let mut start = from.map(|from| format!("{}-{}", from.score, from.seen / PLACES));
-        let mut seen = from.map_or(0, |from| from.seen % PLACES);
+        let mut slice = Lines::new(place, take, from.map_or(0, |from| from.seen % PLACES));
         loop {
             let mut cmd = redis::cmd("XREVRANGE");
             cmd.arg(self.keys.succeeded()).arg(start.as_deref().unwrap_or("+")).arg("-");
-            cmd.arg("COUNT").arg(ENTRIES);
+            cmd.arg("COUNT").arg(LINES);
             let lines: Vec<(String, Vec<(String, String)>)> = cmd.query_async(&mut self.conn.clone()).await?;
             let last = lines.last().map(|(line, _)| format!("({line}"));
             for (line, fields) in lines {
-                let named =
-                    line.split_once('-').and_then(|(ms, n)| Some((ms.parse().ok()?, n.parse().ok()?)));
-                let (Some((ms, n)), Some((at, all))) = (named, fields.first()) else { continue };
-                let (ms, n): (i64, usize) = (ms, n);
-                for id in all.split(' ').skip(std::mem::take(&mut seen)) {
-                    if ids.len() == take {
-                        let taken = all.split(' ').position(|each| each == id).unwrap_or(0);
-                        let next = Cursor { score: ms, seen: n * PLACES + taken, ..Cursor::start_of(place) };
-                        return Ok(Slice { cost: ids.len(), ids, ended, next: Some(next) });
-                    }
-                    ids.push(JobId::trusted(id.to_owned()));
-                    ended.push(at.parse().unwrap_or(0));
-                }
+                let named = line.split_once('-').and_then(|(ms, n)| Some((ms.parse().ok()?, n.parse().ok()?)));
+                let (Some((ms, n)), Some((at, ids))) = (named, fields.first()) else { continue };
+                slice.line(ms, n, at.parse().unwrap_or(0), ids);
             }
             match last {
-                Some(last) => start = Some(last),
-                None => return Ok(Slice { cost: ids.len(), ids, ended, next: None }),
+                Some(last) if slice.next.is_none() => start = Some(last),
+                _ => return Ok(slice.end()),
+            }
+        }
+    }
+
+    /// The same for running jobs, by the claims that they came with: whose lease
+    /// expires first comes first.
+    async fn running_slice(&self, place: usize, from: Option<&Cursor>, take: usize) -> Result<Slice, Error> {
+        let from = from.filter(|cursor| cursor.score != i64::MIN);
+        let start = from.map_or_else(|| "-inf".to_owned(), |from| from.score.to_string());
+        let mut skip = from.map_or(0, |from| from.seen / PLACES);
+        let mut slice = Lines::new(place, take, from.map_or(0, |from| from.seen % PLACES));
+        // How many claims of one ms were seen.
+        let mut seen = (from.map_or(i64::MIN, |from| from.score), skip);
+        loop {
+            let mut cmd = redis::cmd("ZRANGE");
+            cmd.arg(self.keys.running()).arg(&start).arg("+inf").arg("BYSCORE");
+            cmd.arg("LIMIT").arg(skip).arg(LINES).arg("WITHSCORES");
+            let claims: Vec<(u64, f64)> = cmd.query_async(&mut self.conn.clone()).await?;
+            let mut pipe = redis::pipe();
+            for (claim, _) in &claims {
+                pipe.cmd("HGET").arg(self.keys.lease(*claim)).arg("ids");
+            }
+            let ids: Vec<Option<String>> =
+                if claims.is_empty() { Vec::new() } else { pipe.query_async(&mut self.conn.clone()).await? };
+            for ((claim, until), ids) in claims.iter().zip(&ids) {
+                let until = *until as i64;
+                if seen.0 != until {
+                    seen = (until, 0);
+                }
+                slice.line(until, seen.1, claim.cast_signed(), ids.as_deref().unwrap_or_default());
+                seen.1 += 1;
+            }
+            skip += claims.len();
+            if claims.len() < LINES || slice.next.is_some() {
+                return Ok(slice.end());
             }
         }
     }
@@ -281,7 +345,7 @@ impl Queue {
                     if ids.len() >= take || cost >= EXAMINED {
                         return Ok(Slice {
                             ids,
-                            ended: Vec::new(),
+                            marks: Vec::new(),
                             next: Some(lane_at(class, flow, i64::MIN, 0)),
                             cost,
                         });
@@ -293,7 +357,7 @@ impl Queue {
                     if let Some((score, seen)) = next {
                         return Ok(Slice {
                             ids,
-                            ended: Vec::new(),
+                            marks: Vec::new(),
                             next: Some(lane_at(class, flow, score, seen)),
                             cost,
                         });
@@ -305,7 +369,7 @@ impl Queue {
                 }
             }
         }
-        Ok(Slice { ids, ended: Vec::new(), next: None, cost })
+        Ok(Slice { ids, marks: Vec::new(), next: None, cost })
     }
 
     /// Up to `take` ids of one sorted set behind a score and how many of that

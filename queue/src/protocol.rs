@@ -273,7 +273,8 @@ impl Queue {
         Ok(batch.iter().map(verdict).map(|written| written == Some(&1)).collect())
     }
 
-    /// Extends at most 128 leases.
+    /// Extends at most 128 leases. Jobs of one claim share a lease: all of them are
+    /// extended with any of them.
     ///
     /// # Errors
     /// When Redis failed.

@@ -260,20 +260,21 @@ impl Queue {
     /// When Redis failed.
     pub async fn counts(&self) -> Result<Counts, Error> {
         let mut pipe = redis::pipe();
-        let control = ["ready:0", "ready:1", "ready:2", "ready:3", "succeeded", "paused"];
+        let control = ["ready:0", "ready:1", "ready:2", "ready:3", "running", "succeeded", "paused"];
         pipe.cmd("HMGET").arg(self.keys.control()).arg(&control);
         pipe.cmd("HGETALL").arg(self.keys.stats());
         for index in State::ALL.into_iter().filter_map(|state| self.index(state)) {
             pipe.cmd("ZCARD").arg(index);
         }
         type Count = Option<i64>;
-        type Control = (Count, Count, Count, Count, Count, Option<u8>);
-        type Reply = (Control, Vec<(String, u64)>, u64, u64, u64, u64, u64);
-        let (control, transitions, scheduled, running, parked, dead, cancelled): Reply =
+        type Control = (Count, Count, Count, Count, Count, Count, Option<u8>);
+        type Reply = (Control, Vec<(String, u64)>, u64, u64, u64, u64);
+        let (control, transitions, scheduled, parked, dead, cancelled): Reply =
             pipe.query_async(&mut self.conn.clone()).await?;
-        let (critical, high, normal, low, succeeded, paused) = control;
+        let (critical, high, normal, low, running, succeeded, paused) = control;
         let count = |n: Count| n.unwrap_or(0).max(0).unsigned_abs();
-        let (ready, succeeded) = ([critical, high, normal, low].map(count), count(succeeded));
+        let ready = [critical, high, normal, low].map(count);
+        let (running, succeeded) = (count(running), count(succeeded));
         let states = [scheduled, ready.iter().sum(), running, parked, succeeded, dead, cancelled];
         Ok(Counts { states, ready, paused: paused == Some(1), transitions })
     }
@@ -291,13 +292,12 @@ impl Queue {
         Ok(pipe.query_async(&mut self.conn.clone()).await?)
     }
 
-    /// The sorted set of a state. Ready jobs have one for each lane, those that
-    /// succeeded a stream.
+    /// The sorted set of a state. Ready jobs have one for each lane, running ones
+    /// are found by their claims, those that succeeded in a stream.
     pub(crate) fn index(&self, state: State) -> Option<String> {
         match state {
             State::Scheduled => Some(self.keys.scheduled()),
-            State::Ready | State::Succeeded => None,
-            State::Running => Some(self.keys.running()),
+            State::Ready | State::Running | State::Succeeded => None,
             State::Parked => Some(self.keys.parked()),
             State::Dead => Some(self.keys.dead()),
             State::Cancelled => Some(self.keys.cancelled()),

@@ -14,7 +14,7 @@ pub struct Found {
     pub missing: u64,
     /// Jobs in the index of a second state.
     pub doubled: u64,
-    /// Index entries without a job, such as a lease.
+    /// Index entries without a job.
     pub ghosts: u64,
     /// Lanes with jobs that nobody's turn would have reached.
     pub stuck: u64,

@@ -141,7 +141,7 @@ impl Job {
     }
 
     /// `state since`, and behind it `token worker began` of the last attempt, if
-    /// there was one; `running token worker began` while it runs.
+    /// there was one; `running token worker began claim` while it runs.
     fn read_state(&mut self, text: &str) -> Result<(), String> {
         let mut parts = text.split(' ');
         let name = parts.next().unwrap_or_default();
@@ -157,6 +157,7 @@ impl Job {
             self.began = Some(began);
             if running {
                 self.since = began;
+                self.claim = number(parts.next().unwrap_or_default())?;
             }
         } else if running {
             return Err("it names no attempt".to_owned());
@@ -210,6 +211,7 @@ impl Job {
             enqueued_at: 0,
             since: 0,
             began: None,
+            claim: 0,
             expected_by: None,
             deadline: None,
             token: 0,
@@ -365,7 +367,7 @@ mod tests {
         assert_eq!((job.state, job.since, job.token), (State::Ready, 1000, 0));
         let job = read(fields(&new, &[("state", "running 1 w 1200 7")])).unwrap();
         assert_eq!((job.state, job.since, job.token, job.outcome), (State::Running, 1200, 1, None));
-        let job = read(fields(&new, &[("state", "succeeded 1300 1 w 1200 7")])).unwrap();
+        let job = read(fields(&new, &[("state", "succeeded 1300 1 w 1200")])).unwrap();
         assert_eq!((job.since, job.outcome), (1300, Some(serde_json::Value::Null)));
     }
 }

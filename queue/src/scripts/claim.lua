@@ -32,12 +32,12 @@ end
 if #due > 0 then redis.call('ZREM', SCHEDULED, unpack(due)) end
 
 local crashed, buried = 0, 0
-local lost = redis.call('ZRANGE', RUNNING, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
-for _, id in ipairs(lost) do
+-- Takes over what is left of one lease.
+local function take_over(claim, id)
   local key = JOB .. id
   local job = redis.call('HMGET', key, 'job', 'state', 'released', 'cancel')
   local body, text = job[1], job[2]
-  if body and text then
+  if body and claim_of(text) == claim then
     local kind, flow, class, deadline = header(body)
     local token, by, began = string.match(attempt_of(text), '^ (%d+) (%S+) (%d+)')
     local crashes = redis.call('HINCRBY', key, 'failed:crashed', 1)
@@ -45,7 +45,7 @@ for _, id in ipairs(lost) do
       at = now, attempt = (token or 0) - (job[3] or 0), class = 'crashed', worker = by,
       began = tonumber(began), message = CRASHED,
     }), HISTORY_BYTES)
-    free(id, flow, text)
+    free(id, flow, claim)
     move('crashed', id)
     crashed = crashed + 1
     if job[4] then
@@ -64,8 +64,22 @@ for _, id in ipairs(lost) do
     end
   end
 end
-if #lost > 0 then redis.call('ZREM', RUNNING, unpack(lost)) end
-if crashed > 0 then free_all() end
+local lost, examined_lost = redis.call('ZRANGE', RUNNING, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound), 0
+for _, claim in ipairs(lost) do
+  if examined_lost < bound then
+    local ids = redis.call('HGET', LEASE .. claim, 'ids') or ''
+    for id in string.gmatch(ids, '%S+') do
+      take_over(tonumber(claim), id)
+      examined_lost = examined_lost + 1
+    end
+    redis.call('DEL', LEASE .. claim)
+    redis.call('ZREM', RUNNING, claim)
+  end
+end
+if crashed > 0 then
+  redis.call('HINCRBY', CONTROL, 'running', -crashed)
+  free_all()
+end
 
 local late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
 local wake = put_all()
@@ -95,9 +109,9 @@ end
 local overdue = #late == bound
 local until_ms = int(now + tonumber(ARGV[3]))
 local examined, more, next_token = 0, false, nil
--- Jobs that are leased here: ids, the answer, what `running` is told, and how many of
--- them count for each limit key.
-local leased, answer, running, counted, n_leased = {}, {}, {}, {}, 0
+-- Jobs that are leased here: ids, the answer, and how many of them count for each limit
+-- key.
+local leased, answer, counted, n_leased = {}, {}, {}, 0
 
 local paused_kinds = {}
 local function is_paused(kind)
@@ -105,17 +119,18 @@ local function is_paused(kind)
   return paused_kinds[kind]
 end
 
+local control = redis.call(
+  'HMGET', CONTROL, 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'credit:1', 'credit:2', 'credit:3', 'claims'
+)
+local claim = int((control[8] or 0) + 1)
 -- What is written about an attempt, behind its token.
-local attempt = ' ' .. worker .. ' ' .. at
-if limited and want > 0 then attempt = attempt .. ' ' .. int(redis.call('HINCRBY', CONTROL, 'claims', 1)) end
+local attempt = ' ' .. worker .. ' ' .. at .. ' ' .. claim
 local first_attempt = 'running 1' .. attempt
 
 local function answered(id, token, content)
   local n = n_leased * 3
   n_leased = n_leased + 1
   leased[n_leased] = id
-  running[n_leased * 2 - 1] = until_ms
-  running[n_leased * 2] = id
   answer[n + 1], answer[n + 2], answer[n + 3] = id, token, content
 end
 
@@ -329,16 +344,18 @@ local function take(class, n)
 end
 
 local last = want > 0 and redis.call('GET', CLAIM .. worker)
-if last and string.sub(last, 1, #ARGV[6] + 1) == ARGV[6] .. ' ' then
-  for id in string.gmatch(string.sub(last, #ARGV[6] + 2), '%S+') do
+local last_number, last_claim = string.match(last or '', '^(%d+) (%d+)$')
+if last_number == ARGV[6] then
+  local ids = redis.call('HGET', LEASE .. last_claim, 'ids') or ''
+  for id in string.gmatch(ids, '%S+') do
     local key = JOB .. id
-    local token, by = string.match(redis.call('HGET', key, 'state') or '', '^running (%d+) (%S+) ')
-    if by == worker then
-      -- The worker counts its lease from this call, not from the lost one.
-      redis.call('ZADD', RUNNING, 'XX', until_ms, id)
-      answered(id, token, redis.call('HGETALL', key))
+    local text = redis.call('HGET', key, 'state')
+    if claim_of(text) == tonumber(last_claim) then
+      answered(id, string.match(text, '%d+'), redis.call('HGETALL', key))
     end
   end
+  -- The worker counts its lease from this call, not from the lost one.
+  redis.call('ZADD', RUNNING, 'XX', until_ms, last_claim)
   -- Nobody looked what else is ready.
   more = n_leased < want
 elseif want > 0 and not paused then
@@ -348,7 +365,7 @@ elseif want > 0 and not paused then
     if room < 1 then next_token = next_token_of(queue_limit) end
     want = math.max(0, math.min(want, room))
   end
-  local waiting, control = {}, redis.call('HMGET', CONTROL, 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'credit:1', 'credit:2', 'credit:3')
+  local waiting = {}
   for class = 0, 3 do
     if tonumber(control[class + 1] or '0') > 0 then waiting[#waiting + 1] = class end
   end
@@ -368,9 +385,12 @@ elseif want > 0 and not paused then
   end
   if n_leased > 0 then
     if queue_limit then queue_limit.taken = n_leased end
-    redis.call('ZADD', RUNNING, unpack(running))
+    redis.call('ZADD', RUNNING, until_ms, claim)
+    redis.call('HSET', LEASE .. claim, 'left', n_leased, 'ids', table.concat(leased, ' '))
+    redis.call('HSET', CONTROL, 'claims', claim)
+    redis.call('HINCRBY', CONTROL, 'running', n_leased)
     for key, n in pairs(counted) do redis.call('HINCRBY', HOLDING, key, n) end
-    redis.call('SET', CLAIM .. worker, ARGV[6] .. ' ' .. table.concat(leased, ' '), 'PX', 2 * ARGV[3])
+    redis.call('SET', CLAIM .. worker, ARGV[6] .. ' ' .. claim, 'PX', 2 * ARGV[3])
     moved[#moved + 1] = 'claimed'
     moves.claimed = leased
   end

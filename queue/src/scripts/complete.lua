@@ -16,7 +16,7 @@ local others = tonumber(ARGV[3 + n * 4] or '')
 if not others or #ARGV ~= 3 + n * 4 + others * 7 then
   return redis.error_reply('ARGS complete: ' .. #ARGV .. ' arguments do not fit ' .. n .. ' successes and the other ends')
 end
-local reply, ended, scheduled, cancelled = {}, {}, {}, {}
+local reply, scheduled, cancelled = {}, {}, {}
 local refused = 0
 local function add(list, score, id)
   list[#list + 1] = score
@@ -25,7 +25,7 @@ end
 
 -- Most attempts succeed, and most jobs of a batch were claimed together: what is
 -- said of them is put together once.
-local fences, texts = {}, {}
+local fences, claims, texts = {}, {}, {}
 local succeeded, count = {}, 0
 for i = 1, n do
   local p = i * 4 - 1
@@ -42,6 +42,7 @@ for i = 1, n do
     if not new then
       new = 'succeeded ' .. at .. attempt_of(text)
       texts[text] = new
+      claims[text] = claim_of(text)
     end
     -- A job that succeeded without an outcome has `null`.
     if ARGV[p + 3] == 'null' then
@@ -51,7 +52,9 @@ for i = 1, n do
     end
     count = count + 1
     succeeded[count] = id
-    if limited then free(id, ARGV[p + 2], text) end
+    local claim = claims[text]
+    over[claim] = (over[claim] or 0) + 1
+    if limited then free(id, ARGV[p + 2], claim) end
     reply[i] = 1
   else
     reply[i] = 0
@@ -60,7 +63,7 @@ for i = 1, n do
 end
 if count > 0 then
   -- Jobs that succeeded are not looked for one by one: a line for each call will do.
-  redis.call('ZREM', RUNNING, unpack(succeeded))
+  n_over = count
   redis.call('XADD', SUCCEEDED, '*', at, table.concat(succeeded, ' '))
   redis.call('HINCRBY', CONTROL, 'succeeded', count)
   moved[1] = 'succeeded'
@@ -80,8 +83,8 @@ for i = 0, others - 1 do
   else
     local kind, _, class, deadline = header(held[3] or '')
     reply[#reply + 1] = 1
-    ended[#ended + 1] = id
-    free(id, flow, text)
+    stops(claim_of(text), 1)
+    free(id, flow, claim_of(text))
     if line ~= '' then append_history(key, line, HISTORY_BYTES) end
     if verb == 'retry' or verb == 'bury' then
       redis.call('HINCRBY', key, 'failed:' .. second, 1)
@@ -115,7 +118,7 @@ for i = 0, others - 1 do
     end
   end
 end
-if #ended > 0 then redis.call('ZREM', RUNNING, unpack(ended)) end
+end_leases()
 if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
 if #cancelled > 0 then redis.call('ZADD', CANCELLED, unpack(cancelled)) end
 local woken = free_all()

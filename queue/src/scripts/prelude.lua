@@ -33,16 +33,15 @@ end
 
 -- The state of a job is one field, and so one write: `state since`, and behind it
 -- ` token worker began` of its last attempt, once there was one; while it runs,
--- `running token worker began`. Behind that comes the number of its claim, where a
--- limit may have counted it. A job without the field is ready for the first time,
--- and has nothing but its body and a count of duplicates.
+-- `running token worker began claim`. A job without the field is ready for the first
+-- time, and has nothing but its body and a count of duplicates.
 local function state_of(text)
   return text and string.match(text, '^%a+') or 'ready'
 end
 -- The last attempt of a state: with a blank before it, or nothing.
 local function attempt_of(text)
   if not text then return '' end
-  return string.match(text, '^running( .*)$') or string.match(text, '^%a+ %d+( .*)$') or ''
+  return string.match(text, '^running( %d+ %S+ %d+)') or string.match(text, '^%a+ %d+( .*)$') or ''
 end
 local function become(key, state, text)
   redis.call('HSET', key, 'state', state .. ' ' .. at .. attempt_of(text))
@@ -50,8 +49,25 @@ end
 -- A write is fenced: it counts only while the job runs under that token and worker.
 local function fence_of(token, worker) return 'running ' .. token .. ' ' .. worker .. ' ' end
 local function is_held(text, fence) return text and string.sub(text, 1, #fence) == fence end
--- How often one of these was claimed while limits counted: 0 for one that was not.
-local function claim_of(text) return tonumber(string.match(text, '^running %d+ %S+ %d+ (%d+)$') or '0') end
+-- The number of the claim by which a job runs; of one that does not run, 0.
+local function claim_of(text) return text and tonumber(string.match(text, '^running %d+ %S+ %d+ (%d+)$')) or 0 end
+
+-- The jobs of a claim share one lease: `lease:n` has their ids and how many of them
+-- still run, `running` when it expires. Whoever ends an attempt says so here.
+local over, n_over = {}, 0
+local function stops(claim, n)
+  over[claim] = (over[claim] or 0) + n
+  n_over = n_over + n
+end
+local function end_leases()
+  for claim, n in pairs(over) do
+    if redis.call('HINCRBY', LEASE .. int(claim), 'left', -n) <= 0 then
+      redis.call('DEL', LEASE .. int(claim))
+      redis.call('ZREM', RUNNING, claim)
+    end
+  end
+  if n_over > 0 then redis.call('HINCRBY', CONTROL, 'running', -n_over) end
+end
 
 -- The limit keys of a flow: that of its tenant, and those of its own. One that
 -- was named twice holds a job no more than once.
@@ -143,7 +159,7 @@ local function room_of(key, limit)
   if limit.room then return limit.room end
   local room = 1e9
   if limit.concurrency then
-    local running = key == 'queue' and redis.call('ZCARD', RUNNING)
+    local running = key == 'queue' and (redis.call('HGET', CONTROL, 'running') or 0)
       or (redis.call('HGET', HOLDING, key) or 0) + redis.call('SCARD', HOLDERS .. key)
     room = limit.concurrency - running
   end
@@ -286,12 +302,10 @@ local function run_by(deadline, i)
 end
 local FIRST = '0'
 
--- Jobs that stop running free what they held of the limits. `text` is the state in
--- which they ran.
+-- Jobs that stop running free what they held of the limits.
 local freed = {}
-local function free(id, flow, text)
+local function free(id, flow, claim)
   if not limited then return end
-  local claim = claim_of(text)
   for _, key in ipairs(keys_of(flow)) do
     local limit = limit_of(key)
     if limit then
@@ -306,7 +320,7 @@ local function free(id, flow, text)
     end
   end
 end
--- To be called after the jobs were taken out of `running`.
+-- To be called once they no longer count as running.
 local function free_all()
   local woken = limited and limit_of('queue') and true or false
   for key, gone in pairs(freed) do

@@ -1,4 +1,5 @@
--- Purpose: extend the leases that one worker still holds.
+-- Purpose: extend the leases that one worker still holds. Jobs of one claim have one
+--       lease, so whoever renews one of them renews all.
 -- KEYS: 1 control
 -- ARGV: 1 lease in ms, 2 worker, 3 number of leases (at most 128), then for each:
 --       id, token
@@ -7,14 +8,18 @@
 --       refused write; one that its own worker has just ended is not.
 local n = tonumber(ARGV[3])
 local until_ms = int(now + tonumber(ARGV[1]))
-local lost, cancelled, held, refused = {}, {}, {}, 0
+local lost, cancelled, held, claims, refused = {}, {}, {}, {}, 0
 for i = 0, n - 1 do
   local id = ARGV[4 + i * 2]
   local job = redis.call('HMGET', JOB .. id, 'state', 'cancel')
   local attempt = ' ' .. ARGV[5 + i * 2] .. ' ' .. ARGV[2] .. ' '
   if is_held(job[1], 'running' .. attempt) then
-    held[#held + 1] = until_ms
-    held[#held + 1] = id
+    local claim = claim_of(job[1])
+    if not claims[claim] then
+      claims[claim] = true
+      held[#held + 1] = until_ms
+      held[#held + 1] = claim
+    end
     if job[2] then cancelled[#cancelled + 1] = id end
   else
     lost[#lost + 1] = id

@@ -1,12 +1,12 @@
 -- Purpose: look whether jobs are where their state says, and mend what is not.
 --       Expected to find nothing.
 -- KEYS: 1 control
--- ARGV: 1 what: `jobs`, or the state (scheduled, running, parked, dead, cancelled)
---       whose index the ids were read from; then at most 128 ids
+-- ARGV: 1 what: `jobs`, or the state (scheduled, parked, dead, cancelled) whose index
+--       the ids were read from; then at most 128 ids
 -- Returns: {ids in no index, ids in a second index, index entries without a job, lanes
 --       that nobody's turn would have reached, counts of ready jobs that were off}.
 local INDEX = {
-  scheduled = SCHEDULED, running = RUNNING, parked = PARKED, dead = DEAD, cancelled = CANCELLED,
+  scheduled = SCHEDULED, parked = PARKED, dead = DEAD, cancelled = CANCELLED,
 }
 local missing, doubled, ghosts, stuck, miscounted = 0, 0, 0, 0, 0
 local woken = false
@@ -35,8 +35,20 @@ else
           redis.call('ZREM', index, id)
           doubled = doubled + 1
         elseif not there and each == state then
+          redis.call('ZADD', index, state == 'scheduled' and at or since, id)
+          missing = missing + 1
+        end
+      end
+      if state == 'running' then
+        local claim = claim_of(job[2])
+        local ids = redis.call('ZSCORE', RUNNING, claim) and redis.call('HGET', LEASE .. int(claim), 'ids') or ''
+        if not string.find(ids, id, 1, true) then
           -- A lease that nobody knows has run out: the job is taken over.
-          redis.call('ZADD', index, (state == 'scheduled' or state == 'running') and at or since, id)
+          claim = int(redis.call('HINCRBY', CONTROL, 'claims', 1))
+          redis.call('HSET', key, 'state', 'running' .. attempt_of(job[2]) .. ' ' .. claim)
+          redis.call('HSET', LEASE .. claim, 'left', 1, 'ids', id)
+          redis.call('ZADD', RUNNING, at, claim)
+          redis.call('HINCRBY', CONTROL, 'running', 1)
           missing = missing + 1
         end
       end
@@ -89,9 +101,13 @@ else
     end
   end
 end
--- Where nothing runs, nothing counts.
-if ARGV[1] == 'jobs' and limited and redis.call('EXISTS', RUNNING) == 0 and redis.call('DEL', HOLDING) == 1 then
-  miscounted = miscounted + 1
+-- Where nothing is leased, nothing runs and nothing counts.
+if ARGV[1] == 'jobs' and redis.call('EXISTS', RUNNING) == 0 then
+  if tonumber(redis.call('HGET', CONTROL, 'running') or '0') ~= 0 then
+    redis.call('HSET', CONTROL, 'running', 0)
+    miscounted = miscounted + 1
+  end
+  miscounted = miscounted + redis.call('DEL', HOLDING)
 end
 local mended = missing + doubled + ghosts + stuck + miscounted
 if mended > 0 then

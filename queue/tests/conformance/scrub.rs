@@ -21,10 +21,10 @@ async fn damage_is_found_and_mended() {
     run(&["ZREM", &lane, ids[0].as_str()]).await;
     // In a second one.
     run(&["ZADD", &keys.dead(), "1", ids[1].as_str()]).await;
-    // A lease without a job; a job that says it runs, and no lease knows it.
-    run(&["ZADD", &keys.running(), "99999999999999", "aaaaaaaaaaaaaaaaaaaaaaaaaa"]).await;
+    // A time without a job; a job that says it runs, and no lease knows it.
+    run(&["ZADD", &keys.scheduled(), "99999999999999", "aaaaaaaaaaaaaaaaaaaaaaaaaa"]).await;
     run(&["ZREM", &lane, ids[2].as_str()]).await;
-    run(&["HSET", &keys.job(&ids[2]), "state", "running 1 gone 1000"]).await;
+    run(&["HSET", &keys.job(&ids[2]), "state", "running 1 gone 1000 7"]).await;
     // Nobody's turn would reach the lane.
     run(&["DEL", &keys.ring(2)]).await;
     let found = Scrubber::pass(&fixture.queue).await.unwrap();

@@ -44,8 +44,8 @@ impl Model {
             if answer.more != (answer.leased.len() < answer.want) {
                 return Err("a repeated claim does not say that nobody looked for more".to_owned());
             }
-            for id in jobs {
-                self.jobs.get_mut(&id).unwrap().until = answer.until;
+            if let Some(id) = jobs.first() {
+                self.extend(self.jobs[id].claim, answer.until);
             }
             return Ok(());
         }
@@ -68,13 +68,15 @@ impl Model {
         for id in &answer.parked {
             self.park_paused(id);
         }
+        self.leases += 1;
+        let claim = self.leases;
         for (id, _) in &answer.leased {
-            self.lease(id, answer.worker, answer.until);
+            self.lease(id, answer.worker, answer.until, claim);
         }
         self.within_limits(&before, answer)?;
         if !answer.leased.is_empty() {
             let ids = answer.leased.iter().map(|(id, _)| id.clone()).collect();
-            self.claims.insert(answer.worker.to_owned(), (answer.number, ids));
+            self.claims.insert(answer.worker.to_owned(), (answer.number, claim, ids));
         }
         if answer.want > 0 {
             before.nothing_was_left(answer)?;
@@ -84,14 +86,12 @@ impl Model {
 
     /// The jobs that a repeated call is to be answered with.
     fn repeated(&self, answer: &Answer<'_>) -> Option<Vec<JobId>> {
-        let (number, ids) = self.claims.get(answer.worker)?;
+        let (number, claim, ids) = self.claims.get(answer.worker)?;
         if *number != answer.number || answer.want == 0 {
             return None;
         }
         let held = |id: &&JobId| {
-            self.jobs.get(*id).is_some_and(|job| {
-                job.state == State::Running && job.worker.as_deref() == Some(answer.worker)
-            })
+            self.jobs.get(*id).is_some_and(|job| job.state == State::Running && job.claim == *claim)
         };
         Some(ids.iter().filter(held).cloned().collect())
     }

@@ -67,18 +67,36 @@ impl End<'_> {
         let keys = self.queue.keys();
         for (state, key) in [
             (State::Scheduled, keys.scheduled()),
-            (State::Running, keys.running()),
             (State::Parked, keys.parked()),
             (State::Dead, keys.dead()),
             (State::Cancelled, keys.cancelled()),
         ] {
             let place = |job: &ModelJob| match state {
                 State::Scheduled => job.due,
-                State::Running => job.until,
                 _ => job.since,
             };
             equal(&key, &self.of(|job| job.state == state, place), &self.scores(&key).await?)?;
         }
+        // Each running job is in the lease of its claim, which has nothing but such.
+        let mut leased = Scores::new();
+        for (claim, until) in self.scores(&keys.running()).await? {
+            let lease = self.hash(&keys.lease(claim.parse().unwrap())).await?;
+            let of_claim = format!(" {claim}");
+            let mut left = 0;
+            for id in lease["ids"].split(' ') {
+                let state: Option<String> =
+                    self.ask(&["HGET", &format!("{}{id}", keys.job_prefix()), "state"]).await?;
+                if state.is_some_and(|state| state.starts_with("running ") && state.ends_with(&of_claim)) {
+                    leased.insert(id.to_owned(), until);
+                    left += 1;
+                }
+            }
+            equal("jobs left of a claim", &left.to_string(), &lease["left"])?;
+        }
+        let running = self.of(|job| job.state == State::Running, |job| job.until);
+        equal("leases", &running, &leased)?;
+        let count = self.queue.counts().await.map_err(|error| error.to_string())?.of(State::Running);
+        equal("the count of those that run", &(running.len() as u64), &count)?;
         // One that was forgotten by hand stays there, and may have come again.
         let lines: Vec<(String, Vec<(String, String)>)> =
             self.ask(&["XRANGE", &keys.succeeded(), "-", "+"]).await?;
@@ -222,6 +240,8 @@ impl End<'_> {
     /// No key is left over.
     async fn nothing_else(&self) -> Result<(), String> {
         let mut expected: BTreeSet<String> = self.model.jobs.keys().map(|id| format!(":job:{id}")).collect();
+        let leases: BTreeMap<String, u64> = self.scores(&self.queue.keys().running()).await?;
+        expected.extend(leases.keys().map(|claim| format!(":lease:{claim}")));
         for job in self.model.jobs.values() {
             if job.state == State::Ready {
                 expected.insert(format!(":lane:{}", job.lane()));

@@ -22,6 +22,8 @@ pub struct ModelJob {
     pub due: u64,
     /// When its lease expires, while it runs, in ms.
     pub until: u64,
+    /// By which claim it runs, or ran last; the model counts them for itself.
+    pub claim: u64,
     pub need: Option<(String, String)>,
     pub deadline: Option<(u64, Late)>,
     pub token: u64,
@@ -53,6 +55,7 @@ impl ModelJob {
             place: 0,
             due: 0,
             until: 0,
+            claim: 0,
             need: None,
             deadline: new.deadline.map(|deadline| (now + deadline.within.as_millis() as u64, deadline.then)),
             token: 0,

@@ -37,7 +37,9 @@ pub struct Model {
     /// Who holds an idempotency key.
     pub unique: BTreeMap<(String, String), JobId>,
     /// The number of each worker's last claim that leased something, and what.
-    pub claims: BTreeMap<String, (u64, Vec<JobId>)>,
+    pub claims: BTreeMap<String, (u64, u64, Vec<JobId>)>,
+    /// Claims that leased anything.
+    pub leases: u64,
     /// Deaths of each cause since the group came up.
     pub deaths: BTreeMap<crate::job::Cause, u64>,
     /// Transitions, by name.
@@ -196,9 +198,10 @@ impl Model {
     }
 
     /// A worker got a lease.
-    pub fn lease(&mut self, id: &JobId, worker: &str, until: u64) {
+    pub fn lease(&mut self, id: &JobId, worker: &str, until: u64, claim: u64) {
         let job = self.enter(id, State::Running);
         job.token += 1;
+        job.claim = claim;
         job.worker = Some(worker.to_owned());
         job.until = until;
         self.count("claimed");
@@ -282,13 +285,19 @@ impl Model {
         }
     }
 
+    /// Jobs of one claim share a lease.
+    pub fn extend(&mut self, claim: u64, until: u64) {
+        for id in self.ids(|job| job.state == State::Running && job.claim == claim) {
+            self.jobs.get_mut(&id).unwrap().until = until;
+        }
+    }
+
     pub fn renew(&mut self, worker: &str, until: u64, leases: &[(JobId, u64)]) -> Renewed {
         let mut renewed = Renewed::default();
         for (id, token) in leases {
             if self.holds(worker, id, *token) {
-                let job = self.jobs.get_mut(id).unwrap();
-                job.until = until;
-                if job.cancel.is_some() {
+                self.extend(self.jobs[id].claim, until);
+                if self.jobs[id].cancel.is_some() {
                     renewed.cancelled.push(id.to_string());
                 }
                 continue;
