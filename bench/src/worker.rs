@@ -20,10 +20,11 @@ use crate::{
 pub async fn run(options: &Worker) -> anyhow::Result<()> {
     let connector = Connector::new(RedisOptions::new(&options.redis, PREFIX))?;
     let settings = WorkerOptions { concurrency: options.concurrency, ..WorkerOptions::new(QUEUE.parse()?) };
+    // A task, as in the executor: what the main thread polls has to wake another.
     if options.hang {
-        return work(connector, settings, |_| std::future::pending()).await;
+        return tokio::spawn(work(connector, settings, |_| std::future::pending())).await?;
     }
-    work(connector, settings, |_| async { Ok(Value::Null) }).await
+    tokio::spawn(work(connector, settings, |_| async { Ok(Value::Null) })).await?
 }
 
 /// Runs a handler on a queue for as long as it is polled.

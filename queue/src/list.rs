@@ -269,7 +269,8 @@ impl Queue {
             let lines: Vec<(String, Vec<(String, String)>)> = cmd.query_async(&mut self.conn.clone()).await?;
             let last = lines.last().map(|(line, _)| format!("({line}"));
             for (line, fields) in lines {
-                let named = line.split_once('-').and_then(|(ms, n)| Some((ms.parse().ok()?, n.parse().ok()?)));
+                let named =
+                    line.split_once('-').and_then(|(ms, n)| Some((ms.parse().ok()?, n.parse().ok()?)));
                 let (Some((ms, n)), Some((at, ids))) = (named, fields.first()) else { continue };
                 slice.line(ms, n, at.parse().unwrap_or(0), ids);
             }

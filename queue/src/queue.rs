@@ -165,15 +165,20 @@ impl Queue {
             batch.iter().map(|job| job.check(self.max_payload)).collect();
         let taken = checked.iter().filter(|check| check.is_ok()).count();
         let mut call = Call::new(&scripts::ENQUEUE, &self.keys);
-        call.arg(taken);
+        let width = batch.iter().map(NewJob::width).max().unwrap_or(3);
+        call.arg(taken).arg(width);
         for (job, _) in batch.iter().zip(&checked).filter(|(_, check)| check.is_ok()) {
             let flow = job.flow();
-            call.arg(job.id.as_str())
-                .arg(job.body(&flow))
-                .arg(crate::flow::lane(job.priority, &flow))
-                .arg(job.subject.as_deref().unwrap_or_default())
-                .arg(job.delay.as_millis() as u64)
-                .arg(job.rare());
+            call.arg(job.id.as_str()).arg(job.body(&flow)).arg(crate::flow::lane(job.priority, &flow));
+            if width > 3 {
+                call.arg(job.subject.as_deref().unwrap_or_default());
+            }
+            if width > 4 {
+                call.arg(job.delay.as_millis() as u64);
+            }
+            if width > 5 {
+                call.arg(job.rare());
+            }
         }
         let reply: Vec<String> = match &self.replicated {
             _ if taken == 0 => Vec::new(),

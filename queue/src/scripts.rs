@@ -65,7 +65,9 @@ const TEST_CLOCK: &str =
     "local function micros() return tonumber(redis.call('GET', CONTROL .. ':clock')) end\n";
 
 fn build(flags: &str, clock: &str, script: &str) -> Script {
-    let mut text = format!("{flags}\nlocal CONTROL = KEYS[1]\n");
+    // Locals are found faster than globals.
+    let mut text =
+        format!("{flags}\nlocal redis, ARGV, unpack = redis, ARGV, unpack\nlocal CONTROL = KEYS[1]\n");
     for (name, rest) in NAMES {
         text.push_str(&format!("local {name} = CONTROL .. '{rest}'\n"));
     }

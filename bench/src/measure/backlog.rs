@@ -14,7 +14,7 @@ use crate::{
     drain,
     figures::{Figures, percentile},
     load,
-    stage::Stage,
+    stage::{Stage, connect},
 };
 
 /// Jobs of one call.
@@ -43,23 +43,36 @@ pub async fn measure(
 ) -> anyhow::Result<()> {
     stage.flush().await?;
     let tenants = (amounts.backlog / 100).max(1);
-    let queue = stage.queue()?;
-    let mut redis = stage.redis().await?;
-    // Once to warm up: the scripts are loaded, the allocator has its pages.
-    costs(&queue, &mut redis, tenants, 0).await?;
-    let empty = costs(&queue, &mut redis, tenants, 1).await?;
+    let beside = stage.another_redis().await?;
+    let mut empty = Side::new(stage.queue_on(&beside)?, connect(&beside).await?, tenants);
+    let mut full = Side::new(stage.queue()?, stage.redis().await?, tenants);
     let mut waiting = 0;
     while waiting < amounts.backlog {
         let jobs: Vec<NewJob> = (0..BATCH * 16).map(|i| job((waiting + i) % tenants, waiting + i)).collect();
-        queue.enqueue(&jobs).await?;
+        full.queue.enqueue(&jobs).await?;
         waiting += jobs.len();
     }
-    let full = costs(&queue, &mut redis, tenants, 2).await?;
-    println!("backlog of {waiting} in {tenants} tenants: µs a job empty {empty:.1?}, full {full:.1?}");
-    figures.add("backlog_enqueue_ratio", full.enqueue / empty.enqueue);
-    figures.add("backlog_claim_ratio", full.claim / empty.claim);
-    figures.add("backlog_complete_ratio", full.complete / empty.complete);
+    // In turns, so that both have the same machine. Some to warm up: the scripts are
+    // loaded, the allocator has its pages.
+    for call in 0..CALLS + CALLS / 4 {
+        if call == CALLS / 4 {
+            empty.spent = Spent::default();
+            full.spent = Spent::default();
+        }
+        empty.call(call).await?;
+        full.call(call).await?;
+    }
+    let (empty_costs, full_costs) = (empty.costs(), full.costs());
+    println!(
+        "backlog of {waiting} in {tenants} tenants: µs a job empty {empty_costs:.1?}, full {full_costs:.1?}"
+    );
+    figures.add("backlog_enqueue_ratio", full_costs.enqueue / empty_costs.enqueue);
+    figures.add("backlog_claim_ratio", full_costs.claim / empty_costs.claim);
+    figures.add("backlog_complete_ratio", full_costs.complete / empty_costs.complete);
+    stage.note_slow_calls(&mut empty.redis).await?;
+    beside.stop().await?;
 
+    let mut redis = stage.redis().await?;
     let (url, places) = (stage.redis_url(), concurrency.to_string());
     let mut service = stage.ourselves("worker", &["--redis", &url, "--concurrency", &places]).await?;
     let [_, server] = stage.servers();
@@ -85,51 +98,63 @@ fn job(tenant: usize, i: usize) -> NewJob {
     job
 }
 
-async fn costs(
-    queue: &Queue,
-    redis: &mut MultiplexedConnection,
+/// What calls of each kind took, µs a job.
+type Spent = [Vec<f64>; 3];
+
+/// A queue that is measured.
+struct Side {
+    queue: Queue,
+    redis: MultiplexedConnection,
     tenants: usize,
-    round: usize,
-) -> anyhow::Result<Costs> {
-    let mut spent = [Vec::new(), Vec::new(), Vec::new()];
-    let mut last = script_us(redis).await?;
-    for call in 0..CALLS {
-        let first = (round * CALLS + call) * BATCH;
-        let jobs: Vec<NewJob> = (first..first + BATCH).map(|i| job(i % tenants, i)).collect();
-        queue.enqueue(&jobs).await?;
-        let mut note = async |place: usize| {
-            let now = script_us(redis).await?;
-            if let Some(spent) = spent.get_mut(place) {
-                spent.push((now - last) / BATCH as f64);
-            }
-            last = now;
-            anyhow::Ok(())
-        };
-        note(0).await?;
-        let number = first as u64 + 1;
-        let lease = Duration::from_secs(60);
+    spent: Spent,
+}
+
+impl Side {
+    fn new(queue: Queue, redis: MultiplexedConnection, tenants: usize) -> Self {
+        Self { queue, redis, tenants, spent: Spent::default() }
+    }
+
+    /// Enqueues, claims and completes a batch.
+    async fn call(&mut self, call: usize) -> anyhow::Result<()> {
+        let mut last = script_us(&mut self.redis).await?;
+        let first = call * BATCH;
+        let jobs: Vec<NewJob> = (first..first + BATCH).map(|i| job(i % self.tenants, i)).collect();
+        self.queue.enqueue(&jobs).await?;
+        last = self.note(0, last).await?;
         let claim = Claim {
             worker: "bench",
             want: BATCH,
-            lease,
+            lease: Duration::from_secs(60),
             crashes: 3,
-            number,
+            number: first as u64 + 1,
             shares: upshot_queue::Shares::default(),
         };
-        let claimed = queue.claim(&claim).await?;
-        note(1).await?;
+        let claimed = self.queue.claim(&claim).await?;
+        last = self.note(1, last).await?;
         anyhow::ensure!(claimed.len() == BATCH, "{} of {BATCH} jobs were claimed", claimed.len());
         let mut ended = Vec::with_capacity(BATCH);
-        for job in claimed.jobs(queue, "bench") {
+        for job in claimed.jobs(&self.queue, "bench") {
             let job = job?;
             let flow = job.flow();
             ended.push(Ended { id: job.id, token: job.token, flow, end: End::Succeed("null".to_owned()) });
         }
-        queue.settle("bench", &ended).await?;
-        note(2).await?;
+        self.queue.settle("bench", &ended).await?;
+        self.note(2, last).await?;
+        Ok(())
     }
-    let [enqueue, claim, complete] = spent.map(|mut spent| percentile(&mut spent, 0.5));
-    Ok(Costs { enqueue, claim, complete })
+
+    async fn note(&mut self, kind: usize, last: f64) -> anyhow::Result<f64> {
+        let now = script_us(&mut self.redis).await?;
+        if let Some(spent) = self.spent.get_mut(kind) {
+            spent.push((now - last) / BATCH as f64);
+        }
+        Ok(now)
+    }
+
+    fn costs(&mut self) -> Costs {
+        let [enqueue, claim, complete] = self.spent.each_mut().map(|spent| percentile(spent, 0.5));
+        Costs { enqueue, claim, complete }
+    }
 }
 
 /// Time that Redis has spent in scripts so far, µs.

@@ -219,9 +219,27 @@ impl NewJob {
         body
     }
 
+    /// How many arguments `enqueue.lua` needs to know of it: all behind them have
+    /// their usual value.
+    pub(crate) fn width(&self) -> usize {
+        if self.is_rare() {
+            6
+        } else if !self.delay.is_zero() {
+            5
+        } else if self.subject.is_some() {
+            4
+        } else {
+            3
+        }
+    }
+
+    fn is_rare(&self) -> bool {
+        self.deadline.is_some() || self.unique.is_some() || self.replaces_dead
+    }
+
     /// What is rare: `deadline|policy|gives way|lifetime|idempotency key`, or nothing.
     pub(crate) fn rare(&self) -> String {
-        if self.deadline.is_none() && self.unique.is_none() && !self.replaces_dead {
+        if !self.is_rare() {
             return String::new();
         }
         let (within, then) = self.deadline.map_or((String::new(), 'r'), |deadline| {

@@ -295,9 +295,12 @@ local function take(class, n)
     local turns, popped_here = {}, 0
     for _, lane in ipairs(served) do
       local flow = lane.flow
-      local popped = redis.call('ZPOPMIN', LANE .. class .. ':' .. flow, lane.planned)
-      local count, started = #popped / 2, 0
-      for i = 1, #popped, 2 do
+      -- Not ZPOPMIN, which writes out the scores.
+      local jobs = LANE .. class .. ':' .. flow
+      local popped = redis.call('ZRANGE', jobs, 0, lane.planned - 1)
+      local count, started = #popped, 0
+      if count > 0 then redis.call('ZREMRANGEBYRANK', jobs, 0, count - 1) end
+      for i = 1, count do
         if lease(popped[i]) then started = started + 1 end
       end
       local unused = lane.planned - started

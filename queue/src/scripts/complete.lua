@@ -23,36 +23,35 @@ local function add(list, score, id)
   list[#list + 1] = id
 end
 
--- Most attempts succeed, and most jobs of a batch were claimed together: what is
--- said of them is put together once.
-local fences, claims, texts = {}, {}, {}
+-- Most attempts succeed, and most jobs of a batch were claimed together: their state
+-- is one text, so what follows from it is put together once.
+local attempts = {}
+local function attempt_in(text)
+  local attempt = attempts[text]
+  if attempt == nil then
+    local token, by = string.match(text, '^running (%d+) (%S+) ')
+    attempt = by == worker
+      and {token = token, claim = claim_of(text), succeeded = 'succeeded ' .. at .. attempt_of(text)}
+    attempts[text] = attempt
+  end
+  return attempt
+end
 local succeeded, count = {}, 0
 for i = 1, n do
   local p = i * 4 - 1
-  local id, token = ARGV[p], ARGV[p + 1]
+  local id, outcome = ARGV[p], ARGV[p + 3]
   local key = JOB .. id
-  local text = redis.call('HGET', key, 'state')
-  local fence = fences[token]
-  if not fence then
-    fence = fence_of(token, worker)
-    fences[token] = fence
-  end
-  if is_held(text, fence) then
-    local new = texts[text]
-    if not new then
-      new = 'succeeded ' .. at .. attempt_of(text)
-      texts[text] = new
-      claims[text] = claim_of(text)
-    end
+  local attempt = attempt_in(redis.call('HGET', key, 'state') or '')
+  if attempt and attempt.token == ARGV[p + 1] then
     -- A job that succeeded without an outcome has `null`.
-    if ARGV[p + 3] == 'null' then
-      redis.call('HSET', key, 'state', new)
+    if outcome == 'null' then
+      redis.call('HSET', key, 'state', attempt.succeeded)
     else
-      redis.call('HSET', key, 'state', new, 'outcome', ARGV[p + 3])
+      redis.call('HSET', key, 'state', attempt.succeeded, 'outcome', outcome)
     end
     count = count + 1
     succeeded[count] = id
-    local claim = claims[text]
+    local claim = attempt.claim
     over[claim] = (over[claim] or 0) + 1
     if limited then free(id, ARGV[p + 2], claim) end
     reply[i] = 1

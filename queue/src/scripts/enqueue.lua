@@ -1,19 +1,19 @@
 -- Purpose: insert a batch of jobs, or find the ones that are already there.
 -- KEYS: 1 control
--- ARGV: 1 number of items (at most 128), then for each item: id; body (kind,
---       flow, meta, arguments); lane (class:flow); subject ('' for none); delay in
---       ms (0 for ready now); what is rare, '' for none:
+-- ARGV: 1 number of items (at most 128), 2 arguments of each item: the first 3 to 6 of
+--       id; body (kind, flow, meta, arguments); lane (class:flow); subject ('' for
+--       none); delay in ms (0 for ready now); what is rare, '' for none:
 --       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way|
 --       lifetime of the idempotency key in ms|idempotency key`
 -- Returns: {verdict...}: '' for inserted; the state of the job that was found
 --       under the same id; or its state, a blank and its id where it was found by
 --       the idempotency key.
-local n = tonumber(ARGV[1])
-if #ARGV ~= 1 + n * 6 then
-  return redis.error_reply('ARGS enqueue: expected ' .. (1 + n * 6) .. ' arguments, got ' .. #ARGV)
+local n, width = tonumber(ARGV[1]), tonumber(ARGV[2])
+if #ARGV ~= 2 + n * width then
+  return redis.error_reply('ARGS enqueue: expected ' .. (2 + n * width) .. ' arguments, got ' .. #ARGV)
 end
-local reply, scheduled, subjects = {}, {}, {}
-local duplicates = 0
+local reply, enqueued, scheduled, subjects = {}, {}, {}, {}
+local inserted, duplicates = 0, 0
 -- The state of a job that is there, without a second look at most of them.
 local function found_as(key)
   local text = redis.call('HGET', key, 'state')
@@ -31,12 +31,17 @@ local function head_of(lane, deadline)
   return head
 end
 for i = 0, n - 1 do
-  local p = 2 + i * 6
-  local id, subject, delay = ARGV[p], ARGV[p + 3], tonumber(ARGV[p + 4])
+  local p = 3 + i * width
+  local id, lane, deadline = ARGV[p], ARGV[p + 2], ''
+  local subject, delay, rare = '', 0, ''
+  if width > 3 then subject = ARGV[p + 3] end
+  if width > 4 then delay = tonumber(ARGV[p + 4]) end
+  if width > 5 then rare = ARGV[p + 5] end
   local key, found = JOB .. id, nil
   local within, late, gives_way, lifetime, unique
-  if ARGV[p + 5] ~= '' then
-    within, late, gives_way, lifetime, unique = string.match(ARGV[p + 5], '^(%d*)|(.)|(.)|(%d*)|(.*)$')
+  if rare ~= '' then
+    within, late, gives_way, lifetime, unique = string.match(rare, '^(%d*)|(.)|(.)|(%d*)|(.*)$')
+    if within ~= '' then deadline = int(now + tonumber(within)) .. late end
     local owner = unique ~= '' and redis.call('GET', UNIQUE .. unique)
     if owner and owner ~= id then
       local state = found_as(JOB .. owner)
@@ -51,8 +56,6 @@ for i = 0, n - 1 do
       move('forgotten', id)
     end
   end
-  local lane, deadline = ARGV[p + 2], ''
-  if within and within ~= '' then deadline = int(now + tonumber(within)) .. late end
   if not found and redis.call('HSETNX', key, 'job', head_of(lane, deadline) .. ARGV[p + 1]) == 0 then
     redis.call('HINCRBY', key, 'duplicates', 1)
     found = found_as(key)
@@ -60,7 +63,7 @@ for i = 0, n - 1 do
   if found then
     duplicates = duplicates + 1
   else
-    watch_deadline(id, deadline)
+    if deadline ~= '' then watch_deadline(id, deadline) end
     if unique and unique ~= '' then redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime) end
     if delay > 0 then
       become(key, 'scheduled', nil)
@@ -74,9 +77,14 @@ for i = 0, n - 1 do
       subjects[#subjects + 1] = '0'
       subjects[#subjects + 1] = subject .. '\0' .. id
     end
-    move('enqueued', id)
+    inserted = inserted + 1
+    enqueued[inserted] = id
   end
-  reply[#reply + 1] = found or ''
+  reply[i + 1] = found or ''
+end
+if inserted > 0 then
+  moved[#moved + 1] = 'enqueued'
+  moves.enqueued = enqueued
 end
 local wake = put_all()
 if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end

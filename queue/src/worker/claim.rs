@@ -23,8 +23,29 @@ use crate::{
     scripts::MAX_BATCH,
 };
 
-/// Claims until the worker is told to stop.
+/// What a claim was answered, and what it was asked with.
+struct Answer {
+    claimed: Claimed,
+    places: Vec<OwnedSemaphorePermit>,
+    asked: Instant,
+}
+
+/// Claims until the worker is told to stop. The next claim is under way to Redis
+/// while the jobs of the last one are started.
 pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc<Job>>>) {
+    let (answered, mut answers) = mpsc::channel::<Answer>(1);
+    let start_all = async {
+        while let Some(answer) = answers.recv().await {
+            if !start(&core, answer, &started) {
+                // Whoever claims more finds the channel closed.
+                answers.close();
+            }
+        }
+    };
+    tokio::join!(ask(&core, answered), start_all);
+}
+
+async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     let mut backoff = Backoff::default();
     // While `Some`, the queue was seen empty and there is nothing to do until then.
     let mut idle_until: Option<Instant> = None;
@@ -41,7 +62,7 @@ pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc
         let places = tokio::select! {
             biased;
             () = core.stop.cancelled() => return,
-            places = free_places(&core) => places,
+            places = free_places(core) => places,
             () = tokio::time::sleep(core.options.poll) => Vec::new(),
         };
         let want = places.len();
@@ -49,7 +70,7 @@ pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc
         // unanswered call has leased are not lost to us. The places stay taken.
         let (asked, claimed) = loop {
             let asked = Instant::now();
-            match claim(&core, want, number).await {
+            match claim(core, want, number).await {
                 Ok(claimed) => break (asked, claimed),
                 Err(error) => {
                     tracing::warn!(queue = %core.options.queue, %error, "nothing claimed: Redis does not answer");
@@ -65,8 +86,8 @@ pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc
         if want > claimed.len() && !claimed.more {
             idle_until = Some(asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
         }
-        report(&core, &claimed);
-        if !start(&core, claimed, places, asked, &started) {
+        report(core, &claimed);
+        if answered.send(Answer { claimed, places, asked }).await.is_err() {
             return;
         }
     }
@@ -126,9 +147,7 @@ fn report(core: &Core, claimed: &Claimed) {
 /// Hands the jobs to the worker. False when nobody takes them any more.
 fn start(
     core: &Arc<Core>,
-    claimed: Claimed,
-    places: Vec<OwnedSemaphorePermit>,
-    asked: Instant,
+    Answer { claimed, places, asked }: Answer,
     started: &mpsc::UnboundedSender<Task<Arc<Job>>>,
 ) -> bool {
     for (job, place) in claimed.jobs(&core.claims, &core.worker).zip(places) {
