@@ -237,9 +237,10 @@ impl Keys {
         self.key("stats")
     }
 
-    /// String: a worker's number of its last claim, and the queue's, for two leases.
-    pub fn claim(&self, worker: &str) -> String {
-        format!("{}:claim:{worker}", self.control)
+    /// String: a worker's number of its last claim with an even or odd number, and the
+    /// queue's, for two leases.
+    pub fn claim(&self, worker: &str, number: u64) -> String {
+        format!("{}:claim:{worker}:{}", self.control, number % 2)
     }
 
     /// String: the worker that sweeps just now.
@@ -313,7 +314,7 @@ mod tests {
             keys.members("0123456789abcdef"),
             keys.subjects(),
             keys.stats(),
-            keys.claim("4711-8d3fa0b2"),
+            keys.claim("4711-8d3fa0b2", 5),
             keys.sweeper(),
             keys.outbox(),
             keys.clock(),
@@ -363,7 +364,7 @@ mod tests {
             keys.subjects(),
             keys.stats(),
             keys.ring(0),
-            keys.claim(""),
+            keys.claim("", 0).replace(":0", ""),
             keys.outbox(),
             keys.wake(),
             keys.changes(),

@@ -29,7 +29,8 @@ pub struct Claim<'a> {
     pub lease: Duration,
     /// Crashes that a job survives.
     pub crashes: u32,
-    /// The number of the call. Under the same number the same jobs are answered.
+    /// The number of the call. Under the same number the same jobs are answered, as
+    /// long as no call with a number higher by two has come: two may be under way.
     pub number: u64,
     /// What the less urgent classes get in any case.
     pub shares: Shares,

@@ -3,8 +3,9 @@
 --       within a class by turns of the tenants, within a tenant by least slack, and
 --       only as many as the limits allow. Counts the attempt, so that a job which
 --       kills its process still uses up its budget.
---       A call that is repeated under the same number (its answer got lost)
---       leases nothing new: it renews what it had leased and answers with that.
+--       A call that is repeated under the same number (its answer got lost) leases
+--       nothing new: it renews what it had leased and answers with that, unless one
+--       with a number higher by two came meanwhile.
 -- KEYS: 1 control
 -- ARGV: 1 worker, 2 N (0 to 128: 0 only promotes and takes over), 3 lease in ms,
 --       4 bound on promotions, expiries and take-overs in this call (at most 128),
@@ -346,7 +347,9 @@ local function take(class, n)
   return got
 end
 
-local last = want > 0 and redis.call('GET', CLAIM .. worker)
+-- A worker has two claims under way at most, with numbers that follow each other.
+local remembered = CLAIM .. worker .. ':' .. tonumber(ARGV[6]) % 2
+local last = want > 0 and redis.call('GET', remembered)
 local last_number, last_claim = string.match(last or '', '^(%d+) (%d+)$')
 if last_number == ARGV[6] then
   local ids = redis.call('HGET', LEASE .. last_claim, 'ids') or ''
@@ -393,7 +396,7 @@ elseif want > 0 and not paused then
     redis.call('HSET', CONTROL, 'claims', claim)
     redis.call('HINCRBY', CONTROL, 'running', n_leased)
     for key, n in pairs(counted) do redis.call('HINCRBY', HOLDING, key, n) end
-    redis.call('SET', CLAIM .. worker, ARGV[6] .. ' ' .. claim, 'PX', 2 * ARGV[3])
+    redis.call('SET', remembered, ARGV[6] .. ' ' .. claim, 'PX', 2 * ARGV[3])
     moved[#moved + 1] = 'claimed'
     moves.claimed = leased
   end

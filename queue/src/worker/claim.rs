@@ -6,6 +6,7 @@ use std::{
 };
 
 use apalis_core::task::{Task, builder::TaskBuilder, task_id::TaskId};
+use futures::{StreamExt, stream::FuturesUnordered};
 use redis::RedisError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -30,8 +31,12 @@ struct Answer {
     asked: Instant,
 }
 
-/// Claims until the worker is told to stop. The next claim is under way to Redis
-/// while the jobs of the last one are started.
+/// Claims that are under way to Redis at once. A second one goes only when it is a
+/// full batch, so that Redis need not wait for us. `claim.lua` remembers as many.
+const UNDER_WAY: usize = 2;
+
+/// Claims until the worker is told to stop, while the jobs of the claims before
+/// are started.
 pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc<Job>>>) {
     let (answered, mut answers) = mpsc::channel::<Answer>(1);
     let start_all = async {
@@ -46,51 +51,87 @@ pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc
 }
 
 async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
-    let mut backoff = Backoff::default();
+    let mut under_way = FuturesUnordered::new();
     // While `Some`, the queue was seen empty and there is nothing to do until then.
     let mut idle_until: Option<Instant> = None;
     let mut number: u64 = 1;
     loop {
-        if let Some(until) = idle_until.take() {
-            tokio::select! {
-                () = core.stop.cancelled() => return,
-                () = core.wake.notified() => {}
-                () = tokio::time::sleep_until(until.into()) => {}
+        let places = if under_way.is_empty() {
+            match next_places(core, idle_until.take()).await {
+                Some(places) => places,
+                None => return,
             }
-        }
-        // A full worker still promotes and takes over for the others.
-        let places = tokio::select! {
-            biased;
-            () = core.stop.cancelled() => return,
-            places = free_places(core) => places,
-            () = tokio::time::sleep(core.options.poll) => Vec::new(),
-        };
-        let want = places.len();
-        // Repeated under the same number until it is answered: jobs that an
-        // unanswered call has leased are not lost to us. The places stay taken.
-        let (asked, claimed) = loop {
-            let asked = Instant::now();
-            match claim(core, want, number).await {
-                Ok(claimed) => break (asked, claimed),
-                Err(error) => {
-                    tracing::warn!(queue = %core.options.queue, %error, "nothing claimed: Redis does not answer");
+        } else {
+            let another = under_way.len() < UNDER_WAY && idle_until.is_none() && !core.stop.is_cancelled();
+            tokio::select! {
+                biased;
+                answer = under_way.next() => {
+                    let Some(Some(answer)) = answer else { return };
+                    let Answer { claimed, places, asked } = &answer;
+                    if places.len() > claimed.len() && !claimed.more {
+                        idle_until = Some(*asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
+                    }
+                    report(core, claimed);
+                    if answered.send(answer).await.is_err() {
+                        return;
+                    }
+                    continue;
                 }
-            }
-            tokio::select! {
-                () = core.stop.cancelled() => return,
-                () = backoff.wait() => {}
+                places = batch_of_places(core), if another => places,
             }
         };
-        backoff.reset();
+        under_way.push(claim(core, places, number));
         number += 1;
-        if want > claimed.len() && !claimed.more {
-            idle_until = Some(asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
+    }
+}
+
+/// Claims until Redis answers, under the same number: jobs that an unanswered call
+/// has leased are not lost to us. The places stay taken. `None` when the worker is
+/// told to stop meanwhile.
+async fn claim(core: &Core, places: Vec<OwnedSemaphorePermit>, number: u64) -> Option<Answer> {
+    let mut backoff = Backoff::default();
+    loop {
+        let asked = Instant::now();
+        match claim_once(core, places.len(), number).await {
+            Ok(claimed) => return Some(Answer { claimed, places, asked }),
+            Err(error) => {
+                tracing::warn!(queue = %core.options.queue, %error, "nothing claimed: Redis does not answer");
+            }
         }
-        report(core, &claimed);
-        if answered.send(Answer { claimed, places, asked }).await.is_err() {
-            return;
+        tokio::select! {
+            () = core.stop.cancelled() => return None,
+            () = backoff.wait() => {}
         }
     }
+}
+
+/// Free places once there may be something to do; `None` when the worker is told to
+/// stop.
+async fn next_places(core: &Core, idle_until: Option<Instant>) -> Option<Vec<OwnedSemaphorePermit>> {
+    if let Some(until) = idle_until {
+        tokio::select! {
+            () = core.stop.cancelled() => return None,
+            () = core.wake.notified() => {}
+            () = tokio::time::sleep_until(until.into()) => {}
+        }
+    }
+    tokio::select! {
+        biased;
+        () = core.stop.cancelled() => None,
+        places = free_places(core) => Some(places),
+        // A full worker still promotes and takes over for the others.
+        () = tokio::time::sleep(core.options.poll) => Some(Vec::new()),
+    }
+}
+
+/// Places for a full batch, once so many are free.
+async fn batch_of_places(core: &Core) -> Vec<OwnedSemaphorePermit> {
+    let Ok(mut all) = Arc::clone(&core.places).acquire_many_owned(MAX_BATCH as u32).await else {
+        return std::future::pending().await;
+    };
+    let mut places: Vec<_> = (1..MAX_BATCH).filter_map(|_| all.split(1)).collect();
+    places.push(all);
+    places
 }
 
 /// All free places, at least one, at most a batch.
@@ -118,7 +159,7 @@ fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
     Duration::from_millis(next_at.saturating_sub(now).max(0).unsigned_abs() + 1).min(poll)
 }
 
-async fn claim(core: &Core, want: usize, number: u64) -> Result<Claimed, RedisError> {
+async fn claim_once(core: &Core, want: usize, number: u64) -> Result<Claimed, RedisError> {
     let options = &core.options;
     let claim = Claim {
         worker: &core.worker,

@@ -76,7 +76,8 @@ impl Model {
         self.within_limits(&before, answer)?;
         if !answer.leased.is_empty() {
             let ids = answer.leased.iter().map(|(id, _)| id.clone()).collect();
-            self.claims.insert(answer.worker.to_owned(), (answer.number, claim, ids));
+            let slot = (answer.worker.to_owned(), answer.number % 2);
+            self.claims.insert(slot, (answer.number, claim, ids));
         }
         if answer.want > 0 {
             before.nothing_was_left(answer)?;
@@ -86,7 +87,7 @@ impl Model {
 
     /// The jobs that a repeated call is to be answered with.
     fn repeated(&self, answer: &Answer<'_>) -> Option<Vec<JobId>> {
-        let (number, claim, ids) = self.claims.get(answer.worker)?;
+        let (number, claim, ids) = self.claims.get(&(answer.worker.to_owned(), answer.number % 2))?;
         if *number != answer.number || answer.want == 0 {
             return None;
         }

@@ -36,8 +36,9 @@ pub struct Model {
     pub paused_kinds: BTreeSet<String>,
     /// Who holds an idempotency key.
     pub unique: BTreeMap<(String, String), JobId>,
-    /// The number of each worker's last claim that leased something, and what.
-    pub claims: BTreeMap<String, (u64, u64, Vec<JobId>)>,
+    /// Of each worker the last claims with even and odd numbers that leased something:
+    /// the number, the model's own, and what.
+    pub claims: BTreeMap<(String, u64), (u64, u64, Vec<JobId>)>,
     /// Claims that leased anything.
     pub leases: u64,
     /// Deaths of each cause since the group came up.

@@ -296,7 +296,9 @@ impl Run {
         if !again {
             self.workers[worker].number += 1;
         }
-        let number = self.workers[worker].number;
+        // Two are under way at most: the last one, or the one before.
+        let before = u64::from(again && want.is_multiple_of(2));
+        let number = self.workers[worker].number.saturating_sub(before).max(1);
         let claim =
             Claim { worker: &name, want, lease: ms(LEASE_MS), crashes: CRASHES, number, shares: self.shares };
         let claimed = self.queue.claim(&claim).await.map_err(said)?;
