@@ -176,13 +176,12 @@ impl Keys {
         self.key("buckets")
     }
 
-    /// Hash: how many running jobs count for each limit key, without those of `holders`.
+    /// Hash: how many running jobs count for each limit key.
     pub fn holding(&self) -> String {
         self.key("holding")
     }
 
-    /// Set: ids of running jobs that count for one limit key although they started
-    /// before it limited anything.
+    /// Set: those of them that started before the key limited anything.
     pub fn holders(&self, key: &str) -> String {
         format!("{}:holders:{key}", self.control)
     }

@@ -98,11 +98,9 @@ impl Queue {
             LimitKey::Queue => pipe.cmd("HGET").arg(self.keys.control()).arg("running"),
             _ => pipe.cmd("HGET").arg(self.keys.holding()).arg(&name),
         };
-        pipe.cmd("SCARD").arg(self.keys.holders(&name));
         pipe.cmd("ZCARD").arg(self.keys.blocked(&name));
-        let (counted, named, waiting_lanes): (Option<u64>, u64, u64) =
-            pipe.query_async(&mut self.conn.clone()).await?;
-        Ok(LimitUse { running: counted.unwrap_or(0) + named, waiting_lanes })
+        let (running, waiting_lanes): (Option<u64>, u64) = pipe.query_async(&mut self.conn.clone()).await?;
+        Ok(LimitUse { running: running.unwrap_or(0), waiting_lanes })
     }
 
     /// No job of the queue starts until it is resumed; what runs goes on. The

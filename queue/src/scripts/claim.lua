@@ -110,9 +110,8 @@ end
 local overdue = #late == bound
 local until_ms = int(now + tonumber(ARGV[3]))
 local examined, more, next_token = 0, false, nil
--- Jobs that are leased here: ids, the answer, and how many of them count for each limit
--- key.
-local leased, answer, counted, n_leased = {}, {}, {}, 0
+-- Jobs that are leased here: ids and the answer.
+local leased, answer, n_leased = {}, {}, 0
 
 local paused_kinds = {}
 local function is_paused(kind)
@@ -135,33 +134,40 @@ local function answered(id, token, content)
   answer[n + 1], answer[n + 2], answer[n + 3] = id, token, content
 end
 
+-- Ends or parks a job that must not start, although its turn has come. False when it
+-- may start.
+local function is_held_back(id, key, body)
+  local kind, _, _, deadline = header(body)
+  local by, policy = string.match(deadline, '^(%d+)(.)')
+  if policy == 'e' and tonumber(by) <= now then
+    expire(id, key, redis.call('HGET', key, 'state'), kind, by)
+    redis.call('ZREM', EXPIRING, id)
+    return true
+  end
+  if kinds_paused and is_paused(kind) then
+    park(id, key, redis.call('HGET', key, 'state'), 'resume ' .. kind, 'the kind is paused')
+    move('parked', id)
+    return true
+  end
+  return false
+end
+
 -- Leases a job that was taken out of its lane. False when it does not run.
 local function lease(id)
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'job', 'state')
-  local body, text = job[1], job[2]
-  if overdue or kinds_paused then
-    local kind, _, _, deadline = header(body or '')
-    local by, policy = string.match(deadline, '^(%d+)(.)')
-    if policy == 'e' and tonumber(by) <= now then
-      expire(id, key, text, kind, by)
-      redis.call('ZREM', EXPIRING, id)
-      return false
-    end
-    if kinds_paused and body and is_paused(kind) then
-      park(id, key, text, 'resume ' .. kind, 'the kind is paused')
-      move('parked', id)
-      return false
+  local body = redis.call('HGET', key, 'job')
+  if body then
+    if (overdue or kinds_paused) and is_held_back(id, key, body) then return false end
+    if redis.call('HSETNX', key, 'state', first_attempt) == 1 then
+      answered(id, 1, body)
+      return true
     end
   end
-  if body and not text then
-    redis.call('HSET', key, 'state', first_attempt)
-    answered(id, 1, body)
-    return true
-  end
+  -- It ran before, or something else was done to it.
   local fields = redis.call('HGETALL', key)
   if #fields == 0 then return false end
-  local token = int((tonumber(string.match(attempt_of(text), '^ (%d+)')) or 0) + 1)
+  local token = string.match(attempt_of(redis.call('HGET', key, 'state')), '^ (%d+)') or 0
+  token = int(token + 1)
   redis.call('HSET', key, 'state', 'running ' .. token .. attempt)
   answered(id, token, fields)
   return true
@@ -202,17 +208,23 @@ local function limits_on(flow)
   return list
 end
 
--- A large claim gives each lane more than one job at a time: which lanes come first
--- is decided by their turns, and what a lane gets ahead of its turn here it waits for
--- afterwards. So the work of a claim is bounded by its size, not by that of the ring.
-local LANES_A_CLAIM = 16
+-- A large claim gives a lane more than one job at a time, so that its work is bounded
+-- by its size and not by that of the ring: what a lane gets ahead of its turn it waits
+-- for afterwards. `quantum` is how far ahead, in virtual time.
+local LANES_A_CLAIM, LARGE = 8, 32
 
--- Lanes of a class whose turns come first, no more than are needed for n jobs, at
--- least `quantum` at a time.
+-- Lanes of a class whose turns come first, about as many as are needed for n jobs.
 local function window_of(class, n, quantum)
   -- One more, so that a lane that is alone is known to be.
   local window = redis.call('ZRANGE', RING .. class, 0, math.ceil(n / quantum), 'WITHSCORES')
   local queue, fields = {}, {}
+  if limited then
+    local keys = {}
+    for i = 1, #window, 2 do
+      for _, key in ipairs(keys_of(window[i])) do keys[#keys + 1] = key end
+    end
+    learn(keys)
+  end
   for i = 1, #window, 2 do
     local lane = {flow = window[i], turn = tonumber(window[i + 1]), step = 1, planned = 0, limits = limits_on(window[i])}
     local tenant = tenant_of(lane.flow)
@@ -244,7 +256,7 @@ end
 -- go. Returns the lanes that get some, and those that a limit holds.
 local function divide(class, queue, n, quantum)
   local served, held = {}, {}
-  local head, horizon = 1, #queue * quantum > n and queue[#queue].turn or math.huge
+  local head, horizon = 1, #queue > math.ceil(n / quantum) and queue[#queue].turn or math.huge
   while n > 0 and head <= #queue do
     local lane = queue[head]
     -- Beyond the window other lanes may come first.
@@ -252,7 +264,9 @@ local function divide(class, queue, n, quantum)
     head = head + 1
     local blocking, part = nil, n
     if queue[head] then
-      part = math.min(n, math.max(quantum, math.floor((queue[head].turn - lane.turn) / lane.step) + 1))
+      local ahead = math.floor((queue[head].turn - lane.turn) / lane.step) + 1
+      if quantum > 1 then ahead = math.max(ahead, math.floor(quantum / lane.step)) end
+      part = math.min(n, ahead)
     end
     for _, limit in ipairs(lane.limits) do
       if limit.room < part then part = limit.room end
@@ -283,7 +297,7 @@ local function divide(class, queue, n, quantum)
 end
 
 -- Leases up to n jobs of one class.
-local quantum = math.max(1, math.floor(want / LANES_A_CLAIM))
+local quantum = want >= LARGE and math.floor(want / LANES_A_CLAIM) or 1
 local function take(class, n)
   local ring, got = RING .. class, 0
   virtual_time(class)
@@ -308,7 +322,7 @@ local function take(class, n)
       for _, limit in ipairs(lane.limits) do
         limit.room = limit.room + unused
         limit.taken = limit.taken - unused
-        if limit.concurrency and started > 0 then counted[limit.key] = (counted[limit.key] or 0) + started end
+        if limit.concurrency and started > 0 then hold(limit, started) end
       end
       got = got + started
       popped_here = popped_here + count
@@ -395,12 +409,14 @@ elseif want > 0 and not paused then
     redis.call('HSET', LEASE .. claim, 'left', n_leased, 'ids', table.concat(leased, ' '))
     redis.call('HSET', CONTROL, 'claims', claim)
     redis.call('HINCRBY', CONTROL, 'running', n_leased)
-    for key, n in pairs(counted) do redis.call('HINCRBY', HOLDING, key, n) end
     redis.call('SET', remembered, ARGV[6] .. ' ' .. claim, 'PX', 2 * ARGV[3])
     moved[#moved + 1] = 'claimed'
     moves.claimed = leased
   end
-  if limited then store_tokens() end
+  if limited then
+    store_held()
+    store_tokens()
+  end
 end
 tell(worker)
 -- What was made ready here and not taken may belong to a worker that sleeps.

@@ -31,7 +31,7 @@ local function attempt_in(text)
   if attempt == nil then
     local token, by = string.match(text, '^running (%d+) (%S+) ')
     attempt = by == worker
-      and {token = token, claim = claim_of(text), succeeded = 'succeeded ' .. at .. attempt_of(text)}
+      and {token = token, claim = claim_of(text), ended = 0, succeeded = 'succeeded ' .. at .. attempt_of(text)}
     attempts[text] = attempt
   end
   return attempt
@@ -51,9 +51,8 @@ for i = 1, n do
     end
     count = count + 1
     succeeded[count] = id
-    local claim = attempt.claim
-    over[claim] = (over[claim] or 0) + 1
-    if limited then free(id, ARGV[p + 2], claim) end
+    attempt.ended = attempt.ended + 1
+    if limited then free(id, ARGV[p + 2], attempt.claim) end
     reply[i] = 1
   else
     reply[i] = 0
@@ -62,7 +61,9 @@ for i = 1, n do
 end
 if count > 0 then
   -- Jobs that succeeded are not looked for one by one: a line for each call will do.
-  n_over = count
+  for _, attempt in pairs(attempts) do
+    if attempt and attempt.ended > 0 then stops(attempt.claim, attempt.ended) end
+  end
   redis.call('XADD', SUCCEEDED, '*', at, table.concat(succeeded, ' '))
   redis.call('HINCRBY', CONTROL, 'succeeded', count)
   moved[1] = 'succeeded'

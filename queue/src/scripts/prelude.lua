@@ -76,12 +76,11 @@ local function keys_of(flow)
   local keys = keys_known[flow]
   if keys then return keys end
   keys = {}
-  local tenant = true
-  for part in string.gmatch(flow .. '|', '([^|]*)|') do
-    if tenant then
-      if part ~= '' then keys[1] = 'tenant:' .. part end
-      tenant = false
-    elseif part ~= '' then
+  local bar = string.find(flow, '|', 1, true)
+  local tenant = bar and string.sub(flow, 1, bar - 1) or flow
+  if tenant ~= '' then keys[1] = 'tenant:' .. tenant end
+  if bar then
+    for part in string.gmatch(string.sub(flow, bar), '[^|]+') do
       local key, named = 'key:' .. part, false
       for _, each in ipairs(keys) do named = named or each == key end
       if not named then keys[#keys + 1] = key end
@@ -136,32 +135,62 @@ end
 
 -- Limits. A limit is stored as `concurrency|tokens a second|burst|weight|since`, with
 -- an empty part where it does not limit. Running jobs of claims behind `since` are
--- counted; those that ran before a limit on concurrency was set are known by name.
+-- counted; those that ran before a limit on concurrency was set are counted if `holders`
+-- has them.
 local limits = {}
-local function limit_of(key)
-  local limit = limits[key]
-  if limit ~= nil then return limit end
-  local text = redis.call('HGET', LIMITS, key)
-  if not text then
-    limits[key] = false
-    return false
+-- Reads the limits of some keys at once, and how many jobs count for each.
+local function learn(keys)
+  local unknown = {}
+  for _, key in ipairs(keys) do
+    if limits[key] == nil then
+      limits[key] = false
+      unknown[#unknown + 1] = key
+    end
   end
-  local concurrency, rate, burst, weight, since = string.match(text, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%d*)$')
-  limit = {
-    key = key, concurrency = tonumber(concurrency), rate = tonumber(rate), burst = tonumber(burst),
-    weight = tonumber(weight), since = tonumber(since) or 0,
-  }
-  limits[key] = limit
-  return limit
+  if #unknown == 0 then return end
+  local texts = redis.call('HMGET', LIMITS, unpack(unknown))
+  local counts = redis.call('HMGET', HOLDING, unpack(unknown))
+  for i, key in ipairs(unknown) do
+    if texts[i] then
+      local concurrency, rate, burst, weight, since =
+        string.match(texts[i], '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%d*)$')
+      limits[key] = {
+        key = key, concurrency = tonumber(concurrency), rate = tonumber(rate), burst = tonumber(burst),
+        weight = tonumber(weight), since = tonumber(since) or 0, holding = tonumber(counts[i] or '0'),
+      }
+    end
+  end
+end
+local function limit_of(key)
+  if limits[key] == nil then learn({key}) end
+  return limits[key]
+end
+-- Counts jobs for a limit, or some less. What came of it is stored at the end.
+local held = {}
+local function hold(limit, n)
+  limit.holding = limit.holding + n
+  held[limit.key] = limit
+end
+local function store_held()
+  local some, none = {}, {}
+  for key, limit in pairs(held) do
+    if limit.holding > 0 then
+      some[#some + 1] = key
+      some[#some + 1] = int(limit.holding)
+    else
+      none[#none + 1] = key
+    end
+  end
+  if #some > 0 then redis.call('HSET', HOLDING, unpack(some)) end
+  if #none > 0 then redis.call('HDEL', HOLDING, unpack(none)) end
+  held = {}
 end
 -- How many jobs may start now under a key. Remembered within the call.
 local function room_of(key, limit)
   if limit.room then return limit.room end
   local room = 1e9
   if limit.concurrency then
-    local running = key == 'queue' and (redis.call('HGET', CONTROL, 'running') or 0)
-      or (redis.call('HGET', HOLDING, key) or 0) + redis.call('SCARD', HOLDERS .. key)
-    room = limit.concurrency - running
+    room = limit.concurrency - (key == 'queue' and (redis.call('HGET', CONTROL, 'running') or 0) or limit.holding)
   end
   if limit.rate then
     local tokens = limit.burst
@@ -302,35 +331,48 @@ local function run_by(deadline, i)
 end
 local FIRST = '0'
 
--- Jobs that stop running free what they held of the limits.
+-- Jobs that stop running free what they held of the limits: ids by flow and claim.
 local freed = {}
 local function free(id, flow, claim)
-  if not limited then return end
-  for _, key in ipairs(keys_of(flow)) do
-    local limit = limit_of(key)
-    if limit then
-      local gone = freed[key]
-      if not gone then
-        gone = {counted = 0, named = {}}
-        freed[key] = gone
-      end
-      if limit.concurrency then
-        if claim > limit.since then gone.counted = gone.counted + 1 else gone.named[#gone.named + 1] = id end
-      end
-    end
+  local claims = freed[flow]
+  if not claims then
+    claims = {}
+    freed[flow] = claims
   end
+  local ids = claims[claim]
+  if not ids then
+    ids = {}
+    claims[claim] = ids
+  end
+  ids[#ids + 1] = id
 end
 -- To be called once they no longer count as running.
 local function free_all()
-  local woken = limited and limit_of('queue') and true or false
-  for key, gone in pairs(freed) do
-    if gone.counted > 0 and redis.call('HINCRBY', HOLDING, key, -gone.counted) <= 0 then
-      redis.call('HDEL', HOLDING, key)
+  if not limited then return false end
+  local keys = {'queue'}
+  for flow in pairs(freed) do
+    for _, key in ipairs(keys_of(flow)) do keys[#keys + 1] = key end
+  end
+  learn(keys)
+  local woken, touched = limits.queue and true or false, {}
+  for flow, claims in pairs(freed) do
+    for _, key in ipairs(keys_of(flow)) do
+      local limit = limits[key]
+      if limit then
+        touched[key] = limit
+        limit.room = nil
+        if limit.concurrency then
+          for claim, ids in pairs(claims) do
+            hold(limit, -(claim > limit.since and #ids or redis.call('SREM', HOLDERS .. key, unpack(ids))))
+          end
+        end
+      end
     end
-    if #gone.named > 0 then redis.call('SREM', HOLDERS .. key, unpack(gone.named)) end
-    limits[key].room = nil
+  end
+  for key in pairs(touched) do
     if release_lanes(key) then woken = true end
   end
+  store_held()
   return woken
 end
 

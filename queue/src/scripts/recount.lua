@@ -19,4 +19,5 @@ for i = 2, #ARGV do
     end
   end
 end
+if n > 0 then redis.call('HINCRBY', HOLDING, ARGV[1], n) end
 return n
