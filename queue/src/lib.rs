@@ -20,9 +20,10 @@
 //! A job that waits (scheduled, ready, parked) can also be cancelled, and ends
 //! as dead, class `expired`, when its deadline passes. [`State::may_become`]
 //! says the same as a function. A job is in exactly one state, and its id in
-//! exactly one index, at any instant that another client can see. A pause of
-//! the queue and limits touch no job: its jobs stay `ready`, and cost nothing
-//! until they can run.
+//! exactly one index, at any instant that another client can see (the index of
+//! those that succeeded may also have ids that were forgotten by hand since). A
+//! pause of the queue and limits touch no job: its jobs stay `ready`, and cost
+//! nothing until they can run.
 //!
 //! # Who goes first
 //! By class of priority ([`Shares`] keep the lower ones from starving); within a

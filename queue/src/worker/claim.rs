@@ -195,8 +195,8 @@ fn start(
         let job = match job {
             Ok(job) => Arc::new(job),
             Err(error) => {
-                // Without its fields it cannot be settled: its lease runs out, and
-                // its crashes bury it.
+                // Without its fields it cannot be settled: its lease ends with the last
+                // job of the claim, and its crashes bury it.
                 tracing::error!(job = %error.id, %error, "claimed job is damaged");
                 continue;
             }
