@@ -199,7 +199,7 @@ async fn prepare(redis: &RedisServer) -> anyhow::Result<()> {
     // A script that lost its core to a worker is not slow. With a core of its own
     // Redis would not lose it; here it goes before the others, if that is allowed.
     let pid = redis.pid().to_string();
-    let first = Command::new("renice").args(["-n", "-5", "-p", &pid]).output().await;
+    let first = Command::new("renice").args(["-n", "-20", "-p", &pid]).output().await;
     if !first.is_ok_and(|done| done.status.success()) {
         println!("Redis has to share its core: not allowed to give it priority");
     }

@@ -79,7 +79,8 @@ impl Keys {
         format!("{}:{name}", self.control)
     }
 
-    /// Hash: schema, pause, counts of ready jobs, virtual time; what every script is given.
+    /// Hash: schema, pause, counts of jobs and claims, virtual time; what every script is
+    /// given.
     pub fn control(&self) -> &str {
         &self.control
     }

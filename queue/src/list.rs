@@ -1,6 +1,6 @@
 //! Lists of jobs: an index with a cursor, never a scan.
 
-use std::{collections::HashSet, fmt, str::FromStr};
+use std::{collections::HashMap, fmt, str::FromStr};
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,9 @@ impl FromStr for Cursor {
             let mut parts = s.split('.');
             let state = parts.next()?.parse().ok().filter(|state| *state < State::ALL.len())?;
             let score = parts.next()?.parse().ok()?;
-            let seen = parts.next()?.parse().ok().filter(|seen| *seen <= 1_000_000)?;
+            // Of those that succeeded it names a line, of others it is an offset.
+            let most = if State::ALL.get(state) == Some(&State::Succeeded) { 1 << 40 } else { 1_000_000 };
+            let seen = parts.next()?.parse().ok().filter(|seen| *seen <= most)?;
             let lane = match parts.next() {
                 None => None,
                 Some(class) => {
@@ -103,7 +105,8 @@ impl FromStr for Cursor {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The jobs; may be fewer than asked for, or none, although `next` is there:
-    /// kind and tenant are looked for among a bounded number of jobs a page.
+    /// kind and tenant are looked for among a bounded number of jobs a page, and
+    /// some ids may have become something else meanwhile.
     pub jobs: Vec<Job>,
     /// Where the list goes on.
     pub next: Option<Cursor>,
@@ -193,20 +196,23 @@ impl Queue {
                 let take = if narrow { EXAMINED - examined } else { limit - jobs.len() };
                 let slice = self.slice(state, place, at.as_ref(), take).await?;
                 examined += slice.cost;
-                let mut found = self.jobs(&slice.ids).await?;
-                if !slice.marks.is_empty() {
-                    let there: HashSet<(&JobId, i64)> =
-                        slice.ids.iter().zip(slice.marks.iter().copied()).collect();
-                    let mark = |job: &Job| if state == State::Running { job.claim } else { job.since };
-                    found.retain(|job| job.state == state && there.contains(&(&job.id, mark(job))));
-                }
+                let found = self.jobs(&slice.ids).await?;
+                let mut found: HashMap<JobId, Job> =
+                    found.into_iter().map(|job| (job.id.clone(), job)).collect();
                 let mut cut = None;
-                for job in found {
+                for (i, id) in slice.ids.iter().enumerate() {
                     if jobs.len() == limit {
                         break;
                     }
-                    if filter.admits(&job) {
-                        cut = slice.ids.iter().position(|id| *id == job.id);
+                    let fits = |job: &Job| match (slice.marks.get(i), state) {
+                        (None, _) => true,
+                        (Some(mark), State::Running) => job.state == state && job.claim == *mark,
+                        (Some(mark), _) => job.state == state && job.since == *mark,
+                    };
+                    if found.get(id).is_some_and(|job| fits(job) && filter.admits(job))
+                        && let Some(job) = found.remove(id)
+                    {
+                        cut = Some(i);
                         jobs.push(job);
                     }
                 }

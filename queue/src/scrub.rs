@@ -18,7 +18,7 @@ pub struct Found {
     pub ghosts: u64,
     /// Lanes with jobs that nobody's turn would have reached.
     pub stuck: u64,
-    /// Counts of ready jobs that were off.
+    /// Counts of jobs that are ready, run or count for a limit, that were off.
     pub miscounted: u64,
 }
 

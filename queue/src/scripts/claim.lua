@@ -8,7 +8,8 @@
 --       with a number higher by two came meanwhile.
 -- KEYS: 1 control
 -- ARGV: 1 worker, 2 N (0 to 128: 0 only promotes and takes over), 3 lease in ms,
---       4 bound on promotions, expiries and take-overs in this call (at most 128),
+--       4 bound on promotions, expiries and take-overs in this call (at most 128; the
+--       jobs of the last lease that is taken over may go beyond it),
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
@@ -38,7 +39,7 @@ local function take_over(claim, id)
   local key = JOB .. id
   local job = redis.call('HMGET', key, 'job', 'state', 'released', 'cancel')
   local body, text = job[1], job[2]
-  if body and claim_of(text) == claim then
+  if body and state_of(text) == 'running' and claim_of(text) == claim then
     local kind, flow, class, deadline = header(body)
     local token, by, began = string.match(attempt_of(text), '^ (%d+) (%S+) (%d+)')
     local crashes = redis.call('HINCRBY', key, 'failed:crashed', 1)
@@ -66,21 +67,22 @@ local function take_over(claim, id)
   end
 end
 local lost, examined_lost = redis.call('ZRANGE', RUNNING, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound), 0
+local left = 0
 for _, claim in ipairs(lost) do
   if examined_lost < bound then
-    local ids = redis.call('HGET', LEASE .. claim, 'ids') or ''
-    for id in string.gmatch(ids, '%S+') do
+    local lease = redis.call('HMGET', LEASE .. claim, 'ids', 'left')
+    for id in string.gmatch(lease[1] or '', '%S+') do
       take_over(tonumber(claim), id)
       examined_lost = examined_lost + 1
     end
+    -- Also those that were deleted by hand.
+    left = left + (lease[2] or 0)
     redis.call('DEL', LEASE .. claim)
     redis.call('ZREM', RUNNING, claim)
   end
 end
-if crashed > 0 then
-  redis.call('HINCRBY', CONTROL, 'running', -crashed)
-  free_all()
-end
+if left > 0 then redis.call('HINCRBY', CONTROL, 'running', int(-left)) end
+if crashed > 0 then free_all() end
 
 local late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
 local wake = put_all()
@@ -263,8 +265,9 @@ local function divide(class, queue, n, quantum)
     if lane.turn > horizon then break end
     head = head + 1
     local blocking, part = nil, n
-    if queue[head] then
-      local ahead = math.floor((queue[head].turn - lane.turn) / lane.step) + 1
+    local follower = queue[head] and queue[head].turn or horizon
+    if follower < math.huge then
+      local ahead = math.floor((follower - lane.turn) / lane.step) + 1
       if quantum > 1 then ahead = math.max(ahead, math.floor(quantum / lane.step)) end
       part = math.min(n, ahead)
     end
@@ -304,8 +307,8 @@ local function take(class, n)
   local began, at_least = times[class], quantum
   while got < n and not more do
     local served, held = divide(class, window_of(class, n - got, at_least), n - got, at_least)
-    -- Lanes that have less than that are many: each gets what it has.
-    at_least = 1
+    -- Some had less than that.
+    at_least = math.max(1, math.floor(at_least / 2))
     if #served + #held == 0 then break end
     local turns, popped_here = {}, 0
     for _, lane in ipairs(served) do

@@ -306,21 +306,60 @@ local function put(id, lane, score)
   list[#list + 1] = score
   list[#list + 1] = id
 end
--- Puts them in. True when a worker that sleeps has to be woken: workers go to
--- sleep after they saw nobody's turn, so a wake-up is owed by the first lane
--- that takes turns after that.
-local function put_all()
-  local wake, grown = false, {}
-  for _, lane in ipairs(pending_lanes) do
-    local class, flow = string.sub(lane, 1, 1), string.sub(lane, 3)
-    local added = redis.call('ZADD', LANE .. lane, unpack(pending[lane]))
-    grown[class] = (grown[class] or 0) + added
-    if redis.call('ZCARD', LANE .. lane) == added then
-      redis.call('ZADD', LANES .. class, 0, flow)
-      if not (limited and redis.call('HEXISTS', HELD, lane) == 1) and take_turns(class, flow, 0) then wake = true end
-    end
+-- Lanes that are not in the ring of their class, and not held, take turns from now on.
+-- True when nobody took turns before.
+local function take_turns_all(class, flows)
+  local time, ring, lanes = virtual_time(class), {}, {}
+  local tenants, more = {}, {}
+  for i, flow in ipairs(flows) do
+    ring[2 * i - 1], ring[2 * i] = time, flow
+    lanes[2 * i - 1], lanes[2 * i] = '0', flow
+    local tenant = tenant_of(flow)
+    if not more[tenant] then tenants[#tenants + 1] = tenant end
+    more[tenant] = (more[tenant] or 0) + 1
   end
-  for class, n in pairs(grown) do redis.call('HINCRBY', CONTROL, 'ready:' .. class, n) end
+  redis.call('ZADD', RING .. class, unpack(ring))
+  redis.call('ZADD', LANES .. class, unpack(lanes))
+  local before, after = redis.call('HMGET', FLOWS .. class, unpack(tenants)), {}
+  for i, tenant in ipairs(tenants) do
+    after[2 * i - 1], after[2 * i] = tenant, int(tonumber(before[i] or '0') + more[tenant])
+  end
+  redis.call('HSET', FLOWS .. class, unpack(after))
+  return redis.call('ZCARD', RING .. class) == #flows
+end
+-- Puts them in. True when a worker that sleeps has to be woken: workers go to
+-- sleep after they saw nobody's turn, so a wake-up is owed by the first job that
+-- they could have.
+local function put_all()
+  local wake, classes = false, {}
+  for _, lane in ipairs(pending_lanes) do
+    local class = string.sub(lane, 1, 1)
+    local group = classes[class]
+    if not group then
+      group = {n = 0, lanes = {}, flows = {}, added = {}}
+      classes[class] = group
+    end
+    local added = redis.call('ZADD', LANE .. lane, unpack(pending[lane]))
+    local i = #group.lanes + 1
+    group.n = group.n + added
+    group.lanes[i], group.flows[i], group.added[i] = lane, string.sub(lane, 3), added
+  end
+  for class, group in pairs(classes) do
+    local alone = redis.call('HINCRBY', CONTROL, 'ready:' .. class, group.n) == group.n
+    local turns = redis.call('ZMSCORE', RING .. class, unpack(group.flows))
+    local waits_for = limited and redis.call('HMGET', HELD, unpack(group.lanes))
+    local new = {}
+    for i, lane in ipairs(group.lanes) do
+      if turns[i] then
+        -- Its turn may not have come since it was empty. Other lanes with jobs are a
+        -- reason for workers to be awake, unless limits hold those.
+        wake = wake or alone or limited and redis.call('ZCARD', LANE .. lane) == group.added[i]
+      elseif not (waits_for and waits_for[i]) then
+        new[#new + 1] = group.flows[i]
+      end
+    end
+    if #new > 0 and take_turns_all(class, new) then wake = true end
+  end
   pending, pending_lanes = {}, {}
   return wake
 end

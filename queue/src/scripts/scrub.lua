@@ -19,8 +19,10 @@ if ARGV[1] ~= 'jobs' then
   end
 else
   -- Lines of jobs that succeeded go from the oldest on, and their jobs with them: a
-  -- job from before the oldest has none.
-  local oldest = redis.call('XRANGE', SUCCEEDED, '-', '+', 'COUNT', 1)[1]
+  -- job from before the oldest has none. Nothing is said of it while the clock is
+  -- behind them: it was set back.
+  local line = redis.call('XRANGE', SUCCEEDED, '-', '+', 'COUNT', 1)[1]
+  local oldest = line and tonumber(line[2][1]) or now
   for i = 2, #ARGV do
     local id = ARGV[i]
     local key = JOB .. id
@@ -40,19 +42,22 @@ else
         end
       end
       if state == 'running' then
+        -- A lease that nobody knows has run out: the job is taken over. It keeps the
+        -- number of its claim, by which limits know whether they counted it.
         local claim = claim_of(job[2])
-        local ids = redis.call('ZSCORE', RUNNING, claim) and redis.call('HGET', LEASE .. int(claim), 'ids') or ''
-        if not string.find(ids, id, 1, true) then
-          -- A lease that nobody knows has run out: the job is taken over.
-          claim = int(redis.call('HINCRBY', CONTROL, 'claims', 1))
-          redis.call('HSET', key, 'state', 'running' .. attempt_of(job[2]) .. ' ' .. claim)
-          redis.call('HSET', LEASE .. claim, 'left', 1, 'ids', id)
-          redis.call('ZADD', RUNNING, at, claim)
-          redis.call('HINCRBY', CONTROL, 'running', 1)
-          missing = missing + 1
+        local ids = redis.call('HGET', LEASE .. int(claim), 'ids')
+        local named = ids and string.find(ids, id, 1, true)
+        if not named then
+          redis.call('HSET', LEASE .. int(claim), 'ids', ids and ids .. ' ' .. id or id)
+          redis.call('HINCRBY', LEASE .. int(claim), 'left', 1)
+          -- One that was never claimed was not counted either.
+          if claim > tonumber(redis.call('HGET', CONTROL, 'claims') or '0') then
+            redis.call('HINCRBY', CONTROL, 'running', 1)
+          end
         end
+        if redis.call('ZADD', RUNNING, 'NX', at, claim) == 1 or not named then missing = missing + 1 end
       end
-      if state == 'succeeded' and (not oldest or tonumber(since) < tonumber(oldest[2][1])) then
+      if state == 'succeeded' and oldest <= now and tonumber(since) < oldest then
         -- Lines are in order of time, so it counts as having succeeded just now.
         become(key, 'succeeded', job[2])
         redis.call('XADD', SUCCEEDED, '*', at, id)

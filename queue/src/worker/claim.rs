@@ -1,6 +1,7 @@
 //! Claims as many jobs as can start now.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,8 +33,9 @@ struct Answer {
 }
 
 /// Claims that are under way to Redis at once. A second one goes only when it is a
-/// full batch, so that Redis need not wait for us. `claim.lua` remembers as many.
-const UNDER_WAY: usize = 2;
+/// full batch, so that Redis need not wait for us. `claim.lua` remembers what
+/// the oldest that is open was answered, and the one behind it.
+const UNDER_WAY: u64 = 2;
 
 /// Claims until the worker is told to stop, while the jobs of the claims before
 /// are started.
@@ -55,6 +57,8 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     // While `Some`, the queue was seen empty and there is nothing to do until then.
     let mut idle_until: Option<Instant> = None;
     let mut number: u64 = 1;
+    // Numbers without an answer.
+    let mut open = BTreeSet::new();
     loop {
         let places = if under_way.is_empty() {
             match next_places(core, idle_until.take()).await {
@@ -62,11 +66,15 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
                 None => return,
             }
         } else {
-            let another = under_way.len() < UNDER_WAY && idle_until.is_none() && !core.stop.is_cancelled();
+            let remembered = open.first().is_none_or(|oldest| number < oldest + UNDER_WAY);
+            let another = remembered && idle_until.is_none() && !core.stop.is_cancelled();
             tokio::select! {
                 biased;
                 answer = under_way.next() => {
-                    let Some(Some(answer)) = answer else { return };
+                    let Some((answered_number, answer)) = answer else { continue };
+                    open.remove(&answered_number);
+                    // Told to stop before Redis answered; another may be answered yet.
+                    let Some(answer) = answer else { continue };
                     let Answer { claimed, places, asked } = &answer;
                     if places.len() > claimed.len() && !claimed.more {
                         idle_until = Some(*asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
@@ -80,7 +88,8 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
                 places = batch_of_places(core), if another => places,
             }
         };
-        under_way.push(claim(core, places, number));
+        open.insert(number);
+        under_way.push(async move { (number, claim(core, places, number).await) });
         number += 1;
     }
 }

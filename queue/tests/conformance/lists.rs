@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
-use upshot_queue::{Filter, JobId, NewJob, State};
+use upshot_queue::{
+    Filter, Job, JobId, NewJob, Shares, State,
+    protocol::{Claim, End, Ended},
+};
 
 use crate::fixture::{Fixture, Worker, options};
 
@@ -44,6 +47,43 @@ async fn pages_hold_every_job_once() {
     let acme = Filter { tenant: Some("acme".into()), ..Filter::default() };
     for limit in [1, 4, 30, 200] {
         assert_eq!(walk(&fixture, &acme, limit).await.len(), 30, "limit {limit}");
+    }
+    fixture.finish().await;
+}
+
+/// The lease of an earlier claim still names a job that runs again by a later one.
+#[tokio::test]
+async fn a_job_that_runs_again_is_listed_once() {
+    let fixture = Fixture::new().await;
+    let all: BTreeSet<JobId> = fixture.enqueue(5).await.into_iter().collect();
+    let mut number = 0;
+    let mut claim = async |want| {
+        number += 1;
+        let lease = Duration::from_secs(60);
+        let claim = Claim { worker: "w", want, lease, crashes: 3, number, shares: Shares::default() };
+        let claimed = fixture.queue.claim(&claim).await.unwrap();
+        claimed.jobs(&fixture.queue, "w").map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let first = claim(5).await;
+    let end = |job: &Job, end| Ended { id: job.id.clone(), token: job.token, flow: job.flow(), end };
+    let back: Vec<Ended> =
+        first[1..4].iter().map(|job| end(job, End::Release { line: String::new() })).collect();
+    assert_eq!(fixture.queue.settle("w", &back).await.unwrap(), [true; 3]);
+    let second = claim(5).await;
+    assert_eq!(second.len(), 3);
+    let running = Filter { state: Some(State::Running), ..Filter::default() };
+    for limit in [1, 2, 3, 5, 10] {
+        let ids = walk(&fixture, &running, limit).await;
+        assert_eq!(ids.len(), 5, "limit {limit}");
+        assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), all);
+    }
+    let done: Vec<Ended> = [&first[0], &first[4], &second[0], &second[1], &second[2]]
+        .map(|job| end(job, End::Succeed("null".to_owned())))
+        .into();
+    assert_eq!(fixture.queue.settle("w", &done).await.unwrap(), [true; 5]);
+    let succeeded = Filter { state: Some(State::Succeeded), ..Filter::default() };
+    for limit in [1, 2, 5] {
+        assert_eq!(walk(&fixture, &succeeded, limit).await.len(), 5, "limit {limit}");
     }
     fixture.finish().await;
 }

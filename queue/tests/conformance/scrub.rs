@@ -1,7 +1,7 @@
 //! The scrubber mends what was damaged by hand, and then finds nothing.
 
 use serde_json::json;
-use upshot_queue::{Limit, LimitKey, Scrubber, State};
+use upshot_queue::{Filter, Limit, LimitKey, Scrubber, State};
 
 use crate::fixture::{Fixture, Worker, options};
 
@@ -56,4 +56,33 @@ async fn a_lane_without_a_turn_gets_one() {
     fixture.until_count(State::Succeeded, 3).await;
     worker.stop().await;
     fixture.finish().await;
+}
+
+#[tokio::test]
+async fn what_succeeded_and_is_not_listed_is_listed_again() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(3).await;
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    fixture.until_count(State::Succeeded, 3).await;
+    worker.stop().await;
+    let mut admin = fixture.connector.connect().unwrap();
+    redis::cmd("DEL").arg(fixture.queue.keys().succeeded()).exec_async(&mut admin).await.unwrap();
+    assert_eq!(Scrubber::pass(&fixture.queue).await.unwrap().missing, 3);
+    assert_eq!(Scrubber::pass(&fixture.queue).await.unwrap().total(), 0);
+    let filter = Filter { state: Some(State::Succeeded), ..Filter::default() };
+    let mut listed = Vec::new();
+    let mut from = None;
+    loop {
+        let page = fixture.queue.list(&filter, from, 2).await.unwrap();
+        listed.extend(page.jobs.into_iter().map(|job| job.id));
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    listed.sort();
+    let mut ids = ids;
+    ids.sort();
+    assert_eq!(listed, ids);
+    fixture.finish_damaged();
 }
