@@ -1,5 +1,7 @@
 //! The client of one queue: enqueue, read, count.
 
+use std::collections::HashSet;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use redis::RedisError;
 
@@ -148,14 +150,15 @@ impl Queue {
         &self.keys
     }
 
-    /// Enqueues jobs, at most 128 in a script. A verdict for each, in order.
+    /// Enqueues jobs, at most 128 of at most 64 lanes in a script. A verdict for each,
+    /// in order.
     ///
     /// # Errors
-    /// When Redis failed. Earlier parts of a list of more than 128 may be in
+    /// When Redis failed. Earlier parts of a list of more than that may be in
     /// the queue by then; enqueueing the same list again finds them.
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Verdict>, Error> {
         // The next batches are put together while Redis works on the first.
-        let batches: Vec<_> = jobs.chunks(MAX_BATCH).map(|batch| self.enqueue_batch(batch)).collect();
+        let batches: Vec<_> = batches(jobs).into_iter().map(|batch| self.enqueue_batch(batch)).collect();
         let verdicts: Vec<Vec<Verdict>> = stream::iter(batches).buffered(IN_FLIGHT).try_collect().await?;
         Ok(verdicts.into_iter().flatten().collect())
     }
@@ -310,6 +313,29 @@ impl Queue {
     }
 }
 
+/// Lanes that a batch goes to at most: each costs Redis as much as two jobs.
+const MAX_LANES: usize = 64;
+
+/// The jobs in parts that a script takes, in order.
+fn batches(jobs: &[NewJob]) -> Vec<&[NewJob]> {
+    let (mut parts, mut rest) = (Vec::new(), jobs);
+    while !rest.is_empty() {
+        let mut lanes = HashSet::new();
+        let mut end = 0;
+        for job in rest.iter().take(MAX_BATCH) {
+            lanes.insert((job.priority.class(), job.tenant.as_deref(), &job.limit_keys));
+            if lanes.len() > MAX_LANES {
+                break;
+            }
+            end += 1;
+        }
+        let (part, behind) = rest.split_at(end);
+        parts.push(part);
+        rest = behind;
+    }
+    parts
+}
+
 /// What the script said: nothing, a state, or a state and the id of another job.
 fn verdict(said: &str, id: &JobId) -> Verdict {
     let (state, other) = said.split_once(' ').map_or((said, None), |(state, other)| (state, Some(other)));
@@ -318,4 +344,35 @@ fn verdict(said: &str, id: &JobId) -> Verdict {
     }
     let id = other.map_or_else(|| id.clone(), |other| JobId::trusted(other.to_owned()));
     Verdict::Duplicate { id, state: state.parse().unwrap_or(State::Ready) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn batches_are_the_list_in_parts_that_a_script_takes(tenants in prop::collection::vec(0u16..200, 0..600)) {
+            let job = |tenant: &u16| {
+                let mut job = NewJob::new(JobId::random(), "k", "");
+                job.tenant = Some(tenant.to_string());
+                job
+            };
+            let jobs: Vec<NewJob> = tenants.iter().map(job).collect();
+            let parts = batches(&jobs);
+            let ids = |jobs: &[NewJob]| jobs.iter().map(|job| job.id.clone()).collect::<Vec<_>>();
+            prop_assert_eq!(ids(&parts.concat()), ids(&jobs));
+            for part in &parts {
+                let lanes: HashSet<_> = part.iter().map(|job| job.tenant.clone()).collect();
+                prop_assert!((1..=MAX_BATCH).contains(&part.len()) && lanes.len() <= MAX_LANES);
+            }
+            // No part could have taken the first job of the next one.
+            for pair in parts.windows(2) {
+                let lanes: HashSet<_> = pair[0].iter().chain(pair[1].first()).map(|job| job.tenant.clone()).collect();
+                prop_assert!(pair[0].len() == MAX_BATCH || lanes.len() > MAX_LANES);
+            }
+        }
+    }
 }
