@@ -232,12 +232,11 @@ local function virtual_time(class)
   return time
 end
 local function tenant_of(flow) return string.match(flow, '^[^|]*') end
--- True when workers may sleep although this flow has a turn now.
 local function take_turns(class, flow, turn)
   -- A flow that was served lately keeps its turn: emptying a lane gains nothing.
-  if redis.call('ZADD', RING .. class, 'NX', math.max(turn, virtual_time(class)), flow) == 0 then return true end
-  redis.call('HINCRBY', FLOWS .. class, tenant_of(flow), 1)
-  return redis.call('ZCARD', RING .. class) == 1
+  if redis.call('ZADD', RING .. class, 'NX', math.max(turn, virtual_time(class)), flow) == 1 then
+    redis.call('HINCRBY', FLOWS .. class, tenant_of(flow), 1)
+  end
 end
 local function leave_ring(class, flow)
   if redis.call('ZREM', RING .. class, flow) == 1 then
