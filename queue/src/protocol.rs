@@ -41,7 +41,8 @@ pub struct Claim<'a> {
 pub struct Claimed {
     /// Redis' time, UTC ms.
     pub now: i64,
-    /// When there is something to do again, UTC ms; 0 for unknown.
+    /// When there is something to do again, UTC ms; 0 for unknown, which it is where as
+    /// many jobs were leased as were asked for.
     pub next_at: i64,
     /// Jobs whose lease had expired.
     pub taken_over: u64,
@@ -49,7 +50,7 @@ pub struct Claimed {
     pub buried: u64,
     /// Whether there is more to do at once.
     pub more: bool,
-    jobs: Vec<(String, u64, Content)>,
+    jobs: Vec<(String, Content)>,
 }
 
 /// What a claim says of a job.
@@ -57,15 +58,19 @@ pub struct Claimed {
 enum Content {
     /// Its body: there is nothing else of a job that runs for the first time.
     Body(Bytes),
-    /// All of its fields.
-    Fields(Fields),
+    /// Its token, and all of its fields.
+    Fields(u64, Fields),
 }
 
 impl FromRedisValue for Content {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         match value {
             Value::BulkString(body) => Ok(Self::Body(body.into())),
-            fields => Fields::from_redis_value(fields).map(Self::Fields),
+            fields => {
+                let mut fields = Vec::<Value>::from_redis_value(fields)?.into_iter();
+                let token = u64::from_redis_value(fields.next().unwrap_or(Value::Nil))?;
+                Ok(Self::Fields(token, Fields::from_redis_value(Value::Array(fields.collect()))?))
+            }
         }
     }
 }
@@ -77,13 +82,9 @@ impl FromRedisValue for Claimed {
         let (now, next_at) = (number()?, number()?);
         let (taken_over, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
         let more = number()? == 1;
-        let mut jobs = Vec::with_capacity(reply.len() / 3);
-        while let (Some(id), Some(token), Some(content)) = (reply.next(), reply.next(), reply.next()) {
-            jobs.push((
-                String::from_redis_value(id)?,
-                u64::from_redis_value(token)?,
-                Content::from_redis_value(content)?,
-            ));
+        let mut jobs = Vec::with_capacity(reply.len() / 2);
+        while let (Some(id), Some(content)) = (reply.next(), reply.next()) {
+            jobs.push((String::from_redis_value(id)?, Content::from_redis_value(content)?));
         }
         Ok(Self { now, next_at, taken_over, buried, more, jobs })
     }
@@ -107,11 +108,11 @@ impl Claimed {
         worker: &'a str,
     ) -> impl Iterator<Item = Result<Job, Unreadable>> + 'a {
         let now = self.now;
-        self.jobs.into_iter().map(move |(id, token, content)| {
+        self.jobs.into_iter().map(move |(id, content)| {
             let id = JobId::trusted(id);
-            let mut job = match content {
-                Content::Body(body) => Job::fresh(&id, queue.name(), &body)?,
-                Content::Fields(fields) => Job::read(&id, queue.name(), fields)?,
+            let (token, mut job) = match content {
+                Content::Body(body) => (1, Job::fresh(&id, queue.name(), &body)?),
+                Content::Fields(token, fields) => (token, Job::read(&id, queue.name(), fields)?),
             };
             // They were read before the lease was written.
             job.attempts = token.saturating_sub(job.token.saturating_sub(job.attempts));
@@ -216,6 +217,16 @@ const BYTES: usize = 8 * 1024;
 /// Marks that are kept with a job.
 const MARKS: usize = 32;
 
+/// How many arguments `complete.lua` needs to know of a success: all behind them have
+/// their usual value.
+fn width(token: u64, outcome: &str) -> usize {
+    match (token, outcome) {
+        (1, "null") => 1,
+        (_, "null") => 2,
+        _ => 3,
+    }
+}
+
 impl Queue {
     /// Promotes, takes over, expires, and leases jobs.
     ///
@@ -235,18 +246,34 @@ impl Queue {
     /// # Errors
     /// When Redis failed. The batch may have been written; repeated, it is refused.
     pub async fn settle(&self, worker: &str, batch: &[Ended]) -> Result<Vec<bool>, RedisError> {
-        let outcome = |ended: &'_ Ended| matches!(ended.end, End::Succeed(_));
-        let (succeeded, others): (Vec<&Ended>, Vec<&Ended>) = batch.iter().partition(|ended| outcome(ended));
+        let (mut succeeded, mut others) = (Vec::with_capacity(batch.len()), Vec::new());
+        for (place, ended) in batch.iter().enumerate() {
+            match &ended.end {
+                End::Succeed(outcome) => succeeded.push((place, ended, outcome.as_str())),
+                end => others.push((place, ended, end)),
+            }
+        }
+        succeeded.sort_by_key(|(_, ended, _)| ended.flow.as_str());
+        let groups: Vec<_> = succeeded.chunk_by(|(_, one, _), (_, next, _)| one.flow == next.flow).collect();
         let mut call = Call::new(&scripts::COMPLETE, &self.keys);
-        call.arg(worker).arg(succeeded.len());
-        for Ended { id, token, flow, end } in &succeeded {
-            call.arg(id.as_str()).arg(*token).arg(flow.as_str());
-            if let End::Succeed(outcome) = end {
-                call.arg(outcome.as_str());
+        call.arg(worker).arg(groups.len());
+        for group in groups {
+            let Some((_, first, _)) = group.first() else { continue };
+            let width =
+                group.iter().map(|(_, ended, outcome)| width(ended.token, outcome)).max().unwrap_or(1);
+            call.arg(first.flow.as_str()).arg(width).arg(group.len());
+            for (_, ended, outcome) in group {
+                call.arg(ended.id.as_str());
+                if width > 1 {
+                    call.arg(ended.token);
+                }
+                if width > 2 {
+                    call.arg(*outcome);
+                }
             }
         }
         call.arg(others.len());
-        for Ended { id, token, flow, end } in &others {
+        for (_, Ended { id, token, flow, .. }, end) in &others {
             call.arg(id.as_str()).arg(*token).arg(flow.as_str());
             match end {
                 // Those came first.
@@ -267,11 +294,20 @@ impl Queue {
                 }
             };
         }
-        let verdicts: Vec<u8> = call.run(&mut self.conn.clone()).await?;
-        let (first, second) = verdicts.split_at_checked(succeeded.len()).unwrap_or((&verdicts, &[]));
-        let (mut first, mut second) = (first.iter(), second.iter());
-        let verdict = |ended| if outcome(ended) { first.next() } else { second.next() };
-        Ok(batch.iter().map(verdict).map(|written| written == Some(&1)).collect())
+        let refused: Vec<usize> = call.run(&mut self.conn.clone()).await?;
+        let places: Vec<usize> = succeeded
+            .iter()
+            .map(|(place, ..)| *place)
+            .chain(others.iter().map(|(place, ..)| *place))
+            .collect();
+        let mut written = vec![true; batch.len()];
+        for nth in refused {
+            let place = nth.checked_sub(1).and_then(|nth| places.get(nth));
+            if let Some(written) = place.and_then(|place| written.get_mut(*place)) {
+                *written = false;
+            }
+        }
+        Ok(written)
     }
 
     /// Extends at most 128 leases. Jobs of one claim share a lease: all of them are

@@ -154,53 +154,75 @@ impl Queue {
     /// in order.
     ///
     /// # Errors
-    /// When Redis failed. Earlier parts of a list of more than that may be in
-    /// the queue by then; enqueueing the same list again finds them.
+    /// When Redis failed. Parts of a list of more than that may be in the queue by
+    /// then; enqueueing the same list again finds them.
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Verdict>, Error> {
-        // The next batches are put together while Redis works on the first.
-        let batches: Vec<_> = batches(jobs).into_iter().map(|batch| self.enqueue_batch(batch)).collect();
-        let verdicts: Vec<Vec<Verdict>> = stream::iter(batches).buffered(IN_FLIGHT).try_collect().await?;
-        Ok(verdicts.into_iter().flatten().collect())
-    }
-
-    async fn enqueue_batch(&self, batch: &[NewJob]) -> Result<Vec<Verdict>, Error> {
-        let checked: Vec<Result<(), Rejection>> =
-            batch.iter().map(|job| job.check(self.max_payload)).collect();
-        let taken = checked.iter().filter(|check| check.is_ok()).count();
-        let mut call = Call::new(&scripts::ENQUEUE, &self.keys);
-        let width = batch.iter().map(NewJob::width).max().unwrap_or(3);
-        call.arg(taken).arg(width);
-        for (job, _) in batch.iter().zip(&checked).filter(|(_, check)| check.is_ok()) {
-            let flow = job.flow();
-            call.arg(job.id.as_str()).arg(job.body(&flow)).arg(crate::flow::lane(job.priority, &flow));
-            if width > 3 {
-                call.arg(job.subject.as_deref().unwrap_or_default());
-            }
-            if width > 4 {
-                call.arg(job.delay.as_millis() as u64);
-            }
-            if width > 5 {
-                call.arg(job.rare());
+        let mut verdicts: Vec<Verdict> = Vec::with_capacity(jobs.len());
+        let mut taken: Vec<(usize, &NewJob)> = Vec::with_capacity(jobs.len());
+        for (place, job) in jobs.iter().enumerate() {
+            match job.check(self.max_payload) {
+                Ok(()) => taken.push((place, job)),
+                Err(rejection) => {
+                    verdicts.resize(place, Verdict::Inserted);
+                    verdicts.push(Verdict::Rejected(rejection));
+                }
             }
         }
-        let reply: Vec<String> = match &self.replicated {
-            _ if taken == 0 => Vec::new(),
+        verdicts.resize(jobs.len(), Verdict::Inserted);
+        by_lane(&mut taken);
+        // The next batches are put together while Redis works on the first.
+        let batches: Vec<_> = batches(&taken).into_iter().map(|batch| self.enqueue_batch(batch)).collect();
+        let mut found = stream::iter(batches).buffered(IN_FLIGHT);
+        while let Some(found) = found.try_next().await? {
+            for (place, verdict) in found {
+                if let Some(there) = verdicts.get_mut(place) {
+                    *there = verdict;
+                }
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Enqueues what a script takes. The verdicts on jobs that were there already, by
+    /// their place in the list.
+    async fn enqueue_batch(&self, batch: &[(usize, &NewJob)]) -> Result<Vec<(usize, Verdict)>, Error> {
+        let mut call = Call::new(&scripts::ENQUEUE, &self.keys);
+        let width = batch.iter().map(|(_, job)| job.width()).max().unwrap_or(2);
+        let lanes: Vec<_> = batch.chunk_by(|(_, one), (_, next)| one.lane() == next.lane()).collect();
+        call.arg(batch.len()).arg(width).arg(lanes.len());
+        for lane in lanes {
+            let Some((_, first)) = lane.first() else { continue };
+            let flow = first.flow();
+            call.arg(crate::flow::lane(first.priority, &flow)).arg(lane.len());
+            for (_, job) in lane {
+                call.arg(job.id.as_str()).arg(job.body(&flow));
+                if width > 2 {
+                    call.arg(job.subject.as_deref().unwrap_or_default());
+                }
+                if width > 3 {
+                    call.arg(job.delay.as_millis() as u64);
+                }
+                if width > 4 {
+                    call.arg(job.rare());
+                }
+            }
+        }
+        let found: Vec<(usize, String)> = match &self.replicated {
             None => call.run(&mut self.conn.clone()).await?,
             Some((conn, replicas)) => {
-                let (reply, acknowledged) =
+                let (found, acknowledged) =
                     call.run_replicated(&mut conn.clone(), &self.keys, *replicas).await?;
                 if acknowledged < replicas.count {
                     return Err(Error::NotReplicated { acknowledged, wanted: replicas.count });
                 }
-                reply
+                found
             }
         };
-        let mut reply = reply.into_iter();
-        let verdict = |(job, check): (&NewJob, Result<(), Rejection>)| match check {
-            Err(rejection) => Verdict::Rejected(rejection),
-            Ok(()) => verdict(&reply.next().unwrap_or_default(), &job.id),
+        let verdict = |(nth, said): &(usize, String)| {
+            let (place, job) = batch.get(nth.checked_sub(1)?)?;
+            Some((*place, verdict(said, &job.id)))
         };
-        Ok(batch.iter().zip(checked).map(verdict).collect())
+        Ok(found.iter().filter_map(verdict).collect())
     }
 
     /// One job, or `None` when it is not known (any more).
@@ -316,15 +338,32 @@ impl Queue {
 /// Lanes that a batch goes to at most: each costs Redis as much as two jobs.
 const MAX_LANES: usize = 64;
 
+/// Puts jobs of one lane beside each other, in the order they had, so that a call
+/// touches few lanes and Redis has the jobs of a lane in one place. Not where the
+/// order of the whole list decides which of two jobs finds the other.
+fn by_lane(jobs: &mut [(usize, &NewJob)]) {
+    if jobs.is_sorted_by_key(|(_, job)| job.lane()) {
+        return;
+    }
+    let mut ids = HashSet::with_capacity(jobs.len());
+    if jobs.iter().all(|(_, job)| job.unique.is_none() && ids.insert(&job.id)) {
+        jobs.sort_by_key(|(_, job)| job.lane());
+    }
+}
+
 /// The jobs in parts that a script takes, in order.
-fn batches(jobs: &[NewJob]) -> Vec<&[NewJob]> {
+fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJob)]> {
     let (mut parts, mut rest) = (Vec::new(), jobs);
     while !rest.is_empty() {
-        let mut lanes = HashSet::new();
+        let mut lanes = 0;
         let mut end = 0;
-        for job in rest.iter().take(MAX_BATCH) {
-            lanes.insert((job.priority.class(), job.tenant.as_deref(), &job.limit_keys));
-            if lanes.len() > MAX_LANES {
+        let mut last = None;
+        for (_, job) in rest.iter().take(MAX_BATCH) {
+            // A lane that comes twice counts twice; where lanes lie together none does.
+            if last.replace(job.lane()) != Some(job.lane()) {
+                lanes += 1;
+            }
+            if lanes > MAX_LANES {
                 break;
             }
             end += 1;
@@ -336,12 +375,10 @@ fn batches(jobs: &[NewJob]) -> Vec<&[NewJob]> {
     parts
 }
 
-/// What the script said: nothing, a state, or a state and the id of another job.
+/// What the script said of a job that was there: its state, or that and the id of
+/// another job.
 fn verdict(said: &str, id: &JobId) -> Verdict {
     let (state, other) = said.split_once(' ').map_or((said, None), |(state, other)| (state, Some(other)));
-    if state.is_empty() {
-        return Verdict::Inserted;
-    }
     let id = other.map_or_else(|| id.clone(), |other| JobId::trusted(other.to_owned()));
     Verdict::Duplicate { id, state: state.parse().unwrap_or(State::Ready) }
 }
@@ -352,27 +389,55 @@ mod tests {
 
     use super::*;
 
+    fn job(tenant: u16) -> NewJob {
+        let mut job = NewJob::new(JobId::random(), "k", "");
+        job.tenant = Some(tenant.to_string());
+        job
+    }
+
     proptest! {
         #[test]
-        fn batches_are_the_list_in_parts_that_a_script_takes(tenants in prop::collection::vec(0u16..200, 0..600)) {
-            let job = |tenant: &u16| {
-                let mut job = NewJob::new(JobId::random(), "k", "");
-                job.tenant = Some(tenant.to_string());
-                job
-            };
-            let jobs: Vec<NewJob> = tenants.iter().map(job).collect();
-            let parts = batches(&jobs);
-            let ids = |jobs: &[NewJob]| jobs.iter().map(|job| job.id.clone()).collect::<Vec<_>>();
-            prop_assert_eq!(ids(&parts.concat()), ids(&jobs));
+        fn batches_are_the_list_in_parts_that_a_script_takes(
+            tenants in prop::collection::vec(0u16..200, 0..600),
+            together in any::<bool>(),
+        ) {
+            let jobs: Vec<NewJob> = tenants.iter().copied().map(job).collect();
+            let mut list: Vec<_> = jobs.iter().enumerate().collect();
+            if together {
+                by_lane(&mut list);
+            }
+            let parts = batches(&list);
+            let places = |jobs: &[(usize, &NewJob)]| jobs.iter().map(|(place, _)| *place).collect::<Vec<_>>();
+            prop_assert_eq!(places(&parts.concat()), places(&list));
+            let lanes = |jobs: &[(usize, &NewJob)]| jobs.chunk_by(|(_, a), (_, b)| a.lane() == b.lane()).count();
             for part in &parts {
-                let lanes: HashSet<_> = part.iter().map(|job| job.tenant.clone()).collect();
-                prop_assert!((1..=MAX_BATCH).contains(&part.len()) && lanes.len() <= MAX_LANES);
+                prop_assert!((1..=MAX_BATCH).contains(&part.len()) && lanes(part) <= MAX_LANES);
             }
             // No part could have taken the first job of the next one.
             for pair in parts.windows(2) {
-                let lanes: HashSet<_> = pair[0].iter().chain(pair[1].first()).map(|job| job.tenant.clone()).collect();
-                prop_assert!(pair[0].len() == MAX_BATCH || lanes.len() > MAX_LANES);
+                let more = [pair[0], &pair[1][..1]].concat();
+                prop_assert!(more.len() > MAX_BATCH || lanes(&more) > MAX_LANES);
             }
         }
+
+        #[test]
+        fn jobs_of_a_lane_lie_together_in_the_order_they_had(tenants in prop::collection::vec(0u16..9, 0..200)) {
+            let jobs: Vec<NewJob> = tenants.iter().copied().map(job).collect();
+            let mut list: Vec<_> = jobs.iter().enumerate().collect();
+            by_lane(&mut list);
+            prop_assert!(list.is_sorted_by_key(|(place, job)| (job.lane(), *place)));
+            let mut places: Vec<_> = list.iter().map(|(place, _)| *place).collect();
+            places.sort_unstable();
+            prop_assert!(places.into_iter().eq(0..jobs.len()));
+        }
+    }
+
+    #[test]
+    fn a_list_whose_jobs_may_find_each_other_keeps_its_order() {
+        let mut jobs = [job(2), job(1), job(2)];
+        jobs[2].id = jobs[1].id.clone();
+        let mut list: Vec<_> = jobs.iter().enumerate().collect();
+        by_lane(&mut list);
+        assert!(list.is_sorted_by_key(|(place, _)| *place));
     }
 }

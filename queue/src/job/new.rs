@@ -197,6 +197,11 @@ impl NewJob {
         flow(self.tenant.as_deref(), &self.limit_keys)
     }
 
+    /// What its lane follows from: jobs that agree in it wait in one line.
+    pub(crate) fn lane(&self) -> (Priority, &str, &[String]) {
+        (self.priority, self.tenant.as_deref().unwrap_or_default(), &self.limit_keys)
+    }
+
     /// The stored form: `kind|flow`, the meta line, and the arguments. The
     /// script puts the time in front.
     pub(crate) fn body(&self, flow: &str) -> Vec<u8> {
@@ -223,13 +228,13 @@ impl NewJob {
     /// their usual value.
     pub(crate) fn width(&self) -> usize {
         if self.is_rare() {
-            6
-        } else if !self.delay.is_zero() {
             5
-        } else if self.subject.is_some() {
+        } else if !self.delay.is_zero() {
             4
-        } else {
+        } else if self.subject.is_some() {
             3
+        } else {
+            2
         }
     }
 

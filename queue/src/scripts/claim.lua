@@ -13,9 +13,9 @@
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
---       dead of crashes, 1 when there is more to do at once, then for each job: id,
---       token, and its body, or where there is more {field, value...}, as they were
---       before}
+--       dead of crashes, 1 when there is more to do at once, then for each job: id, and
+--       its body where this is its first attempt, else {token, field, value...}, as they
+--       were before}. The next thing to do is left out when all N were leased.
 local worker, bound = ARGV[1], tonumber(ARGV[4])
 local want = tonumber(ARGV[2])
 local CRASHED = 'the lease expired: the worker stopped renewing it'
@@ -112,8 +112,8 @@ end
 local overdue = #late == bound
 local until_ms = int(now + tonumber(ARGV[3]))
 local examined, more, next_token = 0, false, nil
--- Jobs that are leased here: ids and the answer.
-local leased, answer, n_leased = {}, {}, 0
+-- Jobs that are leased here: their ids, and the reply with room for what stands first.
+local leased, reply, n_leased = {}, {0, 0, 0, 0, 0}, 0
 
 local paused_kinds = {}
 local function is_paused(kind)
@@ -122,18 +122,28 @@ local function is_paused(kind)
 end
 
 local control = redis.call(
-  'HMGET', CONTROL, 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'credit:1', 'credit:2', 'credit:3', 'claims'
+  'HMGET', CONTROL, 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'credit:1', 'credit:2', 'credit:3', 'claims', 'running'
 )
 local claim = int((control[8] or 0) + 1)
+-- Fields of it that change here.
+local changed = {}
+local function change(field, value)
+  changed[#changed + 1] = field
+  changed[#changed + 1] = value
+end
 -- What is written about an attempt, behind its token.
 local attempt = ' ' .. worker .. ' ' .. at .. ' ' .. claim
 local first_attempt = 'running 1' .. attempt
 
-local function answered(id, token, content)
-  local n = n_leased * 3
+local function answered(id, content)
   n_leased = n_leased + 1
   leased[n_leased] = id
-  answer[n + 1], answer[n + 2], answer[n + 3] = id, token, content
+  local n = n_leased * 2
+  reply[n + 4], reply[n + 5] = id, content
+end
+local function answered_again(id, token, fields)
+  table.insert(fields, 1, token)
+  answered(id, fields)
 end
 
 -- Ends or parks a job that must not start, although its turn has come. False when it
@@ -161,7 +171,7 @@ local function lease(id)
   if body then
     if (overdue or kinds_paused) and is_held_back(id, key, body) then return false end
     if redis.call('HSETNX', key, 'state', first_attempt) == 1 then
-      answered(id, 1, body)
+      answered(id, body)
       return true
     end
   end
@@ -171,7 +181,7 @@ local function lease(id)
   local token = string.match(attempt_of(redis.call('HGET', key, 'state')), '^ (%d+)') or 0
   token = int(token + 1)
   redis.call('HSET', key, 'state', 'running ' .. token .. attempt)
-  answered(id, token, fields)
+  answered_again(id, token, fields)
   return true
 end
 
@@ -191,74 +201,106 @@ local function block(class, flow, blocking, turn)
   end
 end
 
--- The limits that hold jobs of a flow, with their room.
+-- What is known of a flow: its tenant and the tenant's weight, and the limits that hold
+-- its jobs, with their room.
 local no_limits = {}
-local limits_known = {}
-local function limits_on(flow)
-  if not limited then return no_limits end
-  local list = limits_known[flow]
-  if list then return list end
-  list = {}
-  for _, key in ipairs(keys_of(flow)) do
-    local limit = limit_of(key)
-    if limit and (limit.concurrency or limit.rate) then
-      room_of(key, limit)
-      list[#list + 1] = limit
+local flows = {}
+local function flow_of(name)
+  local flow = flows[name]
+  if flow then return flow end
+  flow = {name = name, tenant = tenant_of(name), limits = no_limits, weight = 1}
+  if limited then
+    flow.limits = {}
+    for i, key in ipairs(keys_of(name)) do
+      local limit = limit_of(key)
+      if limit and (limit.concurrency or limit.rate) then
+        room_of(key, limit)
+        flow.limits[#flow.limits + 1] = limit
+      end
+      -- The first is the tenant's, if there is one.
+      if limit and limit.weight and i == 1 and flow.tenant ~= '' then flow.weight = limit.weight end
     end
   end
-  limits_known[flow] = list
-  return list
+  flows[name] = flow
+  return flow
 end
 
 -- A large claim gives a lane more than one job at a time, so that its work is bounded
 -- by its size and not by that of the ring: what a lane gets ahead of its turn it waits
 -- for afterwards. `quantum` is how far ahead, in virtual time.
-local LANES_A_CLAIM, LARGE = 8, 32
+local LANES_A_CLAIM, LARGE = 4, 32
+local quantum = want >= LARGE and math.floor(want / LANES_A_CLAIM) or 1
+-- Where lanes have few jobs each, a claim ends at so many lanes, because each costs as
+-- much as two jobs; a class that gets a part of the claim gets that part of the lanes.
+local LANES_AT_MOST, lanes_left = 48, 64
 
--- Lanes of a class whose turns come first, about as many as are needed for n jobs.
-local function window_of(class, n, quantum)
-  -- One more, so that a lane that is alone is known to be.
-  local window = redis.call('ZRANGE', RING .. class, 0, math.ceil(n / quantum), 'WITHSCORES')
-  local queue, fields = {}, {}
+-- Lanes of a class whose turns come first, and the keys that may limit them.
+local function read_ring(class, most, keys)
+  local window = redis.call('ZRANGE', RING .. class, 0, most, 'WITHSCORES')
   if limited then
-    local keys = {}
     for i = 1, #window, 2 do
       for _, key in ipairs(keys_of(window[i])) do keys[#keys + 1] = key end
     end
-    learn(keys)
   end
+  return window
+end
+-- What was read of the rings ahead, so that all limits are learnt at once.
+local windows = {}
+local function read_ahead(parts)
+  local keys = {'queue'}
+  for class, n in pairs(parts) do
+    local most = math.min(LANES_AT_MOST, math.ceil(n / quantum))
+    windows[class] = {most = most, lanes = read_ring(class, most, keys)}
+  end
+  learn(keys)
+end
+local function window_from(class, most)
+  local ahead = windows[class]
+  windows[class] = nil
+  if ahead and ahead.most >= most then return ahead.lanes, ahead.most end
+  local keys = {}
+  local window = read_ring(class, most, keys)
+  learn(keys)
+  return window, most
+end
+
+-- Lanes of a class whose turns come first, at least `most` if there are so many, and
+-- when it is the turn of one behind them.
+local function window_of(class, most)
+  local window, most = window_from(class, most)
+  local queue, fields = {}, {}
+  local some_held = limited and is_any_held()
   for i = 1, #window, 2 do
-    local lane = {flow = window[i], turn = tonumber(window[i + 1]), step = 1, planned = 0, limits = limits_on(window[i])}
-    local tenant = tenant_of(lane.flow)
-    queue[#queue + 1] = lane
-    fields[#fields + 1] = tenant
-    for _, limit in ipairs(lane.limits) do fields[#fields + 1] = tenant .. '|' .. limit.key end
+    local flow = flow_of(window[i])
+    queue[#queue + 1] = {flow = flow.name, turn = tonumber(window[i + 1]), step = 1 / flow.weight, planned = 0, limits = flow.limits}
+    fields[#fields + 1] = flow.tenant
+    if some_held then
+      for _, limit in ipairs(flow.limits) do fields[#fields + 1] = flow.tenant .. '|' .. limit.key end
+    end
   end
   -- One that is alone here may still share a limit with lanes that it holds.
-  if #queue > 1 or limited and #queue > 0 then
+  if #queue > 1 or some_held and #queue > 0 then
     -- A tenant's share is split among its lanes: those that take turns, and those
     -- that are held by a limit of this one.
     local lanes, read = redis.call('HMGET', FLOWS .. class, unpack(fields)), 0
     for _, lane in ipairs(queue) do
       local sharing = 0
-      for _ = 0, #lane.limits do
+      for _ = 0, some_held and #lane.limits or 0 do
         read = read + 1
-        sharing = sharing + tonumber(lanes[read] or '0')
+        sharing = sharing + (lanes[read] or 0)
       end
-      local tenant = tenant_of(lane.flow)
-      local weight = limited and tenant ~= '' and limit_of('tenant:' .. tenant)
-      lane.step = math.max(1, sharing) / (weight and weight.weight or 1)
+      if sharing > 1 then lane.step = lane.step * sharing end
     end
   end
-  return queue
+  return queue, #queue > most and queue[#queue].turn or math.huge
 end
 
 -- Divides n jobs among lanes: one after the other to the lane whose turn it is.
 -- What is divided starts at once, so each lane is then asked for its part in one
 -- go. Returns the lanes that get some, and those that a limit holds.
-local function divide(class, queue, n, quantum)
+local function divide(class, queue, horizon, n, quantum)
   local served, held = {}, {}
-  local head, horizon = 1, #queue > math.ceil(n / quantum) and queue[#queue].turn or math.huge
+  local head = 1
   while n > 0 and head <= #queue do
     local lane = queue[head]
     -- Beyond the window other lanes may come first.
@@ -299,14 +341,20 @@ local function divide(class, queue, n, quantum)
   return served, held
 end
 
--- Leases up to n jobs of one class.
-local quantum = want >= LARGE and math.floor(want / LANES_A_CLAIM) or 1
+-- Leases up to n jobs of one class. Returns how many, and whether others would be next.
 local function take(class, n)
   local ring, got = RING .. class, 0
+  local ready = tonumber(control[class + 1])
+  local left = ready
   virtual_time(class)
   local began, at_least = times[class], quantum
-  while got < n and not more do
-    local served, held = divide(class, window_of(class, n - got, at_least), n - got, at_least)
+  local lanes = math.min(lanes_left, math.ceil(LANES_AT_MOST * n / want))
+  lanes_left = lanes_left - lanes
+  while got < n and lanes > 0 and examined <= 128 do
+    -- About as many as are needed.
+    local queue, horizon = window_of(class, math.min(lanes, math.ceil((n - got) / at_least)))
+    local served, held = divide(class, queue, horizon, n - got, at_least)
+    lanes = lanes - #served - #held
     -- Some had less than that.
     at_least = math.max(1, math.floor(at_least / 2))
     if #served + #held == 0 then break end
@@ -330,7 +378,8 @@ local function take(class, n)
       got = got + started
       popped_here = popped_here + count
       lane.turn = lane.turn - (lane.planned - count) * lane.step
-      if limited and started == 0 then pass_on(flow, nil) end
+      -- What was read ahead may lack a lane that is let in.
+      if limited and started == 0 and pass_on(flow, nil) then windows = {} end
       if count == 0 then
         -- Its turn came and it has nothing.
         leave_ring(class, flow)
@@ -348,20 +397,24 @@ local function take(class, n)
       -- Lanes that were planned for and had less may have left some room.
       if lane.blocking.room < 1 then
         block(class, lane.flow, lane.blocking.key, lane.turn)
-        pass_on(lane.flow, lane.blocking.key)
+        if pass_on(lane.flow, lane.blocking.key) then windows = {} end
       end
     end
-    if examined > 512 then more = true end
     if popped_here > 0 then
-      local left = redis.call('HINCRBY', CONTROL, 'ready:' .. class, -popped_here)
+      left = left - popped_here
       if left <= 0 then
         redis.call('UNLINK', ring, LANES .. class, FLOWS .. class)
         break
       end
     end
   end
-  if times[class] ~= began then redis.call('HSET', CONTROL, 'time:' .. class, times[class]) end
-  return got
+  lanes_left = lanes_left + math.max(lanes, 0)
+  local cut = got < n and left > 0 and (lanes <= 0 or examined > 128)
+  if cut then more = true end
+  if left ~= ready then change('ready:' .. class, int(left)) end
+  control[class + 1] = left
+  if times[class] ~= began then change('time:' .. class, times[class]) end
+  return got, cut
 end
 
 -- A worker has two claims under way at most, with numbers that follow each other.
@@ -374,7 +427,7 @@ if last_number == ARGV[6] then
     local key = JOB .. id
     local text = redis.call('HGET', key, 'state')
     if claim_of(text) == tonumber(last_claim) then
-      answered(id, string.match(text, '%d+'), redis.call('HGETALL', key))
+      answered_again(id, string.match(text, '%d+'), redis.call('HGETALL', key))
     end
   end
   -- The worker counts its lease from this call, not from the lost one.
@@ -382,40 +435,59 @@ if last_number == ARGV[6] then
   -- Nobody looked what else is ready.
   more = n_leased < want
 elseif want > 0 and not paused then
+  local waiting = {}
+  for class = 0, 3 do
+    if tonumber(control[class + 1] or '0') > 0 then waiting[#waiting + 1] = int(class) end
+  end
+  -- The lower classes first get what their share has come to meanwhile; of a large claim
+  -- once that is enough for a lane.
+  local function credit_of(class)
+    return math.min(128, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
+  end
+  local function share_of(credit) return credit < quantum and 0 or math.floor(credit) end
+  if limited and #waiting > 0 then
+    local parts, rest = {}, want
+    for i = 2, #waiting do
+      local part = math.min(rest, share_of(credit_of(waiting[i])))
+      if part > 0 then parts[waiting[i]] = part end
+      rest = rest - part
+    end
+    if rest > 0 then parts[waiting[1]] = rest end
+    read_ahead(parts)
+  end
   local queue_limit = limited and limit_of('queue')
   if queue_limit then
     local room = room_of('queue', queue_limit)
     if room < 1 then next_token = next_token_of(queue_limit) end
     want = math.max(0, math.min(want, room))
   end
-  local waiting = {}
-  for class = 0, 3 do
-    if tonumber(control[class + 1] or '0') > 0 then waiting[#waiting + 1] = class end
-  end
   local left = want
-  if left > 0 and #waiting > 1 then
-    -- The lower classes first get what their share has come to meanwhile.
-    for i = 2, #waiting do
-      local class = waiting[i]
-      local credit = math.min(128, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
-      local share = math.min(left, math.floor(credit))
-      redis.call('HSET', CONTROL, 'credit:' .. class, string.format('%.6f', credit - share))
-      if share > 0 then left = left - take(int(class), share) end
-    end
+  for i = 2, left > 0 and #waiting or 0 do
+    local class = waiting[i]
+    local credit = credit_of(class)
+    local share = math.min(left, share_of(credit))
+    change('credit:' .. class, string.format('%.6f', credit - share))
+    if share > 0 then left = left - take(class, share) end
   end
   for _, class in ipairs(waiting) do
-    if left > 0 then left = left - take(int(class), left) end
+    if left <= 0 then break end
+    local got, cut = take(class, left)
+    left = left - got
+    -- What it had no lanes for is not for the lower classes.
+    if cut then break end
   end
   if n_leased > 0 then
     if queue_limit then queue_limit.taken = n_leased end
     redis.call('ZADD', RUNNING, until_ms, claim)
-    redis.call('HSET', LEASE .. claim, 'left', n_leased, 'ids', table.concat(leased, ' '))
-    redis.call('HSET', CONTROL, 'claims', claim)
-    redis.call('HINCRBY', CONTROL, 'running', n_leased)
+    leased.text = table.concat(leased, ' ')
+    redis.call('HSET', LEASE .. claim, 'left', n_leased, 'ids', leased.text)
+    change('claims', claim)
+    change('running', int((control[9] or 0) + n_leased))
     redis.call('SET', remembered, ARGV[6] .. ' ' .. claim, 'PX', 2 * ARGV[3])
     moved[#moved + 1] = 'claimed'
     moves.claimed = leased
   end
+  if #changed > 0 then redis.call('HSET', CONTROL, unpack(changed)) end
   if limited then
     store_held()
     store_tokens()
@@ -430,10 +502,12 @@ local function sooner(key)
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if first[2] and (next_at == 0 or tonumber(first[2]) < next_at) then next_at = tonumber(first[2]) end
 end
-sooner(SCHEDULED)
-sooner(RUNNING)
-sooner(EXPIRING)
-if limited then sooner(PACED) end
-local reply = {now, math.ceil(next_at), crashed, buried, more and 1 or 0}
-for i = 1, n_leased * 3 do reply[i + 5] = answer[i] end
+-- Who got all that it asked for does not sleep.
+if n_leased == 0 or n_leased < tonumber(ARGV[2]) then
+  sooner(SCHEDULED)
+  sooner(RUNNING)
+  sooner(EXPIRING)
+  if limited then sooner(PACED) end
+end
+reply[1], reply[2], reply[3], reply[4], reply[5] = now, math.ceil(next_at), crashed, buried, more and 1 or 0
 return reply

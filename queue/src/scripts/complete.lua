@@ -1,8 +1,10 @@
 -- Purpose: end a batch of attempts. Each is fenced: a token and worker that are
 --       not the job's current ones, or a job that no longer runs, are refused.
 -- KEYS: 1 control
--- ARGV: 1 worker, 2 number of successes, then for each: id, token, flow, outcome
---       JSON; then the number of other ends (both together at most 128), and for each:
+-- ARGV: 1 worker, 2 number of groups of successes; each group is: flow, number of
+--       arguments of an item (1 to 3), number of items, and of each item the first of
+--       id; token (1 if left out); outcome JSON (null if left out);
+--       then the number of other ends, and for each:
 --       id, token, flow, verb, and three that depend on the verb:
 --       retry: delay in ms, failure class, history line
 --       bury: normalised message, failure class, history line
@@ -10,14 +12,20 @@
 --       release: '', '', history line or '' (the attempt does not count)
 --       cancel: '', '', history line
 --       park: need, why, history line (the attempt does not count)
--- Returns: {verdict...}: 1 written, 0 refused; successes first.
-local worker, n = ARGV[1], tonumber(ARGV[2])
-local others = tonumber(ARGV[3 + n * 4] or '')
-if not others or #ARGV ~= 3 + n * 4 + others * 7 then
-  return redis.error_reply('ARGS complete: ' .. #ARGV .. ' arguments do not fit ' .. n .. ' successes and the other ends')
+--       All ends together are at most 128.
+-- Returns: {place...} of those that were refused, counted from 1, successes first.
+local worker, groups = ARGV[1], tonumber(ARGV[2])
+local behind, place = 3, 0
+for _ = 1, groups do
+  behind = behind + 3 + (ARGV[behind + 1] or 0) * (ARGV[behind + 2] or 0)
+end
+local others = tonumber(ARGV[behind] or '')
+if not others or #ARGV ~= behind + others * 7 then
+  return redis.error_reply('ARGS complete: ' .. #ARGV .. ' arguments do not fit ' .. groups ..
+    ' groups of successes and the other ends')
 end
 local reply, scheduled, cancelled = {}, {}, {}
-local refused = 0
+local function refuse() reply[#reply + 1] = place end
 local function add(list, score, id)
   list[#list + 1] = score
   list[#list + 1] = id
@@ -37,26 +45,36 @@ local function attempt_in(text)
   return attempt
 end
 local succeeded, count = {}, 0
-for i = 1, n do
-  local p = i * 4 - 1
-  local id, outcome = ARGV[p], ARGV[p + 3]
-  local key = JOB .. id
-  local attempt = attempt_in(redis.call('HGET', key, 'state') or '')
-  if attempt and attempt.token == ARGV[p + 1] then
-    -- A job that succeeded without an outcome has `null`.
-    if outcome == 'null' then
-      redis.call('HSET', key, 'state', attempt.succeeded)
+local p = 3
+for _ = 1, groups do
+  local flow, width, items = ARGV[p], tonumber(ARGV[p + 1]), tonumber(ARGV[p + 2])
+  local last, freed_here = nil, nil
+  p = p + 3
+  for _ = 1, items do
+    local id, token, outcome = ARGV[p], '1', 'null'
+    if width > 1 then token = ARGV[p + 1] end
+    if width > 2 then outcome = ARGV[p + 2] end
+    local key = JOB .. id
+    local attempt = attempt_in(redis.call('HGET', key, 'state') or '')
+    place = place + 1
+    if attempt and attempt.token == token then
+      -- A job that succeeded without an outcome has `null`.
+      if outcome == 'null' then
+        redis.call('HSET', key, 'state', attempt.succeeded)
+      else
+        redis.call('HSET', key, 'state', attempt.succeeded, 'outcome', outcome)
+      end
+      count = count + 1
+      succeeded[count] = id
+      attempt.ended = attempt.ended + 1
+      if limited then
+        if attempt ~= last then last, freed_here = attempt, freed_of(flow, attempt.claim) end
+        freed_here[#freed_here + 1] = id
+      end
     else
-      redis.call('HSET', key, 'state', attempt.succeeded, 'outcome', outcome)
+      refuse()
     end
-    count = count + 1
-    succeeded[count] = id
-    attempt.ended = attempt.ended + 1
-    if limited then free(id, ARGV[p + 2], attempt.claim) end
-    reply[i] = 1
-  else
-    reply[i] = 0
-    refused = refused + 1
+    p = p + width
   end
 end
 if count > 0 then
@@ -71,18 +89,17 @@ if count > 0 then
 end
 
 for i = 0, others - 1 do
-  local p = 4 + n * 4 + i * 7
+  local p = behind + 1 + i * 7
+  place = place + 1
   local id, token, flow, verb = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3]
   local first, second, line = ARGV[p + 4], ARGV[p + 5], ARGV[p + 6]
   local key = JOB .. id
   local held = redis.call('HMGET', key, 'state', 'cancel', 'job')
   local text = held[1]
   if not is_held(text, fence_of(token, worker)) then
-    reply[#reply + 1] = 0
-    refused = refused + 1
+    refuse()
   else
     local kind, _, class, deadline = header(held[3] or '')
-    reply[#reply + 1] = 1
     stops(claim_of(text), 1)
     free(id, flow, claim_of(text))
     if line ~= '' then append_history(key, line, HISTORY_BYTES) end
@@ -123,7 +140,7 @@ if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
 if #cancelled > 0 then redis.call('ZADD', CANCELLED, unpack(cancelled)) end
 local woken = free_all()
 local put_back = put_all()
-if refused > 0 then redis.call('HINCRBY', STATS, 'refused', refused) end
+if #reply > 0 then redis.call('HINCRBY', STATS, 'refused', #reply) end
 tell(worker)
 if put_back or woken or #scheduled > 0 then redis.call('PUBLISH', WAKE, at) end
 return reply

@@ -1,16 +1,20 @@
 -- Purpose: insert a batch of jobs, or find the ones that are already there.
 -- KEYS: 1 control
--- ARGV: 1 number of items (at most 128), 2 arguments of each item: the first 3 to 6 of
---       id; body (kind, flow, meta, arguments); lane (class:flow); subject ('' for
---       none); delay in ms (0 for ready now); what is rare, '' for none:
+-- ARGV: 1 number of items (at most 128), 2 arguments of each item (2 to 5), 3 number
+--       of lanes (at most 64); then for each lane: its name (class:flow), the number
+--       of its items, and of each of these the first of
+--       id; body (kind, flow, meta, arguments); subject ('' for none); delay in ms
+--       (0 for ready now); what is rare, '' for none:
 --       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way|
 --       lifetime of the idempotency key in ms|idempotency key`
--- Returns: {verdict...}: '' for inserted; the state of the job that was found
---       under the same id; or its state, a blank and its id where it was found by
---       the idempotency key.
-local n, width = tonumber(ARGV[1]), tonumber(ARGV[2])
-if #ARGV ~= 2 + n * width then
-  return redis.error_reply('ARGS enqueue: expected ' .. (2 + n * width) .. ' arguments, got ' .. #ARGV)
+-- Returns: {place, verdict, ...} of those that were found and not inserted. The place
+--       counts from 1; the verdict is the state of the job that was found under the
+--       same id; or its state, a blank and its id where it was found by the idempotency
+--       key.
+local n, width, lanes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+if #ARGV ~= 3 + n * width + lanes * 2 then
+  return redis.error_reply('ARGS enqueue: ' .. #ARGV .. ' arguments do not fit ' .. n .. ' items of ' ..
+    width .. ' in ' .. lanes .. ' lanes')
 end
 local reply, enqueued, scheduled, subjects = {}, {}, {}, {}
 local inserted, duplicates = 0, 0
@@ -19,68 +23,71 @@ local function found_as(key)
   local text = redis.call('HGET', key, 'state')
   if text or redis.call('EXISTS', key) == 1 then return state_of(text) end
 end
--- What bodies of a lane begin with.
-local heads = {}
-local function head_of(lane, deadline)
-  if deadline ~= '' then return at .. '|' .. string.sub(lane, 1, 1) .. '|' .. deadline .. '|' end
-  local head = heads[lane]
-  if not head then
-    head = at .. '|' .. string.sub(lane, 1, 1) .. '||'
-    heads[lane] = head
-  end
-  return head
-end
-for i = 0, n - 1 do
-  local p = 3 + i * width
-  local id, lane, deadline = ARGV[p], ARGV[p + 2], ''
-  local subject, delay, rare = '', 0, ''
-  if width > 3 then subject = ARGV[p + 3] end
-  if width > 4 then delay = tonumber(ARGV[p + 4]) end
-  if width > 5 then rare = ARGV[p + 5] end
-  local key, found = JOB .. id, nil
-  local within, late, gives_way, lifetime, unique
-  if rare ~= '' then
-    within, late, gives_way, lifetime, unique = string.match(rare, '^(%d*)|(.)|(.)|(%d*)|(.*)$')
-    if within ~= '' then deadline = int(now + tonumber(within)) .. late end
-    local owner = unique ~= '' and redis.call('GET', UNIQUE .. unique)
-    if owner and owner ~= id then
-      local state = found_as(JOB .. owner)
-      if state and not (gives_way == '1' and state == 'dead') then
-        redis.call('HINCRBY', JOB .. owner, 'duplicates', 1)
-        found = state .. ' ' .. owner
+local p, place = 4, 0
+for _ = 1, lanes do
+  local lane, items = ARGV[p], tonumber(ARGV[p + 1])
+  local class, list = string.sub(lane, 1, 1), nil
+  local head = at .. '|' .. class .. '||'
+  p = p + 2
+  for _ = 1, items do
+    local id, deadline, subject, delay, rare = ARGV[p], '', '', 0, ''
+    if width > 2 then subject = ARGV[p + 2] end
+    if width > 3 then delay = tonumber(ARGV[p + 3]) end
+    if width > 4 then rare = ARGV[p + 4] end
+    local key, found = JOB .. id, nil
+    local within, late, gives_way, lifetime, unique
+    if rare ~= '' then
+      within, late, gives_way, lifetime, unique = string.match(rare, '^(%d*)|(.)|(.)|(%d*)|(.*)$')
+      if within ~= '' then deadline = int(now + tonumber(within)) .. late end
+      local owner = unique ~= '' and redis.call('GET', UNIQUE .. unique)
+      if owner and owner ~= id then
+        local state = found_as(JOB .. owner)
+        if state and not (gives_way == '1' and state == 'dead') then
+          redis.call('HINCRBY', JOB .. owner, 'duplicates', 1)
+          found = state .. ' ' .. owner
+        end
+      end
+      if not found and gives_way == '1' and found_as(key) == 'dead' then
+        take_out(id, key, 'dead', '')
+        forget(id, key)
+        move('forgotten', id)
       end
     end
-    if not found and gives_way == '1' and found_as(key) == 'dead' then
-      take_out(id, key, 'dead', '')
-      forget(id, key)
-      move('forgotten', id)
+    if not found then
+      local body = deadline == '' and head .. ARGV[p + 1]
+        or at .. '|' .. class .. '|' .. deadline .. '|' .. ARGV[p + 1]
+      if redis.call('HSETNX', key, 'job', body) == 0 then
+        redis.call('HINCRBY', key, 'duplicates', 1)
+        found = found_as(key)
+      end
     end
-  end
-  if not found and redis.call('HSETNX', key, 'job', head_of(lane, deadline) .. ARGV[p + 1]) == 0 then
-    redis.call('HINCRBY', key, 'duplicates', 1)
-    found = found_as(key)
-  end
-  if found then
-    duplicates = duplicates + 1
-  else
-    if deadline ~= '' then watch_deadline(id, deadline) end
-    if unique and unique ~= '' then redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime) end
-    if delay > 0 then
-      become(key, 'scheduled', nil)
-      scheduled[#scheduled + 1] = int(now + delay)
-      scheduled[#scheduled + 1] = id
+    if found then
+      duplicates = duplicates + 1
+      reply[#reply + 1] = place + 1
+      reply[#reply + 1] = found
     else
-      -- The place in the batch keeps first in, first out.
-      put(id, lane, run_by(deadline, i))
+      if deadline ~= '' then watch_deadline(id, deadline) end
+      if unique and unique ~= '' then redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime) end
+      if delay > 0 then
+        become(key, 'scheduled', nil)
+        scheduled[#scheduled + 1] = int(now + delay)
+        scheduled[#scheduled + 1] = id
+      else
+        list = list or waiting_for(lane)
+        -- The place in the batch keeps first in, first out.
+        list[#list + 1] = run_by(deadline, place)
+        list[#list + 1] = id
+      end
+      if subject ~= '' then
+        subjects[#subjects + 1] = '0'
+        subjects[#subjects + 1] = subject .. '\0' .. id
+      end
+      inserted = inserted + 1
+      enqueued[inserted] = id
     end
-    if subject ~= '' then
-      subjects[#subjects + 1] = '0'
-      subjects[#subjects + 1] = subject .. '\0' .. id
-    end
-    inserted = inserted + 1
-    enqueued[inserted] = id
+    place = place + 1
+    p = p + width
   end
-  reply[i + 1] = found or ''
 end
 if inserted > 0 then
   moved[#moved + 1] = 'enqueued'

@@ -76,15 +76,13 @@ local function keys_of(flow)
   local keys = keys_known[flow]
   if keys then return keys end
   keys = {}
-  local bar = string.find(flow, '|', 1, true)
-  local tenant = bar and string.sub(flow, 1, bar - 1) or flow
+  local tenant, first, others = string.match(flow, '^([^|]*)|?([^|]*)(.*)$')
   if tenant ~= '' then keys[1] = 'tenant:' .. tenant end
-  if bar then
-    for part in string.gmatch(string.sub(flow, bar), '[^|]+') do
-      local key, named = 'key:' .. part, false
-      for _, each in ipairs(keys) do named = named or each == key end
-      if not named then keys[#keys + 1] = key end
-    end
+  if first ~= '' then keys[#keys + 1] = 'key:' .. first end
+  for part in string.gmatch(others, '[^|]+') do
+    local key, named = 'key:' .. part, false
+    for _, each in ipairs(keys) do named = named or each == key end
+    if not named then keys[#keys + 1] = key end
   end
   keys_known[flow] = keys
   return keys
@@ -108,8 +106,9 @@ local function append(key, field, line, bytes, lines)
 end
 local function append_history(key, line, cap) append(key, 'history', line, cap, 64) end
 
--- Transitions of this call: ids by what happened to them. They are told to
--- those who watch, counted, and appended to the outbox as one entry.
+-- Transitions of this call: ids by what happened to them, or these and their `text`
+-- where somebody put them together. They are told to those who watch, counted, and
+-- appended to the outbox as one entry.
 local moves, moved = {}, {}
 local function move(what, id)
   local ids = moves[what]
@@ -124,7 +123,7 @@ local function tell(by)
   if #moved == 0 then return end
   local entry, all = {'XADD', OUTBOX, '*', 'by', by}, {}
   for i, what in ipairs(moved) do
-    all[i] = table.concat(moves[what], ' ')
+    all[i] = moves[what].text or table.concat(moves[what], ' ')
     redis.call('HINCRBY', STATS, what, #moves[what])
     entry[#entry + 1] = what
     entry[#entry + 1] = all[i]
@@ -263,9 +262,12 @@ end
 -- Lets lanes that wait for a limit key take turns again, as many as there is
 -- room for. At most 32 a call: each of them ends in another release.
 local any_held = nil
-local function release_lanes(key)
+local function is_any_held()
   if any_held == nil then any_held = redis.call('EXISTS', HELD) == 1 end
-  if not any_held then return false end
+  return any_held
+end
+local function release_lanes(key)
+  if not is_any_held() then return false end
   local limit = limit_of(key)
   local room, next_token = 32, nil
   if limit then
@@ -295,13 +297,17 @@ end
 
 -- Ready jobs of this call, by lane, until they are put into their lanes.
 local pending, pending_lanes = {}, {}
-local function put(id, lane, score)
+local function waiting_for(lane)
   local list = pending[lane]
   if not list then
     list = {}
     pending[lane] = list
     pending_lanes[#pending_lanes + 1] = lane
   end
+  return list
+end
+local function put(id, lane, score)
+  local list = waiting_for(lane)
   list[#list + 1] = score
   list[#list + 1] = id
 end
@@ -371,7 +377,7 @@ local FIRST = '0'
 
 -- Jobs that stop running free what they held of the limits: ids by flow and claim.
 local freed = {}
-local function free(id, flow, claim)
+local function freed_of(flow, claim)
   local claims = freed[flow]
   if not claims then
     claims = {}
@@ -382,6 +388,10 @@ local function free(id, flow, claim)
     ids = {}
     claims[claim] = ids
   end
+  return ids
+end
+local function free(id, flow, claim)
+  local ids = freed_of(flow, claim)
   ids[#ids + 1] = id
 end
 -- To be called once they no longer count as running.
@@ -392,7 +402,10 @@ local function free_all()
     for _, key in ipairs(keys_of(flow)) do keys[#keys + 1] = key end
   end
   learn(keys)
-  local woken, touched = limits.queue and true or false, {}
+  -- Workers sleep on the queue's own limit only once it is reached.
+  local whole = limits.queue and limits.queue.concurrency
+  local woken = whole and (redis.call('HGET', CONTROL, 'running') or 0) + n_over >= whole or false
+  local touched = {}
   for flow, claims in pairs(freed) do
     for _, key in ipairs(keys_of(flow)) do
       local limit = limits[key]

@@ -22,19 +22,36 @@ use crate::fixture::{Fixture, Worker, name, options};
 async fn drain(fixture: &Fixture, shares: Shares, most: usize) -> Vec<String> {
     let mut order = Vec::new();
     for _ in 0..most {
-        // Under a number that was used before, the same jobs would be answered.
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let lease = Duration::from_secs(60);
-        let claim = Claim { worker: "one", want: 1, lease, crashes: 3, number, shares };
-        let claimed = fixture.queue.claim(&claim).await.unwrap();
-        let Some(job) = claimed.jobs(&fixture.queue, "one").next() else { break };
-        let job = job.unwrap();
-        order.push(String::from_utf8(job.args.to_vec()).unwrap());
-        let end = End::Succeed("null".into());
-        let ended = Ended { id: job.id.clone(), token: job.token, flow: job.flow(), end };
-        assert_eq!(fixture.queue.settle("one", &[ended]).await.unwrap(), [true]);
+        let (jobs, _) = serve(fixture, shares, 1).await;
+        if jobs.is_empty() {
+            break;
+        }
+        order.extend(jobs);
     }
     order
+}
+
+/// Claims so many at once and ends them; what every job was, in order, and whether
+/// there was more to do.
+async fn serve(fixture: &Fixture, shares: Shares, want: usize) -> (Vec<String>, bool) {
+    // Under a number that was used before, the same jobs would be answered.
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let lease = Duration::from_secs(60);
+    let claim = Claim { worker: "one", want, lease, crashes: 3, number, shares };
+    let claimed = fixture.queue.claim(&claim).await.unwrap();
+    let more = claimed.more;
+    let (mut jobs, mut ended) = (Vec::new(), Vec::new());
+    for job in claimed.jobs(&fixture.queue, "one") {
+        let job = job.unwrap();
+        let flow = job.flow();
+        ended.push(Ended { id: job.id, token: job.token, flow, end: End::Succeed("null".into()) });
+        jobs.push(String::from_utf8(job.args.to_vec()).unwrap());
+    }
+    if !ended.is_empty() {
+        let written = fixture.queue.settle("one", &ended).await.unwrap();
+        assert!(written.into_iter().all(|written| written));
+    }
+    (jobs, more)
 }
 
 static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -79,6 +96,48 @@ async fn a_share_keeps_the_low_class_from_starving() {
     assert_eq!(counted(&order), [("critical", 90), ("low", 10)].into());
     let order = drain(&fixture, STRICT, 50).await;
     assert_eq!(counted(&order), [("critical", 50)].into());
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn large_claims_keep_the_shares_of_classes() {
+    let fixture = Fixture::new().await;
+    for priority in [Priority::Critical, Priority::Low] {
+        let jobs: Vec<NewJob> = (0..2000).map(|_| job(priority.as_str(), priority, "a")).collect();
+        fixture.queue.enqueue(&jobs).await.unwrap();
+    }
+    let shares = Shares { low: 0.1, ..STRICT };
+    let mut low = 0;
+    for claims in 1..=15_usize {
+        let (jobs, _) = serve(&fixture, shares, 128).await;
+        assert_eq!(jobs.len(), 128);
+        low += jobs.iter().filter(|job| *job == "low").count();
+        // It is paid in parts of a quarter of a claim.
+        assert!((claims * 128).div_ceil(10) >= low && low + 32 >= claims * 128 / 10, "{low} after {claims}");
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_claim_of_many_small_lanes_ends_early_and_keeps_the_shares_of_classes() {
+    let fixture = Fixture::new().await;
+    for priority in [Priority::Critical, Priority::Low] {
+        let jobs: Vec<NewJob> =
+            (0..300).map(|i| job(priority.as_str(), priority, &format!("tenant-{i}"))).collect();
+        fixture.queue.enqueue(&jobs).await.unwrap();
+    }
+    let shares = Shares { low: 0.25, ..STRICT };
+    let (mut order, more) = serve(&fixture, shares, 128).await;
+    let low = order.iter().filter(|job| *job == "low").count();
+    assert!(more && (40..=64).contains(&order.len()), "{} of 128 were served", order.len());
+    assert!((10..=14).contains(&low), "{low} of {}", order.len());
+    while order.len() < 600 {
+        let (jobs, more) = serve(&fixture, shares, 128).await;
+        assert!(!jobs.is_empty());
+        order.extend(jobs);
+        assert!(more || order.len() == 600, "{} were served and there was no more", order.len());
+    }
+    assert_eq!(counted(&order), [("critical", 300), ("low", 300)].into());
     fixture.finish().await;
 }
 

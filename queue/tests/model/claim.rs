@@ -196,8 +196,12 @@ impl Model {
             && job.limit_keys().iter().all(room)
     }
 
-    /// A worker that sleeps until it is told has missed nothing.
+    /// A worker that sleeps until it is told has missed nothing. One that got all it
+    /// asked for does not sleep.
     fn wakes_in_time(&self, answer: &Answer<'_>) -> Result<(), String> {
+        if answer.want > 0 && answer.leased.len() >= answer.want {
+            return Ok(());
+        }
         let next = if answer.next_at == 0 { u64::MAX } else { answer.next_at };
         for (id, job) in &self.jobs {
             let at = match job.state {

@@ -110,7 +110,19 @@ impl Model {
     }
 
     pub fn enqueue(&mut self, batch: &[NewJob]) -> Vec<Verdict> {
-        batch.iter().enumerate().map(|(i, new)| self.enqueue_one(new, i as u64)).collect()
+        let mut order: Vec<usize> = (0..batch.len()).collect();
+        let ids: BTreeSet<&JobId> = batch.iter().map(|new| &new.id).collect();
+        // Lane by lane, unless jobs of the batch may find each other.
+        if ids.len() == batch.len() && batch.iter().all(|new| new.unique.is_none()) {
+            order.sort_by_key(|place| {
+                let new = &batch[*place];
+                (new.priority, new.tenant.as_deref().unwrap_or_default(), &new.limit_keys)
+            });
+        }
+        let mut verdicts: Vec<_> =
+            (0u64..).zip(order).map(|(i, place)| (place, self.enqueue_one(&batch[place], i))).collect();
+        verdicts.sort_by_key(|(place, _)| *place);
+        verdicts.into_iter().map(|(_, verdict)| verdict).collect()
     }
 
     fn enqueue_one(&mut self, new: &NewJob, i: u64) -> Verdict {
