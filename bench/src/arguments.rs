@@ -53,6 +53,8 @@ pub enum Measurement {
     Bullmq,
     /// Memory of each service after load.
     Rss,
+    /// Slow calls of a script that only counts: what the machine does to any.
+    BareScript,
 }
 
 /// Processes that this program starts of itself.
@@ -109,6 +111,7 @@ impl Arguments {
                 backlog: 50_000,
                 kills: 1,
                 trial_jobs: 1_500,
+                bare_calls: 300,
                 seconds: 4,
                 idle_seconds: 3,
                 invoices: 20,
@@ -122,6 +125,7 @@ impl Arguments {
             backlog: 1_000_000,
             kills: 5,
             trial_jobs: 8_000,
+            bare_calls: 10_000,
             seconds: 20,
             idle_seconds: 10,
             invoices: 200,
@@ -145,6 +149,8 @@ pub struct Amounts {
     pub kills: usize,
     /// Jobs with which each setting of a peer is tried.
     pub trial_jobs: usize,
+    /// Calls, in each of three parts, of a script that only counts.
+    pub bare_calls: usize,
     /// Seconds at a rate: 500 events, or 50 jobs, a second.
     pub seconds: u64,
     /// Seconds for which an idle worker is watched.

@@ -1,6 +1,7 @@
 //! The measurements, one a file, and the order in which they are taken.
 
 mod backlog;
+mod bare_script;
 mod bridge;
 mod bullmq;
 mod idle;
@@ -15,13 +16,17 @@ use crate::{
     arguments::{Arguments, Measurement},
     figures::Figures,
     peer::Peer,
-    slowlog::Slow,
+    slowlog::{self, Slow},
     stage::Stage,
 };
 
 /// Takes what was asked for.
 pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) -> anyhow::Result<()> {
     let (amounts, places) = (arguments.amounts(), arguments.concurrency);
+    let (bare, mut slow_bare) = (arguments.wants(Measurement::BareScript), Vec::new());
+    if bare {
+        bare_script::measure(stage, amounts, &mut slow_bare).await?;
+    }
     if arguments.wants(Measurement::Idle) {
         idle::measure(stage, amounts, figures).await?;
     }
@@ -43,6 +48,9 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
             }
         }
     }
+    if bare {
+        bare_script::measure(stage, amounts, &mut slow_bare).await?;
+    }
     if arguments.wants(Measurement::Mixed) {
         mixed::measure(stage, amounts, places, figures).await?;
     }
@@ -55,12 +63,24 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
     if arguments.wants(Measurement::Rss) {
         rss::measure(stage, amounts, figures).await?;
     }
-    let slow = stage.slow_calls().await?;
-    for Slow { script, key, calls, longest } in &slow {
+    if bare {
+        bare_script::measure(stage, amounts, &mut slow_bare).await?;
+    }
+    let ours = count_slow(&stage.slow_calls().await?);
+    figures.add("slow_script_calls", ours);
+    if bare {
+        let machines = count_slow(&slowlog::by_script(slow_bare));
+        figures.add("slow_bare_calls", machines);
+        figures.add("slow_calls_beyond_bare", (ours - machines).max(0.0));
+    }
+    Ok(())
+}
+
+fn count_slow(slow: &[Slow]) -> f64 {
+    for Slow { script, key, calls, longest } in slow {
         println!("slow calls of script {script}: {calls}, the longest {longest:.1?}, with {key}");
     }
-    figures.add("slow_script_calls", slow.iter().map(|slow| slow.calls).sum::<usize>() as f64);
-    Ok(())
+    slow.iter().map(|slow| slow.calls).sum::<usize>() as f64
 }
 
 /// The peer, if it is asked for and there. The rest is worth having without it.

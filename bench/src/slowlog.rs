@@ -2,13 +2,12 @@
 //!
 //! Redis runs one thing at a time, so a call that takes long delays everybody.
 //! The time is what passed, so a call from which the machine took the core away
-//! counts as well: on a loud machine there are some.
+//! counts as well. How many these are [`crate::measure`] finds with a script that does
+//! nothing else.
 
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-
-use crate::stage::PREFIX;
 
 /// What is long.
 const LONG: Duration = Duration::from_millis(5);
@@ -20,7 +19,7 @@ const KEPT: usize = 512;
 /// client, client's name.
 type Entry = (i64, i64, u64, Vec<Vec<u8>>, String, String);
 
-/// One slow call of one of Upshot's scripts.
+/// One slow call of a script.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The script's SHA-1.
@@ -53,12 +52,12 @@ pub async fn begin(redis: &mut MultiplexedConnection) -> anyhow::Result<()> {
     Ok(redis::cmd("SLOWLOG").arg("RESET").query_async(redis).await?)
 }
 
-/// Takes out what was written down since the last time. To be called between
-/// measurements: a peer's calls would push ours out of the log.
-pub async fn take(redis: &mut MultiplexedConnection) -> anyhow::Result<Vec<Call>> {
+/// Takes out what was written down since the last time of scripts whose keys begin so.
+/// To be called between measurements: a peer's calls would push ours out of the log.
+pub async fn take(redis: &mut MultiplexedConnection, prefix: &str) -> anyhow::Result<Vec<Call>> {
     let entries: Vec<Entry> = redis::cmd("SLOWLOG").arg("GET").arg(-1).query_async(redis).await?;
     () = redis::cmd("SLOWLOG").arg("RESET").query_async(redis).await?;
-    Ok(entries.into_iter().filter_map(ours).collect())
+    Ok(entries.into_iter().filter_map(|entry| call(entry, prefix)).collect())
 }
 
 /// Script by script, the longest call first.
@@ -75,12 +74,12 @@ pub fn by_script(mut calls: Vec<Call>) -> Vec<Slow> {
 }
 
 /// Peers and the bare loop call scripts as well, on keys of their own.
-fn ours((_, _, micros, command, ..): Entry) -> Option<Call> {
+fn call((_, _, micros, command, ..): Entry, prefix: &str) -> Option<Call> {
     // EVALSHA, the script's hash, the number of keys, the first key.
     let [name, script, _, key, ..] = command.as_slice() else { return None };
     let [script, key] = [script, key].map(|word| String::from_utf8_lossy(word).into_owned());
-    let ours = name.eq_ignore_ascii_case(b"EVALSHA") && key.starts_with(&format!("{PREFIX}:"));
-    ours.then(|| Call { script, key, took: Duration::from_micros(micros) })
+    let it_is = name.eq_ignore_ascii_case(b"EVALSHA") && key.starts_with(&format!("{prefix}:"));
+    it_is.then(|| Call { script, key, took: Duration::from_micros(micros) })
 }
 
 #[cfg(test)]
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_scripts_count_each_by_itself() {
+    fn only_scripts_of_the_prefix_count_each_by_itself() {
         let entries = [
             entry(9_000, &["EVALSHA", "ab", "2", "bull:bench:wait", "bull:bench:active"]),
             entry(6_000, &["EVALSHA", "ef", "1", "upshot:{bench}:stats"]),
@@ -108,6 +107,9 @@ mod tests {
             longest: Duration::from_millis(ms),
         };
         let expected = [found("cd", "upshot:{bench}:ready", 2, 7), found("ef", "upshot:{bench}:stats", 1, 6)];
-        assert_eq!(by_script(entries.into_iter().filter_map(ours).collect()), expected);
+        assert_eq!(
+            by_script(entries.into_iter().filter_map(|entry| call(entry, "upshot")).collect()),
+            expected
+        );
     }
 }

@@ -77,7 +77,7 @@ impl Stage {
 
     /// Remembers the slow calls of another Redis.
     pub async fn note_slow_calls(&self, redis: &mut MultiplexedConnection) -> anyhow::Result<()> {
-        self.slow.lock().await.extend(slowlog::take(redis).await?);
+        self.slow.lock().await.extend(slowlog::take(redis, PREFIX).await?);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Stage {
     /// Upshot's slow script calls so far.
     pub async fn slow_calls(&self) -> anyhow::Result<Vec<slowlog::Slow>> {
         let mut all = self.slow.lock().await;
-        all.extend(slowlog::take(&mut self.redis().await?).await?);
+        all.extend(slowlog::take(&mut self.redis().await?, PREFIX).await?);
         Ok(slowlog::by_script(all.clone()))
     }
 
