@@ -14,7 +14,7 @@ use crate::{
     job::{Fields, Job, Unreadable},
     priority::Shares,
     queue::Queue,
-    scripts::{self, Call, MAX_BATCH},
+    scripts::{self, Call, MAX_BATCH, MAX_CLAIM},
     state::State,
 };
 
@@ -23,7 +23,7 @@ use crate::{
 pub struct Claim<'a> {
     /// Who claims.
     pub worker: &'a str,
-    /// At most this many jobs, up to 128; 0 only promotes and takes over.
+    /// At most this many jobs, up to 192; 0 only promotes and takes over.
     pub want: usize,
     /// How long the leases last.
     pub lease: Duration,
@@ -234,13 +234,13 @@ impl Queue {
     /// When Redis failed.
     pub async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, RedisError> {
         let mut call = Call::new(&scripts::CLAIM, &self.keys);
-        call.arg(claim.worker).arg(claim.want.min(MAX_BATCH)).arg(claim.lease.as_millis() as u64);
+        call.arg(claim.worker).arg(claim.want.min(MAX_CLAIM)).arg(claim.lease.as_millis() as u64);
         call.arg(MAX_BATCH).arg(claim.crashes).arg(claim.number);
         call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
         call.run(&mut self.conn.clone()).await
     }
 
-    /// Writes how attempts ended, at most 128; whether each was written, or
+    /// Writes how attempts ended, at most 192; whether each was written, or
     /// refused as stale. Of two ends of one attempt success is looked at first.
     ///
     /// # Errors

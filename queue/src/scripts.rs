@@ -20,6 +20,11 @@ const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
 /// held up by one call are bounded by it.
 pub(crate) const MAX_BATCH: usize = 128;
 
+/// Jobs of one claim, and ends of one completion. More than in other batches, because
+/// part of what a call costs is the same for any number of jobs, the more so with
+/// tenants, priorities and limits.
+pub(crate) const MAX_CLAIM: usize = 192;
+
 /// A script in two forms: with Redis' clock, and with one that a test sets.
 pub(crate) struct Pair {
     live: LazyLock<Script>,

@@ -7,9 +7,9 @@
 --       nothing new: it renews what it had leased and answers with that, unless one
 --       with a number higher by two came meanwhile.
 -- KEYS: 1 control
--- ARGV: 1 worker, 2 N (0 to 128: 0 only promotes and takes over), 3 lease in ms,
---       4 bound on promotions, expiries and take-overs in this call (at most 128; the
---       jobs of the last lease that is taken over may go beyond it),
+-- ARGV: 1 worker, 2 N (0 to 192: 0 only promotes and takes over), 3 lease in ms,
+--       4 bound on promotions, expiries and take-overs in this call (at most 128; one
+--       lease is taken over in any case),
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
@@ -69,17 +69,17 @@ end
 local lost, examined_lost = redis.call('ZRANGE', RUNNING, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound), 0
 local left = 0
 for _, claim in ipairs(lost) do
-  if examined_lost < bound then
-    local lease = redis.call('HMGET', LEASE .. claim, 'ids', 'left')
-    for id in string.gmatch(lease[1] or '', '%S+') do
-      take_over(tonumber(claim), id)
-      examined_lost = examined_lost + 1
-    end
-    -- Also those that were deleted by hand.
-    left = left + (lease[2] or 0)
-    redis.call('DEL', LEASE .. claim)
-    redis.call('ZREM', RUNNING, claim)
+  local lease = redis.call('HMGET', LEASE .. claim, 'ids', 'left')
+  -- The first one is taken over whole, whatever its size.
+  if examined_lost > 0 and examined_lost + (lease[2] or 0) > bound then break end
+  for id in string.gmatch(lease[1] or '', '%S+') do
+    take_over(tonumber(claim), id)
+    examined_lost = examined_lost + 1
   end
+  -- Also those that were deleted by hand.
+  left = left + (lease[2] or 0)
+  redis.call('DEL', LEASE .. claim)
+  redis.call('ZREM', RUNNING, claim)
 end
 if left > 0 then redis.call('HINCRBY', CONTROL, 'running', int(-left)) end
 if crashed > 0 then free_all() end
@@ -442,7 +442,7 @@ elseif want > 0 and not paused then
   -- The lower classes first get what their share has come to meanwhile; of a large claim
   -- once that is enough for a lane.
   local function credit_of(class)
-    return math.min(128, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
+    return math.min(192, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
   end
   local function share_of(credit) return credit < quantum and 0 or math.floor(credit) end
   if limited and #waiting > 0 then

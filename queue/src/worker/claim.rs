@@ -22,7 +22,7 @@ use crate::{
     job::{Change, Job},
     parking::Kinds,
     protocol::{Claim, Claimed, End},
-    scripts::MAX_BATCH,
+    scripts::MAX_CLAIM,
 };
 
 /// What a claim was answered, and what it was asked with.
@@ -135,10 +135,10 @@ async fn next_places(core: &Core, idle_until: Option<Instant>) -> Option<Vec<Own
 
 /// Places for a full batch, once so many are free.
 async fn batch_of_places(core: &Core) -> Vec<OwnedSemaphorePermit> {
-    let Ok(mut all) = Arc::clone(&core.places).acquire_many_owned(MAX_BATCH as u32).await else {
+    let Ok(mut all) = Arc::clone(&core.places).acquire_many_owned(MAX_CLAIM as u32).await else {
         return std::future::pending().await;
     };
-    let mut places: Vec<_> = (1..MAX_BATCH).filter_map(|_| all.split(1)).collect();
+    let mut places: Vec<_> = (1..MAX_CLAIM).filter_map(|_| all.split(1)).collect();
     places.push(all);
     places
 }
@@ -149,7 +149,7 @@ async fn free_places(core: &Core) -> Vec<OwnedSemaphorePermit> {
         return std::future::pending().await;
     };
     let mut places = vec![first];
-    while places.len() < MAX_BATCH {
+    while places.len() < MAX_CLAIM {
         match Arc::clone(&core.places).try_acquire_owned() {
             Ok(place) => places.push(place),
             Err(_) => break,

@@ -7,7 +7,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
-use crate::{connect::Backoff, protocol::Ended, scripts::MAX_BATCH};
+use crate::{
+    connect::Backoff,
+    protocol::{End, Ended},
+    scripts::MAX_CLAIM,
+};
 
 /// Batches that are under way to Redis at once. A second one goes only when it is
 /// full: so Redis need not wait for us, and batches stay as large as they can be.
@@ -19,14 +23,18 @@ pub(super) async fn run(
     mut ended: mpsc::UnboundedReceiver<Ended>,
     finish: CancellationToken,
 ) {
-    let mut batch = Vec::with_capacity(MAX_BATCH);
+    let mut batch = Vec::with_capacity(MAX_CLAIM);
     let mut under_way = FuturesUnordered::new();
     loop {
-        let free = under_way.is_empty() || under_way.len() < IN_FLIGHT && batch.len() == MAX_BATCH;
+        let call = a_call_of(&batch);
+        let full = batch.len() == MAX_CLAIM || call < batch.len();
+        let free = under_way.is_empty() || under_way.len() < IN_FLIGHT && full;
         if free && !batch.is_empty() {
-            under_way.push(settle(&core, std::mem::replace(&mut batch, Vec::with_capacity(MAX_BATCH))));
+            let rest = batch.split_off(call);
+            under_way.push(settle(&core, std::mem::replace(&mut batch, rest)));
+            continue;
         }
-        let room = MAX_BATCH - batch.len();
+        let room = MAX_CLAIM - batch.len();
         tokio::select! {
             biased;
             Some(()) = under_way.next() => {}
@@ -36,9 +44,21 @@ pub(super) async fn run(
     }
     // Nobody is left who could say anything.
     while under_way.next().await.is_some() {}
-    if !batch.is_empty() {
-        settle(&core, batch).await;
+    while !batch.is_empty() {
+        let rest = batch.split_off(a_call_of(&batch));
+        settle(&core, std::mem::replace(&mut batch, rest)).await;
     }
+}
+
+/// How many of these ends a call takes. Any but a success costs Redis as much as two or
+/// three: it has a history, and an index of its own.
+fn a_call_of(batch: &[Ended]) -> usize {
+    let cost = |ended: &Ended| if matches!(ended.end, End::Succeed(_)) { 2 } else { 5 };
+    let costs = batch.iter().scan(0, |sum, ended| {
+        *sum += cost(ended);
+        Some(*sum)
+    });
+    costs.take_while(|sum| *sum <= 2 * MAX_CLAIM).count()
 }
 
 /// Writes a batch, until Redis answers: an end that is not written is work done twice.
@@ -63,5 +83,30 @@ fn report(core: &Core, written: &[bool]) {
         tracing::warn!(queue = %core.options.queue, refused, "late ends of attempts refused");
         metrics::counter!("upshot_queue_refused_total", "queue" => core.options.queue.to_string())
             .increment(refused as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::JobId;
+
+    proptest! {
+        #[test]
+        fn a_call_takes_as_many_ends_as_redis_can_bear(successes in prop::collection::vec(any::<bool>(), 1..400)) {
+            let ended = |success: &bool| Ended {
+                id: JobId::random(),
+                token: 1,
+                flow: String::new(),
+                end: if *success { End::Succeed("null".into()) } else { End::Release { line: String::new() } },
+            };
+            let batch: Vec<Ended> = successes.iter().map(ended).collect();
+            let call = a_call_of(&batch);
+            let cost = |n: usize| successes.iter().take(n).map(|success| if *success { 2 } else { 5 }).sum::<usize>();
+            prop_assert!(call >= 1 && call <= batch.len() && cost(call) <= 2 * MAX_CLAIM);
+            prop_assert!(call == batch.len() || cost(call + 1) > 2 * MAX_CLAIM);
+        }
     }
 }
