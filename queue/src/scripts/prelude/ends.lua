@@ -1,0 +1,108 @@
+-- Part of what the scripts share: jobs that end, are parked or are taken out.
+
+-- Ends a job as dead. Dead jobs are grouped by class, kind and normalised
+-- message; the group is known by the first 16 digits of their SHA-1.
+local function bury(id, key, text, kind, class, normal, said)
+  local fingerprint = string.sub(redis.sha1hex(class .. '\n' .. kind .. '\n' .. normal), 1, 16)
+  become(key, 'dead', text)
+  redis.call('HSET', key, 'group', fingerprint)
+  redis.call('ZADD', DEAD, at, id)
+  redis.call('ZADD', MEMBERS .. fingerprint, at, id)
+  redis.call('ZADD', GROUPS, at, fingerprint)
+  local group = GROUP .. fingerprint
+  if redis.call('HSETNX', group, 'first', at) == 1 then
+    redis.call('HSET', group, 'class', class, 'kind', kind, 'normal', normal)
+  end
+  redis.call('HSET', group, 'last', at, 'sample', id, 'said', said)
+  redis.call('HINCRBY', group, 'count', 1)
+end
+local function leave_group(id, key)
+  local fingerprint = redis.call('HGET', key, 'group')
+  if not fingerprint then return end
+  redis.call('ZREM', MEMBERS .. fingerprint, id)
+  if redis.call('EXISTS', MEMBERS .. fingerprint) == 0 then
+    redis.call('DEL', GROUP .. fingerprint)
+    redis.call('ZREM', GROUPS, fingerprint)
+  end
+end
+
+-- A lane that had been let in by a limit key and does not use the room leaves it
+-- to the next. True when one is let in.
+local function pass_on(flow, but)
+  local woken = false
+  for _, key in ipairs(keys_of(flow)) do
+    if key ~= but and limit_of(key) and release_lanes(key) then woken = true end
+  end
+  return woken
+end
+-- Takes a job that waits or is dead out of the index of its state. True when
+-- other jobs may run in its place.
+local function take_out(id, key, state, flow, class)
+  local woken = false
+  if state == 'ready' then
+    local lane = class .. ':' .. flow
+    local left = redis.call('ZREM', LANE .. lane, id) == 1 and redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
+    if limited and redis.call('EXISTS', LANE .. lane) == 0 then
+      local held = redis.call('HGET', HELD, lane)
+      if held then
+        redis.call('ZREM', BLOCKED .. held, lane)
+        redis.call('HDEL', HELD, lane)
+        count_held(class, flow, held, -1)
+        redis.call('ZREM', LANES .. class, flow)
+      else
+        -- Not at its next turn: that may never come, in a class without jobs.
+        woken = pass_on(flow, nil)
+      end
+    end
+    if left and left <= 0 then redis.call('UNLINK', RING .. class, LANES .. class, FLOWS .. class) end
+  elseif state == 'scheduled' then
+    redis.call('ZREM', SCHEDULED, id)
+  elseif state == 'parked' then
+    redis.call('ZREM', PARKED, id)
+    local need = redis.call('HGET', key, 'need')
+    if need and redis.call('ZREM', NEED .. need, id) == 1 and redis.call('HINCRBY', NEEDS, need, -1) <= 0 then
+      redis.call('HDEL', NEEDS, need)
+    end
+    redis.call('HDEL', key, 'need', 'why')
+  elseif state == 'dead' then
+    redis.call('ZREM', DEAD, id)
+    leave_group(id, key)
+  end
+  return woken
+end
+-- Parks a job until its need is met.
+local function park(id, key, text, need, why)
+  become(key, 'parked', text)
+  redis.call('HSET', key, 'need', need, 'why', why)
+  redis.call('ZADD', PARKED, at, id)
+  redis.call('ZADD', NEED .. need, at, id)
+  redis.call('HINCRBY', NEEDS, need, 1)
+end
+-- A job that waits again is watched for its deadline again.
+local function watch_deadline(id, deadline)
+  local by, policy = string.match(deadline, '^(%d+)(.)')
+  if policy == 'e' then redis.call('ZADD', EXPIRING, by, id) end
+end
+-- Ends a job whose deadline has passed; the caller takes it out of its index.
+local function expire(id, key, text, kind, deadline)
+  local said = 'the deadline passed before the job could run'
+  append_history(key, cjson.encode({at = now, attempt = 0, class = 'expired', message = said .. ': ' .. deadline}), HISTORY_BYTES)
+  redis.call('HINCRBY', key, 'failed:expired', 1)
+  bury(id, key, text, kind, 'expired', said, said)
+  move('expired', id)
+end
+-- Forgets a finished job whole.
+local function forget(id, key)
+  local body = redis.call('HGET', key, 'job')
+  if body then
+    -- Only the meta line is read; the arguments behind it may be anything.
+    local line = string.match(body, '^[^\n]*\n([^\n]*)')
+    -- A damaged job is forgotten like any other.
+    local ok, meta = pcall(cjson.decode, line or '')
+    if ok and type(meta) == 'table' and type(meta[2]) == 'string' then redis.call('ZREM', SUBJECTS, meta[2] .. '\0' .. id) end
+  end
+  -- Its id may come again, with a deadline of its own or none.
+  redis.call('ZREM', EXPIRING, id)
+  leave_group(id, key)
+  redis.call('DEL', key)
+end

@@ -1,0 +1,209 @@
+-- Part of what the scripts share: whose turn it is, what waits, and what stops running.
+
+-- Lanes take turns by virtual time (start-time fair queueing, Goyal et al.
+-- 1996): a lane's turn is its flow's score in the ring of its class.
+local times = {}
+local function virtual_time(class)
+  local time = times[class]
+  if not time then
+    time = tonumber(redis.call('HGET', CONTROL, 'time:' .. class) or '0')
+    times[class] = time
+  end
+  return time
+end
+local function tenant_of(flow) return string.match(flow, '^[^|]*') end
+local function take_turns(class, flow, turn)
+  -- A flow that was served lately keeps its turn: emptying a lane gains nothing.
+  if redis.call('ZADD', RING .. class, 'NX', math.max(turn, virtual_time(class)), flow) == 1 then
+    redis.call('HINCRBY', FLOWS .. class, tenant_of(flow), 1)
+  end
+end
+local function leave_ring(class, flow)
+  if redis.call('ZREM', RING .. class, flow) == 1 then
+    local tenant = tenant_of(flow)
+    if redis.call('HINCRBY', FLOWS .. class, tenant, -1) <= 0 then redis.call('HDEL', FLOWS .. class, tenant) end
+  end
+end
+-- Lanes wait for a limit key by class, then by turn: virtual times of different
+-- classes say nothing about each other. A double holds both, the turn to 1/128.
+local CLASS_APART = 2 ^ 44
+-- Lanes that a key holds count for their tenant as well, beside the lanes that
+-- share the key: they take its room in turns.
+local function count_held(class, flow, key, n)
+  local field = tenant_of(flow) .. '|' .. key
+  if redis.call('HINCRBY', FLOWS .. class, field, n) <= 0 then redis.call('HDEL', FLOWS .. class, field) end
+end
+local function let_in(key, lane, score)
+  local class, flow = string.sub(lane, 1, 1), string.sub(lane, 3)
+  redis.call('HDEL', HELD, lane)
+  count_held(class, flow, key, -1)
+  take_turns(class, flow, tonumber(score) - class * CLASS_APART)
+  return class
+end
+-- Lets lanes that wait for a limit key take turns again, as many as there is
+-- room for. At most 32 a call: each of them ends in another release.
+local any_held = nil
+local function is_any_held()
+  if any_held == nil then any_held = redis.call('EXISTS', HELD) == 1 end
+  return any_held
+end
+local function release_lanes(key)
+  if not is_any_held() then return false end
+  local limit = limit_of(key)
+  local room, next_token = 32, nil
+  if limit then
+    room = room_of(key, limit)
+    next_token = next_token_of(limit)
+  end
+  local woken = false
+  if room >= 1 then
+    local lanes, class = redis.call('ZPOPMIN', BLOCKED .. key, math.min(room, 32)), nil
+    for i = 1, #lanes, 2 do
+      class = let_in(key, lanes[i], lanes[i + 1])
+      woken = true
+    end
+    -- Whose turn it is among classes is for the claims to say, by their shares:
+    -- the first lane of each lower class comes along.
+    for _ = class or 3, 2 do
+      local below = redis.call('ZRANGE', BLOCKED .. key, int((class + 1) * CLASS_APART), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+      if #below == 0 then break end
+      redis.call('ZREM', BLOCKED .. key, below[1])
+      class = let_in(key, below[1], below[2])
+    end
+    if limit and limit.rate then next_token = now + math.ceil(1000 / limit.rate) end
+  end
+  if next_token and redis.call('EXISTS', BLOCKED .. key) == 1 then redis.call('ZADD', PACED, int(next_token), key) end
+  return woken
+end
+
+-- Ready jobs of this call, by lane, until they are put into their lanes.
+local pending, pending_lanes = {}, {}
+local function waiting_for(lane)
+  local list = pending[lane]
+  if not list then
+    list = {}
+    pending[lane] = list
+    pending_lanes[#pending_lanes + 1] = lane
+  end
+  return list
+end
+local function put(id, lane, score)
+  local list = waiting_for(lane)
+  list[#list + 1] = score
+  list[#list + 1] = id
+end
+-- Lanes that are not in the ring of their class, and not held, take turns from now on.
+-- True when nobody took turns before.
+local function take_turns_all(class, flows)
+  local time, ring, lanes = virtual_time(class), {}, {}
+  local tenants, more = {}, {}
+  for i, flow in ipairs(flows) do
+    ring[2 * i - 1], ring[2 * i] = time, flow
+    lanes[2 * i - 1], lanes[2 * i] = '0', flow
+    local tenant = tenant_of(flow)
+    if not more[tenant] then tenants[#tenants + 1] = tenant end
+    more[tenant] = (more[tenant] or 0) + 1
+  end
+  redis.call('ZADD', RING .. class, unpack(ring))
+  redis.call('ZADD', LANES .. class, unpack(lanes))
+  local before, after = redis.call('HMGET', FLOWS .. class, unpack(tenants)), {}
+  for i, tenant in ipairs(tenants) do
+    after[2 * i - 1], after[2 * i] = tenant, int(tonumber(before[i] or '0') + more[tenant])
+  end
+  redis.call('HSET', FLOWS .. class, unpack(after))
+  return redis.call('ZCARD', RING .. class) == #flows
+end
+-- Puts them in. True when a worker that sleeps has to be woken: workers go to
+-- sleep after they saw nobody's turn, so a wake-up is owed by the first job that
+-- they could have.
+local function put_all()
+  local wake, classes = false, {}
+  for _, lane in ipairs(pending_lanes) do
+    local class = string.sub(lane, 1, 1)
+    local group = classes[class]
+    if not group then
+      group = {n = 0, lanes = {}, flows = {}, added = {}}
+      classes[class] = group
+    end
+    local added = redis.call('ZADD', LANE .. lane, unpack(pending[lane]))
+    local i = #group.lanes + 1
+    group.n = group.n + added
+    group.lanes[i], group.flows[i], group.added[i] = lane, string.sub(lane, 3), added
+  end
+  for class, group in pairs(classes) do
+    local alone = redis.call('HINCRBY', CONTROL, 'ready:' .. class, group.n) == group.n
+    local turns = redis.call('ZMSCORE', RING .. class, unpack(group.flows))
+    local waits_for = limited and redis.call('HMGET', HELD, unpack(group.lanes))
+    local new = {}
+    for i, lane in ipairs(group.lanes) do
+      if turns[i] then
+        -- Its turn may not have come since it was empty. Other lanes with jobs are a
+        -- reason for workers to be awake, unless limits hold those.
+        wake = wake or alone or limited and redis.call('ZCARD', LANE .. lane) == group.added[i]
+      elseif not (waits_for and waits_for[i]) then
+        new[#new + 1] = group.flows[i]
+      end
+    end
+    if #new > 0 and take_turns_all(class, new) then wake = true end
+  end
+  pending, pending_lanes = {}, {}
+  return wake
+end
+-- When a job should have run (µs): its deadline, or a day after it became ready.
+local function run_by(deadline, i)
+  if deadline ~= '' then return int(tonumber(string.match(deadline, '^%d+')) * 1000) end
+  return int(us + (i or 0) + PATIENCE_US)
+end
+local FIRST = '0'
+
+-- Jobs that stop running free what they held of the limits: ids by flow and claim.
+local freed = {}
+local function freed_of(flow, claim)
+  local claims = freed[flow]
+  if not claims then
+    claims = {}
+    freed[flow] = claims
+  end
+  local ids = claims[claim]
+  if not ids then
+    ids = {}
+    claims[claim] = ids
+  end
+  return ids
+end
+local function free(id, flow, claim)
+  local ids = freed_of(flow, claim)
+  ids[#ids + 1] = id
+end
+-- To be called once they no longer count as running.
+local function free_all()
+  if not limited then return false end
+  local keys = {'queue'}
+  for flow in pairs(freed) do
+    for _, key in ipairs(keys_of(flow)) do keys[#keys + 1] = key end
+  end
+  learn(keys)
+  -- Workers sleep on the queue's own limit only once it is reached.
+  local whole = limits.queue and limits.queue.concurrency
+  local woken = whole and (redis.call('HGET', CONTROL, 'running') or 0) + n_over >= whole or false
+  local touched = {}
+  for flow, claims in pairs(freed) do
+    for _, key in ipairs(keys_of(flow)) do
+      local limit = limits[key]
+      if limit then
+        touched[key] = limit
+        limit.room = nil
+        if limit.concurrency then
+          for claim, ids in pairs(claims) do
+            hold(limit, -(claim > limit.since and #ids or redis.call('SREM', HOLDERS .. key, unpack(ids))))
+          end
+        end
+      end
+    end
+  end
+  for key in pairs(touched) do
+    if release_lanes(key) then woken = true end
+  end
+  store_held()
+  return woken
+end

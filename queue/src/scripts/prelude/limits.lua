@@ -1,0 +1,88 @@
+-- Part of what the scripts share: limits on how many jobs run and start.
+
+-- A limit is stored as `concurrency|tokens a second|burst|weight|since`, with
+-- an empty part where it does not limit. Running jobs of claims behind `since` are
+-- counted; those that ran before a limit on concurrency was set are counted if `holders`
+-- has them.
+local limits = {}
+-- Reads the limits of some keys at once, and how many jobs count for each.
+local function learn(keys)
+  local unknown = {}
+  for _, key in ipairs(keys) do
+    if limits[key] == nil then
+      limits[key] = false
+      unknown[#unknown + 1] = key
+    end
+  end
+  if #unknown == 0 then return end
+  local texts = redis.call('HMGET', LIMITS, unpack(unknown))
+  local counts = redis.call('HMGET', HOLDING, unpack(unknown))
+  for i, key in ipairs(unknown) do
+    if texts[i] then
+      local concurrency, rate, burst, weight, since =
+        string.match(texts[i], '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%d*)$')
+      limits[key] = {
+        key = key, concurrency = tonumber(concurrency), rate = tonumber(rate), burst = tonumber(burst),
+        weight = tonumber(weight), since = tonumber(since) or 0, holding = tonumber(counts[i] or '0'),
+      }
+    end
+  end
+end
+local function limit_of(key)
+  if limits[key] == nil then learn({key}) end
+  return limits[key]
+end
+-- Counts jobs for a limit, or some less. What came of it is stored at the end.
+local held = {}
+local function hold(limit, n)
+  limit.holding = limit.holding + n
+  held[limit.key] = limit
+end
+local function store_held()
+  local some, none = {}, {}
+  for key, limit in pairs(held) do
+    if limit.holding > 0 then
+      some[#some + 1] = key
+      some[#some + 1] = int(limit.holding)
+    else
+      none[#none + 1] = key
+    end
+  end
+  if #some > 0 then redis.call('HSET', HOLDING, unpack(some)) end
+  if #none > 0 then redis.call('HDEL', HOLDING, unpack(none)) end
+  held = {}
+end
+-- How many jobs may start now under a key. Remembered within the call.
+local function room_of(key, limit)
+  if limit.room then return limit.room end
+  local room = 1e9
+  if limit.concurrency then
+    room = limit.concurrency - (key == 'queue' and (redis.call('HGET', CONTROL, 'running') or 0) or limit.holding)
+  end
+  if limit.rate then
+    local tokens = limit.burst
+    local stored = redis.call('HGET', BUCKETS, key)
+    if stored then
+      local left, since = string.match(stored, '^(%S+) (%S+)$')
+      tokens = math.min(limit.burst, tonumber(left) + (us - tonumber(since)) / 1000000 * limit.rate)
+    end
+    limit.tokens = tokens
+    -- A hair below a whole token is a whole one: it has come by the time it is asked for.
+    room = math.min(room, math.floor(tokens + 0.000001))
+  end
+  limit.room = room
+  limit.taken = 0
+  return room
+end
+-- When there is a token for a job (ms), where it is tokens that are missing.
+local function next_token_of(limit)
+  if not limit or not limit.rate or limit.tokens - limit.taken >= 0.999999 then return nil end
+  return now + math.ceil((1 - limit.tokens + limit.taken) / limit.rate * 1000)
+end
+local function store_tokens()
+  for key, limit in pairs(limits) do
+    if limit and limit.rate and limit.taken and limit.taken > 0 then
+      redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, limit.tokens - limit.taken), us))
+    end
+  end
+end
