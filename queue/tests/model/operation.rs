@@ -167,7 +167,7 @@ impl Operation {
             }
             1 => Self::Claim {
                 worker: rng.random_range(0..WORKERS),
-                want: *[0, 1, 1, 1, 2, 3, 8].choose(rng).unwrap(),
+                want: *[0, 1, 1, 1, 2, 3, 8, 40].choose(rng).unwrap(),
                 again: rng.random_bool(0.15),
             },
             2 => {
