@@ -66,12 +66,9 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
     if bare {
         bare_script::measure(stage, amounts, &mut slow_bare).await?;
     }
-    let ours = count_slow(&stage.slow_calls().await?);
-    figures.add("slow_script_calls", ours);
+    figures.add("slow_script_calls", count_slow(&stage.slow_calls().await?));
     if bare {
-        let machines = count_slow(&slowlog::by_script(slow_bare));
-        figures.add("slow_bare_calls", machines);
-        figures.add("slow_calls_beyond_bare", (ours - machines).max(0.0));
+        figures.add("slow_bare_calls", count_slow(&slowlog::by_script(slow_bare)));
     }
     Ok(())
 }

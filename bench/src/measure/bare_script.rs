@@ -1,10 +1,9 @@
 //! What the machine does to any script: the slow calls of one that only counts.
 //!
 //! A core that the machine takes away for 5 ms makes a call slow whatever it does; a
-//! virtual machine does so when it uses all cores that it is said to have. So Upshot's
-//! slow calls are compared with those of as many calls, each as long, of a script that
-//! touches nothing, on the same Redis in the same run, while another thread is as busy
-//! as a client is.
+//! virtual machine may do so when all cores that it has are used. So Upshot's slow calls
+//! are shown beside those of a script that touches nothing: about as many calls as a
+//! whole run has, on the same Redis, while another thread is as busy as a client is.
 
 use std::time::{Duration, Instant};
 
