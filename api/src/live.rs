@@ -10,7 +10,7 @@
 //! a burst of changes costs one read, and a slow client sees the newest state
 //! instead of a backlog. **Nothing is missed:** a job is first read after its
 //! channel is subscribed, and all watched jobs are read again after a
-//! reconnect.
+//! reconnect, and every few seconds besides: a cluster may lose a message.
 
 mod listen;
 mod read;

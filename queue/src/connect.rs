@@ -15,6 +15,7 @@ mod backoff;
 mod connection;
 mod endpoint;
 mod lazy;
+mod listener;
 mod options;
 mod sentinel;
 
@@ -22,13 +23,14 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::{
     FromRedisValue, RedisResult,
-    aio::{ConnectionManager, ConnectionManagerConfig, PubSub},
+    aio::{ConnectionManager, ConnectionManagerConfig},
     cluster::ClusterClientBuilder,
 };
 
 pub use address::{Address, AddressError, Mode, Node};
 pub use backoff::Backoff;
 pub use connection::Connection;
+pub use listener::{Heard, Listener};
 pub use options::{RedisOptions, Replicas};
 
 use connection::{Kind, bounded_wait, explained};
@@ -181,7 +183,7 @@ impl Connector {
     ///
     /// # Errors
     /// When Redis is away.
-    pub async fn listen(&self) -> RedisResult<PubSub> {
+    pub async fn listen(&self) -> RedisResult<Listener> {
         if let Some(sentinels) = &self.sentinels {
             let (master, _) = sentinels.connect(self.options.response_timeout).await.map_err(explained)?;
             return self.listen_to(&master).await;
@@ -199,9 +201,12 @@ impl Connector {
         Err(why.unwrap_or_else(|| unusable("name at least one host".to_owned())))
     }
 
-    async fn listen_to(&self, client: &redis::Client) -> RedisResult<PubSub> {
+    async fn listen_to(&self, client: &redis::Client) -> RedisResult<Listener> {
         match tokio::time::timeout(self.options.connection_timeout, client.get_async_pubsub()).await {
-            Ok(connected) => connected.map_err(explained),
+            Ok(connected) => {
+                let connection = connected.map_err(explained)?;
+                Ok(Listener::new(connection, self.options.response_timeout))
+            }
             Err(_) => Err((redis::ErrorKind::Io, "no connection in time").into()),
         }
     }

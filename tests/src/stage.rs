@@ -137,7 +137,6 @@ impl Stage {
             let mut listener = self.connector.listen().await.unwrap();
             listener.subscribe(self.queue.keys().changes()).await.unwrap();
             listener.subscribe(self.queue.keys().wake()).await.unwrap();
-            let mut changes = listener.into_on_message();
             loop {
                 if let Some(job) = self.queue.job(id).await.unwrap() {
                     if wanted(&job) {
@@ -145,7 +144,7 @@ impl Stage {
                     }
                     last = Some(job);
                 }
-                changes.next().await.expect("Redis went away");
+                listener.next().await.expect("Redis went away");
             }
         };
         let done = tokio::time::timeout(PATIENCE, waiting).await;

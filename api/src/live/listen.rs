@@ -1,23 +1,14 @@
 //! The one connection that listens for changes.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    time::Duration,
-};
+use std::collections::{HashMap, hash_map::Entry};
 
-use futures::StreamExt;
-use redis::{
-    RedisError, RedisResult,
-    aio::{PubSub, PubSubSink},
+use redis::RedisResult;
+use upshot_queue::{
+    QueueName,
+    connect::{Backoff, Heard, Listener},
 };
-use upshot_queue::{QueueName, connect::Backoff};
 
 use super::Inner;
-
-/// How often a silent connection is asked whether it is still there, and how
-/// long it may take to answer.
-const PING: Duration = Duration::from_secs(10);
-const PONG: Duration = Duration::from_secs(5);
 
 /// Listens while somebody watches; connects again after every loss.
 pub(super) async fn run(inner: &Inner) {
@@ -27,7 +18,7 @@ pub(super) async fn run(inner: &Inner) {
             inner.watched.notified().await;
         }
         let result = match inner.connector.listen().await {
-            Ok(connection) => follow(inner, connection, &mut backoff).await,
+            Ok(listener) => follow(inner, listener, &mut backoff).await,
             Err(error) => Err(error),
         };
         if let Err(error) = result {
@@ -38,27 +29,29 @@ pub(super) async fn run(inner: &Inner) {
 }
 
 /// Follows one connection until it is lost, or nobody watches any more.
-async fn follow(inner: &Inner, connection: PubSub, backoff: &mut Backoff) -> RedisResult<()> {
-    let (mut sink, mut messages) = connection.split();
+async fn follow(inner: &Inner, mut listener: Listener, backoff: &mut Backoff) -> RedisResult<()> {
     let mut subscribed = HashMap::new();
-    let mut ping = tokio::time::interval(PING);
     inner.registry.all_fresh();
     loop {
-        if !subscribe(inner, &mut sink, &mut subscribed).await? {
+        if !subscribe(inner, &mut listener, &mut subscribed).await? {
             return Ok(());
         }
         backoff.reset();
         loop {
             tokio::select! {
                 () = inner.watched.notified() => break,
-                message = messages.next() => {
-                    let Some(message) = message else { return Err(lost("it ended the connection")) };
-                    if let Some(queue) = subscribed.get(message.get_channel_name()) {
-                        let ids = std::str::from_utf8(message.get_payload_bytes()).unwrap_or_default();
-                        mark(inner, queue, ids);
+                heard = listener.next() => match heard? {
+                    Heard::Message(message) => {
+                        if let Some(queue) = subscribed.get(message.get_channel_name()) {
+                            let ids = std::str::from_utf8(message.get_payload_bytes()).unwrap_or_default();
+                            mark(inner, queue, ids);
+                        }
                     }
-                }
-                _ = ping.tick() => in_time(sink.ping::<redis::Value>()).await.map(drop)?,
+                    Heard::Checked => {
+                        inner.registry.all_fresh();
+                        break;
+                    }
+                },
             }
         }
     }
@@ -68,7 +61,7 @@ async fn follow(inner: &Inner, connection: PubSub, backoff: &mut Backoff) -> Red
 /// watched any more, then has the new jobs read. False when nothing is watched.
 async fn subscribe(
     inner: &Inner,
-    sink: &mut PubSubSink,
+    listener: &mut Listener,
     subscribed: &mut HashMap<String, QueueName>,
 ) -> RedisResult<bool> {
     let (queues, fresh) = inner.registry.plan();
@@ -76,13 +69,13 @@ async fn subscribe(
     let unwatched: Vec<String> =
         subscribed.iter().filter(unwatched).map(|(channel, _)| channel.clone()).collect();
     for channel in unwatched {
-        in_time(sink.unsubscribe(channel.as_str())).await?;
+        listener.unsubscribe(channel.as_str()).await?;
         subscribed.remove(&channel);
     }
     for name in &queues {
         let Some(queue) = inner.queues.get(name) else { continue };
         if let Entry::Vacant(channel) = subscribed.entry(queue.keys().changes()) {
-            in_time(sink.subscribe(channel.key().as_str())).await?;
+            listener.subscribe(channel.key().as_str()).await?;
             channel.insert(name.clone());
         }
     }
@@ -100,15 +93,4 @@ fn mark(inner: &Inner, queue: &QueueName, ids: &str) {
     if inner.registry.mark(queue, ids.split(' ').filter_map(|id| id.parse().ok())) {
         inner.dirty.notify_one();
     }
-}
-
-async fn in_time<T>(answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    match tokio::time::timeout(PONG, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(lost("no answer in time")),
-    }
-}
-
-fn lost(why: &'static str) -> RedisError {
-    (redis::ErrorKind::Io, why).into()
 }

@@ -78,7 +78,7 @@ impl Registry {
         (state.watched.keys().cloned().collect(), fresh)
     }
 
-    /// After a new connection: whatever was missed before is to be read.
+    /// Messages may have been missed: everything that is watched is to be read.
     pub(super) fn all_fresh(&self) {
         let mut state = self.state();
         let State { watched, fresh, .. } = &mut *state;

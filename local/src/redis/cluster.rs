@@ -54,8 +54,8 @@ impl RedisCluster {
         &mut self.nodes
     }
 
-    /// Returns when every node knows all others and says that its slots are
-    /// served. To be called after a restart of a node.
+    /// Returns when every node knows all others, is linked to them both ways, and
+    /// says that its slots are served. To be called after a restart of a node.
     ///
     /// # Errors
     /// [`Error::NotReady`] when that does not come about.
@@ -67,6 +67,14 @@ impl RedisCluster {
         };
         for node in &self.nodes {
             node.asked().until(&["CLUSTER", "INFO"], READY, works).await?;
+        }
+        // What is published while a link is missing comes to nobody behind it.
+        let others = self.nodes.len() - 1;
+        let linked = |answer: &[String]| {
+            ["to", "from"].iter().all(|way| answer.iter().filter(|word| word == way).count() == others)
+        };
+        for node in &self.nodes {
+            node.asked().until(&["CLUSTER", "LINKS"], READY, linked).await?;
         }
         Ok(())
     }

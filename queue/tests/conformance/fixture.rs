@@ -13,7 +13,6 @@ use apalis_core::{
     error::BoxDynError, monitor::Monitor, task::data::Data, task::task_fn::task_fn,
     worker::builder::WorkerBuilder,
 };
-use futures::StreamExt;
 use serde_json::Value;
 use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -117,7 +116,6 @@ impl Fixture {
         let waiting = async {
             let mut listener = self.connector.listen().await.unwrap();
             listener.subscribe(self.queue.keys().changes()).await.unwrap();
-            let mut changes = listener.into_on_message();
             loop {
                 if let Some(job) = self.queue.job(id).await.unwrap() {
                     if wanted(&job) {
@@ -125,7 +123,7 @@ impl Fixture {
                     }
                     last = Some(job);
                 }
-                changes.next().await.expect("Redis went away");
+                listener.next().await.expect("Redis went away");
             }
         };
         let done = tokio::time::timeout(PATIENCE, waiting).await;
@@ -141,9 +139,8 @@ impl Fixture {
         let waiting = async {
             let mut listener = self.connector.listen().await.unwrap();
             listener.subscribe(self.queue.keys().changes()).await.unwrap();
-            let mut changes = listener.into_on_message();
             while self.queue.counts().await.unwrap().of(state) != n {
-                changes.next().await.expect("Redis went away");
+                listener.next().await.expect("Redis went away");
             }
         };
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {

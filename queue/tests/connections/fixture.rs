@@ -2,11 +2,11 @@
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
-use futures::StreamExt;
-use redis::{AsyncCommands, RedisResult, Value, aio::PubSub};
+use redis::{AsyncCommands, RedisResult, Value};
 use upshot_local::RedisOptions as Local;
 use upshot_queue::{
-    Connection, Connector, JobId, NewJob, Queue, QueueName, RedisOptions, State, connect::Backoff,
+    Connection, Connector, JobId, NewJob, Queue, QueueName, RedisOptions, State,
+    connect::{Backoff, Heard, Listener},
     queue::Verdict,
 };
 
@@ -73,7 +73,7 @@ pub async fn ready(queue: &Queue) -> u64 {
 }
 
 /// Listens on the channel until the listener has really subscribed.
-pub async fn listen(connector: &Connector, channel: &str) -> PubSub {
+pub async fn listen(connector: &Connector, channel: &str) -> Listener {
     until_ok("a listener", || async {
         let mut listener = connector.listen().await?;
         listener.subscribe(channel).await?;
@@ -82,20 +82,26 @@ pub async fn listen(connector: &Connector, channel: &str) -> PubSub {
     .await
 }
 
-/// Publishes until the listener has heard it.
-pub async fn heard(listener: &mut PubSub, conn: &Connection, channel: &str) {
-    let mut messages = listener.on_message();
-    until_ok("a message", || {
-        let mut conn = conn.clone();
-        async move {
-            // Which of a cluster's nodes it is told makes no difference.
-            let _: i64 = redis::cmd("PUBLISH").arg(channel).arg("hello").query_async(&mut conn).await?;
-            RedisResult::Ok(())
+/// Publishes until the listener has heard it: a cluster may lose a message.
+pub async fn heard(listener: &mut Listener, conn: &Connection, channel: &str) {
+    let hearing = async {
+        loop {
+            until_ok("a message", || {
+                let mut conn = conn.clone();
+                async move {
+                    // Which of a cluster's nodes it is told makes no difference.
+                    let _: i64 =
+                        redis::cmd("PUBLISH").arg(channel).arg("hello").query_async(&mut conn).await?;
+                    RedisResult::Ok(())
+                }
+            })
+            .await;
+            if let Heard::Message(message) = listener.next().await.expect("the listener ended") {
+                return message.get_payload::<String>().unwrap();
+            }
         }
-    })
-    .await;
-    let message = tokio::time::timeout(PATIENCE, messages.next()).await.expect("nothing was heard");
-    let said: String = message.expect("the listener ended").get_payload().unwrap();
+    };
+    let said = tokio::time::timeout(PATIENCE, hearing).await.expect("nothing was heard");
     assert_eq!(said, "hello");
 }
 

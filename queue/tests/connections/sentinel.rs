@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
-use redis::{AsyncCommands, RedisResult, aio::PubSub};
+use redis::{AsyncCommands, RedisResult};
 use upshot_local::RedisSentinels;
-use upshot_queue::{Connection, Connector, Queue, RedisOptions, queue::Verdict};
+use upshot_queue::{Connection, Connector, Queue, RedisOptions, connect::Listener, queue::Verdict};
 
 use crate::fixture::{
     PATIENCE, connector, enqueue, folder, heard, job, key, listen, options, queue, ready, until_ok, works,
@@ -19,7 +18,7 @@ struct Stage {
     conn: Connection,
     queue: Queue,
     job: upshot_queue::NewJob,
-    listener: PubSub,
+    listener: Listener,
     channel: String,
     key: String,
     before: u16,
@@ -56,8 +55,7 @@ impl Stage {
     }
 
     async fn listener_ends(&mut self) {
-        let mut messages = self.listener.on_message();
-        let ended = async { while messages.next().await.is_some() {} };
+        let ended = async { while self.listener.next().await.is_ok() {} };
         tokio::time::timeout(PATIENCE, ended).await.expect("the listener does not end");
     }
 }
@@ -106,10 +104,10 @@ async fn a_killed_master_is_replaced() {
 async fn a_silent_master_is_left() {
     let mut stage = Stage::new().await;
     stage.redis.servers()[0].pause().unwrap();
-    stage.goes_on().await;
-    // It learns that it was replaced, and ends the connections of those who listen.
-    stage.redis.servers()[0].resume().unwrap();
+    // Nothing ends the connection; that nobody answers any more has to be noticed.
     stage.listener_ends().await;
+    stage.goes_on().await;
+    stage.redis.servers()[0].resume().unwrap();
     stage.redis.stop().await.unwrap();
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
-use redis::aio::PubSub;
 use tokio::sync::OnceCell;
 use upshot_local::RedisServer;
-use upshot_queue::{Connection, Connector, JobId, Queue, RedisOptions};
+use upshot_queue::{
+    Connection, Connector, JobId, Queue, RedisOptions,
+    connect::{self, Heard},
+};
 
 /// A connection, which several runs use one after the other.
 #[derive(Clone)]
@@ -19,7 +20,7 @@ pub struct Server {
 pub struct Listener {
     server: Server,
     channel: String,
-    heard: PubSub,
+    heard: connect::Listener,
 }
 
 impl Server {
@@ -83,11 +84,13 @@ impl Listener {
         const MARK: &str = "asked";
         let mut cmd = redis::cmd("PUBLISH");
         cmd.arg(&self.channel).arg(MARK).exec_async(&mut self.server.conn.clone()).await.unwrap();
-        let mut messages = self.heard.on_message();
         let mut woken = false;
-        while messages.next().await.unwrap().get_payload::<String>().unwrap() != MARK {
-            woken = true;
+        loop {
+            match self.heard.next().await.unwrap() {
+                Heard::Message(message) if message.get_payload::<String>().unwrap() == MARK => return woken,
+                Heard::Message(_) => woken = true,
+                Heard::Checked => {}
+            }
         }
-        woken
     }
 }
