@@ -5,6 +5,7 @@
 //! | [`measure`] | one measurement a file |
 //! | [`stage`] | what they all run on: private servers, settings, the `upshot` binary |
 //! | [`service`] | a process under measurement, which ends when we end |
+//! | [`priority`] | who goes first on a machine with few cores |
 //! | [`peer`] | BullMQ: whether it is installed, and its processes |
 //! | [`usage`] | CPU time and memory of processes, from `/proc` |
 //! | [`slowlog`] | script calls that held Redis up for long |
@@ -25,6 +26,7 @@ mod load;
 mod machine;
 mod measure;
 mod peer;
+mod priority;
 mod report;
 mod service;
 mod slowlog;
@@ -44,6 +46,9 @@ use stage::Stage;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.role.is_none() {
+        priority::last();
+    }
     let ran = tokio::runtime::Runtime::new()
         .context("no runtime")
         .and_then(|runtime| runtime.block_on(run(arguments)));

@@ -9,11 +9,11 @@ use std::{
 use anyhow::{Context, ensure};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
-use tokio::{process::Command, sync::Mutex};
+use tokio::sync::Mutex;
 use upshot_local::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::{Connector, Queue};
 
-use crate::{load, machine::Machine, service::Service, slowlog};
+use crate::{load, machine::Machine, priority, service::Service, slowlog};
 
 /// The queue of the jobs that do nothing.
 pub const QUEUE: &str = "bench";
@@ -196,13 +196,7 @@ pub async fn info(redis: &mut MultiplexedConnection, name: &str) -> anyhow::Resu
 
 /// Sets what makes measurements comparable.
 async fn prepare(redis: &RedisServer) -> anyhow::Result<()> {
-    // A script that lost its core to a worker is not slow. With a core of its own
-    // Redis would not lose it; here it goes before the others, if that is allowed.
-    let pid = redis.pid().to_string();
-    let first = Command::new("renice").args(["-n", "-20", "-p", &pid]).output().await;
-    if !first.is_ok_and(|done| done.status.success()) {
-        println!("Redis has to share its core: not allowed to give it priority");
-    }
+    priority::first(redis.pid());
     let mut redis = connect(redis).await?;
     // A rewrite of the append-only file in the middle of one round and not
     // of another would be noise.
