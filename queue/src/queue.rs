@@ -12,7 +12,7 @@ use crate::{
     keys::Keys,
     limit::BadLimit,
     priority::Priority,
-    scripts::{self, Call, MAX_BATCH},
+    scripts::{self, CALL_BYTES, Call, MAX_BATCH},
     state::State,
 };
 
@@ -355,7 +355,7 @@ fn by_lane(jobs: &mut [(usize, &NewJob)]) {
 fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJob)]> {
     let (mut parts, mut rest) = (Vec::new(), jobs);
     while !rest.is_empty() {
-        let mut lanes = 0;
+        let (mut lanes, mut bytes) = (0, 0);
         let mut end = 0;
         let mut last = None;
         for (_, job) in rest.iter().take(MAX_BATCH) {
@@ -363,9 +363,10 @@ fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJ
             if last.replace(job.lane()) != Some(job.lane()) {
                 lanes += 1;
             }
-            if lanes > MAX_LANES {
+            if lanes > MAX_LANES || bytes >= CALL_BYTES {
                 break;
             }
+            bytes += job.args.len();
             end += 1;
         }
         let (part, behind) = rest.split_at(end);
@@ -400,8 +401,12 @@ mod tests {
         fn batches_are_the_list_in_parts_that_a_script_takes(
             tenants in prop::collection::vec(0u16..200, 0..600),
             together in any::<bool>(),
+            bytes in prop::sample::select(vec![0, 20_000, 600_000]),
         ) {
-            let jobs: Vec<NewJob> = tenants.iter().copied().map(job).collect();
+            let mut jobs: Vec<NewJob> = tenants.iter().copied().map(job).collect();
+            // Every third has that many.
+            let args = bytes::Bytes::from(vec![b' '; bytes]);
+            jobs.iter_mut().step_by(3).for_each(|job| job.args = args.clone());
             let mut list: Vec<_> = jobs.iter().enumerate().collect();
             if together {
                 by_lane(&mut list);
@@ -410,13 +415,16 @@ mod tests {
             let places = |jobs: &[(usize, &NewJob)]| jobs.iter().map(|(place, _)| *place).collect::<Vec<_>>();
             prop_assert_eq!(places(&parts.concat()), places(&list));
             let lanes = |jobs: &[(usize, &NewJob)]| jobs.chunk_by(|(_, a), (_, b)| a.lane() == b.lane()).count();
+            let bytes = |jobs: &[(usize, &NewJob)]| jobs.iter().map(|(_, job)| job.args.len()).sum::<usize>();
             for part in &parts {
                 prop_assert!((1..=MAX_BATCH).contains(&part.len()) && lanes(part) <= MAX_LANES);
+                prop_assert!(bytes(&part[..part.len() - 1]) < CALL_BYTES);
             }
             // No part could have taken the first job of the next one.
             for pair in parts.windows(2) {
                 let more = [pair[0], &pair[1][..1]].concat();
-                prop_assert!(more.len() > MAX_BATCH || lanes(&more) > MAX_LANES);
+                let full = more.len() > MAX_BATCH || bytes(pair[0]) >= CALL_BYTES;
+                prop_assert!(full || lanes(&more) > MAX_LANES);
             }
         }
 

@@ -1,7 +1,7 @@
 -- Purpose: promote due jobs, take over jobs whose lease expired, end those whose
 --       deadline passed, and lease up to N ready jobs to one worker: by class,
 --       within a class by turns of the tenants, within a tenant by least slack, and
---       only as many as the limits allow. Counts the attempt, so that a job which
+--       only as many as the limits allow; a claim of large jobs ends early. Counts the attempt, so that a job which
 --       kills its process still uses up its budget.
 --       A call that is repeated under the same number (its answer got lost) leases
 --       nothing new: it renews what it had leased and answers with that, unless one
@@ -112,8 +112,9 @@ end
 local overdue = #late == bound
 local until_ms = int(now + tonumber(ARGV[3]))
 local examined, more, next_token = 0, false, nil
--- Jobs that are leased here: their ids, and the reply with room for what stands first.
-local leased, reply, n_leased = {}, {0, 0, 0, 0, 0}, 0
+-- Jobs that are leased here: their ids, the reply with room for what stands first, and
+-- the bytes of it.
+local leased, reply, n_leased, bytes = {}, {0, 0, 0, 0, 0}, 0, 0
 
 local paused_kinds = {}
 local function is_paused(kind)
@@ -135,15 +136,18 @@ end
 local attempt = ' ' .. worker .. ' ' .. at .. ' ' .. claim
 local first_attempt = 'running 1' .. attempt
 
-local function answered(id, content)
+local function answered(id, content, size)
   n_leased = n_leased + 1
+  bytes = bytes + size
   leased[n_leased] = id
   local n = n_leased * 2
   reply[n + 4], reply[n + 5] = id, content
 end
 local function answered_again(id, token, fields)
+  local size = 0
+  for _, text in ipairs(fields) do size = size + #text end
   table.insert(fields, 1, token)
-  answered(id, fields)
+  answered(id, fields, size)
 end
 
 -- Ends or parks a job that must not start, although its turn has come. False when it
@@ -171,7 +175,7 @@ local function lease(id)
   if body then
     if (overdue or kinds_paused) and is_held_back(id, key, body) then return false end
     if redis.call('HSETNX', key, 'state', first_attempt) == 1 then
-      answered(id, body)
+      answered(id, body, #body)
       return true
     end
   end
@@ -350,7 +354,7 @@ local function take(class, n)
   local began, at_least = times[class], quantum
   local lanes = math.min(lanes_left, math.ceil(LANES_AT_MOST * n / want))
   lanes_left = lanes_left - lanes
-  while got < n and lanes > 0 and examined <= 128 do
+  while got < n and lanes > 0 and examined <= 128 and bytes < CALL_BYTES do
     -- About as many as are needed.
     local queue, horizon = window_of(class, math.min(lanes, math.ceil((n - got) / at_least)))
     local served, held = divide(class, queue, horizon, n - got, at_least)
@@ -363,12 +367,14 @@ local function take(class, n)
       local flow = lane.flow
       -- Not ZPOPMIN, which writes out the scores.
       local jobs = LANE .. class .. ':' .. flow
-      local popped = redis.call('ZRANGE', jobs, 0, lane.planned - 1)
-      local count, started = #popped, 0
-      if count > 0 then redis.call('ZREMRANGEBYRANK', jobs, 0, count - 1) end
-      for i = 1, count do
-        if lease(popped[i]) then started = started + 1 end
+      local popped = bytes < CALL_BYTES and redis.call('ZRANGE', jobs, 0, lane.planned - 1)
+      local count, started = 0, 0
+      for i, id in ipairs(popped or {}) do
+        if bytes >= CALL_BYTES then break end
+        count = i
+        if lease(id) then started = started + 1 end
       end
+      if count > 0 then redis.call('ZREMRANGEBYRANK', jobs, 0, count - 1) end
       local unused = lane.planned - started
       for _, limit in ipairs(lane.limits) do
         limit.room = limit.room + unused
@@ -379,8 +385,8 @@ local function take(class, n)
       popped_here = popped_here + count
       lane.turn = lane.turn - (lane.planned - count) * lane.step
       -- What was read ahead may lack a lane that is let in.
-      if limited and started == 0 and pass_on(flow, nil) then windows = {} end
-      if count == 0 then
+      if limited and started == 0 and popped and pass_on(flow, nil) then windows = {} end
+      if popped and count == 0 then
         -- Its turn came and it has nothing.
         leave_ring(class, flow)
         redis.call('ZREM', LANES .. class, flow)
@@ -409,7 +415,7 @@ local function take(class, n)
     end
   end
   lanes_left = lanes_left + math.max(lanes, 0)
-  local cut = got < n and left > 0 and (lanes <= 0 or examined > 128)
+  local cut = got < n and left > 0 and (lanes <= 0 or examined > 128 or bytes >= CALL_BYTES)
   if cut then more = true end
   if left ~= ready then change('ready:' .. class, int(left)) end
   control[class + 1] = left
@@ -473,7 +479,7 @@ elseif want > 0 and not paused then
     if left <= 0 then break end
     local got, cut = take(class, left)
     left = left - got
-    -- What it had no lanes for is not for the lower classes.
+    -- What it had no lanes or bytes for is not for the lower classes.
     if cut then break end
   end
   if n_leased > 0 then

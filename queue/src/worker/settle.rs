@@ -10,7 +10,7 @@ use super::core::Core;
 use crate::{
     connect::Backoff,
     protocol::{End, Ended},
-    scripts::MAX_CLAIM,
+    scripts::{CALL_BYTES, MAX_CLAIM},
 };
 
 /// Batches that are under way to Redis at once. A second one goes only when it is
@@ -50,15 +50,22 @@ pub(super) async fn run(
     }
 }
 
-/// How many of these ends a call takes. Any but a success costs Redis as much as two or
-/// three: it has a history, and an index of its own.
+/// How many of these ends a call takes: as many as it may have, and until their outcomes
+/// come to [`CALL_BYTES`].
 fn a_call_of(batch: &[Ended]) -> usize {
-    let cost = |ended: &Ended| if matches!(ended.end, End::Succeed(_)) { 2 } else { 5 };
-    let costs = batch.iter().scan(0, |sum, ended| {
-        *sum += cost(ended);
-        Some(*sum)
+    let sums = batch.iter().scan((0, 0), |(cost, bytes), ended| {
+        let before = *bytes;
+        *cost += cost_of(ended);
+        *bytes += if let End::Succeed(outcome) = &ended.end { outcome.len() } else { 0 };
+        Some((*cost, before))
     });
-    costs.take_while(|sum| *sum <= 2 * MAX_CLAIM).count()
+    sums.take_while(|(cost, before)| *cost <= 2 * MAX_CLAIM && *before < CALL_BYTES).count()
+}
+
+/// In halves of a success. Any other end costs Redis two or three times as much: it has
+/// a history, and an index of its own.
+fn cost_of(ended: &Ended) -> usize {
+    if matches!(ended.end, End::Succeed(_)) { 2 } else { 5 }
 }
 
 /// Writes a batch, until Redis answers: an end that is not written is work done twice.
@@ -95,18 +102,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_call_takes_as_many_ends_as_redis_can_bear(successes in prop::collection::vec(any::<bool>(), 1..400)) {
-            let ended = |success: &bool| Ended {
+        fn a_call_takes_as_many_ends_as_redis_can_bear(
+            // The size of a success's outcome, or nothing of another end.
+            ends in prop::collection::vec(prop::option::of(0..4usize), 1..400),
+            large in prop::sample::select(vec![1, 1_000, 300_000]),
+        ) {
+            let ended = |success: &Option<usize>| Ended {
                 id: JobId::random(),
                 token: 1,
                 flow: String::new(),
-                end: if *success { End::Succeed("null".into()) } else { End::Release { line: String::new() } },
+                end: match success {
+                    Some(times) => End::Succeed("x".repeat(times * large)),
+                    None => End::Release { line: String::new() },
+                },
             };
-            let batch: Vec<Ended> = successes.iter().map(ended).collect();
+            let batch: Vec<Ended> = ends.iter().map(ended).collect();
             let call = a_call_of(&batch);
-            let cost = |n: usize| successes.iter().take(n).map(|success| if *success { 2 } else { 5 }).sum::<usize>();
+            let cost = |n: usize| batch.iter().take(n).map(cost_of).sum::<usize>();
+            let bytes = |n: usize| ends.iter().take(n).flatten().sum::<usize>() * large;
             prop_assert!(call >= 1 && call <= batch.len() && cost(call) <= 2 * MAX_CLAIM);
-            prop_assert!(call == batch.len() || cost(call + 1) > 2 * MAX_CLAIM);
+            prop_assert!(bytes(call - 1) < CALL_BYTES);
+            prop_assert!(call == batch.len() || cost(call + 1) > 2 * MAX_CLAIM || bytes(call) >= CALL_BYTES);
         }
     }
 }

@@ -1,13 +1,19 @@
 //! Work that succeeds: backlogs, steps, progress, a stop in good order.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
-use upshot_queue::{Failure, Progress, State, WorkerOptions};
+use upshot_queue::{
+    Failure, Job, JobId, Limit, LimitKey, NewJob, Progress, Shares, State, WorkerOptions,
+    protocol::{Claim, End, Ended},
+};
 
 use crate::fixture::{Fixture, Worker, options};
 
@@ -114,5 +120,51 @@ async fn an_interrupted_job_is_handed_back_and_the_attempt_does_not_count() {
     stopping.await.unwrap();
     let job = fixture.queue.job(&id).await.unwrap().unwrap();
     assert_eq!((job.state, job.attempts, job.history.len()), (State::Ready, 0, 0));
+    fixture.finish().await;
+}
+
+/// Each claim copies what it answers with: it takes as many jobs as come to 512 KiB.
+#[tokio::test]
+async fn large_jobs_are_claimed_a_few_at_a_time() {
+    let fixture = Fixture::new().await;
+    let queue = &fixture.queue;
+    let key = LimitKey::Key("printer".to_owned());
+    queue.set_limit(&key, Limit::concurrency(50)).await.unwrap();
+    let jobs: Vec<NewJob> = (0..24)
+        .map(|i| {
+            let mut job = NewJob::new(JobId::random(), "test", "x".repeat(200_000));
+            job.tenant = (i % 3 > 0).then(|| format!("tenant-{}", i % 3));
+            job.limit_keys = vec!["printer".to_owned()];
+            job
+        })
+        .collect();
+    queue.enqueue(&jobs).await.unwrap();
+    let mut left = jobs.len();
+    let mut number = 0;
+    while left > 0 {
+        number += 1;
+        let claim = Claim {
+            worker: "w",
+            want: 100,
+            lease: Duration::from_secs(60),
+            crashes: 2,
+            number,
+            shares: Shares::default(),
+        };
+        let claimed = queue.claim(&claim).await.unwrap();
+        left -= 3;
+        assert_eq!((claimed.len(), claimed.more), (3, left > 0));
+        assert_eq!(queue.limit_use(&key).await.unwrap().running, 3);
+        let jobs: Vec<_> = claimed.jobs(queue, "w").map(Result::unwrap).collect();
+        let succeed = |job: &Job| Ended {
+            id: job.id.clone(),
+            token: job.token,
+            flow: job.flow(),
+            end: End::Succeed("null".to_owned()),
+        };
+        let ended: Vec<_> = jobs.iter().map(succeed).collect();
+        assert_eq!(queue.settle("w", &ended).await.unwrap(), [true; 3]);
+    }
+    queue.set_limit(&key, Limit::default()).await.unwrap();
     fixture.finish().await;
 }

@@ -35,6 +35,7 @@ fn draft(job: usize) -> Draft {
         deadline: None,
         unique: None,
         replaces_dead: false,
+        large: false,
     }
 }
 

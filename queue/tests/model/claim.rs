@@ -49,7 +49,12 @@ impl Model {
             }
             return Ok(());
         }
-        if answer.more {
+        let is_large = |(id, _): &(JobId, u64)| self.jobs.get(id).is_some_and(ModelJob::is_large);
+        let large = answer.leased.iter().position(is_large);
+        if large.is_some_and(|place| place + 1 < answer.leased.len()) {
+            return Err("a claim goes on behind a large job".to_owned());
+        }
+        if answer.more && large.is_none() {
             return Err("a claim says that there is more to do, with so few jobs".to_owned());
         }
         if answer.leased.len() > answer.want {
@@ -159,8 +164,8 @@ impl Model {
         Ok(())
     }
 
-    /// Who asked for more got all that can run; and nothing ran before what is
-    /// more urgent. The model is as it was before the answer.
+    /// Who asked for more got all that can run, or is told to ask again; and nothing
+    /// ran before what is more urgent. The model is as it was before the answer.
     fn nothing_was_left(&self, answer: &Answer<'_>) -> Result<(), String> {
         let leased: Vec<&JobId> = answer.leased.iter().map(|(id, _)| id).collect();
         let lowest = leased.iter().map(|id| class(self.jobs[*id].priority)).max();
@@ -168,7 +173,7 @@ impl Model {
             if leased.contains(&id) || answer.parked.contains(id) {
                 continue;
             }
-            if leased.len() < answer.want && self.can_run(job, &leased) {
+            if leased.len() < answer.want && !answer.more && self.can_run(job, &leased) {
                 return Err(format!("{leased:?} were leased, {} wanted, and {id} could run", answer.want));
             }
             let urgent: Vec<&JobId> =

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use upshot_queue::{Job, JobId, Late, LimitKey, NewJob, Priority, State, Step};
 
+use crate::operation::LARGE;
+
 /// Why a job died: class, kind, and what messages of the same cause have in common.
 pub type Cause = (&'static str, String, String);
 
@@ -43,6 +45,12 @@ pub struct ModelJob {
 }
 
 impl ModelJob {
+    /// Whether a claim that has it ends with it.
+    pub fn is_large(&self) -> bool {
+        let edits = self.edits.iter().map(|(_, args)| args.len());
+        edits.chain([self.args.len()]).sum::<usize>() >= LARGE
+    }
+
     pub fn new(new: &NewJob, now: u64) -> Self {
         Self {
             new: new.clone(),

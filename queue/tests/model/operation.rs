@@ -55,6 +55,8 @@ pub struct Draft {
     pub deadline: Option<(u64, Late)>,
     pub unique: Option<(usize, Scope)>,
     pub replaces_dead: bool,
+    /// With arguments of [`LARGE`] bytes and a few more.
+    pub large: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -96,6 +98,9 @@ pub const LIMIT_KEYS: [&str; 3] = ["smtp", "db|1", "api"];
 pub const NEEDS: [&str; 2] = ["kind mail@2", "confirmation 17"];
 pub const MESSAGES: [&str; 2] = ["no such address", "printer on fire"];
 pub const WORKERS: usize = 3;
+/// A claim takes no more jobs once it has so many bytes; with a test's clock that is less
+/// than else.
+pub const LARGE: usize = 64 * 1024;
 /// How long leases last, in ms.
 pub const LEASE_MS: u64 = 60_000;
 /// Crashes that a job survives.
@@ -116,6 +121,7 @@ struct Taste {
     tenants: usize,
     classes: usize,
     admin: u32,
+    large: bool,
 }
 
 impl Plan {
@@ -127,6 +133,7 @@ impl Plan {
             tenants: rng.random_range(0..=TENANTS.len()),
             classes: rng.random_range(1..=4),
             admin: *[0, 1, 3].choose(&mut rng).unwrap(),
+            large: rng.random_bool(0.1),
         };
         let shares = rng.random_bool(0.2);
         let length = rng.random_range(10..=60);
@@ -300,6 +307,7 @@ impl Draft {
             deadline: rng.random_bool(0.25).then(|| (*[0, 900, 20_000, 90_000].choose(rng).unwrap(), late)),
             unique: rng.random_bool(0.2).then(|| (rng.random_range(0..3), scope)),
             replaces_dead: rng.random_bool(0.2),
+            large: taste.large && rng.random_bool(0.2),
         }
     }
 }

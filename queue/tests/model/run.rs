@@ -13,7 +13,7 @@ use crate::{
     job::{compare, encode},
     model::Model,
     operation::{
-        CRASHES, Draft, Ending, KINDS, LEASE_MS, LIMIT_KEYS, Lease, MESSAGES, NEEDS, Operation, Plan,
+        CRASHES, Draft, Ending, KINDS, LARGE, LEASE_MS, LIMIT_KEYS, Lease, MESSAGES, NEEDS, Operation, Plan,
         TENANTS, WORKERS, Who, Writing,
     },
     server::{Listener, Server},
@@ -365,7 +365,8 @@ impl Run {
 }
 
 fn new_job(draft: &Draft) -> NewJob {
-    let mut job = NewJob::new(id(draft.job), KINDS[draft.kind], format!("{}\n", draft.kind));
+    let padding = " ".repeat(if draft.large { LARGE } else { 0 });
+    let mut job = NewJob::new(id(draft.job), KINDS[draft.kind], format!("{}\n{padding}", draft.kind));
     job.priority = draft.priority;
     job.tenant = draft.tenant.map(|tenant| TENANTS[tenant].to_owned());
     job.limit_keys = draft.limit_keys.iter().map(|key| LIMIT_KEYS[*key].to_owned()).collect();
