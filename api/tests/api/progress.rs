@@ -133,6 +133,22 @@ async fn a_stream_survives_a_restart_of_redis_and_misses_nothing() {
     redis.stop().await.unwrap();
 }
 
+/// In a cluster a message may be lost on its way between two nodes.
+#[tokio::test]
+async fn a_change_that_nobody_told_of_is_seen_all_the_same() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("invoices", job("1", "invoice.issue")).await;
+    let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+    assert_eq!(messages.next().await.unwrap().data["state"], "ready");
+    let key = fixture.queue("invoices").keys().job(&id);
+    let mut redis = fixture.connector.connect().unwrap();
+    let mut change = redis::cmd("HSET");
+    change.arg(key).arg("state").arg("cancelled 1000").exec_async(&mut redis).await.unwrap();
+    assert_eq!(messages.next().await.unwrap().data["state"], "cancelled");
+    assert_eq!(messages.next().await.unwrap().name, "end");
+    fixture.finish().await;
+}
+
 #[tokio::test]
 async fn streams_end_when_the_api_stops() {
     let fixture = Fixture::new().await;
