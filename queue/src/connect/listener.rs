@@ -66,15 +66,16 @@ impl Listener {
     /// answer a check, of which one is made every five seconds.
     pub async fn next(&mut self) -> RedisResult<Heard> {
         tokio::select! {
+            // However much there is to hear, the checks are made.
             biased;
-            message = self.messages.next() => match message {
-                Some(message) => Ok(Heard::Message(message)),
-                None => Err(lost("it ended the connection")),
-            },
             _ = self.check.tick() => {
                 in_time(self.patience, self.sink.ping::<redis::Value>()).await?;
                 Ok(Heard::Checked)
             }
+            message = self.messages.next() => match message {
+                Some(message) => Ok(Heard::Message(message)),
+                None => Err(lost("it ended the connection")),
+            },
         }
     }
 }

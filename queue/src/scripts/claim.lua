@@ -1,8 +1,9 @@
 -- Purpose: promote due jobs, take over jobs whose lease expired, end those whose
 --       deadline passed, and lease up to N ready jobs to one worker: by class,
 --       within a class by turns of the tenants, within a tenant by least slack, and
---       only as many as the limits allow; a claim of large jobs ends early. Counts the attempt, so that a job which
---       kills its process still uses up its budget.
+--       only as many as the limits allow. A claim that has CALL_BYTES ends early.
+--       Counts the attempt, so that a job which kills its process still uses up its
+--       budget.
 --       A call that is repeated under the same number (its answer got lost) leases
 --       nothing new: it renews what it had leased and answers with that, unless one
 --       with a number higher by two came meanwhile.
