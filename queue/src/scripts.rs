@@ -25,8 +25,8 @@ pub(crate) const MAX_BATCH: usize = 128;
 /// tenants, priorities and limits.
 pub(crate) const MAX_CLAIM: usize = 192;
 
-/// No more jobs are added to an enqueue or a claim, and no more ends to a completion,
-/// once those that it has come to so many bytes: Redis copies each of them.
+/// No more jobs are added to an enqueue or a claim, or promoted, and no more ends are
+/// added to a completion, once those that it has come to so many bytes: Redis copies each.
 pub(crate) const CALL_BYTES: usize = 512 * 1024;
 /// The same with a test's clock: few enough to be come to in thousands of runs.
 const TEST_CALL_BYTES: usize = 64 * 1024;

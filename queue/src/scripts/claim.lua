@@ -22,17 +22,22 @@ local want = tonumber(ARGV[2])
 local CRASHED = 'the lease expired: the worker stopped renewing it'
 
 local due = redis.call('ZRANGE', SCHEDULED, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
+local promoted, read = {}, 0
 for i, id in ipairs(due) do
+  -- Those behind large ones are promoted by the next call.
+  if read >= CALL_BYTES then break end
+  promoted[i] = id
   -- An index entry without a job (deleted by hand) is dropped, here and below.
   local job = redis.call('HMGET', JOB .. id, 'job', 'state')
   if job[1] then
+    read = read + #job[1]
     local _, flow, class, deadline = header(job[1])
     become(JOB .. id, 'ready', job[2])
     put(id, class .. ':' .. flow, run_by(deadline, i))
     move('promoted', id)
   end
 end
-if #due > 0 then redis.call('ZREM', SCHEDULED, unpack(due)) end
+if #promoted > 0 then redis.call('ZREM', SCHEDULED, unpack(promoted)) end
 
 local crashed, buried = 0, 0
 -- Takes over what is left of one lease.

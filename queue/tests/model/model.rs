@@ -15,7 +15,7 @@ use upshot_queue::{
 
 use crate::{
     job::{ModelJob, encode},
-    operation::CRASHES,
+    operation::{CRASHES, LARGE},
 };
 
 /// A job without a deadline is as urgent as one that is due a day after it became ready.
@@ -179,6 +179,10 @@ impl Model {
         for (i, id) in due.iter().enumerate() {
             self.make_ready(id, i as u64 + 1);
             self.count("promoted");
+            // Those behind it are left to the next call.
+            if self.jobs[id].args.len() >= LARGE {
+                break;
+            }
         }
         let (mut taken_over, mut buried) = (0, 0);
         for id in self.ids(|job| job.state == State::Running && job.until <= now) {
