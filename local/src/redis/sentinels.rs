@@ -156,12 +156,13 @@ impl Sentinel {
         Asked { server: &self.server, program: SENTINEL, port: self.port, password: None }
     }
 
-    /// A master that is gone for a second is replaced when two of three agree.
+    /// A master that is gone for two seconds is replaced when two of three agree. A disk
+    /// that others keep busy may hold one up for a second that nothing is wrong with.
     fn config(&self, master: u16, password: Option<&str>) -> String {
         let login = password.map_or_else(String::new, |pw| format!("sentinel auth-pass {MASTER} {pw}\n"));
         format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
-             sentinel down-after-milliseconds {MASTER} 1000\nsentinel failover-timeout {MASTER} 6000\n{login}",
+             sentinel down-after-milliseconds {MASTER} 2000\nsentinel failover-timeout {MASTER} 6000\n{login}",
             port = self.port,
         )
     }
