@@ -21,6 +21,7 @@ mod options;
 mod renew;
 mod settle;
 mod sweep;
+mod turnover;
 mod wake;
 
 pub use as_is::AsIs;

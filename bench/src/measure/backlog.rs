@@ -134,6 +134,8 @@ impl Side {
                 crashes: 3,
                 number: self.number,
                 shares: upshot_queue::Shares::default(),
+                // As for a worker that is this quick.
+                ahead: BATCH / 2,
             };
             let claimed = self.queue.claim(&claim).await?;
             anyhow::ensure!(!claimed.is_empty(), "{} of {BATCH} jobs were claimed", ended.len());

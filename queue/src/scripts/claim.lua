@@ -12,7 +12,8 @@
 --       4 bound on promotions, expiries and take-overs in this call (at most 128; one
 --       lease is taken over in any case),
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
---       claims (0 to 1) that the classes high, normal and low get while others wait
+--       claims (0 to 1) that the classes high, normal and low get while others wait,
+--       10 jobs that a lane may be given ahead of its turn (at least 1)
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
 --       dead of crashes, 1 when there is more to do at once, then for each job: id, and
 --       its body where this is its first attempt, else {token, field, value...}, as they
@@ -21,7 +22,7 @@ local worker, bound = ARGV[1], tonumber(ARGV[4])
 local want = tonumber(ARGV[2])
 local CRASHED = 'the lease expired: the worker stopped renewing it'
 
-local due = redis.call('ZRANGE', SCHEDULED, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
+local due = redis.call('ZRANGE', SCHEDULED, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
 local promoted, read = {}, 0
 for i, id in ipairs(due) do
   -- Those behind large ones are promoted by the next call.
@@ -53,7 +54,7 @@ local function take_over(claim, id)
       at = now, attempt = (token or 0) - (job[3] or 0), class = 'crashed', worker = by,
       began = tonumber(began), message = CRASHED,
     }), HISTORY_BYTES)
-    free(id, flow, claim)
+    free({id}, 1, 1, flow, claim)
     move('crashed', id)
     crashed = crashed + 1
     if job[4] then
@@ -72,7 +73,7 @@ local function take_over(claim, id)
     end
   end
 end
-local lost, examined_lost = redis.call('ZRANGE', RUNNING, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound), 0
+local lost, examined_lost = redis.call('ZRANGE', RUNNING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4]), 0
 local left = 0
 for _, claim in ipairs(lost) do
   local lease = redis.call('HMGET', LEASE .. claim, 'ids', 'left')
@@ -87,10 +88,10 @@ for _, claim in ipairs(lost) do
   redis.call('DEL', LEASE .. claim)
   redis.call('ZREM', RUNNING, claim)
 end
-if left > 0 then redis.call('HINCRBY', CONTROL, 'running', int(-left)) end
+if left > 0 then running = redis.call('HINCRBY', CONTROL, 'running', int(-left)) end
 if crashed > 0 then free_all() end
 
-local late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', 0, bound)
+local late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
 local wake = put_all()
 for _, id in ipairs(late) do
   local key = JOB .. id
@@ -106,8 +107,8 @@ for _, id in ipairs(late) do
 end
 if #late > 0 then redis.call('ZREM', EXPIRING, unpack(late)) end
 
-if limited then
-  local keys = redis.call('ZRANGE', PACED, '-inf', at, 'BYSCORE', 'LIMIT', 0, 32)
+if limited and is_any_held() then
+  local keys = redis.call('ZRANGE', PACED, '-inf', at, 'BYSCORE', 'LIMIT', '0', '32')
   for _, key in ipairs(keys) do
     redis.call('ZREM', PACED, key)
     if release_lanes(key) then wake = true end
@@ -129,8 +130,11 @@ local function is_paused(kind)
 end
 
 local control = redis.call(
-  'HMGET', CONTROL, 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'credit:1', 'credit:2', 'credit:3', 'claims', 'running'
+  'HMGET', CONTROL, 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'credit:1', 'credit:2', 'credit:3', 'claims', 'running',
+  'time:0', 'time:1', 'time:2', 'time:3'
 )
+running = tonumber(control[9] or '0')
+time_texts = {[0] = control[10] or '0', control[11] or '0', control[12] or '0', control[13] or '0'}
 local claim = int((control[8] or 0) + 1)
 -- Fields of it that change here.
 local changed = {}
@@ -214,39 +218,40 @@ end
 -- What is known of a flow: its tenant and the tenant's weight, and the limits that hold
 -- its jobs, with their room.
 local no_limits = {}
-local flows = {}
-local function flow_of(name)
-  local flow = flows[name]
-  if flow then return flow end
-  flow = {name = name, tenant = tenant_of(name), limits = no_limits, weight = 1}
+local function limited_flow(name)
+  local flow = flow_of(name)
+  if flow.limits then return flow end
+  flow.limits = no_limits
   if limited then
-    flow.limits = {}
-    for i, key in ipairs(keys_of(name)) do
+    local limits, n = {}, 0
+    for i, key in ipairs(flow.keys) do
       local limit = limit_of(key)
-      if limit and (limit.concurrency or limit.rate) then
-        room_of(key, limit)
-        flow.limits[#flow.limits + 1] = limit
+      if limit then
+        if limit.concurrency or limit.rate then
+          room_of(key, limit)
+          n = n + 1
+          limits[n] = limit
+        end
+        -- The first is the tenant's, if there is one.
+        if limit.weight and i == 1 and flow.tenant ~= '' then flow.weight = limit.weight end
       end
-      -- The first is the tenant's, if there is one.
-      if limit and limit.weight and i == 1 and flow.tenant ~= '' then flow.weight = limit.weight end
     end
+    if n > 0 then flow.limits = limits end
   end
-  flows[name] = flow
   return flow
 end
 
--- A large claim gives a lane more than one job at a time, so that its work is bounded
--- by its size and not by that of the ring: what a lane gets ahead of its turn it waits
--- for afterwards. `quantum` is how far ahead, in virtual time.
-local LANES_A_CLAIM, LARGE = 4, 32
-local quantum = want >= LARGE and math.floor(want / LANES_A_CLAIM) or 1
+-- How far ahead of its turn a lane is served at most, in virtual time, so that the work
+-- of a claim is bounded by its size and not by that of the ring: what a lane gets ahead
+-- it waits for afterwards.
+local quantum = tonumber(ARGV[10])
 -- Where lanes have few jobs each, a claim ends at so many lanes, because each costs as
 -- much as two jobs; a class that gets a part of the claim gets that part of the lanes.
 local LANES_AT_MOST, lanes_left = 48, 64
 
 -- Lanes of a class whose turns come first, and the keys that may limit them.
 local function read_ring(class, most, keys)
-  local window = redis.call('ZRANGE', RING .. class, 0, most, 'WITHSCORES')
+  local window = redis.call('ZRANGE', RING .. class, '0', int(most), 'WITHSCORES')
   if limited then
     for i = 1, #window, 2 do
       for _, key in ipairs(keys_of(window[i])) do keys[#keys + 1] = key end
@@ -281,8 +286,8 @@ local function window_of(class, most)
   local queue, fields = {}, {}
   local some_held = limited and is_any_held()
   for i = 1, #window, 2 do
-    local flow = flow_of(window[i])
-    queue[#queue + 1] = {flow = flow.name, turn = tonumber(window[i + 1]), step = 1 / flow.weight, planned = 0, limits = flow.limits}
+    local flow = limited_flow(window[i])
+    queue[#queue + 1] = {flow = window[i], turn = tonumber(window[i + 1]), step = 1 / flow.weight, planned = 0, limits = flow.limits}
     fields[#fields + 1] = flow.tenant
     if some_held then
       for _, limit in ipairs(flow.limits) do fields[#fields + 1] = flow.tenant .. '|' .. limit.key end
@@ -351,7 +356,8 @@ local function divide(class, queue, horizon, n, quantum)
   return served, held
 end
 
--- Leases up to n jobs of one class. Returns how many, and whether others would be next.
+-- Leases up to n jobs of one class. Returns how many, and whether others may be next that
+-- it had no lanes or bytes for.
 local function take(class, n)
   local ring, got = RING .. class, 0
   local ready = tonumber(control[class + 1])
@@ -373,14 +379,14 @@ local function take(class, n)
       local flow = lane.flow
       -- Not ZPOPMIN, which writes out the scores.
       local jobs = LANE .. class .. ':' .. flow
-      local popped = bytes < CALL_BYTES and redis.call('ZRANGE', jobs, 0, lane.planned - 1)
+      local popped = bytes < CALL_BYTES and redis.call('ZRANGE', jobs, '0', int(lane.planned - 1))
       local count, started = 0, 0
       for i, id in ipairs(popped or {}) do
         if bytes >= CALL_BYTES then break end
         count = i
         if lease(id) then started = started + 1 end
       end
-      if count > 0 then redis.call('ZREMRANGEBYRANK', jobs, 0, count - 1) end
+      if count > 0 then redis.call('ZREMRANGEBYRANK', jobs, '0', int(count - 1)) end
       local unused = lane.planned - started
       for _, limit in ipairs(lane.limits) do
         limit.room = limit.room + unused
@@ -422,7 +428,6 @@ local function take(class, n)
   end
   lanes_left = lanes_left + math.max(lanes, 0)
   local cut = got < n and left > 0 and (lanes <= 0 or examined > 128 or bytes >= CALL_BYTES)
-  if cut then more = true end
   if left ~= ready then change('ready:' .. class, int(left)) end
   control[class + 1] = left
   if times[class] ~= began then change('time:' .. class, times[class]) end
@@ -451,8 +456,8 @@ elseif want > 0 and not paused then
   for class = 0, 3 do
     if tonumber(control[class + 1] or '0') > 0 then waiting[#waiting + 1] = int(class) end
   end
-  -- The lower classes first get what their share has come to meanwhile; of a large claim
-  -- once that is enough for a lane.
+  -- The lower classes first get what their share has come to meanwhile, once that is as
+  -- much as a lane may be given ahead.
   local function credit_of(class)
     return math.min(192, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
   end
@@ -486,7 +491,10 @@ elseif want > 0 and not paused then
     local got, cut = take(class, left)
     left = left - got
     -- What it had no lanes or bytes for is not for the lower classes.
-    if cut then break end
+    if cut then
+      more = true
+      break
+    end
   end
   if n_leased > 0 then
     if queue_limit then queue_limit.taken = n_leased end
@@ -494,7 +502,7 @@ elseif want > 0 and not paused then
     leased.text = table.concat(leased, ' ')
     redis.call('HSET', LEASE .. claim, 'left', n_leased, 'ids', leased.text)
     change('claims', claim)
-    change('running', int((control[9] or 0) + n_leased))
+    change('running', int(running + n_leased))
     redis.call('SET', remembered, ARGV[6] .. ' ' .. claim, 'PX', 2 * ARGV[3])
     moved[#moved + 1] = 'claimed'
     moves.claimed = leased
@@ -519,7 +527,7 @@ if n_leased == 0 or n_leased < tonumber(ARGV[2]) then
   sooner(SCHEDULED)
   sooner(RUNNING)
   sooner(EXPIRING)
-  if limited then sooner(PACED) end
+  if limited and is_any_held() then sooner(PACED) end
 end
 reply[1], reply[2], reply[3], reply[4], reply[5] = now, math.ceil(next_at), crashed, buried, more and 1 or 0
 return reply

@@ -48,7 +48,7 @@ local succeeded, count = {}, 0
 local p = 3
 for _ = 1, groups do
   local flow, width, items = ARGV[p], tonumber(ARGV[p + 1]), tonumber(ARGV[p + 2])
-  local last, freed_here = nil, nil
+  local last, first = nil, nil
   p = p + 3
   for _ = 1, items do
     local id, token, outcome = ARGV[p], '1', 'null'
@@ -64,18 +64,19 @@ for _ = 1, groups do
       else
         redis.call('HSET', key, 'state', attempt.succeeded, 'outcome', outcome)
       end
+      if limited and attempt ~= last then
+        if last then free(succeeded, first, count, flow, last.claim) end
+        last, first = attempt, count + 1
+      end
       count = count + 1
       succeeded[count] = id
       attempt.ended = attempt.ended + 1
-      if limited then
-        if attempt ~= last then last, freed_here = attempt, freed_of(flow, attempt.claim) end
-        freed_here[#freed_here + 1] = id
-      end
     else
       refuse()
     end
     p = p + width
   end
+  if last then free(succeeded, first, count, flow, last.claim) end
 end
 if count > 0 then
   -- Jobs that succeeded are not looked for one by one: a line for each call will do.
@@ -101,7 +102,7 @@ for i = 0, others - 1 do
   else
     local kind, _, class, deadline = header(held[3] or '')
     stops(claim_of(text), 1)
-    free(id, flow, claim_of(text))
+    free({id}, 1, 1, flow, claim_of(text))
     if line ~= '' then append_history(key, line, HISTORY_BYTES) end
     if verb == 'retry' or verb == 'bury' then
       redis.call('HINCRBY', key, 'failed:' .. second, 1)

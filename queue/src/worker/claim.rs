@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::{
     core::Core,
     lease::{Lease, LeaseState},
+    turnover::Turnover,
 };
 use crate::{
     clock::utc_ms,
@@ -59,6 +60,7 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     let mut number: u64 = 1;
     // Numbers without an answer.
     let mut open = BTreeSet::new();
+    let mut turnover = Turnover::new(Instant::now());
     loop {
         let places = if under_way.is_empty() {
             match next_places(core, idle_until.take()).await {
@@ -89,7 +91,9 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
             }
         };
         open.insert(number);
-        under_way.push(async move { (number, claim(core, places, number).await) });
+        turnover.note(Instant::now(), core.finished.load(Ordering::Relaxed));
+        let ahead = turnover.ahead(places.len());
+        under_way.push(async move { (number, claim(core, places, number, ahead).await) });
         number += 1;
     }
 }
@@ -97,11 +101,11 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
 /// Claims until Redis answers, under the same number: jobs that an unanswered call
 /// has leased are not lost to us. The places stay taken. `None` when the worker is
 /// told to stop meanwhile.
-async fn claim(core: &Core, places: Vec<OwnedSemaphorePermit>, number: u64) -> Option<Answer> {
+async fn claim(core: &Core, places: Vec<OwnedSemaphorePermit>, number: u64, ahead: usize) -> Option<Answer> {
     let mut backoff = Backoff::default();
     loop {
         let asked = Instant::now();
-        match claim_once(core, places.len(), number).await {
+        match claim_once(core, places.len(), number, ahead).await {
             Ok(claimed) => return Some(Answer { claimed, places, asked }),
             Err(error) => {
                 tracing::warn!(queue = %core.options.queue, %error, "nothing claimed: Redis does not answer");
@@ -168,7 +172,7 @@ fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
     Duration::from_millis(next_at.saturating_sub(now).max(0).unsigned_abs() + 1).min(poll)
 }
 
-async fn claim_once(core: &Core, want: usize, number: u64) -> Result<Claimed, RedisError> {
+async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Result<Claimed, RedisError> {
     let options = &core.options;
     let claim = Claim {
         worker: &core.worker,
@@ -177,6 +181,7 @@ async fn claim_once(core: &Core, want: usize, number: u64) -> Result<Claimed, Re
         crashes: options.retry.budget(FailureClass::Crashed),
         number,
         shares: options.shares,
+        ahead,
     };
     core.claims.claim(&claim).await
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicU64},
 };
 
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -36,6 +36,8 @@ pub(super) struct Core {
     pub(super) renew: Notify,
     /// Attempts that ended and are to be written.
     pub(super) ended: mpsc::UnboundedSender<Ended>,
+    /// How many attempts have ended so far.
+    pub(super) finished: AtomicU64,
     /// No more claims.
     pub(super) stop: CancellationToken,
     held: Mutex<HashMap<JobId, Weak<LeaseState>>>,
@@ -61,6 +63,7 @@ impl Core {
             wake: Notify::new(),
             renew: Notify::new(),
             ended,
+            finished: AtomicU64::new(0),
             stop: CancellationToken::new(),
             held: Mutex::new(HashMap::new()),
             connector: connector.clone(),

@@ -77,6 +77,7 @@ impl LeaseState {
     pub(super) fn settle(&self, end: End) {
         if !self.settled.swap(true, Ordering::AcqRel) {
             self.core.forget(&self.job.id, self.token);
+            self.core.finished.fetch_add(1, Ordering::Relaxed);
             let ended = Ended { id: self.job.id.clone(), token: self.token, flow: self.job.flow(), end };
             // The receiver lives until the worker has closed; after that the
             // lease runs out by itself.

@@ -207,6 +207,7 @@ async fn what_a_limit_holds_costs_no_commands() {
             crashes: 3,
             number,
             shares: Default::default(),
+            ahead: 1,
         };
         let before = fixture.commands().await;
         let claimed = fixture.queue.claim(&claim).await.unwrap();

@@ -60,7 +60,8 @@ async fn a_job_that_runs_again_is_listed_once() {
     let mut claim = async |want| {
         number += 1;
         let lease = Duration::from_secs(60);
-        let claim = Claim { worker: "w", want, lease, crashes: 3, number, shares: Shares::default() };
+        let claim =
+            Claim { worker: "w", want, lease, crashes: 3, number, shares: Shares::default(), ahead: 1 };
         let claimed = fixture.queue.claim(&claim).await.unwrap();
         claimed.jobs(&fixture.queue, "w").map(Result::unwrap).collect::<Vec<_>>()
     };

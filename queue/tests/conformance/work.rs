@@ -150,6 +150,7 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
             crashes: 2,
             number,
             shares: Shares::default(),
+            ahead: 25,
         };
         let claimed = queue.claim(&claim).await.unwrap();
         left -= 3;

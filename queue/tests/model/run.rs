@@ -299,8 +299,17 @@ impl Run {
         // Two are under way at most: the last one, or the one before.
         let before = u64::from(again && want.is_multiple_of(2));
         let number = self.workers[worker].number.saturating_sub(before).max(1);
-        let claim =
-            Claim { worker: &name, want, lease: ms(LEASE_MS), crashes: CRASHES, number, shares: self.shares };
+        // Whose turn it is does not matter here.
+        let ahead = 1 + number as usize % 5;
+        let claim = Claim {
+            worker: &name,
+            want,
+            lease: ms(LEASE_MS),
+            crashes: CRASHES,
+            number,
+            shares: self.shares,
+            ahead,
+        };
         let claimed = self.queue.claim(&claim).await.map_err(said)?;
         equal(self.model.now(), claimed.now.unsigned_abs())?;
         equal(self.model.sweep(), (claimed.taken_over, claimed.buried))?;

@@ -59,6 +59,11 @@ local function stops(claim, n)
   over[claim] = (over[claim] or 0) + n
   n_over = n_over + n
 end
+local running = nil
+local function running_now()
+  running = running or tonumber(redis.call('HGET', CONTROL, 'running') or '0')
+  return running
+end
 local function end_leases()
   for claim, n in pairs(over) do
     if redis.call('HINCRBY', LEASE .. int(claim), 'left', -n) <= 0 then
@@ -66,27 +71,35 @@ local function end_leases()
       redis.call('ZREM', RUNNING, claim)
     end
   end
-  if n_over > 0 then redis.call('HINCRBY', CONTROL, 'running', -n_over) end
+  if n_over > 0 then running = redis.call('HINCRBY', CONTROL, 'running', -n_over) end
 end
 
--- The limit keys of a flow: that of its tenant, and those of its own. One that
--- was named twice holds a job no more than once.
-local keys_known = {}
-local function keys_of(flow)
-  local keys = keys_known[flow]
-  if keys then return keys end
-  keys = {}
-  local tenant, first, others = string.match(flow, '^([^|]*)|?([^|]*)(.*)$')
-  if tenant ~= '' then keys[1] = 'tenant:' .. tenant end
-  if first ~= '' then keys[#keys + 1] = 'key:' .. first end
-  for part in string.gmatch(others, '[^|]+') do
-    local key, named = 'key:' .. part, false
-    for _, each in ipairs(keys) do named = named or each == key end
-    if not named then keys[#keys + 1] = key end
+-- A flow taken apart: its tenant, and its limit keys, that of the tenant and those of
+-- its own. One that was named twice holds a job no more than once. What a claim learns of
+-- it has its place here already.
+local flows = {}
+local function flow_of(name)
+  local flow = flows[name]
+  if flow then return flow end
+  local tenant, first, others = string.match(name, '^([^|]*)|?([^|]*)(.*)$')
+  local keys
+  if tenant == '' then
+    keys = first ~= '' and {'key:' .. first} or {}
+  else
+    keys = first ~= '' and {'tenant:' .. tenant, 'key:' .. first} or {'tenant:' .. tenant}
   end
-  keys_known[flow] = keys
-  return keys
+  if others ~= '' then
+    for part in string.gmatch(others, '[^|]+') do
+      local key, named = 'key:' .. part, false
+      for _, each in ipairs(keys) do named = named or each == key end
+      if not named then keys[#keys + 1] = key end
+    end
+  end
+  flow = {tenant = tenant, keys = keys, limits = false, weight = 1}
+  flows[name] = flow
+  return flow
 end
+local function keys_of(name) return flow_of(name).keys end
 
 -- Appends one line to a text field of a job and drops the oldest lines beyond
 -- the caps in bytes and in lines. The newest line is always kept.
@@ -129,5 +142,5 @@ local function tell(by)
     entry[#entry + 1] = all[i]
   end
   redis.call(unpack(entry))
-  redis.call('PUBLISH', CHANGES, table.concat(all, ' '))
+  redis.call('PUBLISH', CHANGES, all[2] and table.concat(all, ' ') or all[1])
 end

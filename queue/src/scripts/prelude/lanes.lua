@@ -2,11 +2,11 @@
 
 -- Lanes take turns by virtual time (start-time fair queueing, Goyal et al.
 -- 1996): a lane's turn is its flow's score in the ring of its class.
-local times = {}
+local times, time_texts = {}, {}
 local function virtual_time(class)
   local time = times[class]
   if not time then
-    time = tonumber(redis.call('HGET', CONTROL, 'time:' .. class) or '0')
+    time = tonumber(time_texts[class] or redis.call('HGET', CONTROL, 'time:' .. class) or '0')
     times[class] = time
   end
   return time
@@ -156,24 +156,16 @@ local function run_by(deadline, i)
 end
 local FIRST = '0'
 
--- Jobs that stop running free what they held of the limits: ids by flow and claim.
+-- Jobs that stop running free what they held of the limits: stretches of lists of ids,
+-- each of one claim, by flow.
 local freed = {}
-local function freed_of(flow, claim)
-  local claims = freed[flow]
-  if not claims then
-    claims = {}
-    freed[flow] = claims
+local function free(ids, from, to, flow, claim)
+  local stretches = freed[flow]
+  if not stretches then
+    stretches = {}
+    freed[flow] = stretches
   end
-  local ids = claims[claim]
-  if not ids then
-    ids = {}
-    claims[claim] = ids
-  end
-  return ids
-end
-local function free(id, flow, claim)
-  local ids = freed_of(flow, claim)
-  ids[#ids + 1] = id
+  stretches[#stretches + 1] = {ids = ids, from = from, to = to, claim = claim}
 end
 -- To be called once they no longer count as running.
 local function free_all()
@@ -185,24 +177,29 @@ local function free_all()
   learn(keys)
   -- Workers sleep on the queue's own limit only once it is reached.
   local whole = limits.queue and limits.queue.concurrency
-  local woken = whole and (redis.call('HGET', CONTROL, 'running') or 0) + n_over >= whole or false
-  local touched = {}
-  for flow, claims in pairs(freed) do
+  local woken = whole and running_now() + n_over >= whole or false
+  local touched = is_any_held() and {}
+  for flow, stretches in pairs(freed) do
     for _, key in ipairs(keys_of(flow)) do
       local limit = limits[key]
       if limit then
-        touched[key] = limit
-        limit.room = nil
+        if touched then touched[key] = limit end
+        limit.room = false
         if limit.concurrency then
-          for claim, ids in pairs(claims) do
-            hold(limit, -(claim > limit.since and #ids or redis.call('SREM', HOLDERS .. key, unpack(ids))))
+          local n = 0
+          for _, part in ipairs(stretches) do
+            n = n + (part.claim > limit.since and part.to - part.from + 1
+              or redis.call('SREM', HOLDERS .. key, unpack(part.ids, part.from, part.to)))
           end
+          hold(limit, -n)
         end
       end
     end
   end
-  for key in pairs(touched) do
-    if release_lanes(key) then woken = true end
+  if touched then
+    for key in pairs(touched) do
+      if release_lanes(key) then woken = true end
+    end
   end
   store_held()
   return woken

@@ -21,10 +21,12 @@ local function learn(keys)
     if texts[i] then
       local concurrency, rate, burst, weight, since =
         string.match(texts[i], '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%d*)$')
-      limits[key] = {
-        key = key, concurrency = tonumber(concurrency), rate = tonumber(rate), burst = tonumber(burst),
-        weight = tonumber(weight), since = tonumber(since) or 0, holding = tonumber(counts[i] or '0'),
+      local limit = {
+        key = key, concurrency = tonumber(concurrency), since = tonumber(since) or 0, weight = tonumber(weight),
+        holding = tonumber(counts[i] or '0'), changed = false, room = false, taken = 0,
       }
+      if rate ~= '' then limit.rate, limit.burst = tonumber(rate), tonumber(burst) end
+      limits[key] = limit
     end
   end
 end
@@ -33,31 +35,32 @@ local function limit_of(key)
   return limits[key]
 end
 -- Counts jobs for a limit, or some less. What came of it is stored at the end.
-local held = {}
 local function hold(limit, n)
   limit.holding = limit.holding + n
-  held[limit.key] = limit
+  limit.changed = true
 end
 local function store_held()
   local some, none = {}, {}
-  for key, limit in pairs(held) do
-    if limit.holding > 0 then
-      some[#some + 1] = key
-      some[#some + 1] = int(limit.holding)
-    else
-      none[#none + 1] = key
+  for key, limit in pairs(limits) do
+    if limit and limit.changed then
+      limit.changed = false
+      if limit.holding > 0 then
+        some[#some + 1] = key
+        some[#some + 1] = int(limit.holding)
+      else
+        none[#none + 1] = key
+      end
     end
   end
   if #some > 0 then redis.call('HSET', HOLDING, unpack(some)) end
   if #none > 0 then redis.call('HDEL', HOLDING, unpack(none)) end
-  held = {}
 end
 -- How many jobs may start now under a key. Remembered within the call.
 local function room_of(key, limit)
   if limit.room then return limit.room end
   local room = 1e9
   if limit.concurrency then
-    room = limit.concurrency - (key == 'queue' and (redis.call('HGET', CONTROL, 'running') or 0) or limit.holding)
+    room = limit.concurrency - (key == 'queue' and running_now() or limit.holding)
   end
   if limit.rate then
     local tokens = limit.burst
