@@ -171,7 +171,7 @@ impl Side {
 }
 
 /// Time that Redis has spent in scripts so far, µs.
-async fn script_us(redis: &mut MultiplexedConnection) -> anyhow::Result<f64> {
+pub(super) async fn script_us(redis: &mut MultiplexedConnection) -> anyhow::Result<f64> {
     let info: String = redis::cmd("INFO").arg("commandstats").query_async(redis).await?;
     let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:"));
     let us = line.and_then(|line| line.split(',').find_map(|part| part.strip_prefix("usec=")));

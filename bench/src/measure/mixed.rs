@@ -5,7 +5,7 @@ use std::slice::from_mut;
 
 use upshot_queue::{JobId, Limit, LimitKey, NewJob, Priority};
 
-use super::bridge::transitions;
+use super::{backlog::script_us, bridge::transitions};
 use crate::{
     arguments::Amounts,
     drain::{self, Drained},
@@ -18,18 +18,24 @@ const BULK: usize = 4096;
 /// Tenants that share the queue.
 const TENANTS: usize = 20;
 
-/// Both in turns, and the ratio of the rates.
+/// Both in turns, and the ratio of the rates. Also prints what the scripts took of Redis.
 pub async fn measure(
     stage: &Stage,
     amounts: Amounts,
     concurrency: usize,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    // A drain takes a second, and the machine's speed changes within seconds.
-    for round in 1..=2 * amounts.rounds + 1 {
-        let plain = once(stage, amounts.jobs, concurrency, false).await?;
-        let mixed = once(stage, amounts.jobs, concurrency, true).await?;
-        println!("sharing, round {round}: {:.0} jobs/s plain, {:.0} mixed", plain.rate, mixed.rate);
+    // A drain takes a second, and the machine's speed changes within seconds: many rounds,
+    // and either goes first in every other one.
+    for round in 1..=4 * amounts.rounds + 3 {
+        let first = once(stage, amounts.jobs, concurrency, round % 2 == 0).await?;
+        let second = once(stage, amounts.jobs, concurrency, round % 2 == 1).await?;
+        let ((plain, plain_us), (mixed, mixed_us)) =
+            if round % 2 == 1 { (first, second) } else { (second, first) };
+        println!(
+            "sharing, round {round}: {:.0} jobs/s plain, {:.0} mixed; in scripts {:.2} and {:.2} µs a job",
+            plain.rate, mixed.rate, plain_us, mixed_us
+        );
         figures.add("mixed_jobs_per_s", mixed.rate);
         figures.add("mixed_cpu_ms", mixed.cpu_ms);
         figures.add("mixed_to_plain", mixed.rate / plain.rate);
@@ -38,7 +44,7 @@ pub async fn measure(
     Ok(())
 }
 
-async fn once(stage: &Stage, n: usize, concurrency: usize, mixed: bool) -> anyhow::Result<Drained> {
+async fn once(stage: &Stage, n: usize, concurrency: usize, mixed: bool) -> anyhow::Result<(Drained, f64)> {
     stage.flush().await?;
     let queue = stage.queue()?;
     if mixed {
@@ -65,11 +71,13 @@ async fn once(stage: &Stage, n: usize, concurrency: usize, mixed: bool) -> anyho
         queue.enqueue(&jobs).await?;
         done += jobs.len();
     }
+    let before = script_us(&mut stage.redis().await?).await?;
     let (redis, places) = (stage.redis_url(), concurrency.to_string());
     let mut service = stage.ourselves("worker", &["--redis", &redis, "--concurrency", &places]).await?;
     let [_, server] = stage.servers();
     let succeeded = transitions(stage, "succeeded")?;
     let drained = drain::watch(stage, from_mut(&mut service), &[server], &succeeded, n).await?;
     service.stop().await?;
-    Ok(drained)
+    let after = script_us(&mut stage.redis().await?).await?;
+    Ok((drained, (after - before) / n as f64))
 }
