@@ -7,23 +7,22 @@
 //! (A real-time class is worse: for those who starve the kernel then reserves 50 ms at a
 //! time.)
 
-use std::{fs, process::Command};
+use std::process::Command;
 
 /// To be called before there are threads: these and all programs that are started inherit it.
 pub fn last() {
     renice("19", std::process::id());
 }
 
-/// To be called for each Redis.
+/// To be called for each Redis. The thread that runs scripts comes first, not those that
+/// write to the disk.
 pub fn first(redis: u32) {
     renice("-20", redis);
 }
 
-/// All threads of a process, each of which has a value of its own.
+/// The first thread of a process: each has a value of its own.
 fn renice(nice: &str, pid: u32) {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let threads = threads.map(|thread| thread.file_name());
-    let done = Command::new("renice").args(["-n", nice, "-p"]).args(threads).output();
+    let done = Command::new("renice").args(["-n", nice, "-p", &pid.to_string()]).output();
     if !done.is_ok_and(|done| done.status.success()) {
         println!("Redis has to share its core: not allowed to give it priority");
     }

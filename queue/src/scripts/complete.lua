@@ -83,7 +83,8 @@ if count > 0 then
   for _, attempt in pairs(attempts) do
     if attempt and attempt.ended > 0 then stops(attempt.claim, attempt.ended) end
   end
-  redis.call('XADD', SUCCEEDED, '*', at, table.concat(succeeded, ' '))
+  succeeded.text = table.concat(succeeded, ' ')
+  redis.call('XADD', SUCCEEDED, '*', at, succeeded.text)
   redis.call('HINCRBY', CONTROL, 'succeeded', count)
   moved[1] = 'succeeded'
   moves.succeeded = succeeded

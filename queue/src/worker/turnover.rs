@@ -35,7 +35,7 @@ impl Turnover {
     }
 
     /// How many jobs of a claim of `want` a lane may be given ahead of its turn: as many
-    /// as end within [`AHEAD`], no more than half of the claim.
+    /// as end within [`AHEAD`], and no more than the claim has.
     pub(super) fn ahead(&self, want: usize) -> usize {
         let (Some((since, before)), Some((now, ended))) = (self.0.front(), self.0.back()) else {
             return 1;
@@ -43,7 +43,7 @@ impl Turnover {
         let within = now.duration_since(*since).max(AHEAD);
         let ended = ended.saturating_sub(*before) as f64 * AHEAD.as_secs_f64() / within.as_secs_f64();
         let least = want.div_ceil(LANES).max(1);
-        (ended as usize).clamp(least, least.max(want / 2))
+        (ended as usize).clamp(least, want.max(1))
     }
 }
 
@@ -68,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn slow_jobs_take_turns_and_quick_ones_come_from_two_lanes() {
+    fn slow_jobs_take_turns_and_quick_ones_come_from_one_lane() {
         // A worker that has just started, and one whose jobs took a second each.
         assert_eq!(after(&[], 32), 1);
         assert_eq!(after(&[(1000, 32)], 32), 1);
         // 5,000 a second, and 100,000.
         assert_eq!(after(&[(100, 500)], 192), 50);
-        assert_eq!(after(&[(1, 100); 50], 192), 96);
+        assert_eq!(after(&[(1, 100); 50], 192), 192);
         // They were quick, and are no more.
         assert_eq!(after(&[(1, 100), (1, 100), (500, 0)], 32), 1);
     }
@@ -86,7 +86,7 @@ mod tests {
             want in 1..=MAX_CLAIM,
         ) {
             let ahead = after(&steps, want);
-            prop_assert!(ahead >= 1 && ahead * LANES >= want && ahead <= want.div_ceil(2));
+            prop_assert!(ahead >= 1 && ahead * LANES >= want && ahead <= want);
         }
 
         #[test]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::sync::Semaphore;
 use upshot_queue::{
     Changed, Deadline, FailureClass, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, State,
     WorkerOptions,
@@ -290,5 +291,39 @@ async fn two_workers_keep_the_shares_of_tenants() {
         let got = counts.get(tenant).copied().unwrap_or(0);
         assert!((60..=140).contains(&got), "{tenant} had {got} of the first 300");
     }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn of_slow_jobs_every_tenant_gets_its_part_of_a_large_claim() {
+    let fixture = Fixture::new().await;
+    let tenants: Vec<String> = (0..8).map(|i| format!("tenant-{i}")).collect();
+    for tenant in &tenants {
+        let jobs: Vec<NewJob> = (0..20).map(|_| job(tenant, Priority::Normal, tenant)).collect();
+        fixture.queue.enqueue(&jobs).await.unwrap();
+    }
+    let started = Arc::new(Mutex::new(Vec::new()));
+    let [begun, gate] = [0; 2].map(|none| Arc::new(Semaphore::new(none)));
+    let options = WorkerOptions { concurrency: 64, ..WorkerOptions::new(name()) };
+    let worker = Worker::start(&fixture.connector, options, {
+        let (started, begun, gate) = (Arc::clone(&started), Arc::clone(&begun), Arc::clone(&gate));
+        move |job, _| {
+            started.lock().unwrap().push(job.tenant.clone().unwrap());
+            begun.add_permits(1);
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                Ok(json!(null))
+            }
+        }
+    });
+    begun.acquire_many(64).await.unwrap().forget();
+    gate.add_permits(160);
+    fixture.until_count(State::Succeeded, 160).await;
+    worker.stop().await;
+    let started = started.lock().unwrap().clone();
+    // Nothing had ended yet, so nobody was served ahead of the others.
+    let counts = counted(&started[..64]);
+    assert!(tenants.iter().all(|tenant| counts.get(tenant.as_str()) == Some(&8)), "{counts:?}");
     fixture.finish().await;
 }
