@@ -28,8 +28,8 @@ impl Servers {
         let vhosts = (0..VHOSTS).map(vhost).collect();
         let rabbit = RabbitOptions { vhosts, ephemeral: true, ..RabbitOptions::default() };
         let redis = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-        let dir = tempfile::tempdir().unwrap().keep();
-        let (in_rabbit, in_redis) = (dir.join("rabbit"), dir.join("redis"));
+        // They remove them at their end.
+        let [in_rabbit, in_redis] = [(); 2].map(|()| tempfile::tempdir().unwrap().keep());
         let (rabbit, redis) = tokio::try_join!(
             RabbitServer::start(&in_rabbit, rabbit),
             RedisServer::start_with(&in_redis, redis)

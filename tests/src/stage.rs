@@ -61,7 +61,9 @@ impl Stage {
         let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let options = MailOptions { ephemeral: true, ..MailOptions::default() };
-        let mail = MailServer::start_with(&folder.path().join("mail"), options).await.unwrap();
+        // Its folder goes with the server, which may be in the middle of that when ours goes.
+        let mails = tempfile::tempdir().unwrap().keep();
+        let mail = MailServer::start_with(&mails, options).await.unwrap();
         let publisher = Publisher::new(&amqp, "test", true);
         publisher.check().await.unwrap();
         let finished = AtomicBool::new(false);
@@ -204,6 +206,7 @@ impl Stage {
             "jobs were lost: {counts:?}"
         );
         self.publisher.close().await;
+        std::fs::remove_dir_all(self.folder.path()).expect("the test leaves something behind in its folder");
     }
 }
 

@@ -135,7 +135,7 @@ impl Side {
                 number: self.number,
                 shares: upshot_queue::Shares::default(),
                 // As for a worker that is this quick.
-                ahead: BATCH / 2,
+                ahead: BATCH,
             };
             let claimed = self.queue.claim(&claim).await?;
             anyhow::ensure!(!claimed.is_empty(), "{} of {BATCH} jobs were claimed", ended.len());
