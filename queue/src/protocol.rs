@@ -34,8 +34,9 @@ pub struct Claim<'a> {
     pub number: u64,
     /// What the less urgent classes get in any case.
     pub shares: Shares,
-    /// How many jobs a lane may be given ahead of its turn, at least 1: the more, the
-    /// fewer lanes a large claim is taken from. The lane waits for that afterwards.
+    /// How many jobs a lane may be given ahead of its turn, 1 to 192, for a tenant of
+    /// weight 1: the more, the fewer lanes a large claim is taken from. The lane waits for
+    /// that afterwards.
     pub ahead: usize,
 }
 
@@ -240,7 +241,7 @@ impl Queue {
         call.arg(claim.worker).arg(claim.want.min(MAX_CLAIM)).arg(claim.lease.as_millis() as u64);
         call.arg(MAX_BATCH).arg(claim.crashes).arg(claim.number);
         call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
-        call.arg(claim.ahead.max(1));
+        call.arg(claim.ahead.clamp(1, MAX_CLAIM));
         call.run(&mut self.conn.clone()).await
     }
 

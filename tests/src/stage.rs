@@ -206,7 +206,7 @@ impl Stage {
             "jobs were lost: {counts:?}"
         );
         self.publisher.close().await;
-        std::fs::remove_dir_all(self.folder.path()).expect("the test leaves something behind in its folder");
+        std::fs::remove_dir_all(self.folder.path()).expect("the folder of the test goes with it");
     }
 }
 

@@ -127,15 +127,16 @@ impl Side {
         // A call ends early where lanes have few jobs each.
         while ended.len() < BATCH {
             self.number += 1;
+            let want = BATCH - ended.len();
             let claim = Claim {
                 worker: "bench",
-                want: BATCH - ended.len(),
+                want,
                 lease: Duration::from_secs(60),
                 crashes: 3,
                 number: self.number,
                 shares: upshot_queue::Shares::default(),
                 // As for a worker that is this quick.
-                ahead: BATCH,
+                ahead: want,
             };
             let claimed = self.queue.claim(&claim).await?;
             anyhow::ensure!(!claimed.is_empty(), "{} of {BATCH} jobs were claimed", ended.len());

@@ -13,7 +13,8 @@
 --       lease is taken over in any case),
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait,
---       10 jobs that a lane may be given ahead of its turn (at least 1)
+--       10 jobs that a lane may be given ahead of its turn (1 to 192), for a tenant of
+--       weight 1
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
 --       dead of crashes, 1 when there is more to do at once, then for each job: id, and
 --       its body where this is its first attempt, else {token, field, value...}, as they
@@ -134,7 +135,7 @@ local control = redis.call(
   'time:0', 'time:1', 'time:2', 'time:3'
 )
 running = tonumber(control[9] or '0')
-time_texts = {[0] = control[10] or '0', control[11] or '0', control[12] or '0', control[13] or '0'}
+for class = 0, 3 do time_texts[int(class)] = control[10 + class] or '0' end
 local claim = int((control[8] or 0) + 1)
 -- Fields of it that change here.
 local changed = {}
@@ -245,6 +246,19 @@ end
 -- of a claim is bounded by its size and not by that of the ring: what a lane gets ahead
 -- it waits for afterwards.
 local quantum = tonumber(ARGV[10])
+-- Who comes anew may have to wait until all that take turns had theirs. Where they are so
+-- many that this comes to more jobs than ROTATION, each gets a quarter of a claim at most.
+local ROTATION = 4096
+local quantums = {}
+local function quantum_of(class)
+  local quarter = math.max(1, math.floor(want / 4))
+  if quantum <= quarter then return quantum end
+  if not quantums[class] then
+    local each = math.floor(ROTATION / math.max(1, redis.call('ZCARD', RING .. class)))
+    quantums[class] = math.max(quarter, math.min(quantum, each))
+  end
+  return quantums[class]
+end
 -- Where lanes have few jobs each, a claim ends at so many lanes, because each costs as
 -- much as two jobs; a class that gets a part of the claim gets that part of the lanes.
 local LANES_AT_MOST, lanes_left = 48, 64
@@ -264,7 +278,7 @@ local windows = {}
 local function read_ahead(parts)
   local keys = {'queue'}
   for class, n in pairs(parts) do
-    local most = math.min(LANES_AT_MOST, math.ceil(n / quantum))
+    local most = math.min(LANES_AT_MOST, math.ceil(n / quantum_of(class)))
     windows[class] = {most = most, lanes = read_ring(class, most, keys)}
   end
   learn(keys)
@@ -363,7 +377,7 @@ local function take(class, n)
   local ready = tonumber(control[class + 1])
   local left = ready
   virtual_time(class)
-  local began, at_least = times[class], quantum
+  local began, at_least = times[class], quantum_of(class)
   local lanes = math.min(lanes_left, math.ceil(LANES_AT_MOST * n / want))
   lanes_left = lanes_left - lanes
   while got < n and lanes > 0 and examined <= 128 and bytes < CALL_BYTES do
@@ -459,7 +473,8 @@ elseif want > 0 and not paused then
   -- The lower classes first get what their share has come to meanwhile, once that is as
   -- much as a lane may be given ahead.
   local function credit_of(class)
-    return math.min(192, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
+    -- Bounded, for a class that cannot run for long; above what one claim pays and earns.
+    return math.min(384, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
   end
   local function share_of(credit) return credit < quantum and 0 or math.floor(credit) end
   if limited and #waiting > 0 then

@@ -60,7 +60,7 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     let mut number: u64 = 1;
     // Numbers without an answer.
     let mut open = BTreeSet::new();
-    let mut turnover = Turnover::new(Instant::now());
+    let mut turnover = Turnover::default();
     loop {
         let places = if under_way.is_empty() {
             match next_places(core, idle_until.take()).await {
@@ -91,7 +91,7 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
             }
         };
         open.insert(number);
-        turnover.note(Instant::now(), core.finished.load(Ordering::Relaxed));
+        turnover.note(core.finished.load(Ordering::Relaxed), core.held_us.load(Ordering::Relaxed));
         let ahead = turnover.ahead(places.len());
         under_way.push(async move { (number, claim(core, places, number, ahead).await) });
         number += 1;

@@ -38,6 +38,8 @@ pub(super) struct Core {
     pub(super) ended: mpsc::UnboundedSender<Ended>,
     /// How many attempts have ended so far.
     pub(super) finished: AtomicU64,
+    /// For how long they held their places, all told, in µs.
+    pub(super) held_us: AtomicU64,
     /// No more claims.
     pub(super) stop: CancellationToken,
     held: Mutex<HashMap<JobId, Weak<LeaseState>>>,
@@ -64,6 +66,7 @@ impl Core {
             renew: Notify::new(),
             ended,
             finished: AtomicU64::new(0),
+            held_us: AtomicU64::new(0),
             stop: CancellationToken::new(),
             held: Mutex::new(HashMap::new()),
             connector: connector.clone(),

@@ -42,6 +42,7 @@ pub(super) struct LeaseState {
     pub(super) core: Arc<Core>,
     pub(super) lost: CancellationToken,
     pub(super) cancelled: CancellationToken,
+    claimed: Instant,
     valid_until: Mutex<Instant>,
     settled: AtomicBool,
     _place: OwnedSemaphorePermit,
@@ -53,6 +54,7 @@ impl LeaseState {
             token: job.token,
             lost: CancellationToken::new(),
             cancelled: CancellationToken::new(),
+            claimed,
             valid_until: Mutex::new(claimed + core.options.lease),
             settled: AtomicBool::new(false),
             _place: place,
@@ -77,6 +79,8 @@ impl LeaseState {
     pub(super) fn settle(&self, end: End) {
         if !self.settled.swap(true, Ordering::AcqRel) {
             self.core.forget(&self.job.id, self.token);
+            let held = self.claimed.elapsed().as_micros();
+            self.core.held_us.fetch_add(u64::try_from(held).unwrap_or(u64::MAX), Ordering::Relaxed);
             self.core.finished.fetch_add(1, Ordering::Relaxed);
             let ended = Ended { id: self.job.id.clone(), token: self.token, flow: self.job.flow(), end };
             // The receiver lives until the worker has closed; after that the

@@ -1,49 +1,48 @@
-//! How fast the jobs of a worker end, and how far ahead of its turn a lane may be served
-//! because of it.
+//! How long jobs hold their places in a worker, and how far ahead of its turn a lane may be
+//! served because of it.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-/// No lane is served further ahead of its turn than by what the worker ends in this time:
-/// nobody notices ten milliseconds, and of quick jobs a claim is then taken from a few
-/// lanes. With jobs of seconds they take turns one by one.
-const AHEAD: Duration = Duration::from_millis(10);
+/// Who has to wait for so long does not notice: places that are free again within this
+/// time may all go to one lane, and a claim is then taken from a few. The longer jobs hold
+/// them, the fewer a lane gets ahead of its turn.
+const UNNOTICED: Duration = Duration::from_millis(10);
 
 /// Lanes of which a claim asks no more (`LANES_AT_MOST` in `claim.lua`): a large claim
 /// needs so much of each to be filled.
 const LANES: usize = 48;
 
-/// Numbers of attempts that had ended at some times, the oldest first. One of them is
-/// older than [`AHEAD`], or it is the start.
-#[derive(Debug)]
-pub(super) struct Turnover(VecDeque<(Instant, u64)>);
+/// Attempts after which the mean has moved by half.
+const INERTIA: f64 = 64.0;
+
+/// The mean time for which an attempt held its place, in µs; 0 while none has ended.
+#[derive(Debug, Default)]
+pub(super) struct Turnover {
+    ended: u64,
+    held_us: u64,
+    mean_us: f64,
+}
 
 impl Turnover {
-    /// Nothing has ended yet.
-    pub(super) fn new(now: Instant) -> Self {
-        Self(VecDeque::from([(now, 0)]))
-    }
-
-    /// How many attempts have ended by now.
-    pub(super) fn note(&mut self, now: Instant, ended: u64) {
-        self.0.push_back((now, ended));
-        while self.0.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= AHEAD) {
-            self.0.pop_front();
+    /// How many attempts have ended so far, and how long they held their places, all told.
+    pub(super) fn note(&mut self, ended: u64, held_us: u64) {
+        let n = ended.saturating_sub(self.ended) as f64;
+        if n > 0.0 {
+            let mean = held_us.saturating_sub(self.held_us) as f64 / n;
+            let weight = if self.ended == 0 { 1.0 } else { n / (n + INERTIA) };
+            self.mean_us += (mean - self.mean_us) * weight;
+            (self.ended, self.held_us) = (ended, held_us);
         }
     }
 
-    /// How many jobs of a claim of `want` a lane may be given ahead of its turn: as many
-    /// as end within [`AHEAD`], and no more than the claim has.
+    /// How many jobs of a claim of `want` a lane may be given ahead of its turn.
     pub(super) fn ahead(&self, want: usize) -> usize {
-        let (Some((since, before)), Some((now, ended))) = (self.0.front(), self.0.back()) else {
-            return 1;
-        };
-        let within = now.duration_since(*since).max(AHEAD);
-        let ended = ended.saturating_sub(*before) as f64 * AHEAD.as_secs_f64() / within.as_secs_f64();
         let least = want.div_ceil(LANES).max(1);
-        (ended as usize).clamp(least, want.max(1))
+        if self.ended == 0 {
+            return least;
+        }
+        let part = UNNOTICED.as_secs_f64() * 1e6 / self.mean_us.max(1.0);
+        ((want as f64 * part) as usize).clamp(least, want.max(1))
     }
 }
 
@@ -54,50 +53,42 @@ mod tests {
     use super::*;
     use crate::scripts::MAX_CLAIM;
 
-    /// What is allowed after these pauses (ms), with so many ends in each.
-    fn after(steps: &[(u64, u64)], want: usize) -> usize {
-        let mut now = Instant::now();
-        let mut turnover = Turnover::new(now);
-        let mut ended = 0;
-        for (pause, n) in steps {
-            now += Duration::from_millis(*pause);
-            ended += n;
-            turnover.note(now, ended);
+    /// What is allowed after so many attempts ended that each held its place for so long
+    /// (ms).
+    fn after(ends: impl IntoIterator<Item = (u64, u64)>, want: usize) -> usize {
+        let mut turnover = Turnover::default();
+        let (mut ended, mut held) = (0, 0);
+        for (n, ms) in ends {
+            (ended, held) = (ended + n, held + n * ms * 1000);
+            turnover.note(ended, held);
         }
         turnover.ahead(want)
     }
 
     #[test]
-    fn slow_jobs_take_turns_and_quick_ones_come_from_one_lane() {
-        // A worker that has just started, and one whose jobs took a second each.
-        assert_eq!(after(&[], 32), 1);
-        assert_eq!(after(&[(1000, 32)], 32), 1);
-        // 5,000 a second, and 100,000.
-        assert_eq!(after(&[(100, 500)], 192), 50);
-        assert_eq!(after(&[(1, 100); 50], 192), 192);
-        // They were quick, and are no more.
-        assert_eq!(after(&[(1, 100), (1, 100), (500, 0)], 32), 1);
+    fn slow_jobs_take_turns_and_quick_ones_may_come_from_one_lane() {
+        assert_eq!(after([], 32), 1);
+        assert_eq!(after([(1000, 1)], 192), 192);
+        assert_eq!(after([(1000, 20)], 192), 96);
+        // A second each; that many of them end at once says nothing.
+        assert_eq!(after([(64, 1000); 3], 48), 1);
+        assert_eq!(after([(192, 1000); 3], 192), 4);
+    }
+
+    #[test]
+    fn one_quick_job_among_slow_ones_changes_little_and_many_do() {
+        assert_eq!(after([(192, 1000), (1, 0)], 40), 1);
+        assert_eq!(after(std::iter::once((192, 1000)).chain([(192, 1); 5]), 40), 40);
     }
 
     proptest! {
         #[test]
         fn a_claim_can_be_filled_from_as_many_lanes_as_it_may_ask(
-            steps in proptest::collection::vec((0u64..50, 0u64..500), 0..40),
+            ends in proptest::collection::vec((0u64..500, 0u64..5000), 0..20),
             want in 1..=MAX_CLAIM,
         ) {
-            let ahead = after(&steps, want);
+            let ahead = after(ends, want);
             prop_assert!(ahead >= 1 && ahead * LANES >= want && ahead <= want);
-        }
-
-        #[test]
-        fn what_is_remembered_is_bounded_by_time(pauses in proptest::collection::vec(1u64..20, 0..100)) {
-            let mut now = Instant::now();
-            let mut turnover = Turnover::new(now);
-            for pause in pauses {
-                now += Duration::from_millis(pause);
-                turnover.note(now, 0);
-            }
-            prop_assert!(turnover.0.len() <= 12);
         }
     }
 }

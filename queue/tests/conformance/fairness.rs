@@ -35,10 +35,14 @@ async fn drain(fixture: &Fixture, shares: Shares, most: usize) -> Vec<String> {
 /// Claims so many at once and ends them; what every job was, in order, and whether
 /// there was more to do.
 async fn serve(fixture: &Fixture, shares: Shares, want: usize) -> (Vec<String>, bool) {
+    serve_ahead(fixture, shares, want, (want / 4).max(1)).await
+}
+
+/// The same; a lane may be given so many ahead of its turn.
+async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usize) -> (Vec<String>, bool) {
     // Under a number that was used before, the same jobs would be answered.
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let lease = Duration::from_secs(60);
-    let ahead = (want / 4).max(1);
     let claim = Claim { worker: "one", want, lease, crashes: 3, number, shares, ahead };
     let claimed = fixture.queue.claim(&claim).await.unwrap();
     let more = claimed.more;
@@ -121,6 +125,22 @@ async fn large_claims_keep_the_shares_of_classes() {
 }
 
 #[tokio::test]
+async fn a_class_gets_its_share_also_of_claims_that_one_lane_may_fill() {
+    let fixture = Fixture::new().await;
+    for priority in [Priority::Critical, Priority::Low] {
+        let jobs: Vec<NewJob> = (0..4000).map(|_| job(priority.as_str(), priority, "a")).collect();
+        fixture.queue.enqueue(&jobs).await.unwrap();
+    }
+    let (shares, mut low) = (Shares { low: 0.4, ..STRICT }, 0);
+    for _ in 0..20 {
+        let (jobs, _) = serve_ahead(&fixture, shares, 192, 192).await;
+        low += jobs.iter().filter(|job| *job == "low").count();
+    }
+    assert!(low.abs_diff(20 * 192 * 4 / 10) <= 192, "{low} of {}", 20 * 192);
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn a_claim_of_many_small_lanes_ends_early_and_keeps_the_shares_of_classes() {
     let fixture = Fixture::new().await;
     for priority in [Priority::Critical, Priority::Low] {
@@ -152,6 +172,25 @@ async fn a_large_backlog_of_one_tenant_does_not_delay_anothers_first_job() {
     fixture.queue.enqueue(&[job("small", Priority::Normal, "small")]).await.unwrap();
     let order = drain(&fixture, STRICT, 2).await;
     assert!(order.contains(&"small".to_owned()), "{order:?}");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn the_more_tenants_wait_the_less_one_is_given_ahead_of_its_turn() {
+    let fixture = Fixture::new().await;
+    let enqueue = async |tenants: std::ops::Range<usize>| {
+        for tenant in tenants {
+            let name = format!("tenant-{tenant}");
+            let jobs: Vec<NewJob> = (0..400).map(|_| job(&name, Priority::Normal, &name)).collect();
+            fixture.queue.enqueue(&jobs).await.unwrap();
+        }
+    };
+    enqueue(0..10).await;
+    let (order, _) = serve_ahead(&fixture, STRICT, 192, 192).await;
+    assert_eq!(counted(&order).into_values().collect::<Vec<_>>(), [192]);
+    enqueue(10..100).await;
+    let (order, _) = serve_ahead(&fixture, STRICT, 192, 192).await;
+    assert_eq!(counted(&order).into_values().collect::<Vec<_>>(), [48; 4]);
     fixture.finish().await;
 }
 
