@@ -246,8 +246,8 @@ end
 -- of a claim is bounded by its size and not by that of the ring: what a lane gets ahead
 -- it waits for afterwards.
 local quantum = tonumber(ARGV[10])
--- Who comes anew may have to wait until all that take turns had theirs. Where they are so
--- many that this comes to more jobs than ROTATION, each gets a quarter of a claim at most.
+-- Who comes anew may have to wait until all that take turns had theirs. Where that would
+-- come to more jobs than ROTATION each gets less, but not below a quarter of a claim.
 local ROTATION = 4096
 local quantums = {}
 local function quantum_of(class)
