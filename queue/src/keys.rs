@@ -8,13 +8,15 @@ use crate::id::{JobId, QueueName};
 
 /// The version of the layout of keys and fields. It is stored with the queue;
 /// scripts refuse a queue that was written by another one.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 34] = [
+pub(crate) const NAMES: [(&str, &str); 36] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
+    ("PLACED", ":placed:"),
+    ("GONE", ":gone:"),
     ("LANES", ":lanes:"),
     ("RING", ":ring:"),
     ("FLOWS", ":flows:"),
@@ -95,9 +97,22 @@ impl Keys {
         self.key("job:")
     }
 
-    /// Sorted set: ids of one lane (`class:flow`) by when they should have run (µs).
+    /// List: ids of one lane (`class:flow`) in the order in which they were enqueued,
+    /// behind a `*` if the lane has one of the next two.
     pub fn lane(&self, lane: &str) -> String {
         format!("{}:lane:{lane}", self.control)
+    }
+
+    /// Sorted set: ids of a lane that have a place of their own, by when they should have
+    /// run (µs): those with a deadline, and those that are ready again.
+    pub fn placed(&self, lane: &str) -> String {
+        format!("{}:placed:{lane}", self.control)
+    }
+
+    /// Hash: how often each id stands in a lane's list that left it without being claimed;
+    /// `all`: all of them.
+    pub fn gone(&self, lane: &str) -> String {
+        format!("{}:gone:{lane}", self.control)
     }
 
     /// Sorted set, all scores 0: flows of one class that have, or just had, ready jobs.
@@ -287,6 +302,8 @@ mod tests {
             keys.control().to_owned(),
             keys.job(&id),
             keys.lane("2:acme"),
+            keys.placed("2:acme"),
+            keys.gone("2:acme"),
             keys.lanes(2),
             keys.ring(2),
             keys.flows(2),
@@ -337,6 +354,8 @@ mod tests {
         let rust = [
             keys.job(&id),
             keys.lane(""),
+            keys.placed(""),
+            keys.gone(""),
             keys.lanes(2),
             keys.flows(2),
             keys.scheduled(),

@@ -1,5 +1,6 @@
 //! Lists of jobs: an index with a cursor, never a scan.
 
+mod lanes;
 mod lines;
 
 use std::{collections::HashMap, fmt, str::FromStr};
@@ -7,6 +8,7 @@ use std::{collections::HashMap, fmt, str::FromStr};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
+use self::lanes::InLane;
 use crate::{
     id::JobId,
     job::Job,
@@ -28,7 +30,8 @@ pub struct Filter {
     pub tenant: Option<String>,
 }
 
-/// Where a list goes on: `state.score.seen`, and for ready jobs the lane.
+/// Where a list goes on: `state.score.seen`, and for ready jobs the lane, and the last id
+/// seen in its list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
@@ -38,8 +41,8 @@ pub struct Cursor {
     score: i64,
     /// How many jobs of that score were seen.
     seen: usize,
-    /// Of ready jobs: class and flow of the lane in which it goes on.
-    lane: Option<(usize, String)>,
+    /// Of ready jobs: the lane in which it goes on.
+    lane: Option<InLane>,
 }
 
 impl Cursor {
@@ -58,7 +61,11 @@ impl fmt::Display for Cursor {
         write!(f, "{}.{}.{}", self.state, self.score, self.seen)?;
         match &self.lane {
             // A flow may hold any character.
-            Some((class, flow)) => write!(f, ".{class}.{}", HEXLOWER.encode(flow.as_bytes())),
+            Some(lane) => write!(f, ".{}.{}", lane.class, HEXLOWER.encode(lane.flow.as_bytes()))?,
+            None => return Ok(()),
+        }
+        match self.lane.as_ref().and_then(|lane| lane.behind.as_ref()) {
+            Some(behind) => write!(f, ".{behind}"),
             None => Ok(()),
         }
     }
@@ -94,7 +101,12 @@ impl FromStr for Cursor {
                 Some(class) => {
                     let class = class.parse().ok().filter(|class| *class < Priority::ALL.len())?;
                     let flow = HEXLOWER.decode(parts.next()?.as_bytes()).ok()?;
-                    Some((class, String::from_utf8(flow).ok()?))
+                    let behind = match parts.next() {
+                        None => None,
+                        Some("") => Some(String::new()),
+                        Some(id) => Some(id.parse::<JobId>().ok()?.to_string()),
+                    };
+                    Some(InLane { class, flow: String::from_utf8(flow).ok()?, behind })
                 }
             };
             parts.next().is_none().then_some(Self { state, score, seen, lane })
@@ -117,14 +129,13 @@ pub struct Page {
 /// A page looks at no more jobs and lanes than this.
 const EXAMINED: usize = 512;
 
-/// Lanes that are read at a time.
-const LANES: usize = 64;
-
 /// A part of one state's jobs.
+#[derive(Default)]
 struct Slice {
     ids: Vec<JobId>,
-    /// Of jobs that succeeded: when; of those that run: by which claim. One of which
-    /// this is no longer true has its place elsewhere.
+    /// Of jobs that succeeded: when; of those that run: by which claim; of those that are
+    /// ready: 0, or else where an id is left over. One of which this is no longer true has
+    /// its place elsewhere.
     marks: Vec<i64>,
     next: Option<Cursor>,
     /// Jobs and lanes that were looked at.
@@ -166,6 +177,7 @@ impl Queue {
                     let fits = |job: &Job| match (slice.marks.get(i), state) {
                         (None, _) => true,
                         (Some(mark), State::Running) => job.state == state && job.claim == *mark,
+                        (Some(mark), State::Ready) => job.state == state && *mark == 0,
                         (Some(mark), _) => job.state == state && job.since == *mark,
                     };
                     if found.get(id).is_some_and(|job| fits(job) && filter.admits(job))
@@ -214,63 +226,6 @@ impl Queue {
             None if state == State::Running => self.running_slice(place, from, take).await,
             None => self.ready_slice(place, from, take).await,
         }
-    }
-
-    /// The same across the lanes of ready jobs; it looks at a bounded number of them.
-    async fn ready_slice(&self, place: usize, from: Option<&Cursor>, take: usize) -> Result<Slice, Error> {
-        let mut ids = Vec::new();
-        let mut cost = 0;
-        let lane_at = |class, flow, score, seen| Cursor {
-            lane: Some((class, flow)),
-            score,
-            seen,
-            ..Cursor::start_of(place)
-        };
-        let start = from.and_then(|cursor| cursor.lane.clone().map(|lane| (lane, cursor.score, cursor.seen)));
-        let first = start.as_ref().map_or(0, |((class, _), ..)| *class);
-        let mut start = start;
-        for class in first..Priority::ALL.len() {
-            let mut after = None;
-            let mut at = None;
-            if let Some(((_, flow), score, seen)) = start.take() {
-                at = Some((score, seen));
-                after = Some(format!("[{flow}"));
-            }
-            loop {
-                let mut cmd = redis::cmd("ZRANGE");
-                cmd.arg(self.keys.lanes(class)).arg(after.as_deref().unwrap_or("-")).arg("+").arg("BYLEX");
-                cmd.arg("LIMIT").arg(0).arg(LANES);
-                let flows: Vec<String> = cmd.query_async(&mut self.conn.clone()).await?;
-                let last = flows.last().map(|flow| format!("({flow}"));
-                for flow in flows {
-                    if ids.len() >= take || cost >= EXAMINED {
-                        return Ok(Slice {
-                            ids,
-                            marks: Vec::new(),
-                            next: Some(lane_at(class, flow, i64::MIN, 0)),
-                            cost,
-                        });
-                    }
-                    let lane = self.keys.lane(&format!("{class}:{flow}"));
-                    let (more, next) = self.range(&lane, false, at.take(), take - ids.len()).await?;
-                    cost += more.len().max(1);
-                    ids.extend(more);
-                    if let Some((score, seen)) = next {
-                        return Ok(Slice {
-                            ids,
-                            marks: Vec::new(),
-                            next: Some(lane_at(class, flow, score, seen)),
-                            cost,
-                        });
-                    }
-                }
-                match last {
-                    Some(last) => after = Some(last),
-                    None => break,
-                }
-            }
-        }
-        Ok(Slice { ids, marks: Vec::new(), next: None, cost })
     }
 
     /// Up to `take` ids of one sorted set behind a score and how many of that
@@ -354,9 +309,12 @@ mod tests {
     fn cursors_are_read_back_and_others_refused() {
         let cursor = Cursor { score: 1_763_860_000_000, seen: 2, ..Cursor::start_of(4) };
         assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
-        let lane = Cursor { lane: Some((2, "acme.é|smtp".into())), ..cursor };
-        assert_eq!(lane.to_string().parse(), Ok(lane));
-        for bad in ["", "9.1.1", "1.2", "1.2.3.4", "1.2.3.9.61", "1.2.3.1.6", "a.b.c"] {
+        for behind in [None, Some(String::new()), Some("a".repeat(26))] {
+            let lane = InLane { class: 2, flow: "acme.é|smtp".into(), behind };
+            let cursor = Cursor { lane: Some(lane), ..cursor.clone() };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for bad in ["", "9.1.1", "1.2", "1.2.3.4", "1.2.3.9.61", "1.2.3.1.6", "1.2.3.1.61.?", "a.b.c"] {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");
         }
     }

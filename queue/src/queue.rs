@@ -11,7 +11,6 @@ use crate::{
     job::{Fields, Job, NewJob, Rejection, Unreadable},
     keys::Keys,
     limit::BadLimit,
-    priority::Priority,
     scripts::{self, CALL_BYTES, Call, MAX_BATCH},
     state::State,
 };
@@ -309,20 +308,7 @@ impl Queue {
         Ok(Counts { states, ready, paused: paused == Some(1), transitions })
     }
 
-    /// How many ready jobs of one tenant wait in each class, without limit keys.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn waiting_of(&self, tenant: &str) -> Result<[u64; 4], Error> {
-        let flow = crate::flow::flow(Some(tenant), &[]);
-        let mut pipe = redis::pipe();
-        for priority in Priority::ALL {
-            pipe.cmd("ZCARD").arg(self.keys.lane(&crate::flow::lane(priority, &flow)));
-        }
-        Ok(pipe.query_async(&mut self.conn.clone()).await?)
-    }
-
-    /// The sorted set of a state. Ready jobs have one for each lane, running ones
+    /// The sorted set of a state. Ready jobs wait in lanes, running ones
     /// are found by their claims, those that succeeded in a stream.
     pub(crate) fn index(&self, state: State) -> Option<String> {
         match state {

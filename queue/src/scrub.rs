@@ -1,7 +1,13 @@
 //! The scrubber: looks whether jobs are where their state says, and mends what
 //! is not. Expected to find nothing: every transition is one script.
 
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
 use crate::{
+    priority::Priority,
     queue::{Error, Queue},
     scripts::{self, Call, MAX_BATCH},
     state::State,
@@ -27,24 +33,72 @@ impl Found {
     pub fn total(&self) -> u64 {
         self.missing + self.doubled + self.ghosts + self.stuck + self.miscounted
     }
+}
 
-    fn add(&mut self, (missing, doubled, ghosts, stuck, miscounted): (u64, u64, u64, u64, u64)) {
-        self.missing += missing;
-        self.doubled += doubled;
-        self.ghosts += ghosts;
-        self.stuck += stuck;
-        self.miscounted += miscounted;
+/// Where a pass is: first through the entries of each index, then through the lists of the
+/// lanes, then through all jobs.
+#[derive(Clone, Debug, Default)]
+pub struct Scrubber {
+    /// Which index; behind the last one come the lanes.
+    index: usize,
+    cursor: u64,
+    /// The lists, until all were read.
+    lanes: Option<Lanes>,
+    /// Behind them come the jobs.
+    lanes_read: bool,
+    /// When the first of them was read, ms of Redis' clock.
+    began: u64,
+    /// What they had.
+    listed: Listed,
+    found: Found,
+}
+
+/// Where a pass is among the lanes.
+#[derive(Clone, Debug, Default)]
+struct Lanes {
+    class: usize,
+    /// The last lane of the class that is being read.
+    flow: Option<String>,
+    /// Lanes that come next, the last one first.
+    next: Vec<String>,
+    /// Ids of the lane that were read, from its end on.
+    seen: usize,
+}
+
+/// The ids that the lists have, so that a job which none of them has is noticed without
+/// looking for it in any: by their hashes, 64 bits each.
+#[derive(Clone, Debug, Default)]
+struct Listed {
+    ids: HashSet<u64>,
+    /// There were too many: nothing is said of jobs that none seems to have.
+    is_cut: bool,
+}
+
+impl Listed {
+    /// Some 18 MB.
+    const MOST: usize = 1_000_000;
+
+    fn insert(&mut self, id: &str) {
+        if self.ids.len() < Self::MOST {
+            self.ids.insert(hash(id));
+        } else {
+            self.is_cut = true;
+        }
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.ids.contains(&hash(id))
     }
 }
 
-/// Where a pass is: first through the entries of each index, then through all jobs.
-#[derive(Clone, Debug, Default)]
-pub struct Scrubber {
-    /// Which index; behind the last one come the jobs.
-    index: usize,
-    cursor: u64,
-    found: Found,
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
+
+/// Lanes that are read in a step, where they are short.
+const LANES: usize = 16;
 
 impl Scrubber {
     /// Looks at some jobs more, about 128; what was found, when the pass is
@@ -53,40 +107,26 @@ impl Scrubber {
     /// # Errors
     /// When Redis failed; the next call goes on.
     pub async fn step(&mut self, queue: &Queue) -> Result<Option<Found>, Error> {
-        match State::ALL.get(self.index) {
-            Some(&state) => {
-                let Some(index) = queue.index(state) else {
-                    self.index += 1;
-                    return Ok(None);
-                };
-                let mut cmd = redis::cmd("ZSCAN");
-                cmd.arg(&index).arg(self.cursor).arg("COUNT").arg(MAX_BATCH);
-                let (cursor, page): (u64, Vec<(String, f64)>) =
-                    cmd.query_async(&mut queue.conn.clone()).await?;
-                let ids: Vec<String> = page.into_iter().map(|(id, _)| id).collect();
-                self.mend(queue, state.as_str(), &ids).await?;
-                self.cursor = cursor;
-                if cursor == 0 {
-                    self.index += 1;
-                }
-                Ok(None)
-            }
-            None => {
-                let prefix = queue.keys().job_prefix();
-                let pattern = format!("{}*", escape(&prefix));
-                let mut conn = queue.conn.clone();
-                let (cursor, keys) =
-                    conn.scan_page(queue.keys().control(), self.cursor, &pattern, MAX_BATCH).await?;
-                let ids: Vec<String> =
-                    keys.iter().filter_map(|key| key.strip_prefix(&prefix)).map(ToOwned::to_owned).collect();
-                self.mend(queue, "jobs", &ids).await?;
-                self.cursor = cursor;
-                if cursor == 0 {
-                    return Ok(Some(std::mem::take(self).found));
-                }
-                Ok(None)
-            }
+        if let Some(&state) = State::ALL.get(self.index) {
+            self.look_at_index(queue, state).await?;
+            return Ok(None);
         }
+        if !self.lanes_read {
+            self.look_at_lanes(queue).await?;
+            return Ok(None);
+        }
+        let prefix = queue.keys().job_prefix();
+        let pattern = format!("{}*", escape(&prefix));
+        let mut conn = queue.conn.clone();
+        let (cursor, keys) = conn.scan_page(queue.keys().control(), self.cursor, &pattern, MAX_BATCH).await?;
+        let ids: Vec<String> = keys
+            .iter()
+            .filter_map(|key| key.strip_prefix(&prefix))
+            .map(|id| if self.listed.has(id) { id.to_owned() } else { format!("?{id}") })
+            .collect();
+        self.mend(queue, "jobs", &ids).await?;
+        self.cursor = cursor;
+        Ok((cursor == 0).then(|| std::mem::take(self).found))
     }
 
     /// A whole pass.
@@ -102,17 +142,97 @@ impl Scrubber {
         }
     }
 
+    async fn look_at_index(&mut self, queue: &Queue, state: State) -> Result<(), Error> {
+        let Some(index) = queue.index(state) else {
+            self.index += 1;
+            return Ok(());
+        };
+        let mut cmd = redis::cmd("ZSCAN");
+        cmd.arg(&index).arg(self.cursor).arg("COUNT").arg(MAX_BATCH);
+        let (cursor, page): (u64, Vec<(String, f64)>) = cmd.query_async(&mut queue.conn.clone()).await?;
+        let ids: Vec<String> = page.into_iter().map(|(id, _)| id).collect();
+        self.mend(queue, state.as_str(), &ids).await?;
+        self.cursor = cursor;
+        if cursor == 0 {
+            self.index += 1;
+        }
+        Ok(())
+    }
+
+    async fn look_at_lanes(&mut self, queue: &Queue) -> Result<(), Error> {
+        if self.lanes.is_none() {
+            self.began = self.call(queue, "jobs", &[]).await?;
+        }
+        let lanes = self.lanes.get_or_insert_default();
+        let mut read = 0;
+        for _ in 0..LANES {
+            let Some(flow) = lanes.next.last() else {
+                self.lanes_read = !lanes.more(queue).await?;
+                return Ok(());
+            };
+            let mut call = Call::new(&scripts::SCRUB_LANE, queue.keys());
+            call.arg(format!("{}:{flow}", lanes.class)).arg(lanes.seen);
+            let (doubled, ghosts, ids): (u64, u64, Vec<String>) = call.run(&mut queue.conn.clone()).await?;
+            self.found.doubled += doubled;
+            self.found.ghosts += ghosts;
+            lanes.seen += ids.len();
+            if ids.len() < MAX_BATCH {
+                lanes.seen = 0;
+                lanes.next.pop();
+            }
+            ids.iter().for_each(|id| self.listed.insert(id));
+            read += ids.len();
+            if read >= MAX_BATCH {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     async fn mend(&mut self, queue: &Queue, what: &str, ids: &[String]) -> Result<(), Error> {
         // Redis may return more than it was asked for.
         for batch in ids.chunks(MAX_BATCH) {
-            let mut call = Call::new(&scripts::SCRUB, queue.keys());
-            call.arg(what);
-            for id in batch {
-                call.arg(id);
-            }
-            self.found.add(call.run(&mut queue.conn.clone()).await?);
+            self.call(queue, what, batch).await?;
         }
         Ok(())
+    }
+
+    /// Returns the time, ms of Redis' clock.
+    async fn call(&mut self, queue: &Queue, what: &str, ids: &[String]) -> Result<u64, Error> {
+        let mut call = Call::new(&scripts::SCRUB, queue.keys());
+        call.arg(what).arg(if self.listed.is_cut { 0 } else { self.began });
+        for id in ids {
+            call.arg(id);
+        }
+        let (missing, doubled, ghosts, stuck, miscounted, now): (u64, u64, u64, u64, u64, u64) =
+            call.run(&mut queue.conn.clone()).await?;
+        self.found.missing += missing;
+        self.found.doubled += doubled;
+        self.found.ghosts += ghosts;
+        self.found.stuck += stuck;
+        self.found.miscounted += miscounted;
+        Ok(now)
+    }
+}
+
+impl Lanes {
+    /// Reads which lanes come next; false when there are none.
+    async fn more(&mut self, queue: &Queue) -> Result<bool, Error> {
+        while self.class < Priority::ALL.len() {
+            let after = self.flow.as_ref().map_or_else(|| "-".to_owned(), |flow| format!("({flow}"));
+            let mut cmd = redis::cmd("ZRANGE");
+            cmd.arg(queue.keys().lanes(self.class)).arg(after).arg("+").arg("BYLEX");
+            cmd.arg("LIMIT").arg(0).arg(MAX_BATCH);
+            self.next = cmd.query_async(&mut queue.conn.clone()).await?;
+            self.next.reverse();
+            if let Some(last) = self.next.first() {
+                self.flow = Some(last.clone());
+                return Ok(true);
+            }
+            self.class += 1;
+            self.flow = None;
+        }
+        Ok(false)
     }
 }
 

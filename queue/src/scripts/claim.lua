@@ -191,9 +191,10 @@ local function lease(id)
     end
   end
   -- It ran before, or something else was done to it.
-  local fields = redis.call('HGETALL', key)
-  if #fields == 0 then return false end
-  local token = string.match(attempt_of(redis.call('HGET', key, 'state')), '^ (%d+)') or 0
+  local fields, text = redis.call('HGETALL', key), redis.call('HGET', key, 'state')
+  -- Nobody else has it, and it is not somewhere else by its state either.
+  if #fields == 0 or state_of(text) ~= 'ready' then return false end
+  local token = string.match(attempt_of(text), '^ (%d+)') or 0
   token = int(token + 1)
   redis.call('HSET', key, 'state', 'running ' .. token .. attempt)
   answered_again(id, token, fields)
@@ -391,16 +392,17 @@ local function take(class, n)
     local turns, popped_here = {}, 0
     for _, lane in ipairs(served) do
       local flow = lane.flow
-      -- Not ZPOPMIN, which writes out the scores.
-      local jobs = LANE .. class .. ':' .. flow
-      local popped = bytes < CALL_BYTES and redis.call('ZRANGE', jobs, '0', int(lane.planned - 1))
+      local name, popped, scores = class .. ':' .. flow, nil, nil
+      if bytes < CALL_BYTES then popped, scores = take_first(name, lane.planned) end
       local count, started = 0, 0
-      for i, id in ipairs(popped or {}) do
-        if bytes >= CALL_BYTES then break end
+      for i, id in ipairs(popped or NONE) do
+        if bytes >= CALL_BYTES then
+          put_back(name, popped, scores, i)
+          break
+        end
         count = i
         if lease(id) then started = started + 1 end
       end
-      if count > 0 then redis.call('ZREMRANGEBYRANK', jobs, '0', int(count - 1)) end
       local unused = lane.planned - started
       for _, limit in ipairs(lane.limits) do
         limit.room = limit.room + unused
@@ -412,7 +414,7 @@ local function take(class, n)
       lane.turn = lane.turn - (lane.planned - count) * lane.step
       -- What was read ahead may lack a lane that is let in.
       if limited and started == 0 and popped and pass_on(flow, nil) then windows = {} end
-      if popped and count == 0 then
+      if popped and count == 0 and redis.call('EXISTS', LANE .. name) == 0 then
         -- Its turn came and it has nothing.
         leave_ring(class, flow)
         redis.call('ZREM', LANES .. class, flow)
@@ -420,7 +422,7 @@ local function take(class, n)
       else
         turns[#turns + 1] = lane.turn
         turns[#turns + 1] = flow
-        examined = examined + count - started
+        examined = examined + math.max(popped and 1 or 0, count) - started
       end
     end
     if #turns > 0 then redis.call('ZADD', ring, 'XX', unpack(turns)) end

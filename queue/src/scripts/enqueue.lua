@@ -26,7 +26,7 @@ end
 local p, place = 4, 0
 for _ = 1, lanes do
   local lane, items = ARGV[p], tonumber(ARGV[p + 1])
-  local class, list = string.sub(lane, 1, 1), nil
+  local class, listed = string.sub(lane, 1, 1), nil
   local head = at .. '|' .. class .. '||'
   p = p + 2
   for _ = 1, items do
@@ -72,11 +72,12 @@ for _ = 1, lanes do
         become(key, 'scheduled', nil)
         scheduled[#scheduled + 1] = int(now + delay)
         scheduled[#scheduled + 1] = id
-      else
-        list = list or waiting_for(lane)
+      elseif deadline ~= '' then
         -- The place in the batch keeps first in, first out.
-        list[#list + 1] = run_by(deadline, place)
-        list[#list + 1] = id
+        put(id, lane, run_by(deadline, place))
+      else
+        listed = listed or waiting_for(lane).listed
+        listed[#listed + 1] = id
       end
       if subject ~= '' then
         subjects[#subjects + 1] = '0'

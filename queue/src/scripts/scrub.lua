@@ -2,9 +2,10 @@
 --       Expected to find nothing.
 -- KEYS: 1 control
 -- ARGV: 1 what: `jobs`, or the state (scheduled, parked, dead, cancelled) whose index
---       the ids were read from; then at most 128 ids
+--       the ids were read from; 2 when the lists of the lanes began to be read (ms; 0 where
+--       not all were read); then at most 128 ids, behind a `?` those that no list had
 -- Returns: {ids in no index, ids in a second index, index entries without a job, lanes
---       that nobody's turn would have reached, counts of ready jobs that were off}.
+--       that nobody's turn would have reached, counts of ready jobs that were off, now ms}.
 local INDEX = {
   scheduled = SCHEDULED, parked = PARKED, dead = DEAD, cancelled = CANCELLED,
 }
@@ -14,7 +15,7 @@ local woken = false
 if ARGV[1] ~= 'jobs' then
   local index = INDEX[ARGV[1]]
   if not index then return redis.error_reply('ARGS scrub: `' .. ARGV[1] .. '` has no index') end
-  for i = 2, #ARGV do
+  for i = 3, #ARGV do
     if redis.call('EXISTS', JOB .. ARGV[i]) == 0 then ghosts = ghosts + redis.call('ZREM', index, ARGV[i]) end
   end
 else
@@ -23,8 +24,9 @@ else
   -- behind them: it was set back.
   local line = redis.call('XRANGE', SUCCEEDED, '-', '+', 'COUNT', 1)[1]
   local oldest = line and tonumber(line[2][1]) or now
-  for i = 2, #ARGV do
-    local id = ARGV[i]
+  local began = tonumber(ARGV[2])
+  for i = 3, #ARGV do
+    local unlisted, id = string.match(ARGV[i], '^(%??)(.*)$')
     local key = JOB .. id
     local job = redis.call('HMGET', key, 'job', 'state', 'need')
     if job[1] then
@@ -63,17 +65,20 @@ else
         redis.call('XADD', SUCCEEDED, '*', at, id)
         missing = missing + 1
       end
-      local waits = redis.call('ZSCORE', LANE .. lane, id)
+      local placed = redis.call('ZSCORE', PLACED .. lane, id)
+      -- Nobody looks for one in a list; the lists were read before the jobs.
+      local first_time = not job[2] and deadline == ''
+      local is_lost = not first_time or unlisted == '?' and tonumber(string.match(job[1], '^%d+') or '0') < began
       if state == 'parked' and job[3] and not redis.call('ZSCORE', NEED .. job[3], id) then
         redis.call('ZADD', NEED .. job[3], at, id)
         redis.call('HINCRBY', NEEDS, job[3], 1)
         missing = missing + 1
       end
-      if waits and state ~= 'ready' then
-        redis.call('ZREM', LANE .. lane, id)
+      if placed and state ~= 'ready' then
+        leave_lane(id, lane)
         redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
         doubled = doubled + 1
-      elseif state == 'ready' and not waits then
+      elseif state == 'ready' and not placed and is_lost then
         put(id, lane, run_by(deadline))
         missing = missing + 1
       elseif state == 'ready' and not redis.call('ZSCORE', RING .. class, flow) then
@@ -98,7 +103,7 @@ else
   for class = 0, 3 do
     if redis.call('ZCARD', LANES .. class) <= 64 then
       local n = 0
-      for _, flow in ipairs(redis.call('ZRANGE', LANES .. class, 0, 63)) do n = n + redis.call('ZCARD', LANE .. class .. ':' .. flow) end
+      for _, flow in ipairs(redis.call('ZRANGE', LANES .. class, 0, 63)) do n = n + waiting_in(class .. ':' .. flow) end
       if n ~= tonumber(redis.call('HGET', CONTROL, 'ready:' .. class) or '0') then
         redis.call('HSET', CONTROL, 'ready:' .. class, n)
         miscounted = miscounted + 1
@@ -119,4 +124,4 @@ if mended > 0 then
   redis.call('HINCRBY', STATS, 'mended', mended)
 end
 if mended > 0 or woken then redis.call('PUBLISH', WAKE, at) end
-return {missing, doubled, ghosts, stuck, miscounted}
+return {missing, doubled, ghosts, stuck, miscounted, now}

@@ -148,6 +148,17 @@ impl Fixture {
         }
     }
 
+    /// Waits until a ms of Redis' clock is over.
+    pub async fn until_after(&self, ms: i64) {
+        let mut conn = self.connector.connect().unwrap();
+        loop {
+            let (s, us): (i64, i64) = redis::cmd("TIME").query_async(&mut conn).await.unwrap();
+            if s * 1000 + us / 1000 > ms {
+                return;
+            }
+        }
+    }
+
     /// Every test ends with this: nothing may be left running or half done.
     pub async fn finish(self) {
         self.finish_after_forgetting(0).await;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Filter, Job, JobId, NewJob, Shares, State,
+    Deadline, Filter, Job, JobId, Late, NewJob, Priority, Shares, State,
     protocol::{Claim, End, Ended},
 };
 
@@ -47,6 +47,50 @@ async fn pages_hold_every_job_once() {
     let acme = Filter { tenant: Some("acme".into()), ..Filter::default() };
     for limit in [1, 4, 30, 200] {
         assert_eq!(walk(&fixture, &acme, limit).await.len(), 30, "limit {limit}");
+    }
+    fixture.finish().await;
+}
+
+/// Who left a lane is still in its list.
+#[tokio::test]
+async fn pages_of_ready_jobs_hold_none_that_left_its_lane() {
+    let fixture = Fixture::new().await;
+    let job = |i: usize| {
+        let mut job = NewJob::new(JobId::random(), "test", "1");
+        job.tenant = (!i.is_multiple_of(3)).then(|| format!("t{}", i % 3));
+        job.deadline = i
+            .is_multiple_of(10)
+            .then_some(Deadline { within: Duration::from_secs(60 + i as u64), then: Late::Runs });
+        job
+    };
+    let jobs: Vec<NewJob> = (0..200).map(job).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let every = |n: usize, at: usize| -> Vec<JobId> {
+        jobs.iter().skip(at).step_by(n).map(|job| job.id.clone()).collect()
+    };
+    for id in every(7, 1) {
+        fixture.queue.cancel(&id).await.unwrap();
+    }
+    for id in every(7, 2) {
+        fixture.queue.reschedule(&id, Duration::ZERO).await.unwrap();
+    }
+    for id in every(7, 3) {
+        fixture.queue.prioritise(&id, Priority::Critical).await.unwrap();
+    }
+    let cancelled: BTreeSet<JobId> = every(7, 1).into_iter().collect();
+    let ready: BTreeSet<JobId> =
+        jobs.iter().map(|job| job.id.clone()).filter(|id| !cancelled.contains(id)).collect();
+    let only = |state| Filter { state: Some(state), ..Filter::default() };
+    for limit in [1, 2, 7, 30, 200] {
+        for (filter, expected) in [
+            (only(State::Ready), &ready),
+            (only(State::Cancelled), &cancelled),
+            (Filter::default(), &ready.union(&cancelled).cloned().collect()),
+        ] {
+            let ids = walk(&fixture, &filter, limit).await;
+            assert_eq!(ids.len(), expected.len(), "limit {limit}");
+            assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), *expected);
+        }
     }
     fixture.finish().await;
 }

@@ -17,21 +17,25 @@ async fn damage_is_found_and_mended() {
         cmd.exec_async(&mut admin).await.unwrap();
     };
     let lane = keys.lane("2:");
+    // What was enqueued in the ms in which a pass begins is left to the next one.
+    let enqueued_at = fixture.queue.job(&ids[5]).await.unwrap().unwrap().enqueued_at;
+    fixture.until_after(enqueued_at).await;
     // In no index.
-    run(&["ZREM", &lane, ids[0].as_str()]).await;
+    run(&["LREM", &lane, "1", ids[0].as_str()]).await;
     // In a second one.
     run(&["ZADD", &keys.dead(), "1", ids[1].as_str()]).await;
     // A time without a job; a job that says it runs, and no lease knows it.
     run(&["ZADD", &keys.scheduled(), "99999999999999", "aaaaaaaaaaaaaaaaaaaaaaaaaa"]).await;
-    run(&["ZREM", &lane, ids[2].as_str()]).await;
     run(&["HSET", &keys.job(&ids[2]), "state", "running 1 gone 1000 7"]).await;
+    // A job that is no more.
+    run(&["DEL", &keys.job(&ids[3])]).await;
     // Nobody's turn would reach the lane.
     run(&["DEL", &keys.ring(2)]).await;
     let found = Scrubber::pass(&fixture.queue).await.unwrap();
-    assert_eq!((found.missing, found.doubled, found.ghosts), (2, 1, 1), "{found:?}");
+    assert_eq!((found.missing, found.doubled, found.ghosts), (2, 2, 2), "{found:?}");
     assert_eq!(Scrubber::pass(&fixture.queue).await.unwrap().total(), 0);
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
-    fixture.until_count(State::Succeeded, 6).await;
+    fixture.until_count(State::Succeeded, 5).await;
     worker.stop().await;
     assert_eq!(fixture.queue.counts().await.unwrap().transitions("mended"), found.total());
     // The job that nobody had claimed was taken over from nobody.

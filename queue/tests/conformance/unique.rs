@@ -102,7 +102,7 @@ async fn a_queue_of_another_layout_is_refused() {
     redis::cmd("HSET").arg(control).arg("schema").arg(99).exec_async(&mut admin).await.unwrap();
     let job = NewJob::new(JobId::random(), "test", "");
     let refused = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap_err().to_string();
-    assert!(refused.contains("layout 99") && refused.contains("layout 3"), "{refused}");
+    assert!(refused.contains("layout 99") && refused.contains("layout 4"), "{refused}");
     assert!(fixture.queue.job(&job.id).await.unwrap().is_none());
     redis::cmd("DEL").arg(control).exec_async(&mut admin).await.unwrap();
     // Keys of the first layout, which had no version yet.

@@ -141,9 +141,13 @@ impl End<'_> {
     /// held by a limit.
     async fn lanes(&self) -> Result<(), String> {
         let keys = self.queue.keys();
-        let mut lanes: BTreeMap<String, Scores> = BTreeMap::new();
+        let mut lanes: BTreeMap<String, (Scores, BTreeMap<u64, String>)> = BTreeMap::new();
         for (id, job) in self.model.jobs.iter().filter(|(_, job)| job.state == State::Ready) {
-            lanes.entry(job.lane()).or_default().insert(id.to_string(), job.place);
+            let (placed, listed) = lanes.entry(job.lane()).or_default();
+            match job.place {
+                (run_by, 0) => placed.insert(id.to_string(), run_by).map(|_| ()),
+                (_, nth) => listed.insert(nth, id.to_string()).map(|_| ()),
+            };
         }
         let held = self.hash(&keys.held()).await?;
         for each in 0..4 {
@@ -178,8 +182,24 @@ impl End<'_> {
                 ));
             }
         }
-        for (lane, ids) in &lanes {
-            equal(lane, ids, &self.scores(&keys.lane(lane)).await?)?;
+        for (lane, (placed, listed)) in &lanes {
+            equal(lane, placed, &self.scores(&keys.placed(lane)).await?)?;
+            let mut gone: BTreeMap<String, usize> = self.ask(&["HGETALL", &keys.gone(lane)]).await?;
+            let all = gone.remove("all");
+            equal("all that left a lane", &(!gone.is_empty()).then(|| gone.values().sum()), &all)?;
+            let mut list: Vec<String> = self.ask(&["LRANGE", &keys.lane(lane), "0", "-1"]).await?;
+            let marked = list.first().is_some_and(|first| first == "*");
+            equal("the mark of a lane", &(all.is_some() || !placed.is_empty()), &marked)?;
+            list.drain(..usize::from(marked));
+            list.retain(|id| match gone.get_mut(id) {
+                Some(left) if *left > 0 => {
+                    *left -= 1;
+                    false
+                }
+                _ => true,
+            });
+            equal(lane, &listed.values().cloned().collect(), &list)?;
+            equal("who left a lane and is not in it", &0, &gone.values().sum())?;
         }
         for (lane, key) in &held {
             let blocked: Vec<String> = self.ask(&["ZRANGE", &keys.blocked(key), "0", "-1"]).await?;
@@ -244,7 +264,9 @@ impl End<'_> {
         expected.extend(leases.keys().map(|claim| format!(":lease:{claim}")));
         for job in self.model.jobs.values() {
             if job.state == State::Ready {
-                expected.insert(format!(":lane:{}", job.lane()));
+                for key in ["lane", "placed", "gone"] {
+                    expected.insert(format!(":{key}:{}", job.lane()));
+                }
                 for key in ["lanes", "ring", "flows"] {
                     expected.insert(format!(":{key}:{}", class(job.priority)));
                 }

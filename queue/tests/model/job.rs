@@ -18,8 +18,10 @@ pub struct ModelJob {
     pub enqueued_at: u64,
     pub state: State,
     pub since: u64,
-    /// Where it stands in its lane, while it is ready.
-    pub place: u64,
+    /// Where it stands in its lane, while it is ready: when it should run (µs), and among
+    /// those that were never anything but ready, the how manieth of all jobs it was. 0 of
+    /// others, which come before them.
+    pub place: (u64, u64),
     /// When it becomes ready, while it is scheduled, in ms.
     pub due: u64,
     /// When its lease expires, while it runs, in ms.
@@ -60,7 +62,7 @@ impl ModelJob {
             enqueued_at: now,
             state: State::Ready,
             since: now,
-            place: 0,
+            place: (0, 0),
             due: 0,
             until: 0,
             claim: 0,

@@ -39,6 +39,8 @@ pub struct Model {
     /// Of each worker the last claims with even and odd numbers that leased something:
     /// the number, the model's own, and what.
     pub claims: BTreeMap<(String, u64), (u64, u64, Vec<JobId>)>,
+    /// Jobs that were ready at once.
+    pub enqueued: u64,
     /// Claims that leased anything.
     pub leases: u64,
     /// Deaths of each cause since the group came up.
@@ -75,7 +77,7 @@ impl Model {
     fn make_ready(&mut self, id: &JobId, i: u64) {
         let us = self.us;
         let job = self.enter(id, State::Ready);
-        job.place = run_by(job, us, i);
+        job.place = (run_by(job, us, i), 0);
     }
 
     fn schedule(&mut self, id: &JobId, delay: u64) -> State {
@@ -164,6 +166,11 @@ impl Model {
             self.schedule(&new.id, delay);
         } else {
             self.make_ready(&new.id, i);
+            self.enqueued += 1;
+            let job = self.jobs.get_mut(&new.id).unwrap();
+            if job.deadline.is_none() {
+                job.place = (job.enqueued_at * 1000 + PATIENCE_US, self.enqueued);
+            }
         }
         self.count("enqueued");
         Verdict::Inserted
@@ -200,7 +207,7 @@ impl Model {
                 self.count("dead");
                 buried += 1;
             } else {
-                self.enter(&id, State::Ready).place = 0;
+                self.enter(&id, State::Ready).place = (0, 0);
             }
         }
         let late = |job: &ModelJob| matches!(job.deadline, Some((by, Late::Expires)) if by <= now);
@@ -296,7 +303,7 @@ impl Model {
                 self.count("parked");
             }
             _ => {
-                self.enter(id, State::Ready).place = 0;
+                self.enter(id, State::Ready).place = (0, 0);
                 self.count("released");
             }
         }
@@ -402,7 +409,7 @@ impl Model {
             let us = model.us;
             let job = model.jobs.get_mut(id).unwrap();
             job.priority = priority;
-            job.place = run_by(job, us, 0);
+            job.place = (run_by(job, us, 0), 0);
             let state = job.state;
             model.count("prioritised");
             Changed::To(state)

@@ -41,7 +41,8 @@ local function take_out(id, key, state, flow, class)
   local woken = false
   if state == 'ready' then
     local lane = class .. ':' .. flow
-    local left = redis.call('ZREM', LANE .. lane, id) == 1 and redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
+    leave_lane(id, lane)
+    local left = redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
     if limited and redis.call('EXISTS', LANE .. lane) == 0 then
       local held = redis.call('HGET', HELD, lane)
       if held then
@@ -54,7 +55,7 @@ local function take_out(id, key, state, flow, class)
         woken = pass_on(flow, nil)
       end
     end
-    if left and left <= 0 then redis.call('UNLINK', RING .. class, LANES .. class, FLOWS .. class) end
+    if left <= 0 then redis.call('UNLINK', RING .. class, LANES .. class, FLOWS .. class) end
   elseif state == 'scheduled' then
     redis.call('ZREM', SCHEDULED, id)
   elseif state == 'parked' then

@@ -76,21 +76,22 @@ local function release_lanes(key)
   return woken
 end
 
--- Ready jobs of this call, by lane, until they are put into their lanes.
+-- Ready jobs of this call, by lane, until they are put into their lanes: the ids of those
+-- that come one after the other, and those that have a place of their own.
 local pending, pending_lanes = {}, {}
 local function waiting_for(lane)
-  local list = pending[lane]
-  if not list then
-    list = {}
-    pending[lane] = list
+  local jobs = pending[lane]
+  if not jobs then
+    jobs = {listed = {}, placed = {}}
+    pending[lane] = jobs
     pending_lanes[#pending_lanes + 1] = lane
   end
-  return list
+  return jobs
 end
 local function put(id, lane, score)
-  local list = waiting_for(lane)
-  list[#list + 1] = score
-  list[#list + 1] = id
+  local placed = waiting_for(lane).placed
+  placed[#placed + 1] = score
+  placed[#placed + 1] = id
 end
 -- Lanes that are not in the ring of their class, and not held, take turns from now on.
 -- True when nobody took turns before.
@@ -122,24 +123,31 @@ local function put_all()
     local class = string.sub(lane, 1, 1)
     local group = classes[class]
     if not group then
-      group = {n = 0, lanes = {}, flows = {}, added = {}}
+      group = {n = 0, lanes = {}, flows = {}, new = {}}
       classes[class] = group
     end
-    local added = redis.call('ZADD', LANE .. lane, unpack(pending[lane]))
+    local jobs, is_new = pending[lane], false
+    if jobs.listed[1] then
+      is_new = redis.call('RPUSH', LANE .. lane, unpack(jobs.listed)) == #jobs.listed
+      group.n = group.n + #jobs.listed
+    end
+    if jobs.placed[1] then
+      group.n = group.n + redis.call('ZADD', PLACED .. lane, unpack(jobs.placed))
+      if mark(lane) then is_new = true end
+    end
     local i = #group.lanes + 1
-    group.n = group.n + added
-    group.lanes[i], group.flows[i], group.added[i] = lane, string.sub(lane, 3), added
+    group.lanes[i], group.flows[i], group.new[i] = lane, string.sub(lane, 3), is_new
   end
   for class, group in pairs(classes) do
     local alone = redis.call('HINCRBY', CONTROL, 'ready:' .. class, group.n) == group.n
     local turns = redis.call('ZMSCORE', RING .. class, unpack(group.flows))
     local waits_for = limited and redis.call('HMGET', HELD, unpack(group.lanes))
     local new = {}
-    for i, lane in ipairs(group.lanes) do
+    for i = 1, #group.lanes do
       if turns[i] then
         -- Its turn may not have come since it was empty. Other lanes with jobs are a
         -- reason for workers to be awake, unless limits hold those.
-        wake = wake or alone or limited and redis.call('ZCARD', LANE .. lane) == group.added[i]
+        wake = wake or alone or limited and group.new[i]
       elseif not (waits_for and waits_for[i]) then
         new[#new + 1] = group.flows[i]
       end
