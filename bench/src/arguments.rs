@@ -47,6 +47,8 @@ pub enum Measurement {
     Backlog,
     /// The same jobs without and with tenants, priorities and limits.
     Mixed,
+    /// What script calls cost that have as many jobs as they take.
+    FullCalls,
     /// Jobs of a worker that was killed.
     Takeover,
     /// BullMQ in turns with our own no-op jobs and enqueues.
@@ -112,6 +114,7 @@ impl Arguments {
                 kills: 1,
                 trial_jobs: 1_500,
                 bare_calls: 300,
+                full_calls: 100,
                 seconds: 4,
                 idle_seconds: 3,
                 invoices: 20,
@@ -126,6 +129,7 @@ impl Arguments {
             kills: 5,
             trial_jobs: 8_000,
             bare_calls: 10_000,
+            full_calls: 1_000,
             seconds: 20,
             idle_seconds: 10,
             invoices: 200,
@@ -151,6 +155,8 @@ pub struct Amounts {
     pub trial_jobs: usize,
     /// Calls, in each of three parts, of a script that only counts.
     pub bare_calls: usize,
+    /// Batches, in each of two shapes, whose calls are looked at one by one.
+    pub full_calls: usize,
     /// Seconds at a rate: 500 events, or 50 jobs, a second.
     pub seconds: u64,
     /// Seconds for which an idle worker is watched.

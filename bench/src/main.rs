@@ -11,6 +11,7 @@
 //! | [`slowlog`] | script calls that held Redis up for long |
 //! | [`machine`] | what the figures were taken on |
 //! | [`disk`] | how quick the disk is just now |
+//! | [`calls`] | calls of the queue's scripts one after the other, and what each costs Redis |
 //! | [`load`] | events, published with confirms |
 //! | [`drain`] | the rate at which a process works off what was prepared |
 //! | [`bare_loop`], [`worker`] | the processes that this binary itself becomes |
@@ -19,6 +20,7 @@
 
 mod arguments;
 mod bare_loop;
+mod calls;
 mod disk;
 mod drain;
 mod figures;

@@ -4,6 +4,7 @@ mod backlog;
 mod bare_script;
 mod bridge;
 mod bullmq;
+mod full_calls;
 mod idle;
 mod mixed;
 mod noop;
@@ -14,6 +15,7 @@ mod takeover;
 
 use crate::{
     arguments::{Arguments, Measurement},
+    calls::Dearest,
     figures::Figures,
     peer::Peer,
     slowlog::{self, Slow},
@@ -23,6 +25,7 @@ use crate::{
 /// Takes what was asked for.
 pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) -> anyhow::Result<()> {
     let (amounts, places) = (arguments.amounts(), arguments.concurrency);
+    let mut dearest = Dearest::default();
     let (bare, mut slow_bare) = (arguments.wants(Measurement::BareScript), Vec::new());
     if bare {
         bare_script::measure(stage, amounts, &mut slow_bare).await?;
@@ -54,8 +57,14 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
     if arguments.wants(Measurement::Mixed) {
         mixed::measure(stage, amounts, places, figures).await?;
     }
+    if arguments.wants(Measurement::FullCalls) {
+        full_calls::measure(stage, amounts, &mut dearest).await?;
+    }
     if arguments.wants(Measurement::Backlog) {
-        backlog::measure(stage, amounts, places, figures).await?;
+        backlog::measure(stage, amounts, places, figures, &mut dearest).await?;
+    }
+    if arguments.wants(Measurement::FullCalls) || arguments.wants(Measurement::Backlog) {
+        dearest.add_to(figures);
     }
     if arguments.wants(Measurement::Takeover) {
         takeover::measure(stage, amounts, figures).await?;
@@ -75,7 +84,8 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
 
 fn count_slow(slow: &[Slow]) -> f64 {
     for Slow { script, key, calls, longest } in slow {
-        println!("slow calls of script {script}: {calls}, the longest {longest:.1?}, with {key}");
+        let name = upshot_queue::script_name(script).unwrap_or("the bare script");
+        println!("slow calls of {name}: {calls}, the longest {longest:.1?}, with {key}");
     }
     slow.iter().map(|slow| slow.calls).sum::<usize>() as f64
 }

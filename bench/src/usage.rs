@@ -65,6 +65,19 @@ impl Cpu {
     }
 }
 
+/// CPU time of the first thread of a process, to the nanosecond. What was taken away from
+/// it, by other programs or by the host of a virtual machine, does not count.
+pub fn first_thread(pid: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat"))
+        .with_context(|| format!("process {pid} has ended"))?;
+    Ok(Duration::from_nanos(ran(&stat)))
+}
+
+/// Nanoseconds that a thread ran, of its `schedstat`.
+fn ran(stat: &str) -> u64 {
+    stat.split_whitespace().next().and_then(|ran| ran.parse().ok()).unwrap_or(0)
+}
+
 /// CPU time of all threads of one process, to the nanosecond where ticks are
 /// too coarse. Threads that have ended are missing.
 pub fn threads(pid: u32) -> anyhow::Result<Duration> {
@@ -73,7 +86,7 @@ pub fn threads(pid: u32) -> anyhow::Result<Duration> {
     for thread in fs::read_dir(&folder).with_context(|| format!("process {pid} has ended"))? {
         // A thread may end between the listing and the reading.
         let Ok(stat) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        nanoseconds += stat.split_whitespace().next().and_then(|ran| ran.parse().ok()).unwrap_or(0);
+        nanoseconds += ran(&stat);
     }
     Ok(Duration::from_nanos(nanoseconds))
 }
@@ -146,6 +159,8 @@ mod tests {
     #[test]
     fn our_own_threads_have_used_time() {
         assert!(threads(std::process::id()).unwrap() > Duration::ZERO);
+        let first = first_thread(std::process::id()).unwrap();
+        assert!(first > Duration::ZERO && first <= threads(std::process::id()).unwrap());
     }
 
     #[test]

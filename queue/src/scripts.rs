@@ -20,10 +20,12 @@ const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
 /// held up by one call are bounded by it.
 pub(crate) const MAX_BATCH: usize = 128;
 
-/// Jobs of one claim, and ends of one completion. More than in other batches, because
-/// part of what a call costs is the same for any number of jobs, the more so with
-/// tenants, priorities and limits.
-pub(crate) const MAX_CLAIM: usize = 192;
+/// Jobs of one claim. More than in other batches, because part of what a call costs is the
+/// same for any number of jobs; not more, because the longest call is one of these.
+pub(crate) const MAX_CLAIM: usize = 160;
+
+/// Ends of one completion, which cost less.
+pub(crate) const MAX_ENDS: usize = 192;
 
 /// No more jobs are added to an enqueue or a claim, or promoted, and no more ends are
 /// added to a completion, once those that it has come to so many bytes: Redis copies each.
@@ -48,6 +50,7 @@ macro_rules! scripts {
                 test: LazyLock::new(|| build($flags, TEST_CLOCK, TEST_CALL_BYTES, include_str!(concat!("scripts/", $file)))),
             };
         )*
+        static ALL: &[(&str, &Pair)] = &[$(($file, &$name)),*];
         #[cfg(test)]
         const SOURCES: &[(&str, &str)] = &[$(($file, include_str!(concat!("scripts/", $file)))),*];
     };
@@ -66,6 +69,11 @@ scripts! {
     RECOUNT = "recount.lua", "#!lua flags=allow-oom";
     SCRUB = "scrub.lua", "#!lua flags=allow-oom";
     SCRUB_LANE = "scrub_lane.lua", "#!lua flags=allow-oom";
+}
+
+/// The file of the script that has this SHA-1, as `SLOWLOG` shows it.
+pub fn script_name(sha1: &str) -> Option<&'static str> {
+    ALL.iter().find(|(_, pair)| pair.live.get_hash() == sha1).map(|(file, _)| *file)
 }
 
 const LIVE_CLOCK: &str = "local function micros()

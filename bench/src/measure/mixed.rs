@@ -3,11 +3,12 @@
 
 use std::slice::from_mut;
 
-use upshot_queue::{JobId, Limit, LimitKey, NewJob, Priority};
+use upshot_queue::{JobId, Limit, LimitKey, NewJob, Priority, Queue};
 
-use super::{backlog::script_us, bridge::transitions};
+use super::bridge::transitions;
 use crate::{
     arguments::Amounts,
+    calls::script_us,
     drain::{self, Drained},
     figures::Figures,
     load,
@@ -48,25 +49,11 @@ async fn once(stage: &Stage, n: usize, concurrency: usize, mixed: bool) -> anyho
     stage.flush().await?;
     let queue = stage.queue()?;
     if mixed {
-        // Limits that are looked at and counted, and that hold nobody for long.
-        queue.set_limit(&LimitKey::Queue, Limit::concurrency(100_000)).await?;
-        queue.set_limit(&LimitKey::Key("provider".into()), Limit::concurrency(100_000)).await?;
-        for tenant in 0..TENANTS / 2 {
-            let key = LimitKey::Tenant(format!("tenant-{tenant}"));
-            queue.set_limit(&key, Limit { concurrency: Some(1000), ..Limit::weight(2.0) }).await?;
-        }
+        set_limits(&queue).await?;
     }
     let mut done = 0;
     while done < n {
-        let job = |i: usize| {
-            let mut job = NewJob::new(JobId::random(), "bench.noop", load::data(i));
-            if mixed {
-                job.tenant = Some(format!("tenant-{}", i % TENANTS));
-                job.priority = Priority::ALL.get(i / TENANTS % 4).copied().unwrap_or_default();
-                job.limit_keys = vec!["provider".to_owned()];
-            }
-            job
-        };
+        let job = |i| if mixed { shared_job(i) } else { plain_job(i) };
         let jobs: Vec<NewJob> = (done..n.min(done + BULK)).map(job).collect();
         queue.enqueue(&jobs).await?;
         done += jobs.len();
@@ -80,4 +67,27 @@ async fn once(stage: &Stage, n: usize, concurrency: usize, mixed: bool) -> anyho
     service.stop().await?;
     let after = script_us(&mut stage.redis().await?).await?;
     Ok((drained, (after - before) / n as f64))
+}
+
+/// Limits that are looked at and counted, and that hold nobody for long.
+pub(super) async fn set_limits(queue: &Queue) -> anyhow::Result<()> {
+    queue.set_limit(&LimitKey::Queue, Limit::concurrency(100_000)).await?;
+    queue.set_limit(&LimitKey::Key("provider".into()), Limit::concurrency(100_000)).await?;
+    for tenant in 0..TENANTS / 2 {
+        let key = LimitKey::Tenant(format!("tenant-{tenant}"));
+        queue.set_limit(&key, Limit { concurrency: Some(1000), ..Limit::weight(2.0) }).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn plain_job(i: usize) -> NewJob {
+    NewJob::new(JobId::random(), "bench.noop", load::data(i))
+}
+
+pub(super) fn shared_job(i: usize) -> NewJob {
+    let mut job = plain_job(i);
+    job.tenant = Some(format!("tenant-{}", i % TENANTS));
+    job.priority = Priority::ALL.get(i / TENANTS % 4).copied().unwrap_or_default();
+    job.limit_keys = vec!["provider".to_owned()];
+    job
 }

@@ -10,7 +10,7 @@ use super::core::Core;
 use crate::{
     connect::Backoff,
     protocol::{End, Ended},
-    scripts::{CALL_BYTES, MAX_CLAIM},
+    scripts::{CALL_BYTES, MAX_ENDS},
 };
 
 /// Batches that are under way to Redis at once. A second one goes only when it is
@@ -23,18 +23,18 @@ pub(super) async fn run(
     mut ended: mpsc::UnboundedReceiver<Ended>,
     finish: CancellationToken,
 ) {
-    let mut batch = Vec::with_capacity(MAX_CLAIM);
+    let mut batch = Vec::with_capacity(MAX_ENDS);
     let mut under_way = FuturesUnordered::new();
     loop {
         let call = a_call_of(&batch);
-        let full = batch.len() == MAX_CLAIM || call < batch.len();
+        let full = batch.len() == MAX_ENDS || call < batch.len();
         let free = under_way.is_empty() || under_way.len() < IN_FLIGHT && full;
         if free && !batch.is_empty() {
             let rest = batch.split_off(call);
             under_way.push(settle(&core, std::mem::replace(&mut batch, rest)));
             continue;
         }
-        let room = MAX_CLAIM - batch.len();
+        let room = MAX_ENDS - batch.len();
         tokio::select! {
             biased;
             Some(()) = under_way.next() => {}
@@ -59,7 +59,7 @@ fn a_call_of(batch: &[Ended]) -> usize {
         *bytes += if let End::Succeed(outcome) = &ended.end { outcome.len() } else { 0 };
         Some((*cost, before))
     });
-    sums.take_while(|(cost, before)| *cost <= 2 * MAX_CLAIM && *before < CALL_BYTES).count()
+    sums.take_while(|(cost, before)| *cost <= 2 * MAX_ENDS && *before < CALL_BYTES).count()
 }
 
 /// In halves of a success. Any other end costs Redis two or three times as much: it has
@@ -120,9 +120,9 @@ mod tests {
             let call = a_call_of(&batch);
             let cost = |n: usize| batch.iter().take(n).map(cost_of).sum::<usize>();
             let bytes = |n: usize| ends.iter().take(n).flatten().sum::<usize>() * large;
-            prop_assert!(call >= 1 && call <= batch.len() && cost(call) <= 2 * MAX_CLAIM);
+            prop_assert!(call >= 1 && call <= batch.len() && cost(call) <= 2 * MAX_ENDS);
             prop_assert!(bytes(call - 1) < CALL_BYTES);
-            prop_assert!(call == batch.len() || cost(call + 1) > 2 * MAX_CLAIM || bytes(call) >= CALL_BYTES);
+            prop_assert!(call == batch.len() || cost(call + 1) > 2 * MAX_ENDS || bytes(call) >= CALL_BYTES);
         }
     }
 }

@@ -10,7 +10,7 @@ const UNNOTICED: Duration = Duration::from_millis(10);
 
 /// Lanes of which a claim asks no more (`LANES_AT_MOST` in `claim.lua`): a large claim
 /// needs so much of each to be filled.
-const LANES: usize = 48;
+const LANES: usize = 32;
 
 /// Attempts after which the mean has moved by half.
 const INERTIA: f64 = 64.0;
@@ -68,17 +68,17 @@ mod tests {
     #[test]
     fn slow_jobs_take_turns_and_quick_ones_may_come_from_one_lane() {
         assert_eq!(after([], 32), 1);
-        assert_eq!(after([(1000, 1)], 192), 192);
-        assert_eq!(after([(1000, 20)], 192), 96);
+        assert_eq!(after([(1000, 1)], 160), 160);
+        assert_eq!(after([(1000, 20)], 160), 80);
         // A second each; that many of them end at once says nothing.
-        assert_eq!(after([(64, 1000); 3], 48), 1);
-        assert_eq!(after([(192, 1000); 3], 192), 4);
+        assert_eq!(after([(64, 1000); 3], 32), 1);
+        assert_eq!(after([(160, 1000); 3], 160), 5);
     }
 
     #[test]
     fn one_quick_job_among_slow_ones_changes_little_and_many_do() {
-        assert_eq!(after([(192, 1000), (1, 0)], 40), 1);
-        assert_eq!(after(std::iter::once((192, 1000)).chain([(192, 1); 5]), 40), 40);
+        assert_eq!(after([(160, 1000), (1, 0)], 32), 1);
+        assert_eq!(after(std::iter::once((160, 1000)).chain([(160, 1); 5]), 32), 32);
     }
 
     proptest! {
