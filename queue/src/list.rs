@@ -93,10 +93,8 @@ impl FromStr for Cursor {
             let mut parts = s.split('.');
             let state = parts.next()?.parse().ok().filter(|state| *state < State::ALL.len())?;
             let score = parts.next()?.parse().ok()?;
-            // Of those that succeeded it names a line, of others it is an offset.
-            let most = if State::ALL.get(state) == Some(&State::Succeeded) { 1 << 40 } else { 1_000_000 };
-            let seen = parts.next()?.parse().ok().filter(|seen| *seen <= most)?;
-            let lane = match parts.next() {
+            let seen = parts.next()?.parse().ok()?;
+            let lane: Option<InLane> = match parts.next() {
                 None => None,
                 Some(class) => {
                     let class = class.parse().ok().filter(|class| *class < Priority::ALL.len())?;
@@ -109,7 +107,12 @@ impl FromStr for Cursor {
                     Some(InLane { class, flow: String::from_utf8(flow).ok()?, behind })
                 }
             };
-            parts.next().is_none().then_some(Self { state, score, seen, lane })
+            // Of those that succeeded it names a line and of a lane's list a place, of others
+            // it is an offset.
+            let is_place = State::ALL.get(state) == Some(&State::Succeeded)
+                || lane.as_ref().is_some_and(|lane| lane.behind.is_some());
+            let fits = seen <= if is_place { 1 << 40 } else { 1_000_000 };
+            (fits && parts.next().is_none()).then_some(Self { state, score, seen, lane })
         };
         read().ok_or_else(|| BadCursor(s.to_owned()))
     }
@@ -314,7 +317,17 @@ mod tests {
             let cursor = Cursor { lane: Some(lane), ..cursor.clone() };
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
         }
-        for bad in ["", "9.1.1", "1.2", "1.2.3.4", "1.2.3.9.61", "1.2.3.1.6", "1.2.3.1.61.?", "a.b.c"] {
+        for bad in [
+            "",
+            "9.1.1",
+            "1.2",
+            "1.2.3.4",
+            "1.2.3.9.61",
+            "1.2.3.1.6",
+            "1.2.3.1.61.?",
+            "1.2.2000000.1.61",
+            "a.b.c",
+        ] {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");
         }
     }

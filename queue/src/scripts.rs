@@ -198,7 +198,10 @@ mod tests {
                 assert!(line.contains("'LIMIT'"), "{file}: no limit in `{line}`");
             }
             for line in source.lines().filter(|line| line.contains("'LRANGE'")) {
-                assert!(line.contains("- 128"), "{file}: no bound in `{line}`");
+                assert!(
+                    ["128", "127"].iter().any(|bound| line.contains(bound)),
+                    "{file}: no bound in `{line}`"
+                );
             }
             for line in source.lines().filter(|line| line.contains("'HGETALL'")) {
                 assert!(line.contains("JOB") || line.contains("key)"), "{file}: `{line}`");

@@ -97,11 +97,11 @@ fn hash(id: &str) -> u64 {
     hasher.finish()
 }
 
-/// Lanes that are read in a step, where they are short.
-const LANES: usize = 16;
+/// Parts of lists that are read in a step.
+const PARTS: usize = 16;
 
 impl Scrubber {
-    /// Looks at some jobs more, about 128; what was found, when the pass is
+    /// Looks at some jobs more, about 128, or at 16 parts of lists; what was found, when the pass is
     /// through. The next call starts another pass.
     ///
     /// # Errors
@@ -164,8 +164,7 @@ impl Scrubber {
             self.began = self.call(queue, "jobs", &[]).await?;
         }
         let lanes = self.lanes.get_or_insert_default();
-        let mut read = 0;
-        for _ in 0..LANES {
+        for _ in 0..PARTS {
             let Some(flow) = lanes.next.last() else {
                 self.lanes_read = !lanes.more(queue).await?;
                 return Ok(());
@@ -181,10 +180,6 @@ impl Scrubber {
                 lanes.next.pop();
             }
             ids.iter().for_each(|id| self.listed.insert(id));
-            read += ids.len();
-            if read >= MAX_BATCH {
-                break;
-            }
         }
         Ok(())
     }
@@ -211,6 +206,8 @@ impl Scrubber {
         self.found.ghosts += ghosts;
         self.found.stuck += stuck;
         self.found.miscounted += miscounted;
+        // The clock was set back: what is enqueued now seems to have been there before.
+        self.listed.is_cut |= now < self.began;
         Ok(now)
     }
 }

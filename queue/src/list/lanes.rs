@@ -11,6 +11,9 @@ use crate::{
 const LANES: usize = 64;
 /// What stands before the ids of a lane whose jobs are not all in its list.
 const MARK: &str = "*";
+/// Jobs that may have been claimed between two pages, so that the place where the second
+/// goes on is found at once.
+const MOVED: usize = 512;
 /// The mark of an id that left its lane, although the list still has it.
 const GONE: i64 = -1;
 
@@ -19,8 +22,8 @@ const GONE: i64 = -1;
 pub(super) struct InLane {
     pub(super) class: usize,
     pub(super) flow: String,
-    /// Behind which id of its list; empty for the beginning. `None` for one among those
-    /// that have a place of their own.
+    /// Behind which id of its list, which was at the place that `seen` says; empty for the
+    /// beginning. `None` for one among those that have a place of their own.
     pub(super) behind: Option<String>,
 }
 
@@ -91,8 +94,8 @@ impl Queue {
         take: usize,
     ) -> Result<Part, Error> {
         let mut part = Part::default();
-        let behind = match from {
-            Some((InLane { behind: Some(behind), .. }, _)) => behind,
+        let (behind, was_at) = match from {
+            Some((InLane { behind: Some(behind), .. }, (_, was_at))) => (behind, was_at),
             at => {
                 let at = at.map(|(_, at)| at);
                 let (ids, next) = self.range(&self.keys.placed(lane), false, at, take).await?;
@@ -102,31 +105,45 @@ impl Queue {
                     part.next = Some((score, seen, None));
                     return Ok(part);
                 }
-                String::new()
+                (String::new(), 0)
             }
         };
         let room = take - part.ids.len();
         let listed = self.keys.lane(lane);
         let mut conn = self.conn.clone();
-        // One that is no longer there was claimed, and so was everything before it.
-        let seen: Option<usize> = match behind.as_str() {
-            "" => None,
-            id => redis::cmd("LPOS").arg(&listed).arg(id).query_async(&mut conn).await?,
-        };
-        let start = seen.map_or(0, |seen| seen + 1);
-        let mut cmd = redis::cmd("LRANGE");
-        // One more than wanted tells whether the list goes on; one may be no id.
-        cmd.arg(&listed).arg(start).arg(start + room + 1);
-        let mut found: Vec<String> = cmd.query_async(&mut conn).await?;
-        let marked = found.first().is_some_and(|first| first == MARK);
-        if marked {
+        // What is claimed moves the others to the front, and a mark moves them on by one.
+        // So it is looked for from there on backwards, in one command with what follows.
+        let first = was_at.saturating_sub(MOVED);
+        let mut found = self.listed(&listed, first, was_at + 2 + room).await?;
+        let mut start = first;
+        if !behind.is_empty() {
+            let seen = found.iter().take(was_at - first + 2).rposition(|id| *id == behind);
+            let seen = match seen {
+                Some(seen) => Some(seen),
+                None => {
+                    // Many were claimed meanwhile; if it was as well, so was all before it.
+                    let mut cmd = redis::cmd("LPOS");
+                    cmd.arg(&listed).arg(&behind).arg("MAXLEN").arg(was_at + 2);
+                    let at: Option<usize> = cmd.query_async(&mut conn).await?;
+                    start = at.unwrap_or(0);
+                    found = self.listed(&listed, start, start + room + 1).await?;
+                    at.map(|_| 0)
+                }
+            };
+            if let Some(seen) = seen {
+                found.drain(..=seen);
+                start += seen + 1;
+            }
+        }
+        if start == 0 && found.first().is_some_and(|first| first == MARK) {
             found.remove(0);
+            start = 1;
         }
         let more = found.len() > room;
         found.truncate(room);
         if more {
-            let behind = found.last().map_or(behind, Clone::clone);
-            part.next = Some((i64::MIN, 0, Some(behind)));
+            let at = (start + found.len()).saturating_sub(1);
+            part.next = Some((i64::MIN, at, Some(found.last().map_or(behind, Clone::clone))));
         }
         if !found.is_empty() {
             let mut cmd = redis::cmd("HMGET");
@@ -136,5 +153,11 @@ impl Queue {
             part.ids.extend(found.into_iter().map(JobId::trusted));
         }
         Ok(part)
+    }
+
+    async fn listed(&self, key: &str, first: usize, last: usize) -> Result<Vec<String>, Error> {
+        let mut cmd = redis::cmd("LRANGE");
+        cmd.arg(key).arg(first).arg(last);
+        Ok(cmd.query_async(&mut self.conn.clone()).await?)
     }
 }

@@ -381,7 +381,7 @@ local function take(class, n)
   local began, at_least = times[class], quantum_of(class)
   local lanes = math.min(lanes_left, math.ceil(LANES_AT_MOST * n / want))
   lanes_left = lanes_left - lanes
-  while got < n and lanes > 0 and examined <= 128 and bytes < CALL_BYTES do
+  while got < n and lanes > 0 and examined <= 128 and bytes < CALL_BYTES and compared < CALL_BYTES do
     -- About as many as are needed.
     local queue, horizon = window_of(class, math.min(lanes, math.ceil((n - got) / at_least)))
     local served, held = divide(class, queue, horizon, n - got, at_least)
@@ -392,8 +392,8 @@ local function take(class, n)
     local turns, popped_here = {}, 0
     for _, lane in ipairs(served) do
       local flow = lane.flow
-      local name, popped, scores = class .. ':' .. flow, nil, nil
-      if bytes < CALL_BYTES then popped, scores = take_first(name, lane.planned) end
+      local name, popped, scores, dropped = class .. ':' .. flow, nil, nil, 0
+      if bytes < CALL_BYTES and compared < CALL_BYTES then popped, scores, dropped = take_first(name, lane.planned) end
       local count, started = 0, 0
       for i, id in ipairs(popped or NONE) do
         if bytes >= CALL_BYTES then
@@ -412,9 +412,10 @@ local function take(class, n)
       got = got + started
       popped_here = popped_here + count
       lane.turn = lane.turn - (lane.planned - count) * lane.step
+      local is_empty = popped and count == 0 and redis.call('EXISTS', LANE .. name) == 0
       -- What was read ahead may lack a lane that is let in.
-      if limited and started == 0 and popped and pass_on(flow, nil) then windows = {} end
-      if popped and count == 0 and redis.call('EXISTS', LANE .. name) == 0 then
+      if limited and started == 0 and (count > 0 or is_empty) and pass_on(flow, nil) then windows = {} end
+      if is_empty then
         -- Its turn came and it has nothing.
         leave_ring(class, flow)
         redis.call('ZREM', LANES .. class, flow)
@@ -422,7 +423,8 @@ local function take(class, n)
       else
         turns[#turns + 1] = lane.turn
         turns[#turns + 1] = flow
-        examined = examined + math.max(popped and 1 or 0, count) - started
+        -- Those that are gone cost a quarter of a job.
+        examined = examined + count - started + math.ceil(dropped / 4)
       end
     end
     if #turns > 0 then redis.call('ZADD', ring, 'XX', unpack(turns)) end
@@ -443,7 +445,7 @@ local function take(class, n)
     end
   end
   lanes_left = lanes_left + math.max(lanes, 0)
-  local cut = got < n and left > 0 and (lanes <= 0 or examined > 128 or bytes >= CALL_BYTES)
+  local cut = got < n and left > 0 and (lanes <= 0 or examined > 128 or bytes >= CALL_BYTES or compared >= CALL_BYTES)
   if left ~= ready then change('ready:' .. class, int(left)) end
   control[class + 1] = left
   if times[class] ~= began then change('time:' .. class, times[class]) end

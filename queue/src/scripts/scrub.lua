@@ -79,8 +79,14 @@ else
         redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
         doubled = doubled + 1
       elseif state == 'ready' and not placed and is_lost then
-        put(id, lane, run_by(deadline))
-        missing = missing + 1
+        if first_time and redis.call('EXISTS', LANE .. lane) == 1 and not redis.call('ZSCORE', LANES .. class, flow) then
+          -- Its list was not read because nobody knows of the lane.
+          redis.call('ZADD', LANES .. class, 0, flow)
+          stuck = stuck + 1
+        else
+          put(id, lane, run_by(deadline))
+          missing = missing + 1
+        end
       elseif state == 'ready' and not redis.call('ZSCORE', RING .. class, flow) then
         local held = redis.call('HGET', HELD, lane)
         local limit = held and limit_of(held)

@@ -8,13 +8,17 @@ local lane, seen = ARGV[1], tonumber(ARGV[2])
 -- From the end: what is claimed meanwhile does not move those that are still to be read.
 local ids = redis.call('LRANGE', LANE .. lane, int(-seen - 128), int(-seen - 1))
 if ids[1] == MARK then table.remove(ids, 1) end
-local doubled, ghosts = 0, 0
+local doubled, ghosts, here = 0, 0, {}
 for _, id in ipairs(ids) do
-  local job = redis.call('HMGET', JOB .. id, 'job', 'state')
-  if (not job[1] or job[2]) and not redis.call('HGET', GONE .. lane, id) then
-    if job[1] then doubled = doubled + 1 else ghosts = ghosts + 1 end
-    leave_lane(id, lane)
-    redis.call('HINCRBY', CONTROL, 'ready:' .. string.sub(lane, 1, 1), -1)
+  local is_job, text = redis.call('HEXISTS', JOB .. id, 'job') == 1, redis.call('HGET', JOB .. id, 'state')
+  here[id] = (here[id] or 0) + 1
+  if (not is_job or text) and here[id] > tonumber(redis.call('HGET', GONE .. lane, id) or '0') then
+    if is_job then doubled = doubled + 1 else ghosts = ghosts + 1 end
+    leave_list(id, lane)
+    -- One that is ready is counted where it has a place of its own.
+    if not is_job or state_of(text) ~= 'ready' then
+      redis.call('HINCRBY', CONTROL, 'ready:' .. string.sub(lane, 1, 1), -1)
+    end
   end
 end
 if doubled + ghosts > 0 then redis.call('HINCRBY', STATS, 'mended', doubled + ghosts) end

@@ -256,6 +256,38 @@ async fn of_one_tenant_the_least_slack_goes_first() {
 }
 
 #[tokio::test]
+async fn those_that_left_a_lane_are_passed_over_however_many() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> = (0..600).map(|i| job(&i.to_string(), Priority::Normal, "a")).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let (mut order, mut rounds) = (Vec::new(), 0);
+    for (i, job) in jobs.iter().enumerate().take(500).filter(|(i, _)| i % 100 > 0) {
+        assert!(matches!(fixture.queue.cancel(&job.id).await.unwrap(), upshot_queue::Changed::To(_)), "{i}");
+    }
+    // It is ready again, and so comes behind those that were ready before.
+    fixture.queue.reschedule(&jobs[501].id, Duration::ZERO).await.unwrap();
+    while order.len() < 105 {
+        let (jobs, more) = serve(&fixture, STRICT, 3).await;
+        assert!(!jobs.is_empty() || more, "after {order:?}");
+        order.extend(jobs);
+        rounds += 1;
+        assert!(rounds < 200, "after {order:?}");
+    }
+    let again = |i: &usize| *i == 501;
+    let first = (0..500).step_by(100).chain((500..600).filter(|i| !again(i)));
+    let expected: Vec<String> = first.chain([501]).map(|i| i.to_string()).collect();
+    assert_eq!(order, expected);
+    let gone: bool = redis::cmd("EXISTS")
+        .arg(fixture.queue.keys().gone("2:a"))
+        .arg(fixture.queue.keys().lane("2:a"))
+        .query_async(&mut fixture.connector.connect().unwrap())
+        .await
+        .unwrap();
+    assert!(!gone);
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn a_job_that_is_late_expires_or_runs_as_it_was_told() {
     let fixture = Fixture::new().await;
     let within = Duration::from_millis(1);

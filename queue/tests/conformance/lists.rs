@@ -95,6 +95,59 @@ async fn pages_of_ready_jobs_hold_none_that_left_its_lane() {
     fixture.finish().await;
 }
 
+#[tokio::test]
+async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(300).await;
+    let ready = Filter { state: Some(State::Ready), ..Filter::default() };
+    let claim = async |number, want| {
+        let (shares, lease) = (Shares::default(), Duration::from_secs(60));
+        let claim = Claim { worker: "w", want, lease, crashes: 3, number, shares, ahead: want };
+        fixture.queue.claim(&claim).await.unwrap().jobs(&fixture.queue, "w").map(Result::unwrap).collect()
+    };
+    let page = fixture.queue.list(&ready, None, 100).await.unwrap();
+    let mut listed: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
+    let mut claimed: Vec<Job> = claim(1, 50).await;
+    // The list is marked, and the last one that was seen is no longer in the lane.
+    fixture.queue.cancel(&ids[99]).await.unwrap();
+    let page = fixture.queue.list(&ready, page.next, 50).await.unwrap();
+    listed.extend(page.jobs.into_iter().map(|job| job.id));
+    assert_eq!(listed, ids[..150]);
+    // All that was seen is claimed, and more.
+    claimed.extend(claim(2, 109).await);
+    let page = fixture.queue.list(&ready, page.next, 300).await.unwrap();
+    let rest: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
+    assert_eq!((rest.as_slice(), page.next), (&ids[160..], None));
+    let end = |job: Job| {
+        let (token, flow) = (job.token, job.flow());
+        Ended { id: job.id, token, flow, end: End::Succeed("null".to_owned()) }
+    };
+    let ended: Vec<Ended> = claimed.into_iter().map(end).collect();
+    assert_eq!(fixture.queue.settle("w", &ended).await.unwrap(), [true; 159]);
+    fixture.finish().await;
+}
+
+/// A job that left a lane comes again under its id, while its old place is still there.
+#[tokio::test]
+async fn pages_end_also_where_an_id_stands_in_a_list_twice() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> = (0..30).map(|_| NewJob::new(JobId::random(), "test", "1")).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    fixture.queue.cancel(&jobs[5].id).await.unwrap();
+    assert_eq!(fixture.queue.trim(State::Cancelled, Duration::ZERO).await.unwrap(), (1, false));
+    fixture.queue.enqueue(&jobs[5..6]).await.unwrap();
+    for limit in [1, 5, 8, 29, 30, 100] {
+        let ids = walk(&fixture, &Filter::default(), limit).await;
+        let once: BTreeSet<JobId> = ids.iter().cloned().collect();
+        assert_eq!(ids.len(), once.len(), "limit {limit}");
+        assert!(jobs.iter().all(|job| job.id == jobs[5].id || once.contains(&job.id)), "limit {limit}");
+    }
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    fixture.until_count(State::Succeeded, 30).await;
+    worker.stop().await;
+    fixture.finish_after_forgetting(1).await;
+}
+
 /// The lease of an earlier claim still names a job that runs again by a later one.
 #[tokio::test]
 async fn a_job_that_runs_again_is_listed_once() {

@@ -18,45 +18,58 @@ local function waiting_in(lane)
   if redis.call('LINDEX', LANE .. lane, '0') ~= MARK then return n end
   return n - 1 - tonumber(redis.call('HGET', GONE .. lane, ALL) or '0') + redis.call('ZCARD', PLACED .. lane)
 end
+-- Of ids off the front of a list those that are still in the lane, the place of each, and
+-- how often each of all is gone. One that is there more often than that is gone from the
+-- places in front.
+local function still_in(lane, ids)
+  if #ids == 0 or redis.call('EXISTS', GONE .. lane) == 0 then return ids, nil, nil end
+  local counts, seen, here, places = redis.call('HMGET', GONE .. lane, unpack(ids)), {}, {}, {}
+  for i, id in ipairs(ids) do
+    if tonumber(counts[i] or '0') > (seen[id] or 0) then
+      seen[id] = (seen[id] or 0) + 1
+    else
+      here[#here + 1] = id
+      places[#here] = i
+    end
+  end
+  return here, places, counts
+end
 -- To be called for a lane with a mark, from which something was taken.
 local function tidy(lane)
   if redis.call('EXISTS', PLACED .. lane) == 1 then return end
   local gone = tonumber(redis.call('HGET', GONE .. lane, ALL) or '0')
-  if redis.call('LLEN', LANE .. lane) - 1 <= gone then
+  local n = redis.call('LLEN', LANE .. lane) - 1
+  if n <= gone then
+    -- Not by a wrong count, where that is little work.
+    if n <= 128 and #still_in(lane, redis.call('LRANGE', LANE .. lane, '1', '128')) > 0 then return end
     redis.call('UNLINK', LANE .. lane, GONE .. lane)
   elseif gone == 0 then
     redis.call('LPOP', LANE .. lane)
   end
 end
--- A job leaves its lane without being claimed.
-local function leave_lane(id, lane)
-  if redis.call('ZREM', PLACED .. lane, id) == 0 then
+-- A job leaves the list of its lane without being claimed.
+local function leave_list(id, lane)
+  if redis.call('LINDEX', LANE .. lane, '-1') == id then
+    redis.call('RPOP', LANE .. lane)
+    if redis.call('LINDEX', LANE .. lane, '0') ~= MARK then return end
+  else
     mark(lane)
     redis.call('HINCRBY', GONE .. lane, id, 1)
     redis.call('HINCRBY', GONE .. lane, ALL, 1)
   end
   tidy(lane)
 end
--- Drops those of some ids off the front of a list that are gone. Returns the others.
-local function drop_gone(lane, ids)
-  if #ids == 0 or redis.call('EXISTS', GONE .. lane) == 0 then return ids end
-  local counts, here, dropped = redis.call('HMGET', GONE .. lane, unpack(ids)), {}, 0
-  for i, id in ipairs(ids) do
-    -- One that is there twice is gone from the place in front.
-    if counts[i] and tonumber(redis.call('HGET', GONE .. lane, id) or '0') > 0 then
-      if redis.call('HINCRBY', GONE .. lane, id, -1) == 0 then redis.call('HDEL', GONE .. lane, id) end
-      dropped = dropped + 1
-    else
-      here[#here + 1] = id
-    end
-  end
-  if dropped > 0 and redis.call('HINCRBY', GONE .. lane, ALL, -dropped) <= 0 then redis.call('DEL', GONE .. lane) end
-  return here
+local function leave_lane(id, lane)
+  if redis.call('ZREM', PLACED .. lane, id) == 0 then return leave_list(id, lane) end
+  tidy(lane)
 end
--- When a job in the list should have run (µs), as `run_by` says of others.
+-- When a job in the list should have run (µs), as `run_by` says of others. What was read
+-- for it counts: a body may be large.
+local compared = 0
 local function listed_run_by(id)
-  local enqueued_at = string.match(redis.call('HGET', JOB .. id, 'job') or '', '^%d+')
-  return tonumber(enqueued_at or '0') * 1000 + PATIENCE_US
+  local body = redis.call('HGET', JOB .. id, 'job') or ''
+  compared = compared + #body
+  return tonumber(string.match(body, '^%d+') or '0') * 1000 + PATIENCE_US
 end
 -- Puts ids that were taken from a lane back, from the place `from` on; `scores` has those
 -- that had a place of their own.
@@ -78,41 +91,97 @@ local function put_back(lane, ids, scores, from)
   if #placed > 0 then redis.call('ZADD', PLACED .. lane, unpack(placed)) end
   if marked or #placed > 0 then mark(lane) end
 end
-local NONE = {}
--- Takes the n jobs of a lane that come first, or fewer where too many of the list are
--- gone. Returns their ids, and the scores of those that had a place of their own.
-local function take_first(lane, n)
-  local listed = redis.call('LPOP', LANE .. lane, int(n))
-  if not listed then return NONE, NONE end
-  if listed[1] ~= MARK then return listed, NONE end
-  table.remove(listed, 1)
-  -- One more instead of the mark; where some are gone these may be many, and cost little.
-  local some_gone = redis.call('EXISTS', GONE .. lane) == 1
-  for _, id in ipairs(redis.call('LPOP', LANE .. lane, some_gone and '128' or '1') or NONE) do listed[#listed + 1] = id end
-  if some_gone then listed = drop_gone(lane, listed) end
-  local goes_on = redis.call('EXISTS', LANE .. lane) == 1
-  local placed = redis.call('ZRANGE', PLACED .. lane, '0', int(n - 1), 'WITHSCORES')
+-- Of ids in the list and of jobs with a place of their own the n that come first, or fewer
+-- where more would have to be read. Returns them, their scores, and how many were taken of
+-- either.
+local function merge(listed, placed, n, goes_on)
   local ids, scores, i, p = {}, {}, 1, 1
-  local run_by_here = nil
+  -- Of the list this many are known to come before the next with a place of its own; and
+  -- of which such one the last that may be taken was compared.
+  local before, looked_for = 0, 0
   for place = 1, n do
-    local score = tonumber(placed[p + 1])
-    if score and listed[i] and score > 0 then run_by_here = run_by_here or listed_run_by(listed[i]) end
-    -- Behind those that were read nobody knows who comes first, but for who goes before all.
-    if score and score <= (run_by_here or not listed[i] and not goes_on and math.huge or 0) then
+    if place > 1 and compared >= CALL_BYTES then break end
+    local score, takes_placed = tonumber(placed[p + 1]), false
+    if score and score <= 0 then
+      takes_placed = true
+    elseif score and not listed[i] then
+      -- Behind those that were read nobody knows who comes first.
+      takes_placed = not goes_on
+    elseif score and i > before then
+      local last = math.min(#listed, i + n - place)
+      if looked_for < p and last > i then
+        looked_for = p
+        if listed_run_by(listed[last]) < score then before = last end
+      end
+      if i > before then
+        takes_placed = score <= listed_run_by(listed[i])
+        if not takes_placed then before = i end
+      end
+    end
+    if takes_placed then
       ids[place], scores[place] = placed[p], placed[p + 1]
       p = p + 2
     elseif listed[i] then
-      ids[place], run_by_here = listed[i], nil
+      ids[place] = listed[i]
       i = i + 1
     else
       break
     end
   end
-  if p > 1 then redis.call('ZREMRANGEBYRANK', PLACED .. lane, '0', int((p - 3) / 2)) end
-  put_back(lane, listed, NONE, i)
+  return ids, scores, i - 1, (p - 1) / 2
+end
+local NONE = {}
+-- Takes the n jobs of a lane that come first, or fewer where many of its list are gone.
+-- Returns their ids, the scores of those that had a place of their own, and how many that
+-- are gone were dropped.
+local function take_first(lane, n)
+  local popped = redis.call('LPOP', LANE .. lane, int(n))
+  if not popped then return NONE, NONE, 0 end
+  if popped[1] ~= MARK then return popped, NONE, 0 end
+  table.remove(popped, 1)
+  -- One more instead of the mark, or many instead of those that are gone: these leave only
+  -- with all before them.
+  local some_gone = redis.call('EXISTS', GONE .. lane) == 1
+  local listed, n_popped = popped, #popped
+  local more = redis.call('LRANGE', LANE .. lane, '0', some_gone and '127' or '0')
+  for i, id in ipairs(more) do listed[n_popped + i] = id end
+  local goes_on = redis.call('LLEN', LANE .. lane) > #more
+  local here, places, counts = still_in(lane, listed)
+  local placed = redis.call('ZRANGE', PLACED .. lane, '0', int(n - 1), 'WITHSCORES')
+  local ids, scores, n_listed, n_placed = merge(here, placed, n, goes_on)
+  if n_placed > 0 then redis.call('ZREMRANGEBYRANK', PLACED .. lane, '0', int(n_placed - 1)) end
+  -- Up to the next one that stays.
+  local taken, dropped = n_listed, 0
+  if places then
+    taken = (places[n_listed + 1] or #listed + 1) - 1
+    dropped = taken - n_listed
+  end
+  if taken > n_popped then
+    redis.call('LPOP', LANE .. lane, int(taken - n_popped))
+  elseif taken < n_popped then
+    for i = n_popped + 1, #listed do listed[i] = nil end
+    put_back(lane, listed, NONE, taken + 1)
+  end
+  if dropped > 0 then
+    if redis.call('HINCRBY', GONE .. lane, ALL, -dropped) <= 0 then
+      redis.call('DEL', GONE .. lane)
+    else
+      local over, next_place = {}, 1
+      for i = 1, taken do
+        if places[next_place] == i then
+          next_place = next_place + 1
+        elseif counts[i] == '1' then
+          over[#over + 1] = listed[i]
+        elseif redis.call('HINCRBY', GONE .. lane, listed[i], -1) <= 0 then
+          redis.call('HDEL', GONE .. lane, listed[i])
+        end
+      end
+      if #over > 0 then redis.call('HDEL', GONE .. lane, unpack(over)) end
+    end
+  end
   if redis.call('EXISTS', PLACED .. lane, GONE .. lane) > 0 then
     mark(lane)
     tidy(lane)
   end
-  return ids, scores
+  return ids, scores, dropped
 end
