@@ -262,7 +262,7 @@ async fn those_that_left_a_lane_are_passed_over_however_many() {
     fixture.queue.enqueue(&jobs).await.unwrap();
     let (mut order, mut rounds) = (Vec::new(), 0);
     for (i, job) in jobs.iter().enumerate().take(500).filter(|(i, _)| i % 100 > 0) {
-        assert!(matches!(fixture.queue.cancel(&job.id).await.unwrap(), upshot_queue::Changed::To(_)), "{i}");
+        assert!(matches!(fixture.queue.cancel(&job.id).await.unwrap(), Changed::To(_)), "{i}");
     }
     // It is ready again, and so comes behind those that were ready before.
     fixture.queue.reschedule(&jobs[501].id, Duration::ZERO).await.unwrap();
