@@ -2,10 +2,10 @@
 
 -- A lane is a list: ids in the order in which they were enqueued. Jobs with a place of
 -- their own (a deadline, or ready again) are in `placed`, by when they should run. Who
--- leaves other than by being claimed stays in the list, so that nobody has to search it,
--- and is counted in `gone`: by id, and all of them. Where a lane has either, its list
--- begins with a mark: whoever sees none need not look for them. A lane without a job has
--- none of the three.
+-- leaves other than by being claimed, and is not the last, stays in the list, so that
+-- nobody has to search it, and is counted in `gone`: by id, and all of them. Where a lane
+-- has either, its list begins with a mark: whoever sees none need not look for them. A lane
+-- without a job has none of the three.
 local MARK, ALL = '*', 'all'
 -- True where there was no lane.
 local function mark(lane)
