@@ -172,3 +172,13 @@ async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
     assert_eq!(queue.limit_use(&key).await.unwrap().running, 0);
     server.remove(&queue).await;
 }
+
+/// Its id stands in the list twice, and claims come past one place and then the other.
+#[tokio::test]
+async fn a_job_that_left_its_lane_twice_is_passed_over_twice() {
+    let again = [Cancel(0), Forget(vec![0], 0), Enqueue(vec![draft(0), draft(3)]), Cancel(0)];
+    let start = [&[Enqueue(vec![draft(0), draft(1), draft(2)])], &again[..]].concat();
+    for claims in 0..4 {
+        holds([&start[..], &vec![claim(1); claims]].concat()).await;
+    }
+}
