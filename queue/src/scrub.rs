@@ -42,10 +42,8 @@ pub struct Scrubber {
     /// Which index; behind the last one come the lanes.
     index: usize,
     cursor: u64,
-    /// The lists, until all were read.
+    /// The lists, once they began to be read; behind the last one come the jobs.
     lanes: Option<Lanes>,
-    /// Behind them come the jobs.
-    lanes_read: bool,
     /// When the first of them was read, ms of Redis' clock.
     began: u64,
     /// What they had.
@@ -111,7 +109,7 @@ impl Scrubber {
             self.look_at_index(queue, state).await?;
             return Ok(None);
         }
-        if !self.lanes_read {
+        if !self.lanes.as_ref().is_some_and(Lanes::are_read) {
             self.look_at_lanes(queue).await?;
             return Ok(None);
         }
@@ -166,8 +164,7 @@ impl Scrubber {
         let lanes = self.lanes.get_or_insert_default();
         for _ in 0..PARTS {
             let Some(flow) = lanes.next.last() else {
-                self.lanes_read = !lanes.more(queue).await?;
-                return Ok(());
+                return lanes.more(queue).await;
             };
             let mut call = Call::new(&scripts::SCRUB_LANE, queue.keys());
             call.arg(format!("{}:{flow}", lanes.class)).arg(lanes.seen);
@@ -213,9 +210,13 @@ impl Scrubber {
 }
 
 impl Lanes {
-    /// Reads which lanes come next; false when there are none.
-    async fn more(&mut self, queue: &Queue) -> Result<bool, Error> {
-        while self.class < Priority::ALL.len() {
+    fn are_read(&self) -> bool {
+        self.class == Priority::ALL.len()
+    }
+
+    /// Reads which lanes come next, if there are any.
+    async fn more(&mut self, queue: &Queue) -> Result<(), Error> {
+        while !self.are_read() {
             let after = self.flow.as_ref().map_or_else(|| "-".to_owned(), |flow| format!("({flow}"));
             let mut cmd = redis::cmd("ZRANGE");
             cmd.arg(queue.keys().lanes(self.class)).arg(after).arg("+").arg("BYLEX");
@@ -224,12 +225,12 @@ impl Lanes {
             self.next.reverse();
             if let Some(last) = self.next.first() {
                 self.flow = Some(last.clone());
-                return Ok(true);
+                return Ok(());
             }
             self.class += 1;
             self.flow = None;
         }
-        Ok(false)
+        Ok(())
     }
 }
 
