@@ -77,20 +77,21 @@ impl Calls {
         Ok(())
     }
 
-    /// Enqueues, claims and completes a batch.
-    pub async fn batch(&mut self, size: usize) -> anyhow::Result<()> {
+    /// Enqueues a batch, claims it by so many, and completes it in one call.
+    pub async fn batch(&mut self, size: usize, most: usize) -> anyhow::Result<()> {
         let enqueues = self.mark().await?;
         let mut mark = enqueues;
         for done in (0..size).step_by(self.enqueue) {
-            self.fill(self.enqueue.min(size - done)).await?;
-            mark = self.note_call(0, mark).await?;
+            let n = self.enqueue.min(size - done);
+            self.fill(n).await?;
+            mark = self.note_call(0, n == self.enqueue, mark).await?;
         }
         self.note_batch(0, size, enqueues, mark);
         let (claims, mut ended) = (mark, Vec::with_capacity(size));
         // A call ends early where lanes have few jobs each.
         while ended.len() < size {
             self.number += 1;
-            let want = size - ended.len();
+            let want = most.min(size - ended.len());
             let claim = Claim {
                 worker: WORKER,
                 want,
@@ -109,11 +110,11 @@ impl Calls {
                 let end = End::Succeed("null".to_owned());
                 ended.push(Ended { id: job.id, token: job.token, flow, end });
             }
-            mark = self.note_call(1, mark).await?;
+            mark = self.note_call(1, want == most, mark).await?;
         }
         self.note_batch(1, size, claims, mark);
         self.queue.settle(WORKER, &ended).await?;
-        let now = self.note_call(2, mark).await?;
+        let now = self.note_call(2, true, mark).await?;
         self.note_batch(2, size, mark, now);
         Ok(())
     }
@@ -150,10 +151,10 @@ impl Calls {
         Ok(Mark { script_us, cpu: usage::first_thread(self.pid)? })
     }
 
-    /// Notes one call, and returns where the clocks stand.
-    async fn note_call(&mut self, kind: usize, since: Mark) -> anyhow::Result<Mark> {
+    /// Notes one call if it had as many jobs as it takes, and returns where the clocks stand.
+    async fn note_call(&mut self, kind: usize, is_full: bool, since: Mark) -> anyhow::Result<Mark> {
         let cpu = usage::first_thread(self.pid)?;
-        if let Some(took) = self.took.get_mut(kind) {
+        if let Some(took) = self.took.get_mut(kind).filter(|_| is_full) {
             took.push(cpu.saturating_sub(since.cpu).as_secs_f64() * 1e3);
         }
         self.mark().await

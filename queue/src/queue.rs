@@ -321,8 +321,10 @@ impl Queue {
     }
 }
 
-/// Lanes that a batch goes to at most: each costs Redis as much as two jobs.
-const MAX_LANES: usize = 64;
+/// What a batch costs Redis at most, in jobs, so that no call holds it for long.
+const MAX_COST: usize = 80;
+/// What the first job for a lane costs besides.
+const LANE_COST: usize = 3;
 
 /// Puts jobs of one lane beside each other, in the order they had, so that a call
 /// touches few lanes and Redis has the jobs of a lane in one place. Not where the
@@ -341,15 +343,14 @@ fn by_lane(jobs: &mut [(usize, &NewJob)]) {
 fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJob)]> {
     let (mut parts, mut rest) = (Vec::new(), jobs);
     while !rest.is_empty() {
-        let (mut lanes, mut bytes) = (0, 0);
+        let (mut cost, mut bytes) = (0, 0);
         let mut end = 0;
         let mut last = None;
         for (_, job) in rest.iter().take(MAX_BATCH) {
             // A lane that comes twice counts twice; where lanes lie together none does.
-            if last.replace(job.lane()) != Some(job.lane()) {
-                lanes += 1;
-            }
-            if lanes > MAX_LANES || bytes >= CALL_BYTES {
+            let is_new = last.replace(job.lane()) != Some(job.lane());
+            cost += if is_new { 1 + LANE_COST } else { 1 };
+            if cost > MAX_COST || bytes >= CALL_BYTES {
                 break;
             }
             bytes += job.args.len();
@@ -401,16 +402,17 @@ mod tests {
             let places = |jobs: &[(usize, &NewJob)]| jobs.iter().map(|(place, _)| *place).collect::<Vec<_>>();
             prop_assert_eq!(places(&parts.concat()), places(&list));
             let lanes = |jobs: &[(usize, &NewJob)]| jobs.chunk_by(|(_, a), (_, b)| a.lane() == b.lane()).count();
+            let cost = |jobs: &[(usize, &NewJob)]| jobs.len() + lanes(jobs) * LANE_COST;
             let bytes = |jobs: &[(usize, &NewJob)]| jobs.iter().map(|(_, job)| job.args.len()).sum::<usize>();
             for part in &parts {
-                prop_assert!((1..=MAX_BATCH).contains(&part.len()) && lanes(part) <= MAX_LANES);
+                prop_assert!((1..=MAX_BATCH).contains(&part.len()) && cost(part) <= MAX_COST);
                 prop_assert!(bytes(&part[..part.len() - 1]) < CALL_BYTES);
             }
             // No part could have taken the first job of the next one.
             for pair in parts.windows(2) {
                 let more = [pair[0], &pair[1][..1]].concat();
                 let full = more.len() > MAX_BATCH || bytes(pair[0]) >= CALL_BYTES;
-                prop_assert!(full || lanes(&more) > MAX_LANES);
+                prop_assert!(full || cost(&more) > MAX_COST);
             }
         }
 

@@ -4,7 +4,10 @@ use std::slice::from_mut;
 
 use upshot_queue::{JobId, NewJob};
 
-use super::{bridge::transitions, full_calls::CLAIM};
+use super::{
+    bridge::transitions,
+    full_calls::{CLAIM, ENDS},
+};
 use crate::{
     arguments::Amounts,
     calls::{Calls, Dearest, KINDS},
@@ -14,14 +17,12 @@ use crate::{
     stage::{Stage, connect},
 };
 
-/// Jobs of one call.
-const BATCH: usize = 128;
 /// Calls of each kind that are timed. With those of full calls they stay below the
 /// number of keys (2^20) at which Redis moves them all to a larger table, some with each
 /// command: that would be measured instead.
 const CALLS: usize = 120;
 /// Lanes of an enqueue that is one call.
-const LANES: usize = 64;
+const LANES: usize = 20;
 /// Parts of the drain whose rates are compared.
 const PARTS: usize = 5;
 
@@ -46,8 +47,8 @@ pub async fn measure(
     let mut full = Calls::new(stage.queue()?, stage.redis().await?, server, LANES, job);
     let mut waiting = 0;
     while waiting < amounts.backlog {
-        full.fill(BATCH * 16).await?;
-        waiting += BATCH * 16;
+        full.fill(LANES * 100).await?;
+        waiting += LANES * 100;
     }
     // In turns, so that both have the same machine. Some to warm up: the scripts are
     // loaded, the allocator has its pages.
@@ -56,8 +57,8 @@ pub async fn measure(
             empty.warmed_up();
             full.warmed_up();
         }
-        empty.batch(BATCH).await?;
-        full.batch(BATCH).await?;
+        empty.batch(CLAIM, CLAIM).await?;
+        full.batch(CLAIM, CLAIM).await?;
     }
     // The time in the scripts as `INFO commandstats` has it. The client's share and the
     // network are left out, because they do not depend on the backlog and would hide what
@@ -71,7 +72,7 @@ pub async fn measure(
         figures.add(name, full / empty);
     }
     for _ in 0..CALLS / 2 {
-        full.batch(CLAIM).await?;
+        full.batch(ENDS, CLAIM).await?;
     }
     full.report("beside the backlog", dearest);
     empty.report("each job in a lane of its own", dearest);

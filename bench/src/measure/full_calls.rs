@@ -13,8 +13,14 @@ use crate::{
     stage::Stage,
 };
 
+/// Jobs of an enqueue that is one call, of a lane or two.
+const ENQUEUE: usize = 74;
 /// Jobs of the largest claim.
-pub(super) const CLAIM: usize = 160;
+pub(super) const CLAIM: usize = 128;
+/// Ends of the largest completion.
+pub(super) const ENDS: usize = 160;
+/// Jobs of a lane that come one after the other, as where a long list is enqueued.
+const TOGETHER: usize = 51;
 /// Jobs that wait besides.
 const WAITING: usize = 20_480;
 
@@ -27,14 +33,14 @@ pub async fn measure(stage: &Stage, amounts: Amounts, dearest: &mut Dearest) -> 
         if shared {
             set_limits(&queue).await?;
         }
-        let job = move |i| if shared { shared_job(i) } else { plain_job(i) };
-        let mut calls = Calls::new(queue, stage.redis().await?, server, 128, job);
+        let job = move |i| if shared { shared_job(i / TOGETHER) } else { plain_job(i) };
+        let mut calls = Calls::new(queue, stage.redis().await?, server, ENQUEUE, job);
         calls.fill(WAITING).await?;
         for call in 0..amounts.full_calls + 100 {
             if call == 100 {
                 calls.warmed_up();
             }
-            calls.batch(CLAIM).await?;
+            calls.batch(ENDS, CLAIM).await?;
         }
         calls.report(if shared { "shared" } else { "plain" }, dearest);
     }

@@ -8,12 +8,12 @@
 --       nothing new: it renews what it had leased and answers with that, unless one
 --       with a number higher by two came meanwhile.
 -- KEYS: 1 control
--- ARGV: 1 worker, 2 N (0 to 160: 0 only promotes and takes over), 3 lease in ms,
+-- ARGV: 1 worker, 2 N (0 to 128: 0 only promotes and takes over), 3 lease in ms,
 --       4 bound on promotions, expiries and take-overs in this call (at most 128; one
 --       lease is taken over in any case),
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait,
---       10 jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of
+--       10 jobs that a lane may be given ahead of its turn (1 to 128), for a tenant of
 --       weight 1
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
 --       dead of crashes, 1 when there is more to do at once, then for each job: id, and
@@ -250,16 +250,16 @@ local quantum = tonumber(ARGV[10])
 -- Who comes anew may have to wait until all that take turns had theirs. Where that would
 -- come to more jobs than ROTATION each gets less, but not below a quarter of a claim.
 local ROTATION = 4096
-local quantums = {}
+-- How many lanes take turns in each class that has jobs.
+local turning = {}
 local function quantum_of(class)
   local quarter = math.max(1, math.floor(want / 4))
   if quantum <= quarter then return quantum end
-  if not quantums[class] then
-    local each = math.floor(ROTATION / math.max(1, redis.call('ZCARD', RING .. class)))
-    quantums[class] = math.max(quarter, math.min(quantum, each))
-  end
-  return quantums[class]
+  return math.max(quarter, math.min(quantum, math.floor(ROTATION / math.max(1, turning[class]))))
 end
+-- The jobs of many lanes lie far apart in memory and cost Redis half as much again, so a
+-- claim is then smaller.
+local MANY_LANES, JOBS_OF_MANY = 1024, 80
 -- Where lanes have few jobs each, a claim ends at so many lanes, because each costs as
 -- much as two jobs; a class that gets a part of the claim gets that part of the lanes.
 local LANES_AT_MOST, lanes_left = 32, 48
@@ -470,10 +470,16 @@ if last_number == ARGV[6] then
   -- Nobody looked what else is ready.
   more = n_leased < want
 elseif want > 0 and not paused then
-  local waiting = {}
+  local waiting, lanes = {}, 0
   for class = 0, 3 do
-    if tonumber(control[class + 1] or '0') > 0 then waiting[#waiting + 1] = int(class) end
+    if tonumber(control[class + 1] or '0') > 0 then
+      local name = int(class)
+      waiting[#waiting + 1] = name
+      turning[name] = redis.call('ZCARD', RING .. name)
+      lanes = lanes + turning[name]
+    end
   end
+  if lanes > MANY_LANES then want = math.min(want, JOBS_OF_MANY) end
   -- The lower classes first get what their share has come to meanwhile, once that is as
   -- much as a lane may be given ahead.
   local function credit_of(class)
@@ -515,6 +521,8 @@ elseif want > 0 and not paused then
       break
     end
   end
+  -- Who would have had more of fewer lanes.
+  if lanes > MANY_LANES and n_leased >= JOBS_OF_MANY and n_leased < tonumber(ARGV[2]) then more = true end
   if n_leased > 0 then
     if queue_limit then queue_limit.taken = n_leased end
     redis.call('ZADD', RUNNING, until_ms, claim)

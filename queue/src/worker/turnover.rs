@@ -68,17 +68,17 @@ mod tests {
     #[test]
     fn slow_jobs_take_turns_and_quick_ones_may_come_from_one_lane() {
         assert_eq!(after([], 32), 1);
-        assert_eq!(after([(1000, 1)], 160), 160);
-        assert_eq!(after([(1000, 20)], 160), 80);
+        assert_eq!(after([(1000, 1)], 128), 128);
+        assert_eq!(after([(1000, 20)], 128), 64);
         // A second each; that many of them end at once says nothing.
         assert_eq!(after([(64, 1000); 3], 32), 1);
-        assert_eq!(after([(160, 1000); 3], 160), 5);
+        assert_eq!(after([(128, 1000); 3], 128), 4);
     }
 
     #[test]
     fn one_quick_job_among_slow_ones_changes_little_and_many_do() {
-        assert_eq!(after([(160, 1000), (1, 0)], 32), 1);
-        assert_eq!(after(std::iter::once((160, 1000)).chain([(160, 1); 5]), 32), 32);
+        assert_eq!(after([(128, 1000), (1, 0)], 32), 1);
+        assert_eq!(after(std::iter::once((128, 1000)).chain([(128, 1); 5]), 32), 32);
     }
 
     proptest! {
