@@ -8,7 +8,7 @@ use upshot_queue::{JobId, NewJob, QueueName, Rejection, Verdict, connect::Backof
 
 use crate::Bridge;
 
-/// Enqueues a batch: one script for each queue and 128 jobs, all at once. Returns when
+/// Enqueues a batch: a script call for each queue and some 75 jobs, all at once. Returns when
 /// Redis holds every job.
 ///
 /// While Redis is away the batch is tried again for as long as the connection

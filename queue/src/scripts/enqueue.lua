@@ -1,7 +1,7 @@
 -- Purpose: insert a batch of jobs, or find the ones that are already there.
 -- KEYS: 1 control
--- ARGV: 1 number of items (at most 128), 2 arguments of each item (2 to 5), 3 number
---       of lanes (at most 64); then for each lane: its name (class:flow), the number
+-- ARGV: 1 number of items (at most 77), 2 arguments of each item (2 to 5), 3 number
+--       of lanes (at most 20); then for each lane: its name (class:flow), the number
 --       of its items, and of each of these the first of
 --       id; body (kind, flow, meta, arguments); subject ('' for none); delay in ms
 --       (0 for ready now); what is rare, '' for none:
