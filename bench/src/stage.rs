@@ -20,8 +20,6 @@ pub const QUEUE: &str = "bench";
 /// What all of Upshot's keys start with.
 pub const PREFIX: &str = "upshot";
 const VHOST: &str = "bench";
-/// What Redis takes at most in a run, of memory.
-const MEMORY: usize = 1 << 30;
 
 /// The servers and where everything is.
 #[derive(Debug)]
@@ -53,7 +51,7 @@ impl Stage {
         let vhosts = vec![VHOST.to_owned()];
         let (rabbit, redis, mail) = tokio::try_join!(
             RabbitServer::start(&amqp, RabbitOptions { vhosts, ephemeral: true, ..RabbitOptions::default() }),
-            RedisServer::start_with(&keys, redis_options()),
+            RedisServer::start_with(&keys, RedisOptions { ephemeral: true, ..RedisOptions::default() }),
             MailServer::start_with(&mails, MailOptions { ephemeral: true, ..MailOptions::default() }),
         )?;
         // A port that was free a moment ago; nobody else here takes it meanwhile.
@@ -71,7 +69,8 @@ impl Stage {
 
     /// Another Redis, to compare with.
     pub async fn another_redis(&self) -> anyhow::Result<RedisServer> {
-        let redis = RedisServer::start_with(&self.dir.path().join("another-redis"), redis_options()).await?;
+        let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
+        let redis = RedisServer::start_with(&self.dir.path().join("another-redis"), options).await?;
         prepare(&redis).await?;
         Ok(redis)
     }
@@ -195,15 +194,10 @@ pub async fn info(redis: &mut MultiplexedConnection, name: &str) -> anyhow::Resu
     Ok(value.with_context(|| format!("Redis says no `{name}`"))?.trim().to_owned())
 }
 
-fn redis_options() -> RedisOptions {
-    RedisOptions { ephemeral: true, keeps_memory: true, ..RedisOptions::default() }
-}
-
 /// Sets what makes measurements comparable.
 async fn prepare(redis: &RedisServer) -> anyhow::Result<()> {
     priority::first(redis.pid());
     let mut redis = connect(redis).await?;
-    take_memory(&mut redis).await?;
     // A rewrite of the append-only file in the middle of one round and not
     // of another would be noise.
     () = redis::cmd("CONFIG")
@@ -211,18 +205,6 @@ async fn prepare(redis: &RedisServer) -> anyhow::Result<()> {
         .query_async(&mut redis)
         .await?;
     slowlog::begin(&mut redis).await
-}
-
-/// Makes Redis touch as much memory as a whole run takes. A virtual machine's host provides
-/// it at the first touch, and a script call that waits for that is as long as the host likes.
-async fn take_memory(redis: &mut MultiplexedConnection) -> anyhow::Result<()> {
-    // Of larger ones jemalloc keeps none.
-    const PIECE: usize = 4 << 20;
-    for piece in 0..MEMORY / PIECE {
-        // Zeroes from the first byte to the last.
-        () = redis::cmd("SETRANGE").arg(piece).arg(PIECE - 1).arg(".").query_async(redis).await?;
-    }
-    Ok(redis::cmd("FLUSHALL").arg("SYNC").query_async(redis).await?)
 }
 
 /// A connection that waits for slow answers.

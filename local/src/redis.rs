@@ -44,9 +44,6 @@ pub struct RedisOptions {
     /// Removes the folder when the server ends, even if this process is
     /// killed. The folder must be empty or missing at the start.
     pub ephemeral: bool,
-    /// Gives no memory back to the system until it ends, so that it need not be provided
-    /// again, which takes a virtual machine's host milliseconds: for measurements.
-    pub keeps_memory: bool,
     /// The password of the default user (`requirepass`).
     pub password: Option<String>,
     /// Further users, each as a line of Redis' ACL: `name on >password ~key:* +@all`.
@@ -201,14 +198,12 @@ impl RedisServer {
 
     async fn launch(&mut self) -> Result<(), Error> {
         let folder = &self.server.folder;
-        // Read by jemalloc, which Debian's Redis uses; others leave it alone.
-        let keep = ("MALLOC_CONF", "dirty_decay_ms:-1,muzzy_decay_ms:-1".into());
         let order = Order {
             program: NAME,
             name: "redis",
             command: self.program.clone(),
             arguments: self.arguments(folder.subfolder("data")?),
-            environment: Vec::from_iter(self.options.keeps_memory.then_some(keep)),
+            environment: Vec::new(),
             grace: GRACE,
         };
         let remedy = format!(

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// them, the fewer a lane gets ahead of its turn.
 const UNNOTICED: Duration = Duration::from_millis(10);
 
-/// Lanes of which a claim asks no more (`LANES_AT_MOST` in `claim.lua`): a large claim
+/// Lanes of which a claim asks no more (`LANES_AT_MOST` in `claim/turns.lua`): a large claim
 /// needs so much of each to be filled.
 const LANES: usize = 32;
 

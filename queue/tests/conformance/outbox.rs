@@ -67,6 +67,23 @@ async fn what_a_reader_did_not_acknowledge_is_read_by_another() {
 }
 
 #[tokio::test]
+async fn an_outbox_that_nobody_reads_is_cut_whatever_it_grew_by() {
+    let fixture = Fixture::new().await;
+    fixture.enqueue(1).await;
+    let key = fixture.queue.keys().outbox();
+    let mut conn = fixture.connector.connect().unwrap();
+    let mut pipe = redis::pipe();
+    for _ in 0..25_000 {
+        pipe.cmd("XADD").arg(&key).arg("*").arg("by").arg("w").ignore();
+    }
+    () = pipe.query_async(&mut conn).await.unwrap();
+    fixture.queue.trim_outbox().await.unwrap();
+    let left: u64 = redis::cmd("XLEN").arg(&key).query_async(&mut conn).await.unwrap();
+    assert!((1000..=1100).contains(&left), "{left}");
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn only_what_every_group_has_acknowledged_is_dropped() {
     let fixture = Fixture::new().await;
     // Trimming works in nodes of a hundred entries.

@@ -1,0 +1,100 @@
+-- Part of a claim, its first: what is due comes first, whoever asks. Jobs that are due are
+-- promoted, those whose lease expired are taken over, those whose deadline passed are ended,
+-- and lanes are let in for which a limit has a token again.
+
+local worker, bound = ARGV[1], tonumber(ARGV[4])
+local want = tonumber(ARGV[2])
+local CRASHED = 'the lease expired: the worker stopped renewing it'
+
+local due = redis.call('ZRANGE', SCHEDULED, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
+local promoted, read = {}, 0
+for i, id in ipairs(due) do
+  -- Those behind large ones are promoted by the next call.
+  if read >= CALL_BYTES then break end
+  promoted[i] = id
+  -- An index entry without a job (deleted by hand) is dropped, here and below.
+  local job = redis.call('HMGET', JOB .. id, 'job', 'state')
+  if job[1] then
+    read = read + #job[1]
+    local _, flow, class, deadline = header(job[1])
+    become(JOB .. id, 'ready', job[2])
+    put(id, class .. ':' .. flow, run_by(deadline, i))
+    move('promoted', id)
+  end
+end
+if #promoted > 0 then redis.call('ZREM', SCHEDULED, unpack(promoted)) end
+
+local crashed, buried = 0, 0
+-- Takes over what is left of one lease.
+local function take_over(claim, id)
+  local key = JOB .. id
+  local job = redis.call('HMGET', key, 'job', 'state', 'released', 'cancel')
+  local body, text = job[1], job[2]
+  if body and state_of(text) == 'running' and claim_of(text) == claim then
+    local kind, flow, class, deadline = header(body)
+    local token, by, began = string.match(attempt_of(text), '^ (%d+) (%S+) (%d+)')
+    local crashes = redis.call('HINCRBY', key, 'failed:crashed', 1)
+    append_history(key, cjson.encode({
+      at = now, attempt = (token or 0) - (job[3] or 0), class = 'crashed', worker = by,
+      began = tonumber(began), message = CRASHED,
+    }), HISTORY_BYTES)
+    free({id}, 1, 1, flow, claim)
+    move('crashed', id)
+    crashed = crashed + 1
+    if job[4] then
+      become(key, 'cancelled', text)
+      redis.call('ZADD', CANCELLED, at, id)
+      move('cancelled', id)
+    elseif crashes > tonumber(ARGV[5]) then
+      bury(id, key, text, kind, 'crashed', CRASHED, CRASHED)
+      move('dead', id)
+      buried = buried + 1
+    else
+      become(key, 'ready', text)
+      -- A job that lost its worker goes before those that never started.
+      watch_deadline(id, deadline)
+      put(id, class .. ':' .. flow, FIRST)
+    end
+  end
+end
+local lost, examined_lost = redis.call('ZRANGE', RUNNING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4]), 0
+local left = 0
+for _, claim in ipairs(lost) do
+  local lease = redis.call('HMGET', LEASE .. claim, 'ids', 'left')
+  -- The first one is taken over whole, whatever its size.
+  if examined_lost > 0 and examined_lost + (lease[2] or 0) > bound then break end
+  for id in string.gmatch(lease[1] or '', '%S+') do
+    take_over(tonumber(claim), id)
+    examined_lost = examined_lost + 1
+  end
+  -- Also those that were deleted by hand.
+  left = left + (lease[2] or 0)
+  redis.call('DEL', LEASE .. claim)
+  redis.call('ZREM', RUNNING, claim)
+end
+if left > 0 then running = redis.call('HINCRBY', CONTROL, 'running', int(-left)) end
+if crashed > 0 then free_all() end
+
+local late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
+local wake = put_all()
+for _, id in ipairs(late) do
+  local key = JOB .. id
+  local job = redis.call('HMGET', key, 'job', 'state')
+  local state = state_of(job[2])
+  if job[1] and (state == 'ready' or state == 'scheduled' or state == 'parked') then
+    local kind, flow, class, deadline = header(job[1])
+    if deadline ~= '' then
+      if take_out(id, key, state, flow, class) then wake = true end
+      expire(id, key, job[2], kind, string.match(deadline, '^%d+'))
+    end
+  end
+end
+if #late > 0 then redis.call('ZREM', EXPIRING, unpack(late)) end
+
+if limited and is_any_held() then
+  local keys = redis.call('ZRANGE', PACED, '-inf', at, 'BYSCORE', 'LIMIT', '0', '32')
+  for _, key in ipairs(keys) do
+    redis.call('ZREM', PACED, key)
+    if release_lanes(key) then wake = true end
+  end
+end

@@ -1,0 +1,86 @@
+-- Part of a claim: how a job is leased, and what is answered of it.
+
+-- A deadline that passed is found here only if there were too many of them.
+local overdue = #late == bound
+local until_ms = int(now + tonumber(ARGV[3]))
+local examined, more, next_token = 0, false, nil
+-- Jobs that are leased here: their ids, the reply with room for what stands first, and
+-- the bytes of it.
+local leased, reply, n_leased, bytes = {}, {0, 0, 0, 0, 0}, 0, 0
+
+local paused_kinds = {}
+local function is_paused(kind)
+  if paused_kinds[kind] == nil then paused_kinds[kind] = redis.call('SISMEMBER', PAUSED_KINDS, kind) == 1 end
+  return paused_kinds[kind]
+end
+
+local control = redis.call(
+  'HMGET', CONTROL, 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'credit:1', 'credit:2', 'credit:3', 'claims', 'running',
+  'time:0', 'time:1', 'time:2', 'time:3'
+)
+running = tonumber(control[9] or '0')
+for class = 0, 3 do time_texts[int(class)] = control[10 + class] or '0' end
+local claim = int((control[8] or 0) + 1)
+-- Fields of it that change here.
+local changed = {}
+local function change(field, value)
+  changed[#changed + 1] = field
+  changed[#changed + 1] = value
+end
+-- What is written about an attempt, behind its token.
+local attempt = ' ' .. worker .. ' ' .. at .. ' ' .. claim
+local first_attempt = 'running 1' .. attempt
+
+local function answered(id, content, size)
+  n_leased = n_leased + 1
+  bytes = bytes + size
+  leased[n_leased] = id
+  local n = n_leased * 2
+  reply[n + 4], reply[n + 5] = id, content
+end
+local function answered_again(id, token, fields)
+  local size = 0
+  for _, text in ipairs(fields) do size = size + #text end
+  table.insert(fields, 1, token)
+  answered(id, fields, size)
+end
+
+-- Ends or parks a job that must not start, although its turn has come. False when it
+-- may start.
+local function is_held_back(id, key, body)
+  local kind, _, _, deadline = header(body)
+  local by, policy = string.match(deadline, '^(%d+)(.)')
+  if policy == 'e' and tonumber(by) <= now then
+    expire(id, key, redis.call('HGET', key, 'state'), kind, by)
+    redis.call('ZREM', EXPIRING, id)
+    return true
+  end
+  if kinds_paused and is_paused(kind) then
+    park(id, key, redis.call('HGET', key, 'state'), 'resume ' .. kind, 'the kind is paused')
+    move('parked', id)
+    return true
+  end
+  return false
+end
+
+-- Leases a job that was taken out of its lane. False when it does not run.
+local function lease(id)
+  local key = JOB .. id
+  local body = redis.call('HGET', key, 'job')
+  if body then
+    if (overdue or kinds_paused) and is_held_back(id, key, body) then return false end
+    if redis.call('HSETNX', key, 'state', first_attempt) == 1 then
+      answered(id, body, #body)
+      return true
+    end
+  end
+  -- It ran before, or something else was done to it.
+  local fields, text = redis.call('HGETALL', key), redis.call('HGET', key, 'state')
+  -- Nobody else has it, and it is not somewhere else by its state either.
+  if #fields == 0 or state_of(text) ~= 'ready' then return false end
+  local token = string.match(attempt_of(text), '^ (%d+)') or 0
+  token = int(token + 1)
+  redis.call('HSET', key, 'state', 'running ' .. token .. attempt)
+  answered_again(id, token, fields)
+  return true
+end
