@@ -22,7 +22,7 @@ pub(crate) const MAX_BATCH: usize = 128;
 
 /// Jobs of one claim: each costs Redis more than in any other batch. A call should be so
 /// short that it stays below 5 ms with a tick of the kernel (4 ms) in it.
-pub(crate) const MAX_CLAIM: usize = 128;
+pub(crate) const MAX_CLAIM: usize = 144;
 
 /// Ends of one completion, which cost less.
 pub(crate) const MAX_ENDS: usize = 160;

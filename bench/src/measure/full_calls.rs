@@ -16,7 +16,7 @@ use crate::{
 /// Jobs of an enqueue that is one call, of a lane or two.
 const ENQUEUE: usize = 74;
 /// Jobs of the largest claim.
-pub(super) const CLAIM: usize = 128;
+pub(super) const CLAIM: usize = 144;
 /// Ends of the largest completion.
 pub(super) const ENDS: usize = 160;
 /// Jobs of a lane that come one after the other, as where a long list is enqueued.
