@@ -7,7 +7,7 @@ use crate::{
     scripts::{self, Call},
 };
 
-/// Claims that are looked through at a time, of up to 144 jobs each.
+/// Claims that are looked through at a time, of up to 160 jobs each.
 const CLAIMS: usize = 4;
 
 /// What holds jobs back.

@@ -23,7 +23,7 @@ use crate::{
 pub struct Claim<'a> {
     /// Who claims.
     pub worker: &'a str,
-    /// At most this many jobs, up to 144; 0 only promotes and takes over.
+    /// At most this many jobs, up to 160; 0 only promotes and takes over.
     pub want: usize,
     /// How long the leases last.
     pub lease: Duration,
@@ -34,7 +34,7 @@ pub struct Claim<'a> {
     pub number: u64,
     /// What the less urgent classes get in any case.
     pub shares: Shares,
-    /// How many jobs a lane may be given ahead of its turn, 1 to 144, for a tenant of
+    /// How many jobs a lane may be given ahead of its turn, 1 to 160, for a tenant of
     /// weight 1: the more, the fewer lanes a large claim is taken from. The lane waits for
     /// that afterwards.
     pub ahead: usize,
@@ -245,7 +245,7 @@ impl Queue {
         call.run(&mut self.conn.clone()).await
     }
 
-    /// Writes how attempts ended, at most 160; whether each was written, or
+    /// Writes how attempts ended, at most 192; whether each was written, or
     /// refused as stale. Of two ends of one attempt success is looked at first.
     ///
     /// # Errors

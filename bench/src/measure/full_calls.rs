@@ -16,9 +16,9 @@ use crate::{
 /// Jobs of an enqueue that is one call, of a lane or two.
 const ENQUEUE: usize = 74;
 /// Jobs of the largest claim.
-pub(super) const CLAIM: usize = 144;
+pub(super) const CLAIM: usize = 160;
 /// Ends of the largest completion.
-pub(super) const ENDS: usize = 160;
+pub(super) const ENDS: usize = 192;
 /// Jobs of a lane that come one after the other, as where a long list is enqueued.
 const TOGETHER: usize = 51;
 /// Jobs that wait besides.

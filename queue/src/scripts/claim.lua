@@ -8,12 +8,12 @@
 --       nothing new: it renews what it had leased and answers with that, unless one
 --       with a number higher by two came meanwhile.
 -- KEYS: 1 control
--- ARGV: 1 worker, 2 N (0 to 144: 0 only promotes and takes over), 3 lease in ms,
+-- ARGV: 1 worker, 2 N (0 to 160: 0 only promotes and takes over), 3 lease in ms,
 --       4 bound on promotions, expiries and take-overs in this call (at most 128; one
 --       lease is taken over in any case),
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait,
---       10 jobs that a lane may be given ahead of its turn (1 to 144), for a tenant of
+--       10 jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of
 --       weight 1
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
 --       dead of crashes, 1 when there is more to do at once, then for each job: id, and

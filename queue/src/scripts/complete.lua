@@ -12,7 +12,7 @@
 --       release: '', '', history line or '' (the attempt does not count)
 --       cancel: '', '', history line
 --       park: need, why, history line (the attempt does not count)
---       All ends together are at most 160.
+--       All ends together are at most 192.
 -- Returns: {place...} of those that were refused, counted from 1, successes first.
 local worker, groups = ARGV[1], tonumber(ARGV[2])
 local behind, place = 3, 0

@@ -1,6 +1,6 @@
 -- Purpose: count running jobs for a limit key that was set while they ran.
 -- KEYS: 1 control
--- ARGV: 1 limit key, then numbers of claims (at most 4, of 144 jobs each)
+-- ARGV: 1 limit key, then numbers of claims (at most 4, of 160 jobs each)
 -- Returns: how many jobs were counted.
 -- It may have been cleared meanwhile, and what it held with it.
 local limit = limit_of(ARGV[1])
