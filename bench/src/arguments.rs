@@ -113,7 +113,7 @@ impl Arguments {
                 backlog: 50_000,
                 kills: 1,
                 trial_jobs: 1_500,
-                bare_calls: 600,
+                bare_calls: 250,
                 full_calls: 100,
                 seconds: 4,
                 idle_seconds: 3,
@@ -128,7 +128,7 @@ impl Arguments {
             backlog: 1_000_000,
             kills: 5,
             trial_jobs: 8_000,
-            bare_calls: 25_000,
+            bare_calls: 12_500,
             full_calls: 1_000,
             seconds: 20,
             idle_seconds: 10,
@@ -153,7 +153,7 @@ pub struct Amounts {
     pub kills: usize,
     /// Jobs with which each setting of a peer is tried.
     pub trial_jobs: usize,
-    /// Calls, in each of three parts, of a script that only counts.
+    /// Calls, in each of eight parts, of a script that only reads and writes.
     pub bare_calls: usize,
     /// Batches, in each of two shapes, whose calls are looked at one by one.
     pub full_calls: usize,

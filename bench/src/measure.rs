@@ -13,12 +13,13 @@ mod rss;
 mod start;
 mod takeover;
 
+use self::bare_script::BareScript;
 use crate::{
     arguments::{Arguments, Measurement},
     calls::Dearest,
     figures::Figures,
     peer::Peer,
-    slowlog::{self, Slow},
+    slowlog::Slow,
     stage::Stage,
 };
 
@@ -26,19 +27,19 @@ use crate::{
 pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) -> anyhow::Result<()> {
     let (amounts, places) = (arguments.amounts(), arguments.concurrency);
     let mut dearest = Dearest::default();
-    let (bare, mut slow_bare) = (arguments.wants(Measurement::BareScript), Vec::new());
-    if bare {
-        bare_script::measure(stage, amounts, &mut slow_bare).await?;
-    }
+    let mut bare = arguments.wants(Measurement::BareScript).then(|| BareScript::new(amounts));
+    part_of(&mut bare, stage).await?;
     if arguments.wants(Measurement::Idle) {
         idle::measure(stage, amounts, figures).await?;
     }
     if arguments.wants(Measurement::Start) {
         start::measure(stage, amounts, figures).await?;
     }
+    part_of(&mut bare, stage).await?;
     if arguments.wants(Measurement::Bridge) {
         bridge::measure(stage, amounts, figures).await?;
     }
+    part_of(&mut bare, stage).await?;
     match peer(arguments).await {
         // It takes turns with our own two.
         Some(peer) => bullmq::measure(stage, &peer, amounts, places, figures).await?,
@@ -51,35 +52,42 @@ pub async fn run(stage: &Stage, arguments: &Arguments, figures: &mut Figures) ->
             }
         }
     }
-    if bare {
-        bare_script::measure(stage, amounts, &mut slow_bare).await?;
-    }
+    part_of(&mut bare, stage).await?;
     if arguments.wants(Measurement::Mixed) {
         mixed::measure(stage, amounts, places, figures).await?;
     }
+    part_of(&mut bare, stage).await?;
     if arguments.wants(Measurement::FullCalls) {
         full_calls::measure(stage, amounts, &mut dearest).await?;
     }
+    part_of(&mut bare, stage).await?;
     if arguments.wants(Measurement::Backlog) {
         backlog::measure(stage, amounts, places, figures, &mut dearest).await?;
     }
     if arguments.wants(Measurement::FullCalls) || arguments.wants(Measurement::Backlog) {
         dearest.add_to(figures);
     }
+    part_of(&mut bare, stage).await?;
     if arguments.wants(Measurement::Takeover) {
         takeover::measure(stage, amounts, figures).await?;
     }
     if arguments.wants(Measurement::Rss) {
         rss::measure(stage, amounts, figures).await?;
     }
-    if bare {
-        bare_script::measure(stage, amounts, &mut slow_bare).await?;
-    }
+    part_of(&mut bare, stage).await?;
     figures.add("slow_script_calls", count_slow(&stage.slow_calls().await?));
-    if bare {
-        figures.add("slow_bare_calls", count_slow(&slowlog::by_script(slow_bare)));
+    if let Some(bare) = bare {
+        figures.add("slow_bare_calls", count_slow(&bare.slow_calls()));
     }
     Ok(())
+}
+
+/// A part of the bare script's calls, if they are asked for.
+async fn part_of(bare: &mut Option<BareScript>, stage: &Stage) -> anyhow::Result<()> {
+    match bare {
+        Some(bare) => bare.part(stage).await,
+        None => Ok(()),
+    }
 }
 
 fn count_slow(slow: &[Slow]) -> f64 {

@@ -1,9 +1,10 @@
-//! What the machine does to any script: the slow calls of one that only counts.
+//! What the machine does to any script: the slow calls of one that only reads and writes.
 //!
-//! A core that the machine takes away for 5 ms makes a call slow whatever it does; a
-//! virtual machine may do so when all cores that it has are used. So Upshot's slow calls
-//! are shown beside those of a script that touches nothing: about as many calls as a
-//! whole run has, on the same Redis, while another thread is as busy as a client is.
+//! A machine that takes the core away for 5 ms, or is slow with memory for as long, makes
+//! a call slow whatever it does. So Upshot's slow calls are shown beside those of a script
+//! that decides nothing, keeps nothing and does the same small step again and again: on
+//! the same Redis, in parts between all measurements, while another thread is as busy as
+//! a client is.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use redis::{Script, aio::MultiplexedConnection};
 
 use crate::{
     arguments::Amounts,
-    slowlog::{self, Call},
+    slowlog::{self, Call, Slow},
     stage::Stage,
 };
 
@@ -21,40 +22,99 @@ const LONG: Duration = Duration::from_micros(800);
 const BUSY: f64 = 0.7;
 /// The key that tells its calls from others in the log.
 const KEY: &str = "bare";
+/// Values it goes through, as many as there are jobs in most of the measurements, and
+/// the bytes of each, about those of a job.
+const VALUES: usize = 100_000;
+const BYTES: usize = 500;
+/// Values in one command when they are put in.
+const FILL: usize = 500;
+/// Reads a value and writes its beginning again, as often as it is told to. The next one
+/// is found by a linear congruence that comes to each of the [`VALUES`], far apart.
+///
+/// KEYS what the keys of its values begin with
+/// ARGV how many steps; the value to go on from
+const STEPS: &str = "
+    local at = tonumber(ARGV[2])
+    for _ = 1, ARGV[1] do
+        at = (at * 1101 + 12347) % 100000
+        local key = KEYS[1] .. ':' .. at
+        redis.call('SETRANGE', key, 0, string.sub(redis.call('GET', key), 1, 8))
+    end
+    return at";
 
-/// Counts for a while; adds its slow calls to those of the parts before.
-pub async fn measure(stage: &Stage, amounts: Amounts, slow: &mut Vec<Call>) -> anyhow::Result<()> {
-    let mut redis = stage.redis().await?;
-    stage.note_slow_calls(&mut redis).await?;
-    let script = Script::new("local n = 0 for i = 1, ARGV[1] do n = n + i end return #KEYS[1]");
-    let steps = steps_of(LONG, &script, &mut redis).await?;
-    for _ in 0..amounts.bare_calls {
-        let busy = tokio::task::spawn_blocking(|| {
+/// The script, and its slow calls so far.
+#[derive(Debug)]
+pub struct BareScript {
+    script: Script,
+    calls: usize,
+    slow: Vec<Call>,
+}
+
+impl BareScript {
+    /// Before anything is measured.
+    pub fn new(amounts: Amounts) -> Self {
+        Self { script: Script::new(STEPS), calls: amounts.bare_calls, slow: Vec::new() }
+    }
+
+    /// Another part of its calls.
+    pub async fn part(&mut self, stage: &Stage) -> anyhow::Result<()> {
+        stage.flush().await?;
+        let mut redis = stage.redis().await?;
+        fill(&mut redis).await?;
+        let steps = self.steps_of(LONG, &mut redis).await?;
+        slowlog::take(&mut redis, KEY).await?;
+        for number in 0..self.calls {
+            let busy = tokio::task::spawn_blocking(|| {
+                let since = Instant::now();
+                while since.elapsed() < LONG.mul_f64(BUSY) {
+                    std::hint::spin_loop();
+                }
+            });
+            self.call(steps, number, &mut redis).await?;
+            busy.await?;
+        }
+        self.slow.extend(slowlog::take(&mut redis, KEY).await?);
+        stage.flush().await
+    }
+
+    /// Its slow calls of all parts.
+    pub fn slow_calls(self) -> Vec<Slow> {
+        slowlog::by_script(self.slow)
+    }
+
+    async fn call(
+        &self,
+        steps: usize,
+        number: usize,
+        redis: &mut MultiplexedConnection,
+    ) -> anyhow::Result<()> {
+        let _: usize =
+            self.script.key(format!("{KEY}:value")).arg(steps).arg(number).invoke_async(redis).await?;
+        Ok(())
+    }
+
+    /// How many steps it does in that time.
+    async fn steps_of(&self, time: Duration, redis: &mut MultiplexedConnection) -> anyhow::Result<usize> {
+        const PROBE: usize = 200;
+        let mut best = Duration::MAX;
+        for number in 0..100 {
             let since = Instant::now();
-            while since.elapsed() < LONG.mul_f64(BUSY) {
-                std::hint::spin_loop();
-            }
-        });
-        count(steps, &script, &mut redis).await?;
-        busy.await?;
+            self.call(PROBE, number, redis).await?;
+            best = best.min(since.elapsed());
+        }
+        Ok((PROBE as f64 * time.as_secs_f64() / best.as_secs_f64()) as usize)
     }
-    slow.extend(slowlog::take(&mut redis, KEY).await?);
-    Ok(())
 }
 
-async fn count(steps: u64, script: &Script, redis: &mut MultiplexedConnection) -> anyhow::Result<()> {
-    let _: usize = script.key(format!("{KEY}:count")).arg(steps).invoke_async(redis).await?;
-    Ok(())
-}
-
-/// How far it counts in that time.
-async fn steps_of(time: Duration, script: &Script, redis: &mut MultiplexedConnection) -> anyhow::Result<u64> {
-    const PROBE: u64 = 100_000;
-    let mut best = Duration::MAX;
-    for _ in 0..20 {
-        let since = Instant::now();
-        count(PROBE, script, redis).await?;
-        best = best.min(since.elapsed());
+/// Puts its values in.
+async fn fill(redis: &mut MultiplexedConnection) -> anyhow::Result<()> {
+    let value = "x".repeat(BYTES);
+    for first in (0..VALUES).step_by(FILL) {
+        let mut all = redis::cmd("MSET");
+        for number in first..(first + FILL).min(VALUES) {
+            all.arg(format!("{KEY}:value:{number}")).arg(&value);
+        }
+        () = all.query_async(redis).await?;
     }
-    Ok((PROBE as f64 * time.as_secs_f64() / best.as_secs_f64()) as u64)
+    Ok(())
 }
