@@ -108,7 +108,8 @@ impl Calls {
                 let job = job?;
                 let flow = job.flow();
                 let end = End::Succeed("null".to_owned());
-                ended.push(Ended { id: job.id, token: job.token, flow, end });
+                let args = job.args.len();
+                ended.push(Ended { id: job.id, token: job.token, flow, args, end });
             }
             mark = self.note_call(1, want == most, mark).await?;
         }

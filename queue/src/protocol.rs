@@ -138,6 +138,8 @@ pub struct Ended {
     pub token: u64,
     /// The flow of the job.
     pub flow: String,
+    /// Bytes of its arguments, which Redis reads for any end but a success.
+    pub args: usize,
     /// How.
     pub end: End,
 }

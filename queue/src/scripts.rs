@@ -29,8 +29,9 @@ pub(crate) const MAX_CLAIM: usize = 160;
 /// Ends of one completion, which cost less.
 pub(crate) const MAX_ENDS: usize = 192;
 
-/// No more jobs are added to an enqueue or a claim, or promoted, and no more ends are
-/// added to a completion, once those that it has come to so many bytes: Redis copies each.
+/// No more jobs are added to an enqueue or a claim, or promoted, ended or taken over with
+/// their leases by one, and no more ends are added to a completion, once those that it has
+/// come to so many bytes: Redis copies each.
 pub(crate) const CALL_BYTES: usize = 512 * 1024;
 /// The same with a test's clock: few enough to be come to in thousands of runs.
 const TEST_CALL_BYTES: usize = 64 * 1024;
@@ -125,7 +126,7 @@ fn build(flags: &str, clock: &str, call_bytes: usize, parts: &[&str]) -> Script 
 }
 
 /// A call being put together. Unlike the client's own builder it copies every
-/// argument once, which counts when a batch carries 128 payloads.
+/// argument once, which counts when a batch carries 74 payloads.
 pub(crate) struct Call {
     script: &'static Script,
     cmd: Cmd,

@@ -26,6 +26,6 @@ mod wake;
 
 pub use as_is::AsIs;
 pub use backend::RedisBackend;
-pub use layer::{SettleLayer, SettleService};
+pub use layer::{MAX_OUTCOME, SettleLayer, SettleService};
 pub use lease::{Lease, WriteError};
 pub use options::WorkerOptions;

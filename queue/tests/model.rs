@@ -27,3 +27,5 @@ mod runs;
 mod server;
 #[path = "model/shrink.rs"]
 mod shrink;
+#[path = "model/sweep.rs"]
+mod sweep;

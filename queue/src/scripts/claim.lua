@@ -9,8 +9,8 @@
 --       with a number higher by two came meanwhile.
 -- KEYS: 1 control
 -- ARGV: 1 worker, 2 N (0 to 160: 0 only promotes and takes over), 3 lease in ms,
---       4 bound on promotions, expiries and take-overs in this call (at most 128; one
---       lease is taken over in any case),
+--       4 bound on promotions, expiries and take-overs in this call (at most 128, or
+--       CALL_BYTES; one lease is taken over in any case),
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait,
 --       10 jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of

@@ -23,6 +23,11 @@ use crate::{
     retry::Decision,
 };
 
+/// Bytes of an outcome, as JSON, that are kept. A handler that returns more has its job
+/// end as a permanent failure: what is large belongs into a store, and where it is there
+/// into the outcome.
+pub const MAX_OUTCOME: usize = 1024 * 1024;
+
 /// Wraps the worker's handler: runs it as a task of its own, bounds its time,
 /// catches its panic, drops it when the lease is lost, and settles the lease.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +96,15 @@ where
     };
     let end = match result {
         Ok(Ok(Ok(outcome))) => match serde_json::to_string(&outcome) {
-            Ok(outcome) => End::Succeed(outcome),
+            Ok(outcome) if outcome.len() <= MAX_OUTCOME => End::Succeed(outcome),
+            Ok(outcome) => {
+                let bytes = outcome.len();
+                let what = format!(
+                    "the outcome has {bytes} bytes, and at most {MAX_OUTCOME} are kept: \
+                     store what is large elsewhere and return where it is"
+                );
+                failed(&lease, &Failure::permanent(what))
+            }
             Err(error) => {
                 failed(&lease, &Failure::permanent(format!("the outcome cannot be stored as JSON: {error}")))
             }

@@ -82,7 +82,13 @@ impl LeaseState {
             let held = self.claimed.elapsed().as_micros();
             self.core.held_us.fetch_add(u64::try_from(held).unwrap_or(u64::MAX), Ordering::Relaxed);
             self.core.finished.fetch_add(1, Ordering::Relaxed);
-            let ended = Ended { id: self.job.id.clone(), token: self.token, flow: self.job.flow(), end };
+            let ended = Ended {
+                id: self.job.id.clone(),
+                token: self.token,
+                flow: self.job.flow(),
+                args: self.job.args.len(),
+                end,
+            };
             // The receiver lives until the worker has closed; after that the
             // lease runs out by itself.
             let _ = self.core.ended.send(ended);

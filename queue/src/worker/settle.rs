@@ -50,13 +50,13 @@ pub(super) async fn run(
     }
 }
 
-/// How many of these ends a call takes: as many as it may have, and until their outcomes
-/// come to [`CALL_BYTES`].
+/// How many of these ends a call takes: as many as it may have, and until what Redis has
+/// to write or read for them comes to [`CALL_BYTES`].
 fn a_call_of(batch: &[Ended]) -> usize {
     let sums = batch.iter().scan((0, 0), |(cost, bytes), ended| {
         let before = *bytes;
         *cost += cost_of(ended);
-        *bytes += if let End::Succeed(outcome) = &ended.end { outcome.len() } else { 0 };
+        *bytes += bytes_of(ended);
         Some((*cost, before))
     });
     sums.take_while(|(cost, before)| *cost <= 2 * MAX_ENDS && *before < CALL_BYTES).count()
@@ -66,6 +66,11 @@ fn a_call_of(batch: &[Ended]) -> usize {
 /// a history, and an index of its own.
 fn cost_of(ended: &Ended) -> usize {
     if matches!(ended.end, End::Succeed(_)) { 2 } else { 5 }
+}
+
+/// The outcome of a success; any other end makes Redis read the job.
+fn bytes_of(ended: &Ended) -> usize {
+    if let End::Succeed(outcome) = &ended.end { outcome.len() } else { ended.args }
 }
 
 /// Writes a batch, until Redis answers: an end that is not written is work done twice.
@@ -103,23 +108,24 @@ mod tests {
     proptest! {
         #[test]
         fn a_call_takes_as_many_ends_as_redis_can_bear(
-            // The size of a success's outcome, or nothing of another end.
-            ends in prop::collection::vec(prop::option::of(0..4usize), 1..400),
+            // Whether it is a success, and the size of its outcome, or else of its arguments.
+            ends in prop::collection::vec((any::<bool>(), 0..4usize), 1..400),
             large in prop::sample::select(vec![1, 1_000, 300_000]),
         ) {
-            let ended = |success: &Option<usize>| Ended {
+            let ended = |&(success, times): &(bool, usize)| Ended {
                 id: JobId::random(),
                 token: 1,
                 flow: String::new(),
+                args: if success { 4 * large } else { times * large },
                 end: match success {
-                    Some(times) => End::Succeed("x".repeat(times * large)),
-                    None => End::Release { line: String::new() },
+                    true => End::Succeed("x".repeat(times * large)),
+                    false => End::Release { line: String::new() },
                 },
             };
             let batch: Vec<Ended> = ends.iter().map(ended).collect();
             let call = a_call_of(&batch);
             let cost = |n: usize| batch.iter().take(n).map(cost_of).sum::<usize>();
-            let bytes = |n: usize| ends.iter().take(n).flatten().sum::<usize>() * large;
+            let bytes = |n: usize| ends.iter().take(n).map(|(_, times)| times).sum::<usize>() * large;
             prop_assert!(call >= 1 && call <= batch.len() && cost(call) <= 2 * MAX_ENDS);
             prop_assert!(bytes(call - 1) < CALL_BYTES);
             prop_assert!(call == batch.len() || cost(call + 1) > 2 * MAX_ENDS || bytes(call) >= CALL_BYTES);

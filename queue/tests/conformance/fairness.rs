@@ -49,8 +49,8 @@ async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usiz
     let (mut jobs, mut ended) = (Vec::new(), Vec::new());
     for job in claimed.jobs(&fixture.queue, "one") {
         let job = job.unwrap();
-        let flow = job.flow();
-        ended.push(Ended { id: job.id, token: job.token, flow, end: End::Succeed("null".into()) });
+        let (flow, args) = (job.flow(), job.args.len());
+        ended.push(Ended { id: job.id, token: job.token, flow, args, end: End::Succeed("null".into()) });
         jobs.push(String::from_utf8(job.args.to_vec()).unwrap());
     }
     if !ended.is_empty() {

@@ -120,7 +120,7 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
     assert_eq!((rest.as_slice(), page.next), (&ids[160..], None));
     let end = |job: Job| {
         let (token, flow) = (job.token, job.flow());
-        Ended { id: job.id, token, flow, end: End::Succeed("null".to_owned()) }
+        Ended { id: job.id, token, flow, args: job.args.len(), end: End::Succeed("null".to_owned()) }
     };
     let ended: Vec<Ended> = claimed.into_iter().map(end).collect();
     assert_eq!(fixture.queue.settle("w", &ended).await.unwrap(), [true; 159]);
@@ -163,7 +163,13 @@ async fn a_job_that_runs_again_is_listed_once() {
         claimed.jobs(&fixture.queue, "w").map(Result::unwrap).collect::<Vec<_>>()
     };
     let first = claim(5).await;
-    let end = |job: &Job, end| Ended { id: job.id.clone(), token: job.token, flow: job.flow(), end };
+    let end = |job: &Job, end| Ended {
+        id: job.id.clone(),
+        token: job.token,
+        flow: job.flow(),
+        args: job.args.len(),
+        end,
+    };
     let back: Vec<Ended> =
         first[1..4].iter().map(|job| end(job, End::Release { line: String::new() })).collect();
     assert_eq!(fixture.queue.settle("w", &back).await.unwrap(), [true; 3]);

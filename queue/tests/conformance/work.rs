@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use upshot_queue::{
-    Failure, Job, JobId, Limit, LimitKey, NewJob, Progress, Shares, State, WorkerOptions,
+    Deadline, Failure, Job, JobId, Late, Limit, LimitKey, NewJob, Progress, Shares, State, WorkerOptions,
     protocol::{Claim, End, Ended},
 };
 
@@ -123,6 +123,75 @@ async fn an_interrupted_job_is_handed_back_and_the_attempt_does_not_count() {
     fixture.finish().await;
 }
 
+/// Each call reads what it takes over or ends: whole leases, or jobs, until it has 512 KiB.
+#[tokio::test]
+async fn large_jobs_are_taken_over_and_expire_a_few_at_a_time() {
+    let fixture = Fixture::new().await;
+    let queue = &fixture.queue;
+    let large = || NewJob::new(JobId::random(), "test", "x".repeat(200_000));
+    let claim = |number, want| Claim {
+        worker: "w",
+        want,
+        lease: Duration::from_secs(60),
+        crashes: 2,
+        number,
+        shares: Shares::default(),
+        ahead: want.max(1),
+    };
+    queue.enqueue(&(0..24).map(|_| large()).collect::<Vec<_>>()).await.unwrap();
+    let mut leases = Vec::new();
+    for number in 1..=8 {
+        let claimed = queue.claim(&claim(number, 3)).await.unwrap();
+        let jobs: Vec<Job> = claimed.jobs(queue, "w").map(Result::unwrap).collect();
+        leases.extend(jobs.into_iter().map(|job| (job.id, job.token)));
+    }
+    assert_eq!(leases.len(), 24);
+    // All expire in the same moment.
+    let each = leases.iter().map(|(id, token)| (id, *token));
+    queue.renew("w", Duration::from_millis(1), each).await.unwrap();
+    let (mut number, mut taken_over) = (8, 0);
+    while taken_over < 24 {
+        number += 1;
+        let now = queue.claim(&claim(number, 0)).await.unwrap().taken_over;
+        assert!(now <= 3, "{now} jobs of 200 kB were taken over at once");
+        taken_over += now;
+    }
+
+    // When the last ones are in, the deadlines of the others have passed.
+    let late = || NewJob {
+        deadline: Some(Deadline { within: Duration::from_millis(1), then: Late::Expires }),
+        ..large()
+    };
+    queue.enqueue(&(0..24).map(|_| late()).collect::<Vec<_>>()).await.unwrap();
+    let mut dead = 0;
+    while dead < 24 {
+        number += 1;
+        queue.claim(&claim(number, 0)).await.unwrap();
+        let all = queue.counts().await.unwrap().of(State::Dead);
+        assert!(all - dead <= 3, "{} jobs of 200 kB ended at once", all - dead);
+        dead = all;
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_too_large_ends_its_job_and_says_what_to_do() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async {
+        Ok(json!("x".repeat(upshot_queue::worker::MAX_OUTCOME)))
+    });
+    let dead = fixture.until_state(&id, State::Dead).await;
+    let cause = &dead.history[0];
+    let message = format!("{cause:?}");
+    assert!(
+        message.contains("1048578 bytes") && message.contains("store what is large elsewhere"),
+        "{message}"
+    );
+    worker.stop().await;
+    fixture.finish().await;
+}
+
 /// Each claim copies what it answers with: it takes as many jobs as come to 512 KiB.
 #[tokio::test]
 async fn large_jobs_are_claimed_a_few_at_a_time() {
@@ -161,6 +230,7 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
             id: job.id.clone(),
             token: job.token,
             flow: job.flow(),
+            args: job.args.len(),
             end: End::Succeed("null".to_owned()),
         };
         let ended: Vec<_> = jobs.iter().map(succeed).collect();

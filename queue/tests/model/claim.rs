@@ -74,7 +74,8 @@ impl Model {
         for id in &answer.parked {
             self.park_paused(id);
         }
-        self.leases += 1;
+        // Numbered as in Redis, where leases that expire together are taken over by number.
+        self.leases += u64::from(!answer.leased.is_empty());
         let claim = self.leases;
         for (id, _) in &answer.leased {
             self.lease(id, answer.worker, answer.until, claim);

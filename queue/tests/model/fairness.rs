@@ -57,6 +57,7 @@ impl Worker {
             id: job.id.clone(),
             token: job.token,
             flow: flow(job),
+            args: job.args.len(),
             end: End::Succeed("null".to_owned()),
         };
         let batch: Vec<Ended> = jobs.iter().map(ended).collect();

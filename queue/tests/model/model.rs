@@ -9,20 +9,17 @@ use std::{
 };
 
 use upshot_queue::{
-    Changed, JobId, Late, Limit, LimitKey, NewJob, Priority, Scope, State, Verdict,
+    Changed, JobId, Limit, LimitKey, NewJob, Priority, Scope, State, Verdict,
     protocol::{End, Ended, Renewed, Write},
 };
 
-use crate::{
-    job::{ModelJob, encode},
-    operation::{CRASHES, LARGE},
-};
+use crate::job::{ModelJob, encode};
 
 /// A job without a deadline is as urgent as one that is due a day after it became ready.
 const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
 /// The messages that a job ends with when nobody was there to say one.
-const CRASHED: &str = "the lease expired: the worker stopped renewing it";
-const EXPIRED: &str = "the deadline passed before the job could run";
+pub const CRASHED: &str = "the lease expired: the worker stopped renewing it";
+pub const EXPIRED: &str = "the deadline passed before the job could run";
 
 #[derive(Clone, Debug, Default)]
 pub struct Model {
@@ -63,7 +60,7 @@ impl Model {
         self.jobs.iter().filter(|(_, job)| filter(job)).map(|(id, _)| id.clone()).collect()
     }
 
-    fn enter(&mut self, id: &JobId, state: State) -> &mut ModelJob {
+    pub(crate) fn enter(&mut self, id: &JobId, state: State) -> &mut ModelJob {
         let now = self.now();
         let job = self.jobs.get_mut(id).unwrap();
         (job.state, job.since) = (state, now);
@@ -74,7 +71,7 @@ impl Model {
     }
 
     /// Makes a job ready, the `i`th of its call.
-    fn make_ready(&mut self, id: &JobId, i: u64) {
+    pub(crate) fn make_ready(&mut self, id: &JobId, i: u64) {
         let us = self.us;
         let job = self.enter(id, State::Ready);
         job.place = (run_by(job, us, i), 0);
@@ -90,7 +87,7 @@ impl Model {
         State::Scheduled
     }
 
-    fn bury(&mut self, id: &JobId, class: &'static str, normal: &str) {
+    pub(crate) fn bury(&mut self, id: &JobId, class: &'static str, normal: &str) {
         let job = self.enter(id, State::Dead);
         let cause = (class, job.new.kind.clone(), normal.to_owned());
         job.cause = Some(cause.clone());
@@ -174,51 +171,6 @@ impl Model {
         }
         self.count("enqueued");
         Verdict::Inserted
-    }
-
-    /// What every claim does before it leases anything: promotes what is due,
-    /// takes over what lost its worker, ends what is too late. Returns how many
-    /// were taken over, and how many of these are dead.
-    pub fn sweep(&mut self) -> (u64, u64) {
-        let now = self.now();
-        let mut due = self.ids(|job| job.state == State::Scheduled && job.due <= now);
-        due.sort_by_key(|id| (self.jobs[id].due, id.clone()));
-        for (i, id) in due.iter().enumerate() {
-            self.make_ready(id, i as u64 + 1);
-            self.count("promoted");
-            // Those behind it are left to the next call.
-            if self.jobs[id].args.len() >= LARGE {
-                break;
-            }
-        }
-        let (mut taken_over, mut buried) = (0, 0);
-        for id in self.ids(|job| job.state == State::Running && job.until <= now) {
-            taken_over += 1;
-            self.count("crashed");
-            let job = self.jobs.get_mut(&id).unwrap();
-            job.lines.0 += 1;
-            let crashes = job.failures.entry("crashed").or_default();
-            *crashes += 1;
-            if job.cancel.is_some() {
-                self.enter(&id, State::Cancelled);
-                self.count("cancelled");
-            } else if *crashes > CRASHES {
-                self.bury(&id, "crashed", CRASHED);
-                self.count("dead");
-                buried += 1;
-            } else {
-                self.enter(&id, State::Ready).place = (0, 0);
-            }
-        }
-        let late = |job: &ModelJob| matches!(job.deadline, Some((by, Late::Expires)) if by <= now);
-        for id in self.ids(|job| job.waits() && late(job)) {
-            let job = self.jobs.get_mut(&id).unwrap();
-            job.lines.0 += 1;
-            *job.failures.entry("expired").or_default() += 1;
-            self.bury(&id, "expired", EXPIRED);
-            self.count("expired");
-        }
-        (taken_over, buried)
     }
 
     /// A worker got a lease.

@@ -288,7 +288,7 @@ impl Run {
                 line: did("parked"),
             },
         };
-        Ended { id, token, flow, end }
+        Ended { id, token, flow, args: 0, end }
     }
 
     async fn claim(&mut self, worker: usize, want: usize, again: bool) -> Result<(), String> {

@@ -28,20 +28,22 @@ local crashed, buried = 0, 0
 -- Takes over what is left of one lease.
 local function take_over(claim, id)
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'job', 'state', 'released', 'cancel')
-  local body, text = job[1], job[2]
-  if body and state_of(text) == 'running' and claim_of(text) == claim then
+  local job = redis.call('HMGET', key, 'state', 'released', 'cancel')
+  local text = job[1]
+  local body = state_of(text) == 'running' and claim_of(text) == claim and redis.call('HGET', key, 'job')
+  if body then
+    read = read + #body
     local kind, flow, class, deadline = header(body)
     local token, by, began = string.match(attempt_of(text), '^ (%d+) (%S+) (%d+)')
     local crashes = redis.call('HINCRBY', key, 'failed:crashed', 1)
     append_history(key, cjson.encode({
-      at = now, attempt = (token or 0) - (job[3] or 0), class = 'crashed', worker = by,
+      at = now, attempt = (token or 0) - (job[2] or 0), class = 'crashed', worker = by,
       began = tonumber(began), message = CRASHED,
     }), HISTORY_BYTES)
     free({id}, 1, 1, flow, claim)
     move('crashed', id)
     crashed = crashed + 1
-    if job[4] then
+    if job[3] then
       become(key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, at, id)
       move('cancelled', id)
@@ -59,10 +61,11 @@ local function take_over(claim, id)
 end
 local lost, examined_lost = redis.call('ZRANGE', RUNNING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4]), 0
 local left = 0
+read = 0
 for _, claim in ipairs(lost) do
   local lease = redis.call('HMGET', LEASE .. claim, 'ids', 'left')
-  -- The first one is taken over whole, whatever its size.
-  if examined_lost > 0 and examined_lost + (lease[2] or 0) > bound then break end
+  -- The first one is taken over whole, whatever its size: a claim bounded it.
+  if examined_lost > 0 and (examined_lost + (lease[2] or 0) > bound or read >= CALL_BYTES) then break end
   for id in string.gmatch(lease[1] or '', '%S+') do
     take_over(tonumber(claim), id)
     examined_lost = examined_lost + 1
@@ -77,19 +80,25 @@ if crashed > 0 then free_all() end
 
 local late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
 local wake = put_all()
-for _, id in ipairs(late) do
+local ended = {}
+read = 0
+for i, id in ipairs(late) do
+  if read >= CALL_BYTES then break end
+  ended[i] = id
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'job', 'state')
-  local state = state_of(job[2])
-  if job[1] and (state == 'ready' or state == 'scheduled' or state == 'parked') then
-    local kind, flow, class, deadline = header(job[1])
+  local text = redis.call('HGET', key, 'state')
+  local state = state_of(text)
+  local body = (state == 'ready' or state == 'scheduled' or state == 'parked') and redis.call('HGET', key, 'job')
+  if body then
+    read = read + #body
+    local kind, flow, class, deadline = header(body)
     if deadline ~= '' then
       if take_out(id, key, state, flow, class) then wake = true end
-      expire(id, key, job[2], kind, string.match(deadline, '^%d+'))
+      expire(id, key, text, kind, string.match(deadline, '^%d+'))
     end
   end
 end
-if #late > 0 then redis.call('ZREM', EXPIRING, unpack(late)) end
+if #ended > 0 then redis.call('ZREM', EXPIRING, unpack(ended)) end
 
 if limited and is_any_held() then
   local keys = redis.call('ZRANGE', PACED, '-inf', at, 'BYSCORE', 'LIMIT', '0', '32')
