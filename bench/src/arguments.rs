@@ -55,7 +55,7 @@ pub enum Measurement {
     Bullmq,
     /// Memory of each service after load.
     Rss,
-    /// Slow calls of a script that only counts: what the machine does to any.
+    /// Slow calls of a script that only reads and writes: what the machine does to any.
     BareScript,
 }
 

@@ -32,11 +32,11 @@ const FILL: usize = 500;
 /// is found by a linear congruence that comes to each of the [`VALUES`], far apart.
 ///
 /// KEYS what the keys of its values begin with
-/// ARGV how many steps; the value to go on from
+/// ARGV how many steps; the value to go on from; how many values there are
 const STEPS: &str = "
     local at = tonumber(ARGV[2])
     for _ = 1, ARGV[1] do
-        at = (at * 1101 + 12347) % 100000
+        at = (at * 1101 + 12347) % ARGV[3]
         local key = KEYS[1] .. ':' .. at
         redis.call('SETRANGE', key, 0, string.sub(redis.call('GET', key), 1, 8))
     end
@@ -88,8 +88,8 @@ impl BareScript {
         number: usize,
         redis: &mut MultiplexedConnection,
     ) -> anyhow::Result<()> {
-        let _: usize =
-            self.script.key(format!("{KEY}:value")).arg(steps).arg(number).invoke_async(redis).await?;
+        let key = format!("{KEY}:value");
+        let _: usize = self.script.key(key).arg(steps).arg(number).arg(VALUES).invoke_async(redis).await?;
         Ok(())
     }
 

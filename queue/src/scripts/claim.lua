@@ -10,7 +10,8 @@
 -- KEYS: 1 control
 -- ARGV: 1 worker, 2 N (0 to 160: 0 only promotes and takes over), 3 lease in ms,
 --       4 bound on promotions, expiries and take-overs in this call (at most 128, or
---       CALL_BYTES; one lease is taken over in any case),
+--       CALL_BYTES; one lease is taken over in any case; nothing is leased while large
+--       jobs whose deadlines passed are left),
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait,
 --       10 jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of
@@ -39,6 +40,9 @@ if last_number == ARGV[6] then
   redis.call('ZADD', RUNNING, 'XX', until_ms, last_claim)
   -- Nobody looked what else is ready.
   more = n_leased < want
+elseif want > 0 and #ended < #late then
+  -- Deadlines that passed are left to the next call, and it may be the turn of their jobs.
+  more = true
 elseif want > 0 and not paused then
   local waiting, lanes = {}, 0
   for class = 0, 3 do

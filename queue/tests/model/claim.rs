@@ -49,6 +49,13 @@ impl Model {
             }
             return Ok(());
         }
+        let now = self.now();
+        if answer.want > 0 && self.jobs.values().any(|job| job.is_late(now)) {
+            let waits = answer.leased.is_empty() && answer.parked.is_empty() && answer.more;
+            return waits.then_some(()).ok_or_else(|| {
+                format!("jobs whose deadlines passed are left, and a claim leased {:?}", answer.leased)
+            });
+        }
         let is_large = |(id, _): &(JobId, u64)| self.jobs.get(id).is_some_and(ModelJob::is_large);
         let large = answer.leased.iter().position(is_large);
         if large.is_some_and(|place| place + 1 < answer.leased.len()) {

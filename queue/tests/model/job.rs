@@ -47,6 +47,11 @@ pub struct ModelJob {
 }
 
 impl ModelJob {
+    /// Whether it waits and is to be ended for its deadline.
+    pub fn is_late(&self, now: u64) -> bool {
+        self.waits() && matches!(self.deadline, Some((by, Late::Expires)) if by <= now)
+    }
+
     /// Whether a claim that has it ends with it.
     pub fn is_large(&self) -> bool {
         let edits = self.edits.iter().map(|(_, args)| args.len());

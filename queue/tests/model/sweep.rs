@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use upshot_queue::{JobId, Late, State};
+use upshot_queue::{JobId, State};
 
 use crate::{
-    job::ModelJob,
     model::{CRASHED, EXPIRED, Model},
     operation::{CRASHES, LARGE},
 };
@@ -45,8 +44,7 @@ impl Model {
                 self.enter(&id, State::Ready).place = (0, 0);
             }
         }
-        let late = |job: &ModelJob| matches!(job.deadline, Some((by, Late::Expires)) if by <= now);
-        let mut too_late = self.ids(|job| job.waits() && late(job));
+        let mut too_late = self.ids(|job| job.is_late(now));
         too_late.sort_by_key(|id| (self.jobs[id].deadline.map(|(by, _)| by), id.clone()));
         for id in too_late {
             let job = self.jobs.get_mut(&id).unwrap();
