@@ -48,6 +48,10 @@ pub struct RedisOptions {
     pub password: Option<String>,
     /// Further users, each as a line of Redis' ACL: `name on >password ~key:* +@all`.
     pub users: Vec<String>,
+    /// The password of the default user of sentinels, which have users of their own.
+    pub sentinel_password: Option<String>,
+    /// Further users of the sentinels, as in `users`.
+    pub sentinel_users: Vec<String>,
     /// Listens for TLS on a port of its own, besides the plain one.
     pub tls: Option<RedisTls>,
 }
@@ -216,7 +220,7 @@ impl RedisServer {
         self.server.launch(order, readiness).await
     }
 
-    /// Where another node of a cluster finds it.
+    /// Where a replica, a sentinel or another node of a cluster finds it.
     fn announced_port(&self) -> u16 {
         if self.options.tls.is_some() { self.ports.tls } else { self.ports.plain }
     }
@@ -246,7 +250,7 @@ impl RedisServer {
             add(&format!("--user {user}"));
         }
         if let Some(files) = &self.options.tls {
-            add(&format!("--tls-port {tls} --tls-auth-clients optional"));
+            add(&format!("--tls-port {tls} --tls-auth-clients optional --tls-replication yes"));
             if matches!(self.role, Role::Node) {
                 // Without this the nodes do not tell each other's ports for TLS.
                 add("--tls-cluster yes");

@@ -52,19 +52,19 @@ impl Asked<'_> {
         reply(&mut stream).await
     }
 
-    /// Waits until the server answers as wanted.
+    /// Waits until the server answers as wanted, and says how it did.
     pub(super) async fn until(
         self,
         words: &[&str],
         limit: Duration,
         wanted: impl Fn(&[String]) -> bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<String>, Error> {
         let started = Instant::now();
         loop {
-            let answer = self.ask(words).await;
-            if answer.as_ref().is_ok_and(|answer| wanted(answer)) {
-                return Ok(());
-            }
+            let answer = match self.ask(words).await {
+                Ok(answer) if wanted(&answer) => return Ok(answer),
+                other => other,
+            };
             if started.elapsed() >= limit {
                 let Self { server, program, port, .. } = self;
                 let remedy = format!("It was asked {words:?} and answered last: {answer:?}.");
@@ -103,6 +103,11 @@ async fn reply(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<String>> {
 /// The value that follows `name` in a flat list of names and values.
 pub(super) fn field<'a>(answer: &'a [String], name: &str) -> Option<&'a str> {
     answer.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_str())
+}
+
+/// Whether a replica says in `INFO replication` that it has its master's data.
+pub(super) fn is_linked(answer: &[String]) -> bool {
+    answer.iter().any(|told| told.contains("master_link_status:up"))
 }
 
 #[cfg(test)]

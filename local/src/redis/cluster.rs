@@ -1,8 +1,10 @@
-//! A private Redis Cluster: three masters, each with a third of the slots.
+//! A private Redis Cluster: three masters, each with a third of the slots, and
+//! where wanted a replica of each.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::ask::is_linked;
 use super::{RedisOptions, RedisServer, Role};
 use crate::Error;
 
@@ -25,21 +27,56 @@ impl RedisCluster {
     /// # Errors
     /// As [`RedisServer::start`].
     pub async fn start(dir: &Path, options: RedisOptions) -> Result<Self, Error> {
-        let mut nodes = Vec::with_capacity(SLOTS.len());
-        for number in 1..=SLOTS.len() {
+        let cluster = Self::meet(dir, options, SLOTS.len()).await?;
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    /// The same with a replica of each node, for the first time in this `dir`;
+    /// they are the nodes 4 to 6, in the order of their masters. Returns when
+    /// each has its master's data and all nodes know of it.
+    ///
+    /// # Errors
+    /// As [`RedisServer::start`].
+    pub async fn start_with_replicas(dir: &Path, options: RedisOptions) -> Result<Self, Error> {
+        let cluster = Self::meet(dir, options, 2 * SLOTS.len()).await?;
+        let (masters, replicas) = cluster.nodes.split_at(SLOTS.len());
+        for (master, replica) in masters.iter().zip(replicas) {
+            let id = master.asked().until(&["CLUSTER", "MYID"], READY, |_| true).await?.concat();
+            // It has to have heard of the master.
+            replica.asked().until(&["CLUSTER", "REPLICATE", &id], READY, |_| true).await?;
+            replica.asked().until(&["INFO", "replication"], READY, is_linked).await?;
+        }
+        let all_known = |answer: &[String]| {
+            let lines = answer.iter().flat_map(|told| told.lines());
+            lines.filter(|line| line.contains("slave ")).count() == replicas.len()
+        };
+        for node in &cluster.nodes {
+            node.asked().until(&["CLUSTER", "NODES"], READY, all_known).await?;
+        }
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    /// Starts nodes that get to know each other; the first ones have all slots.
+    async fn meet(dir: &Path, options: RedisOptions, count: usize) -> Result<Self, Error> {
+        let mut nodes = Vec::with_capacity(count);
+        for number in 1..=count {
             let dir = dir.join(format!("node-{number}"));
             nodes.push(RedisServer::start_as(&dir, options.clone(), Role::Node).await?);
         }
         let cluster = Self { nodes, dir: dir.to_owned() };
         let [first, ..] = cluster.nodes.as_slice() else { return Ok(cluster) };
+        // Slots and acquaintances are remembered by a cluster that was started
+        // before, which refuses the one and ignores the other; `ready` sees what
+        // came of it.
         for (node, (from, to)) in cluster.nodes.iter().zip(SLOTS) {
-            // Both are remembered by a cluster that was started before, which
-            // refuses the one and ignores the other; `ready` sees what came of it.
             let _ = node.asked().ask(&["CLUSTER", "ADDSLOTSRANGE", from, to]).await;
+        }
+        for node in &cluster.nodes {
             let (port, bus) = (first.announced_port().to_string(), first.ports.bus.to_string());
             let _ = node.asked().ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
         }
-        cluster.ready().await?;
         Ok(cluster)
     }
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ask::{Asked, field};
-use super::{PROGRAM, RedisOptions, RedisServer, Role};
+use super::ask::{Asked, field, is_linked};
+use super::{PROGRAM, RedisOptions, RedisServer, RedisTls, Role};
 use crate::Error;
 use crate::folder::Folder;
 use crate::ports;
@@ -40,24 +40,34 @@ impl RedisSentinels {
     /// As [`RedisServer::start`].
     pub async fn start(dir: &Path, options: RedisOptions) -> Result<Self, Error> {
         let master = RedisServer::start_as(&dir.join("server-1"), options.clone(), Role::Alone).await?;
-        let role = Role::ReplicaOf(master.port());
+        let role = Role::ReplicaOf(master.announced_port());
         let replica = RedisServer::start_as(&dir.join("server-2"), options.clone(), role).await?;
-        let linked = |answer: &[String]| answer.iter().any(|told| told.contains("master_link_status:up"));
-        replica.asked().until(&["INFO", "replication"], READY, linked).await?;
+        replica.asked().until(&["INFO", "replication"], READY, is_linked).await?;
         let mut sentinels = Vec::with_capacity(SENTINELS);
         for number in 1..=SENTINELS {
             let dir = dir.join(format!("sentinel-{number}"));
-            sentinels.push(Sentinel::start(&dir, &options, master.port()).await?);
+            sentinels.push(Sentinel::start(&dir, &options, master.announced_port()).await?);
         }
         let all = Self { sentinels, servers: vec![master, replica], dir: dir.to_owned() };
         all.ready().await?;
         Ok(all)
     }
 
-    /// `redis+sentinel://127.0.0.1:port,…/master`
+    /// `redis+sentinel://127.0.0.1:port,…/master`, without any login.
     pub fn url(&self) -> String {
-        let all: Vec<String> = self.sentinels.iter().map(|each| format!("127.0.0.1:{}", each.port)).collect();
-        format!("redis+sentinel://{}/{MASTER}", all.join(","))
+        self.address("redis", |sentinel| sentinel.port)
+    }
+
+    /// `rediss+sentinel://127.0.0.1:port,…/master`, of servers that speak TLS,
+    /// which sentinels call by their IP addresses; without any login.
+    pub fn tls_url(&self) -> String {
+        self.address("rediss", |sentinel| sentinel.tls_port)
+    }
+
+    fn address(&self, scheme: &str, port: impl Fn(&Sentinel) -> u16) -> String {
+        let all: Vec<String> =
+            self.sentinels.iter().map(|each| format!("127.0.0.1:{}", port(each))).collect();
+        format!("{scheme}+sentinel://{}/{MASTER}", all.join(","))
     }
 
     /// Both servers; the first is the master in the beginning.
@@ -85,7 +95,8 @@ impl RedisSentinels {
         Ok(())
     }
 
-    /// The port of the server that the sentinels name the master now.
+    /// The port of the server that the sentinels name the master now; that for
+    /// TLS where it has one.
     pub async fn master_port(&self) -> Option<u16> {
         for sentinel in &self.sentinels {
             let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
@@ -102,7 +113,8 @@ impl RedisSentinels {
     /// [`Error::NotReady`] when the replica cannot be promoted.
     pub async fn fail_over(&self) -> Result<(), Error> {
         let Some(sentinel) = self.sentinels.first() else { return Ok(()) };
-        sentinel.asked().until(&["SENTINEL", "FAILOVER", MASTER], READY, |_| true).await
+        sentinel.asked().until(&["SENTINEL", "FAILOVER", MASTER], READY, |_| true).await?;
+        Ok(())
     }
 
     /// Ends the sentinels, then the servers.
@@ -133,18 +145,25 @@ struct Sentinel {
     server: Server,
     program: PathBuf,
     port: u16,
+    tls_port: u16,
+    /// Of the default user.
+    password: Option<String>,
 }
 
 impl Sentinel {
     async fn start(dir: &Path, options: &RedisOptions, master: u16) -> Result<Self, Error> {
         let program = PROGRAM.find(options.program.as_deref())?;
-        let folder = Folder::open(dir, options.ephemeral).await?;
-        let mut sentinel = Self { server: Server::new(folder), program, port: 0 };
+        let server = Server::new(Folder::open(dir, options.ephemeral).await?);
+        let password = options.sentinel_password.clone();
+        let mut sentinel = Self { server, program, port: 0, tls_port: 0, password };
         for start in 1.. {
-            [sentinel.port] = ports::claim(&sentinel.server.folder, ["sentinel"], start > 1)?;
-            let config = sentinel.config(master, options.password.as_deref());
-            match sentinel.launch(&config).await {
-                Err(Error::Ended { .. }) if start < STARTS && !ports::is_free(sentinel.port) => {}
+            [sentinel.port, sentinel.tls_port] =
+                ports::claim(&sentinel.server.folder, ["sentinel", "tls"], start > 1)?;
+            let taken = |sentinel: &Self| {
+                [sentinel.port, sentinel.tls_port].into_iter().any(|port| !ports::is_free(port))
+            };
+            match sentinel.launch(&sentinel.config(master, options)).await {
+                Err(Error::Ended { .. }) if start < STARTS && taken(&sentinel) => {}
                 Err(error) => return Err(error),
                 Ok(()) => break,
             }
@@ -153,18 +172,36 @@ impl Sentinel {
     }
 
     fn asked(&self) -> Asked<'_> {
-        Asked { server: &self.server, program: SENTINEL, port: self.port, password: None }
+        let password = self.password.as_deref();
+        Asked { server: &self.server, program: SENTINEL, port: self.port, password }
     }
 
     /// A master that is gone for two seconds is replaced when two of three agree. A disk
     /// that others keep busy may hold one up for a second that nothing is wrong with.
-    fn config(&self, master: u16, password: Option<&str>) -> String {
-        let login = password.map_or_else(String::new, |pw| format!("sentinel auth-pass {MASTER} {pw}\n"));
-        format!(
-            "port {port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
-             sentinel down-after-milliseconds {MASTER} 2000\nsentinel failover-timeout {MASTER} 6000\n{login}",
-            port = self.port,
-        )
+    fn config(&self, master: u16, options: &RedisOptions) -> String {
+        let mut lines = vec![
+            format!("port {}", self.port),
+            "bind 127.0.0.1".to_owned(),
+            format!("sentinel monitor {MASTER} 127.0.0.1 {master} 2"),
+            format!("sentinel down-after-milliseconds {MASTER} 2000"),
+            format!("sentinel failover-timeout {MASTER} 6000"),
+        ];
+        if let Some(password) = &options.password {
+            lines.push(format!("sentinel auth-pass {MASTER} {password}"));
+        }
+        // Sentinels log in to each other with this one as well.
+        lines.extend(self.password.iter().map(|password| format!("requirepass {password}")));
+        lines.extend(options.sentinel_users.iter().map(|user| format!("user {user}")));
+        if let Some(RedisTls { ca, cert, key }) = &options.tls {
+            lines.push(format!("tls-port {}", self.tls_port));
+            // With the servers and with each other.
+            lines.push("tls-replication yes".to_owned());
+            lines.push("tls-auth-clients optional".to_owned());
+            for (name, file) in [("ca-cert", ca), ("cert", cert), ("key", key)] {
+                lines.push(format!("tls-{name}-file \"{}\"", file.display()));
+            }
+        }
+        lines.join("\n") + "\n"
     }
 
     async fn launch(&mut self, config: &str) -> Result<(), Error> {
@@ -179,7 +216,7 @@ impl Sentinel {
             grace: GRACE,
         };
         let remedy = format!("If nothing in it is needed, remove {}.", self.server.folder.path().display());
-        let question = Question::Redis { password: None };
+        let question = Question::Redis { password: self.password.clone() };
         self.server.launch(order, Readiness { port: self.port, question, limit: READY, remedy }).await
     }
 }

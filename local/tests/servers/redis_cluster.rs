@@ -1,7 +1,10 @@
-//! A Redis Cluster: slots, a node that goes and comes back.
+//! A Redis Cluster: slots, a node that goes and comes back, a replica in its place.
+
+use std::time::Duration;
 
 use redis::cluster::ClusterClient;
 use redis::{AsyncCommands, RedisResult};
+use tokio::time::{Instant, sleep};
 use upshot_local::{RedisCluster, RedisOptions};
 
 #[tokio::test]
@@ -31,6 +34,37 @@ async fn every_slot_is_served_also_after_a_restart_of_a_node() {
     cluster.nodes()[0].restart().await.unwrap();
     cluster.ready().await.unwrap();
     set().await.unwrap();
+    cluster.stop().await.unwrap();
+    assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn a_replica_takes_the_place_of_its_master() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("cluster");
+    // A password, so that the replicas need one as well.
+    let options =
+        RedisOptions { ephemeral: true, password: Some("pw".to_owned()), ..RedisOptions::default() };
+    let mut cluster = RedisCluster::start_with_replicas(&folder, options).await.unwrap();
+    assert_eq!(cluster.nodes().len(), 6);
+    let ask = |url: String, words: &[&str]| {
+        let mut conn = redis::Client::open(url)?.get_connection()?;
+        redis::cmd(words[0]).arg(&words[1..]).query::<String>(&mut conn)
+    };
+    for node in 3..6 {
+        let told = ask(cluster.nodes()[node].url(), &["INFO", "replication"]).unwrap();
+        let of = format!("master_port:{}\r", cluster.nodes()[node - 3].port());
+        assert!(told.contains("role:slave") && told.contains(&of), "{told}");
+    }
+    cluster.nodes()[0].kill().await.unwrap();
+    let replica = cluster.nodes()[3].url();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !ask(replica.clone(), &["INFO", "replication"]).is_ok_and(|told| told.contains("role:master")) {
+        assert!(Instant::now() < deadline, "the replica was not promoted");
+        sleep(Duration::from_millis(50)).await;
+    }
+    cluster.nodes()[0].restart().await.unwrap();
+    cluster.ready().await.unwrap();
     cluster.stop().await.unwrap();
     assert!(!folder.exists());
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use serde_json::json;
-use upshot_local::{RedisCluster, RedisOptions, RedisSentinels};
+use upshot_local::{RedisCluster, RedisOptions, RedisSentinels, RedisServer};
 use upshot_queue::{
     Connector, Error, JobId, NewJob, Queue, RedisOptions as QueueOptions, State, connect::Backoff,
 };
@@ -75,6 +75,42 @@ async fn a_replica_takes_over_with_every_job_that_was_accepted() {
     };
     goes_on(url, 1, broken).await;
     redis.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_in_a_cluster_takes_over_with_every_job_that_was_accepted() {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let mut cluster = RedisCluster::start_with_replicas(&dir, ephemeral()).await.unwrap();
+    let url = cluster.url();
+    let slot = ask(&mut cluster.nodes()[0], &["CLUSTER", "KEYSLOT", &format!("{{{}}}", name())]).await;
+    let slot: usize = slot.parse().unwrap();
+    // Each of the first three has a third of the slots, and is followed by its
+    // replica three places on.
+    let owner = (slot * 3 / 16_384).min(2);
+    // With no replica left nothing is accepted; the old master comes back as one,
+    // and only after it was replaced: before, it would just go on.
+    let broken = async {
+        cluster.nodes()[owner].kill().await.unwrap();
+        let mut backoff = Backoff::default();
+        while !ask(&mut cluster.nodes()[owner + 3], &["INFO", "replication"]).await.contains("role:master") {
+            backoff.wait().await;
+        }
+        cluster.nodes()[owner].restart().await.unwrap();
+    };
+    goes_on(url, 1, broken).await;
+    cluster.stop().await.unwrap();
+}
+
+/// What one node says of itself.
+async fn ask(node: &mut RedisServer, words: &[&str]) -> String {
+    let client = redis::Client::open(node.url()).unwrap();
+    let mut conn = client.get_multiplexed_async_connection().await.unwrap();
+    let mut cmd = redis::cmd(words[0]);
+    let told: redis::Value = cmd.arg(&words[1..]).query_async(&mut conn).await.unwrap();
+    match told {
+        redis::Value::Int(number) => number.to_string(),
+        told => redis::from_redis_value(told).unwrap(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

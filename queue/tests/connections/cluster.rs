@@ -76,6 +76,22 @@ async fn each_queue_is_on_the_node_that_owns_its_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_replica_of_the_node_that_has_the_queue_is_waited_for() {
+    let (dir, local) = folder();
+    let cluster = RedisCluster::start_with_replicas(&dir, local).await.unwrap();
+    let connector = connector(cluster.url());
+    works(&connector).await;
+    let conn = connector.connect().unwrap();
+    // One queue on each node at least.
+    for queue in queues(&connector) {
+        let own = key(&connector, queue.name().as_str());
+        let held = write_replicated(&connector, &conn, &own, 2).await.unwrap();
+        assert_eq!(held, 1, "there is one replica, also for those who want two");
+    }
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_a_node_is_gone_the_queues_of_the_others_go_on() {
     let (dir, local) = folder();
     let mut cluster = RedisCluster::start(&dir, local).await.unwrap();

@@ -1,11 +1,11 @@
 //! TLS: a private authority, certificates of clients, and what errors say.
 
-use upshot_local::{RedisCluster, RedisServer};
-use upshot_queue::{Connector, RedisOptions};
+use upshot_local::{RedisCluster, RedisSentinels, RedisServer};
+use upshot_queue::{Connector, RedisOptions, queue::Verdict};
 
 use crate::{
     certificates::Authority,
-    fixture::{folder, options, works},
+    fixture::{enqueue, folder, job, key, options, queue, works, write_replicated},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,6 +61,56 @@ async fn every_node_of_a_cluster_is_reached_by_tls() {
     let refused = doubting.ping(&mut doubting.connect().unwrap()).await.unwrap_err().to_string();
     assert!(refused.contains("`redis.ca_file`"), "{refused}");
     cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_and_their_servers_are_reached_by_tls_each_with_a_login_of_its_own() {
+    let files = tempfile::tempdir().unwrap();
+    let authority = Authority::new(files.path(), "authority");
+    let (dir, mut local) = folder();
+    // Sentinels tell the servers' addresses, not their names.
+    local.tls = Some(authority.server(&["127.0.0.1"]));
+    local.password = Some("of-the-servers".to_owned());
+    local.sentinel_password = Some("of-the-sentinels".to_owned());
+    // As the documentation of `upshot_queue::connect` says.
+    local.sentinel_users = vec!["watcher on >w4tch -@all +sentinel|master".to_owned()];
+    let mut redis = RedisSentinels::start(&dir, local).await.unwrap();
+    let url = redis.tls_url().replace("://", "://:of-the-servers@");
+    let right = RedisOptions {
+        ca_file: Some(authority.file.clone()),
+        sentinel_user: Some("watcher".to_owned()),
+        sentinel_password: Some("w4tch".to_owned()),
+        ..options(&url)
+    };
+    let connector = Connector::new(right.clone()).unwrap();
+    works(&connector).await;
+    let default_user = RedisOptions {
+        sentinel_user: None,
+        sentinel_password: Some("of-the-sentinels".to_owned()),
+        prefix: options(&url).prefix,
+        ..right.clone()
+    };
+    works(&Connector::new(default_user).unwrap()).await;
+
+    let none = RedisOptions { sentinel_user: None, sentinel_password: None, ..right.clone() };
+    let wrong = RedisOptions { sentinel_password: Some("of-the-servers".to_owned()), ..right.clone() };
+    let unlocked = RedisOptions { url: redis.tls_url(), ..right.clone() };
+    let doubting = RedisOptions { ca_file: None, ..right };
+    let mut refusals = Vec::new();
+    for options in [none, wrong, unlocked, doubting] {
+        let connector = Connector::new(options).unwrap();
+        refusals.push(connector.ping(&mut connector.connect().unwrap()).await.unwrap_err().to_string());
+    }
+    println!("{refusals:#?}");
+
+    let queue = queue(&connector, "work");
+    let conn = connector.connect().unwrap();
+    let job = job();
+    enqueue(&queue, &job).await;
+    assert_eq!(write_replicated(&connector, &conn, &key(&connector, "work"), 1).await.unwrap(), 1);
+    redis.servers()[0].kill().await.unwrap();
+    assert!(matches!(enqueue(&queue, &job).await, Verdict::Duplicate { .. }));
+    redis.stop().await.unwrap();
 }
 
 #[test]
