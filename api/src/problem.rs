@@ -189,6 +189,7 @@ impl From<upshot_queue::Error> for Problem {
             }
             upshot_queue::Error::Unreadable(unreadable) => Self::internal(unreadable),
             upshot_queue::Error::NotReplicated { .. } => Self::new(Code::RedisUnavailable, error),
+            upshot_queue::Error::Rejected(rejection) => Self::new(Code::BodyTooLarge, rejection),
             upshot_queue::Error::Limit(bad) => Self::new(Code::InvalidParameter, bad),
         }
     }

@@ -97,6 +97,7 @@ impl Calls {
                 want,
                 lease: Duration::from_secs(60),
                 crashes: 3,
+                crashes_by_kind: &[],
                 number: self.number,
                 shares: Shares::default(),
                 // As for a worker that is this quick.

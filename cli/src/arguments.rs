@@ -47,7 +47,7 @@ pub enum Command {
     Jobs(Jobs),
     /// Show one job, its life as lines, or the progress of a running one.
     Job(Job),
-    /// Make a dead job run again, with fresh budgets for failures.
+    /// Make a dead job run again, with fresh budgets for failures, or a parked one go on.
     Retry(Retry),
     /// Cancel a job: one that waits at once, the handler of one that runs is told.
     Cancel(Cancel),

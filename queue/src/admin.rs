@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    clock::utc_ms,
+    clock::{delay_ms, utc_ms},
     id::JobId,
-    job::Change,
+    job::{Change, Rejection},
     priority::Priority,
     queue::{Error, Queue},
     scripts::{self, Call, MAX_BATCH},
@@ -62,7 +62,7 @@ impl Queue {
     /// When Redis failed.
     pub async fn reschedule(&self, id: &JobId, delay: Duration) -> Result<Changed, Error> {
         let note = Some(format!("to run in {delay:?}"));
-        let first = delay.as_millis().to_string();
+        let first = delay_ms(delay).to_string();
         self.change_one(Order { first, note, ..Order::new(id, "reschedule", "rescheduled") }).await
     }
 
@@ -76,7 +76,8 @@ impl Queue {
     }
 
     /// Makes a dead job ready again, with its completed steps and its history,
-    /// and with fresh budgets for failures.
+    /// and with fresh budgets for failures; or lets a parked one go on at once,
+    /// whatever it waits for.
     ///
     /// # Errors
     /// When Redis failed.
@@ -87,8 +88,12 @@ impl Queue {
     /// The same with other arguments; the old ones are kept with the job.
     ///
     /// # Errors
-    /// When Redis failed.
+    /// When they are too large, or Redis failed.
     pub async fn retry_with(&self, id: &JobId, args: &Bytes) -> Result<Changed, Error> {
+        let (bytes, limit) = (args.len(), self.max_payload);
+        if bytes > limit {
+            return Err(Rejection::Payload { bytes, limit }.into());
+        }
         let mut second = b"=".to_vec();
         second.extend_from_slice(args);
         self.change_one(Order { first: "0".to_owned(), second, ..Order::new(id, "retry", "edited") }).await
@@ -103,7 +108,7 @@ impl Queue {
     pub async fn retry_paced(&self, ids: &[JobId], pace: Duration) -> Result<Vec<Changed>, Error> {
         let order = |(i, id)| {
             let delay = pace.saturating_mul(u32::try_from(i).unwrap_or(u32::MAX));
-            Order { first: delay.as_millis().to_string(), ..Order::new(id, "retry", "retried") }
+            Order { first: delay_ms(delay).to_string(), ..Order::new(id, "retry", "retried") }
         };
         self.change(ids.iter().enumerate().map(order).collect()).await
     }
@@ -113,7 +118,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn forget(&self, ids: &[JobId], age: Duration) -> Result<Vec<Changed>, Error> {
-        let first = age.as_millis().to_string();
+        let first = delay_ms(age).to_string();
         let order = |id| Order { first: first.clone(), ..Order::new(id, "forget", "") };
         self.change(ids.iter().map(order).collect()).await
     }
@@ -125,7 +130,7 @@ impl Queue {
     /// When Redis failed.
     pub async fn trim(&self, of: State, retention: Duration) -> Result<(u64, bool), Error> {
         let mut call = Call::new(&scripts::TRIM, &self.keys);
-        call.arg(of.as_str()).arg(retention.as_millis() as u64).arg(MAX_BATCH);
+        call.arg(of.as_str()).arg(delay_ms(retention)).arg(MAX_BATCH);
         let (forgotten, more): (u64, u8) = call.run(&mut self.conn.clone()).await?;
         Ok((forgotten, more == 1))
     }
@@ -137,7 +142,9 @@ impl Queue {
     async fn change(&self, orders: Vec<Order<'_>>) -> Result<Vec<Changed>, Error> {
         let mut all = Vec::with_capacity(orders.len());
         let at = utc_ms();
-        for batch in orders.chunks(MAX_BATCH) {
+        let mut orders = orders.as_slice();
+        while !orders.is_empty() {
+            let batch = orders.get(..MAX_BATCH).unwrap_or(orders);
             let mut call = Call::new(&scripts::CHANGE, &self.keys);
             call.arg(batch.len());
             for Order { id, verb, first, second, did, note } in batch {
@@ -147,6 +154,8 @@ impl Queue {
             }
             let said: Vec<String> = call.run(&mut self.conn.clone()).await?;
             all.extend(said.iter().map(|said| changed(said)));
+            // Those behind large ones are for the next call.
+            orders = orders.get(said.len().max(1)..).unwrap_or_default();
         }
         Ok(all)
     }

@@ -17,13 +17,16 @@ const EXAMINED: usize = 5_000;
 /// Jobs that are looked at together.
 const PAGE: usize = 256;
 
-/// Where a walk goes on: `ms.left`.
+/// Where a walk goes on: `ms.left`, and `.until` where it does not go to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadCursor {
     /// When the last job that was looked at died, UTC ms.
     at: i64,
     /// Jobs of that time that were looked at and left as they are.
     left: usize,
+    /// Up to which time of death the walk goes, UTC ms: what it made run again may die
+    /// again meanwhile, and is not its any more.
+    until: Option<i64>,
 }
 
 /// A word that is no cursor.
@@ -33,7 +36,8 @@ pub struct BadDeadCursor(String);
 
 impl fmt::Display for DeadCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.at, self.left)
+        write!(f, "{}.{}", self.at, self.left)?;
+        self.until.map_or(Ok(()), |until| write!(f, ".{until}"))
     }
 }
 
@@ -42,9 +46,12 @@ impl FromStr for DeadCursor {
 
     fn from_str(s: &str) -> Result<Self, BadDeadCursor> {
         let read = || {
-            let (at, left) = s.split_once('.')?;
+            let (at, rest) = s.split_once('.')?;
+            let (left, until) =
+                rest.split_once('.').map_or((rest, None), |(left, until)| (left, Some(until)));
             let left = left.parse().ok().filter(|left| *left <= 1_000_000)?;
-            Some(Self { at: at.parse().ok()?, left })
+            let until = until.map(str::parse).transpose().ok()?;
+            Some(Self { at: at.parse().ok()?, left, until })
         };
         read().ok_or_else(|| BadDeadCursor(s.to_owned()))
     }
@@ -62,7 +69,8 @@ pub struct DeadPart {
 
 impl Queue {
     /// Up to `most` dead jobs that the filter admits and that died by `until`
-    /// (UTC ms; all for `None`), the longest dead first. Kind and tenant are
+    /// (UTC ms; all for `None`), the longest dead first; a walk that goes on keeps
+    /// the `until` that it began with. Kind and tenant are
     /// looked for among a bounded number of jobs, so there may be fewer, or
     /// none, although the walk goes on.
     ///
@@ -77,7 +85,8 @@ impl Queue {
     ) -> Result<DeadPart, Error> {
         let index = filter.group.as_ref().map_or_else(|| self.keys.dead(), |group| self.keys.members(group));
         let narrow = filter.kind.is_some() || filter.tenant.is_some();
-        let until = until.map_or_else(|| "+inf".to_owned(), |ms| ms.to_string());
+        let until = from.map_or(until, |from| from.until);
+        let last_death = until.map_or_else(|| "+inf".to_owned(), |ms| ms.to_string());
         let mut at = from;
         // Nothing is taken away while the walk goes on: so much of the last
         // moment is behind it.
@@ -87,7 +96,7 @@ impl Queue {
             let take = if narrow { PAGE } else { (most - ids.len()).min(PAGE) };
             let start = at.map_or_else(|| "-inf".to_owned(), |at| at.at.to_string());
             let mut cmd = redis::cmd("ZRANGE");
-            cmd.arg(&index).arg(start).arg(&until).arg("BYSCORE").arg("LIMIT").arg(seen).arg(take);
+            cmd.arg(&index).arg(start).arg(&last_death).arg("BYSCORE").arg("LIMIT").arg(seen).arg(take);
             cmd.arg("WITHSCORES");
             let found: Vec<(String, f64)> = cmd.query_async(&mut self.conn.clone()).await?;
             examined += found.len();
@@ -107,7 +116,7 @@ impl Queue {
                 } else {
                     left += 1;
                 }
-                at = Some(DeadCursor { at: ms, left });
+                at = Some(DeadCursor { at: ms, left, until });
             }
             if last {
                 return Ok(DeadPart { ids, next: None });
@@ -133,9 +142,11 @@ mod tests {
 
     #[test]
     fn cursors_are_read_back_and_others_refused() {
-        let cursor = DeadCursor { at: 1_763_860_000_000, left: 3 };
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for bad in ["", "1", "1.x", "1.2.3", "1.9999999"] {
+        for until in [None, Some(1_763_870_000_000)] {
+            let cursor = DeadCursor { at: 1_763_860_000_000, left: 3, until };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for bad in ["", "1", "1.x", "1.2.x", "1.2.3.4", "1.9999999"] {
             assert!(bad.parse::<DeadCursor>().is_err(), "{bad}");
         }
     }

@@ -14,6 +14,7 @@
 //! | `log` | lines that the handler wrote, capped |
 //! | `history` | failed attempts and what else was done to it, a JSON line each, capped |
 //! | `need`, `why` | what it is parked for |
+//! | `needed` | what it was parked for, where builds could not read its arguments |
 //! | `group` | the fingerprint of its cause of death |
 //! | `outcome` | what the handler returned, JSON; absent for `null` |
 //! | `duplicates` | enqueues that found this job |
@@ -171,6 +172,8 @@ pub struct Job {
     pub cancel_asked_at: Option<i64>,
     /// What it waits for while it is parked.
     pub parked: Option<Parked>,
+    /// Which builds could not read its arguments, as the need that it was parked for.
+    pub needed: Option<String>,
     /// Failures so far, by class.
     pub failures: HashMap<FailureClass, u32>,
     /// How far it is.

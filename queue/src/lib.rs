@@ -69,6 +69,7 @@ pub mod queue;
 pub mod retry;
 mod scripts;
 pub mod scrub;
+mod shorten;
 pub mod state;
 pub mod timeline;
 mod trace;

@@ -75,6 +75,11 @@ pub struct Limit {
     pub weight: Option<f64>,
 }
 
+/// The smallest weight: smaller ones would use up the numbers that turns are counted in.
+const LIGHTEST: f64 = 0.01;
+/// The largest weight: the step from turn to turn of larger ones would be rounded away.
+const HEAVIEST: f64 = 100.0;
+
 /// A limit that cannot be kept.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BadLimit {
@@ -87,7 +92,7 @@ pub enum BadLimit {
     #[error("burst {0} cannot be kept: it goes with a rate and is at least 1")]
     Burst(u32),
     /// The weight is no positive number, or not a tenant's.
-    #[error("weight {weight} of {key} cannot be kept: only a tenant has one, above 0 and up to 1000")]
+    #[error("weight {weight} of {key} cannot be kept: only a tenant has one, of {LIGHTEST} to {HEAVIEST}")]
     Weight {
         /// What was asked for.
         weight: f64,
@@ -132,7 +137,8 @@ impl Limit {
             return Err(BadLimit::Burst(burst));
         }
         let tenant = matches!(key, LimitKey::Tenant(_));
-        if let Some(weight) = self.weight.filter(|weight| !(tenant && *weight > 0.0 && *weight <= 1000.0)) {
+        let kept = |weight: f64| tenant && (LIGHTEST..=HEAVIEST).contains(&weight);
+        if let Some(weight) = self.weight.filter(|weight| !kept(*weight)) {
             return Err(BadLimit::Weight { weight, key: key.clone() });
         }
         let text = |number: Option<String>| number.unwrap_or_default();
@@ -171,7 +177,7 @@ mod tests {
             concurrency in prop::option::of(0u32..1000),
             rate in prop::option::of(0.001f64..1_000_000.0),
             burst in 1u32..1000,
-            weight in prop::option::of(0.001f64..1000.0),
+            weight in prop::option::of(LIGHTEST..HEAVIEST),
         ) {
             let burst = rate.map(|_| burst);
             let limit = Limit { concurrency, rate, burst, weight };

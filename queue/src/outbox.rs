@@ -146,6 +146,14 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn trim_outbox(&self) -> Result<(), Error> {
+        // An outbox may grow by any number between two sweeps, and a group may join while
+        // it is trimmed, which then needs what is left.
+        while self.trim_some_of_outbox().await? > 0 {}
+        Ok(())
+    }
+
+    /// Drops a bounded number of them; returns how many.
+    async fn trim_some_of_outbox(&self) -> Result<u64, Error> {
         let key = self.keys.outbox();
         let mut conn = self.conn.clone();
         let mut cmd = redis::cmd("XINFO");
@@ -153,7 +161,7 @@ impl Queue {
         let groups: Vec<HashMap<String, Value>> = match cmd.query_async(&mut conn).await {
             Ok(groups) => groups,
             // There is no stream yet.
-            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) if is_absent(&error) => return Ok(0),
             Err(error) => return Err(error.into()),
         };
         let mut trim = redis::cmd("XTRIM");
@@ -167,21 +175,19 @@ impl Queue {
                     group.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok())
                 };
                 let (Some(name), Some(delivered)) = (text("name"), text("last-delivered-id")) else {
-                    return Ok(());
+                    return Ok(0);
                 };
                 let mut cmd = redis::cmd("XPENDING");
                 cmd.arg(&key).arg(name);
                 let (_, first, ..): (u64, Option<String>, Value, Value) = cmd.query_async(&mut conn).await?;
-                let Some(needed) = place(&first.unwrap_or(delivered)) else { return Ok(()) };
+                let Some(needed) = place(&first.unwrap_or(delivered)) else { return Ok(0) };
                 oldest = Some(oldest.map_or(needed, |oldest| oldest.min(needed)));
             }
-            let Some((ms, n)) = oldest else { return Ok(()) };
+            let Some((ms, n)) = oldest else { return Ok(0) };
             trim.arg("MINID").arg("~").arg(format!("{ms}-{n}"));
         }
         trim.arg("LIMIT").arg(DROPPED);
-        // Until nothing is left to drop: an outbox may grow by any number between two sweeps.
-        while trim.query_async::<u64>(&mut conn).await? > 0 {}
-        Ok(())
+        Ok(trim.query_async(&mut conn).await?)
     }
 }
 

@@ -5,7 +5,7 @@
 //! | need | met by |
 //! |---|---|
 //! | `kind K@V` | a worker that has a handler for version V of kind K |
-//! | `args K@V not B` | the same, of another build than B, which could not read the arguments |
+//! | `args K@V not B\|C` | the same, of another build than B and C, which could not read the arguments |
 //! | `resume K` | anybody, once kind K is no longer paused |
 //! Any other need is met by whoever calls [`Queue::unpark`] with it.
 
@@ -16,6 +16,9 @@ use crate::{
     queue::{Error, Queue},
     scripts::{self, Call, MAX_BATCH},
 };
+
+/// Builds that a need names.
+const BUILDS: usize = 16;
 
 /// What a worker can run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,9 +42,19 @@ impl Kinds {
         format!("kind {}@{version}", encode(kind))
     }
 
-    /// The need of a job whose arguments it cannot read.
-    pub fn need_of_args(&self, kind: &str, version: u32) -> String {
-        format!("args {}@{version} not {}", encode(kind), encode(&self.build))
+    /// The need of a job whose arguments it cannot read. `needed` is what the job was
+    /// parked for before: builds that could not read it either stay named, the newest ones,
+    /// or two of them would hand it to and fro.
+    pub fn need_of_args(&self, kind: &str, version: u32, needed: Option<&str>) -> String {
+        let this = format!("args {}@{version} not ", encode(kind));
+        let build = encode(&self.build);
+        let mut builds: Vec<&str> = needed
+            .and_then(|needed| needed.strip_prefix(&this))
+            .map(|builds| builds.split('|').filter(|each| *each != build).collect())
+            .unwrap_or_default();
+        builds.push(&build);
+        let newest = builds.get(builds.len().saturating_sub(BUILDS)..).unwrap_or_default();
+        this + &newest.join("|")
     }
 
     /// Whether a need is met by it.
@@ -52,17 +65,19 @@ impl Kinds {
         };
         if let Some(kind) = need.strip_prefix("kind ") {
             known(kind) == Some(true)
-        } else if let Some((kind, build)) =
+        } else if let Some((kind, builds)) =
             need.strip_prefix("args ").and_then(|rest| rest.split_once(" not "))
         {
-            known(kind) == Some(true) && decode(build) != self.build
-        } else if let Some(kind) = need.strip_prefix("resume ") {
-            let kind = decode(kind);
-            !paused_kinds.contains(&kind)
+            known(kind) == Some(true) && builds.split('|').all(|build| decode(build) != self.build)
         } else {
-            false
+            is_resumed(need, paused_kinds)
         }
     }
+}
+
+/// Whether it is the need of a kind that is no longer paused.
+fn is_resumed(need: &str, paused_kinds: &[String]) -> bool {
+    need.strip_prefix("resume ").is_some_and(|kind| !paused_kinds.contains(&decode(kind)))
 }
 
 impl Queue {
@@ -83,26 +98,31 @@ impl Queue {
         loop {
             let mut call = Call::new(&scripts::UNPARK, &self.keys);
             call.arg(need).arg(MAX_BATCH);
-            let released: u64 = call.run(&mut self.conn.clone()).await?;
+            let (released, more): (u64, u8) = call.run(&mut self.conn.clone()).await?;
             all += released;
-            if released < MAX_BATCH as u64 {
+            if more == 0 {
                 return Ok(all);
             }
         }
     }
 
-    /// Lets all jobs go on whose need this worker meets; returns how many.
+    /// Lets all jobs go on whose need this worker meets; returns how many. `None` is one
+    /// that runs every kind.
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn unpark_for(&self, kinds: &Kinds) -> Result<u64, Error> {
+    pub async fn unpark_for(&self, kinds: Option<&Kinds>) -> Result<u64, Error> {
         let needs = self.needs().await?;
         if needs.is_empty() {
             return Ok(0);
         }
         let paused = self.limits().await?.paused_kinds;
         let mut all = 0;
-        for (need, _) in needs.iter().filter(|(need, _)| kinds.meets(need, &paused)) {
+        let is_met = |need: &str| match kinds {
+            Some(kinds) => kinds.meets(need, &paused),
+            None => need.starts_with("kind ") || is_resumed(need, &paused),
+        };
+        for (need, _) in needs.iter().filter(|(need, _)| is_met(need)) {
             all += self.unpark(need).await?;
         }
         Ok(all)
@@ -119,9 +139,13 @@ mod tests {
         assert!(kinds.meets(&Kinds::need_of_kind("mail", 2), &[]));
         assert!(kinds.meets(&Kinds::need_of_kind("a@b", 1), &[]));
         assert!(!kinds.meets(&Kinds::need_of_kind("mail", 3), &[]));
-        assert!(!kinds.meets(&kinds.need_of_args("mail", 2), &[]), "not by the build that could not");
+        assert!(!kinds.meets(&kinds.need_of_args("mail", 2, None), &[]), "not by the build that could not");
         let newer = Kinds { build: "v2".into(), ..kinds.clone() };
-        assert!(newer.meets(&kinds.need_of_args("mail", 2), &[]));
+        assert!(newer.meets(&kinds.need_of_args("mail", 2, None), &[]));
+        let both = newer.need_of_args("mail", 2, Some(&kinds.need_of_args("mail", 2, None)));
+        assert!(!newer.meets(&both, &[]) && !kinds.meets(&both, &[]), "{both}");
+        assert_eq!(newer.need_of_args("mail", 2, Some(&both)), both, "named once");
+        assert_eq!(kinds.need_of_args("mail", 2, Some("kind mail@2")), kinds.need_of_args("mail", 2, None));
         assert!(kinds.meets("resume mail", &[]));
         assert!(!kinds.meets("resume mail", &["mail".into()]));
         assert!(!kinds.meets("confirmation 17", &[]));

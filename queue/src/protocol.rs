@@ -9,6 +9,7 @@ use bytes::Bytes;
 use redis::{FromRedisValue, ParsingError, RedisError, Value};
 
 use crate::{
+    clock::delay_ms,
     failure::FailureClass,
     id::JobId,
     job::{Fields, Job, Unreadable},
@@ -29,6 +30,8 @@ pub struct Claim<'a> {
     pub lease: Duration,
     /// Crashes that a job survives.
     pub crashes: u32,
+    /// The same for jobs of kinds that differ, each by its stored name.
+    pub crashes_by_kind: &'a [(String, u32)],
     /// The number of the call. Under the same number the same jobs are answered, as
     /// long as no call with a number higher by two has come: two may be under way.
     pub number: u64,
@@ -244,6 +247,9 @@ impl Queue {
         call.arg(MAX_BATCH).arg(claim.crashes).arg(claim.number);
         call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
         call.arg(claim.ahead.clamp(1, MAX_CLAIM));
+        for (kind, crashes) in claim.crashes_by_kind {
+            call.arg(kind).arg(*crashes);
+        }
         call.run(&mut self.conn.clone()).await
     }
 
@@ -286,13 +292,13 @@ impl Queue {
                 // Those came first.
                 End::Succeed(_) => &mut call,
                 End::Retry { delay, class, line } => {
-                    call.arg("retry").arg(delay.as_millis() as u64).arg(class.as_str()).arg(line.as_str())
+                    call.arg("retry").arg(delay_ms(*delay)).arg(class.as_str()).arg(line.as_str())
                 }
                 End::Bury { class, normal, line } => {
                     call.arg("bury").arg(normal.as_str()).arg(class.as_str()).arg(line.as_str())
                 }
                 End::Snooze { delay, line } => {
-                    call.arg("snooze").arg(delay.as_millis() as u64).arg("").arg(line.as_str())
+                    call.arg("snooze").arg(delay_ms(*delay)).arg("").arg(line.as_str())
                 }
                 End::Release { line } => call.arg("release").arg("").arg("").arg(line.as_str()),
                 End::Cancel { line } => call.arg("cancel").arg("").arg("").arg(line.as_str()),

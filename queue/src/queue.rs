@@ -25,6 +25,9 @@ pub enum Error {
     /// A stored job is damaged.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// Arguments that cannot be taken.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
     /// A limit that cannot be kept.
     #[error(transparent)]
     Limit(#[from] BadLimit),
@@ -97,7 +100,7 @@ pub struct Queue {
     pub(crate) conn: Connection,
     pub(crate) keys: Keys,
     name: QueueName,
-    max_payload: usize,
+    pub(crate) max_payload: usize,
     /// Where replicas have to have what is enqueued: how many, and a connection
     /// that nothing else uses, because waiting holds up what comes behind.
     replicated: Option<(Connection, Replicas)>,

@@ -60,7 +60,9 @@ struct Lanes {
     /// Lanes that come next, the last one first.
     next: Vec<String>,
     /// Ids of the lane that were read, from its end on.
-    seen: usize,
+    seen: u64,
+    /// Ids that had been taken off the ends of lists when the last of them were read.
+    popped: u64,
 }
 
 /// The ids that the lists have, so that a job which none of them has is noticed without
@@ -159,7 +161,7 @@ impl Scrubber {
 
     async fn look_at_lanes(&mut self, queue: &Queue) -> Result<(), Error> {
         if self.lanes.is_none() {
-            self.began = self.call(queue, "jobs", &[]).await?;
+            (self.began, _) = self.call(queue, "jobs", &[]).await?;
         }
         let lanes = self.lanes.get_or_insert_default();
         for _ in 0..PARTS {
@@ -167,11 +169,12 @@ impl Scrubber {
                 return lanes.more(queue).await;
             };
             let mut call = Call::new(&scripts::SCRUB_LANE, queue.keys());
-            call.arg(format!("{}:{flow}", lanes.class)).arg(lanes.seen);
-            let (doubled, ghosts, ids): (u64, u64, Vec<String>) = call.run(&mut queue.conn.clone()).await?;
+            call.arg(format!("{}:{flow}", lanes.class)).arg(lanes.seen).arg(lanes.popped);
+            let (doubled, ghosts, ids, seen, popped): (u64, u64, Vec<String>, u64, u64) =
+                call.run(&mut queue.conn.clone()).await?;
             self.found.doubled += doubled;
             self.found.ghosts += ghosts;
-            lanes.seen += ids.len();
+            (lanes.seen, lanes.popped) = (seen, popped);
             if ids.len() < MAX_BATCH {
                 lanes.seen = 0;
                 lanes.next.pop();
@@ -183,20 +186,25 @@ impl Scrubber {
 
     async fn mend(&mut self, queue: &Queue, what: &str, ids: &[String]) -> Result<(), Error> {
         // Redis may return more than it was asked for.
-        for batch in ids.chunks(MAX_BATCH) {
-            self.call(queue, what, batch).await?;
+        for mut batch in ids.chunks(MAX_BATCH) {
+            while !batch.is_empty() {
+                let (_, looked) = self.call(queue, what, batch).await?;
+                batch = batch.get(looked..).unwrap_or_default();
+            }
         }
         Ok(())
     }
 
-    /// Returns the time, ms of Redis' clock.
-    async fn call(&mut self, queue: &Queue, what: &str, ids: &[String]) -> Result<u64, Error> {
+    /// Returns the time, ms of Redis' clock, and how many of the ids were looked at: of
+    /// some at least one.
+    async fn call(&mut self, queue: &Queue, what: &str, ids: &[String]) -> Result<(u64, usize), Error> {
         let mut call = Call::new(&scripts::SCRUB, queue.keys());
         call.arg(what).arg(if self.listed.is_cut { 0 } else { self.began });
         for id in ids {
             call.arg(id);
         }
-        let (missing, doubled, ghosts, stuck, miscounted, now): (u64, u64, u64, u64, u64, u64) =
+        type Reply = (u64, u64, u64, u64, u64, u64, usize);
+        let (missing, doubled, ghosts, stuck, miscounted, now, looked): Reply =
             call.run(&mut queue.conn.clone()).await?;
         self.found.missing += missing;
         self.found.doubled += doubled;
@@ -205,7 +213,7 @@ impl Scrubber {
         self.found.miscounted += miscounted;
         // The clock was set back: what is enqueued now seems to have been there before.
         self.listed.is_cut |= now < self.began;
-        Ok(now)
+        Ok((now, looked.max(1)))
     }
 }
 

@@ -66,7 +66,7 @@ impl State {
                 // Handed back or taken over; retry or snooze; nobody here knows it.
                 | (Self::Running, Self::Ready | Self::Scheduled | Self::Parked)
                 | (Self::Running, Self::Succeeded | Self::Dead | Self::Cancelled)
-                // What it waited for is there.
+                // What it waited for is there, or somebody let it go on.
                 | (Self::Parked, Self::Ready)
                 // The deadline passed; somebody cancelled it.
                 | (Self::Scheduled | Self::Ready | Self::Parked, Self::Dead | Self::Cancelled)

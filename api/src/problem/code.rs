@@ -27,7 +27,7 @@ pub enum Code {
     UnknownAddress,
     /// The address does not take this method.
     MethodNotAllowed,
-    /// Only a dead job is retried by hand.
+    /// Only a dead or parked job is retried by hand.
     NotDead,
     /// The job does not wait: it runs or has ended.
     NotWaiting,

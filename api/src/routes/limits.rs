@@ -37,7 +37,7 @@ pub struct SetLimit {
     /// left out.
     #[serde(default)]
     burst: Option<u32>,
-    /// Of a tenant: its share beside others, which have 1; above 0, up to 1000.
+    /// Of a tenant: its share beside others, which have 1; 0.01 to 100.
     #[serde(default)]
     weight: Option<f64>,
 }

@@ -105,7 +105,8 @@ pub struct Purged {
 /// Makes many dead jobs run again.
 ///
 /// The longest dead first, a bounded number a call. Calling again with `from`
-/// goes on; kind and tenant are looked for among a bounded number of jobs, so a
+/// goes on, up to what was dead at the first call; each call begins its `pace`
+/// anew. Kind and tenant are looked for among a bounded number of jobs, so a
 /// call may find fewer than `limit`, or none, although `next` is there. The
 /// content type `application/json` is required, so that no page of another
 /// origin can send this from somebody's browser.
@@ -133,9 +134,11 @@ pub async fn retry(
     let most = most(many.limit)?;
     let from = from(many.from.as_deref())?;
     let filter = filter(many.group, many.kind, many.tenant)?;
+    // What dies again while somebody goes on is not retried once more.
+    let until = state.now().await?;
     let (done, next) = state
         .ask_for_many(async {
-            let DeadPart { ids, next } = queue.dead_part(&filter, None, from, most).await?;
+            let DeadPart { ids, next } = queue.dead_part(&filter, Some(until), from, most).await?;
             Ok((queue.retry_paced(&ids, many.pace).await?, next))
         })
         .await?;

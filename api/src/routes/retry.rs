@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/{id}/retry`: a dead job runs again.
+//! `POST /v1/jobs/{id}/retry`: a dead job runs again, a parked one goes on.
 
 use axum::{
     Json,
@@ -19,7 +19,7 @@ use crate::{
     view::JobBody,
 };
 
-/// How a dead job is to run again.
+/// How a job is to run again.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
@@ -30,11 +30,11 @@ pub struct Retry {
     args: Option<Box<RawValue>>,
 }
 
-/// Makes a dead job ready again.
+/// Makes a dead or parked job ready again.
 ///
-/// It keeps its completed steps and its history, and gets fresh budgets for
-/// failures. With `args` in the body it also gets other arguments. The content
-/// type `application/json` is required, so that no page of another origin can
+/// It keeps its completed steps and its history; a dead one gets fresh budgets
+/// for failures, a parked one goes on whatever it waits for. With `args` in the
+/// body it also gets other arguments. The content type `application/json` is required, so that no page of another origin can
 /// send this from somebody's browser.
 #[utoipa::path(
     post,
@@ -47,7 +47,7 @@ pub struct Retry {
         (status = 202, description = "It is ready to run", body = JobBody),
         (status = 400, description = "This cannot be a job's id, or the body cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue knows the job (any more)", body = Details, content_type = "application/problem+json"),
-        (status = 409, description = "The job is not dead", body = Details, content_type = "application/problem+json"),
+        (status = 409, description = "The job is neither dead nor parked", body = Details, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
@@ -68,7 +68,7 @@ pub async fn retry(
         None => (state.ask(target.queue.retry(&target.id)).await?, "retried"),
     };
     target.check(changed, did, |now| {
-        let detail = format!("job {} is {now}: only a dead job is retried by hand", target.id);
+        let detail = format!("job {} is {now}: only a dead or parked job is retried by hand", target.id);
         Problem::new(Code::NotDead, detail)
     })?;
     target.accepted(&links).await

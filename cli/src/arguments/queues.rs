@@ -39,7 +39,7 @@ pub struct SetLimit {
     /// Jobs that may start at once after a quiet time.
     #[arg(long, value_name = "B", requires = "rate")]
     pub burst: Option<u32>,
-    /// A tenant's share beside others, which have 1.
+    /// A tenant's share beside others, which have 1; 0.01 to 100.
     #[arg(long, value_name = "W", group = "what")]
     pub weight: Option<f64>,
     /// Clear the limit.

@@ -47,6 +47,11 @@ pub async fn retry(settings: &Settings, retry: &DeadRetry) -> anyhow::Result<()>
     // the last.
     let (retried, more) = many(settings, &retry.api, "retry", "retried", body, 1).await?;
     println!("{retried} jobs run again{}", hint(more));
+    if let Some(pace) = retry.pace.as_ref().filter(|_| more) {
+        println!(
+            "run it when these have started, after {retried} times {pace}: each call begins its pace anew"
+        );
+    }
     Ok(())
 }
 

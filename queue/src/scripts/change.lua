@@ -1,14 +1,15 @@
 -- Purpose: what people do to jobs, one after the other: cancel, reschedule,
---       re-prioritise, retry what is dead (with other arguments too), forget.
+--       re-prioritise, retry what is dead or parked (with other arguments too), forget.
 -- KEYS: 1 control
 -- ARGV: 1 number of items (at most 128), then for each item: id, verb, two that
 --       depend on the verb, and a history line ('' for none):
 --       cancel: '', ''
 --       reschedule: delay in ms (0 for now), ''
 --       prioritise: class, ''
---       retry: delay in ms (0 for now), other arguments behind a `=`, or ''
+--       retry: delay in ms (0 for now; what is parked runs now), other arguments behind
+--       a `=`, or ''
 --       forget: ended before this long ago in ms, ''
--- Returns: {verdict...}: what it became (cancelled, cancelling, scheduled, ready,
+-- Returns: {verdict...}, fewer where the first jobs have CALL_BYTES: what it became (cancelled, cancelling, scheduled, ready,
 --       forgotten); or `is ` and the state in which that cannot be done; or '' when
 --       there is no such job.
 local n = tonumber(ARGV[1])
@@ -16,7 +17,7 @@ if #ARGV ~= 1 + n * 5 then
   return redis.error_reply('ARGS change: expected ' .. (1 + n * 5) .. ' arguments, got ' .. #ARGV)
 end
 local WAITS = {scheduled = true, ready = true, parked = true}
-local verdicts, wake = {}, false
+local verdicts, wake, read = {}, false, 0
 
 local function schedule(id, key, text, delay, lane, deadline)
   if delay > 0 then
@@ -31,6 +32,7 @@ local function schedule(id, key, text, delay, lane, deadline)
 end
 
 for i = 0, n - 1 do
+  if read >= CALL_BYTES then break end
   local p = 2 + i * 5
   local id, verb, first, second, line = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3], ARGV[p + 4]
   local key = JOB .. id
@@ -39,6 +41,7 @@ for i = 0, n - 1 do
   if job[1] then
     local body, text = job[1], job[2]
     local state = state_of(text)
+    read = read + #body
     local _, flow, class, deadline = header(body)
     verdict = 'is ' .. state
     -- An earlier item of this call may have made it ready; it is in its lane then.
@@ -50,9 +53,14 @@ for i = 0, n - 1 do
       move('cancelled', id)
       verdict = 'cancelled'
     elseif verb == 'cancel' and state == 'running' then
-      redis.call('HSET', key, 'cancel', at)
+      -- Asked for twice it is told twice, and noted once.
+      if redis.call('HSETNX', key, 'cancel', at) == 0 then line = '' end
       redis.call('PUBLISH', CANCELS, id)
       verdict = 'cancelling'
+    elseif verb == 'reschedule' and state == 'ready' and tonumber(first) == 0
+      or verb == 'prioritise' and WAITS[state] and first == class then
+      -- It is so already, and keeps its place.
+      verdict, line = state, ''
     elseif verb == 'reschedule' and (state == 'scheduled' or state == 'ready') then
       wake = take_out(id, key, state, flow, class) or wake
       verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
@@ -65,14 +73,19 @@ for i = 0, n - 1 do
       if state == 'ready' then put(id, first .. ':' .. flow, run_by(deadline)) end
       move('prioritised', id)
       verdict = state
-    elseif verb == 'retry' and state == 'dead' then
+    elseif verb == 'retry' and (state == 'dead' or state == 'parked') then
       take_out(id, key, state, flow, class)
-      for _, counter in ipairs({'transient', 'throttled', 'permanent', 'timed_out', 'crashed', 'expired'}) do
-        redis.call('HDEL', key, 'failed:' .. counter)
+      if state == 'dead' then
+        for _, counter in ipairs({'transient', 'throttled', 'permanent', 'timed_out', 'crashed', 'expired'}) do
+          redis.call('HDEL', key, 'failed:' .. counter)
+        end
+        redis.call('HDEL', key, 'group', 'cancel')
+        -- A deadline that has passed would end it again at once.
+        if deadline ~= '' then body = string.gsub(body, '^(%d+|%d)|[^|]*', '%1|') end
+        deadline = ''
+      else
+        first = '0'
       end
-      -- A deadline that has passed would end it again at once.
-      redis.call('HDEL', key, 'group', 'cancel')
-      if deadline ~= '' then body = string.gsub(body, '^(%d+|%d)|[^|]*', '%1|') end
       if second ~= '' then
         local head, args = string.match(body, '^([^\n]*\n[^\n]*\n)(.*)$')
         local edits = redis.call('HINCRBY', key, 'edits', 1)
@@ -80,8 +93,8 @@ for i = 0, n - 1 do
         body = (head or '') .. string.sub(second, 2)
       end
       if body ~= job[1] then redis.call('HSET', key, 'job', body) end
-      verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, '')
-      move('revived', id)
+      verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
+      move(state == 'dead' and 'revived' or 'unparked', id)
     elseif verb == 'forget' and (state == 'dead' or state == 'succeeded' or state == 'cancelled')
       and tonumber(string.match(text, '^%a+ (%d+)')) <= now - tonumber(first) then
       -- The line of a job that succeeded stays: it is not looked for one by one.

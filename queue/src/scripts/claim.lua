@@ -15,7 +15,8 @@
 --       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait,
 --       10 jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of
---       weight 1
+--       weight 1; then kinds, each before the crashes that its jobs may survive, where
+--       these are others
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
 --       dead of crashes, 1 when there is more to do at once, then for each job: id, and
 --       its body where this is its first attempt, else {token, field, value...}, as they
@@ -98,7 +99,12 @@ elseif want > 0 and not paused then
   -- Who would have had more of fewer lanes.
   if lanes > MANY_LANES and n_leased >= JOBS_OF_MANY and n_leased < tonumber(ARGV[2]) then more = true end
   if n_leased > 0 then
-    if queue_limit then queue_limit.taken = n_leased end
+    if queue_limit then
+      queue_limit.taken = n_leased
+      -- Whoever got less than it asked for because the tokens are used up comes back for
+      -- the next one.
+      next_token = next_token_of(queue_limit)
+    end
     redis.call('ZADD', RUNNING, until_ms, claim)
     leased.text = table.concat(leased, ' ')
     redis.call('HSET', LEASE .. claim, 'left', n_leased, 'ids', leased.text)

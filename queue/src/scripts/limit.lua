@@ -17,6 +17,10 @@ if what == 'limit' then
   else
     -- One that counts already goes on counting.
     local before, since = limit_of(key), ''
+    -- What came at the rate of before came at that rate.
+    if before and before.rate and redis.call('HEXISTS', BUCKETS, key) == 1 then
+      store_bucket(key, tokens_of(key, before))
+    end
     limits[key] = nil
     if string.match(ARGV[3], '^%d') then
       since = before and before.concurrency and before.since or redis.call('HGET', CONTROL, 'claims') or 0
@@ -25,6 +29,7 @@ if what == 'limit' then
       redis.call('DEL', HOLDERS .. key)
     end
     redis.call('HSET', LIMITS, key, ARGV[3] .. '|' .. since)
+    if not string.match(ARGV[3], '^[^|]*|[^|]') then redis.call('HDEL', BUCKETS, key) end
     redis.call('HSET', CONTROL, 'limited', 1)
     limited = true
   end

@@ -5,16 +5,18 @@
 --       the ids were read from; 2 when the lists of the lanes began to be read (ms; 0 where
 --       not all were read); then at most 128 ids, behind a `?` those that no list had
 -- Returns: {ids in no index, ids in a second index, index entries without a job, lanes
---       that nobody's turn would have reached, counts of ready jobs that were off, now ms}.
+--       that nobody's turn would have reached, counts of ready jobs that were off, now ms,
+--       how many of the ids were looked at: fewer where the jobs have CALL_BYTES}.
 local INDEX = {
   scheduled = SCHEDULED, parked = PARKED, dead = DEAD, cancelled = CANCELLED,
 }
 local missing, doubled, ghosts, stuck, miscounted = 0, 0, 0, 0, 0
-local woken = false
+local woken, looked, read = false, 0, 0
 
 if ARGV[1] ~= 'jobs' then
   local index = INDEX[ARGV[1]]
   if not index then return redis.error_reply('ARGS scrub: `' .. ARGV[1] .. '` has no index') end
+  looked = #ARGV - 2
   for i = 3, #ARGV do
     if redis.call('EXISTS', JOB .. ARGV[i]) == 0 then ghosts = ghosts + redis.call('ZREM', index, ARGV[i]) end
   end
@@ -26,10 +28,13 @@ else
   local oldest = line and tonumber(line[2][1]) or now
   local began = tonumber(ARGV[2])
   for i = 3, #ARGV do
+    if read >= CALL_BYTES then break end
+    looked = looked + 1
     local unlisted, id = string.match(ARGV[i], '^(%??)(.*)$')
     local key = JOB .. id
     local job = redis.call('HMGET', key, 'job', 'state', 'need')
     if job[1] then
+      read = read + #job[1]
       local _, flow, class, deadline = header(job[1])
       local state, since = state_of(job[2]), string.match(job[2] or '', '^%a+ (%d+)') or at
       local lane = class .. ':' .. flow
@@ -130,4 +135,4 @@ if mended > 0 then
   redis.call('HINCRBY', STATS, 'mended', mended)
 end
 if mended > 0 or woken then redis.call('PUBLISH', WAKE, at) end
-return {missing, doubled, ghosts, stuck, miscounted, now}
+return {missing, doubled, ghosts, stuck, miscounted, now, looked}

@@ -1,10 +1,15 @@
 -- Purpose: look whether the jobs that a part of a lane's list has are ready, and for the
 --       first time; who is not leaves the lane. Expected to find nothing.
 -- KEYS: 1 control
--- ARGV: 1 lane, 2 how many ids at the end of its list were looked at before
+-- ARGV: 1 lane, 2 how many ids at the end of its list were looked at before, 3 how many
+--       had been taken off the ends of lists when the last of them were read
 -- Returns: {ids of jobs that are elsewhere as well, ids without a job, the ids that were
---       read (at most 128)}.
-local lane, seen = ARGV[1], tonumber(ARGV[2])
+--       read (at most 128), how many were looked at by now, and how many had been taken
+--       off the ends of lists}.
+local lane = ARGV[1]
+-- Those that were taken off since then may have been among those that were seen.
+local popped = tonumber(redis.call('HGET', CONTROL, 'popped') or '0')
+local seen = math.max(0, ARGV[2] - popped + ARGV[3])
 -- From the end: what is claimed meanwhile does not move those that are still to be read.
 local ids = redis.call('LRANGE', LANE .. lane, int(-seen - 128), int(-seen - 1))
 if ids[1] == MARK then table.remove(ids, 1) end
@@ -22,4 +27,4 @@ for _, id in ipairs(ids) do
   end
 end
 if doubled + ghosts > 0 then redis.call('HINCRBY', STATS, 'mended', doubled + ghosts) end
-return {doubled, ghosts, ids}
+return {doubled, ghosts, ids, seen + #ids, popped}

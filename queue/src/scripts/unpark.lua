@@ -1,16 +1,24 @@
 -- Purpose: let parked jobs whose need is met become ready.
 -- KEYS: 1 control
--- ARGV: 1 need, 2 bound (at most 128)
--- Returns: how many became ready.
+-- ARGV: 1 need, 2 bound (at most 128, or CALL_BYTES)
+-- Returns: {how many became ready, 1 when there may be more}.
 local ids = redis.call('ZRANGE', NEED .. ARGV[1], 0, tonumber(ARGV[2]) - 1)
-local released = 0
+local released, read, more = 0, 0, #ids == tonumber(ARGV[2])
 for i, id in ipairs(ids) do
+  if read >= CALL_BYTES then
+    more = true
+    break
+  end
   local key = JOB .. id
   local job = redis.call('HMGET', key, 'job', 'state', 'need')
   if job[1] and state_of(job[2]) == 'parked' and job[3] == ARGV[1] then
+    read = read + #job[1]
     local _, flow, class, deadline = header(job[1])
     take_out(id, key, 'parked', flow, class)
     become(key, 'ready', job[2])
+    -- Who could not read its arguments is remembered: two builds that cannot would hand it
+    -- to and fro.
+    if string.sub(ARGV[1], 1, 5) == 'args ' then redis.call('HSET', key, 'needed', ARGV[1]) end
     put(id, class .. ':' .. flow, run_by(deadline, i))
     move('unparked', id)
     released = released + 1
@@ -24,4 +32,4 @@ if #ids == 0 then redis.call('HDEL', NEEDS, ARGV[1]) end
 local wake = put_all()
 tell('')
 if wake then redis.call('PUBLISH', WAKE, at) end
-return released
+return {released, more and 1 or 0}

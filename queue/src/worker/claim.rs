@@ -179,6 +179,7 @@ async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Resu
         want,
         lease: options.lease,
         crashes: options.retry.budget(FailureClass::Crashed),
+        crashes_by_kind: &core.crashes_by_kind,
         number,
         shares: options.shares,
         ahead,

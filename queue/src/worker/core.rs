@@ -11,9 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::{lease::LeaseState, options::WorkerOptions};
 use crate::{
     connect::Connector,
+    failure::FailureClass,
+    flow::encode,
     id::JobId,
     protocol::Ended,
     queue::{Error, Queue},
+    retry::RetryPolicy,
 };
 
 /// One worker's shared state.
@@ -23,6 +26,8 @@ pub(super) struct Core {
     pub(super) worker: String,
     pub(super) options: WorkerOptions,
     pub(super) connector: Connector,
+    /// Crashes that jobs survive, of kinds that differ from the others.
+    pub(super) crashes_by_kind: Vec<(String, u32)>,
     /// A connection for each loop, so that a large claim delays no renewal.
     pub(super) claims: Queue,
     pub(super) settles: Queue,
@@ -55,7 +60,13 @@ impl Core {
         // An answer that is lost must not cost the lease: two tries fit into it.
         let prompt = connector.with_response_timeout(options.lease / 3);
         let id = uuid::Uuid::new_v4().simple().to_string();
+        let all = options.retry.budget(FailureClass::Crashed);
+        let of_kind = |(kind, retry): (&String, &RetryPolicy)| {
+            let crashes = retry.budget(FailureClass::Crashed);
+            (crashes != all).then(|| (encode(kind), crashes))
+        };
         Ok(Self {
+            crashes_by_kind: options.retry_by_kind.iter().filter_map(of_kind).collect(),
             worker: format!("{}-{}", std::process::id(), id.get(..8).unwrap_or_default()),
             claims: queue()?,
             settles: queue()?,
@@ -88,12 +99,12 @@ impl Core {
         }
     }
 
-    /// Forgets a lease that ended, unless a newer one took its place.
-    pub(super) fn forget(&self, id: &JobId, token: u64) {
+    /// Forgets a lease that ended, unless another one took its place. Its token does
+    /// not tell which: a Redis that lost its last second gives the same one out again.
+    pub(super) fn forget(&self, lease: &LeaseState) {
         let mut held = self.held();
-        let same = held.get(id).is_some_and(|lease| lease.upgrade().is_none_or(|lease| lease.token == token));
-        if same {
-            held.remove(id);
+        if held.get(&lease.job.id).is_some_and(|known| std::ptr::eq(known.as_ptr(), lease)) {
+            held.remove(&lease.job.id);
         }
     }
 

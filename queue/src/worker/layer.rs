@@ -21,6 +21,7 @@ use crate::{
     job::{Change, Job},
     protocol::End,
     retry::Decision,
+    shorten::shorten,
 };
 
 /// Bytes of an outcome, as JSON, that are kept. A handler that returns more has its job
@@ -127,13 +128,13 @@ where
 /// failure: trying again is safe, giving up is not.
 fn ended(lease: &Lease, error: &BoxDynError) -> End {
     if let Some(Snooze { wait, why }) = find(error) {
-        return End::Snooze { delay: *wait, line: line(lease, "snoozed", Some(why.clone())) };
+        return End::Snooze { delay: *wait, line: line(lease, "snoozed", Some(shorten(why))) };
     }
     if let Some(Undecodable(why)) = find(error) {
         let job = lease.job();
         let kinds = lease.0.core.options.kinds.clone().unwrap_or_default();
         tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
-        let need = kinds.need_of_args(&job.kind, job.version);
+        let need = kinds.need_of_args(&job.kind, job.version, job.needed.as_deref());
         return End::Park { need, why: shorten(why), line: line(lease, "parked", Some(shorten(why))) };
     }
     failed(lease, &find(error).cloned().unwrap_or_else(|| Failure::transient(error)))
@@ -184,19 +185,6 @@ fn failed(lease: &Lease, failure: &Failure) -> End {
     }
 }
 
-/// A message of at most 2,000 bytes, cut at a character.
-fn shorten(message: &str) -> String {
-    const MOST: usize = 2_000;
-    if message.len() <= MOST {
-        return message.to_owned();
-    }
-    let mut end = MOST;
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", message.get(..end).unwrap_or_default())
-}
-
 fn said(panic: &Box<dyn std::any::Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
@@ -214,11 +202,5 @@ mod tests {
         let error: BoxDynError = Box::new(Outer(Failure::permanent("no such customer")));
         assert_eq!(find(&error), Some(&Failure::permanent("no such customer")));
         assert_eq!(find::<Failure>(&"odd".into()), None);
-    }
-
-    #[test]
-    fn long_messages_are_cut_at_a_character() {
-        let cut = shorten(&"ä".repeat(5_000));
-        assert!(cut.len() <= 2_004 && cut.ends_with('…'));
     }
 }

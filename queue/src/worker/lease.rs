@@ -12,13 +12,19 @@ use redis::RedisError;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::{core::Core, renew};
+use super::{core::Core, layer::MAX_OUTCOME, renew};
 use crate::{
     clock::utc_ms,
     connect::Backoff,
     job::{Change, Job, Progress},
     protocol::{End, Ended, Write},
+    shorten::{shorten, shorten_to},
 };
+
+/// The name of a step, as far as people are shown it.
+fn name(step: &str) -> String {
+    shorten_to(step, 200)
+}
 
 /// A write that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +32,17 @@ pub enum WriteError {
     /// The lease is no longer ours; somebody else runs the job, or did.
     #[error("the lease on job {0} is lost: another worker has it, this attempt must end")]
     Stale(crate::JobId),
+    /// The result of a step is larger than what is kept with a job.
+    #[error(
+        "the result of step `{step}` has {bytes} bytes, and at most {MAX_OUTCOME} are kept: \
+         store what is large elsewhere and return where it is"
+    )]
+    TooLarge {
+        /// Which step.
+        step: String,
+        /// How large.
+        bytes: usize,
+    },
     /// What was to be stored cannot be written as JSON.
     #[error("cannot be stored as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -78,7 +95,7 @@ impl LeaseState {
     /// Says how the attempt ended, once; what follows is ignored.
     pub(super) fn settle(&self, end: End) {
         if !self.settled.swap(true, Ordering::AcqRel) {
-            self.core.forget(&self.job.id, self.token);
+            self.core.forget(self);
             let held = self.claimed.elapsed().as_micros();
             self.core.held_us.fetch_add(u64::try_from(held).unwrap_or(u64::MAX), Ordering::Relaxed);
             self.core.finished.fetch_add(1, Ordering::Relaxed);
@@ -111,7 +128,7 @@ impl Drop for LeaseState {
         if !self.settled.load(Ordering::Acquire) {
             self.release();
         }
-        self.core.forget(&self.job.id, self.token);
+        self.core.forget(self);
     }
 }
 
@@ -166,13 +183,16 @@ impl Lease {
         }
     }
 
-    /// Stores how far the job is and tells those who watch.
+    /// Stores how far the job is and tells those who watch. Long texts are cut.
     ///
     /// # Errors
     /// [`WriteError::Stale`] when the lease is lost. A Redis that is away is no
     /// error: progress is dropped then, the next one tells more anyway.
     pub async fn progress(&self, progress: &Progress) -> Result<(), WriteError> {
-        let value = serde_json::to_string(progress)?;
+        let Progress { percent, step, message } = progress;
+        let (step, message) = (step.as_deref().map(name), message.as_deref().map(shorten));
+        let progress = Progress { percent: *percent, step, message };
+        let value = serde_json::to_string(&progress)?;
         // One line of the timeline: no line feeds.
         let step = progress.step.as_deref().unwrap_or_default().replace('\n', " ");
         let mark = format!("{} {step}", progress.percent);
@@ -186,12 +206,13 @@ impl Lease {
         }
     }
 
-    /// Adds a line to the job's log, which is kept with the job, capped.
+    /// Adds a line to the job's log, which is kept with the job, capped: the newest
+    /// lines, and 2,000 bytes of each.
     ///
     /// # Errors
     /// As [`Self::progress`].
     pub async fn log(&self, message: &str) -> Result<(), WriteError> {
-        let line = serde_json::to_string(message)?;
+        let line = serde_json::to_string(&shorten(message))?;
         match self.write(Write::Log(&line)).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.stale()),
@@ -211,9 +232,12 @@ impl Lease {
     /// a step that was done but not stored would be done again.
     ///
     /// # Errors
-    /// [`WriteError::Stale`] when the lease is lost.
+    /// [`WriteError::Stale`] when the lease is lost; when the result is too large.
     pub async fn complete_step(&self, name: &str, result: &serde_json::Value) -> Result<(), WriteError> {
         let value = serde_json::to_string(result)?;
+        if value.len() > MAX_OUTCOME {
+            return Err(WriteError::TooLarge { step: self::name(name), bytes: value.len() });
+        }
         let mut backoff = Backoff::default();
         loop {
             match self.write(Write::Step(name, &value)).await {

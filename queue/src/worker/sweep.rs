@@ -19,11 +19,9 @@ pub(super) async fn run(core: Arc<Core>) {
     let mut scrubber = Scrubber::default();
     loop {
         let swept = async {
-            if let Some(kinds) = &core.options.kinds {
-                let released = queue.unpark_for(kinds).await?;
-                if released > 0 {
-                    tracing::info!(queue = %core.options.queue, jobs = released, "parked jobs go on");
-                }
+            let released = queue.unpark_for(core.options.kinds.as_ref()).await?;
+            if released > 0 {
+                tracing::info!(queue = %core.options.queue, jobs = released, "parked jobs go on");
             }
             if is_our_turn(&core).await? {
                 trim(&core).await?;

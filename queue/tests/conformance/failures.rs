@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{Changed, Failure, FailureClass, JobId, RetryPolicy, State, Wait, WorkerOptions};
+use upshot_queue::{
+    Changed, Failure, FailureClass, JobId, NewJob, RetryPolicy, Shares, State, Wait, WorkerOptions,
+    protocol::Claim,
+};
 
 use crate::fixture::{Fixture, Worker, options};
 
@@ -103,5 +106,33 @@ async fn a_dead_job_retried_by_hand_has_fresh_budgets_and_keeps_steps_and_histor
     assert_eq!(done.step("render"), Some(&json!("once")));
     assert_eq!(done.failures.get(&FailureClass::Transient), Some(&2));
     worker.stop().await;
+    fixture.finish().await;
+}
+
+/// A lost worker is a crash as well, and its kind has a budget of its own.
+#[tokio::test]
+async fn a_kind_survives_as_many_lost_workers_as_it_may() {
+    let fixture = Fixture::new().await;
+    let of = |kind: &str| NewJob::new(JobId::random(), kind, "");
+    let jobs = [of("fragile"), of("other")];
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let budgets = [("fragile".to_owned(), 0)];
+    let claim = |want, number| Claim {
+        worker: "one",
+        want,
+        lease: Duration::from_millis(1),
+        crashes: 1,
+        crashes_by_kind: &budgets,
+        number,
+        shares: Shares::default(),
+        ahead: 1,
+    };
+    let claimed = fixture.queue.claim(&claim(2, 1)).await.unwrap();
+    assert_eq!(claimed.len(), 2);
+    fixture.until_after(claimed.now + 1).await;
+    let taken_over = fixture.queue.claim(&claim(0, 2)).await.unwrap();
+    assert_eq!((taken_over.taken_over, taken_over.buried), (2, 1));
+    assert_eq!(fixture.queue.job(&jobs[0].id).await.unwrap().unwrap().state, State::Dead);
+    assert_eq!(fixture.queue.job(&jobs[1].id).await.unwrap().unwrap().state, State::Ready);
     fixture.finish().await;
 }

@@ -43,7 +43,7 @@ async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usiz
     // Under a number that was used before, the same jobs would be answered.
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let lease = Duration::from_secs(60);
-    let claim = Claim { worker: "one", want, lease, crashes: 3, number, shares, ahead };
+    let claim = Claim { worker: "one", want, lease, crashes: 3, crashes_by_kind: &[], number, shares, ahead };
     let claimed = fixture.queue.claim(&claim).await.unwrap();
     let more = claimed.more;
     let (mut jobs, mut ended) = (Vec::new(), Vec::new());
@@ -282,7 +282,8 @@ async fn those_that_left_a_lane_are_passed_over_however_many() {
         assert!(matches!(fixture.queue.cancel(&job.id).await.unwrap(), Changed::To(_)), "{i}");
     }
     // It is ready again, and so comes behind those that were ready before.
-    fixture.queue.reschedule(&jobs[501].id, Duration::ZERO).await.unwrap();
+    fixture.queue.prioritise(&jobs[501].id, Priority::High).await.unwrap();
+    fixture.queue.prioritise(&jobs[501].id, Priority::Normal).await.unwrap();
     while order.len() < 105 {
         let (jobs, more) = serve(&fixture, STRICT, 3).await;
         assert!(!jobs.is_empty() || more, "after {order:?}");
@@ -413,5 +414,49 @@ async fn of_slow_jobs_every_tenant_gets_its_part_of_a_large_claim() {
     // Nothing had ended yet, so nobody was served ahead of the others.
     let counts = counted(&started[..64]);
     assert!(tenants.iter().all(|tenant| counts.get(tenant.as_str()) == Some(&8)), "{counts:?}");
+    fixture.finish().await;
+}
+
+/// A tenant with a lane for each of its jobs gets no more turns than one with a single lane.
+#[tokio::test]
+async fn many_lanes_of_a_tenant_do_not_delay_anothers_first_job() {
+    let fixture = Fixture::new().await;
+    let many = |i: usize| {
+        let mut job = NewJob::new(JobId::random(), "test", "acme");
+        job.tenant = Some("acme".to_owned());
+        job.limit_keys = vec![format!("database-{i}")];
+        job
+    };
+    fixture.queue.enqueue(&(0..200).map(many).collect::<Vec<_>>()).await.unwrap();
+    let mut first = NewJob::new(JobId::random(), "test", "zeta");
+    first.tenant = Some("zeta".to_owned());
+    fixture.queue.enqueue(&[first]).await.unwrap();
+    let mut served = Vec::new();
+    for _ in 0..10 {
+        served.extend(serve_ahead(&fixture, Shares::default(), 1, 1).await.0);
+    }
+    assert!(served.contains(&"zeta".to_owned()), "{served:?}");
+    fixture.finish().await;
+}
+
+/// Nor do tenants that come later and have smaller names.
+#[tokio::test]
+async fn who_came_first_among_new_tenants_is_served_first() {
+    let fixture = Fixture::new().await;
+    let of = |tenant: String| {
+        let mut job = NewJob::new(JobId::random(), "test", tenant.clone());
+        job.tenant = Some(tenant);
+        job
+    };
+    let mut order = Vec::new();
+    for i in (0..40).rev() {
+        fixture.queue.enqueue(&[of(format!("tenant-{i:02}"))]).await.unwrap();
+        order.push(format!("tenant-{i:02}"));
+    }
+    let mut served = Vec::new();
+    for _ in 0..40 {
+        served.extend(serve_ahead(&fixture, Shares::default(), 1, 1).await.0);
+    }
+    assert_eq!(served, order);
     fixture.finish().await;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use upshot_local::Proxy;
-use upshot_queue::State;
+use upshot_queue::{JobId, NewJob, State};
 
 use crate::fixture::{Fixture, Worker, options, own_redis};
 
@@ -20,7 +20,7 @@ async fn a_worker_survives_a_restart_of_redis() {
     redis.restart().await.unwrap();
     let more = loop {
         // The connection is made anew at the first call after the loss.
-        let job = upshot_queue::NewJob::new(upshot_queue::JobId::random(), "test", "");
+        let job = NewJob::new(JobId::random(), "test", "");
         if fixture.queue.enqueue(std::slice::from_ref(&job)).await.is_ok() {
             break job.id;
         }
@@ -84,7 +84,7 @@ async fn at_its_memory_limit_redis_refuses_new_jobs_and_lets_workers_finish() {
         cmd
     };
     limit(1).exec_async(&mut admin).await.unwrap();
-    let job = upshot_queue::NewJob::new(upshot_queue::JobId::random(), "test", "");
+    let job = NewJob::new(JobId::random(), "test", "");
     let refused = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap_err().to_string();
     assert!(refused.contains("OOM"), "{refused}");
     go.notify_one();
@@ -100,7 +100,7 @@ async fn at_its_memory_limit_redis_refuses_new_jobs_and_lets_workers_finish() {
 async fn an_index_entry_without_a_job_is_dropped() {
     let fixture = Fixture::new().await;
     let mut admin = fixture.connector.connect().unwrap();
-    let ghost = upshot_queue::JobId::random();
+    let ghost = JobId::random();
     let keys = fixture.queue.keys();
     for index in [keys.scheduled(), keys.running()] {
         redis::cmd("ZADD").arg(index).arg(1).arg(ghost.as_str()).exec_async(&mut admin).await.unwrap();
@@ -113,4 +113,45 @@ async fn an_index_entry_without_a_job_is_dropped() {
     let counts = fixture.queue.counts().await.unwrap();
     assert_eq!((counts.of(State::Ready), counts.of(State::Scheduled)), (0, 0));
     fixture.finish().await;
+}
+
+/// The claim was in the second that a crash of Redis, or a failover, took with it. The same
+/// worker is given the job again, under the same token.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_claim_redis_forgot_runs_once_and_is_renewed() {
+    let redis = own_redis().await;
+    let fixture = Fixture::on(redis.url());
+    let (started, mut begun) = mpsc::unbounded_channel();
+    let go = Arc::new(Notify::new());
+    let gate = Arc::clone(&go);
+    let worker = Worker::start(&fixture.connector, options(), move |_, lease| {
+        let (started, gate) = (started.clone(), Arc::clone(&gate));
+        async move {
+            started.send(lease).unwrap();
+            gate.notified().await;
+            Ok(json!(null))
+        }
+    });
+    let job = NewJob::new(JobId::random(), "test", "");
+    fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    let first = begun.recv().await.unwrap();
+    let mut admin = fixture.connector.connect().unwrap();
+    redis::cmd("FLUSHALL").exec_async(&mut admin).await.unwrap();
+    fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    let second = begun.recv().await.unwrap();
+    assert_eq!((first.token(), second.token()), (1, 1));
+    assert!(first.lost().is_cancelled());
+    drop(first);
+    // Three leases: without renewals it would have been taken over.
+    let running = fixture.until_state(&job.id, State::Running).await;
+    fixture.until_after(running.since + 3 * 900).await;
+    assert!(!second.lost().is_cancelled());
+    drop(second);
+    go.notify_one();
+    let done = fixture.until_state(&job.id, State::Succeeded).await;
+    assert_eq!((done.attempts, done.failures.len()), (1, 0), "{done:?}");
+    assert!(begun.try_recv().is_err(), "it was started again");
+    worker.stop().await;
+    fixture.finish().await;
+    redis.stop().await.unwrap();
 }

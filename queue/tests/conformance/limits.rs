@@ -205,6 +205,7 @@ async fn what_a_limit_holds_costs_no_commands() {
             want: 8,
             lease,
             crashes: 3,
+            crashes_by_kind: &[],
             number,
             shares: Default::default(),
             ahead: 1,
@@ -234,4 +235,82 @@ async fn what_a_limit_holds_costs_no_commands() {
     worker.stop().await;
     fixture.finish().await;
     redis.stop().await.unwrap();
+}
+
+/// A claim asks for more than there are tokens for: who got some comes back for the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_of_the_whole_queue_is_reached_and_not_only_kept() {
+    let fixture = Fixture::new().await;
+    fixture.queue.set_limit(&LimitKey::Queue, Limit::rate(50.0, 1)).await.unwrap();
+    fixture.enqueue(20).await;
+    let claim = |number| upshot_queue::protocol::Claim {
+        worker: "one",
+        want: 8,
+        lease: Duration::from_secs(60),
+        crashes: 3,
+        crashes_by_kind: &[],
+        number,
+        shares: Default::default(),
+        ahead: 1,
+    };
+    let claimed = fixture.queue.claim(&claim(1)).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    let wait = claimed.next_at - claimed.now;
+    assert!((1..=20).contains(&wait), "the next token comes within 20 ms, it said {wait}");
+    let flow = String::new();
+    let jobs: Vec<_> = claimed.jobs(&fixture.queue, "one").map(Result::unwrap).collect();
+    let end = upshot_queue::protocol::End::Succeed("null".to_owned());
+    let ended = upshot_queue::protocol::Ended { id: jobs[0].id.clone(), token: 1, flow, args: 1, end };
+    fixture.queue.settle("one", &[ended]).await.unwrap();
+    // The worker's own poll would take 19 s.
+    let slow = WorkerOptions { poll: Duration::from_secs(30), ..options() };
+    let worker = Worker::start(&fixture.connector, slow, |_, _| async { Ok(json!(null)) });
+    fixture.until_count(State::Succeeded, 20).await;
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_changed_rate_does_not_change_what_came_before() {
+    let fixture = Fixture::new().await;
+    let key = LimitKey::Key("api".into());
+    // A token in a quarter of an hour, and all that had come are used up.
+    let slow = 0.001;
+    fixture.queue.set_limit(&key, Limit::rate(slow, 2)).await.unwrap();
+    fixture.queue.enqueue(&limited(10, "a", &["api"])).await.unwrap();
+    let claim = async |number| {
+        let claim = upshot_queue::protocol::Claim {
+            worker: "one",
+            want: 8,
+            lease: Duration::from_secs(60),
+            crashes: 3,
+            crashes_by_kind: &[],
+            number,
+            shares: Default::default(),
+            ahead: 1,
+        };
+        fixture.queue.claim(&claim).await.unwrap()
+    };
+    let claimed = claim(1).await;
+    assert_eq!(claimed.len(), 2);
+    // Long ago, as far as the bucket knows.
+    let mut admin = fixture.connector.connect().unwrap();
+    let bucket = fixture.queue.keys().buckets();
+    let ago = (claimed.now - 100_000) * 1000;
+    let mut cmd = redis::cmd("HSET");
+    cmd.arg(&bucket).arg("key:api").arg(format!("0.000000 {ago}")).exec_async(&mut admin).await.unwrap();
+    fixture.queue.set_limit(&key, Limit::rate(0.01, 50)).await.unwrap();
+    assert_eq!(claim(2).await.len(), 0, "a tenth of a token had come");
+    fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
+    let jobs: Vec<_> = claimed.jobs(&fixture.queue, "one").map(Result::unwrap).collect();
+    let ended = |job: &upshot_queue::Job| upshot_queue::protocol::Ended {
+        id: job.id.clone(),
+        token: job.token,
+        flow: "a|api".to_owned(),
+        args: job.args.len(),
+        end: upshot_queue::protocol::End::Succeed("null".to_owned()),
+    };
+    let ended: Vec<_> = jobs.iter().map(ended).collect();
+    fixture.queue.settle("one", &ended).await.unwrap();
+    fixture.finish().await;
 }

@@ -102,7 +102,8 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
     let ready = Filter { state: Some(State::Ready), ..Filter::default() };
     let claim = async |number, want| {
         let (shares, lease) = (Shares::default(), Duration::from_secs(60));
-        let claim = Claim { worker: "w", want, lease, crashes: 3, number, shares, ahead: want };
+        let claim =
+            Claim { worker: "w", want, lease, crashes: 3, crashes_by_kind: &[], number, shares, ahead: want };
         fixture.queue.claim(&claim).await.unwrap().jobs(&fixture.queue, "w").map(Result::unwrap).collect()
     };
     let page = fixture.queue.list(&ready, None, 100).await.unwrap();
@@ -157,8 +158,16 @@ async fn a_job_that_runs_again_is_listed_once() {
     let mut claim = async |want| {
         number += 1;
         let lease = Duration::from_secs(60);
-        let claim =
-            Claim { worker: "w", want, lease, crashes: 3, number, shares: Shares::default(), ahead: 1 };
+        let claim = Claim {
+            worker: "w",
+            want,
+            lease,
+            crashes: 3,
+            crashes_by_kind: &[],
+            number,
+            shares: Shares::default(),
+            ahead: 1,
+        };
         let claimed = fixture.queue.claim(&claim).await.unwrap();
         claimed.jobs(&fixture.queue, "w").map(Result::unwrap).collect::<Vec<_>>()
     };

@@ -81,3 +81,42 @@ async fn a_snoozed_job_runs_later_and_the_attempt_does_not_count() {
     worker.stop().await;
     fixture.finish().await;
 }
+
+/// Two builds that both cannot read a job would unpark it for each other for ever.
+#[tokio::test]
+async fn builds_that_cannot_read_a_job_do_not_hand_it_to_and_fro() {
+    let fixture = Fixture::new().await;
+    let job = NewJob::new(JobId::random(), "mail", "future");
+    fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    let cannot = |_, _| async { Err::<serde_json::Value, _>(Undecodable("odd".into())) };
+    for (build, named) in [("1.0", "1.0"), ("1.1", "1.0|1.1")] {
+        let worker = Worker::start_any(&fixture.connector, knows(&[("mail", 1)], build), cannot);
+        let need = format!("args mail@1 not {named}");
+        let is_parked =
+            |job: &upshot_queue::Job| job.parked.as_ref().is_some_and(|parked| parked.need == need);
+        fixture.until(&job.id, is_parked).await;
+        worker.stop().await;
+    }
+    for build in ["1.0", "1.1"] {
+        let kinds = knows(&[("mail", 1)], build).kinds;
+        assert_eq!(fixture.queue.unpark_for(kinds.as_ref()).await.unwrap(), 0, "{build}");
+    }
+    let kinds = knows(&[("mail", 1)], "1.2").kinds;
+    assert_eq!(fixture.queue.unpark_for(kinds.as_ref()).await.unwrap(), 1);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_worker_of_all_kinds_lets_parked_jobs_go_on() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(2).await;
+    let picky = Worker::start(&fixture.connector, knows(&[], "1"), |_, _| async { Ok(json!(null)) });
+    fixture.until_count(State::Parked, 2).await;
+    picky.stop().await;
+    // By hand one goes on at once.
+    assert_eq!(fixture.queue.retry(&ids[0]).await.unwrap(), Changed::To(State::Ready));
+    let any = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
+    fixture.until_count(State::Succeeded, 2).await;
+    any.stop().await;
+    fixture.finish().await;
+}

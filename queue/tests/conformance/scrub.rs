@@ -1,7 +1,7 @@
 //! The scrubber mends what was damaged by hand, and then finds nothing.
 
 use serde_json::json;
-use upshot_queue::{Filter, Limit, LimitKey, Scrubber, State};
+use upshot_queue::{Filter, JobId, Limit, LimitKey, NewJob, Scrubber, State};
 
 use crate::fixture::{Fixture, Worker, options};
 
@@ -89,4 +89,66 @@ async fn what_succeeded_and_is_not_listed_is_listed_again() {
     ids.sort();
     assert_eq!(listed, ids);
     fixture.finish_damaged();
+}
+
+/// A list is read from its end, and what is there may be cancelled meanwhile.
+#[tokio::test]
+async fn a_pass_finds_nothing_while_the_newest_jobs_are_cancelled() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(5_000).await;
+    let last = fixture.queue.job(&ids[4_999]).await.unwrap().unwrap();
+    fixture.until_after(last.enqueued_at).await;
+    let mut scrubber = Scrubber::default();
+    let mut newest = ids.iter().rev();
+    let found = loop {
+        if let Some(found) = scrubber.step(&fixture.queue).await.unwrap() {
+            break found;
+        }
+        for id in newest.by_ref().take(3) {
+            fixture.queue.cancel(id).await.unwrap();
+        }
+    };
+    assert_eq!(found.total(), 0, "{found:?}");
+    let counts = fixture.queue.counts().await.unwrap();
+    assert_eq!(counts.of(State::Ready) + counts.of(State::Cancelled), 5_000);
+    fixture.finish().await;
+}
+
+/// What is kept too long by an index is not what its job is.
+#[tokio::test]
+async fn retention_forgets_only_what_has_ended() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let mut admin = fixture.connector.connect().unwrap();
+    let mut cmd = redis::cmd("ZADD");
+    cmd.arg(fixture.queue.keys().dead()).arg(1).arg(id.as_str()).exec_async(&mut admin).await.unwrap();
+    let forgotten = fixture.queue.trim(State::Dead, std::time::Duration::ZERO).await.unwrap();
+    assert_eq!(forgotten, (0, false));
+    assert_eq!(fixture.queue.job(&id).await.unwrap().unwrap().state, State::Ready);
+    fixture.finish().await;
+}
+
+/// No call reads more than 512 KiB of jobs, and what it leaves is done by the next one.
+#[tokio::test]
+async fn calls_over_many_large_jobs_are_bounded() {
+    let fixture = Fixture::new().await;
+    let large = |_| NewJob::new(JobId::random(), "test", "x".repeat(200_000));
+    let jobs: Vec<NewJob> = (0..10).map(large).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+    assert_eq!(Scrubber::pass(&fixture.queue).await.unwrap().total(), 0);
+    for id in &ids {
+        fixture.queue.cancel(id).await.unwrap();
+    }
+    let mut forgotten = 0;
+    loop {
+        let (some, more) = fixture.queue.trim(State::Cancelled, std::time::Duration::ZERO).await.unwrap();
+        assert!(some <= 3, "{some} jobs of 200 kB in a call");
+        forgotten += some;
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(forgotten, 10);
+    fixture.finish_after_forgetting(10).await;
 }

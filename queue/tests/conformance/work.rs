@@ -183,6 +183,7 @@ fn claim_of(number: u64, want: usize) -> Claim<'static> {
         want,
         lease: Duration::from_secs(60),
         crashes: 2,
+        crashes_by_kind: &[],
         number,
         shares: Shares::default(),
         ahead: 25,

@@ -162,7 +162,16 @@ async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
     let job = NewJob { limit_keys: vec!["smtp".to_owned()], ..NewJob::new(JobId::random(), "test", "") };
     queue.enqueue(&[job]).await.unwrap();
     let (lease, shares) = (Duration::from_secs(60), Shares::default());
-    let claim = protocol::Claim { worker: "w", want: 1, lease, crashes: 2, number: 1, shares, ahead: 1 };
+    let claim = protocol::Claim {
+        worker: "w",
+        want: 1,
+        lease,
+        crashes: 2,
+        crashes_by_kind: &[],
+        number: 1,
+        shares,
+        ahead: 1,
+    };
     assert_eq!(queue.claim(&claim).await.unwrap().len(), 1);
     // On one connection each sends its first call before it has an answer.
     let (set, cleared) =

@@ -221,7 +221,7 @@ impl Model {
             let at = match job.state {
                 State::Scheduled => job.due,
                 State::Running => job.until,
-                State::Ready if answer.leased.is_empty() && answer.want > 0 => match self.token_at(job) {
+                State::Ready if answer.want > 0 && !answer.more => match self.token_at(job) {
                     Some(at) => at + GRAIN.as_millis() as u64,
                     None => continue,
                 },

@@ -40,6 +40,7 @@ impl Worker {
             want,
             lease,
             crashes: 2,
+            crashes_by_kind: &[],
             number: self.number,
             shares: self.shares,
             ahead: self.ahead,

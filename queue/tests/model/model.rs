@@ -334,6 +334,10 @@ impl Model {
     }
 
     pub fn cancel(&mut self, id: &JobId) -> Changed {
+        // Who asks once more is told the same.
+        if self.jobs.get(id).is_some_and(|job| job.state == State::Running && job.cancel.is_some()) {
+            return Changed::Stopping;
+        }
         let can = |job: &ModelJob| job.waits() || job.state == State::Running;
         self.change(id, can, |model| {
             if model.jobs[id].state == State::Running {
@@ -348,6 +352,10 @@ impl Model {
     }
 
     pub fn reschedule(&mut self, id: &JobId, delay: u64) -> Changed {
+        // It is so already, and keeps its place.
+        if delay == 0 && self.jobs.get(id).is_some_and(|job| job.state == State::Ready) {
+            return Changed::To(State::Ready);
+        }
         let can = |job: &ModelJob| matches!(job.state, State::Scheduled | State::Ready);
         self.change(id, can, |model| {
             let state = model.schedule(id, delay);
@@ -357,6 +365,9 @@ impl Model {
     }
 
     pub fn prioritise(&mut self, id: &JobId, priority: Priority) -> Changed {
+        if let Some(job) = self.jobs.get(id).filter(|job| job.waits() && job.priority == priority) {
+            return Changed::To(job.state);
+        }
         self.change(id, ModelJob::waits, |model| {
             let us = model.us;
             let job = model.jobs.get_mut(id).unwrap();
@@ -371,15 +382,25 @@ impl Model {
     pub fn retry(&mut self, id: &JobId, args: Option<&[u8]>, delay: u64) -> Changed {
         self.change(
             id,
-            |job| job.state == State::Dead,
+            |job| matches!(job.state, State::Dead | State::Parked),
             |model| {
-                model.leave_group(id);
+                let was_parked = model.jobs[id].state == State::Parked;
+                if !was_parked {
+                    model.leave_group(id);
+                }
                 let job = model.jobs.get_mut(id).unwrap();
-                job.failures.clear();
-                job.deadline = None;
+                if !was_parked {
+                    job.failures.clear();
+                    job.deadline = None;
+                }
                 if let Some(args) = args {
                     let before = std::mem::replace(&mut job.args, args.to_vec());
                     job.edits.push((job.edits.len() as u32 + 1, before));
+                }
+                if was_parked {
+                    model.make_ready(id, 0);
+                    model.count("unparked");
+                    return Changed::To(State::Ready);
                 }
                 let state = model.schedule(id, delay);
                 model.count("revived");
@@ -412,6 +433,15 @@ impl Model {
             self.limits.remove(key);
             self.buckets.remove(key);
         } else {
+            // What came until now came at the rate of before.
+            if let Some(tokens) = self.tokens(key, Duration::ZERO)
+                && self.buckets.contains_key(key)
+            {
+                self.buckets.insert(key.clone(), (tokens, self.us));
+            }
+            if limit.rate.is_none() {
+                self.buckets.remove(key);
+            }
             self.limits.insert(key.clone(), limit);
         }
     }

@@ -306,6 +306,7 @@ impl Run {
             want,
             lease: ms(LEASE_MS),
             crashes: CRASHES,
+            crashes_by_kind: &[],
             number,
             shares: self.shares,
             ahead,

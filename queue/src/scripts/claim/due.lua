@@ -4,6 +4,9 @@
 
 local worker, bound = ARGV[1], tonumber(ARGV[4])
 local want = tonumber(ARGV[2])
+-- Crashes that a job of some kinds may survive.
+local budgets = {}
+for i = 11, #ARGV, 2 do budgets[ARGV[i]] = tonumber(ARGV[i + 1]) end
 local CRASHED = 'the lease expired: the worker stopped renewing it'
 
 local due = redis.call('ZRANGE', SCHEDULED, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
@@ -47,7 +50,7 @@ local function take_over(claim, id)
       become(key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, at, id)
       move('cancelled', id)
-    elseif crashes > tonumber(ARGV[5]) then
+    elseif crashes > (budgets[kind] or tonumber(ARGV[5])) then
       bury(id, key, text, kind, 'crashed', CRASHED, CRASHED)
       move('dead', id)
       buried = buried + 1

@@ -20,9 +20,12 @@ local function leave_group(id, key)
   local fingerprint = redis.call('HGET', key, 'group')
   if not fingerprint then return end
   redis.call('ZREM', MEMBERS .. fingerprint, id)
+  local group = GROUP .. fingerprint
   if redis.call('EXISTS', MEMBERS .. fingerprint) == 0 then
-    redis.call('DEL', GROUP .. fingerprint)
+    redis.call('DEL', group)
     redis.call('ZREM', GROUPS, fingerprint)
+  elseif redis.call('HGET', group, 'sample') == id then
+    redis.call('HSET', group, 'sample', redis.call('ZRANGE', MEMBERS .. fingerprint, '-1', '-1')[1])
   end
 end
 
@@ -92,7 +95,7 @@ local function expire(id, key, text, kind, deadline)
   bury(id, key, text, kind, 'expired', said, said)
   move('expired', id)
 end
--- Forgets a finished job whole.
+-- Forgets a finished job whole. Returns the bytes that were read for it.
 local function forget(id, key)
   local body = redis.call('HGET', key, 'job')
   if body then
@@ -106,4 +109,5 @@ local function forget(id, key)
   redis.call('ZREM', EXPIRING, id)
   leave_group(id, key)
   redis.call('DEL', key)
+  return body and #body or 0
 end

@@ -93,24 +93,44 @@ local function put(id, lane, score)
   placed[#placed + 1] = score
   placed[#placed + 1] = id
 end
+-- Lanes that come anew start one behind the other, or whoever has the smaller name would
+-- go first for ever. As far apart as `blocked` can tell them.
+local ANEW_APART = 1 / 64
 -- Lanes that are not in the ring of their class, and not held, take turns from now on.
 -- True when nobody took turns before.
 local function take_turns_all(class, flows)
-  local time, ring, lanes = virtual_time(class), {}, {}
+  local ring, lanes, owners = {}, {}, {}
   local tenants, more = {}, {}
   for i, flow in ipairs(flows) do
-    ring[2 * i - 1], ring[2 * i] = time, flow
     lanes[2 * i - 1], lanes[2 * i] = '0', flow
     local tenant = tenant_of(flow)
-    if not more[tenant] then tenants[#tenants + 1] = tenant end
-    more[tenant] = (more[tenant] or 0) + 1
+    owners[i] = tenant
+    if not more[tenant] then
+      tenants[#tenants + 1] = tenant
+      more[tenant] = 0
+    end
   end
+  local before, after = redis.call('HMGET', FLOWS .. class, unpack(tenants)), {}
+  for i, tenant in ipairs(tenants) do more[tenant] = tonumber(before[i] or '0') end
+  local newest = math.max(virtual_time(class), tonumber(redis.call('HGET', CONTROL, 'newest:' .. class) or '0'))
+  for i, flow in ipairs(flows) do
+    local tenant = owners[i]
+    local turn, others = nil, more[tenant]
+    newest = newest + ANEW_APART
+    turn = newest
+    -- A tenant with many lanes gets no turn more for each of them: they start as far apart
+    -- as it may have jobs.
+    if others > 0 then
+      local limit = limited and tenant ~= '' and limit_of('tenant:' .. tenant)
+      turn = turn + others / (limit and limit.weight or 1)
+    end
+    more[tenant] = others + 1
+    ring[2 * i - 1], ring[2 * i] = turn, flow
+  end
+  redis.call('HSET', CONTROL, 'newest:' .. class, newest)
   redis.call('ZADD', RING .. class, unpack(ring))
   redis.call('ZADD', LANES .. class, unpack(lanes))
-  local before, after = redis.call('HMGET', FLOWS .. class, unpack(tenants)), {}
-  for i, tenant in ipairs(tenants) do
-    after[2 * i - 1], after[2 * i] = tenant, int(tonumber(before[i] or '0') + more[tenant])
-  end
+  for i, tenant in ipairs(tenants) do after[2 * i - 1], after[2 * i] = tenant, int(more[tenant]) end
   redis.call('HSET', FLOWS .. class, unpack(after))
   return redis.call('ZCARD', RING .. class) == #flows
 end

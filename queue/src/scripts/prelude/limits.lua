@@ -55,6 +55,16 @@ local function store_held()
   if #some > 0 then redis.call('HSET', HOLDING, unpack(some)) end
   if #none > 0 then redis.call('HDEL', HOLDING, unpack(none)) end
 end
+-- The tokens of a key that has a rate. While the clock was set back none come.
+local function tokens_of(key, limit)
+  local stored = redis.call('HGET', BUCKETS, key)
+  if not stored then return limit.burst end
+  local left, since = string.match(stored, '^(%S+) (%S+)$')
+  return math.min(limit.burst, tonumber(left) + math.max(0, us - tonumber(since)) / 1000000 * limit.rate)
+end
+local function store_bucket(key, tokens)
+  redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, tokens), us))
+end
 -- How many jobs may start now under a key. Remembered within the call.
 local function room_of(key, limit)
   if limit.room then return limit.room end
@@ -63,12 +73,7 @@ local function room_of(key, limit)
     room = limit.concurrency - (key == 'queue' and running_now() or limit.holding)
   end
   if limit.rate then
-    local tokens = limit.burst
-    local stored = redis.call('HGET', BUCKETS, key)
-    if stored then
-      local left, since = string.match(stored, '^(%S+) (%S+)$')
-      tokens = math.min(limit.burst, tonumber(left) + (us - tonumber(since)) / 1000000 * limit.rate)
-    end
+    local tokens = tokens_of(key, limit)
     limit.tokens = tokens
     -- A hair below a whole token is a whole one: it has come by the time it is asked for.
     room = math.min(room, math.floor(tokens + 0.000001))
@@ -85,7 +90,7 @@ end
 local function store_tokens()
   for key, limit in pairs(limits) do
     if limit and limit.rate and limit.taken and limit.taken > 0 then
-      redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, limit.tokens - limit.taken), us))
+      store_bucket(key, limit.tokens - limit.taken)
     end
   end
 end

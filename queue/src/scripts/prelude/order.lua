@@ -51,6 +51,8 @@ end
 local function leave_list(id, lane)
   if redis.call('LINDEX', LANE .. lane, '-1') == id then
     redis.call('RPOP', LANE .. lane)
+    -- Whoever reads the list from its end has to know.
+    redis.call('HINCRBY', CONTROL, 'popped', 1)
     if redis.call('LINDEX', LANE .. lane, '0') ~= MARK then return end
   else
     mark(lane)
