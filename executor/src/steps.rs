@@ -6,7 +6,7 @@
 //! effect must find out by itself whether an earlier attempt got that far.
 
 use serde::{Serialize, de::DeserializeOwned};
-use upshot_queue::{Failure, FailureClass, Lease, Progress};
+use upshot_queue::{Failure, FailureClass, Lease, Progress, worker::WriteError};
 
 /// The steps of one job, in order.
 #[derive(Debug)]
@@ -63,6 +63,11 @@ impl<'a, const N: usize> Steps<'a, N> {
     }
 }
 
-fn over(error: upshot_queue::worker::WriteError) -> Failure {
-    Failure::new(FailureClass::Crashed, error)
+/// What follows from a write that was not made.
+fn over(error: WriteError) -> Failure {
+    match error {
+        WriteError::Stale(_) => Failure::new(FailureClass::Crashed, error),
+        // It would be no smaller the next time.
+        WriteError::TooLarge { .. } | WriteError::Json(_) => Failure::permanent(error),
+    }
 }

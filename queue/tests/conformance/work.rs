@@ -245,3 +245,28 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
     queue.set_limit(&key, Limit::default()).await.unwrap();
     fixture.finish().await;
 }
+
+/// What is kept with a job is bounded, whatever its handler says.
+#[tokio::test]
+async fn long_texts_are_cut_and_a_large_result_of_a_step_is_refused() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let worker = Worker::start(&fixture.connector, options(), |_, lease| async move {
+        let long = "x".repeat(3_000_000);
+        lease.log(&long).await.unwrap();
+        let progress = Progress { percent: 50, step: Some(long.clone()), message: Some(long.clone()) };
+        lease.progress(&progress).await.unwrap();
+        let refused = lease.complete_step("render", &json!(long)).await.unwrap_err().to_string();
+        Ok(json!(refused))
+    });
+    let done = fixture.until_state(&id, State::Succeeded).await;
+    let refused = done.outcome.unwrap().to_string();
+    assert!(refused.contains("`render` has 3000002 bytes") && refused.contains("elsewhere"), "{refused}");
+    assert!(done.steps.is_empty() && done.log[0].message.len() < 2_100 && done.marks[0].percent == 50);
+    let mut conn = fixture.connector.connect().unwrap();
+    let key = fixture.queue.keys().job(&id);
+    let bytes: u64 = redis::cmd("MEMORY").arg("USAGE").arg(&key).query_async(&mut conn).await.unwrap();
+    assert!(bytes < 10_000, "{bytes} bytes");
+    worker.stop().await;
+    fixture.finish().await;
+}
