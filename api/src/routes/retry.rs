@@ -34,8 +34,8 @@ pub struct Retry {
 ///
 /// It keeps its completed steps and its history; a dead one gets fresh budgets
 /// for failures, a parked one goes on whatever it waits for. With `args` in the
-/// body it also gets other arguments. The content type `application/json` is required, so that no page of another origin can
-/// send this from somebody's browser.
+/// body it also gets other arguments. The content type `application/json` is
+/// required, so that no page of another origin can send this from somebody's browser.
 #[utoipa::path(
     post,
     path = "/v1/jobs/{id}/retry",

@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
-use upshot_queue::{JobId, Limit, LimitKey, LimitUse, NewJob, State, WorkerOptions};
+use upshot_queue::{
+    Job, JobId, Limit, LimitKey, LimitUse, NewJob, Shares, State, WorkerOptions,
+    protocol::{Claim, Claimed, End, Ended},
+};
 
 use crate::fixture::{Fixture, PATIENCE, Worker, name, options, own_redis};
 
@@ -22,6 +25,35 @@ fn limited(n: usize, tenant: &str, keys: &[&str]) -> Vec<NewJob> {
         job
     };
     (0..n).map(job).collect()
+}
+
+/// Asks for eight jobs, as worker `one`.
+async fn claim(fixture: &Fixture, number: u64) -> Claimed {
+    let claim = Claim {
+        worker: "one",
+        want: 8,
+        lease: Duration::from_secs(60),
+        crashes: 3,
+        crashes_by_kind: &[],
+        number,
+        shares: Shares::default(),
+        ahead: 1,
+    };
+    fixture.queue.claim(&claim).await.unwrap()
+}
+
+/// They succeed.
+async fn end(fixture: &Fixture, claimed: Claimed) {
+    let ended = |job: Job| Ended {
+        flow: job.flow(),
+        args: job.args.len(),
+        token: job.token,
+        id: job.id,
+        end: End::Succeed("null".to_owned()),
+    };
+    let batch: Vec<Ended> = claimed.jobs(&fixture.queue, "one").map(|job| ended(job.unwrap())).collect();
+    let written = fixture.queue.settle("one", &batch).await.unwrap();
+    assert!(written.into_iter().all(|written| written));
 }
 
 /// Workers whose jobs go on one by one, and how many ran at once at most.
@@ -198,34 +230,23 @@ async fn what_a_limit_holds_costs_no_commands() {
     let fixture = Fixture::on(redis.url());
     let key = LimitKey::Key("closed".into());
     fixture.queue.set_limit(&key, Limit::concurrency(0)).await.unwrap();
-    let claim = async |number| {
-        let lease = Duration::from_secs(60);
-        let claim = upshot_queue::protocol::Claim {
-            worker: "one",
-            want: 8,
-            lease,
-            crashes: 3,
-            crashes_by_kind: &[],
-            number,
-            shares: Default::default(),
-            ahead: 1,
-        };
+    let counted = async |number| {
         let before = fixture.commands().await;
-        let claimed = fixture.queue.claim(&claim).await.unwrap();
+        let claimed = claim(&fixture, number).await;
         assert!(claimed.is_empty());
         (fixture.commands().await - before, claimed.more)
     };
-    claim(1).await;
-    let (empty, _) = claim(2).await;
+    counted(1).await;
+    let (empty, _) = counted(2).await;
     for lane in 0..50 {
         fixture.queue.enqueue(&limited(20, &format!("t{lane}"), &["closed"])).await.unwrap();
     }
     // The first claims find out; after that the held jobs are looked at no more.
     let mut number = 3;
-    while claim(number).await.1 {
+    while counted(number).await.1 {
         number += 1;
     }
-    let (held, _) = claim(number + 1).await;
+    let (held, _) = counted(number + 1).await;
     assert!(held <= empty + 4, "{held} commands with 1000 jobs held, {empty} with none");
     let used = fixture.queue.limit_use(&key).await.unwrap();
     assert_eq!(used, LimitUse { running: 0, waiting_lanes: 50 });
@@ -243,25 +264,11 @@ async fn a_rate_of_the_whole_queue_is_reached_and_not_only_kept() {
     let fixture = Fixture::new().await;
     fixture.queue.set_limit(&LimitKey::Queue, Limit::rate(50.0, 1)).await.unwrap();
     fixture.enqueue(20).await;
-    let claim = |number| upshot_queue::protocol::Claim {
-        worker: "one",
-        want: 8,
-        lease: Duration::from_secs(60),
-        crashes: 3,
-        crashes_by_kind: &[],
-        number,
-        shares: Default::default(),
-        ahead: 1,
-    };
-    let claimed = fixture.queue.claim(&claim(1)).await.unwrap();
+    let claimed = claim(&fixture, 1).await;
     assert_eq!(claimed.len(), 1);
     let wait = claimed.next_at - claimed.now;
     assert!((1..=20).contains(&wait), "the next token comes within 20 ms, it said {wait}");
-    let flow = String::new();
-    let jobs: Vec<_> = claimed.jobs(&fixture.queue, "one").map(Result::unwrap).collect();
-    let end = upshot_queue::protocol::End::Succeed("null".to_owned());
-    let ended = upshot_queue::protocol::Ended { id: jobs[0].id.clone(), token: 1, flow, args: 1, end };
-    fixture.queue.settle("one", &[ended]).await.unwrap();
+    end(&fixture, claimed).await;
     // The worker's own poll would take 19 s.
     let slow = WorkerOptions { poll: Duration::from_secs(30), ..options() };
     let worker = Worker::start(&fixture.connector, slow, |_, _| async { Ok(json!(null)) });
@@ -278,20 +285,7 @@ async fn a_changed_rate_does_not_change_what_came_before() {
     let slow = 0.001;
     fixture.queue.set_limit(&key, Limit::rate(slow, 2)).await.unwrap();
     fixture.queue.enqueue(&limited(10, "a", &["api"])).await.unwrap();
-    let claim = async |number| {
-        let claim = upshot_queue::protocol::Claim {
-            worker: "one",
-            want: 8,
-            lease: Duration::from_secs(60),
-            crashes: 3,
-            crashes_by_kind: &[],
-            number,
-            shares: Default::default(),
-            ahead: 1,
-        };
-        fixture.queue.claim(&claim).await.unwrap()
-    };
-    let claimed = claim(1).await;
+    let claimed = claim(&fixture, 1).await;
     assert_eq!(claimed.len(), 2);
     // Long ago, as far as the bucket knows.
     let mut admin = fixture.connector.connect().unwrap();
@@ -300,17 +294,8 @@ async fn a_changed_rate_does_not_change_what_came_before() {
     let mut cmd = redis::cmd("HSET");
     cmd.arg(&bucket).arg("key:api").arg(format!("0.000000 {ago}")).exec_async(&mut admin).await.unwrap();
     fixture.queue.set_limit(&key, Limit::rate(0.01, 50)).await.unwrap();
-    assert_eq!(claim(2).await.len(), 0, "a tenth of a token had come");
+    assert_eq!(claim(&fixture, 2).await.len(), 0, "a tenth of a token had come");
     fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
-    let jobs: Vec<_> = claimed.jobs(&fixture.queue, "one").map(Result::unwrap).collect();
-    let ended = |job: &upshot_queue::Job| upshot_queue::protocol::Ended {
-        id: job.id.clone(),
-        token: job.token,
-        flow: "a|api".to_owned(),
-        args: job.args.len(),
-        end: upshot_queue::protocol::End::Succeed("null".to_owned()),
-    };
-    let ended: Vec<_> = jobs.iter().map(ended).collect();
-    fixture.queue.settle("one", &ended).await.unwrap();
+    end(&fixture, claimed).await;
     fixture.finish().await;
 }

@@ -115,9 +115,8 @@ local function take_turns_all(class, flows)
   local newest = math.max(virtual_time(class), tonumber(redis.call('HGET', CONTROL, 'newest:' .. class) or '0'))
   for i, flow in ipairs(flows) do
     local tenant = owners[i]
-    local turn, others = nil, more[tenant]
     newest = newest + ANEW_APART
-    turn = newest
+    local turn, others = newest, more[tenant]
     -- A tenant with many lanes gets no turn more for each of them: they start as far apart
     -- as it may have jobs.
     if others > 0 then
