@@ -12,7 +12,7 @@ pub const SCHEMA: u32 = 4;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 36] = [
+pub(crate) const NAMES: [(&str, &str); 38] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -37,6 +37,8 @@ pub(crate) const NAMES: [(&str, &str); 36] = [
     ("BLOCKED", ":blocked:"),
     ("HELD", ":held"),
     ("PACED", ":paced"),
+    ("PASSED", ":passed"),
+    ("PROMISED", ":promised"),
     ("PAUSED_KINDS", ":paused_kinds"),
     ("UNIQUE", ":unique:"),
     ("GROUPS", ":groups"),
@@ -217,6 +219,17 @@ impl Keys {
         self.key("paced")
     }
 
+    /// Hash: of each lane that found room under one of its limit keys and none under another,
+    /// how often it was sent on, and the key that it waited for last.
+    pub fn passed(&self) -> String {
+        self.key("passed")
+    }
+
+    /// Hash: by limit key the lane that was sent on so often that the next place is its own.
+    pub fn promised(&self) -> String {
+        self.key("promised")
+    }
+
     /// Set: kinds that are paused.
     pub fn paused_kinds(&self) -> String {
         self.key("paused_kinds")
@@ -324,6 +337,8 @@ mod tests {
             keys.blocked("key:smtp"),
             keys.held(),
             keys.paced(),
+            keys.passed(),
+            keys.promised(),
             keys.paused_kinds(),
             keys.unique("order-1042"),
             keys.groups(),
@@ -375,6 +390,8 @@ mod tests {
             keys.blocked(""),
             keys.held(),
             keys.paced(),
+            keys.passed(),
+            keys.promised(),
             keys.paused_kinds(),
             keys.unique(""),
             keys.groups(),

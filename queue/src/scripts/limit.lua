@@ -8,6 +8,20 @@
 local what, key = ARGV[1], ARGV[2]
 local again = 0
 if what == 'limit' then
+  redis.call('HDEL', PROMISED, key)
+  -- What is kept for lanes that wait for this key is given up: it may come in another order
+  -- from now on, or be closed.
+  if redis.call('EXISTS', PROMISED) == 1 then
+    for _, lane in ipairs(redis.call('ZRANGE', BLOCKED .. key, '0', '127')) do
+      for _, other in ipairs(keys_of(string.sub(lane, 3))) do
+        local kept = other ~= key and limit_of(other)
+        if kept and kept.promised == lane then
+          end_promise(kept)
+          release_lanes(other)
+        end
+      end
+    end
+  end
   if ARGV[3] == '' then
     redis.call('HDEL', LIMITS, key)
     redis.call('HDEL', BUCKETS, key)
@@ -39,7 +53,10 @@ if what == 'limit' then
   local limit = limit_of(key)
   if redis.call('EXISTS', BLOCKED .. key) == 1 and (not limit or room_of(key, limit) > 32) then again = 1 end
   if ARGV[3] == '' then
-    if redis.call('EXISTS', LIMITS, HELD) == 0 then redis.call('HDEL', CONTROL, 'limited') end
+    if redis.call('EXISTS', LIMITS, HELD) == 0 then
+      redis.call('HDEL', CONTROL, 'limited')
+      redis.call('UNLINK', PASSED)
+    end
   end
 elseif what == 'pause' then
   redis.call('HSET', CONTROL, 'paused', 1)

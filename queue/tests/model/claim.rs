@@ -199,7 +199,8 @@ impl Model {
     pub fn can_run(&self, job: &ModelJob, beside: &[&JobId]) -> bool {
         let room = |key: &LimitKey| {
             let started =
-                beside.iter().filter(|id| self.jobs[**id].limit_keys().contains(key)).count() as u32;
+                beside.iter().filter(|id| self.jobs[**id].limit_keys().contains(key)).count() as u32
+                    + u32::from(self.is_kept_from(key, job));
             let concurrency = self.limits.get(key).and_then(|limit| limit.concurrency);
             concurrency.is_none_or(|most| self.running(key) + started < most)
                 && self.tokens(key, GRAIN).is_none_or(|tokens| tokens - f64::from(started) >= 1.0 + HAIR)
@@ -208,6 +209,26 @@ impl Model {
             && !self.paused
             && !self.paused_kinds.contains(&job.new.kind)
             && job.limit_keys().iter().all(room)
+    }
+
+    /// Whether the next place under a key is kept for another lane.
+    fn is_kept_from(&self, key: &LimitKey, job: &ModelJob) -> bool {
+        self.promised.get(key).is_some_and(|lane| *lane != job.lane())
+    }
+
+    /// A place is kept only for a lane with jobs that waits for another of its keys.
+    pub fn may_promise(&self) -> Result<(), String> {
+        for (key, lane) in &self.promised {
+            let waiting = self.jobs.values().find(|job| job.state == State::Ready && job.lane() == *lane);
+            let Some(job) = waiting else {
+                return Err(format!("a place under {key} is kept for {lane}, which has no jobs"));
+            };
+            let limited = job.limit_keys().into_iter().filter(|key| self.limits.contains_key(key)).count();
+            if limited < 2 || !job.limit_keys().contains(key) {
+                return Err(format!("a place under {key} is kept for {lane}, which needs no two"));
+            }
+        }
+        Ok(())
     }
 
     /// A worker that sleeps until it is told has missed nothing. One that got all it
@@ -244,7 +265,7 @@ impl Model {
         let mut at = None;
         for key in job.limit_keys() {
             let Some(limit) = self.limits.get(&key) else { continue };
-            if limit.concurrency.is_some_and(|most| self.running(&key) >= most) {
+            if limit.concurrency.is_some_and(|most| self.running(&key) >= most) || self.is_kept_from(&key, job) {
                 return None;
             }
             if let (Some(tokens), Some(rate)) = (self.tokens(&key, Duration::ZERO), limit.rate)

@@ -201,6 +201,10 @@ impl End<'_> {
             equal(lane, &listed.values().cloned().collect(), &list)?;
             equal("who left a lane and is not in it", &0, &gone.values().sum())?;
         }
+        let passed = self.hash(&keys.passed()).await?;
+        if let Some(lane) = passed.keys().find(|lane| !lanes.contains_key(*lane)) {
+            return Err(format!("lane {lane} has no jobs, and it is counted how often it was sent on"));
+        }
         for (lane, key) in &held {
             let blocked: Vec<String> = self.ask(&["ZRANGE", &keys.blocked(key), "0", "-1"]).await?;
             if !lanes.contains_key(lane) || !blocked.contains(lane) {
@@ -295,6 +299,8 @@ impl End<'_> {
             ":holding",
             ":held",
             ":paced",
+            ":passed",
+            ":promised",
             ":paused_kinds",
             ":groups",
             ":subjects",

@@ -204,3 +204,43 @@ async fn a_tenant_with_several_lanes_is_one_tenant_under_a_limit() {
     assert!((45..=55).contains(&one), "{one} of 100 were of the tenant with one lane");
     server.remove(&worker.queue).await;
 }
+
+/// A job that needs a token and a place gets both where others use up either: what is kept
+/// for it is the token.
+#[tokio::test]
+async fn a_token_is_kept_for_a_job_that_waits_for_a_place() {
+    let server = Server::connect().await;
+    let mut worker = Worker::new(&server).await;
+    let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+    worker.queue.set_limit(&LimitKey::Key("mail".to_owned()), Limit::rate(10.0, 1)).await.unwrap();
+    worker.queue.set_limit(&LimitKey::Key("slow".to_owned()), Limit::concurrency(1)).await.unwrap();
+    for key in ["mail", "slow"] {
+        worker.enqueue(60, |job| NewJob { limit_keys: keys(&[key]), ..job }).await;
+    }
+    worker.enqueue(1, |job| NewJob { limit_keys: keys(&["slow", "mail"]), ..job }).await;
+    let mut clock = 1_800_000_000_000_000;
+    let mut slow = Vec::new();
+    let mut rounds = 0;
+    let got_both = loop {
+        // A token comes while the place is taken, then the place is free and the token gone.
+        for job in worker.claim(8).await {
+            let has = job.limit_keys.as_slice();
+            if has == ["slow"] { slow.push(job) } else { worker.end(&[job]).await }
+        }
+        worker.end(&std::mem::take(&mut slow)).await;
+        let jobs = worker.claim(8).await;
+        if jobs.iter().any(|job| job.limit_keys.len() == 2) {
+            worker.end(&jobs).await;
+            break true;
+        }
+        slow = jobs;
+        rounds += 1;
+        if rounds > 20 {
+            break false;
+        }
+        clock += 100_000;
+        server.set_clock(&worker.queue, clock).await;
+    };
+    assert!(got_both && rounds > 0, "{rounds}");
+    server.remove(&worker.queue).await;
+}

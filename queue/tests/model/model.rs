@@ -42,6 +42,9 @@ pub struct Model {
     pub leases: u64,
     /// Deaths of each cause since the group came up.
     pub deaths: BTreeMap<crate::job::Cause, u64>,
+    /// For which lane the next place under a key is kept: the queue decides that, and the
+    /// model looks whether it may.
+    pub promised: BTreeMap<LimitKey, String>,
     /// Transitions, by name.
     pub moves: BTreeMap<&'static str, u64>,
 }

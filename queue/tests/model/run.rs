@@ -1,16 +1,16 @@
 //! One run: each operation is done to the queue and to the model, and both are compared.
 
-use std::{fmt::Debug, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 use upshot_queue::{
-    Deadline, Failure, JobId, NewJob, Queue, Shares, State, Unique,
+    Deadline, Failure, JobId, LimitKey, NewJob, Queue, Shares, State, Unique,
     protocol::{Claim, End, Ended, Write},
 };
 
 use crate::{
     claim::Answer,
     end,
-    job::{compare, encode},
+    job::{compare, encode, stored},
     model::Model,
     operation::{
         CRASHES, Draft, Ending, KINDS, LARGE, LEASE_MS, LIMIT_KEYS, Lease, MESSAGES, NEEDS, Operation, Plan,
@@ -319,6 +319,7 @@ impl Run {
         let jobs = jobs.map_err(said)?;
         let leased: Vec<(JobId, u64)> = jobs.iter().map(|job| (job.id.clone(), job.token)).collect();
         let parked = self.parked_meanwhile().await?;
+        self.model.promised = self.promised().await?;
         self.found_less = (leased.len() < want && !more).then_some(next_at);
         self.model.follow(&Answer {
             worker: &name,
@@ -352,8 +353,22 @@ impl Run {
         Ok(jobs.into_iter().filter(|job| job.state == State::Parked).map(|job| job.id).collect())
     }
 
+    /// For which lane the queue keeps the next place under a key, which is up to it.
+    async fn promised(&self) -> Result<BTreeMap<LimitKey, String>, String> {
+        let mut conn = self.server.conn.clone();
+        let kept: BTreeMap<String, String> =
+            redis::cmd("HGETALL").arg(self.queue.keys().promised()).query_async(&mut conn).await.map_err(said)?;
+        let known = |(key, lane): (String, String)| {
+            let limited = self.model.limits.keys().find(|each| stored(each) == key).cloned();
+            Ok((limited.ok_or_else(|| format!("a place is kept under {key}, which limits nothing"))?, lane))
+        };
+        kept.into_iter().map(known).collect()
+    }
+
     /// Compares every job, and the counts.
-    async fn compare(&self) -> Result<(), String> {
+    async fn compare(&mut self) -> Result<(), String> {
+        self.model.promised = self.promised().await?;
+        self.model.may_promise()?;
         let stored = self.queue.jobs(&self.ids).await.map_err(said)?;
         let mut stored = stored.iter().peekable();
         for id in &self.ids {

@@ -13,7 +13,55 @@ local function block(class, flow, blocking, turn)
     if at_token then redis.call('ZADD', PACED, int(at_token), blocking) end
   else
     redis.call('ZREM', LANES .. class, flow)
+    redis.call('HDEL', PASSED, lane)
   end
+end
+
+-- A lane waits for one key at a time. One that goes from key to key and finds this one
+-- taken while it waits for that one would never run where others use up both, so it is
+-- counted how often it was sent on, and after so many times a place is kept for it under
+-- those keys that had room. Nobody waits for a key that keeps a place of a later one, in
+-- the order of `comes_first`, so these waits have an end.
+local SENT_ON = 4
+local function send_on(lane, blocking)
+  -- Its jobs may have left it since its last turn.
+  if redis.call('EXISTS', LANE .. lane.name) == 0 then return end
+  local times, last = string.match(lane.passed or '0 ', '^(%d+) (.*)$')
+  times = tonumber(times) or 0
+  if last ~= blocking.key then
+    times = times + 1
+    redis.call('HSET', PASSED, lane.name, int(times) .. ' ' .. blocking.key)
+  end
+  -- Nothing is kept while a key is closed, for it may be for long.
+  local keeps = times >= SENT_ON and blocking.concurrency ~= 0
+  for _, limit in ipairs(lane.limits) do
+    if limit == blocking then keeps = false end
+    if not keeps then
+      if limit.promised == lane.name then end_promise(limit) end
+    elseif not limit.promised and limit.room >= 1 then
+      promise(limit, lane.name)
+    end
+  end
+end
+-- A lane starts jobs: it needs no place that was kept any more.
+local function keep_promises(lane)
+  for _, limit in ipairs(lane.limits) do
+    if limit.promised == lane.name then
+      end_promise(limit)
+      lane.kept = lane.kept or {}
+      lane.kept[#lane.kept + 1] = limit.key
+    end
+  end
+end
+
+-- The order in which lanes are kept places under their keys, the same for all of them.
+-- Tokens come first, because one that is kept costs others less than a place; then the
+-- tenant's own limit.
+local function comes_first(one, other)
+  if (one.rate ~= nil) ~= (other.rate ~= nil) then return one.rate ~= nil end
+  local tenants, others = string.sub(one.key, 1, 7) == 'tenant:', string.sub(other.key, 1, 7) == 'tenant:'
+  if tenants ~= others then return tenants end
+  return one.key < other.key
 end
 
 -- What is known of a flow: its tenant and the tenant's weight, and the limits that hold
@@ -37,6 +85,7 @@ local function limited_flow(name)
         if limit.weight and i == 1 and flow.tenant ~= '' then flow.weight = limit.weight end
       end
     end
+    if n > 1 then table.sort(limits, comes_first) end
     if n > 0 then flow.limits = limits end
   end
   return flow
@@ -97,15 +146,25 @@ end
 -- when it is the turn of one behind them.
 local function window_of(class, most)
   local window, most = window_from(class, most)
-  local queue, fields = {}, {}
+  local queue, fields, torn = {}, {}, {}
   local some_held = limited and is_any_held()
   for i = 1, #window, 2 do
     local flow = limited_flow(window[i])
-    queue[#queue + 1] = {flow = window[i], turn = tonumber(window[i + 1]), step = 1 / flow.weight, planned = 0, limits = flow.limits}
+    local lane = {
+      flow = window[i], name = class .. ':' .. window[i], turn = tonumber(window[i + 1]), step = 1 / flow.weight,
+      planned = 0, limits = flow.limits, passed = false, kept = false,
+    }
+    queue[#queue + 1] = lane
+    if limited and #flow.keys > 1 then torn[#torn + 1] = lane end
     fields[#fields + 1] = flow.tenant
     if some_held then
       for _, limit in ipairs(flow.limits) do fields[#fields + 1] = flow.tenant .. '|' .. limit.key end
     end
+  end
+  if #torn > 0 and redis.call('EXISTS', PASSED) == 1 then
+    local names = {}
+    for i, lane in ipairs(torn) do names[i] = lane.name end
+    for i, passed in ipairs(redis.call('HMGET', PASSED, unpack(names))) do torn[i].passed = passed end
   end
   -- One that is alone here may still share a limit with lanes that it holds.
   if #queue > 1 or some_held and #queue > 0 then
@@ -143,16 +202,20 @@ local function divide(class, queue, horizon, n, quantum)
       part = math.min(n, ahead)
     end
     for _, limit in ipairs(lane.limits) do
-      if limit.room < part then part = limit.room end
+      local room = limit.room
+      if limit.promised and (limit.promised == lane.name or room < 1 and end_empty_promise(limit)) then room = room + 1 end
+      if room < part then part = room end
       if part < 1 then
         blocking = limit
         break
       end
     end
     if blocking then
+      if #lane.limits > 1 and lane.planned == 0 then send_on(lane, blocking) end
       lane.blocking = blocking
       held[#held + 1] = lane
     else
+      if some_promised then keep_promises(lane) end
       for _, limit in ipairs(lane.limits) do
         limit.room = limit.room - part
         limit.taken = limit.taken + part
@@ -191,7 +254,7 @@ local function take(class, n)
     local turns, popped_here = {}, 0
     for _, lane in ipairs(served) do
       local flow = lane.flow
-      local name, popped, scores, dropped = class .. ':' .. flow, nil, nil, 0
+      local name, popped, scores, dropped = lane.name, nil, nil, 0
       if bytes < CALL_BYTES and compared < CALL_BYTES then popped, scores, dropped = take_first(name, lane.planned) end
       local count, started = 0, 0
       for i, id in ipairs(popped or NONE) do
@@ -214,6 +277,10 @@ local function take(class, n)
       local is_empty = popped and count == 0 and redis.call('EXISTS', LANE .. name) == 0
       -- What was read ahead may lack a lane that is let in.
       if limited and started == 0 and (count > 0 or is_empty) and pass_on(flow, nil) then windows = {} end
+      for _, key in ipairs(lane.kept or NONE) do
+        if release_lanes(key) then windows = {} end
+      end
+      if lane.passed and (started > 0 or redis.call('EXISTS', LANE .. name) == 0) then redis.call('HDEL', PASSED, name) end
       if is_empty then
         -- Its turn came and it has nothing.
         leave_ring(class, flow)

@@ -30,7 +30,8 @@ local function leave_group(id, key)
 end
 
 -- A lane that had been let in by a limit key and does not use the room leaves it
--- to the next. True when one is let in.
+-- to the next, and so does one whose jobs are gone with what was kept for it. True when
+-- one is let in.
 local function pass_on(flow, but)
   local woken = false
   for _, key in ipairs(keys_of(flow)) do
@@ -48,15 +49,15 @@ local function take_out(id, key, state, flow, class)
     local left = redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)
     if limited and redis.call('EXISTS', LANE .. lane) == 0 then
       local held = redis.call('HGET', HELD, lane)
+      redis.call('HDEL', PASSED, lane)
       if held then
         redis.call('ZREM', BLOCKED .. held, lane)
         redis.call('HDEL', HELD, lane)
         count_held(class, flow, held, -1)
         redis.call('ZREM', LANES .. class, flow)
-      else
-        -- Not at its next turn: that may never come, in a class without jobs.
-        woken = pass_on(flow, nil)
       end
+      -- Not at its next turn: that may never come, in a class without jobs.
+      woken = pass_on(flow, held)
     end
     if left <= 0 then redis.call('UNLINK', RING .. class, LANES .. class, FLOWS .. class) end
   elseif state == 'scheduled' then

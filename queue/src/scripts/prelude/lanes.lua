@@ -48,8 +48,9 @@ local function is_any_held()
   return any_held
 end
 local function release_lanes(key)
-  if not is_any_held() then return false end
   local limit = limit_of(key)
+  if limit then end_empty_promise(limit) end
+  if not is_any_held() then return false end
   local room, next_token = 32, nil
   if limit then
     room = room_of(key, limit)

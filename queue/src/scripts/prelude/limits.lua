@@ -5,6 +5,10 @@
 -- counted; those that ran before a limit on concurrency was set are counted if `holders`
 -- has them.
 local limits = {}
+-- A lane that finds room under one of its keys and none under another may lose the one
+-- while it waits for the other. One that was passed over so often has the next place under
+-- those that it finds free kept for it: `promised` has the lane, by key.
+local some_promised = nil
 -- Reads the limits of some keys at once, and how many jobs count for each.
 local function learn(keys)
   local unknown = {}
@@ -17,6 +21,8 @@ local function learn(keys)
   if #unknown == 0 then return end
   local texts = redis.call('HMGET', LIMITS, unpack(unknown))
   local counts = redis.call('HMGET', HOLDING, unpack(unknown))
+  if some_promised == nil then some_promised = redis.call('EXISTS', PROMISED) == 1 end
+  local promised = some_promised and redis.call('HMGET', PROMISED, unpack(unknown)) or {}
   for i, key in ipairs(unknown) do
     if texts[i] then
       local concurrency, rate, burst, weight, since =
@@ -24,6 +30,7 @@ local function learn(keys)
       local limit = {
         key = key, concurrency = tonumber(concurrency), since = tonumber(since) or 0, weight = tonumber(weight),
         holding = tonumber(counts[i] or '0'), changed = false, room = false, taken = 0,
+        promised = promised[i] or false,
       }
       if rate ~= '' then limit.rate, limit.burst = tonumber(rate), tonumber(burst) end
       limits[key] = limit
@@ -65,7 +72,7 @@ end
 local function store_bucket(key, tokens)
   redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, tokens), us))
 end
--- How many jobs may start now under a key. Remembered within the call.
+-- How many jobs of any lane may start now under a key. Remembered within the call.
 local function room_of(key, limit)
   if limit.room then return limit.room end
   local room = 1e9
@@ -78,14 +85,34 @@ local function room_of(key, limit)
     -- A hair below a whole token is a whole one: it has come by the time it is asked for.
     room = math.min(room, math.floor(tokens + 0.000001))
   end
+  if limit.promised then room = room - 1 end
   limit.room = room
   limit.taken = 0
   return room
 end
--- When there is a token for a job (ms), where it is tokens that are missing.
+local function promise(limit, lane)
+  limit.promised, limit.room, some_promised = lane, limit.room - 1, true
+  redis.call('HSET', PROMISED, limit.key, lane)
+end
+local function end_promise(limit)
+  limit.promised = false
+  if limit.room then limit.room = limit.room + 1 end
+  redis.call('HDEL', PROMISED, limit.key)
+end
+-- Nothing is kept for a lane that has no jobs. True when something was.
+local function end_empty_promise(limit)
+  if not limit.promised or redis.call('EXISTS', LANE .. limit.promised) == 1 then return false end
+  end_promise(limit)
+  return true
+end
+-- When there is a token for a job of any lane (ms), where it is tokens that are missing.
 local function next_token_of(limit)
-  if not limit or not limit.rate or limit.tokens - limit.taken >= 0.999999 then return nil end
-  return now + math.ceil((1 - limit.tokens + limit.taken) / limit.rate * 1000)
+  if not limit or not limit.rate then return nil end
+  local wanted, left = limit.promised and 2 or 1, limit.tokens - limit.taken
+  if left >= wanted - 0.000001 then return nil end
+  -- A bucket of one token that is promised has none for others until it is used.
+  if limit.burst < wanted and left >= 0.999999 then return now + 1000 end
+  return now + math.ceil((wanted - left) / limit.rate * 1000)
 end
 local function store_tokens()
   for key, limit in pairs(limits) do
