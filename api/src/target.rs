@@ -50,6 +50,14 @@ impl<'a> Target<'a> {
                 Ok(())
             }
             Changed::Refused(now) => Err(refused(now)),
+            Changed::Replaced => Err(Problem::new(
+                Code::Replaced,
+                format!(
+                    "job {} gave way to its `successor`, which has its idempotency key: \
+                     retry that one if it is dead, or cancel it first",
+                    self.id
+                ),
+            )),
             Changed::Unknown | Changed::Forgotten => {
                 Err(Problem::new(Code::UnknownJob, format!("job {} was forgotten meanwhile", self.id)))
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use upshot_queue::{
-    NewJob, Queue, Shares,
+    Crashes, NewJob, Queue, Shares, Wait,
     protocol::{Claim, End, Ended},
 };
 
@@ -96,7 +96,7 @@ impl Calls {
                 worker: WORKER,
                 want,
                 lease: Duration::from_secs(60),
-                crashes: 3,
+                crashes: &Crashes::new(3, Wait::NONE),
                 crashes_by_kind: &[],
                 number: self.number,
                 shares: Shares::default(),

@@ -26,6 +26,9 @@ pub enum Changed {
     Forgotten,
     /// It is in this state, in which that cannot be done; nothing was changed.
     Refused(State),
+    /// It is dead and gave way to a job with its idempotency key ([`crate::Job::successor`]), which
+    /// is not cancelled: that one can be retried, if it is dead. Nothing was changed.
+    Replaced,
     /// It is not known (any more).
     Unknown,
 }
@@ -168,6 +171,7 @@ fn changed(said: &str) -> Changed {
         "cancelling" => Changed::Stopping,
         "forgotten" => Changed::Forgotten,
         _ => match said.strip_prefix("is ") {
+            Some("replaced") => Changed::Replaced,
             Some(state) => Changed::Refused(state.parse().unwrap_or(State::Ready)),
             None => Changed::To(said.parse().unwrap_or(State::Ready)),
         },

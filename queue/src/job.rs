@@ -15,6 +15,7 @@
 //! | `history` | failed attempts and what else was done to it, a JSON line each, capped |
 //! | `need`, `why` | what it is parked for |
 //! | `needed` | what it was parked for, where builds could not read its arguments |
+//! | `successor` | of a dead job: the job that took its idempotency key |
 //! | `group` | the fingerprint of its cause of death |
 //! | `outcome` | what the handler returned, JSON; absent for `null` |
 //! | `duplicates` | enqueues that found this job |
@@ -174,6 +175,8 @@ pub struct Job {
     pub parked: Option<Parked>,
     /// Which builds could not read its arguments, as the need that it was parked for.
     pub needed: Option<String>,
+    /// Of a dead job: the job that took its idempotency key.
+    pub successor: Option<JobId>,
     /// Failures so far, by class.
     pub failures: HashMap<FailureClass, u32>,
     /// How far it is.

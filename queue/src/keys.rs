@@ -12,7 +12,7 @@ pub const SCHEMA: u32 = 4;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 38] = [
+pub(crate) const NAMES: [(&str, &str); 39] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -34,6 +34,7 @@ pub(crate) const NAMES: [(&str, &str); 38] = [
     ("BUCKETS", ":buckets"),
     ("HOLDING", ":holding"),
     ("HOLDERS", ":holders:"),
+    ("COUNTING", ":counting"),
     ("BLOCKED", ":blocked:"),
     ("HELD", ":held"),
     ("PACED", ":paced"),
@@ -204,6 +205,12 @@ impl Keys {
         format!("{}:holders:{key}", self.control)
     }
 
+    /// Hash: limit keys whose running jobs are being counted, and until when (ms) none start
+    /// under them for that.
+    pub fn counting(&self) -> String {
+        self.key("counting")
+    }
+
     /// Sorted set: lanes that wait for one limit key, by class and turn.
     pub fn blocked(&self, key: &str) -> String {
         format!("{}:blocked:{key}", self.control)
@@ -334,6 +341,7 @@ mod tests {
             keys.buckets(),
             keys.holding(),
             keys.holders("key:smtp"),
+            keys.counting(),
             keys.blocked("key:smtp"),
             keys.held(),
             keys.paced(),
@@ -387,6 +395,7 @@ mod tests {
             keys.buckets(),
             keys.holding(),
             keys.holders(""),
+            keys.counting(),
             keys.blocked(""),
             keys.held(),
             keys.paced(),

@@ -89,7 +89,7 @@ pub use outbox::OutboxReader;
 pub use parking::Kinds;
 pub use priority::{Priority, Shares};
 pub use queue::{Counts, Error, Queue, Verdict};
-pub use retry::{Decision, RetryPolicy, Wait};
+pub use retry::{Crashes, Decision, RetryPolicy, Wait};
 pub use scripts::script_name;
 pub use scrub::Scrubber;
 pub use state::State;

@@ -32,29 +32,48 @@ pub struct LimitUse {
 
 impl Queue {
     /// Sets a limit or weight, in all processes at once; the default clears it.
-    /// Jobs that run already are counted, and go on when they are too many.
+    /// Jobs that run already are counted, and go on when they are too many; while they are
+    /// counted none start under the limit.
     ///
     /// # Errors
     /// When the limit cannot be kept, or Redis failed.
     pub async fn set_limit(&self, key: &LimitKey, limit: Limit) -> Result<(), Error> {
         let stored = limit.stored(key)?;
         let name = key.stored();
-        // Lanes that there is room for now are let in some at a time.
-        while self.limit_call("limit", &name, &stored).await? == 1 {}
-        if limit.concurrency.is_some() && *key != LimitKey::Queue {
-            let running: Vec<String> = redis::cmd("ZRANGE")
-                .arg(self.keys.running())
-                .arg(0)
-                .arg(-1)
-                .query_async(&mut self.conn.clone())
-                .await?;
-            for claims in running.chunks(CLAIMS) {
-                let mut call = Call::new(&scripts::RECOUNT, &self.keys);
-                call.arg(&name);
-                for claim in claims {
-                    call.arg(claim);
-                }
-                let _: u64 = call.run(&mut self.conn.clone()).await?;
+        if self.limit_call("limit", &name, &stored).await? {
+            self.count_running(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts the jobs that run already under a limit that is new; until they are counted none
+    /// start under it. Counted twice they count once.
+    async fn count_running(&self, key: &str) -> Result<(), Error> {
+        let running: Vec<String> = redis::cmd("ZRANGE")
+            .arg(self.keys.running())
+            .arg(0)
+            .arg(-1)
+            .query_async(&mut self.conn.clone())
+            .await?;
+        for claims in running.chunks(CLAIMS) {
+            let mut call = Call::new(&scripts::RECOUNT, &self.keys);
+            call.arg(key);
+            for claim in claims {
+                call.arg(claim);
+            }
+            let _: u64 = call.run(&mut self.conn.clone()).await?;
+        }
+        self.limit_call("counted", key, "").await.map(drop)
+    }
+
+    /// Counts what others began to count and did not.
+    pub(crate) async fn finish_counting(&self, now: u64) -> Result<(), Error> {
+        let mut cmd = redis::cmd("HGETALL");
+        let counting: Vec<(String, u64)> =
+            cmd.arg(self.keys.counting()).query_async(&mut self.conn.clone()).await?;
+        for (key, until) in counting {
+            if until <= now {
+                self.count_running(&key).await?;
             }
         }
         Ok(())
@@ -139,9 +158,16 @@ impl Queue {
         self.unpark(&format!("resume {}", encode(kind))).await
     }
 
-    async fn limit_call(&self, what: &str, key: &str, limit: &str) -> Result<u8, Error> {
-        let mut call = Call::new(&scripts::LIMIT, &self.keys);
-        call.arg(what).arg(key).arg(limit);
-        Ok(call.run(&mut self.conn.clone()).await?)
+    /// Whether the jobs that run are to be counted.
+    async fn limit_call(&self, what: &str, key: &str, limit: &str) -> Result<bool, Error> {
+        loop {
+            let mut call = Call::new(&scripts::LIMIT, &self.keys);
+            call.arg(what).arg(key).arg(limit);
+            let (again, counting): (u8, u8) = call.run(&mut self.conn.clone()).await?;
+            // Lanes that there is room for now are let in some at a time.
+            if again == 0 {
+                return Ok(counting == 1);
+            }
+        }
     }
 }

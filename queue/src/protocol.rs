@@ -15,6 +15,7 @@ use crate::{
     job::{Fields, Job, Unreadable},
     priority::Shares,
     queue::Queue,
+    retry::Crashes,
     scripts::{self, Call, MAX_BATCH, MAX_CLAIM},
     state::State,
 };
@@ -28,10 +29,10 @@ pub struct Claim<'a> {
     pub want: usize,
     /// How long the leases last.
     pub lease: Duration,
-    /// Crashes that a job survives.
-    pub crashes: u32,
+    /// What becomes of a job that lost its worker.
+    pub crashes: &'a Crashes,
     /// The same for jobs of kinds that differ, each by its stored name.
-    pub crashes_by_kind: &'a [(String, u32)],
+    pub crashes_by_kind: &'a [(String, Crashes)],
     /// The number of the call. Under the same number the same jobs are answered, as
     /// long as no call with a number higher by two has come: two may be under way.
     pub number: u64,
@@ -244,11 +245,11 @@ impl Queue {
     pub async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, RedisError> {
         let mut call = Call::new(&scripts::CLAIM, &self.keys);
         call.arg(claim.worker).arg(claim.want.min(MAX_CLAIM)).arg(claim.lease.as_millis() as u64);
-        call.arg(MAX_BATCH).arg(claim.crashes).arg(claim.number);
+        call.arg(MAX_BATCH).arg(claim.crashes.stored()).arg(claim.number);
         call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
-        call.arg(claim.ahead.clamp(1, MAX_CLAIM));
+        call.arg(claim.ahead.clamp(1, MAX_CLAIM)).arg(rand::random::<f64>());
         for (kind, crashes) in claim.crashes_by_kind {
-            call.arg(kind).arg(*crashes);
+            call.arg(kind).arg(crashes.stored());
         }
         call.run(&mut self.conn.clone()).await
     }

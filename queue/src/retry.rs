@@ -1,11 +1,14 @@
 //! What follows from a failure: another attempt, when, or none.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt::Write, time::Duration};
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, FailureClass};
+use crate::{
+    clock::delay_ms,
+    failure::{Failure, FailureClass},
+};
 
 /// How often and when to retry, by class of failure.
 ///
@@ -63,6 +66,45 @@ impl Default for RetryPolicy {
     }
 }
 
+/// What becomes of jobs that lost their worker, in the form in which the script that takes
+/// them over reads it: how many crashes a job survives, the shortest wait, and the longest
+/// after each crash (ms). The wait is drawn anew for each job between the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crashes(String);
+
+impl Crashes {
+    /// Waits that are stored; after more crashes the wait is that of the last.
+    const WAITS: u32 = 32;
+
+    /// A job survives so many crashes, and waits after each.
+    pub fn new(budget: u32, wait: Wait) -> Self {
+        let mut stored = format!("{budget} {}", delay_ms(wait.floor));
+        for crash in 0..budget.min(Self::WAITS) {
+            let most = wait.most(crash);
+            // Writing to a string does not fail.
+            let _ = write!(stored, " {}", delay_ms(most));
+            if most == wait.cap {
+                break;
+            }
+        }
+        Self(stored)
+    }
+
+    pub(crate) fn stored(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Wait {
+    /// None at all.
+    pub const NONE: Self = Self { base: Duration::ZERO, cap: Duration::ZERO, floor: Duration::ZERO };
+
+    /// The longest wait after one failure more than `earlier`.
+    fn most(&self, earlier: u32) -> Duration {
+        self.base.saturating_mul(2u32.saturating_pow(earlier.min(31))).min(self.cap)
+    }
+}
+
 /// What follows from a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -84,15 +126,23 @@ impl RetryPolicy {
         }
     }
 
+    fn wait_of(&self, class: FailureClass) -> &Wait {
+        self.waits.get(&class).unwrap_or(&self.wait)
+    }
+
+    /// What becomes of jobs that lose their worker.
+    pub fn crashes(&self) -> Crashes {
+        Crashes::new(self.crashed, *self.wait_of(FailureClass::Crashed))
+    }
+
     /// Decides after `failure`, when the job had `earlier` failures of the same
     /// class. `random` gives a number in `0.0..=1.0`.
     pub fn decide(&self, failure: &Failure, earlier: u32, random: f64) -> Decision {
         if earlier >= self.budget(failure.class) {
             return Decision::Bury;
         }
-        let wait = self.waits.get(&failure.class).unwrap_or(&self.wait);
-        let doubled = wait.base.saturating_mul(2u32.saturating_pow(earlier.min(31)));
-        let jittered = doubled.min(wait.cap).mul_f64(random.clamp(0.0, 1.0)).max(wait.floor);
+        let wait = self.wait_of(failure.class);
+        let jittered = wait.most(earlier).mul_f64(random.clamp(0.0, 1.0)).max(wait.floor);
         // A wait that was asked for is a lower bound; the jitter comes on top,
         // so that everybody who was throttled does not come back at once.
         Decision::Retry(failure.retry_after.map_or(jittered, |wait| wait.saturating_add(jittered)))
@@ -135,6 +185,19 @@ mod tests {
             prop_assert!(matches!(decision, Decision::Retry(wait) if wait >= slow.floor));
             let other = policy.decide(&Failure::transient("x"), earlier, random);
             prop_assert!(matches!(other, Decision::Retry(wait) if wait < slow.floor));
+        }
+
+        /// As a script reads it: the wait of a lost worker's job is that of a failure.
+        #[test]
+        fn a_lost_worker_waits_as_a_crash_does(earlier in 0u32..50, budget in 1u32..50, base in 0u64..5000, cap in 0u64..1 << 40) {
+            let wait = Wait { base: Duration::from_millis(base), cap: Duration::from_millis(cap), floor: Duration::ZERO };
+            let policy = RetryPolicy { crashed: budget, wait, ..RetryPolicy::default() };
+            let stored: Vec<u64> = policy.crashes().stored().split(' ').map(|n| n.parse().unwrap()).collect();
+            let most = stored.get(2 + earlier as usize).or(stored.get(2..).unwrap().last()).unwrap();
+            match policy.decide(&Failure::new(FailureClass::Crashed, "x"), earlier, 1.0) {
+                Decision::Retry(wait) => prop_assert_eq!(u128::from(*most), wait.as_millis()),
+                Decision::Bury => prop_assert!(u64::from(earlier) >= stored[0]),
+            }
         }
 
         #[test]

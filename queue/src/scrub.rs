@@ -162,6 +162,7 @@ impl Scrubber {
     async fn look_at_lanes(&mut self, queue: &Queue) -> Result<(), Error> {
         if self.lanes.is_none() {
             (self.began, _) = self.call(queue, "jobs", &[]).await?;
+            queue.finish_counting(self.began).await?;
         }
         let lanes = self.lanes.get_or_insert_default();
         for _ in 0..PARTS {

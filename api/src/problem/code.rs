@@ -29,6 +29,8 @@ pub enum Code {
     MethodNotAllowed,
     /// Only a dead or parked job is retried by hand.
     NotDead,
+    /// The dead job gave way to another with its idempotency key.
+    Replaced,
     /// The job does not wait: it runs or has ended.
     NotWaiting,
     /// The job has ended already.
@@ -83,6 +85,7 @@ impl Code {
                 "The address does not take this method",
             ),
             Self::NotDead => ("not-dead", StatusCode::CONFLICT, "The job is not dead"),
+            Self::Replaced => ("replaced", StatusCode::CONFLICT, "Another job took its place"),
             Self::NotWaiting => ("not-waiting", StatusCode::CONFLICT, "The job does not wait"),
             Self::AlreadyEnded => ("already-ended", StatusCode::CONFLICT, "The job has ended already"),
             Self::UnknownQueue => ("unknown-queue", StatusCode::NOT_FOUND, "The queue is not known"),

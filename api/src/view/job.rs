@@ -85,6 +85,9 @@ pub struct JobBody {
     /// The group of dead jobs that it belongs to.
     #[schema(required, example = "5f1d7a84db00d2fc")]
     group: Option<String>,
+    /// Of a dead job: the job that took its idempotency key, and runs in its place.
+    #[schema(required, example = "mrtu2hq6wcbcvkoxmzkhxbs7da")]
+    successor: Option<String>,
     /// Enqueues that found this job already there.
     duplicates: u64,
     /// Who runs it, or ran it last.
@@ -198,6 +201,7 @@ impl JobBody {
             parked: job.parked.as_ref().filter(|_| job.state == State::Parked).map(parked),
             cancel_asked_at: job.cancel_asked_at.map(Moment),
             group: job.group.clone(),
+            successor: job.successor.as_ref().map(ToString::to_string),
             duplicates: job.duplicates,
             worker: job.worker.clone(),
             steps: job.steps.iter().map(step).collect(),

@@ -10,8 +10,8 @@
 --       a `=`, or ''
 --       forget: ended before this long ago in ms, ''
 -- Returns: {verdict...}, fewer where the first jobs have CALL_BYTES: what it became (cancelled, cancelling, scheduled, ready,
---       forgotten); or `is ` and the state in which that cannot be done; or '' when
---       there is no such job.
+--       forgotten); or `is ` and the state in which that cannot be done, or `is replaced`
+--       where a dead job gave way to another; or '' when there is no such job.
 local n = tonumber(ARGV[1])
 if #ARGV ~= 1 + n * 5 then
   return redis.error_reply('ARGS change: expected ' .. (1 + n * 5) .. ' arguments, got ' .. #ARGV)
@@ -19,6 +19,12 @@ end
 local WAITS = {scheduled = true, ready = true, parked = true}
 local verdicts, wake, read = {}, false, 0
 
+-- Whether a dead job's idempotency key went to a job that does its work now, or can.
+local function is_replaced(key)
+  local successor = redis.call('HGET', key, 'successor')
+  local job = successor and redis.call('HMGET', JOB .. successor, 'job', 'state')
+  return job and job[1] and state_of(job[2]) ~= 'cancelled'
+end
 local function schedule(id, key, text, delay, lane, deadline)
   if delay > 0 then
     become(key, 'scheduled', text)
@@ -73,13 +79,15 @@ for i = 0, n - 1 do
       if state == 'ready' then put(id, first .. ':' .. flow, run_by(deadline)) end
       move('prioritised', id)
       verdict = state
+    elseif verb == 'retry' and state == 'dead' and is_replaced(key) then
+      verdict = 'is replaced'
     elseif verb == 'retry' and (state == 'dead' or state == 'parked') then
       take_out(id, key, state, flow, class)
       if state == 'dead' then
         for _, counter in ipairs({'transient', 'throttled', 'permanent', 'timed_out', 'crashed', 'expired'}) do
           redis.call('HDEL', key, 'failed:' .. counter)
         end
-        redis.call('HDEL', key, 'group', 'cancel')
+        redis.call('HDEL', key, 'group', 'cancel', 'successor')
         -- A deadline that has passed would end it again at once.
         if deadline ~= '' then body = string.gsub(body, '^(%d+|%d)|[^|]*', '%1|') end
         deadline = ''

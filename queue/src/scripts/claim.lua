@@ -12,11 +12,11 @@
 --       4 bound on promotions, expiries and take-overs in this call (at most 128, or
 --       CALL_BYTES; one lease is taken over in any case; nothing is leased while large
 --       jobs whose deadlines passed are left),
---       5 crashes a job may survive, 6 number of the call, 7 to 9 the shares of
+--       5 what follows from a crash (see due.lua), 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait,
 --       10 jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of
---       weight 1; then kinds, each before the crashes that its jobs may survive, where
---       these are others
+--       weight 1, 11 a random number (0 to 1) for waits after crashes; then kinds, each
+--       before what follows from a crash of its jobs, where that is another
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
 --       dead of crashes, 1 when there is more to do at once, then for each job: id, and
 --       its body where this is its first attempt, else {token, field, value...}, as they

@@ -34,7 +34,7 @@ for _ = 1, lanes do
     if width > 2 then subject = ARGV[p + 2] end
     if width > 3 then delay = tonumber(ARGV[p + 3]) end
     if width > 4 then rare = ARGV[p + 4] end
-    local key, found = JOB .. id, nil
+    local key, found, predecessor = JOB .. id, nil, nil
     local within, late, gives_way, lifetime, unique
     if rare ~= '' then
       within, late, gives_way, lifetime, unique = string.match(rare, '^(%d*)|(.)|(.)|(%d*)|(.*)$')
@@ -45,6 +45,8 @@ for _ = 1, lanes do
         if state and not (gives_way == '1' and state == 'dead') then
           redis.call('HINCRBY', JOB .. owner, 'duplicates', 1)
           found = state .. ' ' .. owner
+        elseif state then
+          predecessor = owner
         end
       end
       if not found and gives_way == '1' and found_as(key) == 'dead' then
@@ -68,6 +70,7 @@ for _ = 1, lanes do
     else
       if deadline ~= '' then watch_deadline(id, deadline) end
       if unique and unique ~= '' then redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime) end
+      if predecessor then redis.call('HSET', JOB .. predecessor, 'successor', id) end
       if delay > 0 then
         become(key, 'scheduled', nil)
         scheduled[#scheduled + 1] = int(now + delay)

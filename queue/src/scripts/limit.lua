@@ -1,12 +1,19 @@
 -- Purpose: set or clear one limit, weight or pause, and let go what it no longer holds.
 -- KEYS: 1 control
--- ARGV: 1 what (limit, pause, resume, pause_kind, resume_kind), 2 limit key or kind
---       ('' for the queue's own pause), 3 for a limit: `concurrency|tokens a
+-- ARGV: 1 what (limit, counted, pause, resume, pause_kind, resume_kind), 2 limit key or
+--       kind ('' for the queue's own pause), 3 for a limit: `concurrency|tokens a
 --       second|burst|weight`, '' to clear it
--- Returns: 1 when more lanes wait than one call lets in, and there is room for them: to
---       be repeated; else 0.
+-- Returns: {again, counting}: 1 when more lanes wait than one call lets in, and there is
+--       room for them: to be repeated; 1 when jobs that run already are to be counted
+--       (recount), and then it is to be said that they are (counted).
 local what, key = ARGV[1], ARGV[2]
-local again = 0
+local again, counting = 0, 0
+local function let_go()
+  release_lanes(key)
+  -- More lanes than one call lets in, and room for them.
+  local limit = limit_of(key)
+  if redis.call('EXISTS', BLOCKED .. key) == 1 and (not limit or room_of(key, limit) > 32) then again = 1 end
+end
 if what == 'limit' then
   redis.call('HDEL', PROMISED, key)
   -- What is kept for lanes that wait for this key is given up: it may come in another order
@@ -28,6 +35,7 @@ if what == 'limit' then
     redis.call('HDEL', HOLDING, key)
     redis.call('DEL', HOLDERS .. key)
     redis.call('ZREM', PACED, key)
+    redis.call('HDEL', COUNTING, key)
   else
     -- One that counts already goes on counting.
     local before, since = limit_of(key), ''
@@ -37,9 +45,20 @@ if what == 'limit' then
     end
     limits[key] = nil
     if string.match(ARGV[3], '^%d') then
-      since = before and before.concurrency and before.since or redis.call('HGET', CONTROL, 'claims') or 0
+      if before and before.concurrency then
+        since = before.since
+        counting = redis.call('HEXISTS', COUNTING, key)
+      else
+        since = redis.call('HGET', CONTROL, 'claims') or 0
+        -- What runs of the whole queue is known.
+        if key ~= 'queue' and running_now() > 0 then
+          counting, some_counting = 1, true
+          redis.call('HSET', COUNTING, key, int(now + COUNTING_MS))
+        end
+      end
     else
       redis.call('HDEL', HOLDING, key)
+      redis.call('HDEL', COUNTING, key)
       redis.call('DEL', HOLDERS .. key)
     end
     redis.call('HSET', LIMITS, key, ARGV[3] .. '|' .. since)
@@ -48,16 +67,16 @@ if what == 'limit' then
     limited = true
   end
   -- Rates of before are not owed; lanes that waited find out what holds them now.
-  release_lanes(key)
-  -- More lanes than one call lets in, and room for them.
-  local limit = limit_of(key)
-  if redis.call('EXISTS', BLOCKED .. key) == 1 and (not limit or room_of(key, limit) > 32) then again = 1 end
+  let_go()
   if ARGV[3] == '' then
     if redis.call('EXISTS', LIMITS, HELD) == 0 then
       redis.call('HDEL', CONTROL, 'limited')
       redis.call('UNLINK', PASSED)
     end
   end
+elseif what == 'counted' then
+  redis.call('HDEL', COUNTING, key)
+  let_go()
 elseif what == 'pause' then
   redis.call('HSET', CONTROL, 'paused', 1)
 elseif what == 'resume' then
@@ -72,4 +91,4 @@ else
   return redis.error_reply('ARGS limit: `' .. what .. '` is nothing that can be set')
 end
 redis.call('PUBLISH', WAKE, at)
-return again
+return {again, counting}

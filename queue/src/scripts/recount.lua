@@ -5,6 +5,8 @@
 -- It may have been cleared meanwhile, and what it held with it.
 local limit = limit_of(ARGV[1])
 if not (limit and limit.concurrency) then return 0 end
+-- Who counts for long has the time for it.
+if redis.call('HEXISTS', COUNTING, ARGV[1]) == 1 then redis.call('HSET', COUNTING, ARGV[1], int(now + COUNTING_MS)) end
 local n = 0
 for i = 2, #ARGV do
   local claim = tonumber(ARGV[i]) or 0

@@ -19,7 +19,6 @@ use super::{
 use crate::{
     clock::utc_ms,
     connect::Backoff,
-    failure::FailureClass,
     job::{Change, Job},
     parking::Kinds,
     protocol::{Claim, Claimed, End},
@@ -178,7 +177,7 @@ async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Resu
         worker: &core.worker,
         want,
         lease: options.lease,
-        crashes: options.retry.budget(FailureClass::Crashed),
+        crashes: &core.crashes,
         crashes_by_kind: &core.crashes_by_kind,
         number,
         shares: options.shares,

@@ -11,12 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::{lease::LeaseState, options::WorkerOptions};
 use crate::{
     connect::Connector,
-    failure::FailureClass,
     flow::encode,
     id::JobId,
     protocol::Ended,
     queue::{Error, Queue},
-    retry::RetryPolicy,
+    retry::{Crashes, RetryPolicy},
 };
 
 /// One worker's shared state.
@@ -26,8 +25,9 @@ pub(super) struct Core {
     pub(super) worker: String,
     pub(super) options: WorkerOptions,
     pub(super) connector: Connector,
-    /// Crashes that jobs survive, of kinds that differ from the others.
-    pub(super) crashes_by_kind: Vec<(String, u32)>,
+    /// What becomes of jobs that lose their worker, and of those of kinds that differ.
+    pub(super) crashes: Crashes,
+    pub(super) crashes_by_kind: Vec<(String, Crashes)>,
     /// A connection for each loop, so that a large claim delays no renewal.
     pub(super) claims: Queue,
     pub(super) settles: Queue,
@@ -60,13 +60,14 @@ impl Core {
         // An answer that is lost must not cost the lease: two tries fit into it.
         let prompt = connector.with_response_timeout(options.lease / 3);
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let all = options.retry.budget(FailureClass::Crashed);
+        let crashes = options.retry.crashes();
         let of_kind = |(kind, retry): (&String, &RetryPolicy)| {
-            let crashes = retry.budget(FailureClass::Crashed);
-            (crashes != all).then(|| (encode(kind), crashes))
+            let of_kind = retry.crashes();
+            (of_kind != crashes).then(|| (encode(kind), of_kind))
         };
         Ok(Self {
             crashes_by_kind: options.retry_by_kind.iter().filter_map(of_kind).collect(),
+            crashes,
             worker: format!("{}-{}", std::process::id(), id.get(..8).unwrap_or_default()),
             claims: queue()?,
             settles: queue()?,

@@ -1,10 +1,10 @@
 //! Work that fails: by class, with its budget and its history.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, Failure, FailureClass, JobId, NewJob, RetryPolicy, Shares, State, Wait, WorkerOptions,
+    Changed, Crashes, Failure, FailureClass, JobId, NewJob, RetryPolicy, Shares, State, Wait, WorkerOptions,
     protocol::Claim,
 };
 
@@ -116,12 +116,13 @@ async fn a_kind_survives_as_many_lost_workers_as_it_may() {
     let of = |kind: &str| NewJob::new(JobId::random(), kind, "");
     let jobs = [of("fragile"), of("other")];
     fixture.queue.enqueue(&jobs).await.unwrap();
-    let budgets = [("fragile".to_owned(), 0)];
+    let budgets = [("fragile".to_owned(), Crashes::new(0, Wait::NONE))];
+    let crashes = Crashes::new(1, Wait::NONE);
     let claim = |want, number| Claim {
         worker: "one",
         want,
         lease: Duration::from_millis(1),
-        crashes: 1,
+        crashes: &crashes,
         crashes_by_kind: &budgets,
         number,
         shares: Shares::default(),
@@ -134,5 +135,42 @@ async fn a_kind_survives_as_many_lost_workers_as_it_may() {
     assert_eq!((taken_over.taken_over, taken_over.buried), (2, 1));
     assert_eq!(fixture.queue.job(&jobs[0].id).await.unwrap().unwrap().state, State::Dead);
     assert_eq!(fixture.queue.job(&jobs[1].id).await.unwrap().unwrap().state, State::Ready);
+    fixture.finish().await;
+}
+
+/// What crashes its workers does not do so at once again, and not all that a worker held
+/// comes back at the same time.
+#[tokio::test]
+async fn jobs_of_a_lost_worker_wait_as_after_any_crash() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> = (0..20).map(|_| NewJob::new(JobId::random(), "test", "")).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let seconds = Duration::from_secs;
+    // Shorter after the first crash than after the second.
+    let crashes = Crashes::new(2, Wait { base: seconds(40), cap: seconds(600), floor: seconds(5) });
+    let claim = |want, number| Claim {
+        worker: "one",
+        want,
+        lease: Duration::from_millis(1),
+        crashes: &crashes,
+        crashes_by_kind: &[],
+        number,
+        shares: Shares::default(),
+        ahead: 20,
+    };
+    let claimed = fixture.queue.claim(&claim(20, 1)).await.unwrap();
+    assert_eq!(claimed.len(), 20);
+    fixture.until_after(claimed.now + 1).await;
+    let taken_over = fixture.queue.claim(&claim(20, 2)).await.unwrap();
+    assert_eq!((taken_over.taken_over, taken_over.len()), (20, 0));
+    let mut cmd = redis::cmd("ZRANGE");
+    cmd.arg(fixture.queue.keys().scheduled()).arg(0).arg(-1).arg("WITHSCORES");
+    let scheduled: Vec<(String, i64)> =
+        cmd.query_async(&mut fixture.connector.connect().unwrap()).await.unwrap();
+    assert_eq!(scheduled.len(), 20);
+    let due: BTreeSet<i64> = scheduled.iter().map(|(_, due)| due - taken_over.now).collect();
+    assert!(due.iter().all(|wait| (5_000..=40_000).contains(wait)), "{due:?}");
+    assert!(due.len() > 10 && due.last().unwrap() - due.first().unwrap() > 20_000, "{due:?}");
+    assert_eq!(taken_over.next_at, taken_over.now + due.first().unwrap());
     fixture.finish().await;
 }

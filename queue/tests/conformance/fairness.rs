@@ -12,8 +12,8 @@ use std::{
 use serde_json::json;
 use tokio::sync::Semaphore;
 use upshot_queue::{
-    Changed, Deadline, FailureClass, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, State,
-    WorkerOptions,
+    Changed, Crashes, Deadline, FailureClass, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, State,
+    Wait, WorkerOptions,
     protocol::{Claim, End, Ended},
 };
 
@@ -43,7 +43,16 @@ async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usiz
     // Under a number that was used before, the same jobs would be answered.
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let lease = Duration::from_secs(60);
-    let claim = Claim { worker: "one", want, lease, crashes: 3, crashes_by_kind: &[], number, shares, ahead };
+    let claim = Claim {
+        worker: "one",
+        want,
+        lease,
+        crashes: &Crashes::new(3, Wait::NONE),
+        crashes_by_kind: &[],
+        number,
+        shares,
+        ahead,
+    };
     let claimed = fixture.queue.claim(&claim).await.unwrap();
     let more = claimed.more;
     let (mut jobs, mut ended) = (Vec::new(), Vec::new());

@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use upshot_queue::{
-    Job, JobId, Limit, LimitKey, LimitUse, NewJob, Shares, State, WorkerOptions,
+    Crashes, Job, JobId, Limit, LimitKey, LimitUse, NewJob, Scrubber, Shares, State, Wait, WorkerOptions,
     protocol::{Claim, Claimed, End, Ended},
 };
 
@@ -33,7 +33,7 @@ async fn claim(fixture: &Fixture, number: u64) -> Claimed {
         worker: "one",
         want: 8,
         lease: Duration::from_secs(60),
-        crashes: 3,
+        crashes: &Crashes::new(3, Wait::NONE),
         crashes_by_kind: &[],
         number,
         shares: Shares::default(),
@@ -412,4 +412,37 @@ async fn no_place_is_kept_while_the_other_key_is_closed() {
         busy.next(if other == "a" { "b" } else { "a" }).await;
     }
     busy.finish().await;
+}
+
+/// Whoever sets a limit counts what runs in several calls, and may end in between.
+#[tokio::test]
+async fn no_job_starts_under_a_limit_before_what_runs_is_counted() {
+    let fixture = Fixture::new().await;
+    let key = LimitKey::Key("db".into());
+    fixture.queue.enqueue(&limited(20, "a", &["db"])).await.unwrap();
+    let mut running = claim(&fixture, 1).await;
+    assert_eq!(running.len(), 8);
+    fixture.queue.set_limit(&key, Limit::concurrency(8)).await.unwrap();
+    // As it is when the caller ended before it counted anything.
+    let (keys, mut admin) = (fixture.queue.keys(), fixture.connector.connect().unwrap());
+    let mut pipe = redis::pipe();
+    pipe.cmd("DEL").arg(keys.holding());
+    pipe.cmd("DEL").arg(keys.holders("key:db"));
+    pipe.cmd("HSET").arg(keys.counting()).arg("key:db").arg(running.now + 60_000);
+    pipe.exec_async(&mut admin).await.unwrap();
+    let held = claim(&fixture, 2).await;
+    assert_eq!(held.len(), 0, "8 run, and nobody has counted them");
+    assert_eq!(held.next_at, running.now + 60_000, "by then somebody should have");
+    // The time is over; the next pass of a scrubber counts them.
+    let mut cmd = redis::cmd("HSET");
+    cmd.arg(keys.counting()).arg("key:db").arg(running.now).exec_async(&mut admin).await.unwrap();
+    Scrubber::pass(&fixture.queue).await.unwrap();
+    assert_eq!(fixture.queue.limit_use(&key).await.unwrap().running, 8);
+    assert_eq!(claim(&fixture, 3).await.len(), 0);
+    end(&fixture, running).await;
+    running = claim(&fixture, 4).await;
+    assert_eq!(running.len(), 8);
+    end(&fixture, running).await;
+    fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
+    fixture.finish().await;
 }

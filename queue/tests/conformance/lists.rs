@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Deadline, Filter, Job, JobId, Late, NewJob, Priority, Shares, State,
+    Crashes, Deadline, Filter, Job, JobId, Late, NewJob, Priority, Shares, State, Wait,
     protocol::{Claim, End, Ended},
 };
 
@@ -102,8 +102,16 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
     let ready = Filter { state: Some(State::Ready), ..Filter::default() };
     let claim = async |number, want| {
         let (shares, lease) = (Shares::default(), Duration::from_secs(60));
-        let claim =
-            Claim { worker: "w", want, lease, crashes: 3, crashes_by_kind: &[], number, shares, ahead: want };
+        let claim = Claim {
+            worker: "w",
+            want,
+            lease,
+            crashes: &Crashes::new(3, Wait::NONE),
+            crashes_by_kind: &[],
+            number,
+            shares,
+            ahead: want,
+        };
         fixture.queue.claim(&claim).await.unwrap().jobs(&fixture.queue, "w").map(Result::unwrap).collect()
     };
     let page = fixture.queue.list(&ready, None, 100).await.unwrap();
@@ -162,7 +170,7 @@ async fn a_job_that_runs_again_is_listed_once() {
             worker: "w",
             want,
             lease,
-            crashes: 3,
+            crashes: &Crashes::new(3, Wait::NONE),
             crashes_by_kind: &[],
             number,
             shares: Shares::default(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{Failure, JobId, NewJob, Rejection, Scope, State, Unique, Verdict};
+use upshot_queue::{Changed, Failure, JobId, NewJob, Rejection, Scope, State, Unique, Verdict};
 
 use crate::fixture::{Fixture, Worker, options};
 
@@ -72,12 +72,19 @@ async fn a_dead_job_gives_way_where_it_is_told_to() {
     let second = NewJob { replaces_dead: true, ..second };
     assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&second)).await.unwrap(), [Verdict::Inserted]);
     fixture.until_state(&second.id, State::Dead).await;
+    // Both beside each other is what the key is there against.
+    let gone_by = fixture.queue.job(&first.id).await.unwrap().unwrap();
+    assert_eq!((gone_by.state, gone_by.successor), (State::Dead, Some(second.id.clone())));
+    assert_eq!(fixture.queue.retry(&first.id).await.unwrap(), Changed::Replaced);
+    assert_eq!(fixture.queue.forget(&[second.id], Duration::ZERO).await.unwrap(), [Changed::Forgotten]);
+    assert_eq!(fixture.queue.retry(&first.id).await.unwrap(), Changed::To(State::Ready));
+    fixture.until_state(&first.id, State::Dead).await;
     // The same id: the dead job is gone and the new one stands in its place.
     let same = NewJob { id: first.id.clone(), unique: None, replaces_dead: true, ..first };
     assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&same)).await.unwrap(), [Verdict::Inserted]);
     fixture.until_state(&same.id, State::Dead).await;
     worker.stop().await;
-    fixture.finish_after_forgetting(1).await;
+    fixture.finish_after_forgetting(2).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,7 +11,8 @@ use std::{
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use upshot_queue::{
-    Deadline, Failure, Job, JobId, Late, Limit, LimitKey, NewJob, Progress, Shares, State, WorkerOptions,
+    Crashes, Deadline, Failure, Job, JobId, Late, Limit, LimitKey, NewJob, Progress, Shares, State, Wait,
+    WorkerOptions,
     protocol::{Claim, End, Ended},
 };
 
@@ -178,11 +179,12 @@ fn large_job() -> NewJob {
 }
 
 fn claim_of(number: u64, want: usize) -> Claim<'static> {
+    static CRASHES: LazyLock<Crashes> = LazyLock::new(|| Crashes::new(2, Wait::NONE));
     Claim {
         worker: "w",
         want,
         lease: Duration::from_secs(60),
-        crashes: 2,
+        crashes: &CRASHES,
         crashes_by_kind: &[],
         number,
         shares: Shares::default(),

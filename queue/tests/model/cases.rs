@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use upshot_queue::{JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, protocol};
+use upshot_queue::{Crashes, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, Wait, protocol};
 
 use crate::{
     operation::{
@@ -166,7 +166,7 @@ async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
         worker: "w",
         want: 1,
         lease,
-        crashes: 2,
+        crashes: &Crashes::new(2, Wait::NONE),
         crashes_by_kind: &[],
         number: 1,
         shares,

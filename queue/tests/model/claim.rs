@@ -198,9 +198,9 @@ impl Model {
     /// also if the time is a hair less.
     pub fn can_run(&self, job: &ModelJob, beside: &[&JobId]) -> bool {
         let room = |key: &LimitKey| {
-            let started =
-                beside.iter().filter(|id| self.jobs[**id].limit_keys().contains(key)).count() as u32
-                    + u32::from(self.is_kept_from(key, job));
+            let started = beside.iter().filter(|id| self.jobs[**id].limit_keys().contains(key)).count()
+                as u32
+                + u32::from(self.is_kept_from(key, job));
             let concurrency = self.limits.get(key).and_then(|limit| limit.concurrency);
             concurrency.is_none_or(|most| self.running(key) + started < most)
                 && self.tokens(key, GRAIN).is_none_or(|tokens| tokens - f64::from(started) >= 1.0 + HAIR)
@@ -265,7 +265,9 @@ impl Model {
         let mut at = None;
         for key in job.limit_keys() {
             let Some(limit) = self.limits.get(&key) else { continue };
-            if limit.concurrency.is_some_and(|most| self.running(&key) >= most) || self.is_kept_from(&key, job) {
+            if limit.concurrency.is_some_and(|most| self.running(&key) >= most)
+                || self.is_kept_from(&key, job)
+            {
                 return None;
             }
             if let (Some(tokens), Some(rate)) = (self.tokens(&key, Duration::ZERO), limit.rate)

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use upshot_queue::{
-    Job, JobId, Limit, LimitKey, NewJob, Priority, Queue, Shares,
+    Crashes, Job, JobId, Limit, LimitKey, NewJob, Priority, Queue, Shares, Wait,
     protocol::{Claim, End, Ended},
 };
 
@@ -39,7 +39,7 @@ impl Worker {
             worker: "w",
             want,
             lease,
-            crashes: 2,
+            crashes: &Crashes::new(2, Wait::NONE),
             crashes_by_kind: &[],
             number: self.number,
             shares: self.shares,

@@ -44,6 +44,8 @@ pub struct ModelJob {
     pub outcome: bool,
     pub duplicates: u64,
     pub cause: Option<Cause>,
+    /// Who took its idempotency key when it was dead.
+    pub successor: Option<JobId>,
 }
 
 impl ModelJob {
@@ -86,6 +88,7 @@ impl ModelJob {
             outcome: false,
             duplicates: 0,
             cause: None,
+            successor: None,
         }
     }
 

@@ -159,7 +159,11 @@ impl Model {
         }
         self.jobs.insert(new.id.clone(), ModelJob::new(new, self.now()));
         if let Some(unique) = unique {
-            self.unique.insert(unique, new.id.clone());
+            let before = self.unique.insert(unique, new.id.clone()).filter(|before| *before != new.id);
+            // One that is there gave way.
+            if let Some(job) = before.and_then(|before| self.jobs.get_mut(&before)) {
+                job.successor = Some(new.id.clone());
+            }
         }
         let delay = new.delay.as_millis() as u64;
         if delay > 0 {
@@ -383,6 +387,11 @@ impl Model {
     }
 
     pub fn retry(&mut self, id: &JobId, args: Option<&[u8]>, delay: u64) -> Changed {
+        let job = self.jobs.get(id).filter(|job| job.state == State::Dead);
+        let successor = job.and_then(|job| self.jobs.get(job.successor.as_ref()?));
+        if successor.is_some_and(|successor| successor.state != State::Cancelled) {
+            return Changed::Replaced;
+        }
         self.change(
             id,
             |job| matches!(job.state, State::Dead | State::Parked),
@@ -395,6 +404,7 @@ impl Model {
                 if !was_parked {
                     job.failures.clear();
                     job.deadline = None;
+                    job.successor = None;
                 }
                 if let Some(args) = args {
                     let before = std::mem::replace(&mut job.args, args.to_vec());

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 use upshot_queue::{
-    Deadline, Failure, JobId, LimitKey, NewJob, Queue, Shares, State, Unique,
+    Crashes, Deadline, Failure, JobId, LimitKey, NewJob, Queue, Shares, State, Unique, Wait,
     protocol::{Claim, End, Ended, Write},
 };
 
@@ -80,6 +80,8 @@ fn ms(ms: u64) -> Duration {
 
 /// Idempotency keys live by Redis' own clock: longer than any run.
 const LIFETIME: Duration = Duration::from_secs(3600);
+/// How long some claims have jobs wait that lost their worker; others let them run at once.
+const CRASH_WAIT: Duration = Duration::from_millis(700);
 /// When runs begin, in µs.
 const START: u64 = 1_800_000_000_000_000;
 
@@ -301,11 +303,12 @@ impl Run {
         let number = self.workers[worker].number.saturating_sub(before).max(1);
         // Whose turn it is does not matter here.
         let ahead = 1 + number as usize % 5;
+        let wait = if number.is_multiple_of(3) { CRASH_WAIT } else { Duration::ZERO };
         let claim = Claim {
             worker: &name,
             want,
             lease: ms(LEASE_MS),
-            crashes: CRASHES,
+            crashes: &Crashes::new(CRASHES, Wait { base: wait, cap: wait, floor: wait }),
             crashes_by_kind: &[],
             number,
             shares: self.shares,
@@ -313,7 +316,7 @@ impl Run {
         };
         let claimed = self.queue.claim(&claim).await.map_err(said)?;
         equal(self.model.now(), claimed.now.unsigned_abs())?;
-        equal(self.model.sweep(), (claimed.taken_over, claimed.buried))?;
+        equal(self.model.sweep(wait.as_millis() as u64), (claimed.taken_over, claimed.buried))?;
         let (more, next_at) = (claimed.more, claimed.next_at.unsigned_abs());
         let jobs: Result<Vec<_>, _> = claimed.jobs(&self.queue, &name).collect();
         let jobs = jobs.map_err(said)?;
@@ -356,8 +359,11 @@ impl Run {
     /// For which lane the queue keeps the next place under a key, which is up to it.
     async fn promised(&self) -> Result<BTreeMap<LimitKey, String>, String> {
         let mut conn = self.server.conn.clone();
-        let kept: BTreeMap<String, String> =
-            redis::cmd("HGETALL").arg(self.queue.keys().promised()).query_async(&mut conn).await.map_err(said)?;
+        let kept: BTreeMap<String, String> = redis::cmd("HGETALL")
+            .arg(self.queue.keys().promised())
+            .query_async(&mut conn)
+            .await
+            .map_err(said)?;
         let known = |(key, lane): (String, String)| {
             let limited = self.model.limits.keys().find(|each| stored(each) == key).cloned();
             Ok((limited.ok_or_else(|| format!("a place is kept under {key}, which limits nothing"))?, lane))

@@ -12,8 +12,9 @@ use crate::{
 impl Model {
     /// What every claim does before it leases anything: promotes what is due,
     /// takes over what lost its worker, ends what is too late. Returns how many
-    /// were taken over, and how many of these are dead.
-    pub fn sweep(&mut self) -> (u64, u64) {
+    /// were taken over, and how many of these are dead. Those that survive it
+    /// wait for so many ms.
+    pub fn sweep(&mut self, wait: u64) -> (u64, u64) {
         let now = self.now();
         let mut due = self.ids(|job| job.state == State::Scheduled && job.due <= now);
         due.sort_by_key(|id| (self.jobs[id].due, id.clone()));
@@ -40,6 +41,8 @@ impl Model {
                 self.bury(&id, "crashed", CRASHED);
                 self.count("dead");
                 buried += 1;
+            } else if wait > 0 {
+                self.enter(&id, State::Scheduled).due = now + wait;
             } else {
                 self.enter(&id, State::Ready).place = (0, 0);
             }

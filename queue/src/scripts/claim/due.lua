@@ -4,9 +4,25 @@
 
 local worker, bound = ARGV[1], tonumber(ARGV[4])
 local want = tonumber(ARGV[2])
--- Crashes that a job of some kinds may survive.
-local budgets = {}
-for i = 11, #ARGV, 2 do budgets[ARGV[i]] = tonumber(ARGV[i + 1]) end
+-- What follows from a crash: `crashes that a job survives, the shortest wait, the longest
+-- after the first crash, after the second...` (ms), of all kinds and of some.
+local rules, rule_texts, spread = {}, {}, tonumber(ARGV[11])
+for i = 12, #ARGV, 2 do rule_texts[ARGV[i]] = ARGV[i + 1] end
+local function rule_of(kind)
+  local text = rule_texts[kind] or ARGV[5]
+  if not rules[text] then
+    local numbers = {}
+    for number in string.gmatch(text, '%d+') do numbers[#numbers + 1] = tonumber(number) end
+    rules[text] = numbers
+  end
+  return rules[text]
+end
+-- The wait after so many crashes. Those of one call are spread over the whole of it: steps
+-- of the golden ratio lie far apart, however many there are.
+local function wait_after(rule, crashes)
+  spread = (spread + 0.6180339887) % 1
+  return math.max(rule[2], math.floor((rule[math.min(#rule, 2 + crashes)] or 0) * spread))
+end
 local CRASHED = 'the lease expired: the worker stopped renewing it'
 
 local due = redis.call('ZRANGE', SCHEDULED, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
@@ -27,7 +43,7 @@ for i, id in ipairs(due) do
 end
 if #promoted > 0 then redis.call('ZREM', SCHEDULED, unpack(promoted)) end
 
-local crashed, buried = 0, 0
+local crashed, buried, waiting = 0, 0, {}
 -- Takes over what is left of one lease.
 local function take_over(claim, id)
   local key = JOB .. id
@@ -38,7 +54,7 @@ local function take_over(claim, id)
     read = read + #body
     local kind, flow, class, deadline = header(body)
     local token, by, began = string.match(attempt_of(text), '^ (%d+) (%S+) (%d+)')
-    local crashes = redis.call('HINCRBY', key, 'failed:crashed', 1)
+    local crashes, rule = redis.call('HINCRBY', key, 'failed:crashed', 1), rule_of(kind)
     append_history(key, cjson.encode({
       at = now, attempt = (token or 0) - (job[2] or 0), class = 'crashed', worker = by,
       began = tonumber(began), message = CRASHED,
@@ -50,15 +66,22 @@ local function take_over(claim, id)
       become(key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, at, id)
       move('cancelled', id)
-    elseif crashes > (budgets[kind] or tonumber(ARGV[5])) then
+    elseif crashes > rule[1] then
       bury(id, key, text, kind, 'crashed', CRASHED, CRASHED)
       move('dead', id)
       buried = buried + 1
     else
-      become(key, 'ready', text)
-      -- A job that lost its worker goes before those that never started.
       watch_deadline(id, deadline)
-      put(id, class .. ':' .. flow, FIRST)
+      local wait = wait_after(rule, crashes)
+      if wait > 0 then
+        become(key, 'scheduled', text)
+        waiting[#waiting + 1] = int(now + wait)
+        waiting[#waiting + 1] = id
+      else
+        become(key, 'ready', text)
+        -- A job that lost its worker goes before those that never started.
+        put(id, class .. ':' .. flow, FIRST)
+      end
     end
   end
 end
@@ -80,9 +103,10 @@ for _, claim in ipairs(lost) do
 end
 if left > 0 then running = redis.call('HINCRBY', CONTROL, 'running', int(-left)) end
 if crashed > 0 then free_all() end
+if #waiting > 0 then redis.call('ZADD', SCHEDULED, unpack(waiting)) end
 
 local late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
-local wake = put_all()
+local wake = put_all() or #waiting > 0
 local ended = {}
 read = 0
 for i, id in ipairs(late) do

@@ -9,6 +9,9 @@ local limits = {}
 -- while it waits for the other. One that was passed over so often has the next place under
 -- those that it finds free kept for it: `promised` has the lane, by key.
 local some_promised = nil
+-- Jobs that ran before a limit on concurrency was set are counted by whoever sets it, in
+-- several calls; until then, or the time in `counting`, none start under the key.
+local some_counting, COUNTING_MS = nil, 10000
 -- Reads the limits of some keys at once, and how many jobs count for each.
 local function learn(keys)
   local unknown = {}
@@ -23,6 +26,8 @@ local function learn(keys)
   local counts = redis.call('HMGET', HOLDING, unpack(unknown))
   if some_promised == nil then some_promised = redis.call('EXISTS', PROMISED) == 1 end
   local promised = some_promised and redis.call('HMGET', PROMISED, unpack(unknown)) or {}
+  if some_counting == nil then some_counting = redis.call('EXISTS', COUNTING) == 1 end
+  local counting = some_counting and redis.call('HMGET', COUNTING, unpack(unknown)) or {}
   for i, key in ipairs(unknown) do
     if texts[i] then
       local concurrency, rate, burst, weight, since =
@@ -30,7 +35,7 @@ local function learn(keys)
       local limit = {
         key = key, concurrency = tonumber(concurrency), since = tonumber(since) or 0, weight = tonumber(weight),
         holding = tonumber(counts[i] or '0'), changed = false, room = false, taken = 0,
-        promised = promised[i] or false,
+        promised = promised[i] or false, counting = tonumber(counting[i] or '0'),
       }
       if rate ~= '' then limit.rate, limit.burst = tonumber(rate), tonumber(burst) end
       limits[key] = limit
@@ -86,6 +91,7 @@ local function room_of(key, limit)
     room = math.min(room, math.floor(tokens + 0.000001))
   end
   if limit.promised then room = room - 1 end
+  if limit.counting > now then room = math.min(room, 0) end
   limit.room = room
   limit.taken = 0
   return room
@@ -105,8 +111,10 @@ local function end_empty_promise(limit)
   end_promise(limit)
   return true
 end
--- When there is a token for a job of any lane (ms), where it is tokens that are missing.
+-- When there is a token for a job of any lane (ms), where it is tokens that are missing;
+-- or the counting is given up.
 local function next_token_of(limit)
+  if limit and limit.counting > now then return limit.counting end
   if not limit or not limit.rate then return nil end
   local wanted, left = limit.promised and 2 or 1, limit.tokens - limit.taken
   if left >= wanted - 0.000001 then return nil end
