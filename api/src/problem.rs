@@ -188,6 +188,7 @@ impl From<upshot_queue::Error> for Problem {
                 Self::new(Code::RedisUnavailable, "nothing could be read; ask again later")
             }
             upshot_queue::Error::Unreadable(unreadable) => Self::internal(unreadable),
+            upshot_queue::Error::Layout { .. } => Self::new(Code::NotReady, error),
             upshot_queue::Error::NotReplicated { .. } => Self::new(Code::RedisUnavailable, error),
             upshot_queue::Error::Rejected(rejection) => Self::new(Code::BodyTooLarge, rejection),
             upshot_queue::Error::Limit(bad) => Self::new(Code::InvalidParameter, bad),

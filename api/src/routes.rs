@@ -11,6 +11,7 @@ mod limits;
 mod list;
 mod many;
 mod metrics;
+mod outbox;
 mod outcomes;
 mod pause;
 mod priority;
@@ -42,6 +43,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(pause::pause))
         .routes(routes!(pause::resume))
         .routes(routes!(limits::set))
+        .routes(routes!(outbox::end))
         .routes(routes!(dead::groups))
         .routes(routes!(many::retry))
         .routes(routes!(many::purge))

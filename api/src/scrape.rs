@@ -1,7 +1,7 @@
 //! What the queues count, read when Prometheus asks.
 //!
 //! The figures come from Redis, so every API process gives the same ones; a
-//! scrape costs one round trip per queue, whatever the size of the queue.
+//! scrape costs a few round trips per queue, whatever the size of the queue.
 
 use std::{
     fmt::Write,
@@ -10,7 +10,7 @@ use std::{
 
 use futures::future;
 use tokio::sync::Mutex;
-use upshot_queue::{Queue, State, queue::Counts};
+use upshot_queue::{Error, Outbox, Queue, State, queue::Counts};
 
 /// How long figures are used again: several scrapers cost one round trip.
 const FRESH: Duration = Duration::from_secs(1);
@@ -36,12 +36,9 @@ impl Scrape {
         if let Some((_, text)) = last.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
             return text.clone();
         }
-        let counts = future::try_join_all(self.queues.iter().map(Queue::counts));
-        let text = match tokio::time::timeout(PATIENCE, counts).await {
-            Ok(Ok(counts)) => {
-                let names = self.queues.iter().map(|queue| queue.name().as_str());
-                render(&names.zip(&counts).collect::<Vec<_>>())
-            }
+        let figures = future::try_join_all(self.queues.iter().map(Figures::read));
+        let text = match tokio::time::timeout(PATIENCE, figures).await {
+            Ok(Ok(figures)) => render(&figures),
             _ => String::new(),
         };
         *last = Some((Instant::now(), text.clone()));
@@ -49,7 +46,21 @@ impl Scrape {
     }
 }
 
-fn render(queues: &[(&str, &Counts)]) -> String {
+/// What one queue says.
+struct Figures<'a> {
+    queue: &'a str,
+    counts: Counts,
+    outbox: Outbox,
+}
+
+impl<'a> Figures<'a> {
+    async fn read(queue: &'a Queue) -> Result<Self, Error> {
+        let (counts, outbox) = future::try_join(queue.counts(), queue.outbox()).await?;
+        Ok(Self { queue: queue.name().as_str(), counts, outbox })
+    }
+}
+
+fn render(queues: &[Figures<'_>]) -> String {
     let mut text = String::new();
     let mut put = |line: std::fmt::Arguments<'_>| {
         // Writing to a string does not fail.
@@ -57,7 +68,7 @@ fn render(queues: &[(&str, &Counts)]) -> String {
     };
     put(format_args!("# HELP upshot_queue_jobs Jobs in a state, as Redis has them."));
     put(format_args!("# TYPE upshot_queue_jobs gauge"));
-    for (queue, counts) in queues {
+    for Figures { queue, counts, .. } in queues {
         for state in State::ALL {
             put(format_args!(
                 "upshot_queue_jobs{{queue=\"{queue}\",state=\"{state}\"}} {}",
@@ -69,14 +80,37 @@ fn render(queues: &[(&str, &Counts)]) -> String {
         "# HELP upshot_queue_transitions_total Transitions of jobs since the queue began, as Redis counts them."
     ));
     put(format_args!("# TYPE upshot_queue_transitions_total counter"));
-    for (queue, counts) in queues {
+    for Figures { queue, counts, .. } in queues {
         for (name, n) in &counts.transitions {
             put(format_args!(
                 "upshot_queue_transitions_total{{queue=\"{queue}\",transition=\"{name}\"}} {n}"
             ));
         }
     }
+    put(format_args!("# HELP upshot_outbox_entries Entries of the outbox that are kept, as Redis has them."));
+    put(format_args!("# TYPE upshot_outbox_entries gauge"));
+    for Figures { queue, outbox, .. } in queues {
+        put(format_args!("upshot_outbox_entries{{queue=\"{queue}\"}} {}", outbox.entries));
+    }
+    put(format_args!(
+        "# HELP upshot_outbox_lag Entries of the outbox that a group of readers has not acknowledged."
+    ));
+    put(format_args!("# TYPE upshot_outbox_lag gauge"));
+    for Figures { queue, outbox, .. } in queues {
+        for group in &outbox.groups {
+            // Where Redis does not know, no figure is better than one that is too small.
+            let Some(lag) = group.lag else { continue };
+            let name = escaped(&group.name);
+            let n = lag + group.unacknowledged;
+            put(format_args!("upshot_outbox_lag{{queue=\"{queue}\",group=\"{name}\"}} {n}"));
+        }
+    }
     text
+}
+
+/// The value of a label: a group may have any name.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -87,10 +121,12 @@ mod tests {
     fn figures_are_written_for_prometheus() {
         let transitions = vec![("enqueued".into(), 28)];
         let counts = Counts { states: [1, 2, 3, 4, 5, 6, 7], transitions, ..Counts::default() };
-        let text = render(&[("invoices", &counts)]);
+        let outbox = Outbox { entries: 9, groups: Vec::new() };
+        let text = render(&[Figures { queue: "invoices", counts, outbox }]);
         assert!(text.contains("\nupshot_queue_jobs{queue=\"invoices\",state=\"dead\"} 6\n"), "{text}");
-        assert!(
-            text.ends_with("upshot_queue_transitions_total{queue=\"invoices\",transition=\"enqueued\"} 28\n")
-        );
+        let line = "\nupshot_queue_transitions_total{queue=\"invoices\",transition=\"enqueued\"} 28\n";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("\nupshot_outbox_entries{queue=\"invoices\"} 9\n"), "{text}");
+        assert_eq!(escaped("a\"b\\c\n"), "a\\\"b\\\\c\\n");
     }
 }

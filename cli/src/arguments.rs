@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
-pub use queues::{Pause, Queues, SetLimit};
+pub use queues::{OutboxEnd, Pause, Queues, SetLimit};
 
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 use upshot_shared::Settings;
@@ -65,6 +65,10 @@ pub enum Command {
     ///
     /// It replaces the one of before as a whole: what is not named is not limited.
     Limit(SetLimit),
+    /// End a group of readers of a queue's outbox that reads no more.
+    ///
+    /// What no other group needs is dropped then.
+    OutboxEnd(OutboxEnd),
     /// Show dead jobs, grouped by cause.
     Dead(Dead),
     /// Make many dead jobs run again, the longest dead first.
@@ -193,6 +197,7 @@ mod tests {
             "limit invoices key:smtp --rate 2.5 --burst 3 --concurrency 4".to_owned(),
             "limit invoices tenant:acme --weight 2".to_owned(),
             "limit invoices queue --clear".to_owned(),
+            "outbox-end invoices audit".to_owned(),
             "dead --queue invoices".to_owned(),
             "dead-retry invoices --group 5f1d7a84db00d2fc --pace 100ms --limit 10000".to_owned(),
             "dead-purge invoices --older-than 7d --tenant acme".to_owned(),

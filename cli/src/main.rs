@@ -47,6 +47,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Reschedule(reschedule) => commands::change::reschedule(&settings()?, reschedule).await,
         Command::Prioritise(prioritise) => commands::change::prioritise(&settings()?, prioritise).await,
         Command::Queues(queues) => commands::queues::show(&settings()?, queues).await,
+        Command::OutboxEnd(end) => commands::queues::end_group(&settings()?, end).await,
         Command::Pause(pause) => commands::queues::pause(&settings()?, pause).await,
         Command::Resume(resume) => commands::queues::resume(&settings()?, resume).await,
         Command::Limit(limit) => commands::queues::limit(&settings()?, limit).await,

@@ -40,6 +40,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn dead_groups(&self, skip: usize, limit: usize) -> Result<Vec<Group>, Error> {
+        self.check_layout().await?;
         let mut cmd = redis::cmd("ZRANGE");
         cmd.arg(self.keys.groups()).arg(skip).arg(skip + limit.max(1) - 1).arg("REV");
         let fingerprints: Vec<String> = cmd.query_async(&mut self.conn.clone()).await?;

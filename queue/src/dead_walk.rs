@@ -83,6 +83,7 @@ impl Queue {
         from: Option<DeadCursor>,
         most: usize,
     ) -> Result<DeadPart, Error> {
+        self.check_layout().await?;
         let index = filter.group.as_ref().map_or_else(|| self.keys.dead(), |group| self.keys.members(group));
         let narrow = filter.kind.is_some() || filter.tenant.is_some();
         let until = from.map_or(until, |from| from.until);

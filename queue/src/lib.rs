@@ -58,6 +58,7 @@ mod flow;
 pub mod id;
 pub mod job;
 pub mod keys;
+mod layout;
 pub mod limit;
 pub mod limits;
 pub mod list;
@@ -85,7 +86,7 @@ pub use job::{Deadline, Job, Late, NewJob, Progress, Rejection, Scope, Step, Uni
 pub use limit::{Limit, LimitKey};
 pub use limits::{LimitUse, Limits};
 pub use list::{Cursor, Filter, Page};
-pub use outbox::OutboxReader;
+pub use outbox::{Outbox, OutboxGroup, OutboxReader};
 pub use parking::Kinds;
 pub use priority::{Priority, Shares};
 pub use queue::{Counts, Error, Queue, Verdict};

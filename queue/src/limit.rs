@@ -152,6 +152,19 @@ impl Limit {
         ))
     }
 
+    /// Whole tokens that a rate has at a time (UTC ms), with its stored bucket (tokens, and
+    /// the us since when they are these); a rate without a bucket has all of its burst.
+    pub(crate) fn tokens(&self, bucket: Option<&str>, now: i64) -> Option<u64> {
+        let (rate, burst) = (self.rate?, f64::from(self.burst.unwrap_or(1)));
+        let read = |bucket: &str| {
+            let (left, since) = bucket.split_once(' ')?;
+            let (left, since): (f64, f64) = (left.parse().ok()?, since.parse().ok()?);
+            let seconds = (now as f64 / 1e3 - since / 1e6).max(0.0);
+            Some(burst.min(left + seconds * rate))
+        };
+        Some(bucket.and_then(read).unwrap_or(burst) as u64)
+    }
+
     /// Reads the stored form; what cannot be read does not limit.
     pub(crate) fn read(stored: &str) -> Self {
         let mut parts = stored.split('|');
@@ -184,6 +197,15 @@ mod tests {
             let stored = limit.stored(&LimitKey::Tenant("a".into())).unwrap();
             prop_assert_eq!(Limit::read(&stored), limit);
         }
+    }
+
+    #[test]
+    fn tokens_come_at_their_rate_up_to_the_burst() {
+        let limit = Limit::rate(2.0, 5);
+        let at = |ms| limit.tokens(Some("1.500000 1000000"), ms);
+        assert_eq!([at(0), at(1000), at(1250), at(2000), at(60_000)].map(Option::unwrap), [1, 1, 2, 3, 5]);
+        assert_eq!(limit.tokens(None, 0), Some(5));
+        assert_eq!(Limit::concurrency(2).tokens(None, 0), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Limits, weights and pauses of a queue, changeable while it works.
 
 use crate::{
+    clock::utc_ms,
     flow::{decode, encode},
     limit::{Limit, LimitKey},
     queue::{Error, Queue},
@@ -24,8 +25,11 @@ pub struct Limits {
 /// How much of a limit is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitUse {
-    /// Jobs that run.
-    pub running: u64,
+    /// Jobs that run, where these are counted: of the whole queue, and of a limit on
+    /// concurrency.
+    pub running: Option<u64>,
+    /// Of a rate: jobs that may start now, by the clock of this machine.
+    pub tokens: Option<u64>,
     /// Lanes (a tenant's jobs of one priority) that wait for it.
     pub waiting_lanes: u64,
 }
@@ -84,6 +88,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn limits(&self) -> Result<Limits, Error> {
+        self.check_layout().await?;
         let mut pipe = redis::pipe();
         pipe.cmd("HGETALL").arg(self.keys.limits());
         pipe.cmd("HGET").arg(self.keys.control()).arg("paused");
@@ -111,6 +116,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn limit_use(&self, key: &LimitKey) -> Result<LimitUse, Error> {
+        self.check_layout().await?;
         let name = key.stored();
         let mut pipe = redis::pipe();
         match key {
@@ -118,8 +124,17 @@ impl Queue {
             _ => pipe.cmd("HGET").arg(self.keys.holding()).arg(&name),
         };
         pipe.cmd("ZCARD").arg(self.keys.blocked(&name));
-        let (running, waiting_lanes): (Option<u64>, u64) = pipe.query_async(&mut self.conn.clone()).await?;
-        Ok(LimitUse { running: running.unwrap_or(0), waiting_lanes })
+        pipe.cmd("HGET").arg(self.keys.limits()).arg(&name);
+        pipe.cmd("HGET").arg(self.keys.buckets()).arg(&name);
+        type Reply = (Option<u64>, u64, Option<String>, Option<String>);
+        let (running, waiting_lanes, limit, bucket): Reply = pipe.query_async(&mut self.conn.clone()).await?;
+        let limit = limit.as_deref().map(Limit::read).unwrap_or_default();
+        let is_counted = *key == LimitKey::Queue || limit.concurrency.is_some();
+        Ok(LimitUse {
+            running: is_counted.then(|| running.unwrap_or(0)),
+            tokens: limit.tokens(bucket.as_deref(), utc_ms()),
+            waiting_lanes,
+        })
     }
 
     /// No job of the queue starts until it is resumed; what runs goes on. The

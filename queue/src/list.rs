@@ -153,6 +153,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed or a job is damaged.
     pub async fn list(&self, filter: &Filter, from: Option<Cursor>, limit: usize) -> Result<Page, Error> {
+        self.check_layout().await?;
         if let Some(subject) = &filter.subject {
             return self.list_subject(subject, filter, from, limit).await;
         }

@@ -41,6 +41,33 @@ pub struct Entry {
     pub transitions: Vec<Transition>,
 }
 
+/// How much of the outbox there is, and who reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outbox {
+    /// Entries that are kept.
+    pub entries: u64,
+    /// Who reads it.
+    pub groups: Vec<OutboxGroup>,
+}
+
+/// A consumer group of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxGroup {
+    /// Its name.
+    pub name: String,
+    /// Members that have read anything.
+    pub members: u64,
+    /// Entries that a member took and has not acknowledged.
+    pub unacknowledged: u64,
+    /// Entries that no member has taken yet; `None` where Redis does not know.
+    pub lag: Option<u64>,
+    /// When the oldest entry was made that the group still needs (UTC ms), if it needs one;
+    /// it keeps that and all behind it.
+    pub needs_since: Option<i64>,
+    /// The oldest entry that it may need, as the two numbers of its id.
+    needed: Option<(u64, u64)>,
+}
+
 /// A member of a consumer group. It has a connection of its own, because it
 /// waits on it.
 #[derive(Debug)]
@@ -70,6 +97,7 @@ impl OutboxReader {
         member: &str,
     ) -> Result<Self, Error> {
         let queue = Queue::new(connector, queue)?;
+        queue.check_layout().await?;
         let mut cmd = redis::cmd("XGROUP");
         cmd.arg("CREATE").arg(queue.keys().outbox()).arg(group).arg(0).arg("MKSTREAM");
         match cmd.exec_async(&mut queue.conn.clone()).await {
@@ -134,10 +162,78 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn latest_transitions(&self, most: usize) -> Result<Vec<Entry>, Error> {
+        self.check_layout().await?;
         let mut cmd = redis::cmd("XREVRANGE");
         cmd.arg(self.keys.outbox()).arg("+").arg("-").arg("COUNT").arg(most);
         let read: StreamRangeReply = cmd.query_async(&mut self.conn.clone()).await?;
         Ok(read.ids.into_iter().map(entry).collect())
+    }
+
+    /// How much of the outbox there is, and who reads it.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn outbox(&self) -> Result<Outbox, Error> {
+        self.check_layout().await?;
+        let (key, mut conn) = (self.keys.outbox(), self.conn.clone());
+        let entries = redis::cmd("XLEN").arg(&key).query_async(&mut conn).await?;
+        let mut groups = self.outbox_groups().await?;
+        for group in &mut groups {
+            if group.unacknowledged > 0 || group.lag == Some(0) {
+                continue;
+            }
+            // The first that no member has taken.
+            let Some((ms, n)) = group.needed else { continue };
+            let mut cmd = redis::cmd("XRANGE");
+            cmd.arg(&key).arg(format!("({ms}-{n}")).arg("+").arg("COUNT").arg(1);
+            let next: StreamRangeReply = cmd.query_async(&mut conn).await?;
+            group.needs_since =
+                next.ids.first().and_then(|entry| place(&entry.id)).and_then(|(ms, _)| ms.try_into().ok());
+        }
+        Ok(Outbox { entries, groups })
+    }
+
+    /// Ends a consumer group: nothing is kept for it any longer. Returns whether there was one.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn end_outbox_group(&self, group: &str) -> Result<bool, Error> {
+        self.check_layout().await?;
+        let mut cmd = redis::cmd("XGROUP");
+        cmd.arg("DESTROY").arg(self.keys.outbox()).arg(group);
+        match cmd.query_async(&mut self.conn.clone()).await {
+            Err(error) if is_absent(&error) => Ok(false),
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn outbox_groups(&self) -> Result<Vec<OutboxGroup>, Error> {
+        let (key, mut conn) = (self.keys.outbox(), self.conn.clone());
+        let mut cmd = redis::cmd("XINFO");
+        cmd.arg("GROUPS").arg(&key);
+        let stored: Vec<HashMap<String, Value>> = match cmd.query_async(&mut conn).await {
+            Ok(groups) => groups,
+            // There is no stream yet.
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut groups = Vec::new();
+        for fields in stored {
+            let text =
+                |name| fields.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok());
+            let number =
+                |name| fields.get(name).and_then(|value| redis::from_redis_value_ref::<u64>(value).ok());
+            let name = text("name").unwrap_or_default();
+            let mut cmd = redis::cmd("XPENDING");
+            cmd.arg(&key).arg(&name);
+            let (unacknowledged, first, ..): (u64, Option<String>, Value, Value) =
+                cmd.query_async(&mut conn).await?;
+            let needs_since = first.as_deref().and_then(place).and_then(|(ms, _)| ms.try_into().ok());
+            let needed = first.or_else(|| text("last-delivered-id")).as_deref().and_then(place);
+            let (members, lag) = (number("consumers").unwrap_or(0), number("lag"));
+            groups.push(OutboxGroup { name, members, unacknowledged, lag, needs_since, needed });
+        }
+        Ok(groups)
     }
 
     /// Drops entries that every group has acknowledged; without a group, all
@@ -154,45 +250,26 @@ impl Queue {
 
     /// Drops a bounded number of them; returns how many.
     async fn trim_some_of_outbox(&self) -> Result<u64, Error> {
-        let key = self.keys.outbox();
-        let mut conn = self.conn.clone();
-        let mut cmd = redis::cmd("XINFO");
-        cmd.arg("GROUPS").arg(&key);
-        let groups: Vec<HashMap<String, Value>> = match cmd.query_async(&mut conn).await {
-            Ok(groups) => groups,
-            // There is no stream yet.
-            Err(error) if is_absent(&error) => return Ok(0),
-            Err(error) => return Err(error.into()),
-        };
+        let groups = self.outbox_groups().await?;
         let mut trim = redis::cmd("XTRIM");
-        trim.arg(&key);
+        trim.arg(self.keys.outbox());
         if groups.is_empty() {
             trim.arg("MAXLEN").arg("~").arg(KEPT);
         } else {
-            let mut oldest: Option<(u64, u64)> = None;
-            for group in &groups {
-                let text = |name| {
-                    group.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok())
-                };
-                let (Some(name), Some(delivered)) = (text("name"), text("last-delivered-id")) else {
-                    return Ok(0);
-                };
-                let mut cmd = redis::cmd("XPENDING");
-                cmd.arg(&key).arg(name);
-                let (_, first, ..): (u64, Option<String>, Value, Value) = cmd.query_async(&mut conn).await?;
-                let Some(needed) = place(&first.unwrap_or(delivered)) else { return Ok(0) };
-                oldest = Some(oldest.map_or(needed, |oldest| oldest.min(needed)));
-            }
-            let Some((ms, n)) = oldest else { return Ok(0) };
+            // Nothing is dropped while it is not known of one what it needs.
+            let needed: Option<Vec<_>> = groups.iter().map(|group| group.needed).collect();
+            let Some((ms, n)) = needed.and_then(|needed| needed.into_iter().min()) else { return Ok(0) };
             trim.arg("MINID").arg("~").arg(format!("{ms}-{n}"));
         }
         trim.arg("LIMIT").arg(DROPPED);
-        Ok(trim.query_async(&mut conn).await?)
+        Ok(trim.query_async(&mut self.conn.clone()).await?)
     }
 }
 
 fn is_absent(error: &RedisError) -> bool {
-    error.detail().is_some_and(|detail| detail.contains("no such key"))
+    // The one by `XINFO`, the other by `XGROUP`.
+    let said = ["no such key", "requires the key to exist"];
+    error.detail().is_some_and(|detail| said.iter().any(|words| detail.contains(words)))
 }
 
 /// `ms-n`, the id of a stream's entry, as numbers.

@@ -86,6 +86,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn needs(&self) -> Result<Vec<(String, u64)>, Error> {
+        self.check_layout().await?;
         Ok(redis::cmd("HGETALL").arg(self.keys.needs()).query_async(&mut self.conn.clone()).await?)
     }
 

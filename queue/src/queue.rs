@@ -9,7 +9,8 @@ use crate::{
     connect::{Connection, Connector, Replicas},
     id::{JobId, QueueName},
     job::{Fields, Job, NewJob, Rejection, Unreadable},
-    keys::Keys,
+    keys::{Keys, SCHEMA},
+    layout::Layout,
     limit::BadLimit,
     scripts::{self, CALL_BYTES, Call},
     state::State,
@@ -31,6 +32,15 @@ pub enum Error {
     /// A limit that cannot be kept.
     #[error(transparent)]
     Limit(#[from] BadLimit),
+    /// The queue was written by a program with another layout of keys.
+    #[error(
+        "the queue was written with layout {found}, this program speaks layout {SCHEMA}: \
+         run the version of Upshot that fits, or use another prefix"
+    )]
+    Layout {
+        /// The layout that is there.
+        found: String,
+    },
     /// The jobs are in Redis, but not on as many replicas as they have to be.
     /// Enqueueing them again finds them, and waits for the replicas again.
     #[error(
@@ -104,6 +114,7 @@ pub struct Queue {
     /// Where replicas have to have what is enqueued: how many, and a connection
     /// that nothing else uses, because waiting holds up what comes behind.
     replicated: Option<(Connection, Replicas)>,
+    pub(crate) layout: Layout,
 }
 
 impl std::fmt::Debug for Queue {
@@ -126,7 +137,8 @@ impl Queue {
 
     /// A client on a connection that others use too. Its enqueues wait for no replica.
     pub fn with_connection(conn: Connection, prefix: &str, name: QueueName) -> Self {
-        Self { conn, keys: Keys::new(prefix, &name), name, max_payload: MAX_PAYLOAD, replicated: None }
+        let (keys, layout) = (Keys::new(prefix, &name), Layout::default());
+        Self { conn, keys, name, max_payload: MAX_PAYLOAD, replicated: None, layout }
     }
 
     /// The same queue with another limit on the size of arguments, in bytes.
@@ -261,6 +273,7 @@ impl Queue {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
+        self.check_layout().await?;
         let mut pipe = redis::pipe();
         for id in ids {
             pipe.cmd("HGETALL").arg(self.keys.job(id));
@@ -291,6 +304,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn counts(&self) -> Result<Counts, Error> {
+        self.check_layout().await?;
         let mut pipe = redis::pipe();
         let control = ["ready:0", "ready:1", "ready:2", "ready:3", "running", "succeeded", "paused"];
         pipe.cmd("HMGET").arg(self.keys.control()).arg(&control);

@@ -37,6 +37,8 @@ pub enum Code {
     AlreadyEnded,
     /// No queue of this name is in the settings.
     UnknownQueue,
+    /// The queue's outbox has no group of this name.
+    UnknownGroup,
     /// The body of a request that is no event is too large.
     BodyTooLarge,
     /// The content type is not the one that is needed.
@@ -89,6 +91,7 @@ impl Code {
             Self::NotWaiting => ("not-waiting", StatusCode::CONFLICT, "The job does not wait"),
             Self::AlreadyEnded => ("already-ended", StatusCode::CONFLICT, "The job has ended already"),
             Self::UnknownQueue => ("unknown-queue", StatusCode::NOT_FOUND, "The queue is not known"),
+            Self::UnknownGroup => ("unknown-group", StatusCode::NOT_FOUND, "The group is not known"),
             Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",

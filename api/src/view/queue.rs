@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::future;
 use serde::Serialize;
-use upshot_queue::{Error, Limit, LimitKey, LimitUse, Priority, Queue, State};
+use upshot_queue::{Error, Limit, LimitKey, LimitUse, Outbox, OutboxGroup, Priority, Queue, State};
 use utoipa::ToSchema;
+
+use crate::moment::Moment;
 
 /// Needs that are shown at most.
 const NEEDS: usize = 100;
@@ -31,6 +33,8 @@ pub struct QueueBody {
     limits: Vec<LimitBody>,
     /// What parked jobs need, the most needed first; the first 100.
     needs: Vec<NeedBody>,
+    /// The record of all transitions, and who reads it.
+    outbox: OutboxBody,
     /// Transitions of jobs since the queue began, by name.
     #[schema(example = json!({"enqueued": 1262, "claimed": 1230, "succeeded": 1200}))]
     transitions: BTreeMap<String, u64>,
@@ -55,8 +59,12 @@ pub struct LimitBody {
     /// A tenant's share beside others, which have 1.
     #[schema(required)]
     weight: Option<f64>,
-    /// Jobs that run under it now.
-    running: u64,
+    /// Jobs that run under it now; null where only their rate is limited.
+    #[schema(required)]
+    running: Option<u64>,
+    /// Of a rate: jobs that may start now.
+    #[schema(required)]
+    tokens: Option<u64>,
     /// Lanes (a tenant's jobs of one priority) that wait for it now.
     waiting_lanes: u64,
 }
@@ -72,14 +80,56 @@ pub struct NeedBody {
     jobs: u64,
 }
 
+/// The record of all transitions: what any group of readers needs is kept.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Outbox)]
+pub struct OutboxBody {
+    /// Entries that are kept; one may have many transitions.
+    entries: u64,
+    /// Who reads it.
+    groups: Vec<OutboxGroupBody>,
+}
+
+/// A group of readers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = OutboxGroup)]
+pub struct OutboxGroupBody {
+    /// Its name.
+    #[schema(example = "audit")]
+    name: String,
+    /// Members that have read anything.
+    members: u64,
+    /// Entries that a member took and has not acknowledged.
+    unacknowledged: u64,
+    /// Entries that no member has taken yet; null where Redis does not know.
+    #[schema(required)]
+    lag: Option<u64>,
+    /// When the oldest entry was made that it needs; that and all behind it are kept.
+    #[schema(required)]
+    needs_since: Option<Moment>,
+}
+
+impl From<Outbox> for OutboxBody {
+    fn from(outbox: Outbox) -> Self {
+        let group = |group: OutboxGroup| OutboxGroupBody {
+            name: group.name,
+            members: group.members,
+            unacknowledged: group.unacknowledged,
+            lag: group.lag,
+            needs_since: group.needs_since.map(Moment),
+        };
+        Self { entries: outbox.entries, groups: outbox.groups.into_iter().map(group).collect() }
+    }
+}
+
 impl QueueBody {
     /// Reads a queue: a few round trips, whatever the number of jobs.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn read(queue: &Queue) -> Result<Self, Error> {
-        let (counts, limits, needs) =
-            future::try_join3(queue.counts(), queue.limits(), queue.needs()).await?;
+        let (counts, limits, needs, outbox) =
+            future::try_join4(queue.counts(), queue.limits(), queue.needs(), queue.outbox()).await?;
         let uses = future::try_join_all(limits.limits.iter().map(|(key, _)| queue.limit_use(key))).await?;
         let mut needs: Vec<NeedBody> =
             needs.into_iter().map(|(need, jobs)| NeedBody { need, jobs }).collect();
@@ -93,6 +143,7 @@ impl QueueBody {
             ready: Priority::ALL.into_iter().map(Priority::as_str).zip(counts.ready).collect(),
             limits: limits.limits.iter().zip(uses).map(LimitBody::new).collect(),
             needs,
+            outbox: outbox.into(),
             transitions: counts.transitions.into_iter().collect(),
         })
     }
@@ -107,6 +158,7 @@ impl LimitBody {
             burst: limit.burst,
             weight: limit.weight,
             running: used.running,
+            tokens: used.tokens,
             waiting_lanes: used.waiting_lanes,
         }
     }

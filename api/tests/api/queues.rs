@@ -1,7 +1,7 @@
 //! Queues: what is where, and what holds it back.
 
 use serde_json::{Value, json};
-use upshot_queue::{JobId, NewJob, Priority};
+use upshot_queue::{JobId, NewJob, OutboxReader, Priority};
 
 use crate::{
     fixture::{Fixture, body, job},
@@ -96,7 +96,7 @@ async fn limits_are_set_replaced_and_cleared() {
         queue["limits"],
         json!([{
             "key": "key:smtp", "concurrency": 4, "rate": 2.5, "burst": 3, "weight": null,
-            "running": 0, "waiting_lanes": 0
+            "running": 0, "tokens": 3, "waiting_lanes": 0
         }])
     );
     let queue = set(json!({"key": "tenant:acme", "weight": 2.0}), 200).await;
@@ -161,5 +161,25 @@ async fn a_queue_that_is_not_known_is_told_which_are() {
     }
     let problem = fixture.change("/v1/queues/emails/pause", json!({"kind": ""}), 400).await;
     assert_eq!(problem["parameter"], "kind");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_group_that_reads_the_outbox_no_more_is_seen_and_ended() {
+    let fixture = Fixture::new().await;
+    fixture.enqueue("emails", job("1", "order.confirm")).await;
+    let queue = "emails".parse().unwrap();
+    drop(OutboxReader::join(&fixture.connector, queue, "audit", "one").await.unwrap());
+    let outbox = shown(&fixture, "emails").await["outbox"].clone();
+    let group = &outbox["groups"][0];
+    assert_eq!((&outbox["entries"], &group["name"], &group["lag"]), (&json!(1), &json!("audit"), &json!(1)));
+    assert!(group["needs_since"].is_string(), "{group}");
+    let metrics = fixture.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("upshot_outbox_lag{queue=\"emails\",group=\"audit\"} 1\n"), "{metrics}");
+    let end = json!({"group": "audit"});
+    let ended = fixture.change("/v1/queues/emails/outbox/end", end.clone(), 200).await;
+    assert_eq!(ended["outbox"], json!({"entries": 1, "groups": []}));
+    let unknown = fixture.change("/v1/queues/emails/outbox/end", end, 404).await;
+    assert_eq!(unknown["type"], "urn:upshot:problem:unknown-group");
     fixture.finish().await;
 }

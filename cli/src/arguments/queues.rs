@@ -23,6 +23,16 @@ pub struct Pause {
 }
 
 #[derive(Debug, Args)]
+pub struct OutboxEnd {
+    /// The queue.
+    pub queue: QueueName,
+    /// The group; `upshot queues` shows those that need entries.
+    pub group: String,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(true))]
 pub struct SetLimit {
     /// The queue.

@@ -1,4 +1,4 @@
-//! `upshot queues`, `pause`, `resume` and `limit`: queues, through the API.
+//! `upshot queues`, `pause`, `resume`, `limit` and `outbox-end`: queues, through the API.
 
 use serde_json::{Value, json};
 use upshot_shared::Settings;
@@ -7,7 +7,7 @@ use super::{
     client::Client,
     table::{self, list, text},
 };
-use crate::arguments::{Pause, Queues, SetLimit};
+use crate::arguments::{OutboxEnd, Pause, Queues, SetLimit};
 
 const STATES: [&str; 7] = ["scheduled", "ready", "running", "parked", "succeeded", "dead", "cancelled"];
 
@@ -55,6 +55,14 @@ pub async fn resume(settings: &Settings, resume: &Pause) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Ends a group of readers of the outbox.
+pub async fn end_group(settings: &Settings, end: &OutboxEnd) -> anyhow::Result<()> {
+    let path = format!("/v1/queues/{}/outbox/end", end.queue);
+    Client::new(settings, &end.api).post(&path, &json!({"group": end.group})).await?;
+    println!("{}: nothing is kept for group {} any longer", end.queue, end.group);
+    Ok(())
+}
+
 /// Sets or clears a limit.
 pub async fn limit(settings: &Settings, limit: &SetLimit) -> anyhow::Result<()> {
     let body = json!({
@@ -92,6 +100,14 @@ fn holding(queue: &Value) -> Vec<String> {
     for limit in list(queue, "limits") {
         lines.push(format!("{name}: {}", described(limit)));
     }
+    let outbox = queue.get("outbox").cloned().unwrap_or_default();
+    for group in
+        list(&outbox, "groups").filter(|group| group.get("needs_since").is_some_and(Value::is_string))
+    {
+        let (group, since) = (text(group, "name"), text(group, "needs_since"));
+        let entries = text(&outbox, "entries");
+        lines.push(format!("{name}: outbox of {entries} entries, group {group} needs those since {since}"));
+    }
     for need in list(queue, "needs") {
         lines.push(format!("{name}: {} parked, need: {}", text(need, "jobs"), text(need, "need")));
     }
@@ -110,8 +126,16 @@ fn described(limit: &Value) -> String {
     tell("rate", &|rate| format!("{rate} a second"));
     tell("burst", &|burst| format!("burst {burst}"));
     tell("weight", &|weight| format!("weight {weight}"));
-    let (running, waiting) = (text(limit, "running"), text(limit, "waiting_lanes"));
-    format!("{}: {} ({running} running, {waiting} lanes waiting)", text(limit, "key"), parts.join(", "))
+    let limits = parts.join(", ");
+    let mut parts = Vec::new();
+    for (name, unit) in
+        [("running", "running"), ("tokens", "tokens left"), ("waiting_lanes", "lanes waiting")]
+    {
+        if limit.get(name).is_some_and(|value| !value.is_null()) {
+            parts.push(format!("{} {unit}", text(limit, name)));
+        }
+    }
+    format!("{}: {limits} ({})", text(limit, "key"), parts.join(", "))
 }
 
 #[cfg(test)]
@@ -121,13 +145,16 @@ mod tests {
     #[test]
     fn what_holds_jobs_back_is_told() {
         let limit = json!({"key": "key:smtp", "concurrency": 4, "rate": 2.5, "burst": null, "weight": null,
-            "running": 3, "waiting_lanes": 1});
+            "running": 3, "tokens": 0, "waiting_lanes": 1});
+        let group = |name: &str, since| json!({"name": name, "needs_since": since});
+        let groups = [group("audit", Some("2026-03-14T09:26:53.589Z")), group("ledger", None)];
         let queue = json!({"name": "emails", "paused": true, "paused_kinds": ["a"], "limits": [limit],
-            "needs": [{"need": "resume a", "jobs": 7}]});
+            "needs": [{"need": "resume a", "jobs": 7}], "outbox": {"entries": 12, "groups": groups}});
         let expected = [
             "emails: paused",
             "emails: kind a is paused",
-            "emails: key:smtp: 4 at once, 2.5 a second (3 running, 1 lanes waiting)",
+            "emails: key:smtp: 4 at once, 2.5 a second (3 running, 0 tokens left, 1 lanes waiting)",
+            "emails: outbox of 12 entries, group audit needs those since 2026-03-14T09:26:53.589Z",
             "emails: 7 parked, need: resume a",
         ];
         assert_eq!(holding(&queue), expected);

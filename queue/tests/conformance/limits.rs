@@ -120,10 +120,13 @@ async fn a_limit_on_a_key_holds_across_tenants_and_workers() {
     fixture.queue.enqueue(&free).await.unwrap();
     gate.started(1).await;
     let used = fixture.queue.limit_use(&smtp).await.unwrap();
-    assert_eq!(used, LimitUse { running: 3, waiting_lanes: 2 });
+    assert_eq!(used, LimitUse { running: Some(3), tokens: None, waiting_lanes: 2 });
     gate.go.add_permits(100);
     fixture.until_count(State::Succeeded, 41).await;
-    assert_eq!(fixture.queue.limit_use(&smtp).await.unwrap(), LimitUse::default());
+    assert_eq!(
+        fixture.queue.limit_use(&smtp).await.unwrap(),
+        LimitUse { running: Some(0), ..LimitUse::default() }
+    );
     assert!(gate.stop().await <= 4);
     fixture.finish().await;
 }
@@ -139,7 +142,7 @@ async fn limits_of_queue_and_tenant_are_kept_and_can_be_changed() {
     gate.started(1).await;
     fixture.queue.enqueue(&limited(10, "b", &[])).await.unwrap();
     gate.started(3).await;
-    assert_eq!(fixture.queue.limit_use(&LimitKey::Queue).await.unwrap().running, 4);
+    assert_eq!(fixture.queue.limit_use(&LimitKey::Queue).await.unwrap().running, Some(4));
     // More room: more of them start, without anything having ended.
     fixture.queue.set_limit(&LimitKey::Queue, Limit::concurrency(6)).await.unwrap();
     gate.started(2).await;
@@ -161,10 +164,13 @@ async fn a_limit_counts_what_ran_before_it_was_set() {
     let mut gate = Gate::new(&fixture, 1);
     gate.started(4).await;
     fixture.queue.set_limit(&key, Limit::concurrency(5)).await.unwrap();
-    assert_eq!(fixture.queue.limit_use(&key).await.unwrap().running, 4);
+    assert_eq!(fixture.queue.limit_use(&key).await.unwrap().running, Some(4));
     fixture.queue.enqueue(&limited(3, "a", &["db"])).await.unwrap();
     gate.started(1).await;
-    assert_eq!(fixture.queue.limit_use(&key).await.unwrap(), LimitUse { running: 5, waiting_lanes: 1 });
+    assert_eq!(
+        fixture.queue.limit_use(&key).await.unwrap(),
+        LimitUse { running: Some(5), tokens: None, waiting_lanes: 1 }
+    );
     gate.go.add_permits(100);
     fixture.until_count(State::Succeeded, 7).await;
     assert_eq!(gate.stop().await, 5);
@@ -254,7 +260,7 @@ async fn what_a_limit_holds_costs_no_commands() {
     let (held, _) = counted(number + 1).await;
     assert!(held <= empty + 4, "{held} commands with 1000 jobs held, {empty} with none");
     let used = fixture.queue.limit_use(&key).await.unwrap();
-    assert_eq!(used, LimitUse { running: 0, waiting_lanes: 50 });
+    assert_eq!(used, LimitUse { running: Some(0), tokens: None, waiting_lanes: 50 });
     fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_count(State::Succeeded, 1000).await;
@@ -290,8 +296,12 @@ async fn a_changed_rate_does_not_change_what_came_before() {
     let slow = 0.001;
     fixture.queue.set_limit(&key, Limit::rate(slow, 2)).await.unwrap();
     fixture.queue.enqueue(&limited(10, "a", &["api"])).await.unwrap();
+    let fresh = LimitUse { running: None, tokens: Some(2), waiting_lanes: 0 };
+    assert_eq!(fixture.queue.limit_use(&key).await.unwrap(), fresh);
     let claimed = claim(&fixture, 1).await;
     assert_eq!(claimed.len(), 2);
+    let used = LimitUse { tokens: Some(0), waiting_lanes: 1, ..fresh };
+    assert_eq!(fixture.queue.limit_use(&key).await.unwrap(), used);
     // Long ago, as far as the bucket knows.
     let mut admin = fixture.connector.connect().unwrap();
     let bucket = fixture.queue.keys().buckets();
@@ -437,7 +447,7 @@ async fn no_job_starts_under_a_limit_before_what_runs_is_counted() {
     let mut cmd = redis::cmd("HSET");
     cmd.arg(keys.counting()).arg("key:db").arg(running.now).exec_async(&mut admin).await.unwrap();
     Scrubber::pass(&fixture.queue).await.unwrap();
-    assert_eq!(fixture.queue.limit_use(&key).await.unwrap().running, 8);
+    assert_eq!(fixture.queue.limit_use(&key).await.unwrap().running, Some(8));
     assert_eq!(claim(&fixture, 3).await.len(), 0);
     end(&fixture, running).await;
     running = claim(&fixture, 4).await;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use upshot_queue::{Failure, JobId, OutboxReader, RetryPolicy, State, Wait, WorkerOptions};
+use upshot_queue::{Failure, JobId, Outbox, OutboxReader, RetryPolicy, State, Wait, WorkerOptions};
 
 use crate::fixture::{Fixture, Worker, name, options};
 
@@ -109,5 +109,40 @@ async fn only_what_every_group_has_acknowledged_is_dropped() {
     let left = length().await;
     assert!((150..=260).contains(&left), "{left}");
     assert_eq!(slow.read(1000, NOW).await.unwrap().len(), 150);
+    fixture.finish().await;
+}
+
+/// A group that reads no more keeps what it needs; that is seen, and can be ended.
+#[tokio::test]
+async fn who_reads_the_outbox_and_what_is_kept_for_them_is_known() {
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.queue.outbox().await.unwrap(), Outbox::default());
+    assert!(!fixture.queue.end_outbox_group("gone").await.unwrap());
+    fixture.enqueue(1).await;
+    let mut gone = OutboxReader::join(&fixture.connector, name(), "gone", "one").await.unwrap();
+    let mut reads = OutboxReader::join(&fixture.connector, name(), "reads", "one").await.unwrap();
+    let first = gone.read(1, NOW).await.unwrap();
+    fixture.enqueue(1).await;
+    fixture.enqueue(1).await;
+    let seen = async |group: &str| {
+        let outbox = fixture.queue.outbox().await.unwrap();
+        assert_eq!(outbox.entries, 3);
+        let group = outbox.groups.into_iter().find(|each| each.name == group).unwrap();
+        (group.members, group.unacknowledged, group.lag.unwrap(), group.needs_since)
+    };
+    let first_at = first[0].transitions[0].at;
+    assert_eq!(seen("gone").await, (1, 1, 2, Some(first_at)));
+    assert_eq!(seen("reads").await, (0, 0, 3, Some(first_at)));
+    let all = reads.read(10, NOW).await.unwrap();
+    reads.acknowledge(&all).await.unwrap();
+    assert_eq!(seen("reads").await, (1, 0, 0, None));
+    // What was taken is dealt with, the others nobody has taken.
+    gone.acknowledge(&first).await.unwrap();
+    assert_eq!(seen("gone").await, (1, 0, 2, Some(all[1].transitions[0].at)));
+    assert!(fixture.queue.end_outbox_group("gone").await.unwrap());
+    assert!(!fixture.queue.end_outbox_group("gone").await.unwrap());
+    let left: Vec<String> =
+        fixture.queue.outbox().await.unwrap().groups.into_iter().map(|group| group.name).collect();
+    assert_eq!(left, ["reads"]);
     fixture.finish().await;
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{Changed, Failure, JobId, NewJob, Rejection, Scope, State, Unique, Verdict};
+use upshot_queue::{
+    Changed, Error, Failure, Filter, JobId, NewJob, OutboxReader, Rejection, Scope, State, Unique, Verdict,
+};
 
-use crate::fixture::{Fixture, Worker, options};
+use crate::fixture::{Fixture, Worker, name, options};
 
 fn job(key: &str, scope: Scope, kind: &str, tenant: &str) -> NewJob {
     let mut job = NewJob::new(JobId::random(), kind, "");
@@ -110,7 +112,19 @@ async fn a_queue_of_another_layout_is_refused() {
     let job = NewJob::new(JobId::random(), "test", "");
     let refused = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap_err().to_string();
     assert!(refused.contains("layout 99") && refused.contains("layout 4"), "{refused}");
-    assert!(fixture.queue.job(&job.id).await.unwrap().is_none());
+    // Reads compare it as well.
+    let reads = [
+        fixture.queue.job(&job.id).await.unwrap_err(),
+        fixture.queue.counts().await.unwrap_err(),
+        fixture.queue.list(&Filter::default(), None, 1).await.unwrap_err(),
+        fixture.queue.dead_groups(0, 1).await.unwrap_err(),
+        fixture.queue.needs().await.unwrap_err(),
+        fixture.queue.outbox().await.unwrap_err(),
+        OutboxReader::join(&fixture.connector, name(), "audit", "one").await.unwrap_err(),
+    ];
+    for error in reads {
+        assert!(matches!(&error, Error::Layout { found } if found == "99"), "{error}");
+    }
     redis::cmd("DEL").arg(control).exec_async(&mut admin).await.unwrap();
     // Keys of the first layout, which had no version yet.
     redis::cmd("HSET")

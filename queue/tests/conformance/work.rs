@@ -232,7 +232,7 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
         let claimed = queue.claim(&claim_of(number, 100)).await.unwrap();
         left -= 3;
         assert_eq!((claimed.len(), claimed.more), (3, left > 0));
-        assert_eq!(queue.limit_use(&key).await.unwrap().running, 3);
+        assert_eq!(queue.limit_use(&key).await.unwrap().running, Some(3));
         let jobs: Vec<_> = claimed.jobs(queue, "w").map(Result::unwrap).collect();
         let succeed = |job: &Job| Ended {
             id: job.id.clone(),

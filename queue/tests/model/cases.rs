@@ -178,7 +178,7 @@ async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
         tokio::join!(queue.set_limit(&key, Limit::concurrency(1)), queue.set_limit(&key, Limit::default()));
     set.unwrap();
     cleared.unwrap();
-    assert_eq!(queue.limit_use(&key).await.unwrap().running, 0);
+    assert_eq!(queue.limit_use(&key).await.unwrap().running, Some(0));
     server.remove(&queue).await;
 }
 

@@ -234,7 +234,7 @@ impl End<'_> {
             }
             let used = self.queue.limit_use(key).await.map_err(|error| error.to_string())?.running;
             if *key == LimitKey::Queue || limit.concurrency.is_some() {
-                equal(&format!("what counts for {name}"), &(running.len() as u64), &used)?;
+                equal(&format!("what counts for {name}"), &Some(running.len() as u64), &used)?;
             }
         }
         let limits = self.queue.limits().await.map_err(|error| error.to_string())?;

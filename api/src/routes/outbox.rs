@@ -1,0 +1,61 @@
+//! `POST /v1/queues/{queue}/outbox/end`: a consumer group that reads no more.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    body::Body,
+    problem::{Code, Details, Problem},
+    state::Shared,
+    view::QueueBody,
+};
+
+/// A group of readers.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = OutboxGroupName)]
+pub struct Group {
+    /// Its name.
+    #[schema(example = "audit")]
+    group: String,
+}
+
+/// Ends a consumer group of a queue's outbox.
+///
+/// What no other group needs is dropped with the next sweep. A reader of the group that
+/// is still there fails; one that joins again starts with the oldest entry that is kept.
+/// The content type `application/json` is required, so that no page of another origin can
+/// send this from somebody's browser.
+#[utoipa::path(
+    post,
+    path = "/v1/queues/{queue}/outbox/end",
+    operation_id = "end_outbox_group",
+    tag = "queues",
+    params(("queue" = String, Path, description = "The queue", example = "invoices")),
+    request_body(content = Group, description = "The group"),
+    responses(
+        (status = 200, description = "Nothing is kept for it", body = QueueBody),
+        (status = 400, description = "The body cannot be used", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No queue of this name is in the settings, or it has no such group", body = Details, content_type = "application/problem+json"),
+        (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn end(
+    State(state): State<Shared>,
+    Path(queue): Path<String>,
+    Body(Group { group }): Body<Group>,
+) -> Result<Json<QueueBody>, Problem> {
+    let queue = state.queue_of_address(&queue)?;
+    if !state.ask(queue.end_outbox_group(&group)).await? {
+        let shown: String = group.chars().take(100).collect();
+        let detail = format!("the outbox of queue {} has no group `{shown}`", queue.name());
+        return Err(Problem::new(Code::UnknownGroup, detail));
+    }
+    tracing::info!(queue = %queue.name(), group, "outbox group ended by hand");
+    Ok(Json(state.ask(QueueBody::read(queue)).await?))
+}
