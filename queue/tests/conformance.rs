@@ -1,6 +1,8 @@
 //! What every queue must do, against a real Redis.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "conformance/bounds.rs"]
+mod bounds;
 #[path = "conformance/by_hand.rs"]
 mod by_hand;
 #[path = "conformance/control.rs"]
@@ -31,6 +33,8 @@ mod outbox;
 mod parking;
 #[path = "conformance/restart.rs"]
 mod restart;
+#[path = "conformance/rights.rs"]
+mod rights;
 #[path = "conformance/scrub.rs"]
 mod scrub;
 #[path = "conformance/unique.rs"]
