@@ -1,8 +1,8 @@
 //! A TCP proxy in front of a server, for tests of what happens when a connection fails.
 //!
 //! It listens on a free port of 127.0.0.1 and can cut every connection, refuse
-//! new ones, swallow what is sent (a network that has silently gone), heal, and
-//! hold back one particular reply of the server:
+//! new ones, swallow what is sent (a network that has silently gone), heal, cut a
+//! connection in the middle of a reply, and hold back one particular reply of the server:
 //!
 //! ```no_run
 //! # async fn example(mail: &upshot_local::MailServer) -> Result<(), upshot_local::Error> {
@@ -18,6 +18,7 @@
 //! ```
 
 mod accept;
+mod cut;
 mod hold;
 mod relay;
 
@@ -29,6 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::Error;
 use crate::ports;
 use accept::Shared;
+use cut::Rule;
 pub use hold::{HeldReply, smtp_acceptance};
 
 /// What the proxy does with connections.
@@ -108,6 +110,21 @@ impl Proxy {
     /// A second hold replaces the first, which then never matches.
     pub fn hold_reply(&self, matches: impl FnMut(u64, &[u8]) -> bool + Send + 'static) -> HeldReply {
         self.shared.hold(Box::new(matches))
+    }
+
+    /// Cuts connections in the middle of replies: `rule` is asked about each piece of a
+    /// reply, and says after how many of its bytes the connection is closed; `None` lets
+    /// it through. It gets what the client has sent since the last reply, and the piece;
+    /// a short reply comes in one. The server has done what it was asked by then.
+    ///
+    /// It stays until another takes its place, or [`Proxy::cut_no_replies`].
+    pub fn cut_replies(&self, rule: impl FnMut(&[u8], &[u8]) -> Option<usize> + Send + 'static) {
+        self.shared.cut_replies(Some(Rule::new(rule)));
+    }
+
+    /// Lets every reply through again.
+    pub fn cut_no_replies(&self) {
+        self.shared.cut_replies(None);
     }
 
     async fn set(&self, mode: Mode) {

@@ -5,10 +5,7 @@
 //! interrupts fails once; every script may be repeated, so that the caller's
 //! next call goes on where it was.
 //!
-//! An ACL user needs the keys `prefix:*`, the channels `prefix:*`, and
-//! `+@read +@write +@scripting +@connection +@pubsub +time +wait +scan`; on a
-//! cluster `+cluster` as well, behind sentinels `+role`. With a sentinel's user
-//! of its own that user needs `+sentinel|master`.
+//! What an ACL user needs stands in `docs/redis-acl.md`, and tests log in as one.
 
 mod address;
 mod backoff;

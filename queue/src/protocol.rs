@@ -347,7 +347,8 @@ impl Queue {
     /// A write of a running attempt; false when the attempt is stale.
     ///
     /// # Errors
-    /// When Redis failed. It may have been written; repeating it is harmless.
+    /// When Redis failed. It may have been written. Repeated, a step is stored once, with
+    /// its first result; a line of the log or a mark of progress is there twice.
     pub async fn write(
         &self,
         worker: &str,

@@ -1,6 +1,10 @@
 //! What every queue must do, against a real Redis.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "conformance/bounds.rs"]
+mod bounds;
+#[path = "conformance/by_hand.rs"]
+mod by_hand;
 #[path = "conformance/control.rs"]
 mod control;
 #[path = "conformance/enqueue.rs"]
@@ -21,10 +25,16 @@ mod fixture;
 mod limits;
 #[path = "conformance/lists.rs"]
 mod lists;
+#[path = "conformance/lost_replies.rs"]
+mod lost_replies;
 #[path = "conformance/outbox.rs"]
 mod outbox;
 #[path = "conformance/parking.rs"]
 mod parking;
+#[path = "conformance/restart.rs"]
+mod restart;
+#[path = "conformance/rights.rs"]
+mod rights;
 #[path = "conformance/scrub.rs"]
 mod scrub;
 #[path = "conformance/unique.rs"]

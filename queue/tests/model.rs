@@ -15,6 +15,8 @@ mod end;
 mod fairness;
 #[path = "model/job.rs"]
 mod job;
+#[path = "model/legal.rs"]
+mod legal;
 #[path = "model/model.rs"]
 mod model;
 #[path = "model/operation.rs"]

@@ -119,6 +119,48 @@ async fn what_is_bounded_goes_on_with_the_next_call() {
     fixture.finish().await;
 }
 
+/// Nobody is done with a walk whose jobs die again behind it, and they would be tried once
+/// more for each time round.
+#[tokio::test]
+async fn what_dies_again_during_a_walk_is_not_retried_once_more() {
+    let fixture = Fixture::new().await;
+    let ids = bury(&fixture).await;
+    let worker = Worker::start(&fixture.connector, "invoices", |_, _| async {
+        Err(Failure::permanent("still no customer"))
+    });
+    // All, and those of a tenant, which are looked for among all.
+    for (round, tenant, walked) in
+        [(1, Value::Null, vec![0, 1, 2, 3, 4]), (2, json!("acme"), vec![0, 1, 3, 4])]
+    {
+        let (mut from, mut retried, mut calls) = (Value::Null, 0, 0);
+        loop {
+            let said = json!({"queue": "invoices", "tenant": tenant, "limit": 1, "from": from});
+            let done = fixture.change("/v1/dead/retry", said, 200).await;
+            calls += 1;
+            assert!(calls <= walked.len() + 1, "the walk does not end: {done}");
+            if done["retried"] == 1 {
+                // It dies once more before the walk goes on.
+                let id: &JobId = &ids[walked[retried]];
+                let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+                let again = |data: &Value| data["state"] == "dead" && data["attempts"] == round + 1;
+                messages.until(|message| again(&message.data)).await;
+                retried += 1;
+            }
+            from = done["next"].clone();
+            if from.is_null() {
+                break;
+            }
+        }
+        assert_eq!(retried, walked.len(), "of {tenant}");
+    }
+    for (id, attempts) in ids.iter().zip([3, 3, 2, 3, 3]) {
+        let job = fixture.json(&format!("/v1/jobs/{id}"), 200).await;
+        assert_eq!((&job["state"], &job["attempts"].as_u64()), (&json!("dead"), &Some(attempts)), "{job}");
+    }
+    worker.stop().await;
+    fixture.finish().await;
+}
+
 #[tokio::test]
 async fn only_what_is_old_enough_is_forgotten() {
     let fixture = Fixture::new().await;

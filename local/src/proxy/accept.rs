@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Mode;
+use super::cut::Rule;
 use super::hold::{Armed, HeldReply, Matches};
 use super::relay;
 use crate::Error;
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     next: AtomicU64,
     generation: Mutex<Generation>,
     armed: Mutex<Option<Armed>>,
+    cuts: Mutex<Option<Rule>>,
 }
 
 /// The connections that the next cut closes.
@@ -35,7 +37,13 @@ struct Generation {
 
 impl Shared {
     pub(super) fn new(upstream: u16) -> Self {
-        Self { upstream, next: AtomicU64::new(1), generation: Mutex::default(), armed: Mutex::default() }
+        Self {
+            upstream,
+            next: AtomicU64::new(1),
+            generation: Mutex::default(),
+            armed: Mutex::default(),
+            cuts: Mutex::default(),
+        }
     }
 
     pub(super) fn connections(&self) -> usize {
@@ -67,6 +75,26 @@ impl Shared {
         }
         let mut armed = lock(&self.armed);
         if armed.as_mut()?.matches(connection, piece) { armed.take() } else { None }
+    }
+
+    pub(super) fn cut_replies(&self, rule: Option<Rule>) {
+        *lock(&self.cuts) = rule;
+    }
+
+    /// Remembers what a client asks, where somebody wants to know.
+    pub(super) fn note_request(&self, asked: &Mutex<Vec<u8>>, piece: &[u8]) {
+        if lock(&self.cuts).is_some() {
+            lock(asked).extend_from_slice(piece);
+        }
+    }
+
+    /// After how many bytes of this piece the connection is to be cut.
+    pub(super) fn cut_of_reply(&self, asked: &Mutex<Vec<u8>>, piece: &[u8]) -> Option<usize> {
+        if piece.is_empty() {
+            return None;
+        }
+        let request = std::mem::take(&mut *lock(asked));
+        lock(&self.cuts).as_mut()?.cut_of(&request, piece)
     }
 
     fn serve(self: &Arc<Self>, client: TcpStream, mode: watch::Receiver<Mode>) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -28,33 +29,64 @@ pub(super) async fn run(
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let requests = copy(from_client, to_server, mode.clone(), None);
-    let replies = copy(from_server, to_client, mode, Some((shared, connection)));
+    let asked = Mutex::default();
+    let inspected = |direction| Inspected { direction, connection, shared, asked: &asked };
+    let requests = copy(from_client, to_server, mode.clone(), inspected(Direction::Request));
+    let replies = copy(from_server, to_client, mode, inspected(Direction::Reply));
     tokio::try_join!(requests, replies).map(|_| ())
 }
 
-/// Relays one direction. `inspected` names the connection whose pieces may be held.
+/// Which way pieces go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Request,
+    Reply,
+}
+
+/// What is known of a connection whose pieces may be held or cut.
+struct Inspected<'a> {
+    direction: Direction,
+    connection: u64,
+    shared: &'a Shared,
+    /// What the client has sent since the last reply.
+    asked: &'a Mutex<Vec<u8>>,
+}
+
+/// Relays one direction.
 async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut mode: watch::Receiver<Mode>,
-    inspected: Option<(&Shared, u64)>,
+    inspected: Inspected<'_>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
     loop {
         let length = from.read(&mut buffer).await?;
         let piece = &buffer[..length];
-        if let Some((shared, connection)) = inspected
-            && let Some(hold) = shared.take_hold(connection, piece)
-        {
-            hold.wait().await;
-        }
+        let cut = match inspected.direction {
+            Direction::Request => {
+                inspected.shared.note_request(inspected.asked, piece);
+                None
+            }
+            Direction::Reply => {
+                if let Some(hold) = inspected.shared.take_hold(inspected.connection, piece) {
+                    hold.wait().await;
+                }
+                inspected.shared.cut_of_reply(inspected.asked, piece)
+            }
+        };
         // An end of stream is swallowed by a blackhole as any other piece is.
         if mode.wait_for(|mode| *mode != Mode::Blackhole).await.is_err() {
             return Ok(());
         }
         if length == 0 {
             return to.shutdown().await;
+        }
+        if let Some(kept) = cut {
+            to.write_all(piece.get(..kept).unwrap_or(piece)).await?;
+            to.shutdown().await?;
+            // Ends the other direction as well.
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         to.write_all(piece).await?;
     }

@@ -92,6 +92,26 @@ async fn a_blackhole_is_silent_and_delivers_late() {
 }
 
 #[tokio::test]
+async fn a_reply_is_cut_where_the_rule_says() {
+    let proxy = Proxy::start(echo().await).await.unwrap();
+    proxy.cut_replies(|request, reply| {
+        assert_eq!(request, reply, "it is an echo");
+        (request == b"cut me").then_some(3)
+    });
+    let mut stream = connect(&proxy).await.unwrap();
+    for word in [&b"hello"[..], b"again"] {
+        assert_eq!(say(&mut stream, word).await.unwrap(), word);
+    }
+    stream.write_all(b"cut me").await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"cut");
+    proxy.cut_no_replies();
+    let mut stream = connect(&proxy).await.unwrap();
+    assert_eq!(say(&mut stream, b"cut me").await.unwrap(), b"cut me");
+}
+
+#[tokio::test]
 async fn dropping_it_closes_everything() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     let mut stream = connect(&proxy).await.unwrap();

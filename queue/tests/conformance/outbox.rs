@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use upshot_queue::{Failure, JobId, Outbox, OutboxReader, RetryPolicy, State, Wait, WorkerOptions};
+use upshot_local::Proxy;
+use upshot_queue::{Failure, JobId, Outbox, OutboxReader, Queue, RetryPolicy, State, Wait, WorkerOptions};
 
 use crate::fixture::{Fixture, Worker, name, options};
 
@@ -144,5 +145,46 @@ async fn who_reads_the_outbox_and_what_is_kept_for_them_is_known() {
     let left: Vec<String> =
         fixture.queue.outbox().await.unwrap().groups.into_iter().map(|group| group.name).collect();
     assert_eq!(left, ["reads"]);
+    fixture.finish().await;
+}
+
+/// Who joins while it is trimmed, between two of the commands that this takes, has all that
+/// was there when it joined.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_joins_while_the_outbox_is_trimmed_reads_what_is_left() {
+    let fixture = Fixture::single().await;
+    fixture.enqueue(1).await;
+    let key = fixture.queue.keys().outbox();
+    let mut conn = fixture.connector.connect().unwrap();
+    let mut pipe = redis::pipe();
+    for _ in 0..5_000 {
+        pipe.cmd("XADD").arg(&key).arg("*").arg("by").arg("w").ignore();
+    }
+    () = pipe.query_async(&mut conn).await.unwrap();
+    let proxy = Proxy::start(fixture.port()).await.unwrap();
+    let connector = fixture.via(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let trimming = Queue::new(&connector, name()).unwrap();
+    // How many the first command dropped: of all answers here the only number.
+    let mut first = proxy.hold_reply(|_, reply| reply.starts_with(b":"));
+    let trimmed = tokio::spawn(async move { trimming.trim_outbox().await });
+    first.reached().await;
+    let mut reader = OutboxReader::join(&fixture.connector, name(), "late", "one").await.unwrap();
+    let length = async || redis::cmd("XLEN").arg(&key).query_async::<usize>(&mut conn.clone()).await.unwrap();
+    let left = length().await;
+    assert!((4_000..5_000).contains(&left), "{left}: one command has dropped some, and not all");
+    first.release();
+    trimmed.await.unwrap().unwrap();
+    assert_eq!(length().await, left, "the group has read nothing yet");
+    let mut read = 0;
+    while read < left {
+        let entries = reader.read(1_000, NOW).await.unwrap();
+        assert!(!entries.is_empty(), "{read} of {left}");
+        read += entries.len();
+        reader.acknowledge(&entries).await.unwrap();
+    }
+    assert_eq!(read, left);
+    // Now they are nobody's.
+    fixture.queue.trim_outbox().await.unwrap();
+    assert!(length().await <= 100);
     fixture.finish().await;
 }

@@ -3,9 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use upshot_local::RedisCluster;
-use upshot_queue::{Connector, Queue, queue::Verdict};
+use upshot_queue::{Connector, Queue, RedisOptions, queue::Verdict};
 
-use crate::fixture::{connector, enqueue, folder, job, key, queue, ready, until_ok, works, write_replicated};
+use crate::fixture::{
+    connector, documented_user, enqueue, folder, job, key, options, queue, ready, until_ok, works,
+    write_replicated,
+};
 
 /// Enough for every node to have some.
 const QUEUES: usize = 16;
@@ -43,6 +46,18 @@ async fn a_cluster_works_from_any_of_its_nodes() {
     let last = cluster.nodes().last().unwrap().port();
     // The first address is nobody's.
     works(&connector(format!("redis+cluster://127.0.0.1:1,127.0.0.1:{last}"))).await;
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_that_may_only_its_own_keys_works_on_a_cluster() {
+    let (dir, mut local) = folder();
+    let prefix = options("redis://h").prefix;
+    let (user, besides) = documented_user(&prefix);
+    local.users = vec![format!("{user} {besides}")];
+    let cluster = RedisCluster::start(&dir, local).await.unwrap();
+    let url = cluster.url().replace("://", "://upshot:password@");
+    works(&Connector::new(RedisOptions { prefix, ..options(url) }).unwrap()).await;
     cluster.stop().await.unwrap();
 }
 

@@ -4,10 +4,7 @@ use redis::AsyncCommands;
 use upshot_local::RedisServer;
 use upshot_queue::{Connector, RedisOptions};
 
-use crate::fixture::{connector, folder, key, options, works, write_replicated};
-
-/// As the documentation of `upshot_queue::connect` says.
-const RIGHTS: &str = "-@all +@read +@write +@scripting +@connection +@pubsub +time +wait +scan";
+use crate::fixture::{connector, documented_user, folder, key, options, works, write_replicated};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_server_works() {
@@ -37,14 +34,14 @@ async fn another_database_holds_its_own_keys() {
 async fn a_user_that_may_only_its_own_keys_works() {
     let (dir, mut local) = folder();
     let prefix = options("redis://h").prefix;
-    local.users = vec![format!("worker on >s3cr@t ~{prefix}:* &{prefix}:* {RIGHTS}")];
+    local.users = vec![documented_user(&prefix).0.replace(">password", ">s3cr@t")];
     local.password = Some("of-the-owner".to_owned());
     let redis = RedisServer::start_with(&dir, local).await.unwrap();
     let login = |login: &str| {
         let url = format!("redis://{login}@127.0.0.1:{}", redis.port());
         Connector::new(RedisOptions { prefix: prefix.clone(), ..options(url) }).unwrap()
     };
-    let worker = login("worker:s3cr%40t");
+    let worker = login("upshot:s3cr%40t");
     works(&worker).await;
     let mut conn = worker.connect().unwrap();
     assert!(worker.advice(&mut conn).await.is_empty(), "it may not ask, and nothing is said");
@@ -52,7 +49,7 @@ async fn a_user_that_may_only_its_own_keys_works() {
     let foreign = conn.set::<_, _, ()>("other", "x").await.unwrap_err().to_string();
     assert!(foreign.to_lowercase().contains("no permissions"), "{foreign}");
 
-    let stranger = login("worker:s3cr%40");
+    let stranger = login("upshot:s3cr%40");
     let refused = stranger.ping(&mut stranger.connect().unwrap()).await.unwrap_err().to_string();
     assert!(refused.contains("AuthenticationFailed") && !refused.contains("s3cr"), "{refused}");
     redis.stop().await.unwrap();

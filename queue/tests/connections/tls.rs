@@ -72,7 +72,7 @@ async fn sentinels_and_their_servers_are_reached_by_tls_each_with_a_login_of_its
     local.tls = Some(authority.server(&["127.0.0.1"]));
     local.password = Some("of-the-servers".to_owned());
     local.sentinel_password = Some("of-the-sentinels".to_owned());
-    // As the documentation of `upshot_queue::connect` says.
+    // As docs/redis-acl.md says.
     local.sentinel_users = vec!["watcher on >w4tch -@all +sentinel|master".to_owned()];
     let mut redis = RedisSentinels::start(&dir, local).await.unwrap();
     let url = redis.tls_url().replace("://", "://:of-the-servers@");

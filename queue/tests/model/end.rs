@@ -7,6 +7,7 @@ use upshot_queue::{JobId, Late, LimitKey, Queue, Scrubber, State};
 
 use crate::{
     job::{ModelJob, class, stored},
+    legal::Walk,
     model::Model,
     server::Server,
 };
@@ -326,29 +327,9 @@ impl End<'_> {
 
     /// The outbox, read from its beginning, tells where each job is.
     async fn outbox(&self) -> Result<(), String> {
-        let mut entries = self.queue.latest_transitions(100_000).await.map_err(|error| error.to_string())?;
-        entries.reverse();
-        let mut states: BTreeMap<JobId, State> = BTreeMap::new();
-        for transition in entries.into_iter().flat_map(|entry| entry.transitions) {
-            let before = states.get(&transition.id).copied();
-            let after = after(&transition.what, before)
-                .map_err(|why| format!("outbox: {} {}: {why}", transition.id, transition.what))?;
-            match after {
-                Some(state) => states.insert(transition.id, state),
-                None => states.remove(&transition.id),
-            };
-        }
-        for (id, job) in &self.model.jobs {
-            // What was put back waits for its time or has come to it: the outbox does not say.
-            let waits = |state| if state == State::Scheduled { State::Ready } else { state };
-            let told = states.remove(id).map(waits);
-            equal(&format!("{id} by the outbox"), &Some(waits(job.state)), &told)?;
-        }
-        if states.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("the outbox tells of {states:?}, which are forgotten"))
-        }
+        let mut walk = Walk::default();
+        walk.follow(self.queue).await?;
+        walk.arrive(self.model.jobs.iter().map(|(id, job)| (id, job.state)))
     }
 
     fn conserved(&self) -> Result<(), String> {
@@ -356,28 +337,4 @@ impl End<'_> {
         let there = self.model.jobs.len() as u64 + moves("forgotten");
         equal("enqueued = stored + forgotten", &moves("enqueued"), &there)
     }
-}
-
-/// Where a transition leads, for those that can follow on where a job was.
-fn after(what: &str, before: Option<State>) -> Result<Option<State>, String> {
-    use State::{Cancelled, Dead, Parked, Ready, Running, Scheduled, Succeeded};
-    let (from, to): (&[State], Option<State>) = match what {
-        "enqueued" => (&[], Some(Ready)),
-        "promoted" | "unparked" => (&[Ready, Scheduled, Parked], Some(Ready)),
-        "claimed" => (&[Ready], Some(Running)),
-        "succeeded" => (&[Running], Some(Succeeded)),
-        "retried" | "snoozed" => (&[Running], Some(Scheduled)),
-        "released" | "crashed" => (&[Running], Some(Ready)),
-        "dead" => (&[Running, Ready], Some(Dead)),
-        "expired" => (&[Ready, Scheduled, Parked], Some(Dead)),
-        "cancelled" => (&[Running, Ready, Scheduled, Parked], Some(Cancelled)),
-        "parked" => (&[Running, Ready], Some(Parked)),
-        "revived" => (&[Dead], Some(Ready)),
-        "rescheduled" => (&[Ready, Scheduled], Some(Ready)),
-        "prioritised" => (&[Ready, Scheduled, Parked], before),
-        "forgotten" => (&[Succeeded, Dead, Cancelled], None),
-        _ => return Err("nobody knows it".to_owned()),
-    };
-    let follows = before.map_or(what == "enqueued", |before| from.contains(&before));
-    if follows { Ok(to) } else { Err(format!("it cannot follow on {before:?}")) }
 }

@@ -47,6 +47,9 @@ pub struct Model {
     pub promised: BTreeMap<LimitKey, String>,
     /// Transitions, by name.
     pub moves: BTreeMap<&'static str, u64>,
+    /// Transitions that it made and that are not legal: there are none, or it was bent to
+    /// a queue that makes them.
+    pub illegal: Vec<(JobId, State, State)>,
 }
 
 impl Model {
@@ -66,6 +69,9 @@ impl Model {
     pub(crate) fn enter(&mut self, id: &JobId, state: State) -> &mut ModelJob {
         let now = self.now();
         let job = self.jobs.get_mut(id).unwrap();
+        if !job.state.may_become(state) {
+            self.illegal.push((id.clone(), job.state, state));
+        }
         (job.state, job.since) = (state, now);
         if state != State::Parked {
             job.need = None;

@@ -11,6 +11,7 @@ use crate::{
     claim::Answer,
     end,
     job::{compare, encode, stored},
+    legal::Walk,
     model::Model,
     operation::{
         CRASHES, Draft, Ending, KINDS, LARGE, LEASE_MS, LIMIT_KEYS, Lease, MESSAGES, NEEDS, Operation, Plan,
@@ -53,6 +54,8 @@ pub struct Run {
     shares: Shares,
     workers: [Worker; WORKERS],
     listener: Listener,
+    /// Where the jobs were after the operation before, by what the outbox told of them.
+    walk: Walk,
     /// Workers sleep since a claim found less than it wanted, until this (ms; 0: until
     /// they are woken).
     sleeping: Option<u64>,
@@ -95,8 +98,19 @@ impl Run {
         server.set_clock(&queue, model.us).await;
         let listener = server.listen(&queue).await;
         let workers = [Worker::default(); WORKERS];
-        let (sleeping, found_less) = (None, None);
-        Self { server: server.clone(), queue, model, ids, shares, workers, listener, sleeping, found_less }
+        let (walk, sleeping, found_less) = (Walk::default(), None, None);
+        Self {
+            server: server.clone(),
+            queue,
+            model,
+            ids,
+            shares,
+            workers,
+            listener,
+            walk,
+            sleeping,
+            found_less,
+        }
     }
 
     async fn step(&mut self, operation: &Operation) -> Result<(), String> {
@@ -371,11 +385,16 @@ impl Run {
         kept.into_iter().map(known).collect()
     }
 
-    /// Compares every job, and the counts.
+    /// Compares every job, and the counts; judges what happened.
     async fn compare(&mut self) -> Result<(), String> {
         self.model.promised = self.promised().await?;
         self.model.may_promise()?;
         let stored = self.queue.jobs(&self.ids).await.map_err(said)?;
+        self.walk.follow(&self.queue).await?;
+        self.walk.arrive(stored.iter().map(|job| (&job.id, job.state)))?;
+        if let Some((id, from, to)) = self.model.illegal.first() {
+            return Err(format!("in the model {id} goes from {from} to {to}, which is not legal"));
+        }
         let mut stored = stored.iter().peekable();
         for id in &self.ids {
             let job = stored.next_if(|job| job.id == *id);

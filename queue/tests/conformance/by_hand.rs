@@ -1,0 +1,74 @@
+//! What a worker says to Redis, said by hand: so a test decides which call comes when.
+
+use std::{sync::LazyLock, time::Duration};
+
+use serde_json::json;
+use upshot_queue::{
+    Crashes, FailureClass, Job, Queue, Shares, Wait,
+    protocol::{Claim, Claimed, End, Ended},
+};
+
+/// A call for up to 16 jobs, whose lease outlives the test.
+pub fn claim(worker: &str, number: u64) -> Claim<'_> {
+    static CRASHES: LazyLock<Crashes> = LazyLock::new(|| Crashes::new(3, Wait::NONE));
+    Claim {
+        worker,
+        want: 16,
+        lease: Duration::from_secs(600),
+        crashes: &CRASHES,
+        crashes_by_kind: &[],
+        number,
+        shares: Shares::default(),
+        ahead: 16,
+    }
+}
+
+/// What was leased.
+pub fn jobs(queue: &Queue, worker: &str, claimed: Claimed) -> Vec<Job> {
+    claimed.jobs(queue, worker).map(Result::unwrap).collect()
+}
+
+/// Leases jobs.
+pub async fn lease(queue: &Queue, worker: &str, number: u64) -> Vec<Job> {
+    jobs(queue, worker, queue.claim(&claim(worker, number)).await.unwrap())
+}
+
+pub fn ended(job: &Job, end: End) -> Ended {
+    Ended { id: job.id.clone(), token: job.token, flow: job.flow(), args: job.args.len(), end }
+}
+
+/// Ends attempts in the same way; none is refused.
+pub async fn settle(queue: &Queue, worker: &str, jobs: &[Job], end: &End) {
+    let batch: Vec<Ended> = jobs.iter().map(|job| ended(job, end.clone())).collect();
+    assert!(queue.settle(worker, &batch).await.unwrap().into_iter().all(|written| written));
+}
+
+pub fn succeed() -> End {
+    End::Succeed("null".to_owned())
+}
+
+pub fn retry(delay: Duration) -> End {
+    End::Retry { delay, class: FailureClass::Transient, line: failed() }
+}
+
+pub fn bury() -> End {
+    let normal = "no such customer".to_owned();
+    End::Bury { class: FailureClass::Permanent, normal, line: failed() }
+}
+
+pub fn cancel() -> End {
+    End::Cancel { line: line("cancelled") }
+}
+
+pub fn park(need: &str) -> End {
+    End::Park { need: need.to_owned(), why: "nobody is there".to_owned(), line: line("parked") }
+}
+
+/// A line of the history.
+pub fn line(did: &str) -> String {
+    json!({"at": 1, "did": did}).to_string()
+}
+
+fn failed() -> String {
+    json!({"at": 1, "attempt": 1, "class": "permanent", "message": "no such customer"}).to_string()
+}
