@@ -27,6 +27,8 @@ mod outbox;
 mod parking;
 #[path = "conformance/scrub.rs"]
 mod scrub;
+#[path = "conformance/stop.rs"]
+mod stop;
 #[path = "conformance/unique.rs"]
 mod unique;
 #[path = "conformance/work.rs"]
