@@ -18,6 +18,7 @@ mod progress;
 mod queues;
 mod reschedule;
 mod retry;
+mod unpark;
 
 use axum::{Router, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -41,6 +42,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(queues::queues))
         .routes(routes!(pause::pause))
         .routes(routes!(pause::resume))
+        .routes(routes!(unpark::unpark))
         .routes(routes!(limits::set))
         .routes(routes!(dead::groups))
         .routes(routes!(many::retry))

@@ -1,7 +1,7 @@
 //! What can be said about queues.
 
 use clap::{ArgGroup, Args};
-use upshot_queue::{LimitKey, QueueName};
+use upshot_queue::{LimitKey, Need, QueueName};
 
 use super::ApiAddress;
 
@@ -18,6 +18,16 @@ pub struct Pause {
     /// Only this kind of its jobs.
     #[arg(long)]
     pub kind: Option<String>,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Unpark {
+    /// The queue.
+    pub queue: QueueName,
+    /// The need, such as `breaker:smtp`: by its name, or as `upshot queues` lists it.
+    pub need: Need,
     #[command(flatten)]
     pub api: ApiAddress,
 }

@@ -1,4 +1,4 @@
-//! `upshot queues`, `pause`, `resume` and `limit`: queues, through the API.
+//! `upshot queues`, `pause`, `resume`, `unpark` and `limit`: queues, through the API.
 
 use serde_json::{Value, json};
 use upshot_shared::Settings;
@@ -7,7 +7,7 @@ use super::{
     client::Client,
     table::{self, list, text},
 };
-use crate::arguments::{Pause, Queues, SetLimit};
+use crate::arguments::{Pause, Queues, SetLimit, Unpark};
 
 const STATES: [&str; 7] = ["scheduled", "ready", "running", "parked", "succeeded", "dead", "cancelled"];
 
@@ -52,6 +52,15 @@ pub async fn resume(settings: &Settings, resume: &Pause) -> anyhow::Result<()> {
         }
         _ => println!("{}: resumed", resume.queue),
     }
+    Ok(())
+}
+
+/// Lets jobs go on that wait for a need.
+pub async fn unpark(settings: &Settings, unpark: &Unpark) -> anyhow::Result<()> {
+    let path = format!("/v1/queues/{}/unpark", unpark.queue);
+    let body = json!({"need": unpark.need.as_str()});
+    let said = Client::new(settings, &unpark.api).post(&path, &body).await?;
+    println!("{}: {} jobs go on that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
     Ok(())
 }
 
@@ -123,12 +132,13 @@ mod tests {
         let limit = json!({"key": "key:smtp", "concurrency": 4, "rate": 2.5, "burst": null, "weight": null,
             "running": 3, "waiting_lanes": 1});
         let queue = json!({"name": "emails", "paused": true, "paused_kinds": ["a"], "limits": [limit],
-            "needs": [{"need": "resume a", "jobs": 7}]});
+            "needs": [{"need": "resume a", "jobs": 7}, {"need": "wait breaker:smtp", "jobs": 2}]});
         let expected = [
             "emails: paused",
             "emails: kind a is paused",
             "emails: key:smtp: 4 at once, 2.5 a second (3 running, 1 lanes waiting)",
             "emails: 7 parked, need: resume a",
+            "emails: 2 parked, need: wait breaker:smtp",
         ];
         assert_eq!(holding(&queue), expected);
     }
