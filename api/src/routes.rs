@@ -19,6 +19,7 @@ mod progress;
 mod queues;
 mod reschedule;
 mod retry;
+mod unpark;
 
 use axum::{Router, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -42,6 +43,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(queues::queues))
         .routes(routes!(pause::pause))
         .routes(routes!(pause::resume))
+        .routes(routes!(unpark::unpark))
         .routes(routes!(limits::set))
         .routes(routes!(outbox::end))
         .routes(routes!(dead::groups))

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
-pub use queues::{OutboxEnd, Pause, Queues, SetLimit};
+pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Unpark};
 
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 use upshot_shared::Settings;
@@ -61,6 +61,11 @@ pub enum Command {
     Pause(Pause),
     /// End a pause.
     Resume(Pause),
+    /// Let the jobs go on that their handlers parked for a need.
+    ///
+    /// All that are parked for it now, which may be none. `upshot queues` lists what is
+    /// needed; a single job goes on with `upshot retry`.
+    Unpark(Unpark),
     /// Set or clear a limit or a weight, in all processes at once.
     ///
     /// It replaces the one of before as a whole: what is not named is not limited.
@@ -194,6 +199,7 @@ mod tests {
             "queues".to_owned(),
             "pause invoices --kind invoice.issue".to_owned(),
             "resume invoices".to_owned(),
+            "unpark invoices breaker:smtp".to_owned(),
             "limit invoices key:smtp --rate 2.5 --burst 3 --concurrency 4".to_owned(),
             "limit invoices tenant:acme --weight 2".to_owned(),
             "limit invoices queue --clear".to_owned(),
@@ -214,6 +220,8 @@ mod tests {
             ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da", &["--in"]),
             ("prioritise mrtu2hq6wcbcvkoxmzkhxbs7da urgent", &["urgent", "critical"]),
             ("pause Invoices{}", &["Invoices{}", "queue name"]),
+            ("unpark invoices", &["<NEED>"]),
+            ("unpark Invoices{} breaker:smtp", &["Invoices{}", "queue name"]),
             ("limit invoices smtp --concurrency 1", &["smtp", "key:NAME"]),
             ("limit invoices key:smtp", &["--concurrency", "--clear"]),
             ("limit invoices key:smtp --clear --rate 1", &["--clear", "--rate"]),
@@ -227,5 +235,8 @@ mod tests {
                 assert!(said.contains(word), "{line}: `{word}` is not in: {said}");
             }
         }
+        let words = ["upshot", "unpark", "invoices", "kind invoice.issue@2"];
+        let said = Arguments::try_parse_from(words).unwrap_err().to_string();
+        assert!(said.contains("`kind invoice.issue@2`") && said.contains("has a handler"), "{said}");
     }
 }

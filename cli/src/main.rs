@@ -50,6 +50,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::OutboxEnd(end) => commands::queues::end_group(&settings()?, end).await,
         Command::Pause(pause) => commands::queues::pause(&settings()?, pause).await,
         Command::Resume(resume) => commands::queues::resume(&settings()?, resume).await,
+        Command::Unpark(unpark) => commands::queues::unpark(&settings()?, unpark).await,
         Command::Limit(limit) => commands::queues::limit(&settings()?, limit).await,
         Command::Dead(dead) => commands::dead::groups(&settings()?, dead).await,
         Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry).await,

@@ -82,8 +82,9 @@ impl Executor {
         Ok(Self { settings, connector, registry, limits, health })
     }
 
-    /// Runs until `stop` fires: then nothing more is claimed, what runs is
-    /// finished within the grace period, and the rest is handed back.
+    /// Runs until `stop` fires: then nothing more is claimed, handlers are told
+    /// (`Lease::stopping`), what runs is finished within the grace period, and
+    /// the rest is handed back.
     ///
     /// # Errors
     /// [`Error::WorkersEnded`] when they end without having been told to.
@@ -96,8 +97,10 @@ impl Executor {
         for (name, queue) in self.settings.worked_queues() {
             let (connector, registry) = (self.connector.clone(), Arc::clone(&self.registry));
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
+            let stop = stop.clone();
             monitor = monitor.register(move |_| {
                 let options = WorkerOptions {
+                    stop: stop.clone(),
                     interrupt: interrupt.clone(),
                     kinds: Some(registry.kinds()),
                     ..queue.worker_options(&name)

@@ -12,7 +12,8 @@
 //! | [`invoice`] | an order's invoice, computed |
 //!
 //! To add a handler: write a file in `handlers/` with an async function, name
-//! its kind there, and add a line to [`handlers::all`].
+//! its kind there, and add a line to [`handlers::all`]. [`registry`] says what it
+//! may return.
 
 pub mod executor;
 pub mod handlers;

@@ -2,8 +2,53 @@
 //!
 //! A handler is an ordinary apalis handler: an async function whose first
 //! argument is the job's arguments and whose others are extracted
-//! (`Data<Lease>`, `TaskId`, `Attempt`). It returns an [`Outcome`] or a
-//! [`Failure`].
+//! (`Data<Lease>`, `TaskId`, `Attempt`). It returns an [`Outcome`], or says why
+//! there is none:
+//! | error | then |
+//! |---|---|
+//! | [`Failure`] | a retry after a wait, or a dead job, by its class |
+//! | [`Snooze`](upshot_queue::Snooze) | it runs again after a time |
+//! | [`Park`](upshot_queue::Park) | it waits until somebody meets a need: a breaker that closes, a confirmation, other jobs |
+//! | [`Release`](upshot_queue::Release) | another worker runs it at once; for the stop of this one |
+//! | any other error | as a transient failure |
+//!
+//! Only a failure counts as an attempt. A handler that returns several of them returns
+//! [`BoxDynError`], and any error that has one of them as its source will do:
+//! ```
+//! use apalis_core::{error::BoxDynError, task::data::Data};
+//! use serde::Deserialize;
+//! use upshot_executor::{Registry, Steps};
+//! use upshot_queue::{Failure, Lease, Park, Release};
+//! use upshot_shared::{Evidence, Outcome};
+//!
+//! #[derive(Deserialize)]
+//! struct Shipment { order: String, parcels: Vec<String> }
+//!
+//! async fn ship(shipment: Shipment, lease: Data<Lease>) -> Result<Outcome, BoxDynError> {
+//!     // It runs from here again when the need is met, so it looks first.
+//!     if !is_confirmed(&shipment.order).await? {
+//!         return Err(Park::new(format!("{} confirmed", shipment.order), "no confirmation yet")?.into());
+//!     }
+//!     let steps = Steps::new(&lease, ["label", "parcels"]);
+//!     let label = steps.run("label", async || print_label(&shipment.order).await).await?;
+//!     for parcel in &shipment.parcels {
+//!         // Parcels that were announced are found again by whoever goes on.
+//!         if lease.stopping().is_cancelled() {
+//!             return Err(Release::new("the worker stops").into());
+//!         }
+//!         announce(parcel, &label).await?;
+//!     }
+//!     steps.done().await?;
+//!     Ok(Outcome::achieved("shipped", Evidence::new("label", [("id", label)])))
+//! }
+//!
+//! let registry = Registry::new().handle("order.ship", 1, ship);
+//! # async fn is_confirmed(_: &str) -> Result<bool, Failure> { Ok(true) }
+//! # async fn print_label(_: &str) -> Result<String, Failure> { Ok(String::new()) }
+//! # async fn announce(_: &str, _: &str) -> Result<(), Failure> { Ok(()) }
+//! ```
+//! `upshot unpark shipments "order-1042 confirmed"` or `Queue::meet` lets it go on;
+//! [`Park`](upshot_queue::Park) says in which order nobody is missed.
 
 use std::{
     collections::HashMap,
@@ -23,7 +68,7 @@ use futures::{FutureExt, future::BoxFuture};
 use serde::de::DeserializeOwned;
 use tower::Service;
 use tracing::Instrument;
-use upshot_queue::{Failure, Job, Kinds, Undecodable};
+use upshot_queue::{Failure, Job, Kinds, Undecodable, worker::is_failure};
 use upshot_shared::{
     Outcome,
     intake::{LABEL_ID, LABEL_SOURCE},
@@ -145,7 +190,11 @@ impl Service<Task<Arc<Job>>> for Dispatch {
             };
             let seconds = started.elapsed().as_secs_f64();
             metrics::histogram!("upshot_executor_attempt_seconds", "kind" => job.kind.clone()).record(seconds);
-            let ended = if result.is_ok() { "achieved" } else { "failed" };
+            let ended = match &result {
+                Ok(_) => "achieved",
+                Err(error) if is_failure(error) => "failed",
+                Err(_) => "put_off",
+            };
             metrics::counter!("upshot_executor_attempts_total", "kind" => job.kind.clone(), "result" => ended).increment(1);
             if let Ok(outcome) = &result {
                 tracing::info!(ms = (seconds * 1000.0) as u64, outcome = %outcome.summary, "achieved");

@@ -21,19 +21,22 @@ impl<'a, const N: usize> Steps<'a, N> {
         Self { lease, names }
     }
 
-    /// Runs a step, or returns what it returned in an earlier attempt.
+    /// Runs a step, or returns what it returned in an earlier attempt. A step may also put
+    /// the job off, with an error that a failure can become (`BoxDynError`).
     ///
     /// # Errors
     /// That of the step; a crash-class failure when the lease is lost, which
     /// nobody will see: the attempt is over.
-    pub async fn run<T, F>(&self, name: &'static str, step: F) -> Result<T, Failure>
+    pub async fn run<T, E, F>(&self, name: &'static str, step: F) -> Result<T, E>
     where
         T: Serialize + DeserializeOwned,
-        F: AsyncFnOnce() -> Result<T, Failure>,
+        E: From<Failure>,
+        F: AsyncFnOnce() -> Result<T, E>,
     {
         if let Some(stored) = self.lease.step(name) {
             return serde_json::from_value(stored.clone()).map_err(|error| {
-                Failure::permanent(format!("the stored result of step `{name}` cannot be read: {error}"))
+                let what = format!("the stored result of step `{name}` cannot be read: {error}");
+                E::from(Failure::permanent(what))
             });
         }
         let place = self.names.iter().position(|each| *each == name).unwrap_or_default();
@@ -41,8 +44,9 @@ impl<'a, const N: usize> Steps<'a, N> {
         // A process that was stopped for long must not act on an old lease.
         self.lease.verify().await.map_err(over)?;
         let result = step().await?;
-        let value = serde_json::to_value(&result)
-            .map_err(|error| Failure::permanent(format!("step `{name}`: its result is no JSON: {error}")))?;
+        let value = serde_json::to_value(&result).map_err(|error| {
+            E::from(Failure::permanent(format!("step `{name}`: its result is no JSON: {error}")))
+        })?;
         self.lease.complete_step(name, &value).await.map_err(over)?;
         tracing::debug!(step = name, "step completed");
         Ok(result)

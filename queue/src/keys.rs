@@ -180,7 +180,8 @@ impl Keys {
         self.key("needs")
     }
 
-    /// Sorted set: ids that wait for one need, by the ms at which they were parked.
+    /// Sorted set: ids that wait for one need (see [`crate::parking`]), by the ms at which
+    /// they were parked.
     pub fn need(&self, need: &str) -> String {
         format!("{}:need:{need}", self.control)
     }

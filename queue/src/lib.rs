@@ -39,7 +39,7 @@
 //! | [`list`], [`timeline`] | lists with a cursor; a job's life as a list |
 //! | [`admin`], [`dead`], [`dead_walk`] | what people do to jobs; dead jobs grouped by cause, and walked through |
 //! | [`priority`], [`limit`], [`limits`] | classes and shares; limits, weights, pauses |
-//! | [`parking`] | jobs that wait for something else than time |
+//! | [`parking`], [`need`] | jobs that wait for something else than time; what handlers park them for |
 //! | [`failure`], [`retry`] | why an attempt did not finish; what follows from it |
 //! | [`protocol`] | what a worker says to Redis: claim, settle, renew, write |
 //! | [`worker`] | the apalis backend; [`worker::Lease`] |
@@ -62,6 +62,7 @@ mod layout;
 pub mod limit;
 pub mod limits;
 pub mod list;
+pub mod need;
 pub mod outbox;
 pub mod parking;
 pub mod priority;
@@ -80,14 +81,15 @@ pub use admin::Changed;
 pub use connect::{Connection, Connector, RedisOptions};
 pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};
-pub use failure::{Failure, FailureClass, Snooze, Undecodable};
+pub use failure::{Failure, FailureClass, Park, Release, Snooze, Undecodable};
 pub use id::{IdError, JobId, QueueName};
 pub use job::{Deadline, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
 pub use limit::{Limit, LimitKey};
 pub use limits::{LimitUse, Limits};
 pub use list::{Cursor, Filter, Page};
+pub use need::{BadNeed, Need};
 pub use outbox::{Outbox, OutboxGroup, OutboxReader};
-pub use parking::Kinds;
+pub use parking::{Kinds, NeedCursor};
 pub use priority::{Priority, Shares};
 pub use queue::{Counts, Error, Queue, Verdict};
 pub use retry::{Crashes, Decision, RetryPolicy, Wait};

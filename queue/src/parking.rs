@@ -7,15 +7,21 @@
 //! | `kind K@V` | a worker that has a handler for version V of kind K |
 //! | `args K@V not B\|C` | the same, of another build than B and C, which could not read the arguments |
 //! | `resume K` | anybody, once kind K is no longer paused |
-//! Any other need is met by whoever calls [`Queue::unpark`] with it.
+//! | `wait NAME` | whoever calls [`Queue::meet`]: a handler parked the job ([`crate::Park`]) |
+//! Handlers may name any number of needs (one for each order that is not confirmed yet), so
+//! whoever looks through them reads a part at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     flow::{decode, encode},
+    need::Need,
     queue::{Error, Queue},
     scripts::{self, Call, MAX_BATCH},
 };
+
+/// Needs that are read in one call; Redis may answer with a few more, or twice with one.
+const PART: usize = 1_000;
 
 /// Builds that a need names.
 const BUILDS: usize = 16;
@@ -80,42 +86,106 @@ fn is_resumed(need: &str, paused_kinds: &[String]) -> bool {
     need.strip_prefix("resume ").is_some_and(|kind| !paused_kinds.contains(&decode(kind)))
 }
 
+/// Where a look through the needs goes on; the default is their beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NeedCursor(u64);
+
 impl Queue {
-    /// What parked jobs need, and how many need it.
+    /// What parked jobs need, and how many need it: all of them, read in parts.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn needs(&self) -> Result<Vec<(String, u64)>, Error> {
-        self.check_layout().await?;
-        Ok(redis::cmd("HGETALL").arg(self.keys.needs()).query_async(&mut self.conn.clone()).await?)
+        let mut all = BTreeMap::new();
+        let mut from = Some(NeedCursor::default());
+        while let Some(cursor) = from {
+            let (needs, next) = self.needs_part(cursor).await?;
+            all.extend(needs);
+            from = next;
+        }
+        Ok(all.into_iter().collect())
     }
 
-    /// Lets all jobs go on that are parked for this need; returns how many.
+    /// A part of them: some 1,000, in no order, and where to go on, if there is more. What is
+    /// there all the time that somebody looks through the parts is in one of them.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn needs_part(
+        &self,
+        from: NeedCursor,
+    ) -> Result<(Vec<(String, u64)>, Option<NeedCursor>), Error> {
+        self.check_layout().await?;
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(self.keys.needs()).arg(from.0).arg("COUNT").arg(PART);
+        let (next, needs): (u64, Vec<(String, u64)>) = scan.query_async(&mut self.conn.clone()).await?;
+        Ok((needs, (next != 0).then_some(NeedCursor(next))))
+    }
+
+    /// Lets all jobs go on that their handlers parked for a need; returns how many. None is no
+    /// error: it is met for those that are parked now, and not remembered. See
+    /// [`Park`](crate::Park) for the order in which nobody is missed.
+    ///
+    /// # Errors
+    /// When Redis failed; what is left goes on with the next call.
+    pub async fn meet(&self, need: &Need) -> Result<u64, Error> {
+        self.unpark(&need.stored()).await
+    }
+
+    /// Lets all jobs go on that are parked for a need now, as it is stored; returns how many.
+    /// Jobs that are parked for it again meanwhile are not waited for.
     ///
     /// # Errors
     /// When Redis failed; what is left goes on with the next call.
     pub async fn unpark(&self, need: &str) -> Result<u64, Error> {
         let mut all = 0;
+        let mut until = String::new();
         loop {
             let mut call = Call::new(&scripts::UNPARK, &self.keys);
-            call.arg(need).arg(MAX_BATCH);
-            let (released, more): (u64, u8) = call.run(&mut self.conn.clone()).await?;
+            call.arg(need).arg(MAX_BATCH).arg(&until);
+            let (released, more, bound): (u64, u8, String) = call.run(&mut self.conn.clone()).await?;
             all += released;
             if more == 0 {
                 return Ok(all);
             }
+            until = bound;
         }
     }
 
     /// Lets all jobs go on whose need this worker meets; returns how many. `None` is one
-    /// that runs every kind.
+    /// that runs every kind. What handlers parked is none of its business.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn unpark_for(&self, kinds: Option<&Kinds>) -> Result<u64, Error> {
-        let needs = self.needs().await?;
+        let mut all = 0;
+        let mut from = Some(NeedCursor::default());
+        while let Some(cursor) = from {
+            let released;
+            (released, from) = self.unpark_part_for(kinds, cursor).await?;
+            all += released;
+        }
+        Ok(all)
+    }
+
+    /// The same for the kinds that it knows, and for a part of all other needs; also returns
+    /// where to go on, if there is more.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn unpark_part_for(
+        &self,
+        kinds: Option<&Kinds>,
+        from: NeedCursor,
+    ) -> Result<(u64, Option<NeedCursor>), Error> {
+        let (part, next) = self.needs_part(from).await?;
+        let mut needs: BTreeSet<String> = part.into_iter().map(|(need, _)| need).collect();
+        if from != NeedCursor::default() || next.is_some() {
+            // What is asked for most must not wait until the look comes past it.
+            needs.extend(self.needs_of_known(kinds).await?);
+        }
         if needs.is_empty() {
-            return Ok(0);
+            return Ok((0, next));
         }
         let paused = self.limits().await?.paused_kinds;
         let mut all = 0;
@@ -123,10 +193,23 @@ impl Queue {
             Some(kinds) => kinds.meets(need, &paused),
             None => need.starts_with("kind ") || is_resumed(need, &paused),
         };
-        for (need, _) in needs.iter().filter(|(need, _)| is_met(need)) {
+        for need in needs.iter().filter(|need| is_met(need)) {
             all += self.unpark(need).await?;
         }
-        Ok(all)
+        Ok((all, next))
+    }
+
+    /// Which of the kinds that a worker knows are needed.
+    async fn needs_of_known(&self, kinds: Option<&Kinds>) -> Result<Vec<String>, Error> {
+        let known = kinds.into_iter().flat_map(|kinds| &kinds.known);
+        let named: Vec<String> = known.map(|(kind, version)| Kinds::need_of_kind(kind, *version)).collect();
+        if named.is_empty() {
+            return Ok(named);
+        }
+        let mut get = redis::cmd("HMGET");
+        get.arg(self.keys.needs()).arg(&named);
+        let counts: Vec<Option<u64>> = get.query_async(&mut self.conn.clone()).await?;
+        Ok(named.into_iter().zip(counts).filter_map(|(need, count)| count.map(|_| need)).collect())
     }
 }
 
@@ -149,6 +232,6 @@ mod tests {
         assert_eq!(kinds.need_of_args("mail", 2, Some("kind mail@2")), kinds.need_of_args("mail", 2, None));
         assert!(kinds.meets("resume mail", &[]));
         assert!(!kinds.meets("resume mail", &["mail".into()]));
-        assert!(!kinds.meets("confirmation 17", &[]));
+        assert!(!kinds.meets("wait confirmation 17", &[]));
     }
 }

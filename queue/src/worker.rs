@@ -5,6 +5,7 @@
 //! - [`settle`]: writes what finished meanwhile, in one script call;
 //! - [`renew`]: extends the leases that are still held, cancels the lost ones;
 //! - [`wake`]: listens for work while the worker is idle, and for cancelled jobs;
+//! - [`stop`]: notices that the worker is to stop, and hands back what has not started;
 //! - [`sweep`]: retention, parked jobs, the outbox, the scrubber.
 //!
 //! None of them ever gives up: while Redis is away they back off and go on.
@@ -20,12 +21,13 @@ mod lease;
 mod options;
 mod renew;
 mod settle;
+mod stop;
 mod sweep;
 mod turnover;
 mod wake;
 
 pub use as_is::AsIs;
 pub use backend::RedisBackend;
-pub use layer::{MAX_OUTCOME, SettleLayer, SettleService};
+pub use layer::{MAX_OUTCOME, SettleLayer, SettleService, is_failure};
 pub use lease::{Lease, WriteError};
 pub use options::WorkerOptions;

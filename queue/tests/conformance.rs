@@ -37,6 +37,8 @@ mod restart;
 mod rights;
 #[path = "conformance/scrub.rs"]
 mod scrub;
+#[path = "conformance/stop.rs"]
+mod stop;
 #[path = "conformance/unique.rs"]
 mod unique;
 #[path = "conformance/work.rs"]

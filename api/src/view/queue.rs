@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use futures::future;
 use serde::Serialize;
-use upshot_queue::{Error, Limit, LimitKey, LimitUse, Outbox, OutboxGroup, Priority, Queue, State};
+use upshot_queue::{
+    Error, Limit, LimitKey, LimitUse, NeedCursor, Outbox, OutboxGroup, Priority, Queue, State,
+};
 use utoipa::ToSchema;
 
 use crate::moment::Moment;
@@ -31,7 +33,8 @@ pub struct QueueBody {
     ready: BTreeMap<&'static str, u64>,
     /// Limits and weights, in all processes.
     limits: Vec<LimitBody>,
-    /// What parked jobs need, the most needed first; the first 100.
+    /// What parked jobs need, the most needed first; the first 100 of some 1000
+    /// that are looked at.
     needs: Vec<NeedBody>,
     /// The record of all transitions, and who reads it.
     outbox: OutboxBody,
@@ -73,7 +76,8 @@ pub struct LimitBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Need)]
 pub struct NeedBody {
-    /// The need: a worker that knows a kind, the end of a pause of a kind, …
+    /// The need: a worker that knows a kind, the end of a pause of a kind, or
+    /// `wait NAME`, which a handler named.
     #[schema(example = "kind invoice.issue@2")]
     need: String,
     /// Jobs that are parked for it.
@@ -128,8 +132,9 @@ impl QueueBody {
     /// # Errors
     /// When Redis failed.
     pub async fn read(queue: &Queue) -> Result<Self, Error> {
-        let (counts, limits, needs, outbox) =
-            future::try_join4(queue.counts(), queue.limits(), queue.needs(), queue.outbox()).await?;
+        let needs = queue.needs_part(NeedCursor::default());
+        let (counts, limits, (needs, _), outbox) =
+            future::try_join4(queue.counts(), queue.limits(), needs, queue.outbox()).await?;
         let uses = future::try_join_all(limits.limits.iter().map(|(key, _)| queue.limit_use(key))).await?;
         let mut needs: Vec<NeedBody> =
             needs.into_iter().map(|(need, jobs)| NeedBody { need, jobs }).collect();

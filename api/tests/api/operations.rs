@@ -154,6 +154,7 @@ async fn every_change_is_safe_from_pages_of_other_origins() {
         ("POST", format!("/v1/jobs/{id}/retry")),
         ("POST", "/v1/queues/emails/pause".to_owned()),
         ("POST", "/v1/queues/emails/resume".to_owned()),
+        ("POST", "/v1/queues/emails/unpark".to_owned()),
         ("PUT", "/v1/queues/emails/limits".to_owned()),
         ("POST", "/v1/dead/retry".to_owned()),
         ("POST", "/v1/dead/purge".to_owned()),

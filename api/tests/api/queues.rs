@@ -1,7 +1,8 @@
 //! Queues: what is where, and what holds it back.
 
+use apalis_core::error::BoxDynError;
 use serde_json::{Value, json};
-use upshot_queue::{JobId, NewJob, OutboxReader, Priority};
+use upshot_queue::{JobId, NewJob, OutboxReader, Park, Priority};
 
 use crate::{
     fixture::{Fixture, body, job},
@@ -87,6 +88,52 @@ async fn jobs_of_a_paused_kind_are_parked_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
+    let fixture = Fixture::new().await;
+    let path = "/v1/queues/emails/unpark";
+    let id = fixture.enqueue("emails", job("1", "order.confirm")).await;
+    let worker = Worker::start_any(&fixture.connector, "emails", |job, _| async move {
+        if job.token == 1 {
+            return Err(BoxDynError::from(Park::new("breaker:smtp", "the mail server is away")?));
+        }
+        Ok(json!({"summary": "done"}))
+    });
+    let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "parked").await;
+    let parked = fixture.json(&format!("/v1/jobs/{id}"), 200).await;
+    assert_eq!(parked["parked"], json!({"need": "wait breaker:smtp", "why": "the mail server is away"}));
+    assert_eq!(parked["waiting_for"]["reason"], "the mail server is away");
+    assert_eq!(parked["attempts"], 0);
+    let said = |entry: &Value| (entry["did"].clone(), entry["message"].clone());
+    let mut told = parked["timeline"].as_array().unwrap().iter().map(said);
+    let parking = (json!("parked"), json!("breaker:smtp: the mail server is away"));
+    assert!(told.any(|said| said == parking), "{parked}");
+    let needs = &shown(&fixture, "emails").await["needs"];
+    assert_eq!(*needs, json!([{"need": "wait breaker:smtp", "jobs": 1}]));
+
+    let other = fixture.change(path, json!({"need": "breaker:sms"}), 200).await;
+    assert_eq!(other, json!({"unparked": 0}));
+    for (said, words) in [
+        (json!({"need": "resume order.confirm"}), &["`need`", "when the kind is resumed"][..]),
+        (json!({"need": ""}), &["`need`", "1 to 200"]),
+        (json!({}), &["`need`"]),
+    ] {
+        let problem = fixture.change(path, said, 400).await;
+        assert_eq!(problem["type"], "urn:upshot:problem:invalid-parameter");
+        for word in words {
+            assert!(problem["detail"].as_str().unwrap().contains(word), "`{word}`: {problem}");
+        }
+    }
+    // As it is listed.
+    let met = fixture.change(path, json!({"need": "wait breaker:smtp"}), 200).await;
+    assert_eq!(met, json!({"unparked": 1}));
+    let done = messages.until(|message| message.name == "end").await;
+    assert_eq!(done.data["state"], "succeeded");
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn limits_are_set_replaced_and_cleared() {
     let fixture = Fixture::new().await;
     let path = "/v1/queues/emails/limits";
@@ -153,6 +200,7 @@ async fn a_queue_that_is_not_known_is_told_which_are() {
     for (method, path, said) in [
         ("POST", "/v1/queues/nowhere/pause", json!({})),
         ("POST", "/v1/queues/Bad{}/resume", json!({})),
+        ("POST", "/v1/queues/nowhere/unpark", json!({"need": "breaker:smtp"})),
         ("PUT", "/v1/queues/nowhere/limits", json!({"key": "queue"})),
     ] {
         let problem = body(fixture.send(method, path, &said).await, 404).await;

@@ -31,6 +31,16 @@ impl Worker {
         F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
+        Self::start_any(connector, queue, handler)
+    }
+
+    /// The same with any error.
+    pub fn start_any<F, Fut, E>(connector: &Connector, queue: &str, handler: F) -> Self
+    where
+        F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, E>> + Send + 'static,
+        E: Into<BoxDynError> + 'static,
+    {
         let hour = Duration::from_secs(3600);
         let retry =
             RetryPolicy { wait: Wait { base: hour, cap: hour, floor: hour }, ..RetryPolicy::default() };
@@ -40,7 +50,7 @@ impl Worker {
             let handler = handler.clone();
             let service = task_fn(move |job: Arc<Job>, lease: Data<Lease>| {
                 let run = handler(job, lease.0);
-                async move { run.await.map_err(BoxDynError::from) }
+                async move { run.await.map_err(Into::into) }
             });
             let backend = RedisBackend::new(&connector, options.clone()).unwrap();
             WorkerBuilder::new(backend.worker()).backend(backend).build(AsIs(service))

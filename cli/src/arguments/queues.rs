@@ -1,7 +1,7 @@
 //! What can be said about queues.
 
 use clap::{ArgGroup, Args};
-use upshot_queue::{LimitKey, QueueName};
+use upshot_queue::{LimitKey, Need, QueueName};
 
 use super::ApiAddress;
 
@@ -28,6 +28,16 @@ pub struct OutboxEnd {
     pub queue: QueueName,
     /// The group; `upshot queues` shows those that need entries.
     pub group: String,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Unpark {
+    /// The queue.
+    pub queue: QueueName,
+    /// The need, such as `breaker:smtp`: by its name, or as `upshot queues` lists it.
+    pub need: Need,
     #[command(flatten)]
     pub api: ApiAddress,
 }

@@ -1,4 +1,4 @@
-//! `upshot queues`, `pause`, `resume`, `limit` and `outbox-end`: queues, through the API.
+//! `upshot queues`, `pause`, `resume`, `unpark`, `limit` and `outbox-end`: queues, through the API.
 
 use serde_json::{Value, json};
 use upshot_shared::Settings;
@@ -7,7 +7,7 @@ use super::{
     client::Client,
     table::{self, list, text},
 };
-use crate::arguments::{OutboxEnd, Pause, Queues, SetLimit};
+use crate::arguments::{OutboxEnd, Pause, Queues, SetLimit, Unpark};
 
 const STATES: [&str; 7] = ["scheduled", "ready", "running", "parked", "succeeded", "dead", "cancelled"];
 
@@ -60,6 +60,15 @@ pub async fn end_group(settings: &Settings, end: &OutboxEnd) -> anyhow::Result<(
     let path = format!("/v1/queues/{}/outbox/end", end.queue);
     Client::new(settings, &end.api).post(&path, &json!({"group": end.group})).await?;
     println!("{}: nothing is kept for group {} any longer", end.queue, end.group);
+    Ok(())
+}
+
+/// Lets jobs go on that wait for a need.
+pub async fn unpark(settings: &Settings, unpark: &Unpark) -> anyhow::Result<()> {
+    let path = format!("/v1/queues/{}/unpark", unpark.queue);
+    let body = json!({"need": unpark.need.as_str()});
+    let said = Client::new(settings, &unpark.api).post(&path, &body).await?;
+    println!("{}: {} jobs go on that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
     Ok(())
 }
 
@@ -149,13 +158,15 @@ mod tests {
         let group = |name: &str, since| json!({"name": name, "needs_since": since});
         let groups = [group("audit", Some("2026-03-14T09:26:53.589Z")), group("ledger", None)];
         let queue = json!({"name": "emails", "paused": true, "paused_kinds": ["a"], "limits": [limit],
-            "needs": [{"need": "resume a", "jobs": 7}], "outbox": {"entries": 12, "groups": groups}});
+            "needs": [{"need": "resume a", "jobs": 7}, {"need": "wait breaker:smtp", "jobs": 2}],
+            "outbox": {"entries": 12, "groups": groups}});
         let expected = [
             "emails: paused",
             "emails: kind a is paused",
             "emails: key:smtp: 4 at once, 2.5 a second (3 running, 0 tokens left, 1 lanes waiting)",
             "emails: outbox of 12 entries, group audit needs those since 2026-03-14T09:26:53.589Z",
             "emails: 7 parked, need: resume a",
+            "emails: 2 parked, need: wait breaker:smtp",
         ];
         assert_eq!(holding(&queue), expected);
     }

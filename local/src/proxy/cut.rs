@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-/// Decides from what was asked and a piece of the reply after how many bytes of that the
+/// From what was asked and a piece of the reply: after how many bytes of that the
 /// connection is cut.
-pub(super) struct Rule(Box<dyn FnMut(&[u8], &[u8]) -> Option<usize> + Send>);
+type Decide = dyn FnMut(&[u8], &[u8]) -> Option<usize> + Send;
+
+/// Decides which replies are cut.
+pub(super) struct Rule(Box<Decide>);
 
 impl Rule {
     pub(super) fn new(rule: impl FnMut(&[u8], &[u8]) -> Option<usize> + Send + 'static) -> Self {

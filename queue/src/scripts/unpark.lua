@@ -1,8 +1,15 @@
 -- Purpose: let parked jobs whose need is met become ready.
 -- KEYS: 1 control
--- ARGV: 1 need, 2 bound (at most 128, or CALL_BYTES)
--- Returns: {how many became ready, 1 when there may be more}.
-local ids = redis.call('ZRANGE', NEED .. ARGV[1], 0, tonumber(ARGV[2]) - 1)
+-- ARGV: 1 need, 2 bound (at most 128, or CALL_BYTES), 3 only those that were parked up to
+--       this time (ms), or '' for all that are parked now
+-- Returns: {how many became ready, 1 when there may be more, the time up to which those that
+--       were there had been parked}. Who goes on gives that time again: jobs that run and are
+--       parked once more meanwhile would keep it busy for ever.
+local need = NEED .. ARGV[1]
+local upto = ARGV[3]
+-- Not the time it is: that of another node, which was the master before, may be ahead of it.
+if upto == '' then upto = redis.call('ZRANGE', need, '-1', '-1', 'WITHSCORES')[2] or at end
+local ids = redis.call('ZRANGE', need, '-inf', upto, 'BYSCORE', 'LIMIT', 0, ARGV[2])
 local released, read, more = 0, 0, #ids == tonumber(ARGV[2])
 for i, id in ipairs(ids) do
   if read >= CALL_BYTES then
@@ -24,12 +31,12 @@ for i, id in ipairs(ids) do
     released = released + 1
   else
     -- It is parked for something else by now, or not at all.
-    redis.call('ZREM', NEED .. ARGV[1], id)
+    redis.call('ZREM', need, id)
     if redis.call('HINCRBY', NEEDS, ARGV[1], -1) <= 0 then redis.call('HDEL', NEEDS, ARGV[1]) end
   end
 end
-if #ids == 0 then redis.call('HDEL', NEEDS, ARGV[1]) end
+if #ids == 0 and redis.call('EXISTS', need) == 0 then redis.call('HDEL', NEEDS, ARGV[1]) end
 local wake = put_all()
 tell('')
 if wake then redis.call('PUBLISH', WAKE, at) end
-return {released, more and 1 or 0}
+return {released, more and 1 or 0, upto}

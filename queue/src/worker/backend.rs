@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    claim, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle, sweep, wake,
+    claim, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle, stop, sweep,
+    wake,
 };
 use crate::{connect::Connector, job::Job, protocol::Ended, queue::Error};
 
@@ -70,7 +71,7 @@ impl RedisBackend {
         &self.core.worker
     }
 
-    fn spawn_loops(&mut self) {
+    fn spawn_loops(&mut self, worker: &WorkerContext) {
         let core = &self.core;
         if let (Some(started), Some(ended)) = (self.started.take(), self.ended.take()) {
             let spawned = tokio::spawn(claim::run(Arc::clone(core), started));
@@ -81,6 +82,7 @@ impl RedisBackend {
                 AbortOnDropHandle::new(tokio::spawn(renew::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(wake::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(core)))),
+                AbortOnDropHandle::new(tokio::spawn(stop::run(Arc::clone(core), worker.clone()))),
             ];
         }
     }
@@ -90,8 +92,8 @@ impl Backend for RedisBackend {
     type Task = Task<Arc<Job>>;
     type Error = Infallible;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
-        self.spawn_loops();
+    fn poll_ready(&mut self, _: &mut Context<'_>, worker: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        self.spawn_loops(worker);
         Poll::Ready(Ok(()))
     }
 
@@ -104,7 +106,8 @@ impl Backend for RedisBackend {
     }
 
     /// Stops claiming, hands back what was claimed and not started, and waits
-    /// until every end is written.
+    /// until every end is written. apalis comes here when the last handler has ended;
+    /// the first two were done when the stop began ([`stop`]), if there was one to run.
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
         self.core.stop.cancel();
         let closing = self.closing.get_or_insert_with(|| {
@@ -121,7 +124,7 @@ impl Backend for RedisBackend {
                 tasks.close();
                 while let Some(task) = tasks.recv().await {
                     if let Some(lease) = task.data().get::<Lease>() {
-                        lease.0.release();
+                        lease.0.release_unstarted();
                     }
                 }
                 finish.cancel();

@@ -86,7 +86,13 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
                     }
                     continue;
                 }
-                places = batch_of_places(core), if another => places,
+                places = batch_of_places(core), if another => {
+                    // Handlers go on ending after the stop, and leave their places free.
+                    if core.stop.is_cancelled() {
+                        continue;
+                    }
+                    places
+                }
             }
         };
         open.insert(number);
@@ -217,6 +223,11 @@ fn start(
         };
         let lease = Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(core), asked, place));
         core.hold(&lease);
+        if core.stop.is_cancelled() {
+            // It was answered after the stop: the job is to run elsewhere, and at once.
+            lease.release_unstarted();
+            continue;
+        }
         if core.options.kinds.as_ref().is_some_and(|kinds| !kinds.knows(&job.kind, job.version)) {
             park_unknown(&lease);
             continue;

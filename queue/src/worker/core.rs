@@ -45,8 +45,10 @@ pub(super) struct Core {
     pub(super) finished: AtomicU64,
     /// For how long they held their places, all told, in µs.
     pub(super) held_us: AtomicU64,
-    /// No more claims.
+    /// No more claims, and nothing starts.
     pub(super) stop: CancellationToken,
+    /// The same for handlers, who could fire this one and stop nothing.
+    pub(super) stopping: CancellationToken,
     held: Mutex<HashMap<JobId, Weak<LeaseState>>>,
 }
 
@@ -59,6 +61,7 @@ impl Core {
         let queue = || Queue::new(connector, options.queue.clone());
         // An answer that is lost must not cost the lease: two tries fit into it.
         let prompt = connector.with_response_timeout(options.lease / 3);
+        let stop = CancellationToken::new();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let crashes = options.retry.crashes();
         let of_kind = |(kind, retry): (&String, &RetryPolicy)| {
@@ -79,7 +82,8 @@ impl Core {
             ended,
             finished: AtomicU64::new(0),
             held_us: AtomicU64::new(0),
-            stop: CancellationToken::new(),
+            stopping: stop.child_token(),
+            stop,
             held: Mutex::new(HashMap::new()),
             connector: connector.clone(),
             options,
@@ -123,5 +127,13 @@ impl Core {
     pub(super) fn leases(&self) -> Vec<Arc<LeaseState>> {
         let held = self.held();
         held.values().filter_map(Weak::upgrade).filter(|lease| !lease.lost.is_cancelled()).collect()
+    }
+
+    /// Hands back what has not started. Whoever claims more looks at `stop` after it was
+    /// remembered.
+    pub(super) fn release_unstarted(&self) {
+        for lease in self.leases() {
+            lease.release_unstarted();
+        }
     }
 }

@@ -16,9 +16,10 @@ use tower::{Layer, Service};
 use super::lease::Lease;
 use crate::{
     clock::utc_ms,
-    failure::{FailedAttempt, Failure, FailureClass, Snooze, Undecodable},
+    failure::{FailedAttempt, Failure, FailureClass, Park, Release, Snooze, Undecodable},
     fingerprint::normalise,
     job::{Change, Job},
+    need::BadNeed,
     protocol::End,
     retry::Decision,
     shorten::shorten,
@@ -63,12 +64,15 @@ where
     }
 
     fn call(&mut self, task: Task<Arc<Job>>) -> Self::Future {
-        let lease = task.data().get::<Lease>().cloned();
-        let attempt = self.inner.call(task);
-        let Some(lease) = lease else {
+        let Some(lease) = task.data().get::<Lease>().cloned() else {
             return async { Err("a job came without a lease: it was not claimed by this backend".into()) }
                 .boxed();
         };
+        if !lease.0.begin() {
+            // It was handed back when the stop began.
+            return async { Ok(()) }.boxed();
+        }
+        let attempt = self.inner.call(task);
         // A task of its own, so that handlers use all cores; it is aborted when
         // the worker drops it.
         let watched = AbortOnDropHandle::new(tokio::spawn(watch(lease, attempt)));
@@ -91,7 +95,7 @@ where
         biased;
         () = lease.lost().cancelled() => return,
         // Not left to the drop of the lease: a renewal may hold it just now.
-        () = options.interrupt.cancelled() => return lease.0.release(),
+        () = options.interrupt.cancelled() => return lease.0.release(None),
         result = bounded => result,
         () = out_of_grace => return lease.0.settle(End::Cancel { line: line(&lease, "cancelled", None) }),
     };
@@ -130,6 +134,18 @@ fn ended(lease: &Lease, error: &BoxDynError) -> End {
     if let Some(Snooze { wait, why }) = find(error) {
         return End::Snooze { delay: *wait, line: line(lease, "snoozed", Some(shorten(why))) };
     }
+    if let Some(Park { need, why }) = find(error) {
+        tracing::info!(job = %lease.job().id, queue = %lease.job().queue, %need, %why, "job parked by its handler");
+        let note = shorten(&format!("{need}: {why}"));
+        return End::Park { need: need.stored(), why: shorten(why), line: line(lease, "parked", Some(note)) };
+    }
+    if let Some(Release { why }) = find(error) {
+        return End::Release { line: line(lease, "released", Some(shorten(why))) };
+    }
+    if let Some(bad) = find::<BadNeed>(error) {
+        // The next attempt would name the same.
+        return failed(lease, &Failure::permanent(bad));
+    }
     if let Some(Undecodable(why)) = find(error) {
         let job = lease.job();
         let kinds = lease.0.core.options.kinds.clone().unwrap_or_default();
@@ -138,6 +154,15 @@ fn ended(lease: &Lease, error: &BoxDynError) -> End {
         return End::Park { need, why: shorten(why), line: line(lease, "parked", Some(shorten(why))) };
     }
     failed(lease, &find(error).cloned().unwrap_or_else(|| Failure::transient(error)))
+}
+
+/// Whether an attempt that a handler ends with this error has failed. Otherwise it was put
+/// off ([`Snooze`], [`Park`], [`Release`], [`Undecodable`]), and does not count.
+pub fn is_failure(error: &BoxDynError) -> bool {
+    find::<Snooze>(error).is_none()
+        && find::<Park>(error).is_none()
+        && find::<Release>(error).is_none()
+        && find::<Undecodable>(error).is_none()
 }
 
 /// An error of a type among an error and its sources.
@@ -202,5 +227,8 @@ mod tests {
         let error: BoxDynError = Box::new(Outer(Failure::permanent("no such customer")));
         assert_eq!(find(&error), Some(&Failure::permanent("no such customer")));
         assert_eq!(find::<Failure>(&"odd".into()), None);
+        assert!(is_failure(&error) && is_failure(&"odd".into()));
+        let release: BoxDynError = Release::new("the worker stops").into();
+        assert!(!is_failure(&release));
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct LeaseState {
     pub(super) cancelled: CancellationToken,
     claimed: Instant,
     valid_until: Mutex<Instant>,
+    /// The handler was started, or never will be.
+    begun: AtomicBool,
     settled: AtomicBool,
     _place: OwnedSemaphorePermit,
 }
@@ -73,6 +75,7 @@ impl LeaseState {
             cancelled: CancellationToken::new(),
             claimed,
             valid_until: Mutex::new(claimed + core.options.lease),
+            begun: AtomicBool::new(false),
             settled: AtomicBool::new(false),
             _place: place,
             job,
@@ -114,10 +117,22 @@ impl LeaseState {
 }
 
 impl LeaseState {
+    /// The handler starts now. False when the job was handed back before.
+    pub(super) fn begin(&self) -> bool {
+        !self.begun.swap(true, Ordering::AcqRel)
+    }
+
+    /// Hands the job back unless its handler has started; it never will then.
+    pub(super) fn release_unstarted(&self) {
+        if self.begin() {
+            self.release(None);
+        }
+    }
+
     /// Hands the job back; the attempt does not count.
-    pub(super) fn release(&self) {
+    pub(super) fn release(&self, note: Option<String>) {
         let worker = self.job.worker.clone();
-        let change = Change { at: utc_ms(), did: "released".to_owned(), note: None, worker };
+        let change = Change { at: utc_ms(), did: "released".to_owned(), note, worker };
         self.settle(End::Release { line: change.line() });
     }
 }
@@ -126,7 +141,7 @@ impl Drop for LeaseState {
     fn drop(&mut self) {
         // Nobody said how it ended: it never started.
         if !self.settled.load(Ordering::Acquire) {
-            self.release();
+            self.release(None);
         }
         self.core.forget(self);
     }
@@ -159,6 +174,15 @@ impl Lease {
     /// is dropped.
     pub fn cancelled(&self) -> &CancellationToken {
         &self.0.cancelled
+    }
+
+    /// Fires when the worker begins to stop, for all its leases at once, and stays fired. The
+    /// handler may finish within the grace, at the end of which it is dropped. One that would
+    /// take longer stops at a place where little is lost, after a step, and returns
+    /// [`Release`](crate::Release): the job runs elsewhere at once, and the attempt does not
+    /// count.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.0.core.stopping
     }
 
     /// Makes sure that the lease is still ours, asking Redis when it may have

@@ -39,6 +39,12 @@ pub struct WorkerOptions {
     pub keep_dead: Duration,
     /// The same for a cancelled job.
     pub keep_cancelled: Duration,
+    /// Fires when a stop in good order begins: nothing more is claimed, what has not
+    /// started is handed back, and running handlers are told
+    /// ([`Lease::stopping`](super::Lease::stopping)). An apalis monitor tells its
+    /// backends of a stop only when nothing runs any more; a worker that is stopped
+    /// without this token notices it a moment later.
+    pub stop: CancellationToken,
     /// Fires when running handlers are to be dropped and their jobs handed back,
     /// at the end of the grace of a stop. An apalis monitor that runs out of
     /// patience just drops its workers, and their jobs wait for the lease.
@@ -62,6 +68,7 @@ impl WorkerOptions {
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
+            stop: CancellationToken::new(),
             interrupt: CancellationToken::new(),
         }
     }

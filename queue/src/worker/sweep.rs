@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::core::Core;
 use crate::{
+    parking::NeedCursor,
     queue::{Error, Queue},
     scrub::Scrubber,
     state::State,
@@ -17,9 +18,21 @@ const EVERY: Duration = Duration::from_secs(5);
 pub(super) async fn run(core: Arc<Core>) {
     let queue = &core.renewals;
     let mut scrubber = Scrubber::default();
+    // A worker that starts may know what none did before, and looks through all needs. Later
+    // it looks at a part of them at a time: handlers name as many as they like.
+    let mut looked = false;
+    let mut needs = NeedCursor::default();
     loop {
         let swept = async {
-            let released = queue.unpark_for(core.options.kinds.as_ref()).await?;
+            let kinds = core.options.kinds.as_ref();
+            let released = if looked {
+                let (released, next) = queue.unpark_part_for(kinds, needs).await?;
+                needs = next.unwrap_or_default();
+                released
+            } else {
+                queue.unpark_for(kinds).await?
+            };
+            looked = true;
             if released > 0 {
                 tracing::info!(queue = %core.options.queue, jobs = released, "parked jobs go on");
             }

@@ -10,8 +10,11 @@ use std::{
 };
 
 use apalis_core::{
-    error::BoxDynError, monitor::Monitor, task::data::Data, task::task_fn::task_fn,
-    worker::builder::WorkerBuilder,
+    error::BoxDynError,
+    monitor::Monitor,
+    task::data::Data,
+    task::task_fn::task_fn,
+    worker::{builder::WorkerBuilder, context::WorkerContext},
 };
 use serde_json::Value;
 use tokio::{sync::OnceCell, task::JoinHandle};
@@ -233,15 +236,25 @@ impl Worker {
     where
         F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<Value, E>> + Send + 'static,
-        E: std::error::Error + Send + Sync + 'static,
+        E: Into<BoxDynError> + 'static,
+    {
+        Self::start_beside(connector, options, move |job, lease, _| handler(job, lease))
+    }
+
+    /// The same with a handler that is also given apalis' worker.
+    pub fn start_beside<F, Fut, E>(connector: &Connector, options: WorkerOptions, handler: F) -> Self
+    where
+        F: Fn(Arc<Job>, Lease, WorkerContext) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, E>> + Send + 'static,
+        E: Into<BoxDynError> + 'static,
     {
         let stop = CancellationToken::new();
         let connector = connector.clone();
         let monitor = Monitor::new().register(move |_| {
             let handler = handler.clone();
-            let service = task_fn(move |job: Arc<Job>, lease: Data<Lease>| {
-                let run = handler(job, lease.0);
-                async move { run.await.map_err(|error| BoxDynError::from(error)) }
+            let service = task_fn(move |job: Arc<Job>, lease: Data<Lease>, worker: WorkerContext| {
+                let run = handler(job, lease.0, worker);
+                async move { run.await.map_err(Into::into) }
             });
             let backend = RedisBackend::new(&connector, options.clone()).unwrap();
             WorkerBuilder::new(backend.worker()).backend(backend).build(AsIs(service))
@@ -255,6 +268,11 @@ impl Worker {
             monitor.run_with_signal(signal).await.unwrap();
         });
         Self { stop, running }
+    }
+
+    /// Begins a stop in good order, as apalis does.
+    pub fn tell(&self) {
+        self.stop.cancel();
     }
 
     /// Stops in good order.

@@ -1,9 +1,18 @@
 //! Jobs that no worker here can run are parked, and go on when one starts that can.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use apalis_core::error::BoxDynError;
 use serde_json::json;
-use upshot_queue::{Changed, JobId, Kinds, NewJob, Snooze, State, Undecodable, WorkerOptions};
+use upshot_queue::{
+    Changed, FailureClass, JobId, Kinds, NeedCursor, NewJob, Park, Snooze, State, Undecodable, WorkerOptions,
+};
 
 use crate::fixture::{Fixture, Worker, options};
 
@@ -118,5 +127,127 @@ async fn a_worker_of_all_kinds_lets_parked_jobs_go_on() {
     let any = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_count(State::Succeeded, 2).await;
     any.stop().await;
+    fixture.finish().await;
+}
+
+/// Nobody but who meets the need lets a job go that its handler parked.
+#[tokio::test]
+async fn a_handler_parks_its_job_until_its_need_is_met() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let confirmed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&confirmed);
+    let worker = Worker::start_any(&fixture.connector, knows(&[("test", 1)], "1"), move |_, lease| {
+        let seen = Arc::clone(&seen);
+        async move {
+            if lease.step("ask").is_none() {
+                lease.complete_step("ask", &json!("asked")).await?;
+            }
+            if !seen.load(Ordering::Acquire) {
+                return Err(BoxDynError::from(Park::new("order-1042 confirmed", "no answer yet")?));
+            }
+            Ok(lease.step("ask").cloned().unwrap())
+        }
+    });
+    let job = fixture.until_state(&id, State::Parked).await;
+    assert_eq!((job.attempts, job.history.len()), (0, 0), "the attempt does not count");
+    let parked = job.parked.unwrap();
+    assert_eq!((parked.need.as_str(), parked.why.as_str()), ("wait order-1042 confirmed", "no answer yet"));
+    let change = &job.changes[0];
+    assert_eq!(change.did, "parked");
+    assert_eq!(change.note.as_deref(), Some("order-1042 confirmed: no answer yet"));
+    let queue = &fixture.queue;
+    assert_eq!(queue.needs().await.unwrap(), [("wait order-1042 confirmed".to_owned(), 1)]);
+    worker.stop().await;
+
+    // Neither a worker of its kind nor one of all kinds has met it.
+    for kinds in [knows(&[("test", 1)], "2").kinds, None] {
+        assert_eq!(queue.unpark_for(kinds.as_ref()).await.unwrap(), 0);
+    }
+    assert_eq!(queue.resume_kind("test").await.unwrap(), 0);
+    assert_eq!(queue.meet(&"order-1043 confirmed".parse().unwrap()).await.unwrap(), 0);
+    assert_eq!(queue.job(&id).await.unwrap().unwrap().state, State::Parked);
+
+    confirmed.store(true, Ordering::Release);
+    assert_eq!(queue.meet(&"order-1042 confirmed".parse().unwrap()).await.unwrap(), 1);
+    assert!(queue.needs().await.unwrap().is_empty());
+    let other = Worker::start(&fixture.connector, options(), |_, lease| async move {
+        Ok(lease.step("ask").cloned().unwrap())
+    });
+    let done = fixture.until_state(&id, State::Succeeded).await;
+    assert_eq!((done.attempts, done.token, done.outcome), (1, 2, Some(json!("asked"))));
+    other.stop().await;
+    fixture.finish().await;
+}
+
+/// Meeting a need takes a bounded number of jobs a call, and those that were parked when it
+/// began: where the breaker is still open they are all parked again before it is through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_need_is_met_once_for_each_job_although_they_are_parked_again() {
+    const JOBS: usize = 1_000;
+    let fixture = Fixture::new().await;
+    fixture.enqueue(JOBS).await;
+    let options = WorkerOptions { concurrency: 512, ..options() };
+    let worker = Worker::start_any(&fixture.connector, options, |_, _| async {
+        Err::<serde_json::Value, _>(BoxDynError::from(Park::new("breaker:smtp", "the mail server is away")?))
+    });
+    fixture.until_count(State::Parked, JOBS as u64).await;
+    let need = "breaker:smtp".parse().unwrap();
+    for _ in 0..3 {
+        assert_eq!(fixture.queue.meet(&need).await.unwrap(), JOBS as u64);
+        fixture.until_count(State::Parked, JOBS as u64).await;
+    }
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_need_that_cannot_be_waited_for_is_a_permanent_failure() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let worker = Worker::start_any(&fixture.connector, options(), |_, _| async {
+        Err::<serde_json::Value, _>(BoxDynError::from(Park::new("kind test@1", "odd")?))
+    });
+    let dead = fixture.until_state(&id, State::Dead).await;
+    assert_eq!((dead.attempts, dead.history[0].class), (1, FailureClass::Permanent));
+    assert!(dead.history[0].message.contains("`kind test@1` is one of the queue's own"), "{dead:?}");
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+/// A need for each of many jobs: who looks through them reads a part at a time, and what a
+/// worker is asked for is not lost among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn needs_beyond_number_are_read_in_parts() {
+    const JOBS: usize = 3_000;
+    let fixture = Fixture::new().await;
+    let queue = &fixture.queue;
+    fixture.enqueue(JOBS).await;
+    let future = NewJob::new(JobId::random(), "future", "");
+    queue.enqueue(std::slice::from_ref(&future)).await.unwrap();
+    let options = WorkerOptions { concurrency: 512, ..knows(&[("test", 1)], "1") };
+    let worker = Worker::start_any(&fixture.connector, options, |job, _| async move {
+        Err::<serde_json::Value, _>(BoxDynError::from(Park::new(format!("{} confirmed", job.id), "not yet")?))
+    });
+    fixture.until_count(State::Parked, JOBS as u64 + 1).await;
+    worker.stop().await;
+    assert_eq!(queue.needs().await.unwrap().len(), JOBS + 1);
+
+    let (mut from, mut elsewhere) = (Some(NeedCursor::default()), None);
+    while let Some(cursor) = from {
+        let (part, next) = queue.needs_part(cursor).await.unwrap();
+        assert!(part.len() < JOBS, "{} needs at once", part.len());
+        if !part.iter().any(|(need, _)| need == "kind future@1") {
+            elsewhere = Some(cursor);
+        }
+        from = next;
+    }
+    let elsewhere = elsewhere.expect("a part without the kind");
+    let old = knows(&[("test", 1)], "1").kinds;
+    assert_eq!(queue.unpark_part_for(old.as_ref(), elsewhere).await.unwrap().0, 0);
+    let new = knows(&[("test", 1), ("future", 1)], "2").kinds;
+    assert_eq!(queue.unpark_part_for(new.as_ref(), elsewhere).await.unwrap().0, 1);
+    assert_eq!(queue.unpark_for(new.as_ref()).await.unwrap(), 0);
+    assert_eq!(queue.job(&future.id).await.unwrap().unwrap().state, State::Ready);
     fixture.finish().await;
 }

@@ -87,12 +87,12 @@ fn ids<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Vec<&'a JobId> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_job_is_where_it_was_when_redis_was_stopped() {
-    every_job_is_where_it_was(false).await;
+    Box::pin(every_job_is_where_it_was(false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_job_is_where_it_was_when_redis_was_killed() {
-    every_job_is_where_it_was(true).await;
+    Box::pin(every_job_is_where_it_was(true)).await;
 }
 
 async fn every_job_is_where_it_was(killed: bool) {

@@ -1,0 +1,66 @@
+//! `POST /v1/queues/{queue}/unpark`: a need is met that handlers parked jobs for.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::{Deserialize, Serialize};
+use upshot_queue::Need;
+use utoipa::ToSchema;
+
+use crate::{
+    body::Body,
+    problem::{Details, Problem},
+    state::Shared,
+};
+
+/// What is met.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unpark {
+    /// The need, by its name or as it is listed (`wait NAME`).
+    #[schema(example = "breaker:smtp")]
+    need: String,
+}
+
+/// How many go on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Unparked {
+    /// Jobs that were parked for it, and are ready.
+    unparked: u64,
+}
+
+/// Lets the jobs go on that their handlers parked for a need.
+///
+/// All that are parked for it now, which may be none: a job that is parked for
+/// it later waits for the next time. The queue's own needs (a handler of a kind,
+/// the end of a pause) are not met by hand. The content type `application/json`
+/// is required, so that no page of another origin can send this from somebody's
+/// browser.
+#[utoipa::path(
+    post,
+    path = "/v1/queues/{queue}/unpark",
+    operation_id = "unpark",
+    tag = "queues",
+    params(("queue" = String, Path, description = "The queue", example = "invoices")),
+    request_body(content = Unpark, description = "The need"),
+    responses(
+        (status = 200, description = "So many go on", body = Unparked),
+        (status = 400, description = "The body cannot be used, or names no need that is met by hand", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
+        (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer; some may go on: send the same again", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn unpark(
+    State(state): State<Shared>,
+    Path(queue): Path<String>,
+    Body(unpark): Body<Unpark>,
+) -> Result<Json<Unparked>, Problem> {
+    let queue = state.queue_of_address(&queue)?;
+    let named = unpark.need.as_str();
+    let need: Need = named.parse().map_err(|why| Problem::parameter("need", named, why))?;
+    let unparked = state.ask_for_many(queue.meet(&need)).await?;
+    tracing::info!(queue = %queue.name(), %need, unparked, "need met by hand");
+    Ok(Json(Unparked { unparked }))
+}
