@@ -23,6 +23,7 @@ use upshot_shared::{
     Event, Reason, Rejection,
     amqp::{EVENTS, PublishError},
     event::{Envelope, STRUCTURED},
+    intake,
 };
 use url::form_urlencoded;
 use utoipa::ToSchema;
@@ -120,7 +121,7 @@ pub struct ExpectedJob {
         (status = 400, description = "The body is not JSON", body = Details, content_type = "application/problem+json"),
         (status = 413, description = "The event is too large", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "This is no CloudEvent", body = Details, content_type = "application/problem+json"),
-        (status = 422, description = "An attribute is missing or wrong, no route knows the type, or the data violates its contract; `reason` and `place` say which and where", body = Details, content_type = "application/problem+json"),
+        (status = 422, description = "An attribute is missing or wrong, no route knows the type, the data violates its contract, or a route needs a value that the event lacks; `reason` and `place` say which and where", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "RabbitMQ has not confirmed: send the same event again", body = Details, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
     )
@@ -132,10 +133,10 @@ pub async fn accept(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let body = body.map_err(|refused| unreadable(&state, &refused))?;
-    let (envelope, event) = decode(&state, &headers, &body).inspect_err(|rejection| {
-        metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
-    })?;
-    let expected = state.intake.jobs(&event);
+    let (envelope, intake::Accepted { event, jobs: expected }) = decode(&state, &headers, &body)
+        .inspect_err(|rejection| {
+            metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
+        })?;
     // Looked up before it is published: what is found now was there before.
     let known = look_up(&state, &expected).await;
     publish(&state, &envelope, &event, &body).await?;
@@ -177,10 +178,14 @@ fn unreadable(state: &Shared, refused: &BytesRejection) -> Problem {
     Problem::new(Code::BadRequest, refused.body_text())
 }
 
-fn decode(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<(Envelope, Event), Rejection> {
+fn decode(
+    state: &Shared,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(Envelope, intake::Accepted), Rejection> {
     let envelope = binding::envelope(headers)?;
-    let event = state.intake.accept(&envelope, body)?;
-    Ok((envelope, event))
+    let accepted = state.intake.accept(&envelope, body)?;
+    Ok((envelope, accepted))
 }
 
 /// The states of the jobs that are known already, in order; `None` when Redis

@@ -80,7 +80,7 @@ impl Fixture {
     /// Enqueues the jobs of an event as the bridge does.
     pub async fn enqueue_event(&self, event: &Value) -> Vec<JobId> {
         let event = Event::decode_structured(&Bytes::from(event.to_string())).unwrap();
-        let jobs = Intake::new(&self.settings).unwrap().jobs(&event);
+        let jobs = Intake::new(&self.settings).unwrap().jobs(&event).unwrap();
         let mut ids = Vec::new();
         for (queue, job) in jobs {
             ids.push(self.enqueue(queue.as_str(), job).await);
@@ -182,19 +182,9 @@ fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
         let queue: QueueName = queue.parse().unwrap();
         settings.queues.insert(queue, QueueSettings::default());
     }
-    settings.routes.push(Route {
-        event: "order.confirmed.v1".to_owned(),
-        job: "order.confirm".to_owned(),
-        version: 1,
-        queue: "emails".parse().unwrap(),
-        within: Duration::from_secs(60),
-    });
-    settings.routes.push(Route {
-        event: "order.confirmed.v1".to_owned(),
-        job: "order.reserve".to_owned(),
-        version: 1,
-        queue: "invoices".parse().unwrap(),
-        within: Duration::from_secs(60),
-    });
+    let minute = Duration::from_secs(60);
+    for (job, queue) in [("order.confirm", "emails"), ("order.reserve", "invoices")] {
+        settings.routes.push(Route::new("order.confirmed.v1", job, queue.parse().unwrap(), minute));
+    }
     settings
 }

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::stored::Meta;
 use crate::{
@@ -60,11 +61,13 @@ pub struct Deadline {
 }
 
 /// What happens to a job that did not start in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Late {
     /// It ends as dead, class `expired`.
+    #[serde(rename = "expire")]
     Expires,
     /// It runs late.
+    #[serde(rename = "run")]
     Runs,
 }
 
@@ -98,6 +101,9 @@ pub const MAX_LIMIT_KEYS: usize = 3;
 
 /// Names (of kinds, tenants, limit keys, idempotency keys) may be this long, in bytes.
 pub const MAX_NAME: usize = 512;
+
+/// The longest delay, deadline or lifetime: 100 years.
+pub const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Why a job is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,9 +163,11 @@ impl NewJob {
         }
     }
 
-    /// Whether it can be taken.
-    pub(crate) fn check(&self, max_payload: usize) -> Result<(), Rejection> {
-        const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    /// Whether a queue that takes arguments of at most so many bytes takes it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, max_payload: usize) -> Result<(), Rejection> {
         if self.args.len() > max_payload {
             return Err(Rejection::Payload { bytes: self.args.len(), limit: max_payload });
         }
@@ -181,12 +189,12 @@ impl NewJob {
         }
         let times = [("a delay", Some(self.delay)), ("a deadline", self.deadline.map(|d| d.within))];
         for (what, value) in times {
-            if let Some(value) = value.filter(|value| *value > CENTURY) {
+            if let Some(value) = value.filter(|value| *value > MAX_TIME) {
                 return Err(Rejection::Duration { what, value, range: "at most 100 years" });
             }
         }
         let lifetime = self.unique.as_ref().map(|unique| unique.lifetime);
-        if let Some(value) = lifetime.filter(|value| value.as_millis() == 0 || *value > CENTURY) {
+        if let Some(value) = lifetime.filter(|value| value.as_millis() == 0 || *value > MAX_TIME) {
             return Err(Rejection::Duration { what: "a lifetime", value, range: "1 ms to 100 years" });
         }
         Ok(())
