@@ -161,17 +161,59 @@ impl State {
     /// Finds a job in any queue: one hash read per queue, all at once.
     ///
     /// # Errors
-    /// A 404 when no queue knows it, and those of [`Self::ask`].
+    /// A 404 when no queue knows it, which says of which job it is a duplicate, and
+    /// those of [`Self::ask`].
     pub async fn find(&self, id: &JobId) -> Result<Known, Problem> {
+        if let Some(known) = self.read(id).await? {
+            return Ok(known);
+        }
+        let detail = match self.original(id).await? {
+            Some(original) => format!(
+                "{id} was found to be a duplicate of job {original} under the idempotency key of its route: \
+                 ask for that one"
+            ),
+            None => {
+                format!(
+                    "no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention"
+                )
+            }
+        };
+        Err(Problem::new(Code::UnknownJob, detail))
+    }
+
+    /// The same for whoever only looks: for a job that was found to be a duplicate,
+    /// the one that stands for it.
+    ///
+    /// # Errors
+    /// Those of [`Self::find`].
+    pub async fn find_or_original(&self, id: &JobId) -> Result<Known, Problem> {
+        if let Some(known) = self.read(id).await? {
+            return Ok(known);
+        }
+        match self.original(id).await? {
+            Some(original) => self.read(&original).await?.ok_or_else(|| {
+                let detail = format!(
+                    "{id} was found to be a duplicate of job {original} under the idempotency key of its route, \
+                     and that was forgotten after its retention"
+                );
+                Problem::new(Code::UnknownJob, detail)
+            }),
+            None => self.find(id).await,
+        }
+    }
+
+    async fn read(&self, id: &JobId) -> Result<Option<Known>, Problem> {
         let ids = std::slice::from_ref(id);
         let reads = self.queues.values().map(|queue| Known::read(queue, ids));
         let found = self.ask(future::try_join_all(reads)).await?;
-        found.into_iter().flatten().next().ok_or_else(|| {
-            let detail = format!(
-                "no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention"
-            );
-            Problem::new(Code::UnknownJob, detail)
-        })
+        Ok(found.into_iter().flatten().next())
+    }
+
+    async fn original(&self, id: &JobId) -> Result<Option<JobId>, Problem> {
+        let ids = std::slice::from_ref(id);
+        let reads = self.queues.values().map(|queue| queue.originals(ids));
+        let found = self.ask(future::try_join_all(reads)).await?;
+        Ok(found.into_iter().flatten().flatten().next())
     }
 
     /// Redis' clock, UTC ms, by which jobs expire.

@@ -12,7 +12,7 @@ pub const SCHEMA: u32 = 4;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 36] = [
+pub(crate) const NAMES: [(&str, &str); 37] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -39,6 +39,7 @@ pub(crate) const NAMES: [(&str, &str); 36] = [
     ("PACED", ":paced"),
     ("PAUSED_KINDS", ":paused_kinds"),
     ("UNIQUE", ":unique:"),
+    ("DUPLICATE", ":duplicate:"),
     ("GROUPS", ":groups"),
     ("GROUP", ":group:"),
     ("MEMBERS", ":members:"),
@@ -227,6 +228,12 @@ impl Keys {
         format!("{}:unique:{key}", self.control)
     }
 
+    /// String: the id of the job that one of this id was found to be a duplicate of,
+    /// under an idempotency key; for as long as its enqueue says.
+    pub fn duplicate(&self, id: &JobId) -> String {
+        format!("{}:duplicate:{id}", self.control)
+    }
+
     /// Sorted set: fingerprints of dead jobs by the ms at which one was last seen.
     pub fn groups(&self) -> String {
         self.key("groups")
@@ -326,6 +333,7 @@ mod tests {
             keys.paced(),
             keys.paused_kinds(),
             keys.unique("order-1042"),
+            keys.duplicate(&id),
             keys.groups(),
             keys.group("0123456789abcdef"),
             keys.members("0123456789abcdef"),
@@ -377,6 +385,7 @@ mod tests {
             keys.paced(),
             keys.paused_kinds(),
             keys.unique(""),
+            keys.duplicate(&id),
             keys.groups(),
             keys.group(""),
             keys.members(""),

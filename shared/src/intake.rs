@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use crate::{
     event::{Envelope, Event},
     rejection::{Reason, Rejection},
     route::{Route, template::Values},
-    settings::Settings,
+    settings::{QueueSettings, Settings},
 };
 
 /// The label under which a job carries its event's id.
@@ -29,6 +30,8 @@ pub struct Intake {
     routes: HashMap<String, Vec<Route>>,
     contracts: Contracts,
     max_bytes: usize,
+    /// How long each queue keeps jobs that ended, at most.
+    kept: HashMap<QueueName, Duration>,
 }
 
 /// An event that is in order, and what it becomes.
@@ -51,7 +54,9 @@ impl Intake {
         for route in &settings.routes {
             routes.entry(route.event.clone()).or_default().push(route.clone());
         }
-        Ok(Self { routes, contracts, max_bytes: settings.bridge.max_event_bytes.0 })
+        let kept = |of: &QueueSettings| of.keep_succeeded.max(of.keep_dead).max(of.keep_cancelled);
+        let kept = settings.queues.iter().map(|(name, of)| (name.clone(), kept(of))).collect();
+        Ok(Self { routes, contracts, max_bytes: settings.bridge.max_event_bytes.0, kept })
     }
 
     /// Decodes a message, checks it against size, routes and contract, and makes
@@ -107,7 +112,8 @@ impl Intake {
         ]);
         let values = Values::of(event);
         let job = |route: &Route| {
-            let job = route.job(event, &values, labels.clone())?;
+            let kept = self.kept.get(&route.queue).copied().unwrap_or_default();
+            let job = route.job(event, &values, labels.clone(), kept)?;
             Ok((route.queue.clone(), job))
         };
         self.routes(&event.kind).iter().map(job).collect()

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use upshot_queue::{
-    Deadline, JobId, NewJob, Priority, QueueName,
+    Deadline, JobId, NewJob, Priority, QueueName, Scope, Unique,
     job::{MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME},
 };
 
@@ -40,6 +40,20 @@ pub struct Route {
     pub limit_keys: Vec<Template>,
     /// By when a job has to start, counted from the acceptance.
     pub deadline: Option<Deadline>,
+    /// Events of which one is enough, beside those that are the same event.
+    pub unique: Option<UniqueRule>,
+}
+
+/// Which events of a queue are duplicates of each other, though they are different
+/// events: those that give the same idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UniqueRule {
+    /// The key.
+    pub key: Template,
+    /// How long a job holds it, from its enqueue.
+    pub lifetime: Duration,
+    /// Whether a dead job that holds it gives way to the next event.
+    pub replaces_dead: bool,
 }
 
 /// A route that cannot be used.
@@ -62,10 +76,16 @@ pub enum Why {
     Job(usize),
     /// A limit key that is no template.
     #[error("limit key {0}")]
-    LimitKey(#[from] Malformed),
+    LimitKey(Malformed),
     /// More limit keys than a queue takes.
     #[error("{0} `limit_keys`: at most {MAX_LIMIT_KEYS} are possible")]
     LimitKeys(usize),
+    /// An idempotency key that is no template.
+    #[error("idempotency key {0}")]
+    UniqueKey(Malformed),
+    /// A lifetime that a queue cannot count.
+    #[error("`unique.lifetime` is {}: use 1ms to 100 years", humantime::format_duration(*.0))]
+    Lifetime(Duration),
     /// A deadline that a queue cannot count.
     #[error("`deadline` is {}: use 1ms to 100 years", humantime::format_duration(*.0))]
     Deadline(Duration),
@@ -86,6 +106,7 @@ impl Route {
             priority: Priority::default(),
             limit_keys: Vec::new(),
             deadline: None,
+            unique: None,
         }
     }
 
@@ -101,7 +122,8 @@ impl Route {
         JobId::derive(&[self.queue.as_str(), &self.job, source, which, text])
     }
 
-    /// The job that an event becomes on this route.
+    /// The job that an event becomes on this route. `kept` is how long its queue keeps
+    /// jobs that ended: a duplicate is known as one for no shorter time.
     ///
     /// # Errors
     /// When the event lacks a value that the route needs. A job without the limit
@@ -111,9 +133,17 @@ impl Route {
         event: &Event,
         values: &Values<'_>,
         labels: BTreeMap<String, String>,
+        kept: Duration,
     ) -> Result<NewJob, Rejection> {
         let limit_key = |key: &Template| {
             key.fill(values).map_err(|unfilled| self.rejection(&format!("the limit key `{key}`"), unfilled))
+        };
+        let unique = |rule: &UniqueRule| {
+            let key = rule.key.fill_apart(values).map_err(|unfilled| {
+                self.rejection(&format!("the idempotency key `{}`", rule.key), unfilled)
+            })?;
+            let (lifetime, replaces_dead) = (rule.lifetime, rule.replaces_dead);
+            Ok(Unique { key, scope: Scope::Queue, lifetime, noted: lifetime.max(kept), replaces_dead })
         };
         Ok(NewJob {
             version: self.version,
@@ -124,6 +154,7 @@ impl Route {
             trace: event.trace.clone(),
             expect_within: Some(self.within),
             deadline: self.deadline,
+            unique: self.unique.as_ref().map(unique).transpose()?,
             labels,
             ..NewJob::new(self.job_id(&event.source, event.identity()), self.job.clone(), event.data.clone())
         })
@@ -167,11 +198,14 @@ impl Route {
         if self.limit_keys.len() > MAX_LIMIT_KEYS {
             return impossible(Why::LimitKeys(self.limit_keys.len()));
         }
-        let deadline = self.deadline.map(|deadline| deadline.within);
-        match deadline.filter(|within| within.as_millis() == 0 || *within > MAX_TIME) {
-            Some(within) => impossible(Why::Deadline(within)),
-            None => Ok(()),
+        let uncounted = |time: &Duration| time.as_millis() == 0 || *time > MAX_TIME;
+        if let Some(within) = self.deadline.map(|deadline| deadline.within).filter(uncounted) {
+            return impossible(Why::Deadline(within));
         }
+        if let Some(lifetime) = self.unique.as_ref().map(|unique| unique.lifetime).filter(uncounted) {
+            return impossible(Why::Lifetime(lifetime));
+        }
+        Ok(())
     }
 }
 
@@ -203,7 +237,7 @@ mod tests {
     }
 
     fn job(route: &Route, event: &Event) -> Result<NewJob, Rejection> {
-        route.job(event, &Values::of(event), BTreeMap::new())
+        route.job(event, &Values::of(event), BTreeMap::new(), Duration::from_secs(3600))
     }
 
     #[test]
@@ -222,12 +256,24 @@ mod tests {
             priority: Priority::High,
             limit_keys: vec!["smtp".parse().unwrap(), "bank:{tenant}".parse().unwrap()],
             deadline: Some(deadline),
+            unique: Some(UniqueRule {
+                key: "{tenant}:{/month}".parse().unwrap(),
+                lifetime: Duration::from_secs(60),
+                replaces_dead: true,
+            }),
             ..route()
         };
-        let made = job(&route, &event(Some("acme".into()), &json!({}))).unwrap();
+        let made = job(&route, &event(Some("acme".into()), &json!({"month": 3}))).unwrap();
         assert_eq!((made.priority, made.deadline), (Priority::High, Some(deadline)));
         assert_eq!(made.limit_keys, ["smtp", "bank:acme"]);
         assert_eq!(made.expect_within, Some(Duration::from_secs(60)));
+        let unique = made.unique.unwrap();
+        assert_eq!(
+            (unique.lifetime.as_secs(), unique.noted.as_secs()),
+            (60, 3600),
+            "as long as jobs are kept"
+        );
+        assert_eq!((unique.scope, unique.replaces_dead), (Scope::Queue, true));
         let plain = job(&self::route(), &event(None, &json!({}))).unwrap();
         assert_eq!((plain.priority, plain.deadline, plain.limit_keys), (Priority::Normal, None, vec![]));
     }
@@ -242,6 +288,20 @@ mod tests {
         }
         let rejected = job(&route, &event(None, &json!({"customer": {"id": []}}))).unwrap_err();
         assert_eq!((rejected.reason, rejected.place.as_str()), (Reason::InvalidValue, "/data/customer/id"));
+    }
+
+    fn unique() -> impl Strategy<Value = Option<UniqueRule>> {
+        let lifetime = prop_oneof![
+            Just(Duration::ZERO),
+            Just(Duration::MAX),
+            (0u64..u64::MAX).prop_map(Duration::from_micros)
+        ];
+        let rule = (lifetime, "[a-z]{1,5}(\\{(tenant|/a)\\}){0,3}").prop_map(|(lifetime, key)| UniqueRule {
+            key: key.parse().unwrap(),
+            lifetime,
+            replaces_dead: false,
+        });
+        prop::option::of(rule)
     }
 
     fn deadline() -> impl Strategy<Value = Option<Deadline>> {
@@ -260,7 +320,7 @@ mod tests {
         fn a_queue_takes_every_job_of_a_route_that_can_be_used(
             kind in "\\PC{0,9}",
             keys in prop::collection::vec("[a-z]{1,5}|[a-z:]{0,5}\\{(tenant|subject|/a|/b/0)\\}", 0..5),
-            deadline in deadline(),
+            (deadline, unique) in (deadline(), unique()),
             tenant in prop::option::of("\\PC{1,128}"),
             (a, b) in ("\\PC{0,300}", any::<i64>()),
         ) {
@@ -268,6 +328,7 @@ mod tests {
                 job: kind,
                 limit_keys: keys.iter().map(|key| key.parse().unwrap()).collect(),
                 deadline,
+                unique,
                 ..route()
             };
             let event = event(tenant, &json!({"a": a, "b": [b]}));

@@ -14,6 +14,7 @@ use upshot_queue::{Connector, JobId, NewJob, Queue, QueueName};
 use upshot_shared::{
     Event, Health, Intake, Route, Settings,
     intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE},
+    route::UniqueRule,
     settings::QueueSettings,
 };
 
@@ -22,7 +23,7 @@ use crate::servers;
 /// Nothing here takes this long; a test that waits longer has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two queues and two routes of one event, besides the default one.
+/// Two queues, for two routes of one event and one with an idempotency key, besides the default one.
 pub const QUEUES: [&str; 2] = ["emails", "invoices"];
 
 /// A running API and what stands behind it.
@@ -157,6 +158,14 @@ pub fn event(id: &str) -> Value {
     event
 }
 
+/// Of these events one a month is enough.
+pub fn report(id: &str, month: &str) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "/shops/berlin", "type": "report.due.v1", "tenant": "acme",
+        "data": {"month": month},
+    })
+}
+
 /// A job as it comes from an event, expected within an hour.
 pub fn job(id: &str, kind: &str) -> NewJob {
     NewJob {
@@ -186,5 +195,13 @@ fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
     for (job, queue) in [("order.confirm", "emails"), ("order.reserve", "invoices")] {
         settings.routes.push(Route::new("order.confirmed.v1", job, queue.parse().unwrap(), minute));
     }
+    settings.routes.push(Route {
+        unique: Some(UniqueRule {
+            key: "monthly:{tenant}:{/month}".parse().unwrap(),
+            lifetime: Duration::from_secs(3600),
+            replaces_dead: false,
+        }),
+        ..Route::new("report.due.v1", "report.make", "emails".parse().unwrap(), minute)
+    });
     settings
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use upshot_queue::{Deadline, Late, Priority, QueueName};
 
-use super::{Error, Route, Why};
+use super::{Error, Route, UniqueRule, Why};
 use crate::settings::duration;
 
 /// A route as it is written and printed. What is wrong with it is said with the
@@ -28,6 +28,18 @@ pub(super) struct Written {
     deadline: Option<Duration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     late: Option<Late>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unique: Option<WrittenUnique>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenUnique {
+    key: String,
+    #[serde(with = "duration")]
+    lifetime: Duration,
+    #[serde(default)]
+    replaces_dead: bool,
 }
 
 fn one() -> u32 {
@@ -38,7 +50,8 @@ impl TryFrom<Written> for Route {
     type Error = Error;
 
     fn try_from(written: Written) -> Result<Self, Error> {
-        let Written { event, job, version, queue, within, priority, limit_keys, deadline, late } = written;
+        let Written { event, job, version, queue, within, priority, limit_keys, deadline, late, unique } =
+            written;
         let impossible = |why| Error { event: event.clone(), job: job.clone(), why };
         let templates: Result<_, _> = limit_keys.iter().map(|key| key.parse()).collect();
         let limit_keys = templates.map_err(|malformed| impossible(Why::LimitKey(malformed)))?;
@@ -46,7 +59,13 @@ impl TryFrom<Written> for Route {
             return Err(impossible(Why::Late));
         }
         let deadline = deadline.map(|within| Deadline { within, then: late.unwrap_or(Late::Expires) });
-        let route = Self { event, job, version, queue, within, priority, limit_keys, deadline };
+        let rule = |unique: WrittenUnique| {
+            let key = unique.key.parse().map_err(|malformed| impossible(Why::UniqueKey(malformed)))?;
+            let (lifetime, replaces_dead) = (unique.lifetime, unique.replaces_dead);
+            Ok::<_, Error>(UniqueRule { key, lifetime, replaces_dead })
+        };
+        let unique = unique.map(rule).transpose()?;
+        let route = Self { event, job, version, queue, within, priority, limit_keys, deadline, unique };
         route.check()?;
         Ok(route)
     }
@@ -54,7 +73,7 @@ impl TryFrom<Written> for Route {
 
 impl From<Route> for Written {
     fn from(route: Route) -> Self {
-        let Route { event, job, version, queue, within, priority, limit_keys, deadline } = route;
+        let Route { event, job, version, queue, within, priority, limit_keys, deadline, unique } = route;
         Self {
             event,
             job,
@@ -65,6 +84,11 @@ impl From<Route> for Written {
             limit_keys: limit_keys.iter().map(ToString::to_string).collect(),
             deadline: deadline.map(|deadline| deadline.within),
             late: deadline.map(|deadline| deadline.then),
+            unique: unique.map(|UniqueRule { key, lifetime, replaces_dead }| WrittenUnique {
+                key: key.to_string(),
+                lifetime,
+                replaces_dead,
+            }),
         }
     }
 }
@@ -94,6 +118,8 @@ mod tests {
             "limit_keys = ['smtp', 'bank:{tenant}', 'customer:{/customer/id}']",
             "deadline = '10m'",
             "deadline = '10m'\nlate = 'run'",
+            "unique = { key = 'monthly:{tenant}:{/month}', lifetime = '30d' }\npriority = 'low'",
+            "unique = { key = 'once', lifetime = '1h', replaces_dead = true }",
         ] {
             let route = read(more).unwrap();
             let printed = toml::to_string(&route).unwrap();
@@ -113,6 +139,12 @@ mod tests {
             ("late = 'run'", ["`t.v1` to `a.b`", "late", "add a deadline"]),
             ("deadline = '0s'", ["`t.v1` to `a.b`", "0s", "1ms"]),
             ("deadline = '10m'\nlate = 'never'", ["never", "expire", "line 6"]),
+            (
+                "unique = { key = '{month}', lifetime = '1d' }",
+                ["`t.v1` to `a.b`", "{month}", "{/customer/id}"],
+            ),
+            ("unique = { key = 'a', lifetime = '0s' }", ["`t.v1` to `a.b`", "0s", "1ms"]),
+            ("unique = { key = 'a', lifetime = '1d', scope = 'kind' }", ["scope", "replaces_dead", "line 5"]),
             ("priority = 'urgent'", ["urgent", "critical", "line 5"]),
             ("limits = []", ["limits", "limit_keys", "line 5"]),
         ] {

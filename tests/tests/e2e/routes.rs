@@ -32,13 +32,24 @@ queue = "invoices"
 within = "15m"
 deadline = "1ms"
 late = "run"
+
+[[routes]]
+event = "report.due.v1"
+job = "report.make"
+queue = "invoices"
+within = "1d"
+unique = { key = "monthly:{tenant}:{/month}", lifetime = "30d" }
 "#;
 
 /// An order of this type, and its job.
 fn event(kind: &str, number: u32) -> (Value, JobId) {
     let mut event = order(number);
     event["type"] = json!(kind);
-    let job = if kind == "order.urgent.v1" { "order.file" } else { "invoice.issue" };
+    let job = match kind {
+        "order.urgent.v1" => "order.file",
+        "report.due.v1" => "report.make",
+        _ => "invoice.issue",
+    };
     let route = Route::new(kind, job, "invoices".parse().unwrap(), Duration::ZERO);
     let id = route.job_id("/shops/test", Identity::Id(event["id"].as_str().unwrap()));
     (event, id)
@@ -130,6 +141,43 @@ async fn an_event_that_lacks_the_value_of_a_limit_key_is_rejected_on_either_way(
         (&problem["reason"], &problem["place"]),
         (&json!("missing_value"), &json!("/data/customer/id"))
     );
+    for process in [bridge, api] {
+        process.stop().await;
+    }
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_events_with_one_key_one_becomes_a_job_and_the_others_lead_to_it() {
+    let stage = Stage::new().await;
+    let config = config(&stage);
+    let (api, url) = stage.start_api_with(std::slice::from_ref(&config)).await;
+    let bridge = stage.start("bridge", &[config]).await;
+    let report = |number, month| {
+        let (mut event, id) = event("report.due.v1", number);
+        event["data"]["month"] = json!(month);
+        (event, id)
+    };
+    let [(first, first_id), (second, second_id), (behind, behind_id), (last, last_id)] =
+        [(1, "2026-03"), (2, "2026-03"), (3, "2026-04"), (4, "2026-05")].map(|(n, month)| report(n, month));
+    for event in [&first, &second, &behind] {
+        stage.publish(event).await;
+    }
+    stage.until(&behind_id, |_| true).await;
+    // The same event again is the same duplicate.
+    for event in [&second, &last] {
+        stage.publish(event).await;
+    }
+    stage.until(&last_id, |_| true).await;
+    assert!(stage.queue.job(&second_id).await.unwrap().is_none());
+    assert_eq!(stage.until(&first_id, |_| true).await.duplicates, 2);
+    let source = first["source"].as_str().unwrap();
+    for event in [&first, &second] {
+        let asked = format!("{url}/v1/outcomes?source={source}&id={}", event["id"].as_str().unwrap());
+        let found: Value = reqwest::get(asked).await.unwrap().json().await.unwrap();
+        let jobs: Vec<_> = found["outcomes"].as_array().unwrap().iter().map(|each| &each["job"]).collect();
+        assert_eq!(jobs, [first_id.as_str()], "{found}");
+    }
     for process in [bridge, api] {
         process.stop().await;
     }
