@@ -167,17 +167,11 @@ impl State {
         if let Some(known) = self.read(id).await? {
             return Ok(known);
         }
-        let detail = match self.original(id).await? {
-            Some(original) => format!(
-                "{id} was found to be a duplicate of job {original} under the idempotency key of its route: \
-                 ask for that one"
-            ),
-            None => {
-                format!(
-                    "no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention"
-                )
-            }
-        };
+        let Some(original) = self.original(id).await? else { return Err(unknown(id)) };
+        let detail = format!(
+            "{id} was found to be a duplicate of job {original} under the idempotency key of its route: \
+             ask for that one"
+        );
         Err(Problem::new(Code::UnknownJob, detail))
     }
 
@@ -190,16 +184,14 @@ impl State {
         if let Some(known) = self.read(id).await? {
             return Ok(known);
         }
-        match self.original(id).await? {
-            Some(original) => self.read(&original).await?.ok_or_else(|| {
-                let detail = format!(
-                    "{id} was found to be a duplicate of job {original} under the idempotency key of its route, \
-                     and that was forgotten after its retention"
-                );
-                Problem::new(Code::UnknownJob, detail)
-            }),
-            None => self.find(id).await,
-        }
+        let Some(original) = self.original(id).await? else { return Err(unknown(id)) };
+        self.read(&original).await?.ok_or_else(|| {
+            let detail = format!(
+                "{id} was found to be a duplicate of job {original} under the idempotency key of its route, \
+                 and that was forgotten after its retention"
+            );
+            Problem::new(Code::UnknownJob, detail)
+        })
     }
 
     async fn read(&self, id: &JobId) -> Result<Option<Known>, Problem> {
@@ -226,6 +218,12 @@ impl State {
             self.ask(async { Ok(redis::cmd("TIME").query_async(&mut redis).await?) }).await?;
         Ok(seconds * 1000 + micros / 1000)
     }
+}
+
+fn unknown(id: &JobId) -> Problem {
+    let detail =
+        format!("no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention");
+    Problem::new(Code::UnknownJob, detail)
 }
 
 async fn within<T>(

@@ -143,7 +143,8 @@ impl Route {
                 self.rejection(&format!("the idempotency key `{}`", rule.key), unfilled)
             })?;
             let (lifetime, replaces_dead) = (rule.lifetime, rule.replaces_dead);
-            Ok(Unique { key, scope: Scope::Queue, lifetime, noted: lifetime.max(kept), replaces_dead })
+            let noted = lifetime.max(kept).min(MAX_TIME);
+            Ok(Unique { key, scope: Scope::Queue, lifetime, noted, replaces_dead })
         };
         Ok(NewJob {
             version: self.version,
@@ -237,7 +238,11 @@ mod tests {
     }
 
     fn job(route: &Route, event: &Event) -> Result<NewJob, Rejection> {
-        route.job(event, &Values::of(event), BTreeMap::new(), Duration::from_secs(3600))
+        job_kept(route, event, Duration::from_secs(3600))
+    }
+
+    fn job_kept(route: &Route, event: &Event, kept: Duration) -> Result<NewJob, Rejection> {
+        route.job(event, &Values::of(event), BTreeMap::new(), kept)
     }
 
     #[test]
@@ -274,7 +279,10 @@ mod tests {
             "as long as jobs are kept"
         );
         assert_eq!((unique.scope, unique.replaces_dead), (Scope::Queue, true));
-        let plain = job(&self::route(), &event(None, &json!({}))).unwrap();
+        let event = event(Some("acme".into()), &json!({"month": 3}));
+        let unique = job_kept(&route, &event, Duration::MAX).unwrap().unique.unwrap();
+        assert_eq!(unique.noted, MAX_TIME, "no longer than a queue can count");
+        let plain = job(&self::route(), &event).unwrap();
         assert_eq!((plain.priority, plain.deadline, plain.limit_keys), (Priority::Normal, None, vec![]));
     }
 
@@ -290,13 +298,19 @@ mod tests {
         assert_eq!((rejected.reason, rejected.place.as_str()), (Reason::InvalidValue, "/data/customer/id"));
     }
 
+    /// Now and then none that can be counted.
+    fn time() -> impl Strategy<Value = Duration> {
+        let of = |micros: std::ops::Range<u64>| micros.prop_map(Duration::from_micros);
+        prop_oneof![
+            1 => Just(Duration::ZERO),
+            1 => Just(Duration::MAX),
+            2 => of(0..2_000),
+            8 => of(0..2 * MAX_TIME.as_micros() as u64),
+        ]
+    }
+
     fn unique() -> impl Strategy<Value = Option<UniqueRule>> {
-        let lifetime = prop_oneof![
-            Just(Duration::ZERO),
-            Just(Duration::MAX),
-            (0u64..u64::MAX).prop_map(Duration::from_micros)
-        ];
-        let rule = (lifetime, "[a-z]{1,5}(\\{(tenant|/a)\\}){0,3}").prop_map(|(lifetime, key)| UniqueRule {
+        let rule = (time(), "[a-z]{1,5}(\\{(tenant|/a)\\}){0,3}").prop_map(|(lifetime, key)| UniqueRule {
             key: key.parse().unwrap(),
             lifetime,
             replaces_dead: false,
@@ -306,12 +320,7 @@ mod tests {
 
     fn deadline() -> impl Strategy<Value = Option<Deadline>> {
         let then = prop_oneof![Just(Late::Expires), Just(Late::Runs)];
-        let within = prop_oneof![
-            Just(Duration::ZERO),
-            Just(Duration::MAX),
-            (0u64..u64::MAX).prop_map(Duration::from_micros)
-        ];
-        prop::option::of((within, then).prop_map(|(within, then)| Deadline { within, then }))
+        prop::option::of((time(), then).prop_map(|(within, then)| Deadline { within, then }))
     }
 
     proptest! {
@@ -323,6 +332,7 @@ mod tests {
             (deadline, unique) in (deadline(), unique()),
             tenant in prop::option::of("\\PC{1,128}"),
             (a, b) in ("\\PC{0,300}", any::<i64>()),
+            kept in time(),
         ) {
             let route = Route {
                 job: kind,
@@ -332,7 +342,7 @@ mod tests {
                 ..route()
             };
             let event = event(tenant, &json!({"a": a, "b": [b]}));
-            if let (Ok(()), Ok(job)) = (route.check(), job(&route, &event)) {
+            if let (Ok(()), Ok(job)) = (route.check(), job_kept(&route, &event, kept)) {
                 prop_assert_eq!(job.check(1 << 20), Ok(()));
             }
         }
