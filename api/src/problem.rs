@@ -165,7 +165,9 @@ impl From<Rejection> for Problem {
             Reason::MissingAttribute
             | Reason::InvalidAttribute
             | Reason::UnknownType
-            | Reason::ContractViolation => Code::InvalidEvent,
+            | Reason::ContractViolation
+            | Reason::MissingValue
+            | Reason::InvalidValue => Code::InvalidEvent,
         };
         let mut problem = Self::new(code, rejection.detail);
         problem.0.reason = Some(rejection.reason);

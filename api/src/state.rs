@@ -161,17 +161,51 @@ impl State {
     /// Finds a job in any queue: one hash read per queue, all at once.
     ///
     /// # Errors
-    /// A 404 when no queue knows it, and those of [`Self::ask`].
+    /// A 404 when no queue knows it, which says of which job it is a duplicate, and
+    /// those of [`Self::ask`].
     pub async fn find(&self, id: &JobId) -> Result<Known, Problem> {
-        let ids = std::slice::from_ref(id);
-        let reads = self.queues.values().map(|queue| Known::read(queue, ids));
-        let found = self.ask(future::try_join_all(reads)).await?;
-        found.into_iter().flatten().next().ok_or_else(|| {
+        if let Some(known) = self.read(id).await? {
+            return Ok(known);
+        }
+        let Some(original) = self.original(id).await? else { return Err(unknown(id)) };
+        let detail = format!(
+            "{id} was found to be a duplicate of job {original} under the idempotency key of its route: \
+             ask for that one"
+        );
+        Err(Problem::new(Code::UnknownJob, detail))
+    }
+
+    /// The same for whoever only looks: for a job that was found to be a duplicate,
+    /// the one that stands for it.
+    ///
+    /// # Errors
+    /// Those of [`Self::find`].
+    pub async fn find_or_original(&self, id: &JobId) -> Result<Known, Problem> {
+        if let Some(known) = self.read(id).await? {
+            return Ok(known);
+        }
+        let Some(original) = self.original(id).await? else { return Err(unknown(id)) };
+        self.read(&original).await?.ok_or_else(|| {
             let detail = format!(
-                "no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention"
+                "{id} was found to be a duplicate of job {original} under the idempotency key of its route, \
+                 and that was forgotten after its retention"
             );
             Problem::new(Code::UnknownJob, detail)
         })
+    }
+
+    async fn read(&self, id: &JobId) -> Result<Option<Known>, Problem> {
+        let ids = std::slice::from_ref(id);
+        let reads = self.queues.values().map(|queue| Known::read(queue, ids));
+        let found = self.ask(future::try_join_all(reads)).await?;
+        Ok(found.into_iter().flatten().next())
+    }
+
+    async fn original(&self, id: &JobId) -> Result<Option<JobId>, Problem> {
+        let ids = std::slice::from_ref(id);
+        let reads = self.queues.values().map(|queue| queue.originals(ids));
+        let found = self.ask(future::try_join_all(reads)).await?;
+        Ok(found.into_iter().flatten().flatten().next())
     }
 
     /// Redis' clock, UTC ms, by which jobs expire.
@@ -184,6 +218,12 @@ impl State {
             self.ask(async { Ok(redis::cmd("TIME").query_async(&mut redis).await?) }).await?;
         Ok(seconds * 1000 + micros / 1000)
     }
+}
+
+fn unknown(id: &JobId) -> Problem {
+    let detail =
+        format!("no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention");
+    Problem::new(Code::UnknownJob, detail)
 }
 
 async fn within<T>(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use lapin::{Acker, BasicProperties, message::Delivery, types::AMQPValue};
 use upshot_queue::{NewJob, QueueName};
-use upshot_shared::{Intake, Rejection, event::Envelope};
+use upshot_shared::{Intake, Rejection, event::Envelope, intake::Accepted};
 
 /// A delivery that cannot be accepted, as it came.
 pub(crate) struct Rejected {
@@ -30,9 +30,9 @@ pub(crate) fn sort(intake: &Intake, deliveries: Vec<Delivery>) -> Batch {
     for delivery in deliveries {
         let body = Bytes::from(delivery.data);
         match intake.accept(&envelope(&delivery.properties), &body) {
-            Ok(event) => {
+            Ok(Accepted { event, jobs }) => {
                 batch.accepted.push(delivery.acker);
-                for (queue, job) in intake.jobs(&event) {
+                for (queue, job) in jobs {
                     tracing::debug!(event_id = %event.id, event_type = %event.kind, job_id = %job.id, %queue, "accepted");
                     batch.jobs.entry(queue).or_default().push(job);
                 }

@@ -12,7 +12,7 @@ pub const SCHEMA: u32 = 4;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 39] = [
+pub(crate) const NAMES: [(&str, &str); 40] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -42,6 +42,7 @@ pub(crate) const NAMES: [(&str, &str); 39] = [
     ("PROMISED", ":promised"),
     ("PAUSED_KINDS", ":paused_kinds"),
     ("UNIQUE", ":unique:"),
+    ("DUPLICATE", ":duplicate:"),
     ("GROUPS", ":groups"),
     ("GROUP", ":group:"),
     ("MEMBERS", ":members:"),
@@ -248,6 +249,12 @@ impl Keys {
         format!("{}:unique:{key}", self.control)
     }
 
+    /// String: the id of the job that one of this id was found to be a duplicate of,
+    /// under an idempotency key; for as long as its enqueue says.
+    pub fn duplicate(&self, id: &JobId) -> String {
+        format!("{}:duplicate:{id}", self.control)
+    }
+
     /// Sorted set: fingerprints of dead jobs by the ms at which one was last seen.
     pub fn groups(&self) -> String {
         self.key("groups")
@@ -350,6 +357,7 @@ mod tests {
             keys.promised(),
             keys.paused_kinds(),
             keys.unique("order-1042"),
+            keys.duplicate(&id),
             keys.groups(),
             keys.group("0123456789abcdef"),
             keys.members("0123456789abcdef"),
@@ -404,6 +412,7 @@ mod tests {
             keys.promised(),
             keys.paused_kinds(),
             keys.unique(""),
+            keys.duplicate(&id),
             keys.groups(),
             keys.group(""),
             keys.members(""),

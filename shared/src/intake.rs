@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,8 +13,8 @@ use crate::{
     contract::{self, Contracts},
     event::{Envelope, Event},
     rejection::{Reason, Rejection},
-    route::Route,
-    settings::Settings,
+    route::{Route, template::Values},
+    settings::{QueueSettings, Settings},
 };
 
 /// The label under which a job carries its event's id.
@@ -29,6 +30,17 @@ pub struct Intake {
     routes: HashMap<String, Vec<Route>>,
     contracts: Contracts,
     max_bytes: usize,
+    /// How long each queue keeps jobs that ended, at most.
+    kept: HashMap<QueueName, Duration>,
+}
+
+/// An event that is in order, and what it becomes.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The event.
+    pub event: Event,
+    /// Its jobs and their queues.
+    pub jobs: Vec<(QueueName, NewJob)>,
 }
 
 impl Intake {
@@ -42,14 +54,17 @@ impl Intake {
         for route in &settings.routes {
             routes.entry(route.event.clone()).or_default().push(route.clone());
         }
-        Ok(Self { routes, contracts, max_bytes: settings.bridge.max_event_bytes.0 })
+        let kept = |of: &QueueSettings| of.keep_succeeded.max(of.keep_dead).max(of.keep_cancelled);
+        let kept = settings.queues.iter().map(|(name, of)| (name.clone(), kept(of))).collect();
+        Ok(Self { routes, contracts, max_bytes: settings.bridge.max_event_bytes.0, kept })
     }
 
-    /// Decodes a message and checks it against size, routes and contract.
+    /// Decodes a message, checks it against size, routes and contract, and makes
+    /// its jobs.
     ///
     /// # Errors
     /// What is wrong and where.
-    pub fn accept(&self, envelope: &Envelope, body: &Bytes) -> Result<Event, Rejection> {
+    pub fn accept(&self, envelope: &Envelope, body: &Bytes) -> Result<Accepted, Rejection> {
         if body.len() > self.max_bytes {
             return Err(Rejection::new(
                 Reason::Oversize,
@@ -71,7 +86,8 @@ impl Intake {
             ));
         }
         self.contracts.check(&event.kind, &event.data)?;
-        Ok(event)
+        let jobs = self.jobs(&event)?;
+        Ok(Accepted { event, jobs })
     }
 
     /// The routes of an event type.
@@ -84,25 +100,21 @@ impl Intake {
         self.routes.values().flatten()
     }
 
-    /// The jobs that an accepted event becomes.
-    pub fn jobs(&self, event: &Event) -> Vec<(QueueName, NewJob)> {
+    /// The jobs that an event becomes: all that its routes make of it, or none.
+    ///
+    /// # Errors
+    /// When a route needs a value that the event does not have.
+    pub fn jobs(&self, event: &Event) -> Result<Vec<(QueueName, NewJob)>, Rejection> {
         let labels = BTreeMap::from([
             (LABEL_ID.to_owned(), event.id.clone()),
             (LABEL_SOURCE.to_owned(), event.source.clone()),
             (LABEL_TYPE.to_owned(), event.kind.clone()),
         ]);
+        let values = Values::of(event);
         let job = |route: &Route| {
-            let id = route.job_id(&event.source, event.identity());
-            let job = NewJob {
-                version: route.version,
-                tenant: event.tenant.clone(),
-                subject: event.subject.clone(),
-                trace: event.trace.clone(),
-                expect_within: Some(route.within),
-                labels: labels.clone(),
-                ..NewJob::new(id, route.job.clone(), event.data.clone())
-            };
-            (route.queue.clone(), job)
+            let kept = self.kept.get(&route.queue).copied().unwrap_or_default();
+            let job = route.job(event, &values, labels.clone(), kept)?;
+            Ok((route.queue.clone(), job))
         };
         self.routes(&event.kind).iter().map(job).collect()
     }

@@ -23,6 +23,10 @@ pub enum Reason {
     UnknownType,
     /// The data does not keep to the type's schema.
     ContractViolation,
+    /// A route fills in a value that the event does not have.
+    MissingValue,
+    /// A route fills in a value that cannot be part of a name.
+    InvalidValue,
 }
 
 impl Reason {
@@ -36,6 +40,8 @@ impl Reason {
             Self::InvalidAttribute => "invalid_attribute",
             Self::UnknownType => "unknown_type",
             Self::ContractViolation => "contract_violation",
+            Self::MissingValue => "missing_value",
+            Self::InvalidValue => "invalid_value",
         }
     }
 }

@@ -1,35 +1,115 @@
 //! Which event becomes which job, and under which id.
 
-use std::time::Duration;
+pub mod template;
+mod written;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use upshot_queue::{JobId, QueueName};
+use upshot_queue::{
+    Deadline, JobId, NewJob, Priority, QueueName, Scope, Unique,
+    job::{MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME},
+};
 
-use crate::{event::Identity, settings::duration};
+use self::{
+    template::{Malformed, Template, Unfilled, Values},
+    written::Written,
+};
+use crate::{
+    event::{Event, Identity},
+    rejection::{Reason, Rejection},
+};
 
 /// The rule that maps an event type to a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Route {
     /// The event type, such as `order.completed.v1`.
     pub event: String,
     /// The kind of job.
     pub job: String,
     /// The version of the job's arguments.
-    #[serde(default = "one")]
     pub version: u32,
     /// The queue.
     pub queue: QueueName,
     /// By when the outcome is expected, counted from the acceptance.
-    #[serde(with = "duration")]
     pub within: Duration,
+    /// How urgent its jobs are, beside the others of the queue.
+    pub priority: Priority,
+    /// What its jobs are limited by, besides queue and tenant.
+    pub limit_keys: Vec<Template>,
+    /// By when a job has to start, counted from the acceptance.
+    pub deadline: Option<Deadline>,
+    /// Events of which one is enough, beside those that are the same event.
+    pub unique: Option<UniqueRule>,
 }
 
-fn one() -> u32 {
-    1
+/// Which events of a queue are duplicates of each other, though they are different
+/// events: those that give the same idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UniqueRule {
+    /// The key.
+    pub key: Template,
+    /// How long a job holds it, from its enqueue.
+    pub lifetime: Duration,
+    /// Whether a dead job that holds it gives way to the next event.
+    pub replaces_dead: bool,
+}
+
+/// A route that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the route of `{event}` to `{job}`: {why}")]
+pub struct Error {
+    /// Its event type.
+    pub event: String,
+    /// Its kind of job.
+    pub job: String,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a route.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// A name that no queue takes.
+    #[error("`job` has {0} bytes: use 1 to {MAX_NAME}")]
+    Job(usize),
+    /// A limit key that is no template.
+    #[error("limit key {0}")]
+    LimitKey(Malformed),
+    /// More limit keys than a queue takes.
+    #[error("{0} `limit_keys`: at most {MAX_LIMIT_KEYS} are possible")]
+    LimitKeys(usize),
+    /// An idempotency key that is no template.
+    #[error("idempotency key {0}")]
+    UniqueKey(Malformed),
+    /// A lifetime that a queue cannot count.
+    #[error("`unique.lifetime` is {}: use 1ms to 100 years", humantime::format_duration(*.0))]
+    Lifetime(Duration),
+    /// A deadline that a queue cannot count.
+    #[error("`deadline` is {}: use 1ms to 100 years", humantime::format_duration(*.0))]
+    Deadline(Duration),
+    /// What is to happen after a deadline that there is not.
+    #[error("`late` says what happens to a job that misses its `deadline`: add a deadline, or remove it")]
+    Late,
 }
 
 impl Route {
+    /// A route with nothing but what it needs.
+    pub fn new(event: impl Into<String>, job: impl Into<String>, queue: QueueName, within: Duration) -> Self {
+        Self {
+            event: event.into(),
+            job: job.into(),
+            version: 1,
+            queue,
+            within,
+            priority: Priority::default(),
+            limit_keys: Vec::new(),
+            deadline: None,
+            unique: None,
+        }
+    }
+
     /// The id of the job that an event becomes on this route. It follows from
     /// what identifies the event, so the same event published again, on any
     /// way, finds the same job; and anybody who knows the event knows where to
@@ -41,24 +121,230 @@ impl Route {
         };
         JobId::derive(&[self.queue.as_str(), &self.job, source, which, text])
     }
+
+    /// The job that an event becomes on this route. `kept` is how long its queue keeps
+    /// jobs that ended: a duplicate is known as one for no shorter time.
+    ///
+    /// # Errors
+    /// When the event lacks a value that the route needs. A job without the limit
+    /// would run where it must not; so there is no job.
+    pub(crate) fn job(
+        &self,
+        event: &Event,
+        values: &Values<'_>,
+        labels: BTreeMap<String, String>,
+        kept: Duration,
+    ) -> Result<NewJob, Rejection> {
+        let limit_key = |key: &Template| {
+            key.fill(values).map_err(|unfilled| self.rejection(&format!("the limit key `{key}`"), unfilled))
+        };
+        let unique = |rule: &UniqueRule| {
+            let key = rule.key.fill_apart(values).map_err(|unfilled| {
+                self.rejection(&format!("the idempotency key `{}`", rule.key), unfilled)
+            })?;
+            let (lifetime, replaces_dead) = (rule.lifetime, rule.replaces_dead);
+            let noted = lifetime.max(kept).min(MAX_TIME);
+            Ok(Unique { key, scope: Scope::Queue, lifetime, noted, replaces_dead })
+        };
+        Ok(NewJob {
+            version: self.version,
+            priority: self.priority,
+            tenant: event.tenant.clone(),
+            limit_keys: self.limit_keys.iter().map(limit_key).collect::<Result<_, _>>()?,
+            subject: event.subject.clone(),
+            trace: event.trace.clone(),
+            expect_within: Some(self.within),
+            deadline: self.deadline,
+            unique: self.unique.as_ref().map(unique).transpose()?,
+            labels,
+            ..NewJob::new(self.job_id(&event.source, event.identity()), self.job.clone(), event.data.clone())
+        })
+    }
+
+    /// Says what this route needs an event for, and that it does not have it.
+    fn rejection(&self, what: &str, unfilled: Unfilled) -> Rejection {
+        let needs = format!("the route to `{}` takes {what} from here", self.job);
+        match unfilled {
+            Unfilled::Missing { place } => {
+                let detail = format!("{needs}, and the event has no value: add it, or mend the route");
+                Rejection::new(Reason::MissingValue, place, detail)
+            }
+            Unfilled::NoName { place, what } => {
+                let detail = format!(
+                    "{needs}, and {what} stands here: a text, a whole number or a boolean is expected"
+                );
+                Rejection::new(Reason::InvalidValue, place, detail)
+            }
+            Unfilled::TooLong { place } => {
+                let detail =
+                    format!("{needs}, and it would be longer than {MAX_NAME} bytes: shorten the value");
+                Rejection::new(Reason::InvalidValue, place, detail)
+            }
+            Unfilled::NotJson { why } => {
+                Rejection::new(Reason::MalformedJson, "/data", format!("not JSON: {why}"))
+            }
+        }
+    }
+
+    /// Whether a queue takes the jobs that it makes. What a queue does not take
+    /// the bridge would offer it again for ever.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), Error> {
+        let impossible = |why| Err(Error { event: self.event.clone(), job: self.job.clone(), why });
+        if !(1..=MAX_NAME).contains(&self.job.len()) {
+            return impossible(Why::Job(self.job.len()));
+        }
+        if self.limit_keys.len() > MAX_LIMIT_KEYS {
+            return impossible(Why::LimitKeys(self.limit_keys.len()));
+        }
+        let uncounted = |time: &Duration| time.as_millis() == 0 || *time > MAX_TIME;
+        if let Some(within) = self.deadline.map(|deadline| deadline.within).filter(uncounted) {
+            return impossible(Why::Deadline(within));
+        }
+        if let Some(lifetime) = self.unique.as_ref().map(|unique| unique.lifetime).filter(uncounted) {
+            return impossible(Why::Lifetime(lifetime));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use upshot_queue::Late;
+
     use super::*;
+
+    fn route() -> Route {
+        Route::new("t.v1", "a.b", "q".parse().unwrap(), Duration::from_secs(60))
+    }
+
+    fn event(tenant: Option<String>, data: &Value) -> Event {
+        Event {
+            id: "1".into(),
+            source: "/s".into(),
+            kind: "t.v1".into(),
+            subject: None,
+            time: None,
+            tenant,
+            idempotency_key: None,
+            trace: None,
+            data: Bytes::from(data.to_string()),
+        }
+    }
+
+    fn job(route: &Route, event: &Event) -> Result<NewJob, Rejection> {
+        job_kept(route, event, Duration::from_secs(3600))
+    }
+
+    fn job_kept(route: &Route, event: &Event, kept: Duration) -> Result<NewJob, Rejection> {
+        route.job(event, &Values::of(event), BTreeMap::new(), kept)
+    }
 
     #[test]
     fn an_id_and_a_key_of_the_same_text_are_different_jobs() {
-        let route = Route {
-            event: "order.completed.v1".into(),
-            job: "invoice.issue".into(),
-            version: 1,
-            queue: "invoices".parse().unwrap(),
-            within: Duration::from_secs(60),
-        };
+        let route = route();
         let id = route.job_id("/shop", Identity::Id("1042"));
         assert_ne!(id, route.job_id("/shop", Identity::Key("1042")));
         assert_ne!(id, route.job_id("/other", Identity::Id("1042")));
         assert_eq!(id, Route { within: Duration::ZERO, ..route }.job_id("/shop", Identity::Id("1042")));
+    }
+
+    #[test]
+    fn a_job_has_what_its_route_says() {
+        let deadline = Deadline { within: Duration::from_secs(600), then: Late::Runs };
+        let route = Route {
+            priority: Priority::High,
+            limit_keys: vec!["smtp".parse().unwrap(), "bank:{tenant}".parse().unwrap()],
+            deadline: Some(deadline),
+            unique: Some(UniqueRule {
+                key: "{tenant}:{/month}".parse().unwrap(),
+                lifetime: Duration::from_secs(60),
+                replaces_dead: true,
+            }),
+            ..route()
+        };
+        let made = job(&route, &event(Some("acme".into()), &json!({"month": 3}))).unwrap();
+        assert_eq!((made.priority, made.deadline), (Priority::High, Some(deadline)));
+        assert_eq!(made.limit_keys, ["smtp", "bank:acme"]);
+        assert_eq!(made.expect_within, Some(Duration::from_secs(60)));
+        let unique = made.unique.unwrap();
+        assert_eq!(
+            (unique.lifetime.as_secs(), unique.noted.as_secs()),
+            (60, 3600),
+            "as long as jobs are kept"
+        );
+        assert_eq!((unique.scope, unique.replaces_dead), (Scope::Queue, true));
+        let event = event(Some("acme".into()), &json!({"month": 3}));
+        let unique = job_kept(&route, &event, Duration::MAX).unwrap().unique.unwrap();
+        assert_eq!(unique.noted, MAX_TIME, "no longer than a queue can count");
+        let plain = job(&self::route(), &event).unwrap();
+        assert_eq!((plain.priority, plain.deadline, plain.limit_keys), (Priority::Normal, None, vec![]));
+    }
+
+    #[test]
+    fn an_event_that_lacks_a_value_is_rejected_with_route_and_place() {
+        let route = Route { limit_keys: vec!["customer:{/customer/id}".parse().unwrap()], ..route() };
+        let rejected = job(&route, &event(None, &json!({}))).unwrap_err();
+        assert_eq!((rejected.reason, rejected.place.as_str()), (Reason::MissingValue, "/data/customer/id"));
+        for word in ["`a.b`", "`customer:{/customer/id}`", "add it"] {
+            assert!(rejected.detail.contains(word), "`{word}` is not in: {rejected}");
+        }
+        let rejected = job(&route, &event(None, &json!({"customer": {"id": []}}))).unwrap_err();
+        assert_eq!((rejected.reason, rejected.place.as_str()), (Reason::InvalidValue, "/data/customer/id"));
+    }
+
+    /// Now and then none that can be counted.
+    fn time() -> impl Strategy<Value = Duration> {
+        let of = |micros: std::ops::Range<u64>| micros.prop_map(Duration::from_micros);
+        prop_oneof![
+            1 => Just(Duration::ZERO),
+            1 => Just(Duration::MAX),
+            2 => of(0..2_000),
+            8 => of(0..2 * MAX_TIME.as_micros() as u64),
+        ]
+    }
+
+    fn unique() -> impl Strategy<Value = Option<UniqueRule>> {
+        let rule = (time(), "[a-z]{1,5}(\\{(tenant|/a)\\}){0,3}").prop_map(|(lifetime, key)| UniqueRule {
+            key: key.parse().unwrap(),
+            lifetime,
+            replaces_dead: false,
+        });
+        prop::option::of(rule)
+    }
+
+    fn deadline() -> impl Strategy<Value = Option<Deadline>> {
+        let then = prop_oneof![Just(Late::Expires), Just(Late::Runs)];
+        prop::option::of((time(), then).prop_map(|(within, then)| Deadline { within, then }))
+    }
+
+    proptest! {
+        /// The bridge relies on it: see `enqueue.rs` there.
+        #[test]
+        fn a_queue_takes_every_job_of_a_route_that_can_be_used(
+            kind in "\\PC{0,9}",
+            keys in prop::collection::vec("[a-z]{1,5}|[a-z:]{0,5}\\{(tenant|subject|/a|/b/0)\\}", 0..5),
+            (deadline, unique) in (deadline(), unique()),
+            tenant in prop::option::of("\\PC{1,128}"),
+            (a, b) in ("\\PC{0,300}", any::<i64>()),
+            kept in time(),
+        ) {
+            let route = Route {
+                job: kind,
+                limit_keys: keys.iter().map(|key| key.parse().unwrap()).collect(),
+                deadline,
+                unique,
+                ..route()
+            };
+            let event = event(tenant, &json!({"a": a, "b": [b]}));
+            if let (Ok(()), Ok(job)) = (route.check(), job_kept(&route, &event, kept)) {
+                prop_assert_eq!(job.check(1 << 20), Ok(()));
+            }
+        }
     }
 }

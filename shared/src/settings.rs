@@ -219,13 +219,8 @@ impl Default for Settings {
             log: LogSettings::default(),
         };
         if let Ok(queue) = "invoices".parse::<QueueName>() {
-            settings.routes.push(Route {
-                event: "order.completed.v1".to_owned(),
-                job: "invoice.issue".to_owned(),
-                version: 1,
-                queue: queue.clone(),
-                within: Duration::from_secs(15 * 60),
-            });
+            let within = Duration::from_secs(15 * 60);
+            settings.routes.push(Route::new("order.completed.v1", "invoice.issue", queue.clone(), within));
             settings.queues.insert(queue, QueueSettings::default());
         }
         settings

@@ -108,9 +108,14 @@ impl Stage {
 
     /// Starts the API and says where it is.
     pub async fn start_api(&self) -> (Process, String) {
+        self.start_api_with(&[]).await
+    }
+
+    /// The same with variables of its own on top.
+    pub async fn start_api_with(&self, more: &[(&str, String)]) -> (Process, String) {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let api = self.start("api", &[("UPSHOT_API__LISTEN", free.to_string())]).await;
-        (api, format!("http://{free}"))
+        let variables = [more, &[("UPSHOT_API__LISTEN", free.to_string())]].concat();
+        (self.start("api", &variables).await, format!("http://{free}"))
     }
 
     /// Publishes an event in structured mode.

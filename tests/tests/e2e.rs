@@ -13,5 +13,7 @@ mod outage;
 mod quarantine;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/routes.rs"]
+mod routes;
 #[path = "e2e/up.rs"]
 mod up;

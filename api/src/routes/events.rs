@@ -18,11 +18,12 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde::Serialize;
-use upshot_queue::{NewJob, QueueName};
+use upshot_queue::{Job, NewJob, QueueName};
 use upshot_shared::{
     Event, Reason, Rejection,
     amqp::{EVENTS, PublishError},
     event::{Envelope, STRUCTURED},
+    intake,
 };
 use url::form_urlencoded;
 use utoipa::ToSchema;
@@ -54,7 +55,8 @@ pub struct Accepted {
     duplicate: Option<bool>,
 }
 
-/// A job that an event becomes.
+/// A job that an event becomes; or that it is a duplicate of, under the idempotency
+/// key of its route.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExpectedJob {
     /// Its id.
@@ -120,7 +122,7 @@ pub struct ExpectedJob {
         (status = 400, description = "The body is not JSON", body = Details, content_type = "application/problem+json"),
         (status = 413, description = "The event is too large", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "This is no CloudEvent", body = Details, content_type = "application/problem+json"),
-        (status = 422, description = "An attribute is missing or wrong, no route knows the type, or the data violates its contract; `reason` and `place` say which and where", body = Details, content_type = "application/problem+json"),
+        (status = 422, description = "An attribute is missing or wrong, no route knows the type, the data violates its contract, or a route needs a value that the event lacks; `reason` and `place` say which and where", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "RabbitMQ has not confirmed: send the same event again", body = Details, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
     )
@@ -132,28 +134,35 @@ pub async fn accept(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let body = body.map_err(|refused| unreadable(&state, &refused))?;
-    let (envelope, event) = decode(&state, &headers, &body).inspect_err(|rejection| {
-        metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
-    })?;
-    let expected = state.intake.jobs(&event);
+    let (envelope, intake::Accepted { event, jobs: expected }) = decode(&state, &headers, &body)
+        .inspect_err(|rejection| {
+            metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
+        })?;
     // Looked up before it is published: what is found now was there before.
     let known = look_up(&state, &expected).await;
     publish(&state, &envelope, &event, &body).await?;
-    let duplicate = known.as_ref().map(|states| states.iter().any(Option::is_some));
+    let duplicate = known.as_ref().map(|jobs| jobs.iter().any(Option::is_some));
     let result = if duplicate == Some(true) { "duplicate" } else { "accepted" };
     metrics::counter!("upshot_api_events_total", "result" => result).increment(1);
     let known = known.unwrap_or_else(|| vec![None; expected.len()]);
-    let location = location(&links, &event, &expected);
-    let jobs = expected.iter().zip(known).map(|((queue, job), state)| ExpectedJob {
-        id: job.id.to_string(),
-        queue: queue.to_string(),
-        kind: job.kind.clone(),
-        state,
-        url: links.job(&job.id),
-        progress: links.progress(&job.id),
-        outcome: links.outcome(&job.id),
-    });
-    let jobs = jobs.collect();
+    let expected_job = |((queue, job), known): (&(QueueName, NewJob), Option<Job>)| {
+        // Under an idempotency key it may be the job of another event.
+        let (id, kind, state) = known.map_or_else(
+            || (job.id.clone(), job.kind.clone(), None),
+            |job| (job.id, job.kind, Some(job.state)),
+        );
+        ExpectedJob {
+            queue: queue.to_string(),
+            kind,
+            state,
+            url: links.job(&id),
+            progress: links.progress(&id),
+            outcome: links.outcome(&id),
+            id: id.to_string(),
+        }
+    };
+    let jobs: Vec<ExpectedJob> = expected.iter().zip(known).map(expected_job).collect();
+    let location = location(&links, &event, &jobs);
     let event = EventRef { source: event.source, id: event.id, kind: event.kind };
     let accepted = Accepted { event, jobs, duplicate };
     Ok((StatusCode::ACCEPTED, AppendHeaders([(header::LOCATION, location)]), Json(accepted)))
@@ -177,29 +186,25 @@ fn unreadable(state: &Shared, refused: &BytesRejection) -> Problem {
     Problem::new(Code::BadRequest, refused.body_text())
 }
 
-fn decode(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<(Envelope, Event), Rejection> {
+fn decode(
+    state: &Shared,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(Envelope, intake::Accepted), Rejection> {
     let envelope = binding::envelope(headers)?;
-    let event = state.intake.accept(&envelope, body)?;
-    Ok((envelope, event))
+    let accepted = state.intake.accept(&envelope, body)?;
+    Ok((envelope, accepted))
 }
 
-/// The states of the jobs that are known already, in order; `None` when Redis
-/// does not say.
-async fn look_up(
-    state: &Shared,
-    expected: &[(QueueName, NewJob)],
-) -> Option<Vec<Option<upshot_queue::State>>> {
-    let read = |(queue, job): &(QueueName, NewJob)| {
-        let queue = state.queues.get(queue).cloned();
-        let id = job.id.clone();
-        async move {
-            match queue {
-                Some(queue) => Ok(queue.job(&id).await?.map(|job| job.state)),
-                None => Ok(None),
-            }
+/// The jobs that are known already, in order; `None` when Redis does not say.
+async fn look_up(state: &Shared, expected: &[(QueueName, NewJob)]) -> Option<Vec<Option<Job>>> {
+    let reads = expected.iter().map(|(queue, job)| async move {
+        match state.queues.get(queue) {
+            Some(queue) => queue.would_find(job).await,
+            None => Ok(None),
         }
-    };
-    let reads = future::try_join_all(expected.iter().map(read));
+    });
+    let reads = future::try_join_all(reads);
     let answer: Result<_, upshot_queue::Error> = tokio::time::timeout(LOOK, reads).await.ok()?;
     answer.ok()
 }
@@ -221,9 +226,9 @@ async fn publish(state: &Shared, envelope: &Envelope, event: &Event, body: &Byte
     }
 }
 
-fn location(links: &Links, event: &Event, expected: &[(QueueName, NewJob)]) -> String {
-    if let [(_, job)] = expected {
-        return links.job(&job.id);
+fn location(links: &Links, event: &Event, jobs: &[ExpectedJob]) -> String {
+    if let [job] = jobs {
+        return job.url.clone();
     }
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("source", &event.source).append_pair("id", event.identity().text());

@@ -16,7 +16,8 @@ use crate::{
 /// Shows a job.
 ///
 /// Its arguments are left out unless they are asked for: they may hold
-/// personal data.
+/// personal data. For a job that was found to be a duplicate under the idempotency
+/// key of its route, this is the job that stands for it, as its `id` says.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}",
@@ -45,6 +46,6 @@ pub async fn job(
         Some("true") => true,
         Some(other) => return Err(Problem::parameter("args", other, "`true` or `false` is expected")),
     };
-    let known = state.find(&job_id(&id)?).await?;
+    let known = state.find_or_original(&job_id(&id)?).await?;
     Ok(Json(JobBody::new(&known, &links, with_args)))
 }

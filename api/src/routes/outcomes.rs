@@ -47,13 +47,15 @@ pub async fn of_job(
     Path(id): Path<String>,
 ) -> Result<Json<OutcomeReport>, Problem> {
     let id = job_id(&id)?;
-    let (known, now) = future::try_join(state.find(&id), state.now()).await?;
+    let (known, now) = future::try_join(state.find_or_original(&id), state.now()).await?;
     Ok(Json(OutcomeReport::new(&known.job, now, &links)))
 }
 
 /// Shows how an event's expectations stand.
 ///
-/// The jobs' ids follow from the event and the routes, so nothing is searched.
+/// The jobs' ids follow from the event and the routes, so nothing is searched. Where
+/// the event was found to be a duplicate of another one under the idempotency key of
+/// its route, the outcome is that of the other one's job, which names that event.
 #[utoipa::path(
     get,
     path = "/v1/outcomes",
@@ -89,17 +91,47 @@ pub async fn of_event(
                 .map(|identity| (route.queue.clone(), route.job_id(&source, identity)))
         })
         .collect();
-    let (jobs, now) = future::try_join(read(&state, &jobs), state.now()).await?;
+    let (mut found, now) = future::try_join(read(&state, &jobs), state.now()).await?;
+    let originals = originals(&state, &jobs, &found).await?;
+    found.extend(read(&state, &originals).await?);
+    let jobs = found;
     if jobs.is_empty() {
-        let detail = format!(
-            "no job is known for the event `{id}` of `{source}`: it is not enqueued yet, it was quarantined, \
-             or its jobs were forgotten after their retention; for an event with an idempotency key, give the key as `id`"
-        );
+        let detail = match originals.first() {
+            Some((_, original)) => format!(
+                "the event `{id}` of `{source}` was found to be a duplicate of that of job {original} under the \
+                 idempotency key of its route, and that job was forgotten after its retention"
+            ),
+            None => format!(
+                "no job is known for the event `{id}` of `{source}`: it is not enqueued yet, it was quarantined, \
+                 or its jobs were forgotten after their retention; for an event with an idempotency key, give the key as `id`"
+            ),
+        };
         return Err(Problem::new(Code::UnknownEvent, detail));
     }
     Ok(Json(EventOutcomes {
         outcomes: jobs.iter().map(|job| OutcomeReport::new(job, now, &links)).collect(),
     }))
+}
+
+/// The jobs that stand for those of these that were not found.
+async fn originals(
+    state: &Shared,
+    jobs: &BTreeSet<(QueueName, JobId)>,
+    found: &[Job],
+) -> Result<BTreeSet<(QueueName, JobId)>, Problem> {
+    let rules: BTreeSet<&QueueName> =
+        state.intake.all_routes().filter(|route| route.unique.is_some()).map(|route| &route.queue).collect();
+    let reads = rules.into_iter().filter_map(|name| {
+        let queue = state.queues.get(name)?;
+        let absent = |(of, id): &&(QueueName, JobId)| of == name && found.iter().all(|job| job.id != *id);
+        let ids: Vec<JobId> = jobs.iter().filter(absent).map(|(_, id)| id.clone()).collect();
+        Some(async move {
+            let originals = queue.originals(&ids).await?;
+            Ok(originals.into_iter().flatten().map(|id| (name.clone(), id)).collect::<Vec<_>>())
+        })
+    });
+    let originals = state.ask(future::try_join_all(reads)).await?;
+    Ok(originals.into_iter().flatten().collect())
 }
 
 async fn read(state: &Shared, jobs: &BTreeSet<(QueueName, JobId)>) -> Result<Vec<Job>, Problem> {

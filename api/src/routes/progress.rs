@@ -59,7 +59,7 @@ pub async fn progress(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let known = state.find(&job_id(&id)?).await?;
+    let known = state.find_or_original(&job_id(&id)?).await?;
     let job = &known.job;
     let last = headers.get(LAST_EVENT_ID).and_then(|last| last.to_str().ok()).map(str::to_owned);
     if job.state.is_final() && last.as_deref() == Some(job.revision.as_str()) {

@@ -10,7 +10,7 @@ use serde_json::json;
 use upshot_shared::amqp;
 
 use crate::{
-    fixture::{Fixture, PATIENCE, body, event},
+    fixture::{Fixture, PATIENCE, body, event, report},
     servers,
 };
 
@@ -35,6 +35,25 @@ async fn delivered(consumer: &mut Consumer) -> (Vec<u8>, String, Option<String>)
     let trace =
         headers.and_then(|table| table.inner().get("traceparent")?.as_long_string().map(ToString::to_string));
     (delivery.data.clone(), properties.content_type().as_ref().unwrap().to_string(), trace)
+}
+
+#[tokio::test]
+async fn an_event_of_which_one_is_enough_is_answered_with_the_job_that_is_there() {
+    let fixture = Fixture::with_rabbit("unique").await;
+    let (_connection, mut consumer) = bridge("unique").await;
+    let first = fixture.enqueue_event(&report("r-1", "2026-03")).await.remove(0);
+    for (id, month, duplicate) in [("r-2", "2026-03", true), ("r-3", "2026-04", false)] {
+        let response = fixture.post(report(id, month).to_string()).await;
+        let location = response.headers()["location"].to_str().unwrap().to_owned();
+        let accepted = body(response, 202).await;
+        // The bridge decides; what is answered is what is there by now.
+        delivered(&mut consumer).await;
+        assert_eq!(accepted["duplicate"], duplicate, "{accepted}");
+        let job = &accepted["jobs"][0];
+        assert_eq!(job["id"] == first.as_str(), duplicate, "{accepted}");
+        assert_eq!((job["state"].as_str(), &job["url"]), (duplicate.then_some("ready"), &json!(location)));
+    }
+    fixture.finish().await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use upshot_queue::{Connector, JobId, NewJob, Queue, QueueName};
 use upshot_shared::{
     Event, Health, Intake, Route, Settings,
     intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE},
+    route::UniqueRule,
     settings::QueueSettings,
 };
 
@@ -22,7 +23,7 @@ use crate::servers;
 /// Nothing here takes this long; a test that waits longer has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two queues and two routes of one event, besides the default one.
+/// Two queues, for two routes of one event and one with an idempotency key, besides the default one.
 pub const QUEUES: [&str; 2] = ["emails", "invoices"];
 
 /// A running API and what stands behind it.
@@ -80,7 +81,7 @@ impl Fixture {
     /// Enqueues the jobs of an event as the bridge does.
     pub async fn enqueue_event(&self, event: &Value) -> Vec<JobId> {
         let event = Event::decode_structured(&Bytes::from(event.to_string())).unwrap();
-        let jobs = Intake::new(&self.settings).unwrap().jobs(&event);
+        let jobs = Intake::new(&self.settings).unwrap().jobs(&event).unwrap();
         let mut ids = Vec::new();
         for (queue, job) in jobs {
             ids.push(self.enqueue(queue.as_str(), job).await);
@@ -157,6 +158,14 @@ pub fn event(id: &str) -> Value {
     event
 }
 
+/// Of these events one a month is enough.
+pub fn report(id: &str, month: &str) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "/shops/berlin", "type": "report.due.v1", "tenant": "acme",
+        "data": {"month": month},
+    })
+}
+
 /// A job as it comes from an event, expected within an hour.
 pub fn job(id: &str, kind: &str) -> NewJob {
     NewJob {
@@ -182,19 +191,17 @@ fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
         let queue: QueueName = queue.parse().unwrap();
         settings.queues.insert(queue, QueueSettings::default());
     }
+    let minute = Duration::from_secs(60);
+    for (job, queue) in [("order.confirm", "emails"), ("order.reserve", "invoices")] {
+        settings.routes.push(Route::new("order.confirmed.v1", job, queue.parse().unwrap(), minute));
+    }
     settings.routes.push(Route {
-        event: "order.confirmed.v1".to_owned(),
-        job: "order.confirm".to_owned(),
-        version: 1,
-        queue: "emails".parse().unwrap(),
-        within: Duration::from_secs(60),
-    });
-    settings.routes.push(Route {
-        event: "order.confirmed.v1".to_owned(),
-        job: "order.reserve".to_owned(),
-        version: 1,
-        queue: "invoices".parse().unwrap(),
-        within: Duration::from_secs(60),
+        unique: Some(UniqueRule {
+            key: "monthly:{tenant}:{/month}".parse().unwrap(),
+            lifetime: Duration::from_secs(3600),
+            replaces_dead: false,
+        }),
+        ..Route::new("report.due.v1", "report.make", "emails".parse().unwrap(), minute)
     });
     settings
 }

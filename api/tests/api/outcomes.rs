@@ -6,7 +6,7 @@ use serde_json::json;
 use upshot_queue::{Failure, JobId, NewJob};
 
 use crate::{
-    fixture::{Fixture, event, job},
+    fixture::{Fixture, event, job, report},
     stream::Messages,
     worker::Worker,
 };
@@ -79,5 +79,44 @@ async fn an_event_leads_to_its_outcomes() {
     assert_eq!(fixture.json("/v1/outcomes?source=/shops/berlin", 400).await["parameter"], "id");
     fixture.json("/v1/outcomes", 400).await;
     fixture.json("/v1/outcomes?source=a&id=b&type=c", 400).await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn an_event_that_was_a_duplicate_leads_to_the_job_that_stands_for_it() {
+    let fixture = Fixture::new().await;
+    let first = fixture.enqueue_event(&report("r-1", "2026-03")).await.remove(0);
+    let second = fixture.enqueue_event(&report("r-2", "2026-03")).await.remove(0);
+    let other = fixture.enqueue_event(&report("r-3", "2026-04")).await.remove(0);
+    let of_event = async |id: &str, status| {
+        fixture.json(&format!("/v1/outcomes?source=/shops/berlin&id={id}"), status).await
+    };
+    for (id, job, event) in [("r-1", &first, "r-1"), ("r-2", &first, "r-1"), ("r-3", &other, "r-3")] {
+        let found = of_event(id, 200).await;
+        let [outcome] = &found["outcomes"].as_array().unwrap()[..] else { panic!("{found}") };
+        assert_eq!(
+            (outcome["job"].as_str(), outcome["event"]["id"].as_str()),
+            (Some(job.as_str()), Some(event))
+        );
+    }
+    let shown = fixture.json(&format!("/v1/jobs/{second}"), 200).await;
+    assert_eq!((&shown["id"], &shown["duplicates"]), (&json!(first.as_str()), &json!(1)));
+    assert_eq!(fixture.json(&format!("/v1/outcomes/{second}"), 200).await["job"], first.as_str());
+    let snapshot = Messages::open(&fixture, second.as_str(), None)
+        .await
+        .until(|message| message.name == "snapshot")
+        .await;
+    assert_eq!(snapshot.data["id"], first.as_str());
+    // Nobody changes one job and means another.
+    let refused = fixture.change(&format!("/v1/jobs/{second}/cancel"), json!(null), 404).await;
+    assert!(refused["detail"].as_str().unwrap().contains(first.as_str()), "{refused}");
+
+    let emails = fixture.queue("emails");
+    emails.cancel(&first).await.unwrap();
+    emails.forget(std::slice::from_ref(&first), Duration::ZERO).await.unwrap();
+    for gone in [of_event("r-2", 404).await, fixture.json(&format!("/v1/jobs/{second}"), 404).await] {
+        let detail = gone["detail"].as_str().unwrap();
+        assert!(detail.contains(first.as_str()) && detail.contains("duplicate"), "{detail}");
+    }
     fixture.finish().await;
 }

@@ -27,8 +27,13 @@ pub async fn run(mut settings: Settings, publish: &Publish) -> anyhow::Result<()
                 .await
                 .with_context(|| format!("{shown}, event {}", place + 1))?;
             println!("published {} {} from {}", event.kind, event.id, event.source);
-            for (queue, job) in intake.jobs(&event) {
-                println!("  job {} in queue {queue}", job.id);
+            match intake.jobs(&event) {
+                Ok(jobs) => {
+                    for (queue, job) in jobs {
+                        println!("  job {} in queue {queue}", job.id);
+                    }
+                }
+                Err(rejection) => println!("  {rejection}; the bridge will put it into quarantine"),
             }
             if intake.routes(&event.kind).is_empty() {
                 println!("  no route here knows this type: the bridge will put it into quarantine");

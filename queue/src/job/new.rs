@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::stored::Meta;
 use crate::{
@@ -39,7 +40,8 @@ pub struct NewJob {
     pub deadline: Option<Deadline>,
     /// Another name under which it is found again.
     pub unique: Option<Unique>,
-    /// Whether a dead job of the same id or idempotency key gives way to it.
+    /// Whether a dead job of the same id or idempotency key gives way to it. For the
+    /// key alone, see [`Unique::replaces_dead`].
     pub replaces_dead: bool,
     /// Where it came from; kept and shown, not understood.
     pub labels: BTreeMap<String, String>,
@@ -60,17 +62,23 @@ pub struct Deadline {
 }
 
 /// What happens to a job that did not start in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Late {
     /// It ends as dead, class `expired`.
+    #[serde(rename = "expire")]
     Expires,
     /// It runs late.
+    #[serde(rename = "run")]
     Runs,
 }
 
 /// An idempotency key: within its scope and lifetime, enqueueing finds the job
 /// that holds it instead of adding another. It is one key in Redis, written
 /// with the job and gone by itself: a killed owner leaves no lock behind.
+///
+/// What was found to be a duplicate is noted under its own id. So the same job
+/// that comes again is the same duplicate, even after the lifetime, and whoever
+/// asks for it can be told which job stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unique {
     /// The key.
@@ -80,6 +88,11 @@ pub struct Unique {
     /// For how long, from the enqueue; at least 1 ms. It ends early when its job
     /// is forgotten.
     pub lifetime: Duration,
+    /// For how long a job that was found to be a duplicate is known as one, from
+    /// its last enqueue; at least 1 ms.
+    pub noted: Duration,
+    /// Whether a dead job that holds the key gives way to a job of another id.
+    pub replaces_dead: bool,
 }
 
 /// Among which jobs of a queue an idempotency key is one of a kind.
@@ -98,6 +111,9 @@ pub const MAX_LIMIT_KEYS: usize = 3;
 
 /// Names (of kinds, tenants, limit keys, idempotency keys) may be this long, in bytes.
 pub const MAX_NAME: usize = 512;
+
+/// The longest delay, deadline or lifetime: 100 years.
+pub const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Why a job is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,9 +173,11 @@ impl NewJob {
         }
     }
 
-    /// Whether it can be taken.
-    pub(crate) fn check(&self, max_payload: usize) -> Result<(), Rejection> {
-        const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    /// Whether a queue that takes arguments of at most so many bytes takes it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, max_payload: usize) -> Result<(), Rejection> {
         if self.args.len() > max_payload {
             return Err(Rejection::Payload { bytes: self.args.len(), limit: max_payload });
         }
@@ -181,13 +199,15 @@ impl NewJob {
         }
         let times = [("a delay", Some(self.delay)), ("a deadline", self.deadline.map(|d| d.within))];
         for (what, value) in times {
-            if let Some(value) = value.filter(|value| *value > CENTURY) {
+            if let Some(value) = value.filter(|value| *value > MAX_TIME) {
                 return Err(Rejection::Duration { what, value, range: "at most 100 years" });
             }
         }
-        let lifetime = self.unique.as_ref().map(|unique| unique.lifetime);
-        if let Some(value) = lifetime.filter(|value| value.as_millis() == 0 || *value > CENTURY) {
-            return Err(Rejection::Duration { what: "a lifetime", value, range: "1 ms to 100 years" });
+        let times = self.unique.iter().flat_map(|unique| [unique.lifetime, unique.noted]);
+        for value in times {
+            if value.as_millis() == 0 || value > MAX_TIME {
+                return Err(Rejection::Duration { what: "a lifetime", value, range: "1 ms to 100 years" });
+            }
         }
         Ok(())
     }
@@ -242,7 +262,7 @@ impl NewJob {
         self.deadline.is_some() || self.unique.is_some() || self.replaces_dead
     }
 
-    /// What is rare: `deadline|policy|gives way|lifetime|idempotency key`, or nothing.
+    /// What is rare: `deadline|policy|gives way|lifetime|noted|idempotency key`, or nothing.
     pub(crate) fn rare(&self) -> String {
         if !self.is_rare() {
             return String::new();
@@ -254,18 +274,30 @@ impl NewJob {
             };
             (deadline.within.as_millis().to_string(), then)
         });
-        let gives_way = u8::from(self.replaces_dead);
-        let (lifetime, key) = self.unique.as_ref().map_or_else(Default::default, |unique| {
-            let scope = match unique.scope {
-                Scope::Queue => String::new(),
-                Scope::Kind => encode(&self.kind),
-                Scope::Tenant => {
-                    format!("{}|{}", encode(&self.kind), encode(self.tenant.as_deref().unwrap_or_default()))
-                }
-            };
-            (unique.lifetime.as_millis().to_string(), format!("{scope}|{}", encode(&unique.key)))
-        });
-        format!("{within}|{then}|{gives_way}|{lifetime}|{key}")
+        let gives_way = match &self.unique {
+            _ if self.replaces_dead => '1',
+            Some(unique) if unique.replaces_dead => 'k',
+            _ => '0',
+        };
+        let times = self.unique.as_ref().map_or_else(
+            || "|".to_owned(),
+            |unique| format!("{}|{}", unique.lifetime.as_millis(), unique.noted.as_millis()),
+        );
+        let key = self.unique_key().unwrap_or_default();
+        format!("{within}|{then}|{gives_way}|{times}|{key}")
+    }
+
+    /// The idempotency key with its scope, as it is stored.
+    pub(crate) fn unique_key(&self) -> Option<String> {
+        let unique = self.unique.as_ref()?;
+        let scope = match unique.scope {
+            Scope::Queue => String::new(),
+            Scope::Kind => encode(&self.kind),
+            Scope::Tenant => {
+                format!("{}|{}", encode(&self.kind), encode(self.tenant.as_deref().unwrap_or_default()))
+            }
+        };
+        Some(format!("{scope}|{}", encode(&unique.key)))
     }
 }
 
@@ -290,11 +322,14 @@ mod tests {
         assert_eq!(job(|job| job.limit_keys = vec!["a".into(); 4]), Err(Rejection::LimitKeys(4)));
         assert!(job(|job| job.limit_keys = vec![String::new()]).is_err());
         assert!(job(|job| job.delay = Duration::MAX).is_err());
-        let unique = |lifetime| Some(Unique { key: "a".into(), scope: Scope::Queue, lifetime });
-        let mut job = NewJob::new(JobId::random(), "k", "");
-        job.unique = unique(Duration::ZERO);
-        assert!(job.check(10).is_err());
-        job.unique = unique(Duration::from_secs(1));
-        assert_eq!(job.check(10), Ok(()));
+        let second = Duration::from_secs(1);
+        for (lifetime, noted, taken) in
+            [(Duration::ZERO, second, false), (second, Duration::ZERO, false), (second, second, true)]
+        {
+            let key = "a".to_owned();
+            let unique = Unique { key, scope: Scope::Queue, lifetime, noted, replaces_dead: false };
+            let job = NewJob { unique: Some(unique), ..NewJob::new(JobId::random(), "k", "") };
+            assert_eq!(job.check(10).is_ok(), taken);
+        }
     }
 }

@@ -5,8 +5,9 @@
 --       of its items, and of each of these the first of
 --       id; body (kind, flow, meta, arguments); subject ('' for none); delay in ms
 --       (0 for ready now); what is rare, '' for none:
---       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way|
---       lifetime of the idempotency key in ms|idempotency key`
+--       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way, k
+--       where only that which holds the idempotency key does|lifetime of that key in
+--       ms|how long a duplicate is noted in ms|idempotency key`
 -- Returns: {place, verdict, ...} of those that were found and not inserted. The place
 --       counts from 1; the verdict is the state of the job that was found under the
 --       same id; or its state, a blank and its id where it was found by the idempotency
@@ -23,6 +24,15 @@ local function found_as(key)
   local text = redis.call('HGET', key, 'state')
   if text or redis.call('EXISTS', key) == 1 then return state_of(text) end
 end
+-- The job of another id that an idempotency key leads to, and its state: that which
+-- this one was found to be a duplicate of before, or that which holds the key.
+local function holder_of(id, unique, gives_way)
+  for _, name in ipairs({DUPLICATE .. id, UNIQUE .. unique}) do
+    local owner = redis.call('GET', name)
+    local state = owner and owner ~= id and found_as(JOB .. owner)
+    if state and not (gives_way ~= '0' and state == 'dead') then return owner, state end
+  end
+end
 local p, place = 4, 0
 for _ = 1, lanes do
   local lane, items = ARGV[p], tonumber(ARGV[p + 1])
@@ -34,19 +44,22 @@ for _ = 1, lanes do
     if width > 2 then subject = ARGV[p + 2] end
     if width > 3 then delay = tonumber(ARGV[p + 3]) end
     if width > 4 then rare = ARGV[p + 4] end
-    local key, found, predecessor = JOB .. id, nil, nil
-    local within, late, gives_way, lifetime, unique
+    local key, found = JOB .. id, nil
+    local within, late, gives_way, lifetime, noted, unique
     if rare ~= '' then
-      within, late, gives_way, lifetime, unique = string.match(rare, '^(%d*)|(.)|(.)|(%d*)|(.*)$')
+      within, late, gives_way, lifetime, noted, unique =
+        string.match(rare, '^(%d*)|(.)|(.)|(%d*)|(%d*)|(.*)$')
       if within ~= '' then deadline = int(now + tonumber(within)) .. late end
-      local owner = unique ~= '' and redis.call('GET', UNIQUE .. unique)
-      if owner and owner ~= id then
-        local state = found_as(JOB .. owner)
-        if state and not (gives_way == '1' and state == 'dead') then
-          redis.call('HINCRBY', JOB .. owner, 'duplicates', 1)
-          found = state .. ' ' .. owner
-        elseif state then
-          predecessor = owner
+      if unique ~= '' then
+        -- A job that is there is found under its own id, whoever holds the key by now.
+        local own = found_as(key)
+        if not own or (own == 'dead' and gives_way == '1') then
+          local owner, state = holder_of(id, unique, gives_way)
+          if owner then
+            redis.call('HINCRBY', JOB .. owner, 'duplicates', 1)
+            if not own then redis.call('SET', DUPLICATE .. id, owner, 'PX', noted) end
+            found = state .. ' ' .. owner
+          end
         end
       end
       if not found and gives_way == '1' and found_as(key) == 'dead' then
@@ -69,8 +82,14 @@ for _ = 1, lanes do
       reply[#reply + 1] = found
     else
       if deadline ~= '' then watch_deadline(id, deadline) end
-      if unique and unique ~= '' then redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime) end
-      if predecessor then redis.call('HSET', JOB .. predecessor, 'successor', id) end
+      if unique and unique ~= '' then
+        local before = redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime, 'GET')
+        -- One that is there gave way.
+        if before and before ~= id and redis.call('EXISTS', JOB .. before) == 1 then
+          redis.call('HSET', JOB .. before, 'successor', id)
+        end
+        redis.call('DEL', DUPLICATE .. id)
+      end
       if delay > 0 then
         become(key, 'scheduled', nil)
         scheduled[#scheduled + 1] = int(now + delay)

@@ -27,6 +27,8 @@ use crate::{
     fixture::{Fixture, PATIENCE, Worker, name, options},
 };
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// How much of an answer arrives.
 #[derive(Clone, Copy, Debug)]
 enum Kept {
@@ -143,8 +145,13 @@ async fn an_enqueue() {
         let mut jobs = [(); 4].map(|()| NewJob::new(JobId::random(), "test", "x"));
         jobs[1].delay = Duration::from_secs(3600);
         jobs[2].deadline = Some(Deadline { within: Duration::from_secs(3600), then: Late::Expires });
-        jobs[3].unique =
-            Some(Unique { key: "k".into(), scope: Scope::Queue, lifetime: Duration::from_secs(60) });
+        jobs[3].unique = Some(Unique {
+            key: "k".into(),
+            scope: Scope::Queue,
+            lifetime: HOUR,
+            noted: HOUR,
+            replaces_dead: false,
+        });
         jobs[3].replaces_dead = true;
         let verdicts = cut.twice("enqueue.lua", async |queue| queue.enqueue(&jobs).await).await;
         let states = [State::Ready, State::Scheduled, State::Ready, State::Ready];

@@ -165,7 +165,13 @@ async fn every_job_is_where_it_was(killed: bool) {
     let deadline = Some(Deadline { within: HOUR, then: Late::Expires });
     let soon = NewJob { deadline, ..job("b") };
     let later = job("b");
-    let unique = Some(Unique { key: "order-1".into(), scope: Scope::Queue, lifetime: HOUR });
+    let unique = Some(Unique {
+        key: "order-1".into(),
+        scope: Scope::Queue,
+        lifetime: HOUR,
+        noted: HOUR,
+        replaces_dead: false,
+    });
     let owner = NewJob { unique: unique.clone(), ..job("c") };
     let scheduled = NewJob { delay: HOUR, ..job("d") };
     let due = NewJob { delay: Duration::from_millis(1), ..job("e") };

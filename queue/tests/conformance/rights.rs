@@ -68,7 +68,13 @@ async fn the_documented_user_may_all_that_is_needed() {
     let later = NewJob { delay: HOUR, ..job("succeeds") };
     let soon = NewJob {
         deadline: Some(Deadline { within: HOUR, then: Late::Expires }),
-        unique: Some(Unique { key: "k".into(), scope: Scope::Queue, lifetime: HOUR }),
+        unique: Some(Unique {
+            key: "k".into(),
+            scope: Scope::Queue,
+            lifetime: HOUR,
+            noted: HOUR,
+            replaces_dead: false,
+        }),
         limit_keys: vec!["api".into()],
         ..job("succeeds")
     };

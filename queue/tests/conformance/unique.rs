@@ -12,7 +12,9 @@ use crate::fixture::{Fixture, Worker, name, options};
 fn job(key: &str, scope: Scope, kind: &str, tenant: &str) -> NewJob {
     let mut job = NewJob::new(JobId::random(), kind, "");
     job.tenant = Some(tenant.to_owned());
-    job.unique = Some(Unique { key: key.to_owned(), scope, lifetime: Duration::from_secs(3600) });
+    let hour = Duration::from_secs(3600);
+    job.unique =
+        Some(Unique { key: key.to_owned(), scope, lifetime: hour, noted: hour, replaces_dead: false });
     job
 }
 
@@ -87,6 +89,54 @@ async fn a_dead_job_gives_way_where_it_is_told_to() {
     fixture.until_state(&same.id, State::Dead).await;
     worker.stop().await;
     fixture.finish_after_forgetting(2).await;
+}
+
+#[tokio::test]
+async fn a_duplicate_stays_one_and_is_noted_under_its_own_id() {
+    let fixture = Fixture::new().await;
+    let enqueue = async |job: &NewJob| fixture.queue.enqueue(std::slice::from_ref(job)).await.unwrap();
+    let [first, twin, later] = [(); 3].map(|()| job("k", Scope::Queue, "mail", "a"));
+    let found = [Verdict::Duplicate { id: first.id.clone(), state: State::Ready }];
+    assert!(fixture.queue.would_find(&first).await.unwrap().is_none());
+    assert_eq!(enqueue(&first).await, [Verdict::Inserted]);
+    assert_eq!(fixture.queue.would_find(&twin).await.unwrap().map(|job| job.id), Some(first.id.clone()));
+    assert_eq!(enqueue(&twin).await, found);
+    let ids = [twin.id.clone(), first.id.clone()];
+    assert_eq!(fixture.queue.originals(&ids).await.unwrap(), [Some(first.id.clone()), None]);
+
+    // The key's lifetime is over, and another job holds it by now.
+    let mut admin = fixture.connector.connect().unwrap();
+    let key = fixture.queue.keys().unique("|k");
+    let deleted: u8 = redis::cmd("DEL").arg(key).query_async(&mut admin).await.unwrap();
+    assert_eq!((deleted, enqueue(&later).await), (1, vec![Verdict::Inserted]));
+    assert_eq!(enqueue(&twin).await, found);
+    assert_eq!(enqueue(&first).await, found, "it has not become a duplicate of the other");
+    for job in [&twin, &first] {
+        assert_eq!(fixture.queue.would_find(job).await.unwrap().map(|job| job.id), Some(first.id.clone()));
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_dead_holder_gives_way_to_others_and_not_to_itself() {
+    let fixture = Fixture::new().await;
+    let enqueue = async |job: &NewJob| fixture.queue.enqueue(std::slice::from_ref(job)).await.unwrap();
+    let [first, twin] = [(); 2].map(|()| {
+        let mut job = job("k", Scope::Queue, "mail", "a");
+        job.unique.as_mut().unwrap().replaces_dead = true;
+        job
+    });
+    let found = |state| [Verdict::Duplicate { id: first.id.clone(), state }];
+    assert_eq!(enqueue(&first).await, [Verdict::Inserted]);
+    assert_eq!(enqueue(&twin).await, found(State::Ready));
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Err(Failure::permanent("no")) });
+    fixture.until_state(&first.id, State::Dead).await;
+    worker.stop().await;
+    assert_eq!(enqueue(&first).await, found(State::Dead), "a redelivery is no reason to run it again");
+    assert!(fixture.queue.would_find(&twin).await.unwrap().is_none());
+    assert_eq!(enqueue(&twin).await, [Verdict::Inserted]);
+    assert_eq!(fixture.queue.originals(std::slice::from_ref(&twin.id)).await.unwrap(), [None]);
+    fixture.finish().await;
 }
 
 #[tokio::test]

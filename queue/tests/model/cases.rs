@@ -77,6 +77,18 @@ async fn a_job_found_by_its_idempotency_key_counts_it() {
     holds([Enqueue(vec![unique(0)]), Enqueue(vec![unique(1)])]).await;
 }
 
+/// Of this key dead jobs give way, to other jobs.
+#[tokio::test]
+async fn a_duplicate_is_one_until_the_job_that_it_repeats_has_died() {
+    let unique = |job| Enqueue(vec![Draft { unique: Some((2, upshot_queue::Scope::Queue)), ..draft(job) }]);
+    let dead = settle(Ending::Bury(upshot_queue::FailureClass::Permanent, 0));
+    let before = [unique(0), unique(1), unique(1), claim(1), dead];
+    holds(
+        [&before[..], &[unique(0), unique(2), unique(1), unique(0), Forget(vec![0], 0), unique(0)]].concat(),
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_cancelled_job_no_longer_waits_for_what_it_was_parked_for() {
     holds([Enqueue(vec![draft(0)]), claim(1), settle(Ending::Park(0)), Cancel(0)]).await;

@@ -307,6 +307,11 @@ impl End<'_> {
             ":subjects",
         ];
         expected.extend(names.map(ToOwned::to_owned));
+        let ids: Vec<JobId> = self.model.duplicates.keys().cloned().collect();
+        let noted: Vec<_> = self.model.duplicates.values().cloned().map(Some).collect();
+        let found = self.queue.originals(&ids).await.map_err(|error| error.to_string())?;
+        equal("duplicates", &noted, &found)?;
+        expected.extend(ids.iter().map(|id| format!(":duplicate:{id}")));
         // Groups were compared; the rest goes by itself after a while.
         let passing = [":group:", ":members:", ":claim:", ":unique:"];
         let left: Vec<String> = self.server.keys(self.queue).await;

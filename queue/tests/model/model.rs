@@ -33,6 +33,8 @@ pub struct Model {
     pub paused_kinds: BTreeSet<String>,
     /// Who holds an idempotency key.
     pub unique: BTreeMap<(String, String), JobId>,
+    /// What was found to be a duplicate under one, and of which job.
+    pub duplicates: BTreeMap<JobId, JobId>,
     /// Of each worker the last claims with even and odd numbers that leased something:
     /// the number, the model's own, and what.
     pub claims: BTreeMap<(String, u64), (u64, u64, Vec<JobId>)>,
@@ -145,14 +147,26 @@ impl Model {
             (scope, unique.key.clone())
         });
         let state = |model: &Self, id: &JobId| model.jobs.get(id).map(|job| job.state);
-        let owner = unique.as_ref().and_then(|unique| self.unique.get(unique)).cloned();
-        if let Some(owner) = owner.filter(|owner| *owner != new.id)
-            && let Some(state) = state(self, &owner)
-            && !(new.replaces_dead && state == State::Dead)
+        let own = state(self, &new.id);
+        let replaced = |state| new.replaces_dead && state == State::Dead;
+        if let Some(unique) = &unique
+            && own.is_none_or(replaced)
         {
-            self.count("duplicates");
-            self.jobs.get_mut(&owner).unwrap().duplicates += 1;
-            return Verdict::Duplicate { id: owner, state };
+            let replaces = new.replaces_dead || new.unique.as_ref().unwrap().replaces_dead;
+            let holders = [self.duplicates.get(&new.id), self.unique.get(unique)];
+            let found =
+                holders.into_iter().flatten().filter(|holder| **holder != new.id).find_map(|holder| {
+                    let state = state(self, holder).filter(|state| !(replaces && *state == State::Dead))?;
+                    Some((holder.clone(), state))
+                });
+            if let Some((holder, state)) = found {
+                self.count("duplicates");
+                self.jobs.get_mut(&holder).unwrap().duplicates += 1;
+                if own.is_none() {
+                    self.duplicates.insert(new.id.clone(), holder.clone());
+                }
+                return Verdict::Duplicate { id: holder, state };
+            }
         }
         if new.replaces_dead && state(self, &new.id) == Some(State::Dead) {
             self.remove(&new.id);
@@ -170,6 +184,7 @@ impl Model {
             if let Some(job) = before.and_then(|before| self.jobs.get_mut(&before)) {
                 job.successor = Some(new.id.clone());
             }
+            self.duplicates.remove(&new.id);
         }
         let delay = new.delay.as_millis() as u64;
         if delay > 0 {

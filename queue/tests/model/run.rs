@@ -423,8 +423,15 @@ fn new_job(draft: &Draft) -> NewJob {
     job.subject = draft.subject.map(|subject| format!("order-{subject}"));
     job.delay = ms(draft.delay_ms);
     job.deadline = draft.deadline.map(|(within, then)| Deadline { within: ms(within), then });
-    job.unique =
-        draft.unique.map(|(key, scope)| Unique { key: format!("key|{key}"), scope, lifetime: LIFETIME });
+    // Of one key dead jobs give way to those that name it.
+    let unique = |(key, scope)| Unique {
+        key: format!("key|{key}"),
+        scope,
+        lifetime: LIFETIME,
+        noted: LIFETIME,
+        replaces_dead: key == 2,
+    };
+    job.unique = draft.unique.map(unique);
     job.replaces_dead = draft.replaces_dead;
     job
 }

@@ -1,0 +1,157 @@
+//! A route as it stands in the settings.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use upshot_queue::{Deadline, Late, Priority, QueueName};
+
+use super::{Error, Route, UniqueRule, Why};
+use crate::settings::duration;
+
+/// A route as it is written and printed. What is wrong with it is said with the
+/// route's name, because the line that TOML shows may be that of another key.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    event: String,
+    job: String,
+    #[serde(default = "one")]
+    version: u32,
+    queue: QueueName,
+    #[serde(with = "duration")]
+    within: Duration,
+    #[serde(default)]
+    priority: Priority,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    limit_keys: Vec<String>,
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    deadline: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    late: Option<Late>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unique: Option<WrittenUnique>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenUnique {
+    key: String,
+    #[serde(with = "duration")]
+    lifetime: Duration,
+    #[serde(default)]
+    replaces_dead: bool,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl TryFrom<Written> for Route {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self, Error> {
+        let Written { event, job, version, queue, within, priority, limit_keys, deadline, late, unique } =
+            written;
+        let impossible = |why| Error { event: event.clone(), job: job.clone(), why };
+        let templates: Result<_, _> = limit_keys.iter().map(|key| key.parse()).collect();
+        let limit_keys = templates.map_err(|malformed| impossible(Why::LimitKey(malformed)))?;
+        if deadline.is_none() && late.is_some() {
+            return Err(impossible(Why::Late));
+        }
+        let deadline = deadline.map(|within| Deadline { within, then: late.unwrap_or(Late::Expires) });
+        let rule = |unique: WrittenUnique| {
+            let key = unique.key.parse().map_err(|malformed| impossible(Why::UniqueKey(malformed)))?;
+            let (lifetime, replaces_dead) = (unique.lifetime, unique.replaces_dead);
+            Ok::<_, Error>(UniqueRule { key, lifetime, replaces_dead })
+        };
+        let unique = unique.map(rule).transpose()?;
+        let route = Self { event, job, version, queue, within, priority, limit_keys, deadline, unique };
+        route.check()?;
+        Ok(route)
+    }
+}
+
+impl From<Route> for Written {
+    fn from(route: Route) -> Self {
+        let Route { event, job, version, queue, within, priority, limit_keys, deadline, unique } = route;
+        Self {
+            event,
+            job,
+            version,
+            queue,
+            within,
+            priority,
+            limit_keys: limit_keys.iter().map(ToString::to_string).collect(),
+            deadline: deadline.map(|deadline| deadline.within),
+            late: deadline.map(|deadline| deadline.then),
+            unique: unique.map(|UniqueRule { key, lifetime, replaces_dead }| WrittenUnique {
+                key: key.to_string(),
+                lifetime,
+                replaces_dead,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: &str = "event = 't.v1'\njob = 'a.b'\nqueue = 'q'\nwithin = '1m'\n";
+
+    fn read(more: &str) -> Result<Route, String> {
+        toml::from_str(&format!("{PLAIN}{more}")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_left_out_is_ordinary() {
+        let plain = Route::new("t.v1", "a.b", "q".parse().unwrap(), Duration::from_secs(60));
+        assert_eq!(read(""), Ok(plain.clone()));
+        assert_eq!(read("version = 1\npriority = 'normal'\nlimit_keys = []"), Ok(plain));
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again() {
+        for more in [
+            "",
+            "priority = 'low'\nversion = 2",
+            "limit_keys = ['smtp', 'bank:{tenant}', 'customer:{/customer/id}']",
+            "deadline = '10m'",
+            "deadline = '10m'\nlate = 'run'",
+            "unique = { key = 'monthly:{tenant}:{/month}', lifetime = '30d' }\npriority = 'low'",
+            "unique = { key = 'once', lifetime = '1h', replaces_dead = true }",
+        ] {
+            let route = read(more).unwrap();
+            let printed = toml::to_string(&route).unwrap();
+            assert_eq!(toml::from_str::<Route>(&printed), Ok(route), "{printed}");
+        }
+        let then = |more| read(more).unwrap().deadline.unwrap().then;
+        assert_eq!(then("deadline = '10m'"), Late::Expires);
+        assert_eq!(then("deadline = '10m'\nlate = 'run'"), Late::Runs);
+    }
+
+    #[test]
+    fn what_cannot_be_used_names_route_value_and_remedy() {
+        for (more, words) in [
+            ("limit_keys = ['bank:{tenant']", ["`t.v1` to `a.b`", "bank:{tenant", "{/customer/id}"]),
+            ("limit_keys = ['{tenent}']", ["`t.v1` to `a.b`", "{tenent}", "{tenant}"]),
+            ("limit_keys = ['a', 'b', 'c', 'd']", ["`t.v1` to `a.b`", "4", "at most 3"]),
+            ("late = 'run'", ["`t.v1` to `a.b`", "late", "add a deadline"]),
+            ("deadline = '0s'", ["`t.v1` to `a.b`", "0s", "1ms"]),
+            ("deadline = '10m'\nlate = 'never'", ["never", "expire", "line 6"]),
+            (
+                "unique = { key = '{month}', lifetime = '1d' }",
+                ["`t.v1` to `a.b`", "{month}", "{/customer/id}"],
+            ),
+            ("unique = { key = 'a', lifetime = '0s' }", ["`t.v1` to `a.b`", "0s", "1ms"]),
+            ("unique = { key = 'a', lifetime = '1d', scope = 'kind' }", ["scope", "replaces_dead", "line 5"]),
+            ("priority = 'urgent'", ["urgent", "critical", "line 5"]),
+            ("limits = []", ["limits", "limit_keys", "line 5"]),
+        ] {
+            let message = read(more).unwrap_err();
+            for word in words {
+                assert!(message.contains(word), "`{word}` is not in: {message}");
+            }
+        }
+    }
+}
