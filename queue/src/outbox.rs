@@ -17,6 +17,7 @@ use crate::{
     connect::Connector,
     id::{JobId, QueueName},
     queue::{Error, Queue},
+    scripts::{self, Call},
 };
 
 /// What happened to a job.
@@ -64,8 +65,6 @@ pub struct OutboxGroup {
     /// When the oldest entry was made that the group still needs (UTC ms), if it needs one;
     /// it keeps that and all behind it.
     pub needs_since: Option<i64>,
-    /// The oldest entry that it may need, as the two numbers of its id.
-    needed: Option<(u64, u64)>,
 }
 
 /// A member of a consumer group. It has a connection of its own, because it
@@ -177,18 +176,36 @@ impl Queue {
         self.check_layout().await?;
         let (key, mut conn) = (self.keys.outbox(), self.conn.clone());
         let entries = redis::cmd("XLEN").arg(&key).query_async(&mut conn).await?;
-        let mut groups = self.outbox_groups().await?;
-        for group in &mut groups {
-            if group.unacknowledged > 0 || group.lag == Some(0) {
-                continue;
+        let mut cmd = redis::cmd("XINFO");
+        cmd.arg("GROUPS").arg(&key);
+        let stored: Vec<HashMap<String, Value>> = match cmd.query_async(&mut conn).await {
+            // There is no stream yet.
+            Err(error) if is_absent(&error) => Vec::new(),
+            answer => answer?,
+        };
+        let mut groups = Vec::new();
+        for fields in stored {
+            let text =
+                |name| fields.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok());
+            let number =
+                |name| fields.get(name).and_then(|value| redis::from_redis_value_ref::<u64>(value).ok());
+            let name = text("name").unwrap_or_default();
+            let mut cmd = redis::cmd("XPENDING");
+            cmd.arg(&key).arg(&name);
+            let (unacknowledged, mut needed, ..): (u64, Option<String>, Value, Value) =
+                cmd.query_async(&mut conn).await?;
+            let lag = number("lag");
+            if needed.is_none() && lag != Some(0) {
+                // The first that no member has taken.
+                let mut cmd = redis::cmd("XRANGE");
+                let last = text("last-delivered-id").unwrap_or_default();
+                cmd.arg(&key).arg(format!("({last}")).arg("+").arg("COUNT").arg(1);
+                let next: StreamRangeReply = cmd.query_async(&mut conn).await?;
+                needed = next.ids.into_iter().next().map(|entry| entry.id);
             }
-            // The first that no member has taken.
-            let Some((ms, n)) = group.needed else { continue };
-            let mut cmd = redis::cmd("XRANGE");
-            cmd.arg(&key).arg(format!("({ms}-{n}")).arg("+").arg("COUNT").arg(1);
-            let next: StreamRangeReply = cmd.query_async(&mut conn).await?;
-            group.needs_since =
-                next.ids.first().and_then(|entry| place(&entry.id)).and_then(|(ms, _)| ms.try_into().ok());
+            let needs_since = needed.and_then(|id| id.split_once('-')?.0.parse().ok());
+            let members = number("consumers").unwrap_or(0);
+            groups.push(OutboxGroup { name, members, unacknowledged, lag, needs_since });
         }
         Ok(Outbox { entries, groups })
     }
@@ -207,62 +224,20 @@ impl Queue {
         }
     }
 
-    async fn outbox_groups(&self) -> Result<Vec<OutboxGroup>, Error> {
-        let (key, mut conn) = (self.keys.outbox(), self.conn.clone());
-        let mut cmd = redis::cmd("XINFO");
-        cmd.arg("GROUPS").arg(&key);
-        let stored: Vec<HashMap<String, Value>> = match cmd.query_async(&mut conn).await {
-            Ok(groups) => groups,
-            // There is no stream yet.
-            Err(error) if is_absent(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        };
-        let mut groups = Vec::new();
-        for fields in stored {
-            let text =
-                |name| fields.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok());
-            let number =
-                |name| fields.get(name).and_then(|value| redis::from_redis_value_ref::<u64>(value).ok());
-            let name = text("name").unwrap_or_default();
-            let mut cmd = redis::cmd("XPENDING");
-            cmd.arg(&key).arg(&name);
-            let (unacknowledged, first, ..): (u64, Option<String>, Value, Value) =
-                cmd.query_async(&mut conn).await?;
-            let needs_since = first.as_deref().and_then(place).and_then(|(ms, _)| ms.try_into().ok());
-            let needed = first.or_else(|| text("last-delivered-id")).as_deref().and_then(place);
-            let (members, lag) = (number("consumers").unwrap_or(0), number("lag"));
-            groups.push(OutboxGroup { name, members, unacknowledged, lag, needs_since, needed });
-        }
-        Ok(groups)
-    }
-
     /// Drops entries that every group has acknowledged; without a group, all
     /// but the newest.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn trim_outbox(&self) -> Result<(), Error> {
-        // An outbox may grow by any number between two sweeps, and a group may join while
-        // it is trimmed, which then needs what is left.
-        while self.trim_some_of_outbox().await? > 0 {}
-        Ok(())
-    }
-
-    /// Drops a bounded number of them; returns how many.
-    async fn trim_some_of_outbox(&self) -> Result<u64, Error> {
-        let groups = self.outbox_groups().await?;
-        let mut trim = redis::cmd("XTRIM");
-        trim.arg(self.keys.outbox());
-        if groups.is_empty() {
-            trim.arg("MAXLEN").arg("~").arg(KEPT);
-        } else {
-            // Nothing is dropped while it is not known of one what it needs.
-            let needed: Option<Vec<_>> = groups.iter().map(|group| group.needed).collect();
-            let Some((ms, n)) = needed.and_then(|needed| needed.into_iter().min()) else { return Ok(0) };
-            trim.arg("MINID").arg("~").arg(format!("{ms}-{n}"));
+        // An outbox may grow by any number between two sweeps.
+        loop {
+            let mut call = Call::new(&scripts::TRIM_OUTBOX, &self.keys);
+            let dropped: u64 = call.arg(KEPT).arg(DROPPED).run(&mut self.conn.clone()).await?;
+            if dropped == 0 {
+                return Ok(());
+            }
         }
-        trim.arg("LIMIT").arg(DROPPED);
-        Ok(trim.query_async(&mut self.conn.clone()).await?)
     }
 }
 
@@ -270,12 +245,6 @@ fn is_absent(error: &RedisError) -> bool {
     // The one by `XINFO`, the other by `XGROUP`.
     let said = ["no such key", "requires the key to exist"];
     error.detail().is_some_and(|detail| said.iter().any(|words| detail.contains(words)))
-}
-
-/// `ms-n`, the id of a stream's entry, as numbers.
-fn place(id: &str) -> Option<(u64, u64)> {
-    let (ms, n) = id.split_once('-')?;
-    Some((ms.parse().ok()?, n.parse().ok()?))
 }
 
 fn entry(stored: StreamId) -> Entry {

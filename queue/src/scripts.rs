@@ -76,6 +76,7 @@ scripts! {
     CHANGE = "change.lua", "#!lua flags=allow-oom";
     UNPARK = "unpark.lua", "#!lua flags=allow-oom";
     TRIM = "trim.lua", "#!lua flags=allow-oom";
+    TRIM_OUTBOX = "trim_outbox.lua", "#!lua flags=allow-oom";
     LIMIT = "limit.lua", "#!lua flags=allow-oom";
     RECOUNT = "recount.lua", "#!lua flags=allow-oom";
     SCRUB = "scrub.lua", "#!lua flags=allow-oom";

@@ -140,8 +140,8 @@ async fn what_dies_again_during_a_walk_is_not_retried_once_more() {
             assert!(calls <= walked.len() + 1, "the walk does not end: {done}");
             if done["retried"] == 1 {
                 // It dies once more before the walk goes on.
-                let id: &JobId = &ids[walked[retried]];
-                let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+                let place = walked.get(retried).expect("one is retried once more");
+                let mut messages = Messages::open(&fixture, ids[*place].as_str(), None).await;
                 let again = |data: &Value| data["state"] == "dead" && data["attempts"] == round + 1;
                 messages.until(|message| again(&message.data)).await;
                 retried += 1;
