@@ -23,13 +23,14 @@ end
 -- those keys that had room. Nobody waits for a key that keeps a place of a later one, in
 -- the order of `comes_first`, so these waits have an end.
 local SENT_ON = 4
+local any_passed = nil
 local function send_on(lane, blocking)
   -- Its jobs may have left it since its last turn.
   if redis.call('EXISTS', LANE .. lane.name) == 0 then return end
   local times, last = string.match(lane.passed or '0 ', '^(%d+) (.*)$')
   times = tonumber(times) or 0
   if last ~= blocking.key then
-    times = times + 1
+    times, any_passed = times + 1, true
     redis.call('HSET', PASSED, lane.name, int(times) .. ' ' .. blocking.key)
   end
   -- Nothing is kept while a key is closed, for it may be for long.
@@ -150,18 +151,20 @@ local function window_of(class, most)
   local some_held = limited and is_any_held()
   for i = 1, #window, 2 do
     local flow = limited_flow(window[i])
-    local lane = {
-      flow = window[i], name = class .. ':' .. window[i], turn = tonumber(window[i + 1]), step = 1 / flow.weight,
-      planned = 0, limits = flow.limits, passed = false, kept = false,
-    }
+    local lane = {flow = window[i], turn = tonumber(window[i + 1]), step = 1 / flow.weight, planned = 0, limits = flow.limits}
     queue[#queue + 1] = lane
-    if limited and #flow.keys > 1 then torn[#torn + 1] = lane end
+    -- Also where one of its keys has no limit any more.
+    if flow.keys[2] and flow.limits[1] then
+      lane.name = class .. ':' .. window[i]
+      torn[#torn + 1] = lane
+    end
     fields[#fields + 1] = flow.tenant
     if some_held then
       for _, limit in ipairs(flow.limits) do fields[#fields + 1] = flow.tenant .. '|' .. limit.key end
     end
   end
-  if #torn > 0 and redis.call('EXISTS', PASSED) == 1 then
+  if torn[1] and any_passed == nil then any_passed = redis.call('EXISTS', PASSED) == 1 end
+  if torn[1] and any_passed then
     local names = {}
     for i, lane in ipairs(torn) do names[i] = lane.name end
     for i, passed in ipairs(redis.call('HMGET', PASSED, unpack(names))) do torn[i].passed = passed end
@@ -215,7 +218,7 @@ local function divide(class, queue, horizon, n, quantum)
       lane.blocking = blocking
       held[#held + 1] = lane
     else
-      if some_promised then keep_promises(lane) end
+      if some_promised and lane.name then keep_promises(lane) end
       for _, limit in ipairs(lane.limits) do
         limit.room = limit.room - part
         limit.taken = limit.taken + part
@@ -254,7 +257,7 @@ local function take(class, n)
     local turns, popped_here = {}, 0
     for _, lane in ipairs(served) do
       local flow = lane.flow
-      local name, popped, scores, dropped = lane.name, nil, nil, 0
+      local name, popped, scores, dropped = lane.name or class .. ':' .. flow, nil, nil, 0
       if bytes < CALL_BYTES and compared < CALL_BYTES then popped, scores, dropped = take_first(name, lane.planned) end
       local count, started = 0, 0
       for i, id in ipairs(popped or NONE) do
@@ -277,8 +280,10 @@ local function take(class, n)
       local is_empty = popped and count == 0 and redis.call('EXISTS', LANE .. name) == 0
       -- What was read ahead may lack a lane that is let in.
       if limited and started == 0 and (count > 0 or is_empty) and pass_on(flow, nil) then windows = {} end
-      for _, key in ipairs(lane.kept or NONE) do
-        if release_lanes(key) then windows = {} end
+      if lane.kept then
+        for _, key in ipairs(lane.kept) do
+          if release_lanes(key) then windows = {} end
+        end
       end
       if lane.passed and (started > 0 or redis.call('EXISTS', LANE .. name) == 0) then redis.call('HDEL', PASSED, name) end
       if is_empty then

@@ -2,6 +2,7 @@
 -- `keys.rs`), the layout's version SCHEMA, and micros(): the time. KEYS[1] is
 -- the control key of the queue; all keys follow from it and share its slot.
 
+local NONE = {}
 -- Lua writes large numbers in scientific notation when they are made a part of a
 -- text, so those go through int(). What is passed to a command as a number is
 -- written in full by Redis, in more time.

@@ -24,10 +24,12 @@ local function learn(keys)
   if #unknown == 0 then return end
   local texts = redis.call('HMGET', LIMITS, unpack(unknown))
   local counts = redis.call('HMGET', HOLDING, unpack(unknown))
-  if some_promised == nil then some_promised = redis.call('EXISTS', PROMISED) == 1 end
-  local promised = some_promised and redis.call('HMGET', PROMISED, unpack(unknown)) or {}
-  if some_counting == nil then some_counting = redis.call('EXISTS', COUNTING) == 1 end
-  local counting = some_counting and redis.call('HMGET', COUNTING, unpack(unknown)) or {}
+  if some_promised == nil then
+    local some = redis.call('EXISTS', PROMISED, COUNTING) > 0
+    some_promised, some_counting = some, some_counting or some
+  end
+  local promised = some_promised and redis.call('HMGET', PROMISED, unpack(unknown)) or NONE
+  local counting = some_counting and redis.call('HMGET', COUNTING, unpack(unknown)) or NONE
   for i, key in ipairs(unknown) do
     if texts[i] then
       local concurrency, rate, burst, weight, since =

@@ -132,7 +132,6 @@ local function merge(listed, placed, n, goes_on)
   end
   return ids, scores, i - 1, (p - 1) / 2
 end
-local NONE = {}
 -- Takes the n jobs of a lane that come first, or fewer where many of its list are gone.
 -- Returns their ids, the scores of those that had a place of their own, and how many that
 -- are gone were dropped.
