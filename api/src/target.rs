@@ -54,7 +54,7 @@ impl<'a> Target<'a> {
                 Code::Replaced,
                 format!(
                     "job {} gave way to its `successor`, which has its idempotency key: \
-                     retry that one if it is dead, or cancel it first",
+                     retry that one if it is dead, or cancel it first; if it is forgotten, publish the event anew",
                     self.id
                 ),
             )),

@@ -27,7 +27,8 @@ pub enum Changed {
     /// It is in this state, in which that cannot be done; nothing was changed.
     Refused(State),
     /// It is dead and gave way to a job with its idempotency key ([`crate::Job::successor`]), which
-    /// is not cancelled: that one can be retried, if it is dead. Nothing was changed.
+    /// was not cancelled: that one can be retried, if it is dead. Where it is forgotten the
+    /// work may be done; enqueue it anew if it is not. Nothing was changed.
     Replaced,
     /// It is not known (any more).
     Unknown,

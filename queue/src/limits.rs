@@ -70,15 +70,12 @@ impl Queue {
         self.limit_call("counted", key, "").await.map(drop)
     }
 
-    /// Counts what others began to count and did not.
-    pub(crate) async fn finish_counting(&self, now: u64) -> Result<(), Error> {
-        let mut cmd = redis::cmd("HGETALL");
-        let counting: Vec<(String, u64)> =
-            cmd.arg(self.keys.counting()).query_async(&mut self.conn.clone()).await?;
-        for (key, until) in counting {
-            if until <= now {
-                self.count_running(&key).await?;
-            }
+    /// Counts what others began to count; they may still be at it, and it counts once.
+    pub(crate) async fn finish_counting(&self) -> Result<(), Error> {
+        let mut cmd = redis::cmd("HKEYS");
+        let counting: Vec<String> = cmd.arg(self.keys.counting()).query_async(&mut self.conn.clone()).await?;
+        for key in counting {
+            self.count_running(&key).await?;
         }
         Ok(())
     }

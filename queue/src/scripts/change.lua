@@ -19,11 +19,12 @@ end
 local WAITS = {scheduled = true, ready = true, parked = true}
 local verdicts, wake, read = {}, false, 0
 
--- Whether a dead job's idempotency key went to a job that does its work now, or can.
+-- Whether a dead job's idempotency key went to a job that does its work now, or can, or has
+-- done it: one that is forgotten may have.
 local function is_replaced(key)
   local successor = redis.call('HGET', key, 'successor')
   local job = successor and redis.call('HMGET', JOB .. successor, 'job', 'state')
-  return job and job[1] and state_of(job[2]) ~= 'cancelled'
+  return job and not (job[1] and state_of(job[2]) == 'cancelled')
 end
 local function schedule(id, key, text, delay, lane, deadline)
   if delay > 0 then

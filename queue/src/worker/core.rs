@@ -125,8 +125,10 @@ impl Core {
 
     /// The leases that are held now, as far as is known.
     pub(super) fn leases(&self) -> Vec<Arc<LeaseState>> {
-        let held = self.held();
-        held.values().filter_map(Weak::upgrade).filter(|lease| !lease.lost.is_cancelled()).collect()
+        // One that is dropped here as the last is forgotten, which asks for the same lock.
+        let mut leases: Vec<_> = self.held().values().filter_map(Weak::upgrade).collect();
+        leases.retain(|lease| !lease.lost.is_cancelled());
+        leases
     }
 
     /// Hands back what has not started. Whoever claims more looks at `stop` after it was

@@ -16,7 +16,7 @@ use upshot_queue::{
 use crate::job::{ModelJob, encode};
 
 /// A job without a deadline is as urgent as one that is due a day after it became ready.
-const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
+pub const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
 /// The messages that a job ends with when nobody was there to say one.
 pub const CRASHED: &str = "the lease expired: the worker stopped renewing it";
 pub const EXPIRED: &str = "the deadline passed before the job could run";
@@ -409,8 +409,9 @@ impl Model {
 
     pub fn retry(&mut self, id: &JobId, args: Option<&[u8]>, delay: u64) -> Changed {
         let job = self.jobs.get(id).filter(|job| job.state == State::Dead);
-        let successor = job.and_then(|job| self.jobs.get(job.successor.as_ref()?));
-        if successor.is_some_and(|successor| successor.state != State::Cancelled) {
+        if let Some(successor) = job.and_then(|job| job.successor.as_ref())
+            && self.jobs.get(successor).is_none_or(|successor| successor.state != State::Cancelled)
+        {
             return Changed::Replaced;
         }
         self.change(

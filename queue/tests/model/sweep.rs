@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use upshot_queue::{JobId, State};
 
 use crate::{
-    model::{CRASHED, EXPIRED, Model},
+    model::{CRASHED, EXPIRED, Model, PATIENCE_US},
     operation::{CRASHES, LARGE},
 };
 
@@ -20,6 +20,11 @@ impl Model {
         due.sort_by_key(|id| (self.jobs[id].due, id.clone()));
         for (i, id) in due.iter().enumerate() {
             self.make_ready(id, i as u64 + 1);
+            // One that ran before has its turn by when it was enqueued.
+            let job = self.jobs.get_mut(id).unwrap();
+            if job.token > 0 && job.deadline.is_none() {
+                job.place = (job.enqueued_at * 1000 + PATIENCE_US, 0);
+            }
             self.count("promoted");
             // Those behind it are left to the next call.
             if self.jobs[id].args.len() >= LARGE {

@@ -37,7 +37,13 @@ for i, id in ipairs(due) do
     read = read + #job[1]
     local _, flow, class, deadline = header(job[1])
     become(JOB .. id, 'ready', job[2])
-    put(id, class .. ':' .. flow, run_by(deadline, i))
+    local place = run_by(deadline, i)
+    -- One that ran before has its turn by when it was enqueued, not behind all that came
+    -- meanwhile.
+    if deadline == '' and attempt_of(job[2]) ~= '' then
+      place = int(tonumber(string.match(job[1], '^%d+') or '0') * 1000 + PATIENCE_US)
+    end
+    put(id, class .. ':' .. flow, place)
     move('promoted', id)
   end
 end
