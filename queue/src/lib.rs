@@ -13,7 +13,7 @@
 //!      scheduled ────────▶ ready ─────────────▶ running ───▶ succeeded
 //!          ▲                ▲ ▲                  │ │ │ └─────▶ dead ──▶ ready, by hand (retry)
 //!          │                │ └─release, expiry──┘ │ └───────▶ cancelled
-//!          └────────────────┼──retry, snooze───────┘
+//!          └────────────────┼─retry, snooze, expiry┘
 //!                           │                      │ park
 //!                           └── need met ◀── parked ◀── kind paused ── ready
 //! ```

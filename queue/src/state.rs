@@ -63,7 +63,8 @@ impl State {
             (Self::Scheduled, Self::Ready | Self::Scheduled)
                 // Claimed; rescheduled; its kind is paused.
                 | (Self::Ready, Self::Running | Self::Scheduled | Self::Parked | Self::Ready)
-                // Handed back or taken over; retry or snooze; nobody here knows it.
+                // Handed back, or taken over without a wait; retry, snooze or taken over; nobody
+                // here knows it.
                 | (Self::Running, Self::Ready | Self::Scheduled | Self::Parked)
                 | (Self::Running, Self::Succeeded | Self::Dead | Self::Cancelled)
                 // What it waited for is there, or somebody let it go on.
