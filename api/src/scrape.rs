@@ -10,7 +10,7 @@ use std::{
 
 use futures::future;
 use tokio::sync::Mutex;
-use upshot_queue::{Error, Outbox, Queue, State, queue::Counts};
+use upshot_queue::{Outbox, Queue, State, queue::Counts};
 
 /// How long figures are used again: several scrapers cost one round trip.
 const FRESH: Duration = Duration::from_secs(1);
@@ -29,18 +29,14 @@ impl Scrape {
         Self { queues, last: Mutex::new(None) }
     }
 
-    /// The figures; empty while Redis is away, so that a gap is seen and not an
-    /// old value.
+    /// The figures. Of a queue that cannot be read there are none, so that a gap is seen and
+    /// not an old value; those of the others are there.
     pub async fn text(&self) -> String {
         let mut last = self.last.lock().await;
         if let Some((_, text)) = last.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
             return text.clone();
         }
-        let figures = future::try_join_all(self.queues.iter().map(Figures::read));
-        let text = match tokio::time::timeout(PATIENCE, figures).await {
-            Ok(Ok(figures)) => render(&figures),
-            _ => String::new(),
-        };
+        let text = render(&future::join_all(self.queues.iter().map(Figures::read)).await);
         *last = Some((Instant::now(), text.clone()));
         text
     }
@@ -49,14 +45,26 @@ impl Scrape {
 /// What one queue says.
 struct Figures<'a> {
     queue: &'a str,
-    counts: Counts,
-    outbox: Outbox,
+    /// `None` where it cannot be read.
+    read: Option<(Counts, Outbox)>,
 }
 
 impl<'a> Figures<'a> {
-    async fn read(queue: &'a Queue) -> Result<Self, Error> {
-        let (counts, outbox) = future::try_join(queue.counts(), queue.outbox()).await?;
-        Ok(Self { queue: queue.name().as_str(), counts, outbox })
+    async fn read(queue: &'a Queue) -> Self {
+        let read = tokio::time::timeout(PATIENCE, future::try_join(queue.counts(), queue.outbox())).await;
+        let name = queue.name().as_str();
+        let read = match read {
+            Ok(Ok(read)) => Some(read),
+            Ok(Err(error)) => {
+                tracing::warn!(queue = name, %error, "no figures of the queue");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(queue = name, "no figures of the queue: Redis does not answer");
+                None
+            }
+        };
+        Self { queue: name, read }
     }
 }
 
@@ -66,9 +74,18 @@ fn render(queues: &[Figures<'_>]) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{line}");
     };
+    put(format_args!("# HELP upshot_queue_up Whether the figures of a queue could be read."));
+    put(format_args!("# TYPE upshot_queue_up gauge"));
+    for Figures { queue, read } in queues {
+        put(format_args!("upshot_queue_up{{queue=\"{queue}\"}} {}", u8::from(read.is_some())));
+    }
+    let queues: Vec<(&str, &Counts, &Outbox)> = queues
+        .iter()
+        .filter_map(|Figures { queue, read }| read.as_ref().map(|(counts, outbox)| (*queue, counts, outbox)))
+        .collect();
     put(format_args!("# HELP upshot_queue_jobs Jobs in a state, as Redis has them."));
     put(format_args!("# TYPE upshot_queue_jobs gauge"));
-    for Figures { queue, counts, .. } in queues {
+    for (queue, counts, _) in &queues {
         for state in State::ALL {
             put(format_args!(
                 "upshot_queue_jobs{{queue=\"{queue}\",state=\"{state}\"}} {}",
@@ -80,7 +97,7 @@ fn render(queues: &[Figures<'_>]) -> String {
         "# HELP upshot_queue_transitions_total Transitions of jobs since the queue began, as Redis counts them."
     ));
     put(format_args!("# TYPE upshot_queue_transitions_total counter"));
-    for Figures { queue, counts, .. } in queues {
+    for (queue, counts, _) in &queues {
         for (name, n) in &counts.transitions {
             put(format_args!(
                 "upshot_queue_transitions_total{{queue=\"{queue}\",transition=\"{name}\"}} {n}"
@@ -89,14 +106,14 @@ fn render(queues: &[Figures<'_>]) -> String {
     }
     put(format_args!("# HELP upshot_outbox_entries Entries of the outbox that are kept, as Redis has them."));
     put(format_args!("# TYPE upshot_outbox_entries gauge"));
-    for Figures { queue, outbox, .. } in queues {
+    for (queue, _, outbox) in &queues {
         put(format_args!("upshot_outbox_entries{{queue=\"{queue}\"}} {}", outbox.entries));
     }
     put(format_args!(
         "# HELP upshot_outbox_lag Entries of the outbox that a group of readers has not acknowledged."
     ));
     put(format_args!("# TYPE upshot_outbox_lag gauge"));
-    for Figures { queue, outbox, .. } in queues {
+    for (queue, _, outbox) in &queues {
         for group in &outbox.groups {
             // Where Redis does not know, no figure is better than one that is too small.
             let Some(lag) = group.lag else { continue };
@@ -122,7 +139,10 @@ mod tests {
         let transitions = vec![("enqueued".into(), 28)];
         let counts = Counts { states: [1, 2, 3, 4, 5, 6, 7], transitions, ..Counts::default() };
         let outbox = Outbox { entries: 9, groups: Vec::new() };
-        let text = render(&[Figures { queue: "invoices", counts, outbox }]);
+        let away = Figures { queue: "emails", read: None };
+        let text = render(&[Figures { queue: "invoices", read: Some((counts, outbox)) }, away]);
+        let up = "\nupshot_queue_up{queue=\"invoices\"} 1\nupshot_queue_up{queue=\"emails\"} 0\n";
+        assert!(text.contains(up) && text.matches("emails").count() == 1, "{text}");
         assert!(text.contains("\nupshot_queue_jobs{queue=\"invoices\",state=\"dead\"} 6\n"), "{text}");
         let line = "\nupshot_queue_transitions_total{queue=\"invoices\",transition=\"enqueued\"} 28\n";
         assert!(text.contains(line), "{text}");

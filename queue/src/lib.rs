@@ -75,6 +75,7 @@ mod shorten;
 pub mod state;
 pub mod timeline;
 mod trace;
+mod unique;
 pub mod worker;
 
 pub use admin::Changed;

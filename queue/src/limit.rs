@@ -176,6 +176,11 @@ impl Limit {
             weight: part().parse().ok(),
         }
     }
+
+    /// The claim behind which all are counted, in the stored form.
+    pub(crate) fn counted_from(stored: &str) -> Option<u64> {
+        stored.rsplit('|').next()?.parse().ok()
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use crate::{
 
 /// Claims that are looked through at a time, of up to 160 jobs each.
 const CLAIMS: usize = 4;
+/// Lanes that give up what is kept for them at a time.
+const LANES: usize = 32;
 
 /// What holds jobs back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,15 +46,39 @@ impl Queue {
     pub async fn set_limit(&self, key: &LimitKey, limit: Limit) -> Result<(), Error> {
         let stored = limit.stored(key)?;
         let name = key.stored();
-        if self.limit_call("limit", &name, &stored).await? {
-            self.count_running(&name).await?;
+        let set = self.limit_call("limit", &name, &[&stored]).await?;
+        if set.waiting {
+            self.give_up(&name).await?;
+        }
+        if let Some(claim) = set.counting {
+            self.count_running(&name, claim).await?;
         }
         Ok(())
     }
 
-    /// Counts the jobs that run already under a limit that is new; until they are counted none
-    /// start under it. Counted twice they count once.
-    async fn count_running(&self, key: &str) -> Result<(), Error> {
+    /// Lanes that wait for a limit that was changed may keep places under other keys in an
+    /// order that holds no more. Those that come to wait meanwhile keep them in the new one.
+    async fn give_up(&self, key: &str) -> Result<(), Error> {
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("ZSCAN");
+            scan.arg(self.keys.blocked(key)).arg(cursor).arg("COUNT").arg(LANES);
+            let (next, lanes): (u64, Vec<(String, f64)>) =
+                scan.query_async(&mut self.conn.clone()).await?;
+            for lanes in lanes.chunks(LANES) {
+                let lanes: Vec<&str> = lanes.iter().map(|(lane, _)| lane.as_str()).collect();
+                self.limit_call("give_up", key, &lanes).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    /// Counts the jobs that run already under a limit that is new, up to a claim; until they
+    /// are counted none start under it. Counted twice they count once.
+    async fn count_running(&self, key: &str, claim: u64) -> Result<(), Error> {
         let running: Vec<String> = redis::cmd("ZRANGE")
             .arg(self.keys.running())
             .arg(0)
@@ -67,7 +93,7 @@ impl Queue {
             }
             let _: u64 = call.run(&mut self.conn.clone()).await?;
         }
-        self.limit_call("counted", key, "").await.map(drop)
+        self.limit_call("counted", key, &[&claim.to_string()]).await.map(drop)
     }
 
     /// Counts what others began to count; they may still be at it, and it counts once.
@@ -75,7 +101,12 @@ impl Queue {
         let mut cmd = redis::cmd("HKEYS");
         let counting: Vec<String> = cmd.arg(self.keys.counting()).query_async(&mut self.conn.clone()).await?;
         for key in counting {
-            self.count_running(&key).await?;
+            let mut cmd = redis::cmd("HGET");
+            cmd.arg(self.keys.limits()).arg(&key);
+            let limit: Option<String> = cmd.query_async(&mut self.conn.clone()).await?;
+            if let Some(claim) = limit.as_deref().and_then(Limit::counted_from) {
+                self.count_running(&key, claim).await?;
+            }
         }
         Ok(())
     }
@@ -140,7 +171,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn pause(&self) -> Result<(), Error> {
-        self.limit_call("pause", "", "").await.map(drop)
+        self.limit_call("pause", "", &[]).await.map(drop)
     }
 
     /// Ends a pause of the queue.
@@ -148,7 +179,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn resume(&self) -> Result<(), Error> {
-        self.limit_call("resume", "", "").await.map(drop)
+        self.limit_call("resume", "", &[]).await.map(drop)
     }
 
     /// No job of a kind starts until it is resumed. Each is parked when its turn
@@ -157,7 +188,7 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn pause_kind(&self, kind: &str) -> Result<(), Error> {
-        self.limit_call("pause_kind", &encode(kind), "").await.map(drop)
+        self.limit_call("pause_kind", &encode(kind), &[]).await.map(drop)
     }
 
     /// Ends a pause of a kind; returns how many parked jobs became ready.
@@ -166,20 +197,30 @@ impl Queue {
     /// # Errors
     /// When Redis failed.
     pub async fn resume_kind(&self, kind: &str) -> Result<u64, Error> {
-        self.limit_call("resume_kind", &encode(kind), "").await?;
+        self.limit_call("resume_kind", &encode(kind), &[]).await?;
         self.unpark(&format!("resume {}", encode(kind))).await
     }
 
-    /// Whether the jobs that run are to be counted.
-    async fn limit_call(&self, what: &str, key: &str, limit: &str) -> Result<bool, Error> {
+    async fn limit_call(&self, what: &str, key: &str, args: &[&str]) -> Result<Set, Error> {
         loop {
             let mut call = Call::new(&scripts::LIMIT, &self.keys);
-            call.arg(what).arg(key).arg(limit);
-            let (again, counting): (u8, u8) = call.run(&mut self.conn.clone()).await?;
+            call.arg(what).arg(key);
+            for arg in args {
+                call.arg(arg);
+            }
+            let (again, claim, waiting): (u8, u64, u8) = call.run(&mut self.conn.clone()).await?;
             // Lanes that there is room for now are let in some at a time.
             if again == 0 {
-                return Ok(counting == 1);
+                return Ok(Set { counting: (claim > 0).then_some(claim), waiting: waiting == 1 });
             }
         }
     }
+}
+
+/// What is left to be done for a limit that was set.
+struct Set {
+    /// Jobs that run are to be counted, up to this claim.
+    counting: Option<u64>,
+    /// Lanes that wait for it are to give up what is kept for them.
+    waiting: bool,
 }

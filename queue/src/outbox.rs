@@ -192,8 +192,12 @@ impl Queue {
             let name = text("name").unwrap_or_default();
             let mut cmd = redis::cmd("XPENDING");
             cmd.arg(&key).arg(&name);
-            let (unacknowledged, mut needed, ..): (u64, Option<String>, Value, Value) =
-                cmd.query_async(&mut conn).await?;
+            type Pending = (u64, Option<String>, Value, Value);
+            let (unacknowledged, mut needed, ..): Pending = match cmd.query_async(&mut conn).await {
+                // It was ended meanwhile.
+                Err(error) if error.code() == Some("NOGROUP") => continue,
+                answer => answer?,
+            };
             let lag = number("lag");
             if needed.is_none() && lag != Some(0) {
                 // The first that no member has taken.

@@ -269,45 +269,6 @@ impl Queue {
         Ok(ids.iter().zip(found).filter_map(read).collect())
     }
 
-    /// The jobs that these were found to be duplicates of under an idempotency key,
-    /// in order; `None` for one that was not, or of which that is not noted any more.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn originals(&self, ids: &[JobId]) -> Result<Vec<Option<JobId>>, Error> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut cmd = redis::cmd("MGET");
-        for id in ids {
-            cmd.arg(self.keys.duplicate(id));
-        }
-        let found: Vec<Option<String>> = cmd.query_async(&mut self.conn.clone()).await?;
-        Ok(found.into_iter().map(|id| id.map(JobId::trusted)).collect())
-    }
-
-    /// The job that enqueueing this one would find; `None` if it would be inserted,
-    /// as things are now.
-    ///
-    /// # Errors
-    /// When Redis failed or the job is damaged.
-    pub async fn would_find(&self, job: &NewJob) -> Result<Option<Job>, Error> {
-        let own = self.job(&job.id).await?;
-        let gives_way = |found: &Job| found.state == State::Dead && job.replaces_dead;
-        let Some(key) = job.unique_key() else { return Ok(own.filter(|own| !gives_way(own))) };
-        if own.as_ref().is_some_and(|own| !gives_way(own)) {
-            return Ok(own);
-        }
-        let replaces = job.replaces_dead || job.unique.as_ref().is_some_and(|unique| unique.replaces_dead);
-        let mut cmd = redis::cmd("MGET");
-        cmd.arg(self.keys.duplicate(&job.id)).arg(self.keys.unique(&key));
-        let holders: Vec<Option<String>> = cmd.query_async(&mut self.conn.clone()).await?;
-        let holders: Vec<JobId> = holders.into_iter().flatten().map(JobId::trusted).collect();
-        let found = self.jobs(&holders).await?;
-        let stands = |found: &Job| found.id != job.id && !(replaces && found.state == State::Dead);
-        Ok(found.into_iter().find(stands))
-    }
-
     async fn fields(&self, ids: &[JobId]) -> Result<Vec<Fields>, Error> {
         if ids.is_empty() {
             return Ok(Vec::new());

@@ -39,6 +39,8 @@ mod rights;
 mod scrub;
 #[path = "conformance/stop.rs"]
 mod stop;
+#[path = "conformance/two_keys.rs"]
+mod two_keys;
 #[path = "conformance/unique.rs"]
 mod unique;
 #[path = "conformance/work.rs"]

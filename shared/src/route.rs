@@ -44,12 +44,15 @@ pub struct Route {
     pub unique: Option<UniqueRule>,
 }
 
-/// Which events of a queue are duplicates of each other, though they are different
-/// events: those that give the same idempotency key.
+/// Which events are duplicates of each other, though they are different events: those that
+/// give the same idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UniqueRule {
     /// The key.
     pub key: Template,
+    /// Among which jobs of the queue. Whoever asks for an event is shown the job that stands
+    /// for it, so keys of different tenants are different ones unless this says otherwise.
+    pub scope: Scope,
     /// How long a job holds it, from its enqueue.
     pub lifetime: Duration,
     /// Whether a dead job that holds it gives way to the next event.
@@ -144,7 +147,7 @@ impl Route {
             })?;
             let (lifetime, replaces_dead) = (rule.lifetime, rule.replaces_dead);
             let noted = lifetime.max(kept).min(MAX_TIME);
-            Ok(Unique { key, scope: Scope::Queue, lifetime, noted, replaces_dead })
+            Ok(Unique { key, scope: rule.scope, lifetime, noted, replaces_dead })
         };
         Ok(NewJob {
             version: self.version,
@@ -263,6 +266,7 @@ mod tests {
             deadline: Some(deadline),
             unique: Some(UniqueRule {
                 key: "{tenant}:{/month}".parse().unwrap(),
+                scope: Scope::Kind,
                 lifetime: Duration::from_secs(60),
                 replaces_dead: true,
             }),
@@ -278,7 +282,7 @@ mod tests {
             (60, 3600),
             "as long as jobs are kept"
         );
-        assert_eq!((unique.scope, unique.replaces_dead), (Scope::Queue, true));
+        assert_eq!((unique.scope, unique.replaces_dead), (Scope::Kind, true));
         let event = event(Some("acme".into()), &json!({"month": 3}));
         let unique = job_kept(&route, &event, Duration::MAX).unwrap().unique.unwrap();
         assert_eq!(unique.noted, MAX_TIME, "no longer than a queue can count");
@@ -311,6 +315,7 @@ mod tests {
 
     fn unique() -> impl Strategy<Value = Option<UniqueRule>> {
         let rule = (time(), "[a-z]{1,5}(\\{(tenant|/a)\\}){0,3}").prop_map(|(lifetime, key)| UniqueRule {
+            scope: Scope::Kind,
             key: key.parse().unwrap(),
             lifetime,
             replaces_dead: false,

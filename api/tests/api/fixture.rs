@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
-use upshot_queue::{Connector, JobId, NewJob, Queue, QueueName};
+use upshot_queue::{Connector, JobId, NewJob, Queue, QueueName, Scope};
 use upshot_shared::{
     Event, Health, Intake, Route, Settings,
     intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE},
@@ -198,6 +198,7 @@ fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
     settings.routes.push(Route {
         unique: Some(UniqueRule {
             key: "monthly:{tenant}:{/month}".parse().unwrap(),
+            scope: Scope::default(),
             lifetime: Duration::from_secs(3600),
             replaces_dead: false,
         }),

@@ -213,6 +213,27 @@ async fn a_queue_that_is_not_known_is_told_which_are() {
 }
 
 #[tokio::test]
+async fn a_queue_that_cannot_be_read_hides_no_other() {
+    let fixture = Fixture::new().await;
+    fixture.enqueue("emails", job("1", "order.confirm")).await;
+    let queue = fixture.queue("invoices");
+    let control = queue.keys().control();
+    let mut admin = fixture.connector.connect().unwrap();
+    redis::cmd("HSET").arg(&control).arg("schema").arg(99).exec_async(&mut admin).await.unwrap();
+    let metrics = fixture.get("/metrics").await.text().await.unwrap();
+    for line in [
+        "upshot_queue_up{queue=\"emails\"} 1\n",
+        "upshot_queue_up{queue=\"invoices\"} 0\n",
+        "upshot_queue_jobs{queue=\"emails\",state=\"ready\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+    assert!(!metrics.contains("upshot_queue_jobs{queue=\"invoices\""), "{metrics}");
+    redis::cmd("DEL").arg(&control).exec_async(&mut admin).await.unwrap();
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn a_group_that_reads_the_outbox_no_more_is_seen_and_ended() {
     let fixture = Fixture::new().await;
     fixture.enqueue("emails", job("1", "order.confirm")).await;

@@ -96,13 +96,15 @@ pub struct Unique {
 }
 
 /// Among which jobs of a queue an idempotency key is one of a kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// All.
     Queue,
     /// Those of the same kind.
     Kind,
     /// Those of the same kind and tenant.
+    #[default]
     Tenant,
 }
 

@@ -1,33 +1,40 @@
 -- Purpose: set or clear one limit, weight or pause, and let go what it no longer holds.
 -- KEYS: 1 control
--- ARGV: 1 what (limit, counted, pause, resume, pause_kind, resume_kind), 2 limit key or
---       kind ('' for the queue's own pause), 3 for a limit: `concurrency|tokens a
---       second|burst|weight`, '' to clear it
--- Returns: {again, counting}: 1 when more lanes wait than one call lets in, and there is
---       room for them: to be repeated; 1 when jobs that run already are to be counted
---       (recount), and then it is to be said that they are (counted).
+-- ARGV: 1 what (limit, give_up, counted, pause, resume, pause_kind, resume_kind), 2 limit key
+--       or kind ('' for the queue's own pause), 3 for a limit: `concurrency|tokens a
+--       second|burst|weight`, '' to clear it; for counted: what was answered as the claim;
+--       for give_up: lanes that wait for the key (from here on, at most 32)
+-- Returns: {again, claim, waiting}: 1 when more lanes wait than one call lets in, and there
+--       is room for them: to be repeated; the claim up to which jobs that run already are to
+--       be counted (recount), and then it is to be said that they are (counted), or 0; 1 when
+--       there are lanes for give_up.
 local what, key = ARGV[1], ARGV[2]
-local again, counting = 0, 0
+local again, counting, waiting = 0, 0, 0
 local function let_go()
   release_lanes(key)
   -- More lanes than one call lets in, and room for them.
   local limit = limit_of(key)
   if redis.call('EXISTS', BLOCKED .. key) == 1 and (not limit or room_of(key, limit) > 32) then again = 1 end
 end
-if what == 'limit' then
-  redis.call('HDEL', PROMISED, key)
-  -- What is kept for lanes that wait for this key is given up: it may come in another order
-  -- from now on, or be closed.
-  if redis.call('EXISTS', PROMISED) == 1 then
-    for _, lane in ipairs(redis.call('ZRANGE', BLOCKED .. key, '0', '127')) do
-      for _, other in ipairs(keys_of(string.sub(lane, 3))) do
-        local kept = other ~= key and limit_of(other)
-        if kept and kept.promised == lane then
-          end_promise(kept)
-          release_lanes(other)
-        end
+-- What is kept for lanes that wait for a key that was changed is given up: it may come in
+-- another order from now on, or be closed.
+local GIVEN_UP = 32
+local function give_up(lanes)
+  for _, lane in ipairs(lanes) do
+    for _, other in ipairs(keys_of(string.sub(lane, 3))) do
+      local kept = other ~= key and limit_of(other)
+      if kept and kept.promised == lane then
+        end_promise(kept)
+        release_lanes(other)
       end
     end
+  end
+end
+if what == 'limit' then
+  redis.call('HDEL', PROMISED, key)
+  if redis.call('EXISTS', PROMISED) == 1 then
+    give_up(redis.call('ZRANGE', BLOCKED .. key, '0', int(GIVEN_UP - 1)))
+    if redis.call('ZCARD', BLOCKED .. key) > 0 and redis.call('EXISTS', PROMISED) == 1 then waiting = 1 end
   end
   if ARGV[3] == '' then
     redis.call('HDEL', LIMITS, key)
@@ -47,14 +54,16 @@ if what == 'limit' then
     if string.match(ARGV[3], '^%d') then
       if before and before.concurrency then
         since = before.since
-        counting = redis.call('HEXISTS', COUNTING, key)
+        if redis.call('HEXISTS', COUNTING, key) == 1 then counting = since end
+      elseif key ~= 'queue' and running_now() > 0 then
+        -- A number of its own, so that nobody says of this limit that its jobs are counted
+        -- who counted for one that was cleared meanwhile.
+        since = redis.call('HINCRBY', CONTROL, 'claims', 1)
+        counting, some_counting = since, true
+        redis.call('HSET', COUNTING, key, int(now + COUNTING_MS))
       else
-        since = redis.call('HGET', CONTROL, 'claims') or 0
         -- What runs of the whole queue is known.
-        if key ~= 'queue' and running_now() > 0 then
-          counting, some_counting = 1, true
-          redis.call('HSET', COUNTING, key, int(now + COUNTING_MS))
-        end
+        since = redis.call('HGET', CONTROL, 'claims') or 0
       end
     else
       redis.call('HDEL', HOLDING, key)
@@ -74,9 +83,19 @@ if what == 'limit' then
       redis.call('UNLINK', PASSED)
     end
   end
+elseif what == 'give_up' then
+  local lanes = {}
+  for i = 3, math.min(#ARGV, GIVEN_UP + 2) do
+    if redis.call('HGET', HELD, ARGV[i]) == key then lanes[#lanes + 1] = ARGV[i] end
+  end
+  give_up(lanes)
 elseif what == 'counted' then
-  redis.call('HDEL', COUNTING, key)
-  let_go()
+  local limit = limit_of(key)
+  if limit and limit.since == tonumber(ARGV[3]) then
+    redis.call('HDEL', COUNTING, key)
+    limit.counting, limit.room = 0, false
+    let_go()
+  end
 elseif what == 'pause' then
   redis.call('HSET', CONTROL, 'paused', 1)
 elseif what == 'resume' then
@@ -91,4 +110,4 @@ else
   return redis.error_reply('ARGS limit: `' .. what .. '` is nothing that can be set')
 end
 redis.call('PUBLISH', WAKE, at)
-return {again, counting}
+return {again, counting, waiting}

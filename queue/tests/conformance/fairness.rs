@@ -12,12 +12,14 @@ use std::{
 use serde_json::json;
 use tokio::sync::Semaphore;
 use upshot_queue::{
-    Changed, Crashes, Deadline, FailureClass, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, State,
-    Wait, WorkerOptions,
+    Changed, Deadline, FailureClass, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, State, WorkerOptions,
     protocol::{Claim, End, Ended},
 };
 
-use crate::fixture::{Fixture, Worker, name, options};
+use crate::{
+    by_hand,
+    fixture::{Fixture, Worker, name, options},
+};
 
 /// Claims one by one and ends each at once; what every job was, in order.
 async fn drain(fixture: &Fixture, shares: Shares, most: usize) -> Vec<String> {
@@ -42,17 +44,7 @@ async fn serve(fixture: &Fixture, shares: Shares, want: usize) -> (Vec<String>, 
 async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usize) -> (Vec<String>, bool) {
     // Under a number that was used before, the same jobs would be answered.
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let lease = Duration::from_secs(60);
-    let claim = Claim {
-        worker: "one",
-        want,
-        lease,
-        crashes: &Crashes::new(3, Wait::NONE),
-        crashes_by_kind: &[],
-        number,
-        shares,
-        ahead,
-    };
+    let claim = Claim { want, shares, ahead, ..by_hand::claim("one", number) };
     let claimed = fixture.queue.claim(&claim).await.unwrap();
     let more = claimed.more;
     let (mut jobs, mut ended) = (Vec::new(), Vec::new());

@@ -11,13 +11,16 @@ use std::{
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use upshot_queue::{
-    Crashes, Job, JobId, Limit, LimitKey, LimitUse, NewJob, Scrubber, Shares, State, Wait, WorkerOptions,
-    protocol::{Claim, Claimed, End, Ended},
+    JobId, Limit, LimitKey, LimitUse, NewJob, Scrubber, State, WorkerOptions,
+    protocol::{Claim, Claimed},
 };
 
-use crate::fixture::{Fixture, PATIENCE, Worker, name, options, own_redis};
+use crate::{
+    by_hand,
+    fixture::{Fixture, PATIENCE, Worker, name, options, own_redis},
+};
 
-fn limited(n: usize, tenant: &str, keys: &[&str]) -> Vec<NewJob> {
+pub fn limited(n: usize, tenant: &str, keys: &[&str]) -> Vec<NewJob> {
     let job = |_| {
         let mut job = NewJob::new(JobId::random(), "test", "");
         job.tenant = Some(tenant.to_owned());
@@ -28,37 +31,15 @@ fn limited(n: usize, tenant: &str, keys: &[&str]) -> Vec<NewJob> {
 }
 
 /// Asks for eight jobs, as worker `one`.
-async fn claim(fixture: &Fixture, number: u64) -> Claimed {
-    let claim = Claim {
-        worker: "one",
-        want: 8,
-        lease: Duration::from_secs(60),
-        crashes: &Crashes::new(3, Wait::NONE),
-        crashes_by_kind: &[],
-        number,
-        shares: Shares::default(),
-        ahead: 1,
-    };
+pub async fn claim(fixture: &Fixture, number: u64) -> Claimed {
+    let claim = Claim { want: 8, ahead: 1, ..by_hand::claim("one", number) };
     fixture.queue.claim(&claim).await.unwrap()
-}
-
-async fn succeed(fixture: &Fixture, jobs: Vec<Job>) {
-    let ended = |job: Job| Ended {
-        flow: job.flow(),
-        args: job.args.len(),
-        token: job.token,
-        id: job.id,
-        end: End::Succeed("null".to_owned()),
-    };
-    let batch: Vec<Ended> = jobs.into_iter().map(ended).collect();
-    let written = fixture.queue.settle("one", &batch).await.unwrap();
-    assert!(written.into_iter().all(|written| written));
 }
 
 /// They succeed.
 async fn end(fixture: &Fixture, claimed: Claimed) {
-    let jobs = claimed.jobs(&fixture.queue, "one").map(Result::unwrap).collect();
-    succeed(fixture, jobs).await;
+    let jobs = by_hand::jobs(&fixture.queue, "one", claimed);
+    by_hand::settle(&fixture.queue, "one", &jobs, &by_hand::succeed()).await;
 }
 
 /// Workers whose jobs go on one by one, and how many ran at once at most.
@@ -313,115 +294,6 @@ async fn a_changed_rate_does_not_change_what_came_before() {
     fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
     end(&fixture, claimed).await;
     fixture.finish().await;
-}
-
-/// Two keys for one job each, both of which are always taken: whenever one ends another
-/// lane has the place before the other key is free.
-struct Busy {
-    fixture: Fixture,
-    number: u64,
-    running: Vec<Job>,
-}
-
-impl Busy {
-    /// Both keys have jobs of their own, and behind these comes one that needs both.
-    async fn new() -> (Self, JobId) {
-        let fixture = Fixture::new().await;
-        for key in ["a", "b"] {
-            fixture.queue.set_limit(&LimitKey::Key(key.into()), Limit::concurrency(1)).await.unwrap();
-            fixture.queue.enqueue(&limited(60, &format!("of-{key}"), &[key])).await.unwrap();
-        }
-        let mut busy = Self { fixture, number: 0, running: Vec::new() };
-        busy.claim().await;
-        assert_eq!(busy.running.len(), 2);
-        // In the other order of names than that in which places are kept.
-        let both = limited(1, "both", &["b", "a"]);
-        busy.fixture.queue.enqueue(&both).await.unwrap();
-        busy.claim().await;
-        (busy, both[0].id.clone())
-    }
-
-    async fn claim(&mut self) {
-        loop {
-            self.number += 1;
-            let claimed = claim(&self.fixture, self.number).await;
-            let more = claimed.more;
-            self.running.extend(claimed.jobs(&self.fixture.queue, "one").map(Result::unwrap));
-            if !more {
-                return;
-            }
-        }
-    }
-
-    async fn end(&mut self, which: impl Fn(&Job) -> bool) {
-        let (over, running) = std::mem::take(&mut self.running).into_iter().partition(which);
-        self.running = running;
-        succeed(&self.fixture, over).await;
-    }
-
-    /// Ends the job that runs under a key, if there is one, and starts what can start.
-    async fn next(&mut self, key: &str) {
-        self.end(|job| job.limit_keys.iter().any(|each| each == key)).await;
-        self.claim().await;
-    }
-
-    /// Until one key has nobody running: its place is kept.
-    async fn until_kept(&mut self) {
-        for key in ["a", "b"].into_iter().cycle().take(20) {
-            self.next(key).await;
-            if self.running.len() < 2 {
-                return;
-            }
-        }
-        panic!("no place was kept in 20 rounds");
-    }
-
-    async fn finish(mut self) {
-        for key in ["a", "b"] {
-            self.fixture.queue.set_limit(&LimitKey::Key(key.into()), Limit::default()).await.unwrap();
-        }
-        self.end(|_| true).await;
-        self.fixture.finish().await;
-    }
-}
-
-#[tokio::test]
-async fn a_job_that_needs_two_busy_keys_gets_both() {
-    let (mut busy, both) = Busy::new().await;
-    let mut rounds = 0;
-    while !busy.running.iter().any(|job| job.id == both) {
-        assert!(rounds < 20, "others have had the places of both keys {rounds} times");
-        busy.next(["a", "b"][rounds % 2]).await;
-        rounds += 1;
-    }
-    // Nothing is kept any longer.
-    busy.next("a").await;
-    assert_eq!(busy.running.len(), 2);
-    busy.finish().await;
-}
-
-#[tokio::test]
-async fn a_place_is_kept_for_nobody_who_is_gone() {
-    let (mut busy, both) = Busy::new().await;
-    busy.until_kept().await;
-    busy.fixture.queue.cancel(&both).await.unwrap();
-    busy.claim().await;
-    assert_eq!(busy.running.len(), 2, "the kept place is free again");
-    busy.finish().await;
-}
-
-#[tokio::test]
-async fn no_place_is_kept_while_the_other_key_is_closed() {
-    let (mut busy, _) = Busy::new().await;
-    busy.until_kept().await;
-    let other = if busy.running[0].limit_keys == ["a"] { "a" } else { "b" };
-    busy.fixture.queue.set_limit(&LimitKey::Key(other.into()), Limit::concurrency(0)).await.unwrap();
-    for _ in 0..8 {
-        busy.claim().await;
-        assert_eq!(busy.running.len(), 2, "the kept place is free while {other} is closed");
-        busy.next(if other == "a" { "b" } else { "a" }).await;
-    }
-    busy.finish().await;
 }
 
 /// Whoever sets a limit counts what runs in several calls, and may end in between.

@@ -4,11 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Crashes, Deadline, Filter, Job, JobId, Late, NewJob, Priority, Shares, State, Wait,
+    Deadline, Filter, Job, JobId, Late, NewJob, Priority, State,
     protocol::{Claim, End, Ended},
 };
 
-use crate::fixture::{Fixture, Worker, options};
+use crate::{
+    by_hand,
+    fixture::{Fixture, Worker, options},
+};
 
 async fn walk(fixture: &Fixture, filter: &Filter, limit: usize) -> Vec<JobId> {
     let (mut ids, mut cursor) = (Vec::new(), None);
@@ -101,18 +104,8 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
     let ids = fixture.enqueue(300).await;
     let ready = Filter { state: Some(State::Ready), ..Filter::default() };
     let claim = async |number, want| {
-        let (shares, lease) = (Shares::default(), Duration::from_secs(60));
-        let claim = Claim {
-            worker: "w",
-            want,
-            lease,
-            crashes: &Crashes::new(3, Wait::NONE),
-            crashes_by_kind: &[],
-            number,
-            shares,
-            ahead: want,
-        };
-        fixture.queue.claim(&claim).await.unwrap().jobs(&fixture.queue, "w").map(Result::unwrap).collect()
+        let claim = Claim { want, ahead: want, ..by_hand::claim("w", number) };
+        by_hand::jobs(&fixture.queue, "w", fixture.queue.claim(&claim).await.unwrap())
     };
     let page = fixture.queue.list(&ready, None, 100).await.unwrap();
     let mut listed: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
@@ -165,19 +158,8 @@ async fn a_job_that_runs_again_is_listed_once() {
     let mut number = 0;
     let mut claim = async |want| {
         number += 1;
-        let lease = Duration::from_secs(60);
-        let claim = Claim {
-            worker: "w",
-            want,
-            lease,
-            crashes: &Crashes::new(3, Wait::NONE),
-            crashes_by_kind: &[],
-            number,
-            shares: Shares::default(),
-            ahead: 1,
-        };
-        let claimed = fixture.queue.claim(&claim).await.unwrap();
-        claimed.jobs(&fixture.queue, "w").map(Result::unwrap).collect::<Vec<_>>()
+        let claim = Claim { want, ahead: 1, ..by_hand::claim("w", number) };
+        by_hand::jobs(&fixture.queue, "w", fixture.queue.claim(&claim).await.unwrap())
     };
     let first = claim(5).await;
     let end = |job: &Job, end| Ended {

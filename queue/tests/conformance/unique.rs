@@ -139,6 +139,34 @@ async fn a_dead_holder_gives_way_to_others_and_not_to_itself() {
 }
 
 #[tokio::test]
+async fn who_took_a_dead_jobs_place_stands_for_its_duplicates() {
+    let fixture = Fixture::new().await;
+    let enqueue = async |job: &NewJob| fixture.queue.enqueue(std::slice::from_ref(job)).await.unwrap();
+    let [first, twin, second, third] = [(); 4].map(|()| {
+        let mut job = job("k", Scope::Queue, "mail", "a");
+        job.unique.as_mut().unwrap().replaces_dead = true;
+        job
+    });
+    let stands = async || fixture.queue.originals(std::slice::from_ref(&twin.id)).await.unwrap();
+    assert_eq!(enqueue(&first).await, [Verdict::Inserted]);
+    let repeats = [Verdict::Duplicate { id: first.id.clone(), state: State::Ready }];
+    assert_eq!(enqueue(&twin).await, repeats);
+    let worker = Worker::start(&fixture.connector, options(), |_, _| async { Err(Failure::permanent("no")) });
+    for (job, successor) in [(&first, &second), (&second, &third)] {
+        fixture.until_state(&job.id, State::Dead).await;
+        assert_eq!(stands().await, [Some(job.id.clone())]);
+        assert_eq!(enqueue(successor).await, [Verdict::Inserted]);
+        assert_eq!(stands().await, [Some(successor.id.clone())]);
+    }
+    fixture.until_state(&third.id, State::Dead).await;
+    worker.stop().await;
+    let forgotten = fixture.queue.forget(std::slice::from_ref(&third.id), Duration::ZERO).await.unwrap();
+    assert_eq!(forgotten, [Changed::Forgotten]);
+    assert_eq!(stands().await, [Some(second.id)], "the last that is known");
+    fixture.finish_after_forgetting(1).await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_taken_is_refused_and_the_rest_is_taken() {
     let fixture = Fixture::new().await;
     let queue = fixture.queue.clone().with_max_payload(10);

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,12 +11,14 @@ use std::{
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use upshot_queue::{
-    Crashes, Deadline, Failure, Job, JobId, Late, Limit, LimitKey, NewJob, Progress, Shares, State, Wait,
-    WorkerOptions,
+    Deadline, Failure, Job, JobId, Late, Limit, LimitKey, NewJob, Progress, State, WorkerOptions,
     protocol::{Claim, End, Ended},
 };
 
-use crate::fixture::{Fixture, Worker, options};
+use crate::{
+    by_hand,
+    fixture::{Fixture, Worker, options},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_of_20000_that_formed_without_a_worker_is_done() {
@@ -179,17 +181,7 @@ fn large_job() -> NewJob {
 }
 
 fn claim_of(number: u64, want: usize) -> Claim<'static> {
-    static CRASHES: LazyLock<Crashes> = LazyLock::new(|| Crashes::new(2, Wait::NONE));
-    Claim {
-        worker: "w",
-        want,
-        lease: Duration::from_secs(60),
-        crashes: &CRASHES,
-        crashes_by_kind: &[],
-        number,
-        shares: Shares::default(),
-        ahead: 25,
-    }
+    Claim { want, ..by_hand::claim("w", number) }
 }
 
 #[tokio::test]

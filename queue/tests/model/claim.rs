@@ -211,21 +211,24 @@ impl Model {
             && job.limit_keys().iter().all(room)
     }
 
-    /// Whether the next place under a key is kept for another lane.
+    /// Whether the next place under a key is kept for another lane, of a class that is not
+    /// less urgent.
     fn is_kept_from(&self, key: &LimitKey, job: &ModelJob) -> bool {
-        self.promised.get(key).is_some_and(|lane| *lane != job.lane())
+        let class_of = |lane: &str| lane.split(':').next().map(str::to_owned);
+        let kept_from = |lane: &String| *lane != job.lane() && class_of(lane) <= class_of(&job.lane());
+        self.promised.get(key).is_some_and(kept_from)
     }
 
-    /// A place is kept only for a lane with jobs that waits for another of its keys.
+    /// A place is kept only for a lane with jobs that need it. Its other keys may have lost
+    /// their limits by now: it gives the place up in its next turn.
     pub fn may_promise(&self) -> Result<(), String> {
         for (key, lane) in &self.promised {
             let waiting = self.jobs.values().find(|job| job.state == State::Ready && job.lane() == *lane);
             let Some(job) = waiting else {
                 return Err(format!("a place under {key} is kept for {lane}, which has no jobs"));
             };
-            let limited = job.limit_keys().into_iter().filter(|key| self.limits.contains_key(key)).count();
-            if limited < 2 || !job.limit_keys().contains(key) {
-                return Err(format!("a place under {key} is kept for {lane}, which needs no two"));
+            if !job.limit_keys().contains(key) {
+                return Err(format!("a place under {key} is kept for {lane}, which does not need it"));
             }
         }
         Ok(())

@@ -308,7 +308,7 @@ impl End<'_> {
         ];
         expected.extend(names.map(ToOwned::to_owned));
         let ids: Vec<JobId> = self.model.duplicates.keys().cloned().collect();
-        let noted: Vec<_> = self.model.duplicates.values().cloned().map(Some).collect();
+        let noted: Vec<_> = self.model.duplicates.values().map(|id| Some(self.stands(id).clone())).collect();
         let found = self.queue.originals(&ids).await.map_err(|error| error.to_string())?;
         equal("duplicates", &noted, &found)?;
         expected.extend(ids.iter().map(|id| format!(":duplicate:{id}")));
@@ -328,6 +328,17 @@ impl End<'_> {
             return Err(format!("buckets {buckets:?} are left, limited are {limited:?}"));
         }
         Ok(())
+    }
+
+    /// The job that stands for this one: itself, or where it gave way its last successor.
+    fn stands<'b>(&'b self, id: &'b JobId) -> &'b JobId {
+        let mut id = id;
+        while let Some(successor) = self.model.jobs.get(id).and_then(|job| job.successor.as_ref())
+            && self.model.jobs.contains_key(successor)
+        {
+            id = successor;
+        }
+        id
     }
 
     /// The outbox, read from its beginning, tells where each job is.

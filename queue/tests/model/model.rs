@@ -484,9 +484,15 @@ impl Model {
     pub fn unpark(&mut self, need: &str) -> u64 {
         let mut ids = self.ids(|job| job.need.as_ref().is_some_and(|(each, _)| each == need));
         ids.sort_by_key(|id| (self.jobs[id].since, id.clone()));
-        for (i, id) in ids.iter().enumerate() {
-            self.make_ready(id, i as u64 + 1);
+        let mut place = 0;
+        for id in &ids {
+            place += 1;
+            self.make_ready(id, place);
             self.count("unparked");
+            // A call ends with a large one, and the next one counts anew.
+            if self.jobs[id].is_large() {
+                place = 0;
+            }
         }
         ids.len() as u64
     }

@@ -113,8 +113,8 @@ impl Template {
     }
 
     /// The same for a name that must tell events apart: different values never
-    /// give the same name, whatever stands between them. A control character ends
-    /// each part; no value has any.
+    /// give the same name, whatever stands between them. A control character stands
+    /// between the parts; no value has any.
     ///
     /// # Errors
     /// Those of [`Self::fill`].
@@ -122,9 +122,12 @@ impl Template {
         self.join(values, "\u{1f}")
     }
 
-    fn join(&self, values: &Values<'_>, end: &str) -> Result<String, Unfilled> {
+    fn join(&self, values: &Values<'_>, between: &str) -> Result<String, Unfilled> {
         let mut name = String::with_capacity(self.text.len());
-        for part in &self.parts {
+        for (i, part) in self.parts.iter().enumerate() {
+            if i > 0 {
+                name.push_str(between);
+            }
             let value = match part {
                 Part::Text(text) => Cow::Borrowed(text.as_str()),
                 Part::Tenant => values.attribute("tenant", values.event.tenant.as_deref())?,
@@ -132,7 +135,6 @@ impl Template {
                 Part::Data(pointer) => values.data(pointer)?,
             };
             name.push_str(&value);
-            name.push_str(end);
         }
         if name.len() <= MAX_NAME {
             return Ok(name);
@@ -333,6 +335,9 @@ mod tests {
         assert_eq!(fill("c{/long}", &event), too_long("/data/long"));
         assert_eq!(fill("{/long}c", &event), too_long("/data/long"));
         assert_eq!(fill("{/long}{tenant}", &event), too_long("/tenant"));
+        // Each template can be filled in by some event.
+        let fixed = "x".repeat(MAX_NAME).parse::<Template>().unwrap();
+        assert_eq!(fixed.fill_apart(&Values::of(&event)).map(|name| name.len()), Ok(MAX_NAME));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use upshot_queue::{Deadline, Late, Priority, QueueName};
+use upshot_queue::{Deadline, Late, Priority, QueueName, Scope};
 
 use super::{Error, Route, UniqueRule, Why};
 use crate::settings::duration;
@@ -36,6 +36,8 @@ pub(super) struct Written {
 #[serde(deny_unknown_fields)]
 struct WrittenUnique {
     key: String,
+    #[serde(default)]
+    scope: Scope,
     #[serde(with = "duration")]
     lifetime: Duration,
     #[serde(default)]
@@ -62,7 +64,7 @@ impl TryFrom<Written> for Route {
         let rule = |unique: WrittenUnique| {
             let key = unique.key.parse().map_err(|malformed| impossible(Why::UniqueKey(malformed)))?;
             let (lifetime, replaces_dead) = (unique.lifetime, unique.replaces_dead);
-            Ok::<_, Error>(UniqueRule { key, lifetime, replaces_dead })
+            Ok::<_, Error>(UniqueRule { key, scope: unique.scope, lifetime, replaces_dead })
         };
         let unique = unique.map(rule).transpose()?;
         let route = Self { event, job, version, queue, within, priority, limit_keys, deadline, unique };
@@ -84,8 +86,9 @@ impl From<Route> for Written {
             limit_keys: limit_keys.iter().map(ToString::to_string).collect(),
             deadline: deadline.map(|deadline| deadline.within),
             late: deadline.map(|deadline| deadline.then),
-            unique: unique.map(|UniqueRule { key, lifetime, replaces_dead }| WrittenUnique {
+            unique: unique.map(|UniqueRule { key, scope, lifetime, replaces_dead }| WrittenUnique {
                 key: key.to_string(),
+                scope,
                 lifetime,
                 replaces_dead,
             }),
@@ -120,11 +123,15 @@ mod tests {
             "deadline = '10m'\nlate = 'run'",
             "unique = { key = 'monthly:{tenant}:{/month}', lifetime = '30d' }\npriority = 'low'",
             "unique = { key = 'once', lifetime = '1h', replaces_dead = true }",
+            "unique = { key = 'once', scope = 'queue', lifetime = '1h' }",
         ] {
             let route = read(more).unwrap();
             let printed = toml::to_string(&route).unwrap();
             assert_eq!(toml::from_str::<Route>(&printed), Ok(route), "{printed}");
         }
+        let scope = |more| read(more).unwrap().unique.unwrap().scope;
+        assert_eq!(scope("unique = { key = 'once', lifetime = '1h' }"), Scope::Tenant);
+        assert_eq!(scope("unique = { key = 'once', lifetime = '1h', scope = 'kind' }"), Scope::Kind);
         let then = |more| read(more).unwrap().deadline.unwrap().then;
         assert_eq!(then("deadline = '10m'"), Late::Expires);
         assert_eq!(then("deadline = '10m'\nlate = 'run'"), Late::Runs);
@@ -144,7 +151,8 @@ mod tests {
                 ["`t.v1` to `a.b`", "{month}", "{/customer/id}"],
             ),
             ("unique = { key = 'a', lifetime = '0s' }", ["`t.v1` to `a.b`", "0s", "1ms"]),
-            ("unique = { key = 'a', lifetime = '1d', scope = 'kind' }", ["scope", "replaces_dead", "line 5"]),
+            ("unique = { key = 'a', lifetime = '1d', scope = 'all' }", ["`all`", "tenant", "line 5"]),
+            ("unique = { key = 'a', lifetime = '1d', among = 'kind' }", ["among", "replaces_dead", "line 5"]),
             ("priority = 'urgent'", ["urgent", "critical", "line 5"]),
             ("limits = []", ["limits", "limit_keys", "line 5"]),
         ] {

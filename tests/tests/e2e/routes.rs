@@ -1,7 +1,7 @@
 //! What a route says of its jobs reaches the queue; an event that lacks what a route
 //! needs does not.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use upshot_queue::{FailureClass, JobId, Priority, State};
@@ -38,7 +38,14 @@ event = "report.due.v1"
 job = "report.make"
 queue = "invoices"
 within = "1d"
-unique = { key = "monthly:{tenant}:{/month}", lifetime = "30d" }
+unique = { key = "monthly:{/month}", lifetime = "30d" }
+
+[[routes]]
+event = "report.due.v1"
+job = "report.file"
+queue = "invoices"
+within = "1d"
+unique = { key = "monthly:{/month}", lifetime = "30d" }
 "#;
 
 /// An order of this type, and its job.
@@ -153,13 +160,19 @@ async fn of_events_with_one_key_one_becomes_a_job_and_the_others_lead_to_it() {
     let config = config(&stage);
     let (api, url) = stage.start_api_with(std::slice::from_ref(&config)).await;
     let bridge = stage.start("bridge", &[config]).await;
-    let report = |number, month| {
+    let report = |number, tenant, month| {
         let (mut event, id) = event("report.due.v1", number);
+        event["tenant"] = json!(tenant);
         event["data"]["month"] = json!(month);
         (event, id)
     };
+    // The third has the key as well, and is another tenant's.
     let [(first, first_id), (second, second_id), (behind, behind_id), (last, last_id)] =
-        [(1, "2026-03"), (2, "2026-03"), (3, "2026-04"), (4, "2026-05")].map(|(n, month)| report(n, month));
+        [(1, "acme", "2026-03"), (2, "acme", "2026-03"), (3, "zeta", "2026-03"), (4, "acme", "2026-05")]
+            .map(|(n, tenant, month)| report(n, tenant, month));
+    // The other route of the event has the same key, for jobs of another kind.
+    let other = Route::new("report.due.v1", "report.file", "invoices".parse().unwrap(), Duration::ZERO);
+    let filed_id = other.job_id("/shops/test", Identity::Id(first["id"].as_str().unwrap()));
     for event in [&first, &second, &behind] {
         stage.publish(event).await;
     }
@@ -175,8 +188,9 @@ async fn of_events_with_one_key_one_becomes_a_job_and_the_others_lead_to_it() {
     for event in [&first, &second] {
         let asked = format!("{url}/v1/outcomes?source={source}&id={}", event["id"].as_str().unwrap());
         let found: Value = reqwest::get(asked).await.unwrap().json().await.unwrap();
-        let jobs: Vec<_> = found["outcomes"].as_array().unwrap().iter().map(|each| &each["job"]).collect();
-        assert_eq!(jobs, [first_id.as_str()], "{found}");
+        let jobs = found["outcomes"].as_array().unwrap().iter().map(|each| each["job"].as_str().unwrap());
+        let jobs: BTreeSet<&str> = jobs.collect();
+        assert_eq!(jobs, BTreeSet::from([first_id.as_str(), filed_id.as_str()]), "{found}");
     }
     for process in [bridge, api] {
         process.stop().await;

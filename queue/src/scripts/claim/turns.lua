@@ -55,11 +55,19 @@ local function keep_promises(lane)
   end
 end
 
--- The order in which lanes are kept places under their keys, the same for all of them.
--- Tokens come first, because one that is kept costs others less than a place; then the
--- tenant's own limit.
+-- The order in which lanes are kept places under their keys, the same for all of them. What
+-- is kept stands empty, so keys come first that have more than the one: a token of several
+-- costs others least. A key that has but one is closed by keeping it, and so waits last, a
+-- place longer than a token, and a token longer than one that comes more often.
+local function rank_of(limit)
+  if limit.concurrency and limit.concurrency < 2 then return 3 end
+  if not limit.rate then return 2 end
+  return limit.burst < 2 and 4 or 1
+end
 local function comes_first(one, other)
-  if (one.rate ~= nil) ~= (other.rate ~= nil) then return one.rate ~= nil end
+  local rank, behind = rank_of(one), rank_of(other)
+  if rank ~= behind then return rank < behind end
+  if rank == 4 and one.rate ~= other.rate then return one.rate < other.rate end
   local tenants, others = string.sub(one.key, 1, 7) == 'tenant:', string.sub(other.key, 1, 7) == 'tenant:'
   if tenants ~= others then return tenants end
   return one.key < other.key
@@ -205,8 +213,7 @@ local function divide(class, queue, horizon, n, quantum)
       part = math.min(n, ahead)
     end
     for _, limit in ipairs(lane.limits) do
-      local room = limit.room
-      if limit.promised and (limit.promised == lane.name or room < 1 and end_empty_promise(limit)) then room = room + 1 end
+      local room = room_for(limit, class, lane.name)
       if room < part then part = room end
       if part < 1 then
         blocking = limit

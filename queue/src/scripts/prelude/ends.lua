@@ -80,7 +80,10 @@ local function park(id, key, text, need, why)
   become(key, 'parked', text)
   redis.call('HSET', key, 'need', need, 'why', why)
   redis.call('ZADD', PARKED, at, id)
-  redis.call('ZADD', NEED .. need, at, id)
+  -- Behind those that wait already, also where the clock of another node, which was the master
+  -- before, was ahead: whoever lets these go does not wait for it.
+  local last = tonumber(redis.call('ZRANGE', NEED .. need, '-1', '-1', 'WITHSCORES')[2] or '0')
+  redis.call('ZADD', NEED .. need, last > now and int(last + 1) or at, id)
   redis.call('HINCRBY', NEEDS, need, 1)
 end
 -- A job that waits again is watched for its deadline again.

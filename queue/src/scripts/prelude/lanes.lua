@@ -26,7 +26,7 @@ local function leave_ring(class, flow)
 end
 -- Lanes wait for a limit key by class, then by turn: virtual times of different
 -- classes say nothing about each other. A double holds both, the turn to 1/128.
-local CLASS_APART = 2 ^ 44
+local CLASS_APART, CLASSES = 2 ^ 44, 4
 -- Lanes that a key holds count for their tenant as well, beside the lanes that
 -- share the key: they take its room in turns.
 local function count_held(class, flow, key, n)
@@ -39,6 +39,17 @@ local function let_in(key, lane, score)
   count_held(class, flow, key, -1)
   take_turns(class, flow, tonumber(score) - class * CLASS_APART)
   return class
+end
+-- Whose turn it is among classes is for the claims to say, by their shares: beside a lane of
+-- this class the first one of each class behind it comes along, up to the class `last`.
+local function let_along(key, class, last)
+  while class + 1 < last do
+    local from, to = int((class + 1) * CLASS_APART), '(' .. int(last * CLASS_APART)
+    local first = redis.call('ZRANGE', BLOCKED .. key, from, to, 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+    if #first == 0 then return end
+    redis.call('ZREM', BLOCKED .. key, first[1])
+    class = let_in(key, first[1], first[2])
+  end
 end
 -- Lets lanes that wait for a limit key take turns again, as many as there is
 -- room for. At most 32 a call: each of them ends in another release.
@@ -63,16 +74,17 @@ local function release_lanes(key)
       class = let_in(key, lanes[i], lanes[i + 1])
       woken = true
     end
-    -- Whose turn it is among classes is for the claims to say, by their shares:
-    -- the first lane of each lower class comes along.
-    for _ = class or 3, 2 do
-      local below = redis.call('ZRANGE', BLOCKED .. key, int((class + 1) * CLASS_APART), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
-      if #below == 0 then break end
-      redis.call('ZREM', BLOCKED .. key, below[1])
-      class = let_in(key, below[1], below[2])
+    if woken then let_along(key, class, CLASSES) end
+  elseif room == 0 and limit.promised and limit.counting <= now then
+    -- The place that is kept is one for more urgent classes.
+    local first = redis.call('ZRANGE', BLOCKED .. key, '0', '0', 'WITHSCORES')
+    if first[1] and goes_before(string.sub(first[1], 1, 1), limit) then
+      redis.call('ZREM', BLOCKED .. key, first[1])
+      let_along(key, let_in(key, first[1], first[2]), tonumber(string.sub(limit.promised, 1, 1)))
+      woken = true
     end
-    if limit and limit.rate then next_token = now + math.ceil(1000 / limit.rate) end
   end
+  if limit and limit.rate and (woken or room >= 1) then next_token = now + math.ceil(1000 / limit.rate) end
   if next_token and redis.call('EXISTS', BLOCKED .. key) == 1 then redis.call('ZADD', PACED, int(next_token), key) end
   return woken
 end

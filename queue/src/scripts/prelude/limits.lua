@@ -7,7 +7,8 @@
 local limits = {}
 -- A lane that finds room under one of its keys and none under another may lose the one
 -- while it waits for the other. One that was passed over so often has the next place under
--- those that it finds free kept for it: `promised` has the lane, by key.
+-- those that it finds free kept for it: `promised` has the lane, by key. It is kept from
+-- lanes of its class and of lower ones.
 local some_promised = nil
 -- Jobs that ran before a limit on concurrency was set are counted by whoever sets it, in
 -- several calls; until then, or the time in `counting`, none start under the key.
@@ -79,7 +80,8 @@ end
 local function store_bucket(key, tokens)
   redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, tokens), us))
 end
--- How many jobs of any lane may start now under a key. Remembered within the call.
+-- How many jobs of any lane may start now under a key; less than none where the place that
+-- is kept was taken. Remembered within the call.
 local function room_of(key, limit)
   if limit.room then return limit.room end
   local room = 1e9
@@ -98,13 +100,17 @@ local function room_of(key, limit)
   limit.taken = 0
   return room
 end
+-- Whether the place that is kept is one for lanes of this class.
+local function goes_before(class, limit)
+  return limit.promised and class < string.sub(limit.promised, 1, 1)
+end
 local function promise(limit, lane)
   limit.promised, limit.room, some_promised = lane, limit.room - 1, true
   redis.call('HSET', PROMISED, limit.key, lane)
 end
 local function end_promise(limit)
   limit.promised = false
-  if limit.room then limit.room = limit.room + 1 end
+  if limit.room and limit.counting <= now then limit.room = limit.room + 1 end
   redis.call('HDEL', PROMISED, limit.key)
 end
 -- Nothing is kept for a lane that has no jobs. True when something was.
@@ -113,12 +119,25 @@ local function end_empty_promise(limit)
   end_promise(limit)
   return true
 end
--- When there is a token for a job of any lane (ms), where it is tokens that are missing;
--- or the counting is given up.
+-- How many jobs of a lane may start now, of which the name is known if something may be kept
+-- for it.
+local function room_for(limit, class, lane)
+  local room = limit.room
+  if room >= 1 or not limit.promised or limit.counting > now then return room end
+  if end_empty_promise(limit) then return limit.room end
+  if limit.promised == lane or goes_before(class, limit) then return room + 1 end
+  return room
+end
+-- When there is a token for a job of a lane that waits, or of any (ms), where it is tokens
+-- that are missing; or the counting is given up.
 local function next_token_of(limit)
   if limit and limit.counting > now then return limit.counting end
   if not limit or not limit.rate then return nil end
-  local wanted, left = limit.promised and 2 or 1, limit.tokens - limit.taken
+  local wanted, left = 1, limit.tokens - limit.taken
+  if limit.promised then
+    local first = redis.call('ZRANGE', BLOCKED .. limit.key, '0', '0')[1]
+    if not (first and goes_before(string.sub(first, 1, 1), limit)) then wanted = 2 end
+  end
   if left >= wanted - 0.000001 then return nil end
   -- A bucket of one token that is promised has none for others until it is used.
   if limit.burst < wanted and left >= 0.999999 then return now + 1000 end
