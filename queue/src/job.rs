@@ -29,7 +29,9 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub use new::{Deadline, Late, MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME, NewJob, Rejection, Scope, Unique};
+pub use new::{
+    Deadline, Late, MAX_LABELS, MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME, NewJob, Rejection, Scope, Unique,
+};
 pub(crate) use stored::Fields;
 pub use stored::Unreadable;
 

@@ -63,8 +63,7 @@ impl Queue {
         loop {
             let mut scan = redis::cmd("ZSCAN");
             scan.arg(self.keys.blocked(key)).arg(cursor).arg("COUNT").arg(LANES);
-            let (next, lanes): (u64, Vec<(String, f64)>) =
-                scan.query_async(&mut self.conn.clone()).await?;
+            let (next, lanes): (u64, Vec<(String, f64)>) = scan.query_async(&mut self.conn.clone()).await?;
             for lanes in lanes.chunks(LANES) {
                 let lanes: Vec<&str> = lanes.iter().map(|(lane, _)| lane.as_str()).collect();
                 self.limit_call("give_up", key, &lanes).await?;

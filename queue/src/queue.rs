@@ -370,7 +370,7 @@ fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJ
             if cost > MAX_COST || bytes >= CALL_BYTES {
                 break;
             }
-            bytes += job.args.len();
+            bytes += job.bytes();
             end += 1;
         }
         let (part, behind) = rest.split_at(end);

@@ -29,8 +29,7 @@ impl Queue {
             cmd.arg(self.keys.duplicate(id));
         }
         let noted: Vec<Option<String>> = cmd.query_async(&mut self.conn.clone()).await?;
-        let mut originals: Vec<Option<JobId>> =
-            noted.into_iter().map(|id| id.map(JobId::trusted)).collect();
+        let mut originals: Vec<Option<JobId>> = noted.into_iter().map(|id| id.map(JobId::trusted)).collect();
         for _ in 0..SUCCESSIONS {
             if !self.succeed(&mut originals).await? {
                 break;

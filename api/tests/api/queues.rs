@@ -219,7 +219,7 @@ async fn a_queue_that_cannot_be_read_hides_no_other() {
     let queue = fixture.queue("invoices");
     let control = queue.keys().control();
     let mut admin = fixture.connector.connect().unwrap();
-    redis::cmd("HSET").arg(&control).arg("schema").arg(99).exec_async(&mut admin).await.unwrap();
+    redis::cmd("HSET").arg(control).arg("schema").arg(99).exec_async(&mut admin).await.unwrap();
     let metrics = fixture.get("/metrics").await.text().await.unwrap();
     for line in [
         "upshot_queue_up{queue=\"emails\"} 1\n",
@@ -229,7 +229,7 @@ async fn a_queue_that_cannot_be_read_hides_no_other() {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
     assert!(!metrics.contains("upshot_queue_jobs{queue=\"invoices\""), "{metrics}");
-    redis::cmd("DEL").arg(&control).exec_async(&mut admin).await.unwrap();
+    redis::cmd("DEL").arg(control).exec_async(&mut admin).await.unwrap();
     fixture.finish().await;
 }
 

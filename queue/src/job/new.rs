@@ -30,7 +30,7 @@ pub struct NewJob {
     /// What else it is limited by, such as the provider that it calls; at most
     /// [`MAX_LIMIT_KEYS`].
     pub limit_keys: Vec<String>,
-    /// The business key that people know.
+    /// The business key that people know, of at most [`MAX_NAME`] bytes.
     pub subject: Option<String>,
     /// The W3C `traceparent` of who asked for it.
     pub trace: Option<String>,
@@ -43,7 +43,7 @@ pub struct NewJob {
     /// Whether a dead job of the same id or idempotency key gives way to it. For the
     /// key alone, see [`Unique::replaces_dead`].
     pub replaces_dead: bool,
-    /// Where it came from; kept and shown, not understood.
+    /// Where it came from; kept and shown, not understood. At most [`MAX_LABELS`] bytes.
     pub labels: BTreeMap<String, String>,
     /// Not to run before this has passed.
     pub delay: Duration,
@@ -114,6 +114,9 @@ pub const MAX_LIMIT_KEYS: usize = 3;
 /// Names (of kinds, tenants, limit keys, idempotency keys) may be this long, in bytes.
 pub const MAX_NAME: usize = 512;
 
+/// Labels, names and values, may have this many bytes together.
+pub const MAX_LABELS: usize = 4 << 10;
+
 /// The longest delay, deadline or lifetime: 100 years.
 pub const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -138,6 +141,9 @@ pub enum Rejection {
         /// How long it is.
         bytes: usize,
     },
+    /// More labels than are kept beside the arguments.
+    #[error("the labels have {0} bytes, the limit is {MAX_LABELS}: put what is long into the arguments")]
+    Labels(usize),
     /// Limited by too many keys.
     #[error("{0} limit keys: at most {MAX_LIMIT_KEYS} are possible")]
     LimitKeys(usize),
@@ -195,9 +201,17 @@ impl NewJob {
                 return Err(Rejection::Name { what, bytes });
             }
         }
-        let bytes = self.tenant.as_ref().map_or(0, String::len);
-        if bytes > MAX_NAME {
-            return Err(Rejection::Name { what: "the tenant", bytes });
+        let optional =
+            [("the tenant", &self.tenant), ("the subject", &self.subject), ("the trace", &self.trace)];
+        for (what, name) in optional {
+            let bytes = name.as_ref().map_or(0, String::len);
+            if bytes > MAX_NAME {
+                return Err(Rejection::Name { what, bytes });
+            }
+        }
+        let bytes = self.bytes_of_labels();
+        if bytes > MAX_LABELS {
+            return Err(Rejection::Labels(bytes));
         }
         let times = [("a delay", Some(self.delay)), ("a deadline", self.deadline.map(|d| d.within))];
         for (what, value) in times {
@@ -212,6 +226,15 @@ impl NewJob {
             }
         }
         Ok(())
+    }
+
+    fn bytes_of_labels(&self) -> usize {
+        self.labels.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// Bytes of what it is stored with, but for names, which are short.
+    pub(crate) fn bytes(&self) -> usize {
+        self.args.len() + self.bytes_of_labels()
     }
 
     /// The flow that it waits in.
@@ -322,6 +345,13 @@ mod tests {
         assert!(matches!(job(|job| job.kind.clear()), Err(Rejection::Name { what: "the kind", bytes: 0 })));
         assert!(job(|job| job.tenant = Some("t".repeat(513))).is_err());
         assert_eq!(job(|job| job.limit_keys = vec!["a".into(); 4]), Err(Rejection::LimitKeys(4)));
+        let subject = job(|job| job.subject = Some("x".repeat(MAX_NAME + 1)));
+        assert_eq!(subject, Err(Rejection::Name { what: "the subject", bytes: MAX_NAME + 1 }));
+        fn labels(bytes: usize) -> BTreeMap<String, String> {
+            BTreeMap::from([("name".to_owned(), "x".repeat(bytes - "name".len()))])
+        }
+        assert_eq!(job(|job| job.labels = labels(MAX_LABELS)), Ok(()));
+        assert_eq!(job(|job| job.labels = labels(MAX_LABELS + 1)), Err(Rejection::Labels(MAX_LABELS + 1)));
         assert!(job(|job| job.limit_keys = vec![String::new()]).is_err());
         assert!(job(|job| job.delay = Duration::MAX).is_err());
         let second = Duration::from_secs(1);

@@ -12,7 +12,8 @@ use std::{
 use serde_json::json;
 use tokio::sync::Semaphore;
 use upshot_queue::{
-    Changed, Deadline, FailureClass, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, State, WorkerOptions,
+    Changed, Deadline, FailureClass, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, State,
+    WorkerOptions,
     protocol::{Claim, End, Ended},
 };
 
