@@ -152,7 +152,14 @@ impl Queue {
             let mut call = Call::new(&scripts::CHANGE, &self.keys);
             call.arg(batch.len());
             for Order { id, verb, first, second, did, note } in batch {
-                let change = Change { at, did: (*did).to_owned(), note: note.clone(), worker: None };
+                let change = Change {
+                    at,
+                    did: (*did).to_owned(),
+                    note: note.clone(),
+                    worker: None,
+                    attempt: None,
+                    began: None,
+                };
                 let line = if did.is_empty() { String::new() } else { change.line() };
                 call.arg(id.as_str()).arg(*verb).arg(first.as_str()).arg(second.as_slice()).arg(line);
             }

@@ -36,6 +36,7 @@ pub(crate) use stored::Fields;
 pub use stored::Unreadable;
 
 use crate::{
+    clock::utc_ms,
     failure::{FailedAttempt, FailureClass},
     id::{JobId, QueueName},
     priority::Priority,
@@ -100,9 +101,28 @@ pub struct Change {
     /// The worker that did it, where it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
+    /// The attempt that ended with it, where one did, counted from 1. One that was put off
+    /// does not count, so the next one has the same number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u64>,
+    /// When that began, UTC ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<i64>,
 }
 
 impl Change {
+    /// What the attempt of a job that runs ended with.
+    pub(crate) fn of_attempt(job: &Job, did: &str, note: Option<String>) -> Self {
+        Self {
+            at: utc_ms(),
+            did: did.to_owned(),
+            note,
+            worker: job.worker.clone(),
+            attempt: Some(job.attempts),
+            began: job.began,
+        }
+    }
+
     /// A line of the history.
     pub(crate) fn line(&self) -> String {
         // Numbers and strings always serialise.

@@ -82,21 +82,31 @@ pub fn timeline(job: &Job) -> Vec<Entry> {
         |at, attempt, worker: &Option<String>| entry(at, What::Claimed { attempt, worker: worker.clone() });
     let mut within = within_attempts(job).into_iter().peekable();
     let mut entries = vec![entry(job.enqueued_at, What::Enqueued)];
-    for failed in &job.history {
-        entries.extend(failed.began.map(|began| claimed(began, failed.attempt, &failed.worker)));
-        while let Some(inner) = within.next_if(|inner| inner.at <= failed.at) {
+    // How attempts ended and what else was done, with the claim that it ended.
+    let failures = job.history.iter().map(|failed| {
+        let (attempt, class, message) = (failed.attempt, failed.class, failed.message.clone());
+        let began = failed.began.map(|began| claimed(began, failed.attempt, &failed.worker));
+        (began, entry(failed.at, What::Failed { attempt, class, message }))
+    });
+    let changes = job.changes.iter().map(|change| {
+        let began = change.began.zip(change.attempt);
+        let began = began.map(|(began, attempt)| claimed(began, attempt, &change.worker));
+        (began, entry(change.at, What::Changed { did: change.did.clone(), note: change.note.clone() }))
+    });
+    let mut ends: Vec<(Option<Entry>, Entry)> = failures.chain(changes).collect();
+    ends.sort_by_key(|(_, end)| end.at);
+    let last = job
+        .began
+        .filter(|began| ends.iter().all(|(claim, _)| claim.as_ref().map(|claim| claim.at) != Some(*began)));
+    for (claim, end) in ends {
+        entries.extend(claim);
+        while let Some(inner) = within.next_if(|inner| inner.at <= end.at) {
             entries.push(inner);
         }
-        let (attempt, class, message) = (failed.attempt, failed.class, failed.message.clone());
-        entries.push(entry(failed.at, What::Failed { attempt, class, message }));
+        entries.push(end);
     }
-    let told = |began: i64| job.history.iter().any(|failed| failed.began == Some(began));
-    let last = job.began.filter(|began| !told(*began));
     entries.extend(last.map(|began| claimed(began, job.attempts, &job.worker)));
     entries.extend(within);
-    for change in &job.changes {
-        entries.push(entry(change.at, What::Changed { did: change.did.clone(), note: change.note.clone() }));
-    }
     if job.state.is_final() {
         entries.push(entry(job.since, What::Finished { state: job.state }));
     }

@@ -17,7 +17,6 @@ use super::{
     turnover::Turnover,
 };
 use crate::{
-    clock::utc_ms,
     connect::Backoff,
     job::{Change, Job},
     parking::Kinds,
@@ -250,12 +249,7 @@ fn park_unknown(lease: &LeaseState) {
     let job = &lease.job;
     let why = format!("no handler for kind `{}` version {} here", job.kind, job.version);
     tracing::warn!(job = %job.id, queue = %job.queue, %why, "job parked until a worker starts that has one");
-    let change = Change {
-        at: utc_ms(),
-        did: "parked".to_owned(),
-        note: Some(why.clone()),
-        worker: job.worker.clone(),
-    };
+    let change = Change::of_attempt(job, "parked", Some(why.clone()));
     lease.settle(End::Park { need: Kinds::need_of_kind(&job.kind, job.version), why, line: change.line() });
 }
 

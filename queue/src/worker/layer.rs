@@ -179,7 +179,7 @@ fn find<T: StdError + 'static>(error: &BoxDynError) -> Option<&T> {
 
 /// A line of the history that is no failure.
 fn line(lease: &Lease, did: &str, note: Option<String>) -> String {
-    Change { at: utc_ms(), did: did.to_owned(), note, worker: lease.job().worker.clone() }.line()
+    Change::of_attempt(lease.job(), did, note).line()
 }
 
 /// What follows from a failure.

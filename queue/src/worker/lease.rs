@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{core::Core, layer::MAX_OUTCOME, renew};
 use crate::{
-    clock::utc_ms,
     connect::Backoff,
     job::{Change, Job, Progress},
     protocol::{End, Ended, Write},
@@ -131,9 +130,7 @@ impl LeaseState {
 
     /// Hands the job back; the attempt does not count.
     pub(super) fn release(&self, note: Option<String>) {
-        let worker = self.job.worker.clone();
-        let change = Change { at: utc_ms(), did: "released".to_owned(), note, worker };
-        self.settle(End::Release { line: change.line() });
+        self.settle(End::Release { line: Change::of_attempt(&self.job, "released", note).line() });
     }
 }
 

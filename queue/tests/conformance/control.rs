@@ -5,10 +5,12 @@ use std::{
     time::Duration,
 };
 
+use apalis_core::error::BoxDynError;
 use serde_json::json;
 use tokio::sync::mpsc;
 use upshot_queue::{
-    Changed, DeadFilter, Failure, FailureClass, JobId, NewJob, Progress, RetryPolicy, State, WorkerOptions,
+    Changed, DeadFilter, Failure, FailureClass, JobId, NewJob, Progress, RetryPolicy, Snooze, State,
+    WorkerOptions,
     timeline::{What, timeline},
 };
 
@@ -165,17 +167,24 @@ async fn the_timeline_tells_a_jobs_life() {
         wait: upshot_queue::Wait { base: Duration::ZERO, floor: Duration::ZERO, ..Default::default() },
         ..RetryPolicy::default()
     };
-    let worker =
-        Worker::start(&fixture.connector, WorkerOptions { retry, ..options() }, |job, lease| async move {
+    let worker = Worker::start_any(
+        &fixture.connector,
+        WorkerOptions { retry, ..options() },
+        |job, lease| async move {
+            if job.token == 1 {
+                let snooze = Snooze { wait: Duration::ZERO, why: "it is cold".to_owned() };
+                return Err(BoxDynError::from(snooze));
+            }
             if job.attempts == 1 {
                 let progress = Progress { percent: 50, step: Some("render".into()), message: None };
                 lease.progress(&progress).await.unwrap();
                 lease.complete_step("render", &json!(1)).await.unwrap();
                 lease.log("line one\nline two").await.unwrap();
-                return Err(Failure::transient("the printer is on fire"));
+                return Err(Failure::transient("the printer is on fire").into());
             }
             Ok(json!(null))
-        });
+        },
+    );
     let done = fixture.until_state(&id, State::Succeeded).await;
     let words: Vec<String> = timeline(&done)
         .into_iter()
@@ -192,6 +201,8 @@ async fn the_timeline_tells_a_jobs_life() {
         .collect();
     let expected = [
         "enqueued",
+        "claimed 1 true",
+        "snoozed",
         "claimed 1 true",
         "50 %",
         "render",
