@@ -5,6 +5,7 @@
 
 use std::{
     fmt::Write,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -19,14 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The queues' figures in Prometheus' text format.
 pub struct Scrape {
-    queues: Vec<Queue>,
+    queues: Vec<Scraped>,
     last: Mutex<Option<(Instant, String)>>,
 }
 
 impl Scrape {
     /// The figures of these queues.
     pub fn new(queues: Vec<Queue>) -> Self {
-        Self { queues, last: Mutex::new(None) }
+        let scraped = |queue| Scraped { queue, is_up: AtomicBool::new(true) };
+        Self { queues: queues.into_iter().map(scraped).collect(), last: Mutex::new(None) }
     }
 
     /// The figures. Of a queue that cannot be read there are none, so that a gap is seen and
@@ -42,6 +44,12 @@ impl Scrape {
     }
 }
 
+struct Scraped {
+    queue: Queue,
+    /// Whether it could be read the last time, so that it is said once.
+    is_up: AtomicBool,
+}
+
 /// What one queue says.
 struct Figures<'a> {
     queue: &'a str,
@@ -50,21 +58,18 @@ struct Figures<'a> {
 }
 
 impl<'a> Figures<'a> {
-    async fn read(queue: &'a Queue) -> Self {
-        let read = tokio::time::timeout(PATIENCE, future::try_join(queue.counts(), queue.outbox())).await;
+    async fn read(Scraped { queue, is_up }: &'a Scraped) -> Self {
         let name = queue.name().as_str();
+        let read = tokio::time::timeout(PATIENCE, future::try_join(queue.counts(), queue.outbox())).await;
         let read = match read {
-            Ok(Ok(read)) => Some(read),
-            Ok(Err(error)) => {
-                tracing::warn!(queue = name, %error, "no figures of the queue");
-                None
-            }
-            Err(_) => {
-                tracing::warn!(queue = name, "no figures of the queue: Redis does not answer");
-                None
-            }
+            Ok(read) => read.map_err(|error| error.to_string()),
+            Err(_) => Err("Redis does not answer".to_owned()),
         };
-        Self { queue: name, read }
+        let was_up = is_up.swap(read.is_ok(), Ordering::Relaxed);
+        if let Some(why) = read.as_ref().err().filter(|_| was_up) {
+            tracing::warn!(queue = name, %why, "no figures of the queue until it can be read");
+        }
+        Self { queue: name, read: read.ok() }
     }
 }
 

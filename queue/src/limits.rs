@@ -10,8 +10,8 @@ use crate::{
 
 /// Claims that are looked through at a time, of up to 160 jobs each.
 const CLAIMS: usize = 4;
-/// Lanes that give up what is kept for them at a time.
-const LANES: usize = 32;
+/// Keys under which what is kept is given up at a time.
+const KEYS: usize = 32;
 
 /// What holds jobs back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,7 +47,7 @@ impl Queue {
         let stored = limit.stored(key)?;
         let name = key.stored();
         let set = self.limit_call("limit", &name, &[&stored]).await?;
-        if set.waiting {
+        if set.some_kept {
             self.give_up(&name).await?;
         }
         if let Some(claim) = set.counting {
@@ -56,17 +56,22 @@ impl Queue {
         Ok(())
     }
 
-    /// Lanes that wait for a limit that was changed may keep places under other keys in an
-    /// order that holds no more. Those that come to wait meanwhile keep them in the new one.
+    /// Lanes that need a key of which the limit was changed may keep places under other keys in
+    /// an order that holds no more. What is kept from now on is kept in the new one.
     async fn give_up(&self, key: &str) -> Result<(), Error> {
         let mut cursor = 0_u64;
         loop {
-            let mut scan = redis::cmd("ZSCAN");
-            scan.arg(self.keys.blocked(key)).arg(cursor).arg("COUNT").arg(LANES);
-            let (next, lanes): (u64, Vec<(String, f64)>) = scan.query_async(&mut self.conn.clone()).await?;
-            for lanes in lanes.chunks(LANES) {
-                let lanes: Vec<&str> = lanes.iter().map(|(lane, _)| lane.as_str()).collect();
-                self.limit_call("give_up", key, &lanes).await?;
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(self.keys.promised()).arg(cursor).arg("COUNT").arg(KEYS);
+            let (next, promised): (u64, Vec<(String, String)>) =
+                scan.query_async(&mut self.conn.clone()).await?;
+            let others: Vec<&str> = promised
+                .iter()
+                .filter(|(_, lane)| has_key(lane, key))
+                .map(|(other, _)| other.as_str())
+                .collect();
+            for others in others.chunks(KEYS) {
+                self.limit_call("give_up", key, others).await?;
             }
             if next == 0 {
                 return Ok(());
@@ -207,10 +212,10 @@ impl Queue {
             for arg in args {
                 call.arg(arg);
             }
-            let (again, claim, waiting): (u8, u64, u8) = call.run(&mut self.conn.clone()).await?;
+            let (again, claim, some_kept): (u8, u64, u8) = call.run(&mut self.conn.clone()).await?;
             // Lanes that there is room for now are let in some at a time.
             if again == 0 {
-                return Ok(Set { counting: (claim > 0).then_some(claim), waiting: waiting == 1 });
+                return Ok(Set { counting: (claim > 0).then_some(claim), some_kept: some_kept == 1 });
             }
         }
     }
@@ -220,6 +225,33 @@ impl Queue {
 struct Set {
     /// Jobs that run are to be counted, up to this claim.
     counting: Option<u64>,
-    /// Lanes that wait for it are to give up what is kept for them.
-    waiting: bool,
+    /// Places are kept under other keys, maybe for lanes that need this one.
+    some_kept: bool,
+}
+
+/// Whether the jobs of a lane (`class:tenant|key|key`) are limited by a key.
+fn has_key(lane: &str, key: &str) -> bool {
+    let Some((tenant, mut keys)) = lane.split_once(':').map(|(_, flow)| {
+        let mut parts = flow.split('|');
+        (parts.next(), parts)
+    }) else {
+        return false;
+    };
+    key.strip_prefix("tenant:").is_some_and(|name| tenant == Some(name))
+        || key.strip_prefix("key:").is_some_and(|name| keys.any(|each| each == name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_has_its_tenants_key_and_its_own() {
+        for (key, has) in
+            [("tenant:a", true), ("key:x", true), ("key:y", true), ("key:a", false), ("tenant:x", false)]
+        {
+            assert_eq!(has_key("2:a|x|y", key), has, "{key}");
+        }
+        assert!(!has_key("2:|x", "queue") && !has_key("2:", "key:"));
+    }
 }

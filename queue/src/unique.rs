@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// How many jobs may have taken each other's place, one after the other, until the search for
-/// the one that stands now is given up; it goes on from what was answered.
+/// the one that stands now is given up.
 const SUCCESSIONS: usize = 64;
 
 impl Queue {

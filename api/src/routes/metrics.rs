@@ -14,7 +14,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Shows the figures for Prometheus.
 ///
 /// What this process counts, and what the queues count in Redis; the latter are
-/// missing while Redis is away.
+/// missing for a queue that cannot be read (`upshot_queue_up` is 0).
 #[utoipa::path(
     get,
     path = "/metrics",

@@ -3,38 +3,39 @@
 -- ARGV: 1 what (limit, give_up, counted, pause, resume, pause_kind, resume_kind), 2 limit key
 --       or kind ('' for the queue's own pause), 3 for a limit: `concurrency|tokens a
 --       second|burst|weight`, '' to clear it; for counted: what was answered as the claim;
---       for give_up: lanes that wait for the key (from here on, at most 32)
--- Returns: {again, claim, waiting}: 1 when more lanes wait than one call lets in, and there
+--       for give_up: other keys under which a place is kept (from here on, at most 32)
+-- Returns: {again, claim, kept}: 1 when more lanes wait than one call lets in, and there
 --       is room for them: to be repeated; the claim up to which jobs that run already are to
 --       be counted (recount), and then it is to be said that they are (counted), or 0; 1 when
---       there are lanes for give_up.
+--       places are kept under other keys (give_up).
 local what, key = ARGV[1], ARGV[2]
-local again, counting, waiting = 0, 0, 0
+local again, counting, some_kept = 0, 0, 0
 local function let_go()
   release_lanes(key)
   -- More lanes than one call lets in, and room for them.
   local limit = limit_of(key)
   if redis.call('EXISTS', BLOCKED .. key) == 1 and (not limit or room_of(key, limit) > 32) then again = 1 end
 end
--- What is kept for lanes that wait for a key that was changed is given up: it may come in
+-- What is kept for lanes that need a key that was changed is given up: it may come in
 -- another order from now on, or be closed.
 local GIVEN_UP = 32
-local function give_up(lanes)
-  for _, lane in ipairs(lanes) do
-    for _, other in ipairs(keys_of(string.sub(lane, 3))) do
-      local kept = other ~= key and limit_of(other)
-      if kept and kept.promised == lane then
-        end_promise(kept)
-        release_lanes(other)
-      end
+local function give_up(lane)
+  local some = false
+  for _, other in ipairs(keys_of(string.sub(lane, 3))) do
+    local kept = other ~= key and limit_of(other)
+    if kept and kept.promised == lane then
+      end_promise(kept)
+      release_lanes(other)
+      some = true
     end
   end
+  return some
 end
 if what == 'limit' then
   redis.call('HDEL', PROMISED, key)
   if redis.call('EXISTS', PROMISED) == 1 then
-    give_up(redis.call('ZRANGE', BLOCKED .. key, '0', int(GIVEN_UP - 1)))
-    if redis.call('ZCARD', BLOCKED .. key) > 0 and redis.call('EXISTS', PROMISED) == 1 then waiting = 1 end
+    for _, lane in ipairs(redis.call('ZRANGE', BLOCKED .. key, '0', int(GIVEN_UP - 1))) do give_up(lane) end
+    some_kept = redis.call('EXISTS', PROMISED)
   end
   if ARGV[3] == '' then
     redis.call('HDEL', LIMITS, key)
@@ -84,11 +85,14 @@ if what == 'limit' then
     end
   end
 elseif what == 'give_up' then
-  local lanes = {}
+  local some = false
   for i = 3, math.min(#ARGV, GIVEN_UP + 2) do
-    if redis.call('HGET', HELD, ARGV[i]) == key then lanes[#lanes + 1] = ARGV[i] end
+    local lane = redis.call('HGET', PROMISED, ARGV[i])
+    for _, each in ipairs(lane and keys_of(string.sub(lane, 3)) or NONE) do
+      if each == key and give_up(lane) then some = true end
+    end
   end
-  give_up(lanes)
+  if not some then return {0, 0, 0} end
 elseif what == 'counted' then
   local limit = limit_of(key)
   if limit and limit.since == tonumber(ARGV[3]) then
@@ -110,4 +114,4 @@ else
   return redis.error_reply('ARGS limit: `' .. what .. '` is nothing that can be set')
 end
 redis.call('PUBLISH', WAKE, at)
-return {again, counting, waiting}
+return {again, counting, some_kept}

@@ -101,7 +101,7 @@ else
           stuck = stuck + 1
         elseif not limit then
           if release_lanes(held) then stuck = stuck + 1 end
-        elseif not limit.rate and room_of(held, limit) >= 1 then
+        elseif not limit.rate and room_of(held, limit) and room_for(limit, class, lane) >= 1 then
           -- Most likely another lane was let in for that room and waits for a
           -- worker. Nothing is wrong then, and one lane more does no harm.
           if release_lanes(held) then woken = true end

@@ -35,7 +35,11 @@ for i, id in ipairs(ids) do
     if redis.call('HINCRBY', NEEDS, ARGV[1], -1) <= 0 then redis.call('HDEL', NEEDS, ARGV[1]) end
   end
 end
-if #ids == 0 and redis.call('EXISTS', need) == 0 then redis.call('HDEL', NEEDS, ARGV[1]) end
+if redis.call('EXISTS', need) == 0 then
+  -- Who is parked from now on is not waited for, whatever the clock says.
+  more = false
+  if #ids == 0 then redis.call('HDEL', NEEDS, ARGV[1]) end
+end
 local wake = put_all()
 tell('')
 if wake then redis.call('PUBLISH', WAKE, at) end

@@ -14,7 +14,10 @@ use upshot_queue::{
     Changed, FailureClass, JobId, Kinds, NeedCursor, NewJob, Park, Snooze, State, Undecodable, WorkerOptions,
 };
 
-use crate::fixture::{Fixture, Worker, options};
+use crate::{
+    by_hand,
+    fixture::{Fixture, Worker, options},
+};
 
 fn knows(kinds: &[(&str, u32)], build: &str) -> WorkerOptions {
     let known = kinds.iter().map(|(kind, version)| ((*kind).to_owned(), *version)).collect();
@@ -249,5 +252,41 @@ async fn needs_beyond_number_are_read_in_parts() {
     assert_eq!(queue.unpark_part_for(new.as_ref(), elsewhere).await.unwrap().0, 1);
     assert_eq!(queue.unpark_for(new.as_ref()).await.unwrap(), 0);
     assert_eq!(queue.job(&future.id).await.unwrap().unwrap().state, State::Ready);
+    fixture.finish().await;
+}
+
+/// After a failover: who waits already was parked by a clock that was ahead.
+#[tokio::test]
+async fn who_is_parked_while_the_clock_is_behind_comes_behind_those_that_wait() {
+    let fixture = Fixture::new().await;
+    let queue = &fixture.queue;
+    let need = "wait door";
+    let mut admin = fixture.connector.connect().unwrap();
+    let parked = queue.keys().need(need);
+    let mut score = async |ms: Option<i64>, id: &JobId| {
+        if let Some(ms) = ms {
+            redis::cmd("ZADD")
+                .arg(&parked)
+                .arg("XX")
+                .arg(ms)
+                .arg(id.as_str())
+                .exec_async(&mut admin)
+                .await
+                .unwrap();
+        }
+        redis::cmd("ZSCORE").arg(&parked).arg(id.as_str()).query_async::<i64>(&mut admin).await.unwrap()
+    };
+    let mut park = async |number| {
+        let id = fixture.enqueue(1).await.remove(0);
+        let jobs = by_hand::lease(queue, "one", number).await;
+        by_hand::settle(queue, "one", &jobs, &by_hand::park(need)).await;
+        id
+    };
+    let first = park(1).await;
+    let ahead = score(None, &first).await + 3_600_000;
+    score(Some(ahead), &first).await;
+    let second = park(2).await;
+    assert!(score(None, &second).await > ahead);
+    assert_eq!(queue.meet(&"door".parse().unwrap()).await.unwrap(), 2);
     fixture.finish().await;
 }

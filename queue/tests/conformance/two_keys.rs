@@ -148,7 +148,7 @@ async fn a_more_urgent_job_takes_a_place_that_is_kept() {
     busy.finish().await;
 }
 
-/// More lanes wait for the key than are looked through when it is set.
+/// More lanes need the key than are looked through in the call that sets it.
 #[tokio::test]
 async fn whatever_is_kept_is_given_up_when_the_key_it_waits_for_is_closed() {
     const LANES: usize = 200;
@@ -181,8 +181,7 @@ async fn whatever_is_kept_is_given_up_when_the_key_it_waits_for_is_closed() {
     fixture.queue.set_limit(&key, Limit::concurrency(0)).await.unwrap();
     let mut kept = redis::cmd("HLEN");
     let kept: usize = kept.arg(keys.promised()).query_async(&mut admin).await.unwrap();
-    // The one that runs does not wait.
-    assert_eq!(kept, 1);
+    assert_eq!(kept, 0);
     by_hand::settle(&fixture.queue, "one", &running, &by_hand::succeed()).await;
     fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
     for i in 0..LANES {
@@ -190,4 +189,105 @@ async fn whatever_is_kept_is_given_up_when_the_key_it_waits_for_is_closed() {
         fixture.queue.set_limit(&own, Limit::default()).await.unwrap();
     }
     fixture.finish().await;
+}
+
+/// The limit of the other key is cleared just when the lane is to look for a place there.
+#[tokio::test]
+async fn a_lane_that_needs_one_key_only_by_now_waits_for_it_like_others() {
+    let (mut busy, both) = Busy::new().await;
+    busy.until_kept().await;
+    let other = if busy.running[0].limit_keys == ["a"] { "a" } else { "b" };
+    let free = if other == "a" { "b" } else { "a" };
+    let mut urgent = limited(1, "urgent", &[free]);
+    urgent[0].priority = Priority::High;
+    busy.fixture.queue.enqueue(&urgent).await.unwrap();
+    busy.claim().await;
+    assert!(busy.running.iter().any(|each| each.id == urgent[0].id));
+    // Its turn comes, and before anybody asks for work it needs one key only.
+    busy.end(|job| job.limit_keys == [other]).await;
+    busy.fixture.queue.set_limit(&LimitKey::Key(other.into()), Limit::default()).await.unwrap();
+    // As it is where whoever cleared it died before the lane gave up what is kept for it.
+    let mut promise = redis::cmd("HSET");
+    promise.arg(busy.fixture.queue.keys().promised()).arg(format!("key:{free}")).arg("2:both|b|a");
+    promise.exec_async(&mut busy.fixture.connector.connect().unwrap()).await.unwrap();
+    busy.claim().await;
+    let mut rounds = 0;
+    while !busy.running.iter().any(|job| job.id == both) {
+        assert!(rounds < 20, "it waits for the place that is kept for it");
+        busy.next(free).await;
+        rounds += 1;
+    }
+    busy.finish().await;
+}
+
+/// Both need the key of which a place is kept, and another one each.
+#[tokio::test]
+async fn a_more_urgent_lane_that_needs_two_keys_is_kept_the_place_instead() {
+    let (mut busy, _) = Busy::new().await;
+    busy.until_kept().await;
+    let free = if busy.running[0].limit_keys == ["a"] { "b" } else { "a" };
+    busy.fixture.queue.set_limit(&LimitKey::Key("c".into()), Limit::concurrency(1)).await.unwrap();
+    for key in [free, "c"] {
+        let mut jobs = limited(60, &format!("urgent-{key}"), &[key]);
+        jobs.iter_mut().for_each(|job| job.priority = Priority::High);
+        busy.fixture.queue.enqueue(&jobs).await.unwrap();
+    }
+    busy.claim().await;
+    let mut urgent = limited(1, "urgent-both", &[free, "c"]);
+    urgent[0].priority = Priority::High;
+    busy.fixture.queue.enqueue(&urgent).await.unwrap();
+    let mut rounds = 0;
+    while !busy.running.iter().any(|job| job.id == urgent[0].id) {
+        assert!(rounds < 20, "others have had the places of both keys {rounds} times");
+        busy.next([free, "c"][rounds % 2]).await;
+        rounds += 1;
+    }
+    busy.fixture.queue.set_limit(&LimitKey::Key("c".into()), Limit::default()).await.unwrap();
+    busy.finish().await;
+}
+
+/// It was planned for a job that is not there, and another lane was told that it is taken.
+#[tokio::test]
+async fn a_kept_place_that_was_not_used_is_there_for_the_next_urgent_lane() {
+    let (mut busy, _) = Busy::new().await;
+    busy.until_kept().await;
+    let free = if busy.running[0].limit_keys == ["a"] { "b" } else { "a" };
+    let [mut gone, mut next] = ["gone", "next"].map(|tenant| limited(1, tenant, &[free]));
+    gone[0].priority = Priority::High;
+    next[0].priority = Priority::High;
+    busy.fixture.queue.enqueue(&[gone[0].clone(), next[0].clone()]).await.unwrap();
+    busy.fixture.queue.cancel(&gone[0].id).await.unwrap();
+    busy.claim().await;
+    assert!(busy.running.iter().any(|each| each.id == next[0].id));
+    busy.finish().await;
+}
+
+/// Two places are free at once, of which one is kept.
+#[tokio::test]
+async fn urgent_lanes_are_let_in_for_the_free_place_and_for_the_kept_one() {
+    let fixture = Fixture::new().await;
+    let mut busy = Busy { fixture, number: 0, running: Vec::new() };
+    let queue = busy.fixture.queue.clone();
+    queue.set_limit(&LimitKey::Key("a".into()), Limit::concurrency(2)).await.unwrap();
+    queue.set_limit(&LimitKey::Key("b".into()), Limit::concurrency(1)).await.unwrap();
+    queue.enqueue(&limited(1, "of-b", &["b"])).await.unwrap();
+    busy.claim().await;
+    queue.enqueue(&limited(1, "both", &["a", "b"])).await.unwrap();
+    busy.claim().await;
+    // As it is after it was sent on a few times.
+    let mut promise = redis::cmd("HSET");
+    promise.arg(queue.keys().promised()).arg("key:a").arg("2:both|a|b");
+    promise.exec_async(&mut busy.fixture.connector.connect().unwrap()).await.unwrap();
+    for tenant in 0..4 {
+        let mut job = limited(1, &format!("urgent-{tenant}"), &["a"]);
+        job[0].priority = Priority::High;
+        queue.enqueue(&job).await.unwrap();
+    }
+    for round in 0..2 {
+        busy.claim().await;
+        let urgent = busy.running.iter().filter(|job| job.limit_keys == ["a"]).count();
+        assert_eq!(urgent, 2, "in round {round}");
+        busy.end(|job| job.limit_keys == ["a"]).await;
+    }
+    busy.finish().await;
 }

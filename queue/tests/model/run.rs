@@ -385,10 +385,25 @@ impl Run {
         kept.into_iter().map(known).collect()
     }
 
+    /// No lane waits for the key under which a place is kept for it.
+    async fn nobody_waits_for_itself(&self) -> Result<(), String> {
+        let mut conn = self.server.conn.clone();
+        for (key, lane) in &self.model.promised {
+            let mut cmd = redis::cmd("HGET");
+            cmd.arg(self.queue.keys().held()).arg(lane);
+            let waits_for: Option<String> = cmd.query_async(&mut conn).await.map_err(said)?;
+            if waits_for == Some(stored(key)) {
+                return Err(format!("{lane} waits for the place under {key} that is kept for it"));
+            }
+        }
+        Ok(())
+    }
+
     /// Compares every job, and the counts; judges what happened.
     async fn compare(&mut self) -> Result<(), String> {
         self.model.promised = self.promised().await?;
         self.model.may_promise()?;
+        self.nobody_waits_for_itself().await?;
         let stored = self.queue.jobs(&self.ids).await.map_err(said)?;
         self.walk.follow(&self.queue).await?;
         self.walk.arrive(stored.iter().map(|job| (&job.id, job.state)))?;

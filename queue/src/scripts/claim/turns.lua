@@ -33,13 +33,15 @@ local function send_on(lane, blocking)
     times, any_passed = times + 1, true
     redis.call('HSET', PASSED, lane.name, int(times) .. ' ' .. blocking.key)
   end
-  -- Nothing is kept while a key is closed, for it may be for long.
-  local keeps = times >= SENT_ON and blocking.concurrency ~= 0
+  -- Nothing is kept while a key is closed, for it may be for long. A key keeps one place: what
+  -- it keeps for a less urgent lane it keeps for this one from now on.
+  local keeps, class = times >= SENT_ON and blocking.concurrency ~= 0, string.sub(lane.name, 1, 1)
   for _, limit in ipairs(lane.limits) do
     if limit == blocking then keeps = false end
     if not keeps then
       if limit.promised == lane.name then end_promise(limit) end
-    elseif not limit.promised and limit.room >= 1 then
+    elseif (not limit.promised or goes_before(class, limit)) and room_for(limit, class, lane.name) >= 1 then
+      if limit.promised then end_promise(limit) end
       promise(limit, lane.name)
     end
   end
@@ -57,8 +59,8 @@ end
 
 -- The order in which lanes are kept places under their keys, the same for all of them. What
 -- is kept stands empty, so keys come first that have more than the one: a token of several
--- costs others least. A key that has but one is closed by keeping it, and so waits last, a
--- place longer than a token, and a token longer than one that comes more often.
+-- costs others least. A key that has but one is closed by keeping it: single places come
+-- next, and then single tokens, of which the next one is known to come, the slower first.
 local function rank_of(limit)
   if limit.concurrency and limit.concurrency < 2 then return 3 end
   if not limit.rate then return 2 end
@@ -221,7 +223,12 @@ local function divide(class, queue, horizon, n, quantum)
       end
     end
     if blocking then
-      if #lane.limits > 1 and lane.planned == 0 then send_on(lane, blocking) end
+      if #lane.limits > 1 then
+        if lane.planned == 0 then send_on(lane, blocking) end
+      elseif lane.name and blocking.promised == lane.name then
+        -- Its other keys have no limits any more, and it waits for this one like others.
+        end_promise(blocking)
+      end
       lane.blocking = blocking
       held[#held + 1] = lane
     else
@@ -309,7 +316,7 @@ local function take(class, n)
     for _, lane in ipairs(held) do
       examined = examined + 1
       -- Lanes that were planned for and had less may have left some room.
-      if lane.blocking.room < 1 then
+      if room_for(lane.blocking, class, lane.name) < 1 then
         block(class, lane.flow, lane.blocking.key, lane.turn)
         if pass_on(lane.flow, lane.blocking.key) then windows = {} end
       end

@@ -41,7 +41,7 @@ local function let_in(key, lane, score)
   return class
 end
 -- Whose turn it is among classes is for the claims to say, by their shares: beside a lane of
--- this class the first one of each class behind it comes along, up to the class `last`.
+-- this class the first one of each class behind it comes along, but for `last` and lower ones.
 local function let_along(key, class, last)
   while class + 1 < last do
     local from, to = int((class + 1) * CLASS_APART), '(' .. int(last * CLASS_APART)
@@ -75,7 +75,8 @@ local function release_lanes(key)
       woken = true
     end
     if woken then let_along(key, class, CLASSES) end
-  elseif room == 0 and limit.promised and limit.counting <= now then
+  end
+  if limit and limit.promised and limit.counting <= now and (room == 0 or woken) then
     -- The place that is kept is one for more urgent classes.
     local first = redis.call('ZRANGE', BLOCKED .. key, '0', '0', 'WITHSCORES')
     if first[1] and goes_before(string.sub(first[1], 1, 1), limit) then
