@@ -276,7 +276,7 @@ async fn who_is_parked_while_the_clock_is_behind_comes_behind_those_that_wait() 
         }
         redis::cmd("ZSCORE").arg(&parked).arg(id.as_str()).query_async::<i64>(&mut admin).await.unwrap()
     };
-    let mut park = async |number| {
+    let park = async |number| {
         let id = fixture.enqueue(1).await.remove(0);
         let jobs = by_hand::lease(queue, "one", number).await;
         by_hand::settle(queue, "one", &jobs, &by_hand::park(need)).await;
