@@ -69,6 +69,39 @@ impl Busy {
         panic!("no place was kept in 20 rounds");
     }
 
+    /// The key whose place is kept, and the other one.
+    fn kept_and_other(&self) -> (&'static str, &'static str) {
+        if self.running[0].limit_keys == ["a"] { ("b", "a") } else { ("a", "b") }
+    }
+
+    fn runs(&self, id: &JobId) -> bool {
+        self.running.iter().any(|job| job.id == *id)
+    }
+
+    /// Ends what runs under one key and the next, until a job runs.
+    async fn until_runs(&mut self, id: &JobId, keys: &[&str]) {
+        let mut rounds = 0;
+        while !self.runs(id) {
+            assert!(rounds < 20, "others have had the places {rounds} times");
+            self.next(keys[rounds % keys.len()]).await;
+            rounds += 1;
+        }
+    }
+
+    async fn enqueue_urgent(&self, n: usize, tenant: &str, keys: &[&str]) -> Vec<JobId> {
+        let mut jobs = limited(n, tenant, keys);
+        jobs.iter_mut().for_each(|job| job.priority = Priority::High);
+        self.fixture.queue.enqueue(&jobs).await.unwrap();
+        jobs.into_iter().map(|job| job.id).collect()
+    }
+
+    /// As it is after a lane was sent on a few times.
+    async fn keep(&self, key: &str, lane: &str) {
+        let mut promise = redis::cmd("HSET");
+        promise.arg(self.fixture.queue.keys().promised()).arg(format!("key:{key}")).arg(lane);
+        promise.exec_async(&mut self.fixture.connector.connect().unwrap()).await.unwrap();
+    }
+
     async fn finish(mut self) {
         for key in ["a", "b"] {
             self.fixture.queue.set_limit(&LimitKey::Key(key.into()), Limit::default()).await.unwrap();
@@ -81,12 +114,7 @@ impl Busy {
 #[tokio::test]
 async fn a_job_that_needs_two_busy_keys_gets_both() {
     let (mut busy, both) = Busy::new().await;
-    let mut rounds = 0;
-    while !busy.running.iter().any(|job| job.id == both) {
-        assert!(rounds < 20, "others have had the places of both keys {rounds} times");
-        busy.next(["a", "b"][rounds % 2]).await;
-        rounds += 1;
-    }
+    busy.until_runs(&both, &["a", "b"]).await;
     // Nothing is kept any longer.
     busy.next("a").await;
     assert_eq!(busy.running.len(), 2);
@@ -107,12 +135,12 @@ async fn a_place_is_kept_for_nobody_who_is_gone() {
 async fn no_place_is_kept_while_the_other_key_is_closed() {
     let (mut busy, _) = Busy::new().await;
     busy.until_kept().await;
-    let other = if busy.running[0].limit_keys == ["a"] { "a" } else { "b" };
+    let (kept, other) = busy.kept_and_other();
     busy.fixture.queue.set_limit(&LimitKey::Key(other.into()), Limit::concurrency(0)).await.unwrap();
     for _ in 0..8 {
         busy.claim().await;
         assert_eq!(busy.running.len(), 2, "the kept place is free while {other} is closed");
-        busy.next(if other == "a" { "b" } else { "a" }).await;
+        busy.next(kept).await;
     }
     busy.finish().await;
 }
@@ -122,29 +150,21 @@ async fn no_place_is_kept_while_the_other_key_is_closed() {
 async fn a_more_urgent_job_takes_a_place_that_is_kept() {
     let (mut busy, both) = Busy::new().await;
     busy.until_kept().await;
-    let free = if busy.running[0].limit_keys == ["a"] { "b" } else { "a" };
-    for priority in [Priority::Normal, Priority::High] {
-        let mut job = limited(1, "urgent", &[free]);
-        job[0].priority = priority;
-        busy.fixture.queue.enqueue(&job).await.unwrap();
-        busy.claim().await;
-        let runs = busy.running.iter().any(|each| each.id == job[0].id);
-        assert_eq!(runs, priority == Priority::High, "{priority} beside a lane of normal priority");
-    }
-    // One that comes while it runs waits for the place, and is not held up by what is kept.
-    let mut behind = limited(1, "urgent", &[free]);
-    behind[0].priority = Priority::High;
-    busy.fixture.queue.enqueue(&behind).await.unwrap();
+    let (kept, _) = busy.kept_and_other();
+    let equal = limited(1, "equal", &[kept]);
+    busy.fixture.queue.enqueue(&equal).await.unwrap();
     busy.claim().await;
-    assert!(busy.running.iter().all(|each| each.id != behind[0].id));
-    busy.next(free).await;
-    assert!(busy.running.iter().any(|each| each.id == behind[0].id));
-    let mut rounds = 0;
-    while !busy.running.iter().any(|job| job.id == both) {
-        assert!(rounds < 20, "others have had the places of both keys {rounds} times");
-        busy.next(["a", "b"][rounds % 2]).await;
-        rounds += 1;
-    }
+    assert!(!busy.runs(&equal[0].id));
+    let first = busy.enqueue_urgent(1, "urgent", &[kept]).await;
+    busy.claim().await;
+    assert!(busy.runs(&first[0]));
+    // One that comes while it runs waits for the place, and is not held up by what is kept.
+    let second = busy.enqueue_urgent(1, "urgent", &[kept]).await;
+    busy.claim().await;
+    assert!(!busy.runs(&second[0]));
+    busy.next(kept).await;
+    assert!(busy.runs(&second[0]));
+    busy.until_runs(&both, &["a", "b"]).await;
     busy.finish().await;
 }
 
@@ -196,27 +216,17 @@ async fn whatever_is_kept_is_given_up_when_the_key_it_waits_for_is_closed() {
 async fn a_lane_that_needs_one_key_only_by_now_waits_for_it_like_others() {
     let (mut busy, both) = Busy::new().await;
     busy.until_kept().await;
-    let other = if busy.running[0].limit_keys == ["a"] { "a" } else { "b" };
-    let free = if other == "a" { "b" } else { "a" };
-    let mut urgent = limited(1, "urgent", &[free]);
-    urgent[0].priority = Priority::High;
-    busy.fixture.queue.enqueue(&urgent).await.unwrap();
+    let (kept, other) = busy.kept_and_other();
+    let urgent = busy.enqueue_urgent(1, "urgent", &[kept]).await;
     busy.claim().await;
-    assert!(busy.running.iter().any(|each| each.id == urgent[0].id));
+    assert!(busy.runs(&urgent[0]));
     // Its turn comes, and before anybody asks for work it needs one key only.
     busy.end(|job| job.limit_keys == [other]).await;
     busy.fixture.queue.set_limit(&LimitKey::Key(other.into()), Limit::default()).await.unwrap();
-    // As it is where whoever cleared it died before the lane gave up what is kept for it.
-    let mut promise = redis::cmd("HSET");
-    promise.arg(busy.fixture.queue.keys().promised()).arg(format!("key:{free}")).arg("2:both|b|a");
-    promise.exec_async(&mut busy.fixture.connector.connect().unwrap()).await.unwrap();
+    // Whoever cleared it died before the lane gave up what is kept for it.
+    busy.keep(kept, "2:both|b|a").await;
     busy.claim().await;
-    let mut rounds = 0;
-    while !busy.running.iter().any(|job| job.id == both) {
-        assert!(rounds < 20, "it waits for the place that is kept for it");
-        busy.next(free).await;
-        rounds += 1;
-    }
+    busy.until_runs(&both, &[kept]).await;
     busy.finish().await;
 }
 
@@ -225,24 +235,16 @@ async fn a_lane_that_needs_one_key_only_by_now_waits_for_it_like_others() {
 async fn a_more_urgent_lane_that_needs_two_keys_is_kept_the_place_instead() {
     let (mut busy, _) = Busy::new().await;
     busy.until_kept().await;
-    let free = if busy.running[0].limit_keys == ["a"] { "b" } else { "a" };
-    busy.fixture.queue.set_limit(&LimitKey::Key("c".into()), Limit::concurrency(1)).await.unwrap();
-    for key in [free, "c"] {
-        let mut jobs = limited(60, &format!("urgent-{key}"), &[key]);
-        jobs.iter_mut().for_each(|job| job.priority = Priority::High);
-        busy.fixture.queue.enqueue(&jobs).await.unwrap();
+    let (kept, _) = busy.kept_and_other();
+    let third = LimitKey::Key("c".into());
+    busy.fixture.queue.set_limit(&third, Limit::concurrency(1)).await.unwrap();
+    for key in [kept, "c"] {
+        busy.enqueue_urgent(60, &format!("urgent-{key}"), &[key]).await;
     }
     busy.claim().await;
-    let mut urgent = limited(1, "urgent-both", &[free, "c"]);
-    urgent[0].priority = Priority::High;
-    busy.fixture.queue.enqueue(&urgent).await.unwrap();
-    let mut rounds = 0;
-    while !busy.running.iter().any(|job| job.id == urgent[0].id) {
-        assert!(rounds < 20, "others have had the places of both keys {rounds} times");
-        busy.next([free, "c"][rounds % 2]).await;
-        rounds += 1;
-    }
-    busy.fixture.queue.set_limit(&LimitKey::Key("c".into()), Limit::default()).await.unwrap();
+    let urgent = busy.enqueue_urgent(1, "urgent-both", &[kept, "c"]).await;
+    busy.until_runs(&urgent[0], &[kept, "c"]).await;
+    busy.fixture.queue.set_limit(&third, Limit::default()).await.unwrap();
     busy.finish().await;
 }
 
@@ -251,14 +253,12 @@ async fn a_more_urgent_lane_that_needs_two_keys_is_kept_the_place_instead() {
 async fn a_kept_place_that_was_not_used_is_there_for_the_next_urgent_lane() {
     let (mut busy, _) = Busy::new().await;
     busy.until_kept().await;
-    let free = if busy.running[0].limit_keys == ["a"] { "b" } else { "a" };
-    let [mut gone, mut next] = ["gone", "next"].map(|tenant| limited(1, tenant, &[free]));
-    gone[0].priority = Priority::High;
-    next[0].priority = Priority::High;
-    busy.fixture.queue.enqueue(&[gone[0].clone(), next[0].clone()]).await.unwrap();
-    busy.fixture.queue.cancel(&gone[0].id).await.unwrap();
+    let (kept, _) = busy.kept_and_other();
+    let gone = busy.enqueue_urgent(1, "gone", &[kept]).await;
+    let next = busy.enqueue_urgent(1, "next", &[kept]).await;
+    busy.fixture.queue.cancel(&gone[0]).await.unwrap();
     busy.claim().await;
-    assert!(busy.running.iter().any(|each| each.id == next[0].id));
+    assert!(busy.runs(&next[0]));
     busy.finish().await;
 }
 
@@ -266,22 +266,17 @@ async fn a_kept_place_that_was_not_used_is_there_for_the_next_urgent_lane() {
 #[tokio::test]
 async fn urgent_lanes_are_let_in_for_the_free_place_and_for_the_kept_one() {
     let fixture = Fixture::new().await;
+    for (key, places) in [("a", 2), ("b", 1)] {
+        fixture.queue.set_limit(&LimitKey::Key(key.into()), Limit::concurrency(places)).await.unwrap();
+    }
     let mut busy = Busy { fixture, number: 0, running: Vec::new() };
-    let queue = busy.fixture.queue.clone();
-    queue.set_limit(&LimitKey::Key("a".into()), Limit::concurrency(2)).await.unwrap();
-    queue.set_limit(&LimitKey::Key("b".into()), Limit::concurrency(1)).await.unwrap();
-    queue.enqueue(&limited(1, "of-b", &["b"])).await.unwrap();
-    busy.claim().await;
-    queue.enqueue(&limited(1, "both", &["a", "b"])).await.unwrap();
-    busy.claim().await;
-    // As it is after it was sent on a few times.
-    let mut promise = redis::cmd("HSET");
-    promise.arg(queue.keys().promised()).arg("key:a").arg("2:both|a|b");
-    promise.exec_async(&mut busy.fixture.connector.connect().unwrap()).await.unwrap();
+    for (tenant, keys) in [("of-b", &["b"][..]), ("both", &["a", "b"])] {
+        busy.fixture.queue.enqueue(&limited(1, tenant, keys)).await.unwrap();
+        busy.claim().await;
+    }
+    busy.keep("a", "2:both|a|b").await;
     for tenant in 0..4 {
-        let mut job = limited(1, &format!("urgent-{tenant}"), &["a"]);
-        job[0].priority = Priority::High;
-        queue.enqueue(&job).await.unwrap();
+        busy.enqueue_urgent(1, &format!("urgent-{tenant}"), &["a"]).await;
     }
     for round in 0..2 {
         busy.claim().await;
