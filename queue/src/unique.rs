@@ -31,16 +31,16 @@ impl Queue {
         let noted: Vec<Option<String>> = cmd.query_async(&mut self.conn.clone()).await?;
         let mut originals: Vec<Option<JobId>> = noted.into_iter().map(|id| id.map(JobId::trusted)).collect();
         for _ in 0..SUCCESSIONS {
-            if !self.succeed(&mut originals).await? {
+            if !self.follow_successors(&mut originals).await? {
                 break;
             }
         }
         Ok(originals)
     }
 
-    /// Puts the jobs that took their place in the place of those that gave way. One that was
-    /// forgotten stands for nobody. Returns whether there was one.
-    async fn succeed(&self, originals: &mut [Option<JobId>]) -> Result<bool, Error> {
+    /// Puts the successors of those that gave way in their place, but for successors that were
+    /// forgotten. Returns whether there was one.
+    async fn follow_successors(&self, originals: &mut [Option<JobId>]) -> Result<bool, Error> {
         if originals.iter().all(Option::is_none) {
             return Ok(false);
         }
