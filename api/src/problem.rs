@@ -167,7 +167,11 @@ impl From<Rejection> for Problem {
             | Reason::UnknownType
             | Reason::ContractViolation
             | Reason::MissingValue
-            | Reason::InvalidValue => Code::InvalidEvent,
+            | Reason::InvalidValue
+            | Reason::Unreadable
+            | Reason::ContractTimeout
+            | Reason::RefusedByQueue
+            | Reason::ConflictingDuplicate => Code::InvalidEvent,
         };
         let mut problem = Self::new(code, rejection.detail);
         problem.0.reason = Some(rejection.reason);

@@ -9,11 +9,11 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::AbortOnDropHandle,
 };
-use upshot_shared::{Health, Settings};
+use upshot_shared::{Health, Settings, amqp};
 
 use crate::{Error, routes, state::Shared, upkeep};
 
-/// How often RabbitMQ and Redis are looked at, and how long they may take.
+/// How often Redis is looked at, and how long it may take.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long requests in flight may take after the stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -47,6 +47,7 @@ impl Api {
         let background = [
             AbortOnDropHandle::new(tokio::spawn(self.state.live.clone().run())),
             AbortOnDropHandle::new(tokio::spawn(look(self.state.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(watch_rabbitmq(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(upkeep::run(self.state.metrics.clone()))),
         ];
         // Small events of a stream must not wait for more to come.
@@ -79,20 +80,24 @@ async fn late(stop: WaitForCancellationFutureOwned) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Looks after RabbitMQ and Redis and reports.
+/// Looks after RabbitMQ and reports.
+async fn watch_rabbitmq(state: Shared) {
+    let publisher = state.publisher.clone();
+    let seen = |depths| {
+        state.depths.send_replace(depths);
+    };
+    amqp::watch(publisher, state.health.clone(), "rabbitmq", seen).await;
+}
+
+/// Looks after Redis and reports.
 async fn look(state: Shared) {
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
         let mut redis = state.redis.clone();
         let ping = redis::cmd("PING");
-        let (rabbit, redis) = tokio::join!(
-            timeout(LOOK * 3, state.publisher.check()),
-            timeout(LOOK, ping.query_async::<()>(&mut redis))
-        );
-        report(&state.health, "rabbitmq", rabbit);
-        report(&state.health, "redis", redis);
-        state.looked.cancel();
+        let answer = timeout(LOOK, ping.query_async::<()>(&mut redis)).await;
+        report(&state.health, "redis", answer);
     }
 }
 

@@ -119,3 +119,114 @@ impl Intake {
         self.routes(&event.kind).iter().map(job).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::event::{Header, STRUCTURED};
+
+    fn settings() -> Settings {
+        let text = r#"
+            [[routes]]
+            event = "t.v1"
+            job = "a.b"
+            queue = "q"
+            within = "1m"
+            [[routes]]
+            event = "t.v1"
+            job = "c.d"
+            queue = "q"
+            within = "1m"
+            limit_keys = ["of:{tenant}", "{subject}"]
+            unique = { key = "{subject}:{/n}", lifetime = "1h" }
+        "#;
+        toml::from_str(text).unwrap()
+    }
+
+    /// Texts of all lengths around the limits, of one to four bytes a character.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "\\PC{0,40}",
+            2 => (prop::sample::select(vec!["a", "é", "€", "𝄞", "|", "{", "\u{202e}"]), 100usize..700)
+                .prop_map(|(text, n)| text.repeat(n)),
+            1 => any::<String>(),
+        ]
+    }
+
+    fn header() -> impl Strategy<Value = Header> {
+        prop_oneof![
+            4 => text().prop_map(Header::Text),
+            1 => any::<i128>().prop_map(Header::Integer),
+            1 => any::<i64>().prop_map(Header::Time),
+            1 => Just(Header::Other("a list")),
+        ]
+    }
+
+    const ATTRIBUTES: [&str; 8] =
+        ["id", "source", "subject", "tenant", "idempotencykey", "traceparent", "time", "other"];
+
+    fn headers(prefix: &'static str) -> impl Strategy<Value = Vec<(String, Header)>> {
+        let name = prop::sample::select(ATTRIBUTES.to_vec()).prop_map(move |name| format!("{prefix}{name}"));
+        prop::collection::vec((name, header()), 0..9)
+    }
+
+    fn is_taken(intake: &Intake, envelope: &Envelope, body: &Bytes) -> Result<bool, TestCaseError> {
+        let Ok(Accepted { jobs, .. }) = intake.accept(envelope, body) else { return Ok(false) };
+        for (_, job) in jobs {
+            prop_assert_eq!(job.check(intake.max_bytes), Ok(()));
+        }
+        Ok(true)
+    }
+
+    proptest! {
+        /// The bridge relies on it: what the intake takes, the queue takes.
+        #[test]
+        fn the_queue_takes_what_the_intake_takes_in_binary_mode(
+            attributes in headers("cloudEvents:"),
+            beside in headers(""),
+            body in prop_oneof![Just("{\"n\":1}".to_owned()), Just(String::new()), text()],
+        ) {
+            let always = [("specversion", "1.0"), ("id", "1"), ("source", "/s"), ("type", "t.v1")];
+            let always = always.map(|(name, value)| (format!("cloudEvents:{name}"), Header::from(value)));
+            let headers = always.into_iter().chain(attributes).chain(beside).collect();
+            let envelope = Envelope { headers, ..Envelope::default() };
+            is_taken(&Intake::new(&settings()).unwrap(), &envelope, &body.into())?;
+        }
+
+        #[test]
+        fn the_queue_takes_what_the_intake_takes_in_structured_mode(
+            members in prop::collection::vec((prop::sample::select(ATTRIBUTES.to_vec()), text()), 0..9),
+            beside in headers(""),
+            n in prop_oneof![any::<i64>().prop_map(Value::from), text().prop_map(Value::from)],
+        ) {
+            let mut event = Map::new();
+            for (name, value) in [("specversion", "1.0"), ("id", "1"), ("source", "/s"), ("type", "t.v1")] {
+                event.insert(name.to_owned(), value.into());
+            }
+            for (name, value) in members {
+                event.insert(name.to_owned(), value.into());
+            }
+            event.insert("data".to_owned(), json!({"n": n}));
+            let envelope = Envelope {
+                content_type: Some(STRUCTURED.to_owned()),
+                headers: beside.into_iter().collect(),
+                unreadable: None,
+            };
+            let body = Value::Object(event).to_string();
+            is_taken(&Intake::new(&settings()).unwrap(), &envelope, &body.into())?;
+        }
+    }
+
+    #[test]
+    fn a_bad_trace_context_is_no_reason_to_refuse_an_event() {
+        let intake = Intake::new(&settings()).unwrap();
+        let event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t.v1", "subject": "o",
+            "tenant": "t", "data": {"n": 1}});
+        let mut envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
+        envelope.headers.insert("traceparent".to_owned(), Header::Text("a".repeat(513)));
+        assert!(is_taken(&intake, &envelope, &event.to_string().into()).unwrap());
+    }
+}

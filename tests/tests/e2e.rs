@@ -1,6 +1,8 @@
 //! End to end: real RabbitMQ, Redis, mail server, and real `upshot` processes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "e2e/blocked.rs"]
+mod blocked;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/duplicates.rs"]
@@ -9,11 +11,15 @@ mod duplicates;
 mod invoices;
 #[path = "e2e/outage.rs"]
 mod outage;
+#[path = "e2e/poison.rs"]
+mod poison;
 #[path = "e2e/quarantine.rs"]
 mod quarantine;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/routes.rs"]
 mod routes;
+#[path = "e2e/topology.rs"]
+mod topology;
 #[path = "e2e/up.rs"]
 mod up;

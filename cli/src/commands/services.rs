@@ -14,7 +14,7 @@ use super::stop;
 /// Runs the bridge until it is told to stop.
 pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
-    let health = Health::needing(&["rabbitmq", "redis"]);
+    let health = Health::needing(&["intake", "rabbitmq", "redis", "topology"]);
     let bridge = Bridge::new(&settings, health.clone())?;
     let connector = upshot_queue::Connector::new(settings.redis.options())?;
     tokio::spawn(watch_redis(connector, health.clone()));
@@ -35,7 +35,7 @@ pub async fn executor(settings: Settings) -> anyhow::Result<()> {
 /// Runs the API until it is told to stop.
 pub async fn api(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
-    let api = Api::new(&settings, Health::needing(&["rabbitmq", "redis"]), metrics)?;
+    let api = Api::new(&settings, Health::needing(&["rabbitmq", "redis", "topology"]), metrics)?;
     let listen = &settings.api.listen;
     let listener = TcpListener::bind(listen)
         .await

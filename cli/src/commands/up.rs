@@ -37,7 +37,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
         settings.redis.url = redis.url();
     }
 
-    let health = Health::needing(&["rabbitmq", "redis"]);
+    let health = Health::needing(&["intake", "rabbitmq", "redis", "topology"]);
     let bridge = Bridge::new(&settings, health.clone())?;
     let executor = Executor::new(&settings, health.clone())?;
     let listener = listen(&settings.api.listen).await?;
@@ -51,7 +51,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let api = together(&stop, api.serve(listener, stop.clone()));
     tokio::select! {
         () = stop.cancelled() => {}
-        () = health.wait_for(&["rabbitmq", "redis"]) => {
+        () = health.wait_for(&["intake", "rabbitmq", "redis", "topology"]) => {
             Running {
                 api: format!("http://{address}"),
                 amqp: settings.amqp.url.clone(),

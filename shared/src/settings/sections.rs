@@ -18,13 +18,22 @@ pub struct AmqpSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct BridgeSettings {
     pub prefetch: u16,
+    pub prefetch_bytes: ByteSize,
     pub batch: usize,
     pub max_event_bytes: ByteSize,
+    #[serde(with = "duration")]
+    pub contract_timeout: Duration,
 }
 
 impl Default for BridgeSettings {
     fn default() -> Self {
-        Self { prefetch: 512, batch: 256, max_event_bytes: ByteSize(64 << 10) }
+        Self {
+            prefetch: 512,
+            prefetch_bytes: ByteSize(32 << 20),
+            batch: 256,
+            max_event_bytes: ByteSize(64 << 10),
+            contract_timeout: Duration::from_secs(2),
+        }
     }
 }
 
