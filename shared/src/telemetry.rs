@@ -38,7 +38,7 @@ pub fn log(settings: &LogSettings) -> Result<(), Error> {
         LogFormat::Json => false,
         LogFormat::Auto => std::io::stderr().is_terminal(),
     };
-    let private = filter_fn(|event| !shows_payloads(event.target(), *event.level()));
+    let private = filter_fn(|event| !is_left_out(event.target(), *event.level()));
     let registry = tracing_subscriber::registry().with(filter).with(private);
     // A second call in one process (tests) keeps the first.
     let _ = if human {
@@ -50,11 +50,12 @@ pub fn log(settings: &LogSettings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a line of a library may hold the payload of an event, which is personal data: what
-/// RabbitMQ returned as a whole, and frames as they come and go. No filter lets it through.
-fn shows_payloads(target: &str, level: Level) -> bool {
+/// Whether a line of a library is to be left out, whatever the filter says: it may hold the
+/// payload of an event, which is personal data (what RabbitMQ returned as a whole, frames as they
+/// come and go), or says what its caller says in better words (that a channel was closed).
+fn is_left_out(target: &str, level: Level) -> bool {
     let is_of = |library| target.split("::").next() == Some(library);
-    target.starts_with("lapin::returned_messages") || is_of("lapin") && level > Level::WARN
+    ["lapin::returned_messages", "lapin::channel"].contains(&target) || is_of("lapin") && level > Level::WARN
 }
 
 /// Starts recording metrics; the handle renders them for Prometheus.
@@ -74,16 +75,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_line_of_a_library_shows_a_payload() {
-        for (target, level, shows) in [
+    fn no_line_of_a_library_that_may_show_a_payload_is_written() {
+        for (target, level, left_out) in [
             ("lapin::returned_messages", Level::WARN, true),
             ("lapin::channels", Level::TRACE, true),
+            ("lapin::channel", Level::ERROR, true),
             ("lapin::io_loop", Level::DEBUG, true),
             ("lapin::io_loop", Level::ERROR, false),
             ("lapindary", Level::TRACE, false),
             ("upshot_bridge::batch", Level::DEBUG, false),
         ] {
-            assert_eq!(shows_payloads(target, level), shows, "{target} {level}");
+            assert_eq!(is_left_out(target, level), left_out, "{target} {level}");
         }
     }
 }
