@@ -11,7 +11,7 @@ use upshot_queue::{Connector, Queue, RedisBackend, WorkerOptions};
 use upshot_shared::{Health, Settings, health::watch_redis};
 
 use crate::{
-    handlers,
+    build, handlers,
     limits::{self, OfQueue},
     mail,
     registry::Registry,
@@ -90,6 +90,7 @@ impl Executor {
     /// [`Error::WorkersEnded`] when they end without having been told to.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let grace = self.settings.executor.shutdown_grace;
+        let kinds = self.registry.kinds(build::id().await);
         let interrupt = CancellationToken::new();
         // The monitor would drop its workers, and their jobs would wait for their
         // leases to run out; so they are handed back before it loses patience.
@@ -97,12 +98,12 @@ impl Executor {
         for (name, queue) in self.settings.worked_queues() {
             let (connector, registry) = (self.connector.clone(), Arc::clone(&self.registry));
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
-            let stop = stop.clone();
+            let (stop, kinds) = (stop.clone(), kinds.clone());
             monitor = monitor.register(move |_| {
                 let options = WorkerOptions {
                     stop: stop.clone(),
                     interrupt: interrupt.clone(),
-                    kinds: Some(registry.kinds()),
+                    kinds: Some(kinds.clone()),
                     ..queue.worker_options(&name)
                 };
                 let concurrency = options.concurrency;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use upshot_queue::{NewJob, QueueName};
 
 use crate::{
@@ -32,6 +33,8 @@ pub struct Intake {
     max_bytes: usize,
     /// How long each queue keeps jobs that ended, at most.
     kept: HashMap<QueueName, Duration>,
+    /// How far back an event's time may lie for `within` to count from it.
+    backdate: Duration,
 }
 
 /// An event that is in order, and what it becomes.
@@ -56,7 +59,8 @@ impl Intake {
         }
         let kept = |of: &QueueSettings| of.keep_succeeded.max(of.keep_dead).max(of.keep_cancelled);
         let kept = settings.queues.iter().map(|(name, of)| (name.clone(), kept(of))).collect();
-        Ok(Self { routes, contracts, max_bytes: settings.bridge.max_event_bytes.0, kept })
+        let (max_bytes, backdate) = (settings.bridge.max_event_bytes.0, settings.bridge.backdate);
+        Ok(Self { routes, contracts, max_bytes, kept, backdate })
     }
 
     /// Decodes a message, checks it against size, routes and contract, and makes
@@ -111,11 +115,20 @@ impl Intake {
             (LABEL_TYPE.to_owned(), event.kind.clone()),
         ]);
         let values = Values::of(event);
+        let from = counted_from(event, Utc::now(), self.backdate);
         let job = |route: &Route| {
             let kept = self.kept.get(&route.queue).copied().unwrap_or_default();
-            let job = route.job(event, &values, labels.clone(), kept)?;
+            let job = route.job(event, &values, labels.clone(), kept, from)?;
             Ok((route.queue.clone(), job))
         };
         self.routes(&event.kind).iter().map(job).collect()
     }
+}
+
+/// From when on the outcome of an event is expected, UTC ms: its own time, unless that lies too
+/// far back. A time in the future is for the queue to judge, by its own clock.
+fn counted_from(event: &Event, now: DateTime<Utc>, backdate: Duration) -> Option<i64> {
+    let time = event.time?.to_utc();
+    let age = (now - time).to_std().unwrap_or_default();
+    (age <= backdate).then(|| time.timestamp_millis())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{Failure, JobId, NewJob};
+use upshot_queue::{Expect, Failure, JobId, NewJob};
 
 use crate::{
     fixture::{Fixture, event, job, report},
@@ -15,7 +15,7 @@ use crate::{
 async fn an_expectation_is_achieved_missed_open_or_overdue() {
     let fixture = Fixture::new().await;
     let within =
-        |id: &str, ms: u64| NewJob { expect_within: Some(Duration::from_millis(ms)), ..job(id, "k") };
+        |id: &str, ms: u64| NewJob { expect: Some(Expect::within(Duration::from_millis(ms))), ..job(id, "k") };
     let open = fixture.enqueue("emails", within("open", 3_600_000)).await;
     // Expected at the very moment of its enqueue: it is late as soon as
     // Redis' clock has gone on.

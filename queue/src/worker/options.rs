@@ -24,8 +24,8 @@ pub struct WorkerOptions {
     pub retry_by_kind: HashMap<String, RetryPolicy>,
     /// What the less urgent classes get in any case.
     pub shares: Shares,
-    /// What this worker can run; jobs of other kinds and versions are parked.
-    /// `None`: everything.
+    /// What this worker can run; jobs of other kinds and versions are parked by its claims until
+    /// a worker claims that runs them. `None`: everything.
     pub kinds: Option<Kinds>,
     /// How long a running handler may go on after its token said that the job is
     /// cancelled; then it is dropped.

@@ -20,11 +20,14 @@ pub struct BridgeSettings {
     pub prefetch: u16,
     pub batch: usize,
     pub max_event_bytes: ByteSize,
+    #[serde(with = "duration")]
+    pub backdate: Duration,
 }
 
 impl Default for BridgeSettings {
     fn default() -> Self {
-        Self { prefetch: 512, batch: 256, max_event_bytes: ByteSize(64 << 10) }
+        let backdate = Duration::from_secs(7 * 24 * 3600);
+        Self { prefetch: 512, batch: 256, max_event_bytes: ByteSize(64 << 10), backdate }
     }
 }
 
