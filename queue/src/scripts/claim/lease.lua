@@ -61,7 +61,7 @@ local function is_unknown(id, key, body)
   park(id, key, body, redis.call('HGET', key, 'state'), 'kind ' .. kind .. '@' .. version,
     'no handler for kind `' .. kind .. '` version ' .. version .. ' in the worker that met it: one that has it takes it')
   move('parked', id)
-  n_unknown = n_unknown + 1
+  n_unknown, compared = n_unknown + 1, compared + #body
   return true
 end
 
@@ -78,6 +78,7 @@ local function is_held_back(id, key, body)
   if kinds_paused and is_paused(kind) then
     park(id, key, body, redis.call('HGET', key, 'state'), 'resume ' .. kind, 'the kind is paused')
     move('parked', id)
+    compared = compared + #body
     return true
   end
   return false
