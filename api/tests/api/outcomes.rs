@@ -14,8 +14,10 @@ use crate::{
 #[tokio::test]
 async fn an_expectation_is_achieved_missed_open_or_overdue() {
     let fixture = Fixture::new().await;
-    let within =
-        |id: &str, ms: u64| NewJob { expect: Some(Expect::within(Duration::from_millis(ms))), ..job(id, "k") };
+    let within = |id: &str, ms: u64| NewJob {
+        expect: Some(Expect::within(Duration::from_millis(ms))),
+        ..job(id, "k")
+    };
     let open = fixture.enqueue("emails", within("open", 3_600_000)).await;
     // Expected at the very moment of its enqueue: it is late as soon as
     // Redis' clock has gone on.

@@ -53,7 +53,8 @@ fn data_conflict(state: State) -> Reconciled {
 #[tokio::test]
 async fn a_job_in_each_state_is_the_same_repaired_or_in_conflict() {
     let hour = Duration::from_secs(3600);
-    let transient = End::Bury { class: FailureClass::Transient, normal: "away".into(), line: by_hand::line("x") };
+    let transient =
+        End::Bury { class: FailureClass::Transient, normal: "away".into(), line: by_hand::line("x") };
     let rows: [(Option<End>, Reconciled); 8] = [
         (None, data_conflict(State::Ready)),
         (Some(by_hand::retry(hour)), data_conflict(State::Scheduled)),
@@ -90,13 +91,17 @@ async fn a_job_in_each_state_is_the_same_repaired_or_in_conflict() {
             continue;
         }
         assert_eq!((after.state, &after.args[..]), (State::Ready, &b"other"[..]));
-        let edits: Vec<_> = after.earlier_args.iter().map(|edit| (edit.n, &edit.args[..], edit.by_event)).collect();
+        let edits: Vec<_> =
+            after.earlier_args.iter().map(|edit| (edit.n, &edit.args[..], edit.by_event)).collect();
         assert_eq!(edits, [(1, &b"first"[..], true)]);
         assert!(after.failures.is_empty() && after.group.is_none() && after.parked.is_none());
         let did: Vec<_> = after.changes.iter().map(|change| change.did.as_str()).collect();
         assert_eq!(did.last(), Some(&"repaired"));
         let told = timeline::timeline(&after);
-        assert!(told.iter().any(|entry| matches!(&entry.what, timeline::What::Changed { did, .. } if did == "repaired")));
+        assert!(
+            told.iter()
+                .any(|entry| matches!(&entry.what, timeline::What::Changed { did, .. } if did == "repaired"))
+        );
         // Both events are known from now on.
         for event in [&first, &other] {
             assert_eq!(again(queue, event).await, Reconciled::Same);
@@ -144,7 +149,8 @@ async fn arguments_of_an_operator_are_not_compared() {
     for event in [&first, &other] {
         assert_eq!(again(queue, event).await, Reconciled::Same);
     }
-    let edits: Vec<bool> = job(queue, &first.id).await.earlier_args.iter().map(|edit| edit.by_event).collect();
+    let edits: Vec<bool> =
+        job(queue, &first.id).await.earlier_args.iter().map(|edit| edit.by_event).collect();
     assert_eq!(edits, [false, true, false]);
     end(queue, 4, &succeed()).await;
     fixture.finish().await;
@@ -272,13 +278,11 @@ async fn a_dead_job_that_gave_way_is_not_repaired_and_a_repaired_one_has_no_dead
     let fixture = Fixture::new().await;
     let queue = &fixture.queue;
     let hour = Duration::from_secs(3600);
-    let unique = Unique { key: "k".into(), scope: Scope::Queue, lifetime: hour, noted: hour, replaces_dead: true };
+    let unique =
+        Unique { key: "k".into(), scope: Scope::Queue, lifetime: hour, noted: hour, replaces_dead: true };
     let deadline = Deadline { within: hour, then: Late::Expires };
-    let first = NewJob {
-        unique: Some(unique.clone()),
-        deadline: Some(deadline),
-        ..event(&JobId::random(), "first")
-    };
+    let first =
+        NewJob { unique: Some(unique.clone()), deadline: Some(deadline), ..event(&JobId::random(), "first") };
     queue.enqueue(std::slice::from_ref(&first)).await.unwrap();
     end(queue, 1, &bury()).await;
     let next = NewJob { unique: Some(unique), ..event(&JobId::random(), "next") };

@@ -15,6 +15,9 @@ use crate::{
     parking::knows,
 };
 
+/// The less urgent classes get nothing before the more urgent ones.
+const NONE: Shares = Shares { high: 0.0, normal: 0.0, low: 0.0 };
+
 fn jobs(kind: &str, n: usize) -> Vec<NewJob> {
     (0..n).map(|i| NewJob::new(JobId::random(), kind, i.to_string())).collect()
 }
@@ -30,7 +33,8 @@ fn ids(jobs: &[NewJob]) -> Vec<JobId> {
 /// A claim by a worker of its own name that runs one kind.
 async fn claim(queue: &Queue, kind: &str, number: u64, want: usize) -> Claimed {
     let kinds = [format!("1|{kind}")];
-    let claim = Claim { kinds: Some(&kinds), want, ahead: want, ..by_hand::claim(kind, number) };
+    let claim =
+        Claim { kinds: Some(&kinds), want, ahead: want, shares: NONE, ..by_hand::claim(kind, number) };
     queue.claim(&claim).await.unwrap()
 }
 
@@ -70,7 +74,8 @@ async fn workers_of_different_kinds_do_not_hand_a_job_to_and_fro() {
     let fixture = Fixture::new().await;
     let queue = &fixture.queue;
     let done = |_, _| async { Ok(json!(null)) };
-    let workers = [("one", 1), ("other", 1)].map(|kind| Worker::start(&fixture.connector, knows(&[kind], "1"), done));
+    let workers =
+        [("one", 1), ("other", 1)].map(|kind| Worker::start(&fixture.connector, knows(&[kind], "1"), done));
     for _ in 0..20 {
         queue.enqueue(&[jobs("one", 3), jobs("other", 3)].concat()).await.unwrap();
     }
@@ -191,9 +196,8 @@ async fn parked_jobs_are_taken_by_class_in_their_order_and_by_turns_of_their_flo
     let kinds = ["1|mail".to_owned()];
     let mut order = Vec::new();
     for number in 1..=5 {
-        // Without shares, which the claims that parked them have earned.
-        let shares = Shares { high: 0.0, normal: 0.0, low: 0.0 };
-        let claim = Claim { kinds: Some(&kinds), want: 1, ahead: 1, shares, ..by_hand::claim("mail", number) };
+        let claim =
+            Claim { kinds: Some(&kinds), want: 1, ahead: 1, shares: NONE, ..by_hand::claim("mail", number) };
         order.extend(by_hand::jobs(queue, "mail", queue.claim(&claim).await.unwrap()));
     }
     let found: Vec<&JobId> = order.iter().map(|job| &job.id).collect();
@@ -210,7 +214,8 @@ async fn limits_hold_for_jobs_that_are_taken_from_where_they_were_parked() {
     let key = LimitKey::Tenant("a".to_owned());
     queue.set_limit(&key, Limit::concurrency(1)).await.unwrap();
     queue.set_limit(&LimitKey::Tenant("closed".to_owned()), Limit::concurrency(0)).await.unwrap();
-    let first = [of_tenant("mail", "a", 3), of_tenant("mail", "closed", 200), of_tenant("mail", "z", 2)].concat();
+    let first =
+        [of_tenant("mail", "a", 3), of_tenant("mail", "closed", 200), of_tenant("mail", "z", 2)].concat();
     queue.enqueue(&first).await.unwrap();
     // A lane that is held is not looked at, so nothing of it is parked.
     park(queue).await;

@@ -233,7 +233,8 @@ async fn room_for_a_job_that_is_parked_for_its_kind_wakes_who_runs_it() {
     let by = |worker, want| Claim { worker, want, again: false };
     let jobs = Enqueue(vec![limited(0, 0, Priority::Normal)]);
     let ended = Settle(Who { worker: 0, former: false }, vec![(Lease::Held(0), Ending::Succeed)]);
-    let unknown = [Enqueue(vec![other(1)]), SetLimit(LimitKey::Key("smtp".to_owned()), Limit::concurrency(2))];
+    let unknown =
+        [Enqueue(vec![other(1)]), SetLimit(LimitKey::Key("smtp".to_owned()), Limit::concurrency(2))];
     let parked = [by(0, 2), one_at_a_time(), by(1, 2), ended];
     holds_with(runs, [&[jobs, by(0, 1)][..], &unknown, &parked].concat()).await;
 }
