@@ -195,7 +195,9 @@ impl From<upshot_queue::Error> for Problem {
             }
             upshot_queue::Error::Unreadable(unreadable) => Self::internal(unreadable),
             upshot_queue::Error::Layout { .. } => Self::new(Code::NotReady, error),
-            upshot_queue::Error::NotReplicated { .. } => Self::new(Code::RedisUnavailable, error),
+            upshot_queue::Error::NotReplicated { .. } | upshot_queue::Error::Contended(_) => {
+                Self::new(Code::RedisUnavailable, error)
+            }
             upshot_queue::Error::Rejected(rejection) => Self::new(Code::BodyTooLarge, rejection),
             upshot_queue::Error::Limit(bad) => Self::new(Code::InvalidParameter, bad),
         }

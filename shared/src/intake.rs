@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use upshot_queue::{NewJob, QueueName};
 
 use crate::{
@@ -32,6 +33,8 @@ pub struct Intake {
     max_bytes: usize,
     /// How long each queue keeps jobs that ended, at most.
     kept: HashMap<QueueName, Duration>,
+    /// How far back an event's time may lie for `within` to count from it.
+    backdate: Duration,
 }
 
 /// An event that is in order, and what it becomes.
@@ -56,7 +59,8 @@ impl Intake {
         }
         let kept = |of: &QueueSettings| of.keep_succeeded.max(of.keep_dead).max(of.keep_cancelled);
         let kept = settings.queues.iter().map(|(name, of)| (name.clone(), kept(of))).collect();
-        Ok(Self { routes, contracts, max_bytes: settings.bridge.max_event_bytes.0, kept })
+        let (max_bytes, backdate) = (settings.bridge.max_event_bytes.0, settings.bridge.backdate);
+        Ok(Self { routes, contracts, max_bytes, kept, backdate })
     }
 
     /// Decodes a message, checks it against size, routes and contract, and makes
@@ -111,13 +115,21 @@ impl Intake {
             (LABEL_TYPE.to_owned(), event.kind.clone()),
         ]);
         let values = Values::of(event);
+        let from = counted_from(event.time.map(|time| time.to_utc()), Utc::now(), self.backdate);
         let job = |route: &Route| {
             let kept = self.kept.get(&route.queue).copied().unwrap_or_default();
-            let job = route.job(event, &values, labels.clone(), kept)?;
+            let job = route.job(event, &values, labels.clone(), kept, from)?;
             Ok((route.queue.clone(), job))
         };
         self.routes(&event.kind).iter().map(job).collect()
     }
+}
+
+/// From when on the outcome of an event is expected, UTC ms: its own time, unless that lies too
+/// far back. A time in the future is for the queue to judge, by its own clock.
+fn counted_from(time: Option<DateTime<Utc>>, now: DateTime<Utc>, backdate: Duration) -> Option<i64> {
+    let age = |time: &DateTime<Utc>| (now - time).to_std().unwrap_or_default();
+    time.filter(|time| age(time) <= backdate).map(|time| time.timestamp_millis())
 }
 
 #[cfg(test)]
@@ -228,5 +240,26 @@ mod tests {
         let mut envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
         envelope.headers.insert("traceparent".to_owned(), Header::Text("a".repeat(513)));
         assert!(is_taken(&intake, &envelope, &event.to_string().into()).unwrap());
+    }
+
+    #[test]
+    fn an_outcome_is_expected_from_the_events_own_time_on_within_bounds() {
+        let now: DateTime<Utc> = "2026-01-31T12:00:00Z".parse().unwrap();
+        let day = Duration::from_secs(24 * 3600);
+        let from = |text: &str, backdate| counted_from(Some(text.parse().unwrap()), now, backdate);
+        let ms = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap().timestamp_millis());
+        for (time, counts) in [
+            ("2026-01-31T11:59:59.5Z", true),
+            ("2026-01-30T12:00:00Z", true),
+            ("2026-01-30T11:59:59.999Z", false),
+            ("0001-01-01T00:00:00Z", false),
+            // The queue's clock judges what lies in the future.
+            ("2026-02-01T12:00:00Z", true),
+        ] {
+            assert_eq!(from(time, day), ms(time).filter(|_| counts), "{time}");
+        }
+        assert_eq!(from("2026-01-31T11:59:59.999Z", Duration::ZERO), None);
+        assert_eq!(from("2026-01-31T12:00:00Z", Duration::ZERO), ms("2026-01-31T12:00:00Z"));
+        assert_eq!(counted_from(None, now, day), None);
     }
 }

@@ -23,6 +23,8 @@ pub struct BridgeSettings {
     pub max_event_bytes: ByteSize,
     #[serde(with = "duration")]
     pub contract_timeout: Duration,
+    #[serde(with = "duration")]
+    pub backdate: Duration,
 }
 
 impl Default for BridgeSettings {
@@ -33,6 +35,7 @@ impl Default for BridgeSettings {
             batch: 256,
             max_event_bytes: ByteSize(64 << 10),
             contract_timeout: Duration::from_secs(2),
+            backdate: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }
