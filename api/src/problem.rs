@@ -99,7 +99,7 @@ impl Problem {
     /// The service waits for something.
     pub fn not_ready(missing: BTreeMap<String, String>) -> Self {
         let names: Vec<&str> = missing.keys().map(String::as_str).collect();
-        let detail = format!("waiting for {}; it goes on by itself", names.join(", "));
+        let detail = format!("not there: {}; `missing` says why and what to do", names.join(", "));
         let mut problem = Self::new(Code::NotReady, detail);
         problem.0.missing = Some(missing);
         problem
@@ -162,6 +162,7 @@ impl From<Rejection> for Problem {
             Reason::Oversize => Code::EventTooLarge,
             Reason::NotACloudEvent => Code::NotACloudEvent,
             Reason::MalformedJson => Code::MalformedJson,
+            Reason::ConflictingDuplicate => Code::ConflictingDuplicate,
             Reason::MissingAttribute
             | Reason::InvalidAttribute
             | Reason::UnknownType
@@ -170,8 +171,7 @@ impl From<Rejection> for Problem {
             | Reason::InvalidValue
             | Reason::Unreadable
             | Reason::ContractTimeout
-            | Reason::RefusedByQueue
-            | Reason::ConflictingDuplicate => Code::InvalidEvent,
+            | Reason::RefusedByQueue => Code::InvalidEvent,
         };
         let mut problem = Self::new(code, rejection.detail);
         problem.0.reason = Some(rejection.reason);

@@ -7,6 +7,8 @@ mod blocked;
 mod crash;
 #[path = "e2e/duplicates.rs"]
 mod duplicates;
+#[path = "e2e/identity.rs"]
+mod identity;
 #[path = "e2e/invoices.rs"]
 mod invoices;
 #[path = "e2e/outage.rs"]
