@@ -7,7 +7,7 @@ use apalis_core::{
     worker::{builder::WorkerBuilder, event::Event},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use upshot_queue::{Connector, Queue, RedisBackend, WorkerOptions};
+use upshot_queue::{Connector, Queue, QueueName, RedisBackend, WorkerOptions};
 use upshot_shared::{Health, Settings, health::watch_redis};
 
 use crate::{
@@ -64,8 +64,9 @@ impl Executor {
     pub fn new(settings: &Settings, health: Health) -> Result<Self, Error> {
         let connector = Connector::new(settings.redis.options())?;
         // Also of queues that others work on: their jobs may be alive.
-        let queues = settings.queues.keys().map(|name| Queue::new(&connector, name.clone()));
-        let (registry, sweeper) = handlers::all(settings, queues.collect::<Result<_, _>>()?)?;
+        let conn = connector.connect()?;
+        let queue = |name: &QueueName| Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
+        let (registry, sweeper) = handlers::all(settings, settings.queues.keys().map(queue))?;
         Ok(Self { sweeper: Some(sweeper), ..Self::with_handlers(settings, health, registry)? })
     }
 

@@ -11,7 +11,10 @@ use crate::{executor::Error, registry::Registry, store::Sweeper};
 ///
 /// # Errors
 /// When what a handler needs cannot be set up.
-pub fn all(settings: &Settings, queues: Vec<Queue>) -> Result<(Registry, Sweeper), Error> {
+pub fn all(
+    settings: &Settings,
+    queues: impl IntoIterator<Item = Queue>,
+) -> Result<(Registry, Sweeper), Error> {
     let desk = issue_invoice::Desk::new(settings)?;
     let sweeper = desk.sweeper(queues);
     let registry = Registry::new().handle(issue_invoice::KIND, issue_invoice::VERSION, desk.handler());

@@ -77,6 +77,7 @@ impl Mailer {
         let from: Mailbox =
             settings.from.parse().map_err(|source| Error::From { from: settings.from.clone(), source })?;
         let server = Server::parse(&settings.url)?;
+        let from = Recipient::in_ascii(from);
         Ok(Self { from, pool: Pool::new(server, settings.timeout, settings.connections.max(1)) })
     }
 

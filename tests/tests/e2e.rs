@@ -1,6 +1,8 @@
 //! End to end: real RabbitMQ, Redis, mail server, and real `upshot` processes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "e2e/contracts.rs"]
+mod contracts;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/duplicates.rs"]

@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(product(decimal("0.000000000000001"), Decimal::ZERO, eur), Some(Decimal::ZERO));
     }
 
-    /// A zero of larger scale than the sum's once made the sum fail.
+    /// A zero has a scale of its own, which no sum takes on.
     #[test]
     fn a_zero_of_any_scale_changes_no_sum() {
         for code in ["EUR", "JPY", "KWD"] {

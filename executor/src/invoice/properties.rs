@@ -134,7 +134,6 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Their sum was refused when it met a zero of more decimals.
     #[test]
     fn the_order_of_lines_changes_no_total(data in order_data(), turn in any::<prop::sample::Index>()) {
         let mut order: Order = serde_json::from_value(data).unwrap();

@@ -21,8 +21,9 @@ impl Walk {
         Ok(Self { open: vec![fs::read_dir(root)?] })
     }
 
-    /// Looks at this many entries and removes those that nobody finished writing since
-    /// before `limit`. Returns the rest of the walk, if there is any, and how many were removed.
+    /// Looks at this many entries and removes the half-written files that were last
+    /// written before `limit`. Returns the rest of the walk, if there is any, and how many
+    /// files were removed.
     pub(super) fn sweep(mut self, entries: usize, limit: SystemTime) -> io::Result<(Option<Self>, u64)> {
         let mut swept = 0;
         for _ in 0..entries {
