@@ -78,7 +78,7 @@ impl Orders {
         let whole = if self.random.random_bool(0.6) { self.random.random_range(1..=2) } else { whole };
         let whole = self.random.random_range(1..=whole);
         if self.random.random_ratio(1, 6) {
-            return point("0".repeat(whole), "0".repeat(fraction));
+            return point("0".repeat(whole), &"0".repeat(fraction));
         }
         let mut digits = |count: usize| -> String {
             (0..count).map(|_| char::from(b'0' + self.random.random_range(0..10))).collect()
@@ -87,11 +87,11 @@ impl Orders {
         if self.random.random_ratio(1, 3) && behind.pop().is_some() {
             behind.push('5');
         }
-        point(whole, behind)
+        point(whole, &behind)
     }
 }
 
-fn point(whole: String, fraction: String) -> String {
+fn point(whole: String, fraction: &str) -> String {
     if fraction.is_empty() { whole } else { format!("{whole}.{fraction}") }
 }
 
