@@ -182,8 +182,10 @@ impl Sweeper {
 
 /// Removes a file unless it was written again since it was listed.
 async fn remove(store: &dyn ObjectStore, file: &ObjectMeta) -> Result<bool, object_store::Error> {
+    // Whole seconds: some stores list a file with milliseconds and describe it without.
+    let written = |file: &ObjectMeta| file.last_modified.timestamp();
     let removed = match store.head(&file.location).await {
-        Ok(now) if now.last_modified != file.last_modified => return Ok(false),
+        Ok(now) if written(&now) > written(file) => return Ok(false),
         Ok(_) => store.delete(&file.location).await,
         Err(error) => Err(error),
     };
