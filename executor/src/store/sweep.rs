@@ -11,7 +11,7 @@
 //! same at once; what one has removed is gone for the others.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     io,
     time::{Duration, SystemTime},
 };
@@ -28,8 +28,6 @@ use super::{Drafts, Store, staging};
 const ROUND: Duration = Duration::from_secs(60);
 /// Files that a round looks at, drafts and others each.
 const LOOKED_AT: usize = 500;
-/// Jobs that are read at once: each may have arguments of a megabyte.
-const JOBS: usize = 20;
 /// How old a draft or a half-written file is at least when it is removed. A job that
 /// is at work on one is done with it long before.
 pub const AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -124,17 +122,20 @@ impl Sweeper {
 
     async fn sweep_drafts(&mut self) -> Result<u64, Error> {
         let limit = chrono::Utc::now() - self.age;
-        let mut old: BTreeMap<QueueName, Vec<(JobId, ObjectMeta)>> = BTreeMap::new();
+        let mut old: Vec<(Queue, JobId, ObjectMeta)> = Vec::new();
         let store = &self.store.store;
         let listed = self.drafts.get_or_insert_with(|| store.list(Some(&self.folder)));
         for _ in 0..LOOKED_AT {
             match listed.next().await {
-                Some(Ok(file)) if file.last_modified <= limit => {
-                    if let Some((queue, id)) = Drafts::job_of(&self.folder, &file.location) {
-                        old.entry(queue).or_default().push((id, file));
+                Some(Ok(file)) => {
+                    if file.last_modified <= limit
+                        && let Some((queue, id)) = Drafts::job_of(&self.folder, &file.location)
+                        // Jobs of a queue that is not in the settings may be alive elsewhere.
+                        && let Some(queue) = self.queues.get(&queue)
+                    {
+                        old.push((queue.clone(), id, file));
                     }
                 }
-                Some(Ok(_)) => {}
                 Some(Err(error)) => {
                     self.drafts = None;
                     return Err(error.into());
@@ -146,20 +147,17 @@ impl Sweeper {
             }
         }
         let mut swept = 0;
-        for (name, files) in old {
-            // Jobs of a queue that is not in the settings may be alive elsewhere.
-            let Some(queue) = self.queues.get(&name) else { continue };
-            for files in files.chunks(JOBS) {
-                let ids: Vec<JobId> = files.iter().map(|(id, _)| id.clone()).collect();
-                let jobs = queue.jobs(&ids).await?;
-                for (id, file) in files {
-                    let job = jobs.iter().find(|job| job.id == *id);
-                    if !is_needed(job, self.done) && remove(&*self.store.store, file).await? {
-                        tracing::info!(job_id = %id, queue = %name, key = %file.location, "a draft that no job needs was removed");
-                        metrics::counter!("upshot_executor_swept_total", "what" => "draft").increment(1);
-                        swept += 1;
-                    }
-                }
+        for (queue, id, file) in old {
+            let needed = match queue.job(&id).await {
+                Ok(job) => is_needed(job.as_ref(), self.done),
+                // A damaged job may be mended, and is not in the way of the others.
+                Err(upshot_queue::Error::Unreadable(_)) => true,
+                Err(error) => return Err(error.into()),
+            };
+            if !needed && remove(&*self.store.store, &file).await? {
+                tracing::info!(job_id = %id, queue = %queue.name(), key = %file.location, "a draft that no job needs was removed");
+                metrics::counter!("upshot_executor_swept_total", "what" => "draft").increment(1);
+                swept += 1;
             }
         }
         Ok(swept)

@@ -140,6 +140,11 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
         [Changed::Forgotten]
     );
 
+    let damaged = made(false, "dead", State::Dead).await;
+    let mut raw = connector.connect().unwrap();
+    let job = redis::cmd("HSET").arg(queue.keys().job(&damaged)).arg("job").arg("x").to_owned();
+    job.query_async::<()>(&mut raw).await.unwrap();
+
     let draft = |id: &JobId| format!("drafts/{}/documents/{id}.pdf", settings.redis.prefix);
     let unknown = JobId::random();
     let others = [
@@ -166,7 +171,7 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
     for id in [&filed, &succeeded, &cancelled, &forgotten] {
         assert!(!is_there(&draft(id)), "{id}");
     }
-    for key in others.iter().chain([&draft(&dead), &draft(&parked), &young]) {
+    for key in others.iter().chain([&draft(&dead), &draft(&parked), &draft(&damaged), &young]) {
         assert!(is_there(key), "{key}");
     }
     assert!(!half.iter().any(|key| is_there(key)));
