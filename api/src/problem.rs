@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use upshot_queue::JobId;
 use upshot_shared::{Reason, Rejection, amqp::PublishError};
 use utoipa::ToSchema;
 
@@ -50,11 +51,11 @@ pub struct Details {
     /// The request's id, as in the header `x-request-id` and in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
-    /// Of a rejected event: the reason code that a quarantined message carries.
+    /// Of a rejected event, or of arguments: the reason code that a quarantined message carries.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "contract_violation")]
     reason: Option<Reason>,
-    /// Of a rejected event: a JSON pointer to what is wrong.
+    /// Of a rejected event, or of arguments: a JSON pointer to what is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/data/lines/0/quantity")]
     place: Option<String>,
@@ -93,6 +94,16 @@ impl Problem {
         let mut problem = Self::new(Code::InvalidParameter, format!("`{name}` is `{shown}`: {remedy}"));
         problem.0.parameter = Some(name.to_owned());
         problem.0.value = Some(shown);
+        problem
+    }
+
+    /// Arguments that violate the contract of their job's event type.
+    pub fn arguments(id: &JobId, violation: Rejection) -> Self {
+        let Rejection { reason, place, detail } = violation;
+        let detail = format!("`{place}`: {detail}; mend it and retry again: job {id} stays as it was");
+        let mut problem = Self::new(Code::InvalidArguments, detail);
+        problem.0.reason = Some(reason);
+        problem.0.place = Some(place);
         problem
     }
 

@@ -9,6 +9,8 @@ pub enum Code {
     InvalidEvent,
     /// An event of the same identity was accepted with other data or another tenant.
     ConflictingDuplicate,
+    /// The arguments violate the contract of the job's event type.
+    InvalidArguments,
     /// The event is larger than `bridge.max_event_bytes`.
     EventTooLarge,
     /// The request is no CloudEvent.
@@ -68,6 +70,9 @@ impl Code {
             }
             Self::ConflictingDuplicate => {
                 ("conflicting-duplicate", StatusCode::CONFLICT, "Another event has this identity")
+            }
+            Self::InvalidArguments => {
+                ("invalid-arguments", StatusCode::UNPROCESSABLE_ENTITY, "The arguments cannot be accepted")
             }
             Self::EventTooLarge => {
                 ("event-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The event is too large")
