@@ -3,6 +3,8 @@
 
 #[path = "e2e/blocked.rs"]
 mod blocked;
+#[path = "e2e/cases.rs"]
+mod cases;
 #[path = "e2e/contracts.rs"]
 mod contracts;
 #[path = "e2e/crash.rs"]
