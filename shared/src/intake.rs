@@ -13,6 +13,7 @@ use upshot_queue::{NewJob, QueueName};
 use crate::{
     contract::{self, Contracts},
     event::{Envelope, Event},
+    json,
     rejection::{Reason, Rejection},
     route::{Route, template::Values},
     settings::{QueueSettings, Settings},
@@ -97,8 +98,12 @@ impl Intake {
     /// Checks arguments that a job of this event type is to get in place of its own.
     ///
     /// # Errors
-    /// What violates the type's contract, where there is one; the place is under `/args`.
+    /// What readers understand differently, or what violates the type's contract, where there is
+    /// one; the place is under `/args`.
     pub fn check_arguments(&self, kind: &str, args: &[u8]) -> Result<(), Rejection> {
+        json::check(args).map_err(|violation| {
+            Rejection::new(Reason::MalformedJson, format!("/args{}", violation.place), violation.what)
+        })?;
         self.contracts.check_at("/args", kind, args)
     }
 
