@@ -49,6 +49,10 @@ pub struct WorkerOptions {
     /// at the end of the grace of a stop. An apalis monitor that runs out of
     /// patience just drops its workers, and their jobs wait for the lease.
     pub interrupt: CancellationToken,
+    /// Fires when a worker that stops is to end although Redis did not answer: what it could not
+    /// write by then is abandoned, and its jobs wait for the lease. Without it a worker waits for
+    /// as long as Redis is away.
+    pub abandon: CancellationToken,
 }
 
 impl WorkerOptions {
@@ -70,6 +74,7 @@ impl WorkerOptions {
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
             stop: CancellationToken::new(),
             interrupt: CancellationToken::new(),
+            abandon: CancellationToken::new(),
         }
     }
 
