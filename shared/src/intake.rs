@@ -115,7 +115,7 @@ impl Intake {
             (LABEL_TYPE.to_owned(), event.kind.clone()),
         ]);
         let values = Values::of(event);
-        let from = counted_from(event, Utc::now(), self.backdate);
+        let from = counted_from(event.time.map(|time| time.to_utc()), Utc::now(), self.backdate);
         let job = |route: &Route| {
             let kept = self.kept.get(&route.queue).copied().unwrap_or_default();
             let job = route.job(event, &values, labels.clone(), kept, from)?;
@@ -127,8 +127,33 @@ impl Intake {
 
 /// From when on the outcome of an event is expected, UTC ms: its own time, unless that lies too
 /// far back. A time in the future is for the queue to judge, by its own clock.
-fn counted_from(event: &Event, now: DateTime<Utc>, backdate: Duration) -> Option<i64> {
-    let time = event.time?.to_utc();
-    let age = (now - time).to_std().unwrap_or_default();
-    (age <= backdate).then(|| time.timestamp_millis())
+fn counted_from(time: Option<DateTime<Utc>>, now: DateTime<Utc>, backdate: Duration) -> Option<i64> {
+    let age = |time: &DateTime<Utc>| (now - time).to_std().unwrap_or_default();
+    time.filter(|time| age(time) <= backdate).map(|time| time.timestamp_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_expected_from_the_events_own_time_on_within_bounds() {
+        let now: DateTime<Utc> = "2026-01-31T12:00:00Z".parse().unwrap();
+        let day = Duration::from_secs(24 * 3600);
+        let from = |text: &str, backdate| counted_from(Some(text.parse().unwrap()), now, backdate);
+        let ms = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap().timestamp_millis());
+        for (time, counts) in [
+            ("2026-01-31T11:59:59.5Z", true),
+            ("2026-01-30T12:00:00Z", true),
+            ("2026-01-30T11:59:59.999Z", false),
+            ("0001-01-01T00:00:00Z", false),
+            // The queue's clock judges what lies in the future.
+            ("2026-02-01T12:00:00Z", true),
+        ] {
+            assert_eq!(from(time, day), ms(time).filter(|_| counts), "{time}");
+        }
+        assert_eq!(from("2026-01-31T11:59:59.999Z", Duration::ZERO), None);
+        assert_eq!(from("2026-01-31T12:00:00Z", Duration::ZERO), ms("2026-01-31T12:00:00Z"));
+        assert_eq!(counted_from(None, now, day), None);
+    }
 }
