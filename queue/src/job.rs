@@ -33,8 +33,8 @@ use serde::{Deserialize, Serialize};
 pub use new::{
     Deadline, Expect, Late, MAX_LABELS, MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME, NewJob, Rejection, Scope, Unique,
 };
-pub(crate) use stored::{Fields, numbers};
 pub use stored::Unreadable;
+pub(crate) use stored::{Fields, numbers};
 
 use crate::{
     clock::utc_ms,

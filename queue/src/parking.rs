@@ -70,9 +70,7 @@ impl Kinds {
             let (kind, version) = text.rsplit_once('@')?;
             Some(self.knows(&decode(kind), version.parse().ok()?))
         };
-        if let Some((kind, builds)) =
-            need.strip_prefix("args ").and_then(|rest| rest.split_once(" not "))
-        {
+        if let Some((kind, builds)) = need.strip_prefix("args ").and_then(|rest| rest.split_once(" not ")) {
             known(kind) == Some(true) && builds.split('|').all(|build| decode(build) != self.build)
         } else {
             is_resumed(need, paused_kinds)

@@ -53,11 +53,13 @@ pub enum Reconciled {
 }
 
 /// Why a job is not the one that is there, and does not repair it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// It is another tenant's.
+    #[error("the job of this identity is another tenant's: give the event an identity of its own")]
     Tenant,
     /// Its data differs, and the job that is there must not be changed.
+    #[error("the job of this identity has other data and is {state}: give the event an identity of its own")]
     Data {
         /// Where that is.
         state: State,
@@ -282,7 +284,8 @@ struct More {
 
 impl Read {
     fn new(fields: Value, names: Value) -> Result<Self, RedisError> {
-        type Fields = (Option<Bytes>, Option<String>, Option<String>, Option<String>, Option<u32>, Option<String>);
+        type Fields =
+            (Option<Bytes>, Option<String>, Option<String>, Option<String>, Option<u32>, Option<String>);
         let (body, text, need, group, edits, repairs) = Fields::from_redis_value(fields)?;
         let names = Vec::<Bytes>::from_redis_value(names)?;
         Ok(Self {
@@ -331,8 +334,8 @@ mod tests {
     fn stored() -> impl Strategy<Value = Stored> {
         let flags = (any::<bool>(), any::<bool>(), any::<bool>());
         let known = prop::collection::vec("[ab]", 1..3);
-        (prop::sample::select(State::ALL.to_vec()), prop::option::of("[xy]"), flags, 0..18usize, known).prop_map(
-            |(state, tenant, (unreadable, permanent, has_steps), repairs, known)| Stored {
+        (prop::sample::select(State::ALL.to_vec()), prop::option::of("[xy]"), flags, 0..18usize, known)
+            .prop_map(|(state, tenant, (unreadable, permanent, has_steps), repairs, known)| Stored {
                 text: String::new(),
                 known: known.into_iter().map(Bytes::from).collect(),
                 state,
@@ -341,8 +344,7 @@ mod tests {
                 permanent,
                 has_steps,
                 repairs,
-            },
-        )
+            })
     }
 
     proptest! {

@@ -224,6 +224,20 @@ async fn a_job_that_is_parked_for_its_kind_is_taken_within_its_limits() {
     holds_with(runs, [one_at_a_time(), jobs, by(0, 8), by(1, 8), ended, by(1, 8), by(2, 8)]).await;
 }
 
+/// A claim that is full with a large job of a lower class, by its share, says that there is more.
+#[tokio::test]
+async fn a_claim_that_has_no_room_for_a_job_that_is_parked_for_its_kind_says_so() {
+    let urgent = Draft { kind: 1, priority: Priority::High, ..draft(0) };
+    let large = Draft { large: true, ..draft(1) };
+    let by = |worker, want| Claim { worker, want, again: false };
+    let runs = [Some(vec![0]), None, None];
+    let operations = vec![Enqueue(vec![urgent]), by(0, 1), Enqueue(vec![large]), by(1, 20), by(1, 20)];
+    let plan = Plan { shares: true, runs, operations };
+    if let Err(why) = run(&Server::connect().await, &plan).await {
+        panic!("{why}");
+    }
+}
+
 /// A worker that sleeps on a limit is woken when there is room for a job that is parked for its
 /// kind: no lane waits for that.
 #[tokio::test]
@@ -233,7 +247,8 @@ async fn room_for_a_job_that_is_parked_for_its_kind_wakes_who_runs_it() {
     let by = |worker, want| Claim { worker, want, again: false };
     let jobs = Enqueue(vec![limited(0, 0, Priority::Normal)]);
     let ended = Settle(Who { worker: 0, former: false }, vec![(Lease::Held(0), Ending::Succeed)]);
-    let unknown = [Enqueue(vec![other(1)]), SetLimit(LimitKey::Key("smtp".to_owned()), Limit::concurrency(2))];
+    let unknown =
+        [Enqueue(vec![other(1)]), SetLimit(LimitKey::Key("smtp".to_owned()), Limit::concurrency(2))];
     let parked = [by(0, 2), one_at_a_time(), by(1, 2), ended];
     holds_with(runs, [&[jobs, by(0, 1)][..], &unknown, &parked].concat()).await;
 }

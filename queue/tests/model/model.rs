@@ -223,7 +223,9 @@ impl Model {
             (format!("resume {kind}"), "the kind is paused".to_owned())
         } else if !knows(runs, job) {
             let version = job.new.version;
-            let why = format!("no handler for kind `{kind}` version {version} in the worker that met it: one that has it takes it");
+            let why = format!(
+                "no handler for kind `{kind}` version {version} in the worker that met it: one that has it takes it"
+            );
             (format!("kind {of}"), why)
         } else {
             return Err(format!("{id} was parked, and nothing keeps it from running"));
@@ -239,14 +241,16 @@ impl Model {
         if job.new.tenant.as_deref() != tenant {
             return Reconciled::Conflict(Conflict::Tenant);
         }
-        let put_by = |n: u32| job.edits.iter().find(|(edit, _)| *edit == n + 1).map_or(&job.args, |(_, args)| args);
+        let put_by =
+            |n: u32| job.edits.iter().find(|(edit, _)| *edit == n + 1).map_or(&job.args, |(_, args)| args);
         if std::iter::once(&0).chain(&job.repairs).any(|n| put_by(*n) == args) {
             return Reconciled::Same;
         }
         let state = job.state;
         let conflict = Reconciled::Conflict(Conflict::Data { state });
         let unreadable = job.need.as_ref().is_some_and(|(need, _)| need.starts_with("args "));
-        let permanent = job.cause.as_ref().is_some_and(|(class, ..)| *class == "permanent") && job.steps.is_empty();
+        let permanent =
+            job.cause.as_ref().is_some_and(|(class, ..)| *class == "permanent") && job.steps.is_empty();
         if !(state == State::Parked && unreadable || state == State::Dead && permanent) {
             return conflict;
         }

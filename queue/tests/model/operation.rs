@@ -230,7 +230,8 @@ impl Operation {
             19 => Self::ResumeKind(rng.random_range(0..KINDS.len())),
             20 => Self::Unpark(rng.random_range(0..NEEDS.len() + 2 * KINDS.len())),
             _ => {
-                let tenant = (taste.tenants > 0 && rng.random_bool(0.8)).then(|| rng.random_range(0..taste.tenants));
+                let tenant =
+                    (taste.tenants > 0 && rng.random_bool(0.8)).then(|| rng.random_range(0..taste.tenants));
                 Self::Reconcile(job(rng), tenant, rng.random_range(0..3))
             }
         }

@@ -104,9 +104,10 @@ impl Run {
         server.set_clock(&queue, model.us).await;
         let listener = server.listen(&queue).await;
         let workers = [Worker::default(); WORKERS];
-        let runs = plan.runs.clone().map(|runs| {
-            runs.map(|runs| runs.into_iter().map(|kind| KINDS[kind].to_owned()).collect())
-        });
+        let runs = plan
+            .runs
+            .clone()
+            .map(|runs| runs.map(|runs| runs.into_iter().map(|kind| KINDS[kind].to_owned()).collect()));
         let (walk, sleeping, found_less) = (Walk::default(), [None; WORKERS], None);
         Self {
             server: server.clone(),
