@@ -1,8 +1,8 @@
 //! Events of the same identity with other data: the same job, a repair of it, or a conflict.
 //!
 //! An enqueue that finds a job under the job's own id says so and compares nothing, because most
-//! duplicates are the same event again. Whoever has to know asks here. Nothing is stored for it
-//! at the enqueue: a job has its first arguments anyway.
+//! duplicates are the same event again. A caller that has to know asks here. Nothing is stored
+//! for it at the enqueue: a job has its first arguments anyway.
 //!
 //! | the job that is there | the event has | then |
 //! |---|---|---|

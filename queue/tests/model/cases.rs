@@ -212,8 +212,8 @@ async fn a_job_that_left_its_lane_twice_is_passed_over_twice() {
     }
 }
 
-/// The worker that parks the first one of a lane under a limit leaves the place to others, and
-/// whoever runs the kind takes it within the limit.
+/// A worker that parks the first job of a lane under a limit uses no slot for it, and a worker
+/// that runs the kind takes the job within the limit.
 #[tokio::test]
 async fn a_job_that_is_parked_for_its_kind_is_taken_within_its_limits() {
     let other = |job, tenant| Draft { kind: 1, ..limited(job, tenant, Priority::Normal) };
@@ -241,7 +241,7 @@ async fn a_claim_that_has_no_room_for_a_job_that_is_parked_for_its_kind_says_so(
 /// A worker that sleeps on a limit is woken when there is room for a job that is parked for its
 /// kind: no lane waits for that.
 #[tokio::test]
-async fn room_for_a_job_that_is_parked_for_its_kind_wakes_who_runs_it() {
+async fn room_for_a_job_that_is_parked_for_its_kind_wakes_a_worker_that_runs_it() {
     let other = |job| Draft { kind: 1, ..limited(job, 0, Priority::Normal) };
     let runs = [Some(vec![0]), Some(vec![1]), None];
     let by = |worker, want| Claim { worker, want, again: false };

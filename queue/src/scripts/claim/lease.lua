@@ -55,7 +55,8 @@ end
 -- Behind a time of 13 digits and the class: what the head of a job without a deadline, of the
 -- kind that was seen last and is known, goes on with. To compare it costs a fifth of a pattern.
 local BEHIND_CLASS, known_head, known_end = 16, nil, 0
--- Parks a job whose kind the worker does not run. False when it does, or when nobody can tell.
+-- Parks a job whose kind the worker does not run. False when it does, or when the head line is
+-- damaged.
 local function is_unknown(id, key, body)
   local of = string.match(body, '^%d+|%d|[^|\n]*|[^|\n]*|[^|\n]*|(%d+|[^|\n]*)|')
   if not of then return false end
@@ -94,7 +95,7 @@ end
 -- Leases a job that has more fields than its body, if it is in that state.
 local function lease_again(id, key, state)
   local fields, text = redis.call('HGETALL', key), redis.call('HGET', key, 'state')
-  -- Nobody else has it, and it is not somewhere else by its state either.
+  -- A job in another state is in another index.
   if #fields == 0 or state_of(text) ~= state then return false end
   local token = string.match(attempt_of(text), '^ (%d+)') or 0
   token = int(token + 1)

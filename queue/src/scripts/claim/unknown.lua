@@ -63,7 +63,7 @@ local function lease_known(kind, member)
     redis.call('ZREM', EXPIRING, id)
     return false
   end
-  -- Whoever parked it named another kind.
+  -- A worker may have parked it for another kind than its own.
   if runs and is_unknown(id, key, job[1]) then return false end
   return lease_again(id, key, 'parked')
 end
