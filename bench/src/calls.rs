@@ -11,6 +11,7 @@ use upshot_queue::{
 use crate::{
     figures::{Figures, percentile},
     usage,
+    worker::kinds,
 };
 
 /// Enqueue, claim, complete; the order of what is noted.
@@ -88,6 +89,7 @@ impl Calls {
         }
         self.note_batch(0, size, enqueues, mark);
         let (claims, mut ended) = (mark, Vec::with_capacity(size));
+        let kinds = kinds().stored();
         // A call ends early where lanes have few jobs each.
         while ended.len() < size {
             self.number += 1;
@@ -98,7 +100,7 @@ impl Calls {
                 lease: Duration::from_secs(60),
                 crashes: &Crashes::new(3, Wait::NONE),
                 crashes_by_kind: &[],
-                kinds: None,
+                kinds: Some(&kinds),
                 number: self.number,
                 shares: Shares::default(),
                 // As for a worker that is this quick.

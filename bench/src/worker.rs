@@ -9,17 +9,27 @@ use apalis_core::{
     worker::builder::WorkerBuilder,
 };
 use serde_json::Value;
-use upshot_queue::{Connector, Failure, Job, Lease, RedisBackend, RedisOptions, WorkerOptions, worker::AsIs};
+use upshot_queue::{
+    Connector, Failure, Job, Kinds, Lease, RedisBackend, RedisOptions, WorkerOptions, worker::AsIs,
+};
 
 use crate::{
     arguments::Worker,
     stage::{PREFIX, QUEUE},
 };
 
+/// The kinds of jobs that are measured: claims say what they run, as those of an executor do.
+pub fn kinds() -> Kinds {
+    let known = ["bench.noop", "bench.hang"].map(|kind| (kind.to_owned(), 1)).into();
+    Kinds { known, build: String::new() }
+}
+
 /// Runs jobs that do nothing, or never end, until it is killed.
 pub async fn run(options: &Worker) -> anyhow::Result<()> {
     let connector = Connector::new(RedisOptions::new(&options.redis, PREFIX))?;
-    let settings = WorkerOptions { concurrency: options.concurrency, ..WorkerOptions::new(QUEUE.parse()?) };
+    let kinds = Some(kinds());
+    let settings =
+        WorkerOptions { concurrency: options.concurrency, kinds, ..WorkerOptions::new(QUEUE.parse()?) };
     // A task, as in the executor: what the main thread polls has to wake another.
     if options.hang {
         return tokio::spawn(work(connector, settings, |_| std::future::pending())).await?;

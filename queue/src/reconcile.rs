@@ -1,8 +1,8 @@
 //! Events of the same identity with other data: the same job, a repair of it, or a conflict.
 //!
 //! An enqueue that finds a job under the job's own id says so and compares nothing, because most
-//! duplicates are the same event again. Whoever has to know asks here. Nothing is stored for it
-//! at the enqueue: a job has its first arguments anyway.
+//! duplicates are the same event again. A caller that has to know asks here. Nothing is stored
+//! for it at the enqueue: a job has its first arguments anyway.
 //!
 //! | the job that is there | the event has | then |
 //! |---|---|---|
@@ -53,11 +53,13 @@ pub enum Reconciled {
 }
 
 /// Why a job is not the one that is there, and does not repair it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// It is another tenant's.
+    #[error("the job of this identity is another tenant's: give the event an identity of its own")]
     Tenant,
     /// Its data differs, and the job that is there must not be changed.
+    #[error("the job of this identity has other data and is {state}: give the event an identity of its own")]
     Data {
         /// Where that is.
         state: State,

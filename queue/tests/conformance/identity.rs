@@ -180,7 +180,7 @@ async fn a_job_that_cannot_be_read_is_repaired_and_runs_with_the_version_of_the_
     fixture.finish().await;
 }
 
-/// Whoever was first wins, and is compared with from then on.
+/// The first change wins, and later events are compared with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_changes_between_read_and_repair_is_looked_at_again() {
     let fixture = Fixture::new().await;

@@ -233,7 +233,7 @@ async fn a_claim_of_jobs_that_were_parked_for_their_kind() {
     }
 }
 
-/// What a worker parked is parked once, whoever hears of it.
+/// A claim that is repeated parks nothing twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_that_parks_what_the_worker_does_not_run() {
     for kept in Kept::ALL {

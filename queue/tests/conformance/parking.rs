@@ -218,8 +218,8 @@ async fn a_need_that_cannot_be_waited_for_is_a_permanent_failure() {
     fixture.finish().await;
 }
 
-/// A need for each of many jobs: who looks through them reads a part at a time, and a worker
-/// finds the jobs of its kinds beside them.
+/// With a need for each of many jobs the needs are read a part at a time, and a worker finds the
+/// jobs of its kinds beside them.
 #[tokio::test(flavor = "multi_thread")]
 async fn needs_beyond_number_are_read_in_parts() {
     const JOBS: usize = 3_000;

@@ -212,8 +212,8 @@ async fn a_job_that_left_its_lane_twice_is_passed_over_twice() {
     }
 }
 
-/// The worker that parks the first one of a lane under a limit leaves the place to others, and
-/// whoever runs the kind takes it within the limit.
+/// A worker that parks the first job of a lane under a limit uses no slot for it, and a worker
+/// that runs the kind takes the job within the limit.
 #[tokio::test]
 async fn a_job_that_is_parked_for_its_kind_is_taken_within_its_limits() {
     let other = |job, tenant| Draft { kind: 1, ..limited(job, tenant, Priority::Normal) };
@@ -224,10 +224,24 @@ async fn a_job_that_is_parked_for_its_kind_is_taken_within_its_limits() {
     holds_with(runs, [one_at_a_time(), jobs, by(0, 8), by(1, 8), ended, by(1, 8), by(2, 8)]).await;
 }
 
+/// A claim that is full with a large job of a lower class, by its share, says that there is more.
+#[tokio::test]
+async fn a_claim_that_has_no_room_for_a_job_that_is_parked_for_its_kind_says_so() {
+    let urgent = Draft { kind: 1, priority: Priority::High, ..draft(0) };
+    let large = Draft { large: true, ..draft(1) };
+    let by = |worker, want| Claim { worker, want, again: false };
+    let runs = [Some(vec![0]), None, None];
+    let operations = vec![Enqueue(vec![urgent]), by(0, 1), Enqueue(vec![large]), by(1, 20), by(1, 20)];
+    let plan = Plan { shares: true, runs, operations };
+    if let Err(why) = run(&Server::connect().await, &plan).await {
+        panic!("{why}");
+    }
+}
+
 /// A worker that sleeps on a limit is woken when there is room for a job that is parked for its
 /// kind: no lane waits for that.
 #[tokio::test]
-async fn room_for_a_job_that_is_parked_for_its_kind_wakes_who_runs_it() {
+async fn room_for_a_job_that_is_parked_for_its_kind_wakes_a_worker_that_runs_it() {
     let other = |job| Draft { kind: 1, ..limited(job, 0, Priority::Normal) };
     let runs = [Some(vec![0]), Some(vec![1]), None];
     let by = |worker, want| Claim { worker, want, again: false };

@@ -52,11 +52,19 @@ if tonumber(ARGV[12]) >= 0 then
   runs = {}
   for i = 13, 12 + ARGV[12] do runs[ARGV[i]] = true end
 end
-local OF_HEAD = '^%d+|%d|[^|\n]*|[^|\n]*|[^|\n]*|(%d+|[^|\n]*)|'
--- Parks a job whose kind the worker does not run. False when it does, or when nobody can tell.
+-- Behind a time of 13 digits and the class: what the head of a job without a deadline, of the
+-- kind that was seen last and is known, goes on with. To compare it costs a fifth of a pattern.
+local BEHIND_CLASS, known_head, known_end = 16, nil, 0
+-- Parks a job whose kind the worker does not run. False when it does, or when the head line is
+-- damaged.
 local function is_unknown(id, key, body)
-  local of = string.match(body, OF_HEAD)
-  if not of or runs[of] then return false end
+  local of = string.match(body, '^%d+|%d|[^|\n]*|[^|\n]*|[^|\n]*|(%d+|[^|\n]*)|')
+  if not of then return false end
+  if runs[of] then
+    known_head = '||||' .. of .. '|'
+    known_end = BEHIND_CLASS + #known_head - 1
+    return false
+  end
   local version, kind = string.match(of, '^(%d+)|(.*)$')
   park(id, key, body, redis.call('HGET', key, 'state'), 'kind ' .. kind .. '@' .. version,
     'no handler for kind `' .. kind .. '` version ' .. version .. ' in the worker that met it: one that has it takes it')
@@ -87,7 +95,7 @@ end
 -- Leases a job that has more fields than its body, if it is in that state.
 local function lease_again(id, key, state)
   local fields, text = redis.call('HGETALL', key), redis.call('HGET', key, 'state')
-  -- Nobody else has it, and it is not somewhere else by its state either.
+  -- A job in another state is in another index.
   if #fields == 0 or state_of(text) ~= state then return false end
   local token = string.match(attempt_of(text), '^ (%d+)') or 0
   token = int(token + 1)
@@ -101,7 +109,7 @@ local function lease(id)
   local body = redis.call('HGET', key, 'job')
   if body then
     if (overdue or kinds_paused) and is_held_back(id, key, body) then return false end
-    if runs and is_unknown(id, key, body) then return false end
+    if runs and string.sub(body, BEHIND_CLASS, known_end) ~= known_head and is_unknown(id, key, body) then return false end
     if redis.call('HSETNX', key, 'state', first_attempt) == 1 then
       answered(id, body, #body)
       return true

@@ -63,7 +63,7 @@ local function lease_known(kind, member)
     redis.call('ZREM', EXPIRING, id)
     return false
   end
-  -- Whoever parked it named another kind.
+  -- A worker may have parked it for another kind than its own.
   if runs and is_unknown(id, key, job[1]) then return false end
   return lease_again(id, key, 'parked')
 end
@@ -118,9 +118,10 @@ local function take_of_kind(kind, class, n)
     got, flows_left, lane = got + started, flows_left - 1, visited
     if looked then barren = nil else barren = barren or visited end
   end
-  if lane and redis.call('EXISTS', key) == 1 then redis.call('HSET', UNKNOWN_TURNS, field, lane) end
+  local some_left = redis.call('EXISTS', key) == 1
+  if lane and some_left then redis.call('HSET', UNKNOWN_TURNS, field, lane) end
   -- Not where limits hold all that was visited: there is nothing to do at once then.
-  if got > 0 and got < n and is_full() then unknown.cut = true end
+  if got < n and some_left and is_full() and (flows_left > 0 or n_leased > 0) then unknown.cut = true end
   return got
 end
 

@@ -44,7 +44,8 @@ end
 -- kind and version has an index of its own, `unknown:K@V`, of members `class:flow NUL place NUL
 -- id`. `unknown` lists the kinds that have one.
 local function kind_of_need(need) return string.match(need, '^kind (.+)$') end
--- The member of a job. Its place within the flow is when it should run (ms).
+-- The member of a job. Its place within the flow is when it should run (ms); of one ms, ids
+-- decide.
 local function unknown_member(id, body, class, flow)
   local _, _, _, deadline = header(body)
   local by = string.match(deadline, '^%d+')
