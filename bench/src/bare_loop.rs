@@ -39,7 +39,7 @@ pub async fn run(options: &BareLoop) -> anyhow::Result<()> {
     let mut redis = client.get_multiplexed_async_connection_with_config(&config).await?;
     let sha: String = redis::cmd("SCRIPT").arg(&["LOAD", SCRIPT]).query_async(&mut redis).await?;
 
-    let connection = amqp::connect(&options.amqp, "bare-loop").await?;
+    let connection = amqp::connect(amqp::Address::of_url(&options.amqp), "bare-loop").await?;
     let channel = connection.create_channel().await?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
     let consume = BasicConsumeOptions::default();

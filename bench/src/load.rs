@@ -77,7 +77,8 @@ pub struct Producer {
 impl Producer {
     /// Connects.
     pub async fn connect(amqp: &str) -> anyhow::Result<Self> {
-        let connection = amqp::connect(amqp, "upshot-bench").await.context("RabbitMQ")?;
+        let connection =
+            amqp::connect(amqp::Address::of_url(amqp), "upshot-bench").await.context("RabbitMQ")?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Self { connection, channel })

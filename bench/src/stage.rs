@@ -59,7 +59,9 @@ impl Stage {
         let machine = Machine::look(redis.port(), rabbit.port()).await?;
         let stage = Self { machine, upshot, api, rabbit, redis, mail, dir, slow: Mutex::default() };
         stage.write_settings()?;
-        let connection = upshot_shared::amqp::connect(&stage.amqp(), "upshot-bench").await?;
+        let connection =
+            upshot_shared::amqp::connect(upshot_shared::amqp::Address::of_url(stage.amqp()), "upshot-bench")
+                .await?;
         let channel = connection.create_channel().await?;
         upshot_shared::amqp::declare(&channel).await?;
         connection.close(200, "done".into()).await?;

@@ -52,7 +52,7 @@ impl Bridge {
         Ok(Self {
             settings: Arc::new(settings.clone()),
             intake: Arc::new(Intake::new(settings)?),
-            quarantine: Publisher::new(&settings.amqp.url, "upshot-bridge-quarantine", true),
+            quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true),
             queues: Arc::new(queues),
             health,
         })

@@ -52,7 +52,7 @@ struct Session {
 
 impl Session {
     async fn open(bridge: &Bridge) -> Result<Self, lapin::Error> {
-        let connection = amqp::connect(&bridge.settings.amqp.url, "upshot-bridge").await?;
+        let connection = amqp::connect(&bridge.settings.amqp, "upshot-bridge").await?;
         let channel = connection.create_channel().await?;
         amqp::declare(&channel).await?;
         channel.basic_qos(bridge.settings.bridge.prefetch, BasicQosOptions::default()).await?;

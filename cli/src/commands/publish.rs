@@ -52,7 +52,7 @@ pub fn publisher(settings: &Settings) -> anyhow::Result<Publisher> {
             settings.data_dir
         );
     }
-    Ok(Publisher::new(&settings.amqp.url, "upshot-publish", false))
+    Ok(Publisher::new(&settings.amqp, "upshot-publish", false))
 }
 
 /// Publishes one event given as JSON text. Its envelope is checked, because the

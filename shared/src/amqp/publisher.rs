@@ -8,6 +8,8 @@ use lapin::{
 };
 use tokio::sync::Mutex;
 
+use super::Address;
+
 /// Why a message was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -32,7 +34,7 @@ struct Link {
 /// Cheap to clone; clones share a connection.
 #[derive(Clone)]
 pub struct Publisher {
-    url: Arc<str>,
+    address: Address,
     name: Arc<str>,
     declare: bool,
     confirm_timeout: Duration,
@@ -41,7 +43,6 @@ pub struct Publisher {
 
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The URL holds a password.
         f.debug_struct("Publisher").field("name", &self.name).finish_non_exhaustive()
     }
 }
@@ -49,9 +50,9 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// A publisher; `declare` makes it declare Upshot's topology on each
     /// connection, for which it needs the permission to configure.
-    pub fn new(url: &str, name: &str, declare: bool) -> Self {
+    pub fn new(address: impl Into<Address>, name: &str, declare: bool) -> Self {
         Self {
-            url: url.into(),
+            address: address.into(),
             name: name.into(),
             declare,
             confirm_timeout: Duration::from_secs(10),
@@ -64,7 +65,7 @@ impl Publisher {
         if let Some(link) = link.as_ref().filter(|link| link.channel.status().connected()) {
             return Ok(Arc::clone(link));
         }
-        let connection = super::connect(&self.url, &self.name).await?;
+        let connection = super::connect(&self.address, &self.name).await?;
         let channel = connection.create_channel().await?;
         if self.declare {
             super::declare(&channel).await?;
