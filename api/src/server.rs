@@ -9,11 +9,11 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::AbortOnDropHandle,
 };
-use upshot_shared::{Health, Settings};
+use upshot_shared::{Health, Settings, health::watch_redis};
 
 use crate::{Error, routes, state::Shared, upkeep};
 
-/// How often RabbitMQ and Redis are looked at, and how long they may take.
+/// How often RabbitMQ is looked at, and how long it may take.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long requests in flight may take after the stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -44,7 +44,9 @@ impl Api {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), Error> {
+        let watched = (self.state.connector.clone(), self.state.health.clone());
         let background = [
+            AbortOnDropHandle::new(tokio::spawn(watch_redis(watched.0, watched.1))),
             AbortOnDropHandle::new(tokio::spawn(self.state.live.clone().run())),
             AbortOnDropHandle::new(tokio::spawn(look(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(upkeep::run(self.state.metrics.clone()))),
@@ -79,19 +81,13 @@ async fn late(stop: WaitForCancellationFutureOwned) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Looks after RabbitMQ and Redis and reports.
+/// Looks after RabbitMQ and reports.
 async fn look(state: Shared) {
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
-        let mut redis = state.redis.clone();
-        let ping = redis::cmd("PING");
-        let (rabbit, redis) = tokio::join!(
-            timeout(LOOK * 3, state.publisher.check()),
-            timeout(LOOK, ping.query_async::<()>(&mut redis))
-        );
+        let rabbit = timeout(LOOK * 3, state.publisher.check()).await;
         report(&state.health, "rabbitmq", rabbit);
-        report(&state.health, "redis", redis);
         state.looked.cancel();
     }
 }

@@ -47,6 +47,8 @@ pub struct State {
     pub queues: BTreeMap<QueueName, Queue>,
     /// The same queues, for pages of lists.
     pub lists: BTreeMap<QueueName, Queue>,
+    /// Opens connections to Redis.
+    pub connector: Connector,
     /// For commands that belong to no queue.
     pub redis: Connection,
     /// The rules by which events are accepted.
@@ -61,7 +63,7 @@ pub struct State {
     pub live: Live,
     /// What the service waits for.
     pub health: Health,
-    /// Fires when RabbitMQ and Redis were looked at for the first time.
+    /// Fires when RabbitMQ was looked at for the first time.
     pub looked: CancellationToken,
     /// What this process counts.
     pub metrics: PrometheusHandle,
@@ -94,9 +96,10 @@ impl Shared {
             queues: small,
             lists,
             redis,
+            connector,
             intake: Intake::new(settings)?,
             max_event_bytes: settings.bridge.max_event_bytes.0,
-            publisher: Publisher::new(&settings.amqp.url, "upshot-api", true),
+            publisher: Publisher::new(&settings.amqp, "upshot-api", true),
             files: Files::open(&settings.store_url(), std::env::vars_os())?,
             health,
             looked: CancellationToken::new(),

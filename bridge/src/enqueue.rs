@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{JobId, NewJob, QueueName, Rejection, Verdict, connect::Backoff, queue};
+use upshot_shared::health;
 
 use crate::Bridge;
 
@@ -21,12 +22,18 @@ pub(crate) async fn enqueue(
 ) -> Result<(), String> {
     let mut backoff = Backoff::default();
     loop {
-        match once(bridge, jobs).await {
-            Ok(()) => {
-                bridge.health.up("enqueue");
-                return Ok(());
+        // What Redis would keep less safely than is demanded is not given to it.
+        if bridge.health.why_missing(health::DURABILITY).is_none() {
+            match once(bridge, jobs).await {
+                Ok(()) => {
+                    bridge.health.up(health::ENQUEUE);
+                    return Ok(());
+                }
+                Err(Refused::Queue(queue::Error::Redis(error))) => {
+                    bridge.health.down_by_redis(health::ENQUEUE, &error);
+                }
+                Err(error) => bridge.health.down(health::ENQUEUE, &error),
             }
-            Err(error) => bridge.health.down("enqueue", &error),
         }
         if !alive() {
             return Err("the connection was lost while Redis was away".to_owned());

@@ -14,6 +14,7 @@
 
 pub mod amqp;
 pub mod contract;
+pub mod durability;
 pub mod event;
 pub mod health;
 pub mod intake;
