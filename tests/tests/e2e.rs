@@ -3,6 +3,8 @@
 
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/doctor.rs"]
+mod doctor;
 #[path = "e2e/duplicates.rs"]
 mod duplicates;
 #[path = "e2e/invoices.rs"]
@@ -11,9 +13,13 @@ mod invoices;
 mod outage;
 #[path = "e2e/quarantine.rs"]
 mod quarantine;
+#[path = "e2e/readiness.rs"]
+mod readiness;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/routes.rs"]
 mod routes;
+#[path = "e2e/stop.rs"]
+mod stop;
 #[path = "e2e/up.rs"]
 mod up;
