@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use upshot_shared::{
     Reason, Rejection,
-    event::{Envelope, STRUCTURED},
+    event::{Envelope, Header, STRUCTURED},
 };
 
 /// What an attribute's header starts with.
@@ -36,23 +36,27 @@ pub fn envelope(headers: &HeaderMap) -> Result<Envelope, Rejection> {
     if !structured {
         for (name, value) in headers {
             if let Some(name) = name.as_str().strip_prefix(PREFIX) {
-                attributes.insert(format!("{AMQP_PREFIX}{name}"), decoded(name, value)?);
+                let value = Header::Text(decoded(name, value)?);
+                if attributes.insert(format!("{AMQP_PREFIX}{name}"), value).is_some() {
+                    let detail = format!("header `ce-{name}` stands there twice: send it once");
+                    return Err(Rejection::new(Reason::InvalidAttribute, format!("/{name}"), detail));
+                }
             }
         }
         refuse_others(media, &attributes)?;
     }
     if let Some(trace) = text(headers.get(TRACE)) {
-        attributes.insert(TRACE.to_owned(), trace);
+        attributes.insert(TRACE.to_owned(), Header::Text(trace));
     }
-    Ok(Envelope { content_type, headers: attributes })
+    Ok(Envelope { content_type, headers: attributes, unreadable: None })
 }
 
-/// The same event in structured mode: the body as it is, or one that is put
-/// together from the headers, extensions included.
+/// The structured form of an event in binary mode, put together from the headers,
+/// extensions included; `None` where it came in that form.
 ///
 /// # Errors
 /// When the body is not JSON; it has been accepted before, so it is.
-pub fn structured(envelope: &Envelope, body: &Bytes) -> Result<Bytes, serde_json::Error> {
+pub fn structured(envelope: &Envelope, body: &Bytes) -> Result<Option<Bytes>, Rejection> {
     #[derive(Serialize)]
     struct Structured<'a> {
         #[serde(flatten)]
@@ -62,25 +66,29 @@ pub fn structured(envelope: &Envelope, body: &Bytes) -> Result<Bytes, serde_json
     let mut attributes: BTreeMap<&str, &str> = envelope
         .headers
         .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(AMQP_PREFIX)?, value.as_str())))
+        .filter_map(|(name, value)| Some((name.strip_prefix(AMQP_PREFIX)?, value.text()?)))
         .collect();
     if attributes.is_empty() {
-        return Ok(body.clone());
+        return Ok(None);
     }
     if let Some(media) = &envelope.content_type {
         attributes.entry("datacontenttype").or_insert(media);
     }
-    let data: &RawValue = serde_json::from_slice(body)?;
-    Ok(serde_json::to_vec(&Structured { attributes, data })?.into())
+    let not_json =
+        |error: serde_json::Error| Rejection::new(Reason::MalformedJson, "/data", error.to_string());
+    let data: &RawValue =
+        if body.is_empty() { RawValue::NULL } else { serde_json::from_slice(body).map_err(not_json)? };
+    let structured = serde_json::to_vec(&Structured { attributes, data }).map_err(not_json)?;
+    Ok(Some(structured.into()))
 }
 
 /// The trace context that came beside the event.
 pub fn trace(envelope: &Envelope) -> Option<&str> {
-    envelope.headers.get(TRACE).map(String::as_str)
+    envelope.headers.get(TRACE).and_then(Header::text)
 }
 
 /// Says for HTTP what [`upshot_shared::Event::decode`] would say for AMQP.
-fn refuse_others(media: &str, attributes: &BTreeMap<String, String>) -> Result<(), Rejection> {
+fn refuse_others(media: &str, attributes: &BTreeMap<String, Header>) -> Result<(), Rejection> {
     if attributes.is_empty() || media.to_ascii_lowercase().starts_with("application/cloudevents") {
         return Err(Rejection::new(
             Reason::NotACloudEvent,
@@ -102,12 +110,24 @@ fn text(value: Option<&HeaderValue>) -> Option<String> {
     value.and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// An attribute's value: percent-encoded UTF-8 (section 3.1.3.2).
+/// An attribute's value: in quotes perhaps, then percent-encoded UTF-8 (section 3.1.3.2).
 fn decoded(name: &str, value: &HeaderValue) -> Result<String, Rejection> {
-    percent_decode(value.as_bytes()).decode_utf8().map(Cow::into_owned).map_err(|_| {
+    percent_decode(&unquoted(value.as_bytes())).decode_utf8().map(Cow::into_owned).map_err(|_| {
         let detail = format!("header `ce-{name}` is not UTF-8: percent-encode what is not ASCII");
         Rejection::new(Reason::InvalidAttribute, format!("/{name}"), detail)
     })
+}
+
+/// What stands between quotes, or all of it (quoted-string, RFC 9110, section 5.6.4).
+fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
+    let inside = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let Some(inside) = inside else { return Cow::Borrowed(value) };
+    let mut unquoted = Vec::with_capacity(inside.len());
+    let mut bytes = inside.iter();
+    while let Some(byte) = bytes.next() {
+        unquoted.extend(if *byte == b'\\' { bytes.next() } else { Some(byte) });
+    }
+    Cow::Owned(unquoted)
 }
 
 #[cfg(test)]
@@ -136,7 +156,7 @@ mod tests {
         let body = Bytes::from_static(br#"{"n": 1.10}"#);
         let event = Event::decode(&envelope, &body).unwrap();
         assert_eq!(event.subject.as_deref(), Some("café \"x\""));
-        let structured = structured(&envelope, &body).unwrap();
+        let structured = structured(&envelope, &body).unwrap().unwrap();
         assert_eq!(Event::decode_structured(&structured).unwrap(), event);
         let text = std::str::from_utf8(&structured).unwrap();
         // Numbers stay as they were written, extensions stay.
@@ -152,8 +172,30 @@ mod tests {
         ]);
         let envelope = envelope(&named).unwrap();
         let body = Bytes::from_static(b"{ }");
-        assert_eq!(structured(&envelope, &body).unwrap(), body);
+        assert_eq!(structured(&envelope, &body).unwrap(), None);
         assert_eq!(trace(&envelope), Some("00-a-b-01"));
+    }
+
+    #[test]
+    fn a_quoted_value_is_unquoted_before_it_is_decoded() {
+        for (value, expected) in [
+            ("\"a b\"", "a b"),
+            (r#""a\"b\\c%22d""#, r#"a"b\c"d"#),
+            ("\"", "\""),
+            ("\"\"", ""),
+            ("%E2%82%AC \"x\"", "€ \"x\""),
+        ] {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            assert_eq!(decoded("subject", &value).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_header_that_stands_twice_is_refused() {
+        let mut headers = headers(&BINARY);
+        headers.append("ce-id", HeaderValue::from_static("2"));
+        let refused = envelope(&headers).unwrap_err();
+        assert_eq!((refused.reason, refused.place.as_str()), (Reason::InvalidAttribute, "/id"));
     }
 
     #[test]

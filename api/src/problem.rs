@@ -167,7 +167,11 @@ impl From<Rejection> for Problem {
             | Reason::UnknownType
             | Reason::ContractViolation
             | Reason::MissingValue
-            | Reason::InvalidValue => Code::InvalidEvent,
+            | Reason::InvalidValue
+            | Reason::Unreadable
+            | Reason::ContractTimeout
+            | Reason::RefusedByQueue
+            | Reason::ConflictingDuplicate => Code::InvalidEvent,
         };
         let mut problem = Self::new(code, rejection.detail);
         problem.0.reason = Some(rejection.reason);
@@ -191,7 +195,9 @@ impl From<upshot_queue::Error> for Problem {
             }
             upshot_queue::Error::Unreadable(unreadable) => Self::internal(unreadable),
             upshot_queue::Error::Layout { .. } => Self::new(Code::NotReady, error),
-            upshot_queue::Error::NotReplicated { .. } => Self::new(Code::RedisUnavailable, error),
+            upshot_queue::Error::NotReplicated { .. } | upshot_queue::Error::Contended(_) => {
+                Self::new(Code::RedisUnavailable, error)
+            }
             upshot_queue::Error::Rejected(rejection) => Self::new(Code::BodyTooLarge, rejection),
             upshot_queue::Error::Limit(bad) => Self::new(Code::InvalidParameter, bad),
         }

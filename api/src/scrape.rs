@@ -12,6 +12,7 @@ use std::{
 use futures::future;
 use tokio::sync::Mutex;
 use upshot_queue::{Outbox, Queue, State, queue::Counts};
+use upshot_shared::amqp::{Depths, INTAKE, QUARANTINE};
 
 /// How long figures are used again: several scrapers cost one round trip.
 const FRESH: Duration = Duration::from_secs(1);
@@ -31,9 +32,13 @@ impl Scrape {
         Self { queues: queues.into_iter().map(scraped).collect(), last: Mutex::new(None) }
     }
 
-    /// The figures. Of a queue that cannot be read there are none, so that a gap is seen and
-    /// not an old value; those of the others are there.
-    pub async fn text(&self) -> String {
+    /// The figures, with those of RabbitMQ where they are known. Of a queue that cannot be read
+    /// there are none, so that a gap is seen and not an old value; those of the others are there.
+    pub async fn text(&self, depths: Option<Depths>) -> String {
+        self.of_queues().await + &of_rabbitmq(depths)
+    }
+
+    async fn of_queues(&self) -> String {
         let mut last = self.last.lock().await;
         if let Some((_, text)) = last.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
             return text.clone();
@@ -126,6 +131,28 @@ fn render(queues: &[Figures<'_>]) -> String {
             let n = lag + group.unacknowledged;
             put(format_args!("upshot_outbox_lag{{queue=\"{queue}\",group=\"{name}\"}} {n}"));
         }
+    }
+    text
+}
+
+/// What waits in RabbitMQ.
+fn of_rabbitmq(depths: Option<Depths>) -> String {
+    let mut text = format!(
+        "# HELP upshot_rabbitmq_up Whether RabbitMQ answered when it was last looked at.\n\
+         # TYPE upshot_rabbitmq_up gauge\nupshot_rabbitmq_up {}\n",
+        u8::from(depths.is_some())
+    );
+    let Some(Depths { intake, quarantine }) = depths else { return text };
+    let queues = [(INTAKE, intake), (QUARANTINE, quarantine)];
+    text.push_str("# HELP upshot_rabbitmq_messages Messages that wait in a queue of RabbitMQ.\n");
+    text.push_str("# TYPE upshot_rabbitmq_messages gauge\n");
+    for (queue, depth) in queues {
+        let _ = writeln!(text, "upshot_rabbitmq_messages{{queue=\"{queue}\"}} {}", depth.messages);
+    }
+    text.push_str("# HELP upshot_rabbitmq_consumers Consumers of a queue of RabbitMQ.\n");
+    text.push_str("# TYPE upshot_rabbitmq_consumers gauge\n");
+    for (queue, depth) in queues {
+        let _ = writeln!(text, "upshot_rabbitmq_consumers{{queue=\"{queue}\"}} {}", depth.consumers);
     }
     text
 }

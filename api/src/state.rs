@@ -4,9 +4,13 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{Connection, Connector, JobId, Queue, QueueName};
-use upshot_shared::{Health, Intake, Settings, amqp::Publisher};
+use upshot_shared::{
+    Health, Intake, Settings,
+    amqp::{Depths, Publisher},
+};
 
 use crate::{
     Error,
@@ -17,6 +21,8 @@ use crate::{
     scrape::Scrape,
 };
 
+/// How long a request waits for RabbitMQ's confirm.
+const CONFIRM: Duration = Duration::from_secs(5);
 /// How long an answer waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it waits for something that is done to many jobs.
@@ -57,14 +63,14 @@ pub struct State {
     pub max_event_bytes: usize,
     /// To RabbitMQ.
     pub publisher: Publisher,
+    /// What waits in RabbitMQ, as it was seen last; `None` while it does not answer.
+    pub depths: watch::Sender<Option<Depths>>,
     /// The file store.
     pub files: Files,
     /// Who watches which job.
     pub live: Live,
     /// What the service waits for.
     pub health: Health,
-    /// Fires when RabbitMQ was looked at for the first time.
-    pub looked: CancellationToken,
     /// What this process counts.
     pub metrics: PrometheusHandle,
     /// What the queues count.
@@ -99,10 +105,10 @@ impl Shared {
             connector,
             intake: Intake::new(settings)?,
             max_event_bytes: settings.bridge.max_event_bytes.0,
-            publisher: Publisher::new(&settings.amqp, "upshot-api", true),
+            publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM),
+            depths: watch::Sender::new(None),
             files: Files::open(&settings.store_url(), std::env::vars_os())?,
             health,
-            looked: CancellationToken::new(),
             metrics,
             stop: CancellationToken::new(),
         })))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures::{FutureExt, StreamExt};
 use lapin::{
+    Connection, ConnectionProperties,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
@@ -39,12 +40,12 @@ pub async fn run(options: &BareLoop) -> anyhow::Result<()> {
     let mut redis = client.get_multiplexed_async_connection_with_config(&config).await?;
     let sha: String = redis::cmd("SCRIPT").arg(&["LOAD", SCRIPT]).query_async(&mut redis).await?;
 
-    let connection = amqp::connect(amqp::Address::of_url(&options.amqp), "bare-loop").await?;
+    let connection = Connection::connect(&options.amqp, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
     let consume = BasicConsumeOptions::default();
     let mut consumer =
-        channel.basic_consume(amqp::BRIDGE.into(), "bare".into(), consume, FieldTable::default()).await?;
+        channel.basic_consume(amqp::INTAKE.into(), "bare".into(), consume, FieldTable::default()).await?;
     let mut stop = signal(SignalKind::terminate())?;
     let mut batch: Vec<Delivery> = Vec::with_capacity(BATCH);
     loop {

@@ -98,6 +98,7 @@ impl Calls {
                 lease: Duration::from_secs(60),
                 crashes: &Crashes::new(3, Wait::NONE),
                 crashes_by_kind: &[],
+                kinds: None,
                 number: self.number,
                 shares: Shares::default(),
                 // As for a worker that is this quick.

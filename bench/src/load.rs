@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, ensure};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 use upshot_shared::{amqp, event::STRUCTURED};
@@ -78,7 +78,7 @@ impl Producer {
     /// Connects.
     pub async fn connect(amqp: &str) -> anyhow::Result<Self> {
         let connection =
-            amqp::connect(amqp::Address::of_url(amqp), "upshot-bench").await.context("RabbitMQ")?;
+            Connection::connect(amqp, ConnectionProperties::default()).await.context("RabbitMQ")?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Self { connection, channel })

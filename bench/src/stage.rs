@@ -59,12 +59,14 @@ impl Stage {
         let machine = Machine::look(redis.port(), rabbit.port()).await?;
         let stage = Self { machine, upshot, api, rabbit, redis, mail, dir, slow: Mutex::default() };
         stage.write_settings()?;
-        let connection =
-            upshot_shared::amqp::connect(upshot_shared::amqp::Address::of_url(stage.amqp()), "upshot-bench")
-                .await?;
-        let channel = connection.create_channel().await?;
-        upshot_shared::amqp::declare(&channel).await?;
-        connection.close(200, "done".into()).await?;
+        let link = upshot_shared::amqp::connect(
+            upshot_shared::amqp::Address::of_url(stage.amqp()),
+            "upshot-bench",
+            u64::MAX,
+        )
+        .await?;
+        upshot_shared::amqp::declare(&link).await?;
+        link.close().await;
         prepare(&stage.redis).await?;
         Ok(stage)
     }

@@ -1,82 +1,190 @@
 //! What a batch of deliveries becomes: jobs by queue, and rejections.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use lapin::{Acker, BasicProperties, message::Delivery, types::AMQPValue};
-use upshot_queue::{NewJob, QueueName};
-use upshot_shared::{Intake, Rejection, event::Envelope, intake::Accepted};
+use tokio::time::timeout;
+use upshot_queue::{JobId, NewJob, QueueName};
+use upshot_shared::{
+    Intake, Reason, Rejection,
+    amqp::HEADER_UNREADABLE,
+    event::{Envelope, Header},
+    intake::Accepted,
+};
 
-/// A delivery that cannot be accepted, as it came.
-pub(crate) struct Rejected {
+/// A delivery, as it came.
+#[derive(Debug)]
+pub(crate) struct Arrived {
     pub(crate) body: Bytes,
     pub(crate) properties: BasicProperties,
     pub(crate) routing_key: String,
+    pub(crate) tag: u64,
+    pub(crate) acker: Acker,
+}
+
+impl Arrived {
+    /// A copy; the body is shared.
+    pub(crate) fn copy(&self) -> Self {
+        let Self { body, properties, routing_key, tag, acker } = self;
+        Self {
+            body: body.clone(),
+            properties: properties.clone(),
+            routing_key: routing_key.clone(),
+            tag: *tag,
+            acker: acker.clone(),
+        }
+    }
+}
+
+impl From<Delivery> for Arrived {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            body: delivery.data.into(),
+            properties: delivery.properties,
+            routing_key: delivery.routing_key.to_string(),
+            tag: delivery.delivery_tag,
+            acker: delivery.acker,
+        }
+    }
+}
+
+/// Why a delivery cannot be accepted, and which of its jobs are in their queues all the same.
+#[derive(Debug)]
+pub(crate) struct Refused {
     pub(crate) rejection: Rejection,
+    pub(crate) jobs: Vec<(QueueName, JobId)>,
+}
+
+impl From<Rejection> for Refused {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, jobs: Vec::new() }
+    }
+}
+
+/// The jobs of a batch for one queue.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    pub(crate) jobs: Vec<NewJob>,
+    /// For each of them, the place of its delivery in the batch.
+    pub(crate) of: Vec<usize>,
 }
 
 /// A batch, sorted.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) jobs: HashMap<QueueName, Vec<NewJob>>,
-    pub(crate) rejected: Vec<Rejected>,
-    /// For the accepted ones, should they have to be acknowledged one by one.
-    pub(crate) accepted: Vec<Acker>,
+    pub(crate) jobs: HashMap<QueueName, Jobs>,
+    /// By place in the batch, what cannot be accepted.
+    pub(crate) refused: BTreeMap<usize, Refused>,
 }
 
-/// Decides for each delivery what it becomes.
-pub(crate) fn sort(intake: &Intake, deliveries: Vec<Delivery>) -> Batch {
+/// Decides for each delivery what it becomes, on a thread of its own: a team's contract may take
+/// any time for some data. What takes longer than `limit` is refused alone.
+pub(crate) async fn sort(intake: &Arc<Intake>, arrived: &Arc<Vec<Arrived>>, limit: Duration) -> Batch {
+    let mut verdicts = Vec::with_capacity(arrived.len());
+    match decide(intake, arrived, 0..arrived.len(), limit).await {
+        Some(decided) => verdicts = decided,
+        None => {
+            for place in 0..arrived.len() {
+                let decided = decide(intake, arrived, place..place + 1, limit).await;
+                verdicts.extend(decided.unwrap_or_else(|| vec![Err(too_slow(limit))]));
+            }
+        }
+    }
     let mut batch = Batch::default();
-    for delivery in deliveries {
-        let body = Bytes::from(delivery.data);
-        match intake.accept(&envelope(&delivery.properties), &body) {
+    for (place, verdict) in verdicts.into_iter().enumerate() {
+        match verdict {
             Ok(Accepted { event, jobs }) => {
-                batch.accepted.push(delivery.acker);
                 for (queue, job) in jobs {
                     tracing::debug!(event_id = %event.id, event_type = %event.kind, job_id = %job.id, %queue, "accepted");
-                    batch.jobs.entry(queue).or_default().push(job);
+                    let jobs = batch.jobs.entry(queue).or_default();
+                    jobs.jobs.push(job);
+                    jobs.of.push(place);
                 }
             }
-            Err(rejection) => batch.rejected.push(Rejected {
-                body,
-                properties: delivery.properties,
-                routing_key: delivery.routing_key.to_string(),
-                rejection,
-            }),
+            Err(rejection) => drop(batch.refused.insert(place, rejection.into())),
         }
     }
     batch
+}
+
+type Verdict = Result<Accepted, Rejection>;
+
+/// `None` when it took too long. The thread goes on to its end then, and nothing waits for it.
+async fn decide(
+    intake: &Arc<Intake>,
+    arrived: &Arc<Vec<Arrived>>,
+    places: std::ops::Range<usize>,
+    limit: Duration,
+) -> Option<Vec<Verdict>> {
+    let (intake, arrived) = (Arc::clone(intake), Arc::clone(arrived));
+    let deciding = tokio::task::spawn_blocking(move || {
+        let decide = |one: &Arrived| intake.accept(&envelope(&one.properties), &one.body);
+        arrived.get(places).unwrap_or_default().iter().map(decide).collect()
+    });
+    // A contract that panics is like one that takes for ever.
+    timeout(limit, deciding).await.ok()?.ok()
+}
+
+fn too_slow(limit: Duration) -> Rejection {
+    let detail = format!(
+        "the check against the contract takes longer than {limit:?}: simplify the contract of this type, or \
+         raise `bridge.contract_timeout`"
+    );
+    Rejection::new(Reason::ContractTimeout, "/data", detail)
 }
 
 /// How a message presents itself.
 fn envelope(properties: &BasicProperties) -> Envelope {
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
     let mut headers = BTreeMap::new();
-    if let Some(table) = properties.headers() {
-        for (name, value) in table {
-            if let Some(text) = text(value) {
-                headers.insert(name.to_string(), text);
-            }
+    let mut unreadable = None;
+    for (name, value) in properties.headers().iter().flatten() {
+        if name.as_str() == HEADER_UNREADABLE {
+            unreadable = header(value).text().map(str::to_owned);
         }
+        headers.insert(name.to_string(), header(value));
     }
-    Envelope { content_type, headers }
+    Envelope { content_type, headers, unreadable }
 }
 
-/// A header's value as text; lists and tables carry no attribute.
-fn text(value: &AMQPValue) -> Option<String> {
-    Some(match value {
-        AMQPValue::LongString(text) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
-        AMQPValue::ShortString(text) => text.to_string(),
-        AMQPValue::Boolean(value) => value.to_string(),
-        AMQPValue::ShortShortInt(value) => value.to_string(),
-        AMQPValue::ShortShortUInt(value) => value.to_string(),
-        AMQPValue::ShortInt(value) => value.to_string(),
-        AMQPValue::ShortUInt(value) => value.to_string(),
-        AMQPValue::LongInt(value) => value.to_string(),
-        AMQPValue::LongUInt(value) => value.to_string(),
-        AMQPValue::LongLongInt(value) => value.to_string(),
-        AMQPValue::Float(value) => value.to_string(),
-        AMQPValue::Double(value) => value.to_string(),
-        _ => return None,
-    })
+/// A header's value, without loss or not at all.
+fn header(value: &AMQPValue) -> Header {
+    let integer = |value: i64| Header::Integer(value.into());
+    let utf8 = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+        Ok(text) => Header::from(text),
+        Err(_) => Header::Other("bytes that are not UTF-8"),
+    };
+    match value {
+        AMQPValue::LongString(text) => utf8(text.as_bytes()),
+        AMQPValue::ByteArray(bytes) => utf8(bytes.as_slice()),
+        AMQPValue::ShortString(text) => Header::from(text.as_str()),
+        AMQPValue::Boolean(value) => Header::Text(value.to_string()),
+        AMQPValue::ShortShortInt(value) => integer((*value).into()),
+        AMQPValue::ShortShortUInt(value) => integer((*value).into()),
+        AMQPValue::ShortInt(value) => integer((*value).into()),
+        AMQPValue::ShortUInt(value) => integer((*value).into()),
+        AMQPValue::LongInt(value) => integer((*value).into()),
+        AMQPValue::LongUInt(value) => integer((*value).into()),
+        AMQPValue::LongLongInt(value) => integer(*value),
+        AMQPValue::Timestamp(value) => Header::Time(milliseconds(*value)),
+        AMQPValue::DecimalValue(value) if value.scale == 0 => Header::Integer(value.value.into()),
+        AMQPValue::DecimalValue(_) => Header::Other("a decimal fraction"),
+        AMQPValue::Float(_) | AMQPValue::Double(_) => Header::Other("a floating-point number"),
+        AMQPValue::FieldArray(_) => Header::Other("a list"),
+        AMQPValue::FieldTable(_) => Header::Other("a table"),
+        AMQPValue::Void => Header::Other("nothing"),
+    }
+}
+
+/// A timestamp has seconds (AMQP 0-9-1, section 4.2.5.4); some clients write milliseconds. What
+/// would be later than the year 5000 in seconds is taken for those.
+fn milliseconds(timestamp: u64) -> i64 {
+    const YEAR_5000: u64 = 95_617_584_000;
+    let ms = if timestamp < YEAR_5000 { timestamp * 1000 } else { timestamp };
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }

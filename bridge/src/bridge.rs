@@ -1,10 +1,14 @@
 //! The service: sessions with RabbitMQ, one after another, until it is stopped.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_queue::{Connector, Queue, QueueName, connect::Backoff};
-use upshot_shared::{Health, Intake, Settings, amqp::Publisher, contract};
+use upshot_shared::{
+    Health, Intake, Settings,
+    amqp::{self, Publisher},
+    contract,
+};
 
 use crate::session;
 
@@ -21,6 +25,9 @@ pub enum Error {
     #[error(transparent)]
     Queue(#[from] upshot_queue::queue::Error),
 }
+
+/// How long quarantine may take to confirm.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The bridge. Clones share everything.
 #[derive(Clone)]
@@ -52,21 +59,24 @@ impl Bridge {
         Ok(Self {
             settings: Arc::new(settings.clone()),
             intake: Arc::new(Intake::new(settings)?),
-            quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true),
+            quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE),
             queues: Arc::new(queues),
             health,
         })
     }
 
-    /// Runs until `stop` fires. A batch that is being handed over is finished
+    /// Runs until `stop` fires, and sees to it that exchanges, queues and bindings stay as they
+    /// have to be. A batch that is being handed over is finished
     /// and acknowledged first.
     pub async fn run(self, stop: CancellationToken) {
+        let watch = amqp::watch(self.quarantine.clone(), self.health.clone(), "rabbitmq", |_| {});
+        let _watch = AbortOnDropHandle::new(tokio::spawn(watch));
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
             match session::run(&self, &stop).await {
                 Ok(()) => return,
                 Err(session::Ended { worked, why }) => {
-                    self.health.down("rabbitmq", &why);
+                    self.health.down("intake", &why);
                     if worked {
                         backoff.reset();
                     }

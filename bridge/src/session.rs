@@ -1,18 +1,35 @@
 //! One connection to RabbitMQ: consume, gather a batch, hand it over, ack.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use futures::{FutureExt, StreamExt};
+use futures::{
+    FutureExt, StreamExt,
+    future::ready,
+    stream::{self, BoxStream, SelectAll},
+};
 use lapin::{
-    Channel, Connection, Consumer,
+    Channel, Consumer,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use upshot_shared::amqp;
+use upshot_shared::amqp::{self, INTAKE, Link, TopologyError};
 
-use crate::{Bridge, batch, enqueue, quarantine};
+use crate::{
+    Bridge,
+    batch::{self, Arrived, Batch},
+    enqueue,
+    former::Former,
+    quarantine::Quarantine,
+};
+
+/// How often the intake of an earlier version is looked at, where there is one.
+const TEND: Duration = Duration::from_secs(2);
 
 /// A session that ended by itself.
 pub(crate) struct Ended {
@@ -29,105 +46,163 @@ pub(crate) async fn run(bridge: &Bridge, stop: &CancellationToken) -> Result<(),
         () = stop.cancelled() => return Ok(()),
         connecting = Session::open(bridge) => connecting,
     };
-    let mut session = connecting.map_err(|error| Ended { worked: false, why: error.to_string() })?;
-    bridge.health.up("rabbitmq");
-    tracing::info!(queue = amqp::BRIDGE, prefetch = bridge.settings.bridge.prefetch, "consuming");
+    let (mut session, arriving) = connecting.map_err(|why| Ended { worked: false, why })?;
+    bridge.health.up("intake");
+    tracing::info!(queue = INTAKE, prefetch = bridge.settings.bridge.prefetch, "consuming");
     let mut worked = false;
-    let ended = session.consume(bridge, stop, &mut worked).await;
+    let ended = session.consume(bridge, arriving, stop, &mut worked).await;
     if stop.is_cancelled() {
-        // Unacknowledged deliveries go back to the queue with the connection. A
-        // broker that is frozen does not say goodbye.
-        let closing = session.connection.close(200, "stopped".into());
-        let _ = tokio::time::timeout(Duration::from_secs(3), closing).await;
+        // Unacknowledged deliveries go back to the queue with the connection.
+        session.link.close().await;
         return Ok(());
     }
     ended.map_err(|why| Ended { worked, why })
 }
 
 struct Session {
-    connection: Connection,
+    link: Link,
     channel: Channel,
-    consumer: Consumer,
+    former: Former,
+    /// Deliveries of two consumers do not come in the order of their tags.
+    consumes_two: bool,
+    tending: Interval,
+    quarantine: Quarantine,
 }
 
+/// Deliveries of all consumers; `None` once the intake's consumer has ended.
+type Arriving = SelectAll<BoxStream<'static, Option<Result<Delivery, lapin::Error>>>>;
+
 impl Session {
-    async fn open(bridge: &Bridge) -> Result<Self, lapin::Error> {
-        let connection = amqp::connect(&bridge.settings.amqp, "upshot-bridge").await?;
-        let channel = connection.create_channel().await?;
-        amqp::declare(&channel).await?;
-        channel.basic_qos(bridge.settings.bridge.prefetch, BasicQosOptions::default()).await?;
+    async fn open(bridge: &Bridge) -> Result<(Self, Arriving), String> {
+        let settings = &bridge.settings;
+        let ahead = settings.bridge.prefetch_bytes.0 as u64;
+        let said = |error: lapin::Error| error.to_string();
+        let link = amqp::connect(&settings.amqp, "upshot-bridge", ahead).await.map_err(said)?;
+        match amqp::declare(&link).await {
+            // What is wrong the watch says; where the queue is there, it can be consumed.
+            Ok(_) | Err(TopologyError::Different { .. } | TopologyError::Missing { .. }) => {}
+            Err(error @ TopologyError::Away(_)) => return Err(error.to_string()),
+        }
+        let former = Former::find(&link).await.map_err(said)?;
+        let channel = link.create_channel().await.map_err(said)?;
+        channel.basic_qos(settings.bridge.prefetch, BasicQosOptions::default()).await.map_err(said)?;
         let options = BasicConsumeOptions::default();
-        let consumer = channel
-            .basic_consume(amqp::BRIDGE.into(), "upshot-bridge".into(), options, FieldTable::default())
-            .await?;
-        Ok(Self { connection, channel, consumer })
+        let consuming =
+            channel.basic_consume(INTAKE.into(), "upshot-bridge".into(), options, FieldTable::default());
+        let mut arriving = SelectAll::new();
+        arriving.push(consuming.await.map_err(said)?.map(Some).chain(stream::once(ready(None))).boxed());
+        let mut tending = interval(TEND);
+        tending.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let quarantine =
+            Quarantine::open(bridge.quarantine.clone(), Arc::clone(link.budget()), bridge.health.clone());
+        Ok((Self { link, channel, former, consumes_two: false, tending, quarantine }, arriving))
     }
 
     async fn consume(
         &mut self,
         bridge: &Bridge,
+        mut arriving: Arriving,
         stop: &CancellationToken,
         worked: &mut bool,
     ) -> Result<(), String> {
         let most = bridge.settings.bridge.batch;
         loop {
+            let tends = !matches!(self.former, Former::Gone);
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                first = self.consumer.next() => first,
+                first = arriving.next() => first,
+                _ = self.tending.tick(), if tends => {
+                    arriving.extend(self.tend().await?.map(|consumer| consumer.map(Some).boxed()));
+                    continue;
+                }
             };
-            let mut deliveries = Vec::with_capacity(64);
-            let mut ended = take(first, &mut deliveries);
-            let arrived = Instant::now();
+            let mut arrived = Vec::with_capacity(64);
+            let mut ended = take(first, &mut arrived);
+            let since = Instant::now();
             // Whatever has arrived by now; an empty buffer is not waited for.
-            while ended.is_ok() && deliveries.len() < most {
-                match self.consumer.next().now_or_never() {
-                    Some(next) => ended = take(next, &mut deliveries),
+            while ended.is_ok() && arrived.len() < most {
+                match arriving.next().now_or_never() {
+                    Some(next) => ended = take(next, &mut arrived),
                     None => break,
                 }
             }
-            if !deliveries.is_empty() {
-                self.hand_over(bridge, deliveries, stop).await?;
+            if !arrived.is_empty() {
+                self.hand_over(bridge, arrived, stop).await?;
                 *worked = true;
-                metrics::histogram!("upshot_bridge_ack_seconds").record(arrived.elapsed().as_secs_f64());
+                metrics::histogram!("upshot_bridge_ack_seconds").record(since.elapsed().as_secs_f64());
             }
             ended?;
         }
     }
 
-    /// Puts a batch where it belongs and acknowledges all of it at once.
+    /// Sees after the intake of an earlier version; returns its consumer where one starts.
+    async fn tend(&mut self) -> Result<Option<Consumer>, String> {
+        let tended = self.former.tend(&self.link, &self.channel, self.quarantine.oldest().is_none()).await;
+        let consumer = tended.map_err(|error| error.to_string())?;
+        self.consumes_two |= consumer.is_some();
+        if self.consumes_two && matches!(self.former, Former::Gone) {
+            return Err("the intake of an earlier version is gone: starting over without it".to_owned());
+        }
+        Ok(consumer)
+    }
+
+    /// Puts a batch where it belongs and acknowledges what is in Redis.
     async fn hand_over(
         &self,
         bridge: &Bridge,
-        deliveries: Vec<Delivery>,
+        arrived: Vec<Arrived>,
         stop: &CancellationToken,
     ) -> Result<(), String> {
-        let last = deliveries.last().map(|delivery| delivery.acker.clone());
-        let batch = batch::sort(&bridge.intake, deliveries);
-        let alive = || self.connection.status().connected() && self.channel.status().connected();
-        enqueue::enqueue(bridge, &batch.jobs, alive, stop).await?;
-        if let Err(error) = quarantine::publish(&bridge.quarantine, &batch.rejected).await {
-            // The good ones must not wait for the bad ones.
-            for acker in batch.accepted {
-                acker.ack(BasicAckOptions::default()).await.map_err(|error| error.to_string())?;
+        let arrived = Arc::new(arrived);
+        let limit = bridge.settings.bridge.contract_timeout;
+        let Batch { jobs, mut refused } = batch::sort(&bridge.intake, &arrived, limit).await;
+        let alive = || self.link.status().connected() && self.channel.status().connected();
+        refused.extend(enqueue::enqueue(bridge, &jobs, alive, stop).await?);
+        // A thread that takes too long over a contract still has the batch.
+        let arrived =
+            Arc::try_unwrap(arrived).unwrap_or_else(|shared| shared.iter().map(Arrived::copy).collect());
+        let mut accepted = Vec::with_capacity(arrived.len());
+        for (place, arrived) in arrived.into_iter().enumerate() {
+            match refused.remove(&place) {
+                Some(why) => self.quarantine.keep(arrived, why),
+                None => accepted.push(arrived),
             }
-            return Err(format!("quarantine: {error}"));
         }
-        let Some(last) = last else { return Ok(()) };
-        match last.ack(BasicAckOptions { multiple: true }).await {
-            Ok(true) => Ok(()),
-            // The connection under the delivery tag is gone: everything of this
-            // batch comes again, and is recognised by its job ids.
-            Ok(false) => Err("the connection was lost before the acknowledgement".to_owned()),
-            Err(error) => Err(error.to_string()),
+        self.acknowledge(&accepted).await?;
+        self.link.budget().release(accepted.iter().map(|each| each.body.len() as u64).sum());
+        Ok(())
+    }
+
+    /// Acknowledges deliveries, all at once up to the first one that waits for quarantine.
+    async fn acknowledge(&self, accepted: &[Arrived]) -> Result<(), String> {
+        let all_before = if self.consumes_two { 0 } else { u64::MAX };
+        let waiting = self.quarantine.oldest().unwrap_or(u64::MAX).min(all_before);
+        let (at_once, alone): (Vec<&Arrived>, Vec<&Arrived>) =
+            accepted.iter().partition(|each| each.tag < waiting);
+        let last = at_once.into_iter().max_by_key(|each| each.tag);
+        for (arrived, multiple) in
+            last.into_iter().map(|each| (each, true)).chain(alone.into_iter().map(|each| (each, false)))
+        {
+            match arrived.acker.ack(BasicAckOptions { multiple }).await {
+                Ok(true) => {}
+                // The connection under the delivery tag is gone: everything of this
+                // batch comes again, and is recognised by its job ids.
+                Ok(false) => return Err("the connection was lost before the acknowledgement".to_owned()),
+                Err(error) => return Err(error.to_string()),
+            }
         }
+        Ok(())
     }
 }
 
-fn take(next: Option<Result<Delivery, lapin::Error>>, deliveries: &mut Vec<Delivery>) -> Result<(), String> {
-    match next {
+fn take(
+    next: Option<Option<Result<Delivery, lapin::Error>>>,
+    arrived: &mut Vec<Arrived>,
+) -> Result<(), String> {
+    match next.flatten() {
         Some(Ok(delivery)) => {
-            deliveries.push(delivery);
+            arrived.push(delivery.into());
             Ok(())
         }
         Some(Err(error)) => Err(error.to_string()),

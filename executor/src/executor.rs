@@ -11,7 +11,7 @@ use upshot_queue::{Connector, Queue, RedisBackend, WorkerOptions};
 use upshot_shared::{Health, Settings, health::watch_redis};
 
 use crate::{
-    handlers,
+    build, handlers,
     limits::{self, OfQueue},
     mail,
     registry::Registry,
@@ -90,19 +90,21 @@ impl Executor {
     /// [`Error::WorkersEnded`] when they end without having been told to.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let grace = self.settings.executor.shutdown_grace;
-        let interrupt = CancellationToken::new();
+        let kinds = self.registry.kinds(build::id().await);
+        let (interrupt, abandon) = (CancellationToken::new(), CancellationToken::new());
         // The monitor would drop its workers, and their jobs would wait for their
         // leases to run out; so they are handed back before it loses patience.
-        let mut monitor = Monitor::new().shutdown_timeout(grace + Duration::from_secs(5));
+        let mut monitor = Monitor::new().shutdown_timeout(grace + Duration::from_secs(1));
         for (name, queue) in self.settings.worked_queues() {
             let (connector, registry) = (self.connector.clone(), Arc::clone(&self.registry));
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
-            let stop = stop.clone();
+            let (stop, abandon, kinds) = (stop.clone(), abandon.clone(), kinds.clone());
             monitor = monitor.register(move |_| {
                 let options = WorkerOptions {
                     stop: stop.clone(),
                     interrupt: interrupt.clone(),
-                    kinds: Some(registry.kinds()),
+                    abandon: abandon.clone(),
+                    kinds: Some(kinds.clone()),
                     ..queue.worker_options(&name)
                 };
                 let concurrency = options.concurrency;
@@ -123,8 +125,11 @@ impl Executor {
         let signal = async move {
             stopped.cancelled().await;
             tokio::spawn(async move {
-                tokio::time::sleep(grace).await;
+                let writing = time_to_write(grace);
+                tokio::time::sleep(grace.saturating_sub(writing)).await;
                 interrupt.cancel();
+                tokio::time::sleep(writing).await;
+                abandon.cancel();
             });
             io::Result::Ok(())
         };
@@ -139,4 +144,10 @@ impl Executor {
         }
         if stop.is_cancelled() { Ok(()) } else { Err(Error::WorkersEnded) }
     }
+}
+
+/// The part of the grace that is left to hand back what still runs: a Redis that does not answer
+/// must not hold up the stop beyond the grace.
+fn time_to_write(grace: Duration) -> Duration {
+    (grace / 10).min(Duration::from_secs(2))
 }

@@ -2,6 +2,7 @@
 //!
 //! | module | its one thing |
 //! |---|---|
+//! | `build` | which build of the program runs |
 //! | [`executor`] | the service: a worker per queue until it is stopped |
 //! | [`limits`] | limits of the settings, set at start |
 //! | [`registry`] | which handler does which kind of job |
@@ -15,6 +16,7 @@
 //! its kind there, and add a line to [`handlers::all`]. [`registry`] says what it
 //! may return.
 
+mod build;
 pub mod executor;
 pub mod handlers;
 pub mod invoice;

@@ -125,11 +125,11 @@ impl Registry {
         self
     }
 
-    /// What a worker with these handlers can run. The build is the program's
-    /// version: arguments that it cannot read wait for another one.
-    pub fn kinds(&self) -> Kinds {
+    /// What a worker with these handlers can run. Arguments that this build of the program
+    /// cannot read wait for another one.
+    pub fn kinds(&self, build: &str) -> Kinds {
         let known = self.handlers.keys().map(|(kind, version)| ((*kind).to_owned(), *version)).collect();
-        Kinds { known, build: env!("CARGO_PKG_VERSION").to_owned() }
+        Kinds { known, build: build.to_owned() }
     }
 
     fn find(&self, job: &Job) -> Option<&Run> {

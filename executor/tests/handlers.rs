@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use apalis_core::{error::BoxDynError, task::data::Data};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_executor::{Executor, Registry, Steps};
-use upshot_local::{RedisOptions, RedisServer};
+use upshot_local::{Proxy, RedisOptions, RedisServer};
 use upshot_queue::{Connector, Job, JobId, Lease, NewJob, Park, Queue, QueueName, Release, State};
 use upshot_shared::{Evidence, Health, Outcome, Settings, settings::QueueSettings};
 
@@ -128,5 +128,41 @@ async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
     assert_eq!((done.attempts, done.steps.len()), (1, 2), "the first step was not done again");
     stop.cancel();
     running.await.unwrap();
+    redis.stop().await.unwrap();
+}
+
+/// A stop has to end before the process is killed: Redis is frozen from its beginning on, and a
+/// handler does not listen.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_stops_within_its_grace_although_redis_does_not_answer() {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
+    let redis = RedisServer::start_with(&dir, options).await.unwrap();
+    let port = redis.url().rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
+    let proxy = Proxy::start(port).await.unwrap();
+    let name: QueueName = "shipments".parse().unwrap();
+    let mut settings = Settings::default();
+    settings.redis.url = format!("redis://127.0.0.1:{}/", proxy.port());
+    settings.queues = [(name.clone(), QueueSettings::default())].into();
+    settings.executor.shutdown_grace = Duration::from_secs(2);
+    let queue = Queue::new(&Connector::new(settings.redis.options()).unwrap(), name).unwrap();
+    let job = NewJob::new(JobId::random(), "order.wait", "null");
+    queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    let (began, mut begins) = mpsc::unbounded_channel();
+    let registry = Registry::new().handle("order.wait", 1, move |(): ()| {
+        began.send(()).unwrap();
+        std::future::pending::<Result<Outcome, BoxDynError>>()
+    });
+    let executor = Executor::with_handlers(&settings, Health::default(), registry).unwrap();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let running = tokio::spawn(async move { executor.run(stopped).await.unwrap() });
+    tokio::time::timeout(PATIENCE, begins.recv()).await.unwrap().unwrap();
+    proxy.blackhole().await;
+    let told = Instant::now();
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, running).await.expect("the executor never stops").unwrap();
+    let took = told.elapsed();
+    assert!(took < 2 * settings.executor.shutdown_grace, "it took {took:?}");
     redis.stop().await.unwrap();
 }

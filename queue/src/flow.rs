@@ -23,6 +23,11 @@ pub(crate) fn encode(name: &str) -> String {
     text
 }
 
+/// A kind and the version of its arguments, as head lines have them.
+pub(crate) fn stored_kind(kind: &str, version: u32) -> String {
+    format!("{version}|{}", encode(kind))
+}
+
 /// The name that was written.
 pub(crate) fn decode(text: &str) -> String {
     let mut parts = text.split('%');

@@ -3,7 +3,7 @@
 //! A job is one hash. Its fields:
 //! | field | value |
 //! |---|---|
-//! | `job` | `enqueued at\|class\|deadline\|kind\|tenant\|limit keys` and a line feed (times in ms; behind a deadline `e` for expires or `r` for runs late); a list in JSON (version, subject, trace, expected within, labels) and a line feed; the arguments as they came |
+//! | `job` | the head line `enqueued at\|class\|deadline\|due\|route\|version\|kind\|tenant\|limit keys` (times in ms; behind a deadline `e` for expires or `r` for runs late; due and route are empty until the ledger fills them; the version is that of the arguments); a list in JSON (subject, trace, expectation, labels) and a line feed; the arguments as they came |
 //! | `state` | `state since` (ms), and behind it `token worker began` of its last attempt; `running token worker began claim` while it runs; absent while it is ready for the first time |
 //! | `released` | leases that were handed back unused |
 //! | `cancel` | when it was asked to stop while it ran (ms) |
@@ -20,6 +20,7 @@
 //! | `outcome` | what the handler returned, JSON; absent for `null` |
 //! | `duplicates` | enqueues that found this job |
 //! | `args:<n>`, `edits` | arguments that were replaced, and how often |
+//! | `repairs` | which of the edits put the arguments of an event ([`crate::reconcile`]): numbers between blanks |
 
 mod new;
 mod stored;
@@ -30,10 +31,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use new::{
-    Deadline, Late, MAX_LABELS, MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME, NewJob, Rejection, Scope, Unique,
+    Deadline, Expect, Late, MAX_LABELS, MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME, NewJob, Rejection, Scope, Unique,
 };
-pub(crate) use stored::Fields;
 pub use stored::Unreadable;
+pub(crate) use stored::{Fields, numbers};
 
 use crate::{
     clock::utc_ms,
@@ -93,7 +94,7 @@ pub struct Change {
     /// UTC ms.
     pub at: i64,
     /// What: `released`, `snoozed`, `parked`, `cancelled`, `rescheduled`,
-    /// `prioritised`, `retried`, `edited`.
+    /// `prioritised`, `retried`, `edited`, `repaired`.
     pub did: String,
     /// Details for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,6 +147,8 @@ pub struct Edit {
     pub n: u32,
     /// The arguments before it.
     pub args: Bytes,
+    /// Whether an event of the same identity replaced them, and not an operator.
+    pub by_event: bool,
 }
 
 /// A job as it is stored.

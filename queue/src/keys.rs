@@ -8,11 +8,11 @@ use crate::id::{JobId, QueueName};
 
 /// The version of the layout of keys and fields. It is stored with the queue;
 /// scripts refuse a queue that was written by another one.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 40] = [
+pub(crate) const NAMES: [(&str, &str); 43] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -30,6 +30,9 @@ pub(crate) const NAMES: [(&str, &str); 40] = [
     ("EXPIRING", ":expiring"),
     ("NEEDS", ":needs"),
     ("NEED", ":need:"),
+    ("UNKNOWN", ":unknown"),
+    ("UNKNOWN_JOBS", ":unknown:"),
+    ("UNKNOWN_TURNS", ":unknown_turns"),
     ("LIMITS", ":limits"),
     ("BUCKETS", ":buckets"),
     ("HOLDING", ":holding"),
@@ -185,6 +188,23 @@ impl Keys {
     /// they were parked.
     pub fn need(&self, need: &str) -> String {
         format!("{}:need:{need}", self.control)
+    }
+
+    /// Sorted set: kinds (`K@V`) that jobs are parked for because a worker did not run them,
+    /// by when a claim last visited them (µs).
+    pub fn unknown(&self) -> String {
+        self.key("unknown")
+    }
+
+    /// Sorted set, all scores 0: `class:flow NUL place NUL id` of the jobs that are parked for
+    /// one kind.
+    pub fn unknown_jobs(&self, kind: &str) -> String {
+        format!("{}:unknown:{kind}", self.control)
+    }
+
+    /// Hash: the flow of a class and kind (`class:K@V`) whose parked jobs a claim visited last.
+    pub fn unknown_turns(&self) -> String {
+        self.key("unknown_turns")
     }
 
     /// Hash: limits and weights by limit key.
@@ -345,6 +365,9 @@ mod tests {
             keys.expiring(),
             keys.needs(),
             keys.need("kind invoice.issue@2"),
+            keys.unknown(),
+            keys.unknown_jobs("invoice.issue@2"),
+            keys.unknown_turns(),
             keys.limits(),
             keys.buckets(),
             keys.holding(),
@@ -400,6 +423,9 @@ mod tests {
             keys.expiring(),
             keys.needs(),
             keys.need(""),
+            keys.unknown(),
+            keys.unknown_jobs(""),
+            keys.unknown_turns(),
             keys.limits(),
             keys.buckets(),
             keys.holding(),

@@ -15,7 +15,8 @@
 //!          │                │ └─release, expiry──┘ │ └───────▶ cancelled
 //!          └────────────────┼─retry, snooze, expiry┘
 //!                           │                      │ park
-//!                           └── need met ◀── parked ◀── kind paused ── ready
+//!                           ├── need met ◀── parked ◀── kind paused, or unknown here ── ready
+//!                running ◀──┴── claim by a worker that knows the kind
 //! ```
 //! A job that waits (scheduled, ready, parked) can also be cancelled, and ends
 //! as dead, class `expired`, when its deadline passes. [`State::may_become`]
@@ -40,6 +41,7 @@
 //! | [`admin`], [`dead`], [`dead_walk`] | what people do to jobs; dead jobs grouped by cause, and walked through |
 //! | [`priority`], [`limit`], [`limits`] | classes and shares; limits, weights, pauses |
 //! | [`parking`], [`need`] | jobs that wait for something else than time; what handlers park them for |
+//! | [`reconcile`] | events of the same identity with other data: same, repair or conflict |
 //! | [`failure`], [`retry`] | why an attempt did not finish; what follows from it |
 //! | [`protocol`] | what a worker says to Redis: claim, settle, renew, write |
 //! | [`worker`] | the apalis backend; [`worker::Lease`] |
@@ -68,6 +70,7 @@ pub mod parking;
 pub mod priority;
 pub mod protocol;
 pub mod queue;
+pub mod reconcile;
 pub mod retry;
 mod scripts;
 pub mod scrub;
@@ -84,7 +87,7 @@ pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};
 pub use failure::{Failure, FailureClass, Park, Release, Snooze, Undecodable};
 pub use id::{IdError, JobId, QueueName};
-pub use job::{Deadline, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
+pub use job::{Deadline, Expect, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
 pub use limit::{Limit, LimitKey};
 pub use limits::{LimitUse, Limits};
 pub use list::{Cursor, Filter, Page};
@@ -93,6 +96,7 @@ pub use outbox::{Outbox, OutboxGroup, OutboxReader};
 pub use parking::{Kinds, NeedCursor};
 pub use priority::{Priority, Shares};
 pub use queue::{Counts, Error, Queue, Verdict};
+pub use reconcile::{Conflict, Reconciled};
 pub use retry::{Crashes, Decision, RetryPolicy, Wait};
 pub use scripts::script_name;
 pub use scrub::Scrubber;

@@ -11,7 +11,7 @@ const NAMED: &str = "wait ";
 
 /// What the queue's own needs begin with, and who meets them.
 const OURS: [(&str, &str); 3] = [
-    ("kind ", "a worker that has a handler for the kind meets it when it starts"),
+    ("kind ", "a worker that has a handler for the kind takes its jobs"),
     ("args ", "a worker of another build, which can read the arguments, meets it when it starts"),
     ("resume ", "it is met when the kind is resumed"),
 ];

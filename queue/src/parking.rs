@@ -1,11 +1,11 @@
 //! Jobs that wait for something else than time, and who lets them go on.
 //!
-//! A parked job names its need. A worker that starts, and every worker now and
-//! then, looks which needs it meets:
+//! A parked job names its need. Claims lease the jobs that are parked for a kind; for the other
+//! needs a worker that starts, and every worker now and then, looks which it meets:
 //! | need | met by |
 //! |---|---|
-//! | `kind K@V` | a worker that has a handler for version V of kind K |
-//! | `args K@V not B\|C` | the same, of another build than B and C, which could not read the arguments |
+//! | `kind K@V` | the claim of a worker that has a handler for version V of kind K |
+//! | `args K@V not B\|C` | a worker that has one, of another build than B and C, which could not read the arguments |
 //! | `resume K` | anybody, once kind K is no longer paused |
 //! | `wait NAME` | whoever calls [`Queue::meet`]: a handler parked the job ([`crate::Park`]) |
 //! Handlers may name any number of needs (one for each order that is not confirmed yet), so
@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    flow::{decode, encode},
+    flow::{decode, encode, stored_kind},
     need::Need,
     queue::{Error, Queue},
     scripts::{self, Call, MAX_BATCH},
@@ -43,9 +43,9 @@ impl Kinds {
         self.known.iter().any(|(known, of)| known == kind && *of == version)
     }
 
-    /// The need of a job that it has no handler for.
-    pub fn need_of_kind(kind: &str, version: u32) -> String {
-        format!("kind {}@{version}", encode(kind))
+    /// What it has handlers for, as a claim says it ([`crate::protocol::Claim::kinds`]).
+    pub fn stored(&self) -> Vec<String> {
+        self.known.iter().map(|(kind, version)| stored_kind(kind, *version)).collect()
     }
 
     /// The need of a job whose arguments it cannot read. `needed` is what the job was
@@ -63,17 +63,14 @@ impl Kinds {
         this + &newest.join("|")
     }
 
-    /// Whether a need is met by it.
+    /// Whether a need is met by it. Jobs that are parked for a kind are none of its business:
+    /// they never become ready, where a worker could get them that does not know it.
     pub fn meets(&self, need: &str, paused_kinds: &[String]) -> bool {
         let known = |text: &str| {
             let (kind, version) = text.rsplit_once('@')?;
             Some(self.knows(&decode(kind), version.parse().ok()?))
         };
-        if let Some(kind) = need.strip_prefix("kind ") {
-            known(kind) == Some(true)
-        } else if let Some((kind, builds)) =
-            need.strip_prefix("args ").and_then(|rest| rest.split_once(" not "))
-        {
+        if let Some((kind, builds)) = need.strip_prefix("args ").and_then(|rest| rest.split_once(" not ")) {
             known(kind) == Some(true) && builds.split('|').all(|build| decode(build) != self.build)
         } else {
             is_resumed(need, paused_kinds)
@@ -153,7 +150,8 @@ impl Queue {
     }
 
     /// Lets all jobs go on whose need this worker meets; returns how many. `None` is one
-    /// that runs every kind. What handlers parked is none of its business.
+    /// that runs every kind. What handlers parked, and what is parked for a kind, is none of its
+    /// business.
     ///
     /// # Errors
     /// When Redis failed.
@@ -168,8 +166,7 @@ impl Queue {
         Ok(all)
     }
 
-    /// The same for the kinds that it knows, and for a part of all other needs; also returns
-    /// where to go on, if there is more.
+    /// The same for a part of all needs; also returns where to go on, if there is more.
     ///
     /// # Errors
     /// When Redis failed.
@@ -179,11 +176,7 @@ impl Queue {
         from: NeedCursor,
     ) -> Result<(u64, Option<NeedCursor>), Error> {
         let (part, next) = self.needs_part(from).await?;
-        let mut needs: BTreeSet<String> = part.into_iter().map(|(need, _)| need).collect();
-        if from != NeedCursor::default() || next.is_some() {
-            // What is asked for most must not wait until the look comes past it.
-            needs.extend(self.needs_of_known(kinds).await?);
-        }
+        let needs: BTreeSet<String> = part.into_iter().map(|(need, _)| need).collect();
         if needs.is_empty() {
             return Ok((0, next));
         }
@@ -191,25 +184,12 @@ impl Queue {
         let mut all = 0;
         let is_met = |need: &str| match kinds {
             Some(kinds) => kinds.meets(need, &paused),
-            None => need.starts_with("kind ") || is_resumed(need, &paused),
+            None => is_resumed(need, &paused),
         };
         for need in needs.iter().filter(|need| is_met(need)) {
             all += self.unpark(need).await?;
         }
         Ok((all, next))
-    }
-
-    /// Which of the kinds that a worker knows are needed.
-    async fn needs_of_known(&self, kinds: Option<&Kinds>) -> Result<Vec<String>, Error> {
-        let known = kinds.into_iter().flat_map(|kinds| &kinds.known);
-        let named: Vec<String> = known.map(|(kind, version)| Kinds::need_of_kind(kind, *version)).collect();
-        if named.is_empty() {
-            return Ok(named);
-        }
-        let mut get = redis::cmd("HMGET");
-        get.arg(self.keys.needs()).arg(&named);
-        let counts: Vec<Option<u64>> = get.query_async(&mut self.conn.clone()).await?;
-        Ok(named.into_iter().zip(counts).filter_map(|(need, count)| count.map(|_| need)).collect())
     }
 }
 
@@ -220,9 +200,8 @@ mod tests {
     #[test]
     fn a_worker_meets_what_it_has() {
         let kinds = Kinds { known: [("mail".into(), 2), ("a@b".into(), 1)].into(), build: "v1".into() };
-        assert!(kinds.meets(&Kinds::need_of_kind("mail", 2), &[]));
-        assert!(kinds.meets(&Kinds::need_of_kind("a@b", 1), &[]));
-        assert!(!kinds.meets(&Kinds::need_of_kind("mail", 3), &[]));
+        assert_eq!(kinds.stored(), ["1|a@b", "2|mail"]);
+        assert!(!kinds.meets("kind mail@2", &[]), "a claim leases those");
         assert!(!kinds.meets(&kinds.need_of_args("mail", 2, None), &[]), "not by the build that could not");
         let newer = Kinds { build: "v2".into(), ..kinds.clone() };
         assert!(newer.meets(&kinds.need_of_args("mail", 2, None), &[]));

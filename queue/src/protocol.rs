@@ -33,6 +33,9 @@ pub struct Claim<'a> {
     pub crashes: &'a Crashes,
     /// The same for jobs of kinds that differ, each by its stored name.
     pub crashes_by_kind: &'a [(String, Crashes)],
+    /// What the worker runs ([`Kinds::stored`](crate::Kinds::stored)); `None` for everything. A
+    /// job of another kind is parked; jobs that are parked for one of these are leased first.
+    pub kinds: Option<&'a [String]>,
     /// The number of the call. Under the same number the same jobs are answered, as
     /// long as no call with a number higher by two has come: two may be under way.
     pub number: u64,
@@ -58,6 +61,8 @@ pub struct Claimed {
     pub buried: u64,
     /// Whether there is more to do at once.
     pub more: bool,
+    /// Jobs that were parked because the worker does not run their kind.
+    pub unknown: u64,
     jobs: Vec<(String, Content)>,
 }
 
@@ -89,12 +94,12 @@ impl FromRedisValue for Claimed {
         let mut number = || i64::from_redis_value(reply.next().unwrap_or(Value::Nil));
         let (now, next_at) = (number()?, number()?);
         let (taken_over, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
-        let more = number()? == 1;
+        let (more, unknown) = (number()? == 1, number()?.unsigned_abs());
         let mut jobs = Vec::with_capacity(reply.len() / 2);
         while let (Some(id), Some(content)) = (reply.next(), reply.next()) {
             jobs.push((String::from_redis_value(id)?, Content::from_redis_value(content)?));
         }
-        Ok(Self { now, next_at, taken_over, buried, more, jobs })
+        Ok(Self { now, next_at, taken_over, buried, more, unknown, jobs })
     }
 }
 
@@ -248,6 +253,10 @@ impl Queue {
         call.arg(MAX_BATCH).arg(claim.crashes.stored()).arg(claim.number);
         call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
         call.arg(claim.ahead.clamp(1, MAX_CLAIM)).arg(rand::random::<f64>());
+        match claim.kinds {
+            None => call.arg(-1),
+            Some(kinds) => call.arg(kinds.len()).arg(kinds),
+        };
         for (kind, crashes) in claim.crashes_by_kind {
             call.arg(kind).arg(crashes.stored());
         }

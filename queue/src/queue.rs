@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use redis::RedisError;
+use redis::{FromRedisValue, RedisError};
 
 use crate::{
     connect::{self, Connection, Connector, Replicas},
@@ -41,6 +41,9 @@ pub enum Error {
         /// The layout that is there.
         found: String,
     },
+    /// A job changed each time that it was to be repaired.
+    #[error("job {0} changed each time that it was to be repaired: ask again")]
+    Contended(JobId),
     /// The jobs are in Redis, but not on as many replicas as they have to be.
     /// Enqueueing them again finds them, and waits for the replicas again.
     #[error(
@@ -97,7 +100,7 @@ impl Counts {
 
     /// Transitions of a name: `enqueued`, `duplicates`, `promoted`, `claimed`,
     /// `succeeded`, `retried`, `snoozed`, `released`, `crashed`, `dead`, `expired`,
-    /// `cancelled`, `parked`, `unparked`, `revived`, `rescheduled`, `prioritised`,
+    /// `cancelled`, `parked`, `unparked`, `revived`, `repaired`, `rescheduled`, `prioritised`,
     /// `forgotten`, `refused`, `mended`.
     pub fn transitions(&self, name: &str) -> u64 {
         self.transitions.iter().find(|(each, _)| each == name).map_or(0, |(_, n)| *n)
@@ -221,22 +224,24 @@ impl Queue {
                 }
             }
         }
-        let found: Vec<(usize, String)> = match &self.replicated {
-            None => call.run(&mut self.conn.clone()).await?,
-            Some((conn, replicas)) => {
-                let (found, acknowledged) =
-                    call.run_replicated(&mut conn.clone(), &self.keys, *replicas).await?;
-                if acknowledged < replicas.count {
-                    return Err(Error::NotReplicated { acknowledged, wanted: replicas.count });
-                }
-                found
-            }
-        };
+        let found: Vec<(usize, String)> = self.run_replicated(&call).await?;
         let verdict = |(nth, said): &(usize, String)| {
             let (place, job) = batch.get(nth.checked_sub(1)?)?;
             Some((*place, verdict(said, &job.id)))
         };
         Ok(found.iter().filter_map(verdict).collect())
+    }
+
+    /// Runs a script, and waits until as many replicas as are asked for have what it wrote.
+    pub(crate) async fn run_replicated<T: FromRedisValue>(&self, call: &Call) -> Result<T, Error> {
+        let Some((conn, replicas)) = &self.replicated else {
+            return Ok(call.run(&mut self.conn.clone()).await?);
+        };
+        let (said, acknowledged) = call.run_replicated(&mut conn.clone(), &self.keys, *replicas).await?;
+        if acknowledged < replicas.count {
+            return Err(Error::NotReplicated { acknowledged, wanted: replicas.count });
+        }
+        Ok(said)
     }
 
     /// One job, or `None` when it is not known (any more).

@@ -69,7 +69,7 @@ macro_rules! scripts {
 
 scripts! {
     ENQUEUE = "enqueue.lua", "#!lua";
-    CLAIM = "claim.lua" after ["claim/due.lua", "claim/lease.lua", "claim/turns.lua"], "#!lua flags=allow-oom";
+    CLAIM = "claim.lua" after ["claim/due.lua", "claim/lease.lua", "claim/turns.lua", "claim/unknown.lua"], "#!lua flags=allow-oom";
     COMPLETE = "complete.lua", "#!lua flags=allow-oom";
     RENEW = "renew.lua", "#!lua flags=allow-oom";
     WRITE = "write.lua", "#!lua flags=allow-oom";

@@ -61,14 +61,15 @@ impl State {
             (self, next),
             // Due, or rescheduled to now; put off again.
             (Self::Scheduled, Self::Ready | Self::Scheduled)
-                // Claimed; rescheduled; its kind is paused.
+                // Claimed; rescheduled; its kind is paused, or the worker does not run it.
                 | (Self::Ready, Self::Running | Self::Scheduled | Self::Parked | Self::Ready)
-                // Handed back, or taken over without a wait; retry, snooze or taken over; nobody
-                // here knows it.
+                // Handed back, or taken over without a wait; retry, snooze or taken over; parked by
+                // its handler.
                 | (Self::Running, Self::Ready | Self::Scheduled | Self::Parked)
                 | (Self::Running, Self::Succeeded | Self::Dead | Self::Cancelled)
-                // What it waited for is there, or somebody let it go on.
-                | (Self::Parked, Self::Ready)
+                // What it waited for is there, or somebody let it go on; a worker that runs its
+                // kind took it.
+                | (Self::Parked, Self::Ready | Self::Running)
                 // The deadline passed; somebody cancelled it.
                 | (Self::Scheduled | Self::Ready | Self::Parked, Self::Dead | Self::Cancelled)
                 // By hand only.

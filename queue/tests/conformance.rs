@@ -21,6 +21,10 @@ mod faults;
 mod fencing;
 #[path = "conformance/fixture.rs"]
 mod fixture;
+#[path = "conformance/identity.rs"]
+mod identity;
+#[path = "conformance/kinds.rs"]
+mod kinds;
 #[path = "conformance/limits.rs"]
 mod limits;
 #[path = "conformance/lists.rs"]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use upshot_queue::{NewJob, QueueName};
 
 use crate::{
@@ -32,6 +33,8 @@ pub struct Intake {
     max_bytes: usize,
     /// How long each queue keeps jobs that ended, at most.
     kept: HashMap<QueueName, Duration>,
+    /// How far back an event's time may lie for `within` to count from it.
+    backdate: Duration,
 }
 
 /// An event that is in order, and what it becomes.
@@ -56,7 +59,8 @@ impl Intake {
         }
         let kept = |of: &QueueSettings| of.keep_succeeded.max(of.keep_dead).max(of.keep_cancelled);
         let kept = settings.queues.iter().map(|(name, of)| (name.clone(), kept(of))).collect();
-        Ok(Self { routes, contracts, max_bytes: settings.bridge.max_event_bytes.0, kept })
+        let (max_bytes, backdate) = (settings.bridge.max_event_bytes.0, settings.bridge.backdate);
+        Ok(Self { routes, contracts, max_bytes, kept, backdate })
     }
 
     /// Decodes a message, checks it against size, routes and contract, and makes
@@ -111,11 +115,151 @@ impl Intake {
             (LABEL_TYPE.to_owned(), event.kind.clone()),
         ]);
         let values = Values::of(event);
+        let from = counted_from(event.time.map(|time| time.to_utc()), Utc::now(), self.backdate);
         let job = |route: &Route| {
             let kept = self.kept.get(&route.queue).copied().unwrap_or_default();
-            let job = route.job(event, &values, labels.clone(), kept)?;
+            let job = route.job(event, &values, labels.clone(), kept, from)?;
             Ok((route.queue.clone(), job))
         };
         self.routes(&event.kind).iter().map(job).collect()
+    }
+}
+
+/// From when on the outcome of an event is expected, UTC ms: its own time, unless that lies too
+/// far back. A time in the future is for the queue to judge, by its own clock.
+fn counted_from(time: Option<DateTime<Utc>>, now: DateTime<Utc>, backdate: Duration) -> Option<i64> {
+    let age = |time: &DateTime<Utc>| (now - time).to_std().unwrap_or_default();
+    time.filter(|time| age(time) <= backdate).map(|time| time.timestamp_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::event::{Header, STRUCTURED};
+
+    fn settings() -> Settings {
+        let text = r#"
+            [[routes]]
+            event = "t.v1"
+            job = "a.b"
+            queue = "q"
+            within = "1m"
+            [[routes]]
+            event = "t.v1"
+            job = "c.d"
+            queue = "q"
+            within = "1m"
+            limit_keys = ["of:{tenant}", "{subject}"]
+            unique = { key = "{subject}:{/n}", lifetime = "1h" }
+        "#;
+        toml::from_str(text).unwrap()
+    }
+
+    /// Texts of all lengths around the limits, of one to four bytes a character.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "\\PC{0,40}",
+            2 => (prop::sample::select(vec!["a", "é", "€", "𝄞", "|", "{", "\u{202e}"]), 100usize..700)
+                .prop_map(|(text, n)| text.repeat(n)),
+            1 => any::<String>(),
+        ]
+    }
+
+    fn header() -> impl Strategy<Value = Header> {
+        prop_oneof![
+            4 => text().prop_map(Header::Text),
+            1 => any::<i128>().prop_map(Header::Integer),
+            1 => any::<i64>().prop_map(Header::Time),
+            1 => Just(Header::Other("a list")),
+        ]
+    }
+
+    const ATTRIBUTES: [&str; 8] =
+        ["id", "source", "subject", "tenant", "idempotencykey", "traceparent", "time", "other"];
+
+    fn headers(prefix: &'static str) -> impl Strategy<Value = Vec<(String, Header)>> {
+        let name = prop::sample::select(ATTRIBUTES.to_vec()).prop_map(move |name| format!("{prefix}{name}"));
+        prop::collection::vec((name, header()), 0..9)
+    }
+
+    fn is_taken(intake: &Intake, envelope: &Envelope, body: &Bytes) -> Result<bool, TestCaseError> {
+        let Ok(Accepted { jobs, .. }) = intake.accept(envelope, body) else { return Ok(false) };
+        for (_, job) in jobs {
+            prop_assert_eq!(job.check(intake.max_bytes), Ok(()));
+        }
+        Ok(true)
+    }
+
+    proptest! {
+        /// The bridge relies on it: what the intake takes, the queue takes.
+        #[test]
+        fn the_queue_takes_what_the_intake_takes_in_binary_mode(
+            attributes in headers("cloudEvents:"),
+            beside in headers(""),
+            body in prop_oneof![Just("{\"n\":1}".to_owned()), Just(String::new()), text()],
+        ) {
+            let always = [("specversion", "1.0"), ("id", "1"), ("source", "/s"), ("type", "t.v1")];
+            let always = always.map(|(name, value)| (format!("cloudEvents:{name}"), Header::from(value)));
+            let headers = always.into_iter().chain(attributes).chain(beside).collect();
+            let envelope = Envelope { headers, ..Envelope::default() };
+            is_taken(&Intake::new(&settings()).unwrap(), &envelope, &body.into())?;
+        }
+
+        #[test]
+        fn the_queue_takes_what_the_intake_takes_in_structured_mode(
+            members in prop::collection::vec((prop::sample::select(ATTRIBUTES.to_vec()), text()), 0..9),
+            beside in headers(""),
+            n in prop_oneof![any::<i64>().prop_map(Value::from), text().prop_map(Value::from)],
+        ) {
+            let mut event = Map::new();
+            for (name, value) in [("specversion", "1.0"), ("id", "1"), ("source", "/s"), ("type", "t.v1")] {
+                event.insert(name.to_owned(), value.into());
+            }
+            for (name, value) in members {
+                event.insert(name.to_owned(), value.into());
+            }
+            event.insert("data".to_owned(), json!({"n": n}));
+            let envelope = Envelope {
+                content_type: Some(STRUCTURED.to_owned()),
+                headers: beside.into_iter().collect(),
+                unreadable: None,
+            };
+            let body = Value::Object(event).to_string();
+            is_taken(&Intake::new(&settings()).unwrap(), &envelope, &body.into())?;
+        }
+    }
+
+    #[test]
+    fn a_bad_trace_context_is_no_reason_to_refuse_an_event() {
+        let intake = Intake::new(&settings()).unwrap();
+        let event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t.v1", "subject": "o",
+            "tenant": "t", "data": {"n": 1}});
+        let mut envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
+        envelope.headers.insert("traceparent".to_owned(), Header::Text("a".repeat(513)));
+        assert!(is_taken(&intake, &envelope, &event.to_string().into()).unwrap());
+    }
+
+    #[test]
+    fn an_outcome_is_expected_from_the_events_own_time_on_within_bounds() {
+        let now: DateTime<Utc> = "2026-01-31T12:00:00Z".parse().unwrap();
+        let day = Duration::from_secs(24 * 3600);
+        let from = |text: &str, backdate| counted_from(Some(text.parse().unwrap()), now, backdate);
+        let ms = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap().timestamp_millis());
+        for (time, counts) in [
+            ("2026-01-31T11:59:59.5Z", true),
+            ("2026-01-30T12:00:00Z", true),
+            ("2026-01-30T11:59:59.999Z", false),
+            ("0001-01-01T00:00:00Z", false),
+            // The queue's clock judges what lies in the future.
+            ("2026-02-01T12:00:00Z", true),
+        ] {
+            assert_eq!(from(time, day), ms(time).filter(|_| counts), "{time}");
+        }
+        assert_eq!(from("2026-01-31T11:59:59.999Z", Duration::ZERO), None);
+        assert_eq!(from("2026-01-31T12:00:00Z", Duration::ZERO), ms("2026-01-31T12:00:00Z"));
+        assert_eq!(counted_from(None, now, day), None);
     }
 }

@@ -3,6 +3,7 @@
 //! | module | its one thing |
 //! |---|---|
 //! | [`event`] | the CloudEvents envelope, decoded from a message or from HTTP |
+//! | [`json`] | one way to read JSON, for the intake, contracts and handlers alike |
 //! | [`contract`] | event schemas and what violates them |
 //! | [`route`] | which event becomes which job, and under which id |
 //! | [`intake`] | event in, jobs out, or the reason why not |
@@ -18,6 +19,7 @@ pub mod durability;
 pub mod event;
 pub mod health;
 pub mod intake;
+pub mod json;
 pub mod outcome;
 pub mod rejection;
 pub mod route;

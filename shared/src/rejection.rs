@@ -27,6 +27,14 @@ pub enum Reason {
     MissingValue,
     /// A route fills in a value that cannot be part of a name.
     InvalidValue,
+    /// An AMQP client cannot digest its properties.
+    Unreadable,
+    /// The check against the type's schema takes too long.
+    ContractTimeout,
+    /// Its queue does not take a job that it becomes.
+    RefusedByQueue,
+    /// An event of the same identity was accepted with other data or another tenant.
+    ConflictingDuplicate,
 }
 
 impl Reason {
@@ -42,6 +50,10 @@ impl Reason {
             Self::ContractViolation => "contract_violation",
             Self::MissingValue => "missing_value",
             Self::InvalidValue => "invalid_value",
+            Self::Unreadable => "unreadable",
+            Self::ContractTimeout => "contract_timeout",
+            Self::RefusedByQueue => "refused_by_queue",
+            Self::ConflictingDuplicate => "conflicting_duplicate",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use upshot_queue::{
-    Deadline, JobId, NewJob, Priority, QueueName, Scope, Unique,
+    Deadline, Expect, JobId, NewJob, Priority, QueueName, Scope, Unique,
     job::{MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME},
 };
 
@@ -32,7 +32,7 @@ pub struct Route {
     pub version: u32,
     /// The queue.
     pub queue: QueueName,
-    /// By when the outcome is expected, counted from the acceptance.
+    /// By when the outcome is expected, counted from the event's time or the acceptance.
     pub within: Duration,
     /// How urgent its jobs are, beside the others of the queue.
     pub priority: Priority,
@@ -126,7 +126,8 @@ impl Route {
     }
 
     /// The job that an event becomes on this route. `kept` is how long its queue keeps
-    /// jobs that ended: a duplicate is known as one for no shorter time.
+    /// jobs that ended: a duplicate is known as one for no shorter time. `from` is from when
+    /// on its outcome is expected, UTC ms, where that is not the acceptance.
     ///
     /// # Errors
     /// When the event lacks a value that the route needs. A job without the limit
@@ -137,6 +138,7 @@ impl Route {
         values: &Values<'_>,
         labels: BTreeMap<String, String>,
         kept: Duration,
+        from: Option<i64>,
     ) -> Result<NewJob, Rejection> {
         let limit_key = |key: &Template| {
             key.fill(values).map_err(|unfilled| self.rejection(&format!("the limit key `{key}`"), unfilled))
@@ -156,7 +158,7 @@ impl Route {
             limit_keys: self.limit_keys.iter().map(limit_key).collect::<Result<_, _>>()?,
             subject: event.subject.clone(),
             trace: event.trace.clone(),
-            expect_within: Some(self.within),
+            expect: Some(Expect { within: self.within, from }),
             deadline: self.deadline,
             unique: self.unique.as_ref().map(unique).transpose()?,
             labels,
@@ -245,7 +247,7 @@ mod tests {
     }
 
     fn job_kept(route: &Route, event: &Event, kept: Duration) -> Result<NewJob, Rejection> {
-        route.job(event, &Values::of(event), BTreeMap::new(), kept)
+        route.job(event, &Values::of(event), BTreeMap::new(), kept, Some(5))
     }
 
     #[test]
@@ -275,7 +277,7 @@ mod tests {
         let made = job(&route, &event(Some("acme".into()), &json!({"month": 3}))).unwrap();
         assert_eq!((made.priority, made.deadline), (Priority::High, Some(deadline)));
         assert_eq!(made.limit_keys, ["smtp", "bank:acme"]);
-        assert_eq!(made.expect_within, Some(Duration::from_secs(60)));
+        assert_eq!(made.expect, Some(Expect { within: Duration::from_secs(60), from: Some(5) }));
         let unique = made.unique.unwrap();
         assert_eq!(
             (unique.lifetime.as_secs(), unique.noted.as_secs()),

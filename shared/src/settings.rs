@@ -168,6 +168,17 @@ impl Settings {
             let value = format!("{} and `bridge.batch` is {}", self.bridge.prefetch, self.bridge.batch);
             return impossible("bridge.prefetch", value, "prefetch at least one batch");
         }
+        if self.bridge.prefetch_bytes.0 < self.bridge.max_event_bytes.0 {
+            let value = format!(
+                "{} bytes, and `bridge.max_event_bytes` is {}",
+                self.bridge.prefetch_bytes.0, self.bridge.max_event_bytes.0
+            );
+            return impossible("bridge.prefetch_bytes", value, "read ahead at least one event");
+        }
+        if self.bridge.contract_timeout < Duration::from_millis(10) {
+            let value = humantime::format_duration(self.bridge.contract_timeout).to_string();
+            return impossible("bridge.contract_timeout", value, "use at least 10ms");
+        }
         self.amqp.validate()?;
         self.redis.validate()?;
         if self.smtp.timeout < Duration::from_millis(100) {

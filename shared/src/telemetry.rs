@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Level;
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::settings::{LogFormat, LogSettings};
 
@@ -37,7 +38,8 @@ pub fn log(settings: &LogSettings) -> Result<(), Error> {
         LogFormat::Json => false,
         LogFormat::Auto => std::io::stderr().is_terminal(),
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    let private = filter_fn(|event| !is_left_out(event.target(), *event.level()));
+    let registry = tracing_subscriber::registry().with(filter).with(private);
     // A second call in one process (tests) keeps the first.
     let _ = if human {
         registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
@@ -46,6 +48,14 @@ pub fn log(settings: &LogSettings) -> Result<(), Error> {
         registry.with(json.with_writer(std::io::stderr)).try_init()
     };
     Ok(())
+}
+
+/// Whether a line of a library is to be left out, whatever the filter says: it may hold the
+/// payload of an event, which is personal data (what RabbitMQ returned as a whole, frames as they
+/// come and go), or says what its caller says in better words (that a channel was closed).
+fn is_left_out(target: &str, level: Level) -> bool {
+    let is_of = |library| target.split("::").next() == Some(library);
+    ["lapin::returned_messages", "lapin::channel"].contains(&target) || is_of("lapin") && level > Level::WARN
 }
 
 /// Starts recording metrics; the handle renders them for Prometheus.
@@ -58,4 +68,24 @@ pub fn metrics() -> Result<PrometheusHandle, Error> {
     Ok(PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)?
         .install_recorder()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_a_library_that_may_show_a_payload_is_written() {
+        for (target, level, left_out) in [
+            ("lapin::returned_messages", Level::WARN, true),
+            ("lapin::channels", Level::TRACE, true),
+            ("lapin::channel", Level::ERROR, true),
+            ("lapin::io_loop", Level::DEBUG, true),
+            ("lapin::io_loop", Level::ERROR, false),
+            ("lapindary", Level::TRACE, false),
+            ("upshot_bridge::batch", Level::DEBUG, false),
+        ] {
+            assert_eq!(is_left_out(target, level), left_out, "{target} {level}");
+        }
+    }
 }

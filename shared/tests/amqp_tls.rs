@@ -1,7 +1,7 @@
 //! AMQP over TLS against a real node, and what never travels in plain text.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use lapin::{BasicProperties, ExchangeKind, options::ExchangeDeclareOptions, types::FieldTable};
 use tokio::sync::OnceCell;
@@ -54,22 +54,22 @@ async fn node() -> &'static Node {
 
 /// Declares, publishes and has it confirmed.
 async fn works(settings: &AmqpSettings) {
-    let connection = amqp::connect(settings, "test").await.unwrap();
+    let connection = amqp::connect(settings, "test", u64::MAX).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     channel.exchange_declare("t".into(), ExchangeKind::Fanout, options, FieldTable::default()).await.unwrap();
-    let publisher = Publisher::new(settings, "test", false);
+    let publisher = Publisher::new(settings, "test", false, Duration::from_secs(30));
     // Larger than a record of TLS and than lapin's buffers.
     let body = vec![b'x'; 8 << 20];
     for body in [&b"order-1042"[..], &body] {
         publisher.publish("t", "", body, BasicProperties::default(), false).await.unwrap();
     }
     publisher.close().await;
-    connection.close(200, "done".into()).await.unwrap();
+    connection.close().await;
 }
 
 async fn refusal(address: impl Into<Address>) -> String {
-    let said = amqp::connect(address, "test").await.unwrap_err().to_string();
+    let said = amqp::connect(address, "test", u64::MAX).await.unwrap_err().to_string();
     assert!(!said.contains("s3cr3t"), "{said}");
     said
 }
@@ -155,25 +155,27 @@ fn an_attempt_that_is_given_up_leaves_no_thread() {
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        // It accepts and never answers, as a frozen node does.
-        let silent = Wiretap::start(b"", |_| Some(Vec::new())).await.unwrap();
         for scheme in ["amqp", "amqps"] {
+            // It accepts and never answers, as a frozen node does.
+            let silent = Wiretap::start(b"", |_| Some(Vec::new())).await.unwrap();
             let url = format!("{scheme}://localhost:{}/v", silent.port());
             let mut attempts = tokio::task::JoinSet::new();
             for _ in 0..20 {
                 let address = Address::of_url(&url);
-                attempts.spawn(async move { amqp::connect(address, "test").await.map(drop) });
+                attempts.spawn(async move { amqp::connect(address, "test", u64::MAX).await.map(drop) });
             }
-            while threads() < 20 {
+            // The thread starts once the socket is there, behind TLS where that is asked for.
+            silent.heard().await;
+            while scheme == "amqp" && threads() < 20 {
                 tokio::task::yield_now().await;
             }
             attempts.shutdown().await;
             let gone = async {
                 while threads() > 0 {
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
-            tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.expect("threads are left");
+            tokio::time::timeout(Duration::from_secs(30), gone).await.expect("threads are left");
         }
     });
 }

@@ -104,6 +104,19 @@ impl Process {
         log.iter().rev().take(30).rev().cloned().collect::<Vec<_>>().join("\n")
     }
 
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the process has ended")
+    }
+
+    /// The most memory that it has had so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let pid = self.pid();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         signal::send(self.child.id().expect("the process has ended"), signal).unwrap();

@@ -68,7 +68,7 @@ impl Stage {
         // Its folder goes with the server, which may be in the middle of that when ours goes.
         let mails = tempfile::tempdir().unwrap().keep();
         let mail = MailServer::start_with(&mails, options).await.unwrap();
-        let publisher = Publisher::new(Address::of_url(&amqp), "test", true);
+        let publisher = Publisher::new(Address::of_url(&amqp), "test", true, PATIENCE);
         publisher.check().await.unwrap();
         let finished = AtomicBool::new(false);
         Self { amqp, vhost, redis, mail, queue, connector, prefix, publisher, folder, finished }
@@ -167,6 +167,11 @@ impl Stage {
         done.unwrap_or_else(|_| panic!("job {id} did not become what the test waits for; it is {last:?}"))
     }
 
+    /// Waits for a job to be there.
+    pub async fn enqueued(&self, id: &JobId) -> Job {
+        self.until(id, |_| true).await
+    }
+
     /// Waits for a job to succeed.
     pub async fn succeeded(&self, id: &JobId) -> Job {
         self.until(id, |job| job.state.is_final()).await;
@@ -177,7 +182,8 @@ impl Stage {
 
     /// Takes this many messages out of quarantine.
     pub async fn quarantined(&self, count: usize) -> Vec<Delivery> {
-        let connection = amqp::connect(Address::of_url(&self.amqp), "test-quarantine").await.unwrap();
+        let connection =
+            amqp::connect(Address::of_url(&self.amqp), "test-quarantine", u64::MAX).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let options = BasicConsumeOptions::default();
         let consumer = channel
@@ -190,19 +196,19 @@ impl Stage {
         if let Some(last) = deliveries.last() {
             last.acker.ack(BasicAckOptions { multiple: true }).await.unwrap();
         }
-        connection.close(200, "done".into()).await.unwrap();
+        connection.close().await;
         deliveries
     }
 
     /// Messages that wait in a queue of RabbitMQ, and those not yet acknowledged
     /// are not among them: call it after the services have stopped.
     pub async fn waiting_in(&self, queue: &str) -> u32 {
-        let connection = amqp::connect(Address::of_url(&self.amqp), "test-count").await.unwrap();
+        let connection = amqp::connect(Address::of_url(&self.amqp), "test-count", u64::MAX).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
         let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
         let count = declared.message_count();
-        connection.close(200, "done".into()).await.unwrap();
+        connection.close().await;
         count
     }
 
@@ -210,7 +216,7 @@ impl Stage {
     /// be left in the bridge's queue or running.
     pub async fn finish(self) {
         self.finished.store(true, Ordering::Relaxed);
-        assert_eq!(self.waiting_in(amqp::BRIDGE).await, 0, "the test leaves events in the bridge's queue");
+        assert_eq!(self.waiting_in(amqp::INTAKE).await, 0, "the test leaves events in the bridge's queue");
         assert_eq!(self.waiting_in(QUARANTINE).await, 0, "the test leaves messages in quarantine");
         let counts = self.queue.counts().await.unwrap();
         assert_eq!(counts.of(State::Running), 0, "the test leaves jobs running: {counts:?}");

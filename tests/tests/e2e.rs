@@ -1,6 +1,8 @@
 //! End to end: real RabbitMQ, Redis, mail server, and real `upshot` processes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "e2e/blocked.rs"]
+mod blocked;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/doctor.rs"]
@@ -11,6 +13,8 @@ mod duplicates;
 mod invoices;
 #[path = "e2e/outage.rs"]
 mod outage;
+#[path = "e2e/poison.rs"]
+mod poison;
 #[path = "e2e/quarantine.rs"]
 mod quarantine;
 #[path = "e2e/readiness.rs"]
@@ -21,5 +25,7 @@ mod refusals;
 mod routes;
 #[path = "e2e/stop.rs"]
 mod stop;
+#[path = "e2e/topology.rs"]
+mod topology;
 #[path = "e2e/up.rs"]
 mod up;

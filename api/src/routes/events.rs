@@ -21,7 +21,7 @@ use serde::Serialize;
 use upshot_queue::{Job, NewJob, QueueName};
 use upshot_shared::{
     Event, Reason, Rejection,
-    amqp::{EVENTS, PublishError},
+    amqp::{EVENTS, short_string},
     event::{Envelope, STRUCTURED},
     intake,
 };
@@ -36,8 +36,6 @@ use crate::{
     view::{EventRef, JobState},
 };
 
-/// How long a request waits for RabbitMQ's confirm.
-const CONFIRM: Duration = Duration::from_secs(5);
 /// How long it waits to learn whether the event is known. Not knowing is no
 /// reason not to accept it.
 const LOOK: Duration = Duration::from_millis(300);
@@ -123,7 +121,7 @@ pub struct ExpectedJob {
         (status = 413, description = "The event is too large", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "This is no CloudEvent", body = Details, content_type = "application/problem+json"),
         (status = 422, description = "An attribute is missing or wrong, no route knows the type, the data violates its contract, or a route needs a value that the event lacks; `reason` and `place` say which and where", body = Details, content_type = "application/problem+json"),
-        (status = 503, description = "RabbitMQ has not confirmed: send the same event again", body = Details, content_type = "application/problem+json",
+        (status = 503, description = "RabbitMQ has not confirmed. `detail` says whether the event was not published, or whether that is unknown: send the same event again under the same id", body = Details, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
     )
 )]
@@ -134,13 +132,13 @@ pub async fn accept(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let body = body.map_err(|refused| unreadable(&state, &refused))?;
-    let (envelope, intake::Accepted { event, jobs: expected }) = decode(&state, &headers, &body)
-        .inspect_err(|rejection| {
+    let (message, intake::Accepted { event, jobs: expected }) =
+        decode(&state, &headers, &body).inspect_err(|rejection| {
             metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
         })?;
     // Looked up before it is published: what is found now was there before.
     let known = look_up(&state, &expected).await;
-    publish(&state, &envelope, &event, &body).await?;
+    publish(&state, &message, &event).await?;
     let duplicate = known.as_ref().map(|jobs| jobs.iter().any(Option::is_some));
     let result = if duplicate == Some(true) { "duplicate" } else { "accepted" };
     metrics::counter!("upshot_api_events_total", "result" => result).increment(1);
@@ -186,14 +184,27 @@ fn unreadable(state: &Shared, refused: &BytesRejection) -> Problem {
     Problem::new(Code::BadRequest, refused.body_text())
 }
 
+/// What is to be published: an event in structured mode.
+struct Message {
+    body: Bytes,
+    trace: Option<String>,
+}
+
+/// Checks the request, and what is published for it, as the bridge will check that.
 fn decode(
     state: &Shared,
     headers: &HeaderMap,
     body: &Bytes,
-) -> Result<(Envelope, intake::Accepted), Rejection> {
+) -> Result<(Message, intake::Accepted), Rejection> {
     let envelope = binding::envelope(headers)?;
     let accepted = state.intake.accept(&envelope, body)?;
-    Ok((envelope, accepted))
+    let trace = binding::trace(&envelope).map(str::to_owned);
+    let Some(structured) = binding::structured(&envelope, body)? else {
+        return Ok((Message { body: body.clone(), trace }, accepted));
+    };
+    let envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
+    let accepted = state.intake.accept(&envelope, &structured)?;
+    Ok((Message { body: structured, trace }, accepted))
 }
 
 /// The jobs that are known already, in order; `None` when Redis does not say.
@@ -209,21 +220,16 @@ async fn look_up(state: &Shared, expected: &[(QueueName, NewJob)]) -> Option<Vec
     answer.ok()
 }
 
-async fn publish(state: &Shared, envelope: &Envelope, event: &Event, body: &Bytes) -> Result<(), Problem> {
-    let message = binding::structured(envelope, body).map_err(Problem::internal)?;
+async fn publish(state: &Shared, message: &Message, event: &Event) -> Result<(), Problem> {
     let mut properties = BasicProperties::default()
         .with_content_type(STRUCTURED.into())
-        .with_message_id(event.id.as_str().into());
-    if let Some(trace) = binding::trace(envelope) {
+        .with_message_id(short_string(&event.id));
+    if let Some(trace) = &message.trace {
         let mut headers = FieldTable::default();
-        headers.insert("traceparent".into(), AMQPValue::LongString(trace.into()));
+        headers.insert("traceparent".into(), AMQPValue::LongString(trace.as_str().into()));
         properties = properties.with_headers(headers);
     }
-    let confirm = state.publisher.publish(EVENTS, &event.kind, &message, properties, true);
-    match tokio::time::timeout(CONFIRM, confirm).await {
-        Ok(confirmed) => Ok(confirmed?),
-        Err(_) => Err(PublishError::Unavailable(format!("no confirm within {CONFIRM:?}")).into()),
-    }
+    Ok(state.publisher.publish(EVENTS, &event.kind, &message.body, properties, true).await?)
 }
 
 fn location(links: &Links, event: &Event, jobs: &[ExpectedJob]) -> String {

@@ -14,7 +14,8 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Shows the figures for Prometheus.
 ///
 /// What this process counts, and what the queues count in Redis; the latter are
-/// missing for a queue that cannot be read (`upshot_queue_up` is 0).
+/// missing for a queue that cannot be read (`upshot_queue_up` is 0). What waits in RabbitMQ is
+/// as it was seen a few seconds ago, whether a bridge runs or not.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -25,7 +26,8 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub async fn metrics(State(state): State<Shared>) -> impl IntoResponse {
     metrics::gauge!("upshot_api_watched_jobs").set(state.live.watched() as f64);
     let mut text = state.metrics.render();
-    text.push_str(&state.scrape.text().await);
+    let depths = *state.depths.borrow();
+    text.push_str(&state.scrape.text(depths).await);
     (AppendHeaders([(header::CONTENT_TYPE, TEXT)]), text)
 }
 

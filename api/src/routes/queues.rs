@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     problem::{Details, Problem},
     state::Shared,
-    view::QueueBody,
+    view::{QueueBody, RabbitmqBody},
 };
 
 /// All queues.
@@ -16,6 +16,10 @@ use crate::{
 pub struct Queues {
     /// By name.
     queues: Vec<QueueBody>,
+    /// What waits in RabbitMQ, as it was seen a few seconds ago; null while RabbitMQ does not
+    /// answer.
+    #[schema(required)]
+    rabbitmq: Option<RabbitmqBody>,
 }
 
 /// Shows all queues.
@@ -33,5 +37,7 @@ pub struct Queues {
 )]
 pub async fn queues(State(state): State<Shared>) -> Result<Json<Queues>, Problem> {
     let reads = state.lists.values().map(QueueBody::read);
-    Ok(Json(Queues { queues: state.ask(future::try_join_all(reads)).await? }))
+    let queues = state.ask(future::try_join_all(reads)).await?;
+    let rabbitmq = state.depths.borrow().map(RabbitmqBody::from);
+    Ok(Json(Queues { queues, rabbitmq }))
 }

@@ -110,7 +110,8 @@ pub struct JobBody {
     /// text otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Value>,
-    /// Arguments that were replaced by hand, oldest first; only with `?args=true`.
+    /// Arguments that were replaced, by hand or by an event that repaired the job, oldest
+    /// first; only with `?args=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     earlier_args: Option<Vec<Value>>,
 }

@@ -67,7 +67,7 @@ pub struct Details {
     #[schema(value_type = Option<Class>)]
     class: Option<FailureClass>,
     /// `released`, `snoozed`, `parked`, `cancelled`, `rescheduled`,
-    /// `prioritised`, `retried` or `edited`.
+    /// `prioritised`, `retried`, `edited`, or `repaired` by an event of the same identity.
     #[serde(skip_serializing_if = "Option::is_none")]
     did: Option<String>,
     /// For people.

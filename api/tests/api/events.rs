@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// Consumes what the bridge would consume.
-async fn bridge(vhost: &str) -> (lapin::Connection, Consumer) {
+async fn bridge(vhost: &str) -> (amqp::Link, Consumer) {
     let connection =
-        amqp::connect(amqp::Address::of_url(servers::rabbit(vhost).await), "test").await.unwrap();
+        amqp::connect(amqp::Address::of_url(servers::rabbit(vhost).await), "test", u64::MAX).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
-    amqp::declare(&channel).await.unwrap();
+    amqp::declare(&connection).await.unwrap();
     let (options, table) = (BasicConsumeOptions::default(), FieldTable::default());
-    let consumer = channel.basic_consume(amqp::BRIDGE.into(), "test".into(), options, table).await.unwrap();
+    let consumer = channel.basic_consume(amqp::INTAKE.into(), "test".into(), options, table).await.unwrap();
     (connection, consumer)
 }
 

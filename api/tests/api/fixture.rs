@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
-use upshot_queue::{Connector, JobId, NewJob, Queue, QueueName, Scope};
+use upshot_queue::{Connector, Expect, JobId, NewJob, Queue, QueueName, Scope};
 use upshot_shared::{
     Event, Health, Intake, Route, Settings,
     intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE},
@@ -171,7 +171,7 @@ pub fn job(id: &str, kind: &str) -> NewJob {
     NewJob {
         tenant: Some("acme".to_owned()),
         subject: Some(format!("order-{id}")),
-        expect_within: Some(Duration::from_secs(3600)),
+        expect: Some(Expect::within(Duration::from_secs(3600))),
         labels: BTreeMap::from(
             [(LABEL_ID, id), (LABEL_SOURCE, "/shops/berlin"), (LABEL_TYPE, "order.completed.v1")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),

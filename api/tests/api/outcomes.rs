@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{Failure, JobId, NewJob};
+use upshot_queue::{Expect, Failure, JobId, NewJob};
 
 use crate::{
     fixture::{Fixture, event, job, report},
@@ -14,12 +14,18 @@ use crate::{
 #[tokio::test]
 async fn an_expectation_is_achieved_missed_open_or_overdue() {
     let fixture = Fixture::new().await;
-    let within =
-        |id: &str, ms: u64| NewJob { expect_within: Some(Duration::from_millis(ms)), ..job(id, "k") };
+    let within = |id: &str, ms: u64| NewJob {
+        expect: Some(Expect::within(Duration::from_millis(ms))),
+        ..job(id, "k")
+    };
     let open = fixture.enqueue("emails", within("open", 3_600_000)).await;
     // Expected at the very moment of its enqueue: it is late as soon as
     // Redis' clock has gone on.
     let overdue = fixture.enqueue("emails", within("overdue", 0)).await;
+    // The event was an hour ago: an outage before the bridge made it late.
+    let hour_ago = Some(chrono::Utc::now().timestamp_millis() - 3_600_000);
+    let expect = Expect { within: Duration::from_secs(1_800), from: hour_ago };
+    let delayed = fixture.enqueue("emails", NewJob { expect: Some(expect), ..job("delayed", "k") }).await;
     let achieved = fixture.enqueue("invoices", within("achieved", 3_600_000)).await;
     let late = fixture.enqueue("invoices", within("late", 0)).await;
     let missed = fixture.enqueue("invoices", within("missed", 3_600_000)).await;
@@ -49,6 +55,8 @@ async fn an_expectation_is_achieved_missed_open_or_overdue() {
     assert_eq!((&found["status"], &found["in_time"]), (&json!("open"), &json!(null)));
     assert!(found["decided_at"].is_null());
 
+    let found = report(&delayed).await;
+    assert_eq!((&found["status"], &found["in_time"]), (&json!("overdue"), &json!(false)));
     let found = report(&overdue).await;
     assert_eq!((&found["status"], &found["in_time"]), (&json!("overdue"), &json!(false)));
 

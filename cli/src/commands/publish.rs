@@ -1,17 +1,20 @@
 //! `upshot publish`: events from files, with publisher confirms.
 
-use std::{io::Read, path::Path};
+use std::{io::Read, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use lapin::BasicProperties;
 use serde_json::{Value, value::RawValue};
 use upshot_shared::{
     Event, Intake, Settings,
-    amqp::{EVENTS, Publisher},
+    amqp::{EVENTS, Publisher, short_string},
     event::STRUCTURED,
 };
 
 use crate::{arguments::Publish, running::Running};
+
+/// How long RabbitMQ may take to confirm an event.
+const CONFIRM: Duration = Duration::from_secs(10);
 
 /// Publishes every event of every file, or says which one could not be.
 pub async fn run(mut settings: Settings, publish: &Publish) -> anyhow::Result<()> {
@@ -52,7 +55,7 @@ pub fn publisher(settings: &Settings) -> anyhow::Result<Publisher> {
             settings.data_dir
         );
     }
-    Ok(Publisher::new(&settings.amqp, "upshot-publish", false))
+    Ok(Publisher::new(&settings.amqp, "upshot-publish", false, CONFIRM))
 }
 
 /// Publishes one event given as JSON text. Its envelope is checked, because the
@@ -61,7 +64,7 @@ pub async fn send(publisher: &Publisher, text: &str) -> anyhow::Result<Event> {
     let event = Event::decode_structured(&text.to_owned().into())?;
     let properties = BasicProperties::default()
         .with_content_type(STRUCTURED.into())
-        .with_message_id(event.id.as_str().into());
+        .with_message_id(short_string(&event.id));
     publisher.publish(EVENTS, &event.kind, text.as_bytes(), properties, true).await?;
     Ok(event)
 }

@@ -23,6 +23,9 @@ pub async fn show(settings: &Settings, queues: &Queues) -> anyhow::Result<()> {
     let rows: Vec<_> = list(&said, "queues").map(row).collect();
     let headings = ["QUEUE", "SCHEDULED", "READY", "RUNNING", "PARKED", "SUCCEEDED", "DEAD", "CANCELLED"];
     table::print(headings, &rows);
+    for line in waiting(said.get("rabbitmq").unwrap_or(&Value::Null)) {
+        println!("{line}");
+    }
     for queue in list(&said, "queues") {
         holding(queue).iter().for_each(|line| println!("{line}"));
     }
@@ -91,6 +94,30 @@ pub async fn limit(settings: &Settings, limit: &SetLimit) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// What waits in RabbitMQ, a line each.
+fn waiting(rabbitmq: &Value) -> Vec<String> {
+    let [Some(intake), Some(quarantine)] = ["intake", "quarantine"].map(|name| rabbitmq.get(name)) else {
+        return vec!["RabbitMQ does not answer: what waits there is not known".to_owned()];
+    };
+    let mut lines = vec![format!(
+        "{}: {} events wait for a bridge, {} bridges consume",
+        text(intake, "queue"),
+        text(intake, "messages"),
+        text(intake, "consumers")
+    )];
+    if intake.get("consumers").and_then(Value::as_u64) == Some(0) {
+        lines.push("no bridge takes events: start `upshot bridge`".to_owned());
+    }
+    if quarantine.get("messages").and_then(Value::as_u64) != Some(0) {
+        lines.push(format!(
+            "{}: {} events could not be accepted",
+            text(quarantine, "queue"),
+            text(quarantine, "messages")
+        ));
+    }
+    lines
+}
+
 async fn change(settings: &Settings, pause: &Pause, verb: &str) -> anyhow::Result<Value> {
     let path = format!("/v1/queues/{}/{verb}", pause.queue);
     Client::new(settings, &pause.api)?.post(&path, &json!({"kind": pause.kind})).await
@@ -150,6 +177,19 @@ fn described(limit: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_in_rabbitmq_is_told() {
+        let depth = |queue, messages, consumers| json!({"queue": queue, "messages": messages, "consumers": consumers});
+        let calm = json!({"intake": depth("i", 0, 2), "quarantine": depth("q", 0, 0)});
+        assert_eq!(waiting(&calm), ["i: 0 events wait for a bridge, 2 bridges consume"]);
+        let stuck = json!({"intake": depth("i", 7, 0), "quarantine": depth("q", 3, 0)});
+        assert_eq!(
+            waiting(&stuck)[1..],
+            ["no bridge takes events: start `upshot bridge`", "q: 3 events could not be accepted"]
+        );
+        assert!(waiting(&Value::Null)[0].contains("not known"));
+    }
 
     #[test]
     fn what_holds_jobs_back_is_told() {

@@ -32,8 +32,12 @@ pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
 /// job, nothing is acknowledged before it was seen to do that.
 pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
     match settings.redis.durability {
-        Durability::Always => Health::needing(&["rabbitmq", REDIS, ENQUEUE, DURABILITY]),
-        Durability::EverySec | Durability::Replicas => Health::needing(&["rabbitmq", REDIS, ENQUEUE]),
+        Durability::Always => {
+            Health::needing(&["intake", "rabbitmq", "topology", REDIS, ENQUEUE, DURABILITY])
+        }
+        Durability::EverySec | Durability::Replicas => {
+            Health::needing(&["intake", "rabbitmq", "topology", REDIS, ENQUEUE])
+        }
     }
 }
 
@@ -50,7 +54,7 @@ pub async fn executor(settings: Settings) -> anyhow::Result<()> {
 /// Runs the API until it is told to stop.
 pub async fn api(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
-    let api = Api::new(&settings, Health::needing(&["rabbitmq", "redis"]), metrics)?;
+    let api = Api::new(&settings, Health::needing(&["rabbitmq", "redis", "topology"]), metrics)?;
     let listen = &settings.api.listen;
     let listener = TcpListener::bind(listen)
         .await

@@ -9,8 +9,8 @@ use upshot_shared::Settings;
 /// How long a service without handlers may take to stop: to finish a batch, or
 /// the requests in flight, and to say goodbye to servers that may be frozen.
 pub const SERVICE: Duration = Duration::from_secs(15);
-/// The same for writing how attempts ended, behind `executor.shutdown_grace`.
-const WRITING: Duration = Duration::from_secs(5);
+/// How much longer than `executor.shutdown_grace` an executor may take.
+const MARGIN: Duration = Duration::from_secs(1);
 /// How long private servers may take at least.
 const LEAST_FOR_SERVERS: Duration = Duration::from_secs(2);
 
@@ -40,7 +40,7 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
 /// `executor.shutdown_grace`, every service ends within 25 s: orchestrators kill
 /// after 30.
 pub fn of_executor(settings: &Settings) -> Duration {
-    settings.executor.shutdown_grace + WRITING
+    settings.executor.shutdown_grace + MARGIN
 }
 
 /// How long private servers may take, this long after the stop.

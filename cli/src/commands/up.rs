@@ -60,7 +60,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let api = together(&stop, api.serve(listener, stop.clone()));
     tokio::select! {
         () = stop.cancelled() => {}
-        () = health.wait_for(&["rabbitmq", "redis"]) => {
+        () = health.wait_for(&["intake", "rabbitmq", "redis", "topology"]) => {
             Running {
                 api: format!("http://{address}"),
                 amqp: settings.amqp.url.clone(),

@@ -21,7 +21,7 @@ use super::{
 /// The exchanges that have to be there.
 const EXCHANGES: [&str; 2] = [amqp::EVENTS, amqp::QUARANTINE];
 /// The queues that have to be there.
-const QUEUES: [&str; 2] = [amqp::BRIDGE, amqp::QUARANTINE];
+const QUEUES: [&str; 2] = [amqp::INTAKE, amqp::QUARANTINE];
 /// How long a broker without an alarm takes to confirm.
 const CONFIRM: Duration = Duration::from_secs(5);
 
@@ -42,7 +42,7 @@ pub(super) async fn examine(settings: &Settings) -> Checks {
             return all;
         }
     }
-    let connection = match amqp::connect(&address, "upshot-doctor").await {
+    let connection = match amqp::connect(&address, "upshot-doctor", u64::MAX).await {
         Ok(connection) => connection,
         Err(error) => {
             let remedy = "see that user and password are right, the vhost of `amqp.url` exists, and the user may use it";
@@ -59,9 +59,7 @@ pub(super) async fn examine(settings: &Settings) -> Checks {
         queue(&mut checks, &connection, name).await;
     }
     alarms(&mut checks, &connection).await;
-    let closing = connection.close(200, "done".into());
-    // A broker under an alarm may not say goodbye.
-    let _ = tokio::time::timeout(CONFIRM, closing).await;
+    connection.close().await;
     all
 }
 
@@ -104,7 +102,7 @@ async fn queue(checks: &mut Adding<'_>, connection: &Connection, name: &str) {
         Ok(queue) => {
             let (waiting, consumers) = (queue.message_count(), queue.consumer_count());
             let seen = format!("{waiting} messages wait, {consumers} consumers");
-            if name == amqp::BRIDGE && consumers == 0 {
+            if name == amqp::INTAKE && consumers == 0 {
                 checks.warning(check, seen, "start `upshot bridge`: nothing takes the events over");
             } else if name == amqp::QUARANTINE && waiting > 0 {
                 let remedy = "look at the headers of these messages: they say why they could not be accepted";

@@ -55,8 +55,11 @@ impl Config {
         // Erlang refuses a cookie that others can read.
         kept_secret(folder, "home/.erlang.cookie", 0o400)?;
         let definitions = folder.write("definitions.json", &self.definitions(), 0o600)?;
-        let mut settings =
-            format!("load_definitions = {}\ndisk_free_limit.absolute = 50MB\n", definitions.display());
+        let mut settings = format!(
+            "load_definitions = {}\ndisk_free_limit.absolute = 50MB\n\
+             max_message_size = 16777216\n",
+            definitions.display()
+        );
         settings.extend(self.tls.iter().map(|tls| self.tls_settings(tls)));
         folder.write("rabbitmq.conf", &settings, 0o600)?;
         let plugins = folder.write("enabled_plugins", "[].\n", 0o600)?;

@@ -5,9 +5,9 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::stored::Meta;
+use super::stored::{Meta, StoredExpect};
 use crate::{
-    flow::{encode, flow},
+    flow::{encode, flow, stored_kind},
     id::JobId,
     priority::Priority,
     trace,
@@ -34,8 +34,8 @@ pub struct NewJob {
     pub subject: Option<String>,
     /// The W3C `traceparent` of who asked for it.
     pub trace: Option<String>,
-    /// By when the outcome is expected, counted from the enqueue.
-    pub expect_within: Option<Duration>,
+    /// By when the outcome is expected.
+    pub expect: Option<Expect>,
     /// By when it has to start, counted from the enqueue.
     pub deadline: Option<Deadline>,
     /// Another name under which it is found again.
@@ -49,6 +49,23 @@ pub struct NewJob {
     pub delay: Duration,
     /// The arguments; stored and handed over as they are.
     pub args: Bytes,
+}
+
+/// By when the outcome of a job is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expect {
+    /// How long it may take.
+    pub within: Duration,
+    /// From when on, UTC ms: when what the job is for happened. A time after the enqueue, by
+    /// Redis' clock, counts as the enqueue; so does `None`.
+    pub from: Option<i64>,
+}
+
+impl Expect {
+    /// Counted from the enqueue.
+    pub fn within(within: Duration) -> Self {
+        Self { within, from: None }
+    }
 }
 
 /// By when a job has to start. Of one tenant, class and set of limit keys the
@@ -171,7 +188,7 @@ impl NewJob {
             limit_keys: Vec::new(),
             subject: None,
             trace: None,
-            expect_within: None,
+            expect: None,
             deadline: None,
             unique: None,
             replaces_dead: false,
@@ -247,19 +264,18 @@ impl NewJob {
         (self.priority, self.tenant.as_deref().unwrap_or_default(), &self.limit_keys)
     }
 
-    /// The stored form: `kind|flow`, the meta line, and the arguments. The
-    /// script puts the time in front.
+    /// The stored form: `version|kind|flow`, the meta line, and the arguments. The
+    /// script puts the rest of the head line in front.
     pub(crate) fn body(&self, flow: &str) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.args.len() + 192);
-        body.extend_from_slice(encode(&self.kind).as_bytes());
+        body.extend_from_slice(stored_kind(&self.kind, self.version).as_bytes());
         body.push(b'|');
         body.extend_from_slice(flow.as_bytes());
         body.push(b'\n');
         let meta = Meta(
-            self.version,
             self.subject.as_deref().map(Cow::Borrowed),
             self.trace.as_deref().map(|trace| Cow::Owned(trace::pack(trace))),
-            self.expect_within.map(|within| within.as_millis() as u64),
+            self.expect.map(StoredExpect::from),
             Cow::Borrowed(&self.labels),
         );
         // Strings and numbers always serialise into memory; JSON escapes line feeds.

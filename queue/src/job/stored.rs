@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Edit, Job, LogLine, Mark, Parked, Step};
+use super::{Change, Edit, Expect, Job, LogLine, Mark, Parked, Step};
 use crate::{
     failure::{FailedAttempt, FailureClass},
     flow,
@@ -20,17 +20,42 @@ use crate::{
     trace,
 };
 
-/// What is stored about a job besides what scripts read: version, subject,
-/// trace (packed), expected within (ms), labels. A list without names, because
-/// every waiting job carries one; the scripts read the subject.
+/// What is stored about a job besides what scripts read: subject, trace
+/// (packed), expectation, labels. A list without names, because every waiting
+/// job carries one; the scripts read the subject.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Meta<'a>(
-    pub(super) u32,
     pub(super) Option<Cow<'a, str>>,
     pub(super) Option<Cow<'a, str>>,
-    pub(super) Option<u64>,
+    pub(super) Option<StoredExpect>,
     pub(super) Cow<'a, BTreeMap<String, String>>,
 );
+
+/// An expectation, in ms: how long it may take, and from when on where that is not the enqueue.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum StoredExpect {
+    Within(u64),
+    From(u64, i64),
+}
+
+impl From<Expect> for StoredExpect {
+    fn from(Expect { within, from }: Expect) -> Self {
+        let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        from.map_or(Self::Within(within), |from| Self::From(within, from))
+    }
+}
+
+impl StoredExpect {
+    /// By when, of a job that was enqueued then. What lies in the future has not happened yet.
+    fn by(self, enqueued_at: i64) -> i64 {
+        let (within, from) = match self {
+            Self::Within(within) => (within, enqueued_at),
+            Self::From(within, from) => (within, from.min(enqueued_at)),
+        };
+        from.saturating_add_unsigned(within)
+    }
+}
 
 /// A step's stored form; `write.lua` writes it.
 #[derive(Deserialize)]
@@ -70,6 +95,7 @@ impl Job {
         let mut body = None;
         let (mut released, mut writes) = (0, 0);
         let (mut state, mut need, mut why) = (None, None, String::new());
+        let mut repairs = Vec::new();
         for (name, value) in fields {
             if name == "job" {
                 body = Some(value);
@@ -89,6 +115,7 @@ impl Job {
                 "why" => why = text()?.to_owned(),
                 "successor" => job.successor = text()?.parse().ok(),
                 "needed" => job.needed = Some(text()?.to_owned()),
+                "repairs" => repairs = numbers(text()?),
                 "progress" => job.progress = serde_json::from_slice(&value).ok(),
                 "outcome" => job.outcome = serde_json::from_slice(&value).ok(),
                 "marks" => job.marks = text()?.lines().filter_map(mark).collect(),
@@ -112,7 +139,7 @@ impl Job {
                             job.failures.insert(class, count);
                         }
                     } else if let Some(n) = name.strip_prefix("args:").and_then(|n| n.parse().ok()) {
-                        job.earlier_args.push(Edit { n, args: value.clone() });
+                        job.earlier_args.push(Edit { n, args: value.clone(), by_event: false });
                     }
                     // Fields of a newer version are none of our business.
                 }
@@ -120,6 +147,7 @@ impl Job {
         }
         job.steps.sort_by_key(|step| step.at);
         job.earlier_args.sort_by_key(|edit| edit.n);
+        job.earlier_args.iter_mut().for_each(|edit| edit.by_event = repairs.contains(&edit.n));
         let body = body.ok_or_else(|| unreadable("it has no field `job`".to_owned()))?;
         job.read_body(&body).map_err(unreadable)?;
         if let Some(state) = state {
@@ -176,23 +204,25 @@ impl Job {
         let (head, meta_at) = line(0).ok_or("field `job` has no head line")?;
         let (meta, args_at) = line(meta_at).ok_or("field `job` has no meta line")?;
         let head = std::str::from_utf8(head).map_err(|e| format!("the head line: {e}"))?;
-        let mut parts = head.splitn(5, '|');
+        let mut parts = head.splitn(8, '|');
         let mut part = || parts.next().unwrap_or_default();
-        let (at, class, deadline, kind) = (part(), part(), part(), part());
+        // Due and route are for the ledger.
+        let (at, class, deadline, _, _) = (part(), part(), part(), part(), part());
+        let (version, kind) = (part(), part());
         self.enqueued_at = number(at).map_err(|why| format!("the head line: {why}"))?;
         self.since = self.enqueued_at;
         let known = class.parse().ok().and_then(|class: usize| Priority::ALL.get(class).copied());
         self.priority = known.ok_or_else(|| format!("the head line: `{class}` is no class"))?;
         self.deadline = deadline.trim_end_matches(['e', 'r']).parse().ok();
+        self.version = number(version).map_err(|why| format!("the head line: {why}"))?;
         self.kind = flow::decode(kind);
         (self.tenant, self.limit_keys) = flow::split(parts.next().unwrap_or_default());
-        let Meta(version, subject, trace, expect_within, labels) =
+        let Meta(subject, trace, expect, labels) =
             serde_json::from_slice(meta).map_err(|e| format!("the meta line: {e}"))?;
-        self.version = version;
         self.subject = subject.map(Cow::into_owned);
         self.trace = trace.map(|trace| trace::unpack(&trace));
         self.labels = labels.into_owned();
-        self.expected_by = expect_within.map(|ms| self.enqueued_at.saturating_add_unsigned(ms));
+        self.expected_by = expect.map(|expect: StoredExpect| expect.by(self.enqueued_at));
         self.args = body.slice(args_at..);
         Ok(())
     }
@@ -244,6 +274,11 @@ fn number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|e| format!("`{text}` is no number: {e}"))
 }
 
+/// Numbers between blanks.
+pub(crate) fn numbers(text: &str) -> Vec<u32> {
+    text.split(' ').filter_map(|n| n.parse().ok()).collect()
+}
+
 /// `ms percent step`, as `write.lua` writes it.
 fn mark(line: &str) -> Option<Mark> {
     let mut parts = line.splitn(3, ' ');
@@ -268,7 +303,7 @@ mod tests {
     use crate::job::NewJob;
 
     fn fields(new: &NewJob, more: &[(&'static str, &'static str)]) -> Fields {
-        let mut body = b"1000|0|5000e|".to_vec();
+        let mut body = b"1000|0|5000e|||".to_vec();
         body.extend(new.body(&new.flow()));
         let mut fields = vec![(Bytes::from("job"), Bytes::from(body))];
         fields.extend(more.iter().map(|(name, value)| (Bytes::from(*name), Bytes::from(*value))));
@@ -288,14 +323,16 @@ mod tests {
             tenant in prop::option::of(".{1,40}"),
             limit_keys in prop::collection::vec(".{1,9}", 0..4),
             labels in prop::collection::btree_map(".{0,9}", ".{0,9}", 0..4),
-            within in prop::option::of(0u64..1_000_000_000),
+            within in prop::option::of((0u64..1_000_000_000, prop::option::of(0i64..2_000))),
+            version in any::<u32>(),
         ) {
             let mut new = NewJob::new(JobId::random(), kind.clone(), args.clone());
             new.subject = subject.clone();
             new.tenant = tenant.clone();
             new.limit_keys = limit_keys.clone();
             new.labels = labels.clone();
-            new.expect_within = within.map(Duration::from_millis);
+            new.version = version;
+            new.expect = within.map(|(ms, from)| Expect { within: Duration::from_millis(ms), from });
             let job = read(fields(&new, &[])).unwrap();
             prop_assert_eq!(&job.args[..], &args[..]);
             prop_assert_eq!(job.enqueued_at, 1000);
@@ -304,7 +341,10 @@ mod tests {
             prop_assert_eq!(job.tenant, tenant);
             prop_assert_eq!(job.limit_keys, limit_keys);
             prop_assert_eq!(job.labels, labels);
-            prop_assert_eq!(job.expected_by, within.map(|ms| 1000 + ms as i64));
+            prop_assert_eq!(job.version, version);
+            // From the event on, and from the enqueue where that lies in the future.
+            let by = within.map(|(ms, from)| from.map_or(1000, |from| from.min(1000)) + ms as i64);
+            prop_assert_eq!(job.expected_by, by);
         }
     }
 

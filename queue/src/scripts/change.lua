@@ -1,5 +1,6 @@
 -- Purpose: what people do to jobs, one after the other: cancel, reschedule,
---       re-prioritise, retry what is dead or parked (with other arguments too), forget.
+--       re-prioritise, retry what is dead or parked (with other arguments too), forget; and
+--       the repair of a job by an event of the same identity.
 -- KEYS: 1 control
 -- ARGV: 1 number of items (at most 128), then for each item: id, verb, two that
 --       depend on the verb, and a history line ('' for none):
@@ -8,10 +9,12 @@
 --       prioritise: class, ''
 --       retry: delay in ms (0 for now; what is parked runs now), other arguments behind
 --       a `=`, or ''
+--       repair: the state field that was read, version and arguments with a `=` between them
 --       forget: ended before this long ago in ms, ''
 -- Returns: {verdict...}, fewer where the first jobs have CALL_BYTES: what it became (cancelled, cancelling, scheduled, ready,
---       forgotten); or `is ` and the state in which that cannot be done, or `is replaced`
---       where a dead job gave way to another; or '' when there is no such job.
+--       forgotten); or `is ` and the state in which that cannot be done, `is replaced`
+--       where a dead job gave way to another, `is changed` where a job that is to be repaired
+--       has another state field by now; or '' when there is no such job.
 local n = tonumber(ARGV[1])
 if #ARGV ~= 1 + n * 5 then
   return redis.error_reply('ARGS change: expected ' .. (1 + n * 5) .. ' arguments, got ' .. #ARGV)
@@ -25,6 +28,25 @@ local function is_replaced(key)
   local successor = redis.call('HGET', key, 'successor')
   local job = successor and redis.call('HMGET', JOB .. successor, 'job', 'state')
   return job and not (job[1] and state_of(job[2]) == 'cancelled')
+end
+-- Lets a job start afresh: with all its budgets for failures, and without its deadline, which
+-- would end it again at once. Returns its body.
+local function renew_budgets(key, body)
+  for _, counter in ipairs({'transient', 'throttled', 'permanent', 'timed_out', 'crashed', 'expired'}) do
+    redis.call('HDEL', key, 'failed:' .. counter)
+  end
+  redis.call('HDEL', key, 'group', 'cancel', 'successor')
+  body = string.gsub(body, '^(%d+|%d)|[^|\n]*', '%1|')
+  return body
+end
+-- Replaces the arguments and keeps the earlier ones. Returns the body, and which edit it was.
+local function replace_args(key, body, args)
+  local head, earlier = string.match(body, '^([^\n]*\n[^\n]*\n)(.*)$')
+  local n = redis.call('HINCRBY', key, 'edits', 1)
+  redis.call('HSET', key, 'args:' .. int(n), earlier or '')
+  -- Builds that could not read the earlier ones may read these.
+  redis.call('HDEL', key, 'needed')
+  return (head or '') .. args, n
 end
 local function schedule(id, key, text, delay, lane, deadline)
   if delay > 0 then
@@ -54,7 +76,7 @@ for i = 0, n - 1 do
     -- An earlier item of this call may have made it ready; it is in its lane then.
     if #pending_lanes > 0 then wake = put_all() or wake end
     if verb == 'cancel' and WAITS[state] then
-      wake = take_out(id, key, state, flow, class) or wake
+      wake = take_out(id, key, state, body, flow, class) or wake
       become(key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, at, id)
       move('cancelled', id)
@@ -69,11 +91,17 @@ for i = 0, n - 1 do
       -- It is so already, and keeps its place.
       verdict, line = state, ''
     elseif verb == 'reschedule' and (state == 'scheduled' or state == 'ready') then
-      wake = take_out(id, key, state, flow, class) or wake
+      wake = take_out(id, key, state, body, flow, class) or wake
       verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
       move('rescheduled', id)
     elseif verb == 'prioritise' and WAITS[state] then
-      if state == 'ready' then wake = take_out(id, key, state, flow, class) or wake end
+      if state == 'ready' then wake = take_out(id, key, state, body, flow, class) or wake end
+      local need = state == 'parked' and redis.call('HGET', key, 'need')
+      local unknown = need and kind_of_need(need)
+      if unknown then
+        add_unknown(unknown, unknown_member(id, body, first, flow))
+        remove_unknown(unknown, unknown_member(id, body, class, flow))
+      end
       body = string.gsub(body, '^(%d+)|%d|', '%1|' .. first .. '|')
       -- What has a history has a state, or whoever claims it would not read it.
       redis.call('HSET', key, 'job', body, 'state', text or 'ready ' .. string.match(body, '^%d+'))
@@ -83,27 +111,32 @@ for i = 0, n - 1 do
     elseif verb == 'retry' and state == 'dead' and is_replaced(key) then
       verdict = 'is replaced'
     elseif verb == 'retry' and (state == 'dead' or state == 'parked') then
-      take_out(id, key, state, flow, class)
+      take_out(id, key, state, body, flow, class)
       if state == 'dead' then
-        for _, counter in ipairs({'transient', 'throttled', 'permanent', 'timed_out', 'crashed', 'expired'}) do
-          redis.call('HDEL', key, 'failed:' .. counter)
-        end
-        redis.call('HDEL', key, 'group', 'cancel', 'successor')
-        -- A deadline that has passed would end it again at once.
-        if deadline ~= '' then body = string.gsub(body, '^(%d+|%d)|[^|]*', '%1|') end
-        deadline = ''
+        body, deadline = renew_budgets(key, body), ''
       else
         first = '0'
       end
-      if second ~= '' then
-        local head, args = string.match(body, '^([^\n]*\n[^\n]*\n)(.*)$')
-        local edits = redis.call('HINCRBY', key, 'edits', 1)
-        redis.call('HSET', key, 'args:' .. int(edits), args or '')
-        body = (head or '') .. string.sub(second, 2)
-      end
+      if second ~= '' then body = replace_args(key, body, string.sub(second, 2)) end
       if body ~= job[1] then redis.call('HSET', key, 'job', body) end
       verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
       move(state == 'dead' and 'revived' or 'unparked', id)
+    elseif verb == 'repair' and (text or '') ~= first then
+      verdict = 'is changed'
+    elseif verb == 'repair' and state == 'dead' and is_replaced(key) then
+      verdict = 'is replaced'
+    elseif verb == 'repair' and (state == 'dead' or state == 'parked') then
+      take_out(id, key, state, body, flow, class)
+      if state == 'dead' then body, deadline = renew_budgets(key, body), '' end
+      local version, args = string.match(second, '^(%d+)=(.*)$')
+      local n = nil
+      body, n = replace_args(key, body, args)
+      -- The arguments' version is part of the head line.
+      body = string.gsub(body, '^(%d+|%d|[^|\n]*|[^|\n]*|[^|\n]*|)%d*|', '%1' .. version .. '|')
+      local repairs = redis.call('HGET', key, 'repairs')
+      redis.call('HSET', key, 'job', body, 'repairs', repairs and repairs .. ' ' .. int(n) or int(n))
+      verdict = schedule(id, key, text, 0, class .. ':' .. flow, deadline)
+      move('repaired', id)
     elseif verb == 'forget' and (state == 'dead' or state == 'succeeded' or state == 'cancelled')
       and tonumber(string.match(text, '^%a+ (%d+)')) <= now - tonumber(first) then
       -- The line of a job that succeeded stays: it is not looked for one by one.

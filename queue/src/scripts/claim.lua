@@ -1,7 +1,9 @@
 -- Purpose: promote due jobs, take over jobs whose lease expired, end those whose
 --       deadline passed, and lease up to N ready jobs to one worker: by class,
 --       within a class by turns of the tenants, within a tenant by least slack, and
---       only as many as the limits allow. A claim that has CALL_BYTES ends early.
+--       only as many as the limits allow. A job whose kind the worker does not run is parked;
+--       one that waits for its kind goes first where the worker runs it. A claim that has
+--       CALL_BYTES ends early.
 --       Counts the attempt, so that a job which kills its process still uses up its
 --       budget.
 --       A call that is repeated under the same number (its answer got lost) leases
@@ -15,10 +17,12 @@
 --       5 what follows from a crash (see due.lua), 6 number of the call, 7 to 9 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait,
 --       10 jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of
---       weight 1, 11 a random number (0 to 1) for waits after crashes; then kinds, each
+--       weight 1, 11 a random number (0 to 1) for waits after crashes, 12 number of kinds
+--       that the worker runs (-1 for all), then each as `version|kind`; then kinds, each
 --       before what follows from a crash of its jobs, where that is another
 -- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
---       dead of crashes, 1 when there is more to do at once, then for each job: id, and
+--       dead of crashes, 1 when there is more to do at once, jobs that were parked because
+--       the worker does not run their kind, then for each job: id, and
 --       its body where this is its first attempt, else {token, field, value...}, as they
 --       were before}. The next thing to do is left out when all N were leased.
 
@@ -46,9 +50,10 @@ elseif want > 0 and #ended < #late then
   more = true
 elseif want > 0 and not paused then
   local waiting, lanes = {}, 0
+  if some_unknown then unknown.read_kinds() end
   for class = 0, 3 do
-    if tonumber(control[class + 1] or '0') > 0 then
-      local name = int(class)
+    local name = int(class)
+    if tonumber(control[class + 1] or '0') > 0 or unknown.kinds[1] and unknown.has(name) then
       waiting[#waiting + 1] = name
       turning[name] = redis.call('ZCARD', RING .. name)
       lanes = lanes + turning[name]
@@ -84,11 +89,11 @@ elseif want > 0 and not paused then
     local credit = credit_of(class)
     local share = math.min(left, share_of(credit))
     change('credit:' .. class, string.format('%.6f', credit - share))
-    if share > 0 then left = left - take(class, share) end
+    if share > 0 then left = left - unknown.serve(class, share) end
   end
   for _, class in ipairs(waiting) do
     if left <= 0 then break end
-    local got, cut = take(class, left)
+    local got, cut = unknown.serve(class, left)
     left = left - got
     -- What it had no lanes or bytes for is not for the lower classes.
     if cut then
@@ -96,6 +101,7 @@ elseif want > 0 and not paused then
       break
     end
   end
+  if unknown.cut then more = true end
   -- Who would have had more of fewer lanes.
   if lanes > MANY_LANES and n_leased >= JOBS_OF_MANY and n_leased < tonumber(ARGV[2]) then more = true end
   if n_leased > 0 then
@@ -121,10 +127,12 @@ elseif want > 0 and not paused then
   end
 end
 tell(worker)
--- What was made ready here and not taken may belong to a worker that sleeps.
-if wake and (paused or more or n_leased >= tonumber(ARGV[2])) then redis.call('PUBLISH', WAKE, at) end
+-- What was made ready here and not taken may belong to a worker that sleeps, and so may what
+-- this one does not run.
+if n_unknown > 0 or wake and (paused or more or n_leased >= tonumber(ARGV[2])) then redis.call('PUBLISH', WAKE, at) end
 
 local next_at = next_token or 0
+if unknown.next_token and (next_at == 0 or unknown.next_token < next_at) then next_at = unknown.next_token end
 local function sooner(key)
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if first[2] and (next_at == 0 or tonumber(first[2]) < next_at) then next_at = tonumber(first[2]) end
@@ -137,4 +145,5 @@ if n_leased == 0 or n_leased < tonumber(ARGV[2]) then
   if limited and is_any_held() then sooner(PACED) end
 end
 reply[1], reply[2], reply[3], reply[4], reply[5] = now, math.ceil(next_at), crashed, buried, more and 1 or 0
+reply[6] = n_unknown
 return reply

@@ -24,7 +24,7 @@ if not others or #ARGV ~= behind + others * 7 then
   return redis.error_reply('ARGS complete: ' .. #ARGV .. ' arguments do not fit ' .. groups ..
     ' groups of successes and the other ends')
 end
-local reply, scheduled, cancelled = {}, {}, {}
+local reply, scheduled, cancelled, wakes = {}, {}, {}, false
 local function refuse() reply[#reply + 1] = place end
 local function add(list, score, id)
   list[#list + 1] = score
@@ -126,7 +126,7 @@ for i = 0, others - 1 do
       move('dead', id)
     elseif verb == 'park' then
       watch_deadline(id, deadline)
-      park(id, key, text, first, second)
+      wakes = park(id, key, held[3] or '', text, first, second) or wakes
       move('parked', id)
     else
       -- Handed back: it runs next.
@@ -144,5 +144,5 @@ local woken = free_all()
 local put_back = put_all()
 if #reply > 0 then redis.call('HINCRBY', STATS, 'refused', #reply) end
 tell(worker)
-if put_back or woken or #scheduled > 0 then redis.call('PUBLISH', WAKE, at) end
+if put_back or woken or wakes or #scheduled > 0 then redis.call('PUBLISH', WAKE, at) end
 return reply

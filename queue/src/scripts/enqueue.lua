@@ -3,7 +3,7 @@
 -- ARGV: 1 number of items (at most 77), 2 arguments of each item (2 to 5), 3 number
 --       of lanes (at most 20); then for each lane: its name (class:flow), the number
 --       of its items, and of each of these the first of
---       id; body (kind, flow, meta, arguments); subject ('' for none); delay in ms
+--       id; body (version, kind, flow, meta, arguments); subject ('' for none); delay in ms
 --       (0 for ready now); what is rare, '' for none:
 --       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way, k
 --       where only that which holds the idempotency key does|lifetime of that key in
@@ -37,7 +37,7 @@ local p, place = 4, 0
 for _ = 1, lanes do
   local lane, items = ARGV[p], tonumber(ARGV[p + 1])
   local class, listed = string.sub(lane, 1, 1), nil
-  local head = at .. '|' .. class .. '||'
+  local head = at .. '|' .. class .. '||||'
   p = p + 2
   for _ = 1, items do
     local id, deadline, subject, delay, rare = ARGV[p], '', '', 0, ''
@@ -63,14 +63,14 @@ for _ = 1, lanes do
         end
       end
       if not found and gives_way == '1' and found_as(key) == 'dead' then
-        take_out(id, key, 'dead', '')
+        take_out(id, key, 'dead')
         forget(id, key)
         move('forgotten', id)
       end
     end
     if not found then
       local body = deadline == '' and head .. ARGV[p + 1]
-        or at .. '|' .. class .. '|' .. deadline .. '|' .. ARGV[p + 1]
+        or at .. '|' .. class .. '|' .. deadline .. '|||' .. ARGV[p + 1]
       if redis.call('HSETNX', key, 'job', body) == 0 then
         redis.call('HINCRBY', key, 'duplicates', 1)
         found = found_as(key)

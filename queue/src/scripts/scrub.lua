@@ -79,6 +79,15 @@ else
         redis.call('HINCRBY', NEEDS, job[3], 1)
         missing = missing + 1
       end
+      local kind = state == 'parked' and job[3] and kind_of_need(job[3])
+      if kind then
+        local member = unknown_member(id, job[1], class, flow)
+        if not (redis.call('ZSCORE', UNKNOWN_JOBS .. kind, member) and redis.call('ZSCORE', UNKNOWN, kind) and some_unknown) then
+          add_unknown(kind, member)
+          redis.call('HSET', CONTROL, 'unknown', '1')
+          some_unknown, woken, missing = true, true, missing + 1
+        end
+      end
       if placed and state ~= 'ready' then
         leave_lane(id, lane)
         redis.call('HINCRBY', CONTROL, 'ready:' .. class, -1)

@@ -21,7 +21,7 @@ for i, id in ipairs(ids) do
   if job[1] and state_of(job[2]) == 'parked' and job[3] == ARGV[1] then
     read = read + #job[1]
     local _, flow, class, deadline = header(job[1])
-    take_out(id, key, 'parked', flow, class)
+    take_out(id, key, 'parked', job[1], flow, class)
     become(key, 'ready', job[2])
     -- Who could not read its arguments is remembered: two builds that cannot would hand it
     -- to and fro.

@@ -106,7 +106,7 @@ impl Backend for RedisBackend {
     }
 
     /// Stops claiming, hands back what was claimed and not started, and waits
-    /// until every end is written. apalis comes here when the last handler has ended;
+    /// until every end is written, or is abandoned. apalis comes here when the last handler has ended;
     /// the first two were done when the stop began ([`stop`]), if there was one to run.
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
         self.core.stop.cancel();
@@ -116,7 +116,8 @@ impl Backend for RedisBackend {
             let finish = self.finish.clone();
             let (_, nothing) = mpsc::unbounded_channel();
             let mut tasks = std::mem::replace(&mut self.tasks, nothing);
-            async move {
+            let (core, abandon) = (Arc::clone(&self.core), self.options.abandon.clone());
+            let in_order = async move {
                 if let Some(claiming) = claiming {
                     // It only ends early if it panicked; closing goes on then.
                     let _ = claiming.await;
@@ -130,6 +131,19 @@ impl Backend for RedisBackend {
                 finish.cancel();
                 if let Some(settling) = settling {
                     let _ = settling.await;
+                }
+            };
+            async move {
+                tokio::select! {
+                    biased;
+                    () = in_order => {}
+                    () = abandon.cancelled() => {
+                        // The loops are aborted with their handles.
+                        tracing::error!(
+                            queue = %core.options.queue,
+                            "the worker ends without an answer of Redis: jobs whose ends are not written run again when their leases run out"
+                        );
+                    }
                 }
             }
             .boxed()

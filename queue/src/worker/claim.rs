@@ -18,9 +18,8 @@ use super::{
 };
 use crate::{
     connect::{Backoff, Cause, told},
-    job::{Change, Job},
-    parking::Kinds,
-    protocol::{Claim, Claimed, End},
+    job::Job,
+    protocol::{Claim, Claimed},
     scripts::MAX_CLAIM,
 };
 
@@ -192,6 +191,7 @@ async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Resu
         lease: options.lease,
         crashes: &core.crashes,
         crashes_by_kind: &core.crashes_by_kind,
+        kinds: core.kinds.as_deref(),
         number,
         shares: options.shares,
         ahead,
@@ -205,6 +205,9 @@ fn report(core: &Core, claimed: &Claimed) {
         tracing::warn!(%queue, jobs = claimed.taken_over, dead = claimed.buried, "leases expired: jobs taken over");
         metrics::counter!("upshot_queue_taken_over_total", "queue" => queue.to_string())
             .increment(claimed.taken_over);
+    }
+    if claimed.unknown > 0 {
+        tracing::warn!(%queue, jobs = claimed.unknown, "jobs of kinds that have no handler here: parked until a worker comes that has one");
     }
     if !claimed.is_empty() {
         metrics::counter!("upshot_queue_claimed_total", "queue" => queue.to_string())
@@ -235,10 +238,6 @@ fn start(
             lease.release_unstarted();
             continue;
         }
-        if core.options.kinds.as_ref().is_some_and(|kinds| !kinds.knows(&job.kind, job.version)) {
-            park_unknown(&lease);
-            continue;
-        }
         let task = TaskBuilder::new(Arc::clone(&job))
             .task_id(TaskId::from_string(job.id.as_str()))
             // The worker's lifecycle adds one when the task starts.
@@ -250,15 +249,6 @@ fn start(
         }
     }
     true
-}
-
-/// Parks a job that nobody here can run, until a worker starts that can.
-fn park_unknown(lease: &LeaseState) {
-    let job = &lease.job;
-    let why = format!("no handler for kind `{}` version {} here", job.kind, job.version);
-    tracing::warn!(job = %job.id, queue = %job.queue, %why, "job parked until a worker starts that has one");
-    let change = Change::of_attempt(job, "parked", Some(why.clone()));
-    lease.settle(End::Park { need: Kinds::need_of_kind(&job.kind, job.version), why, line: change.line() });
 }
 
 #[cfg(test)]

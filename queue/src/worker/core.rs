@@ -13,6 +13,7 @@ use crate::{
     connect::{Connector, Outage},
     flow::encode,
     id::JobId,
+    parking::Kinds,
     protocol::Ended,
     queue::{Error, Queue},
     retry::{Crashes, RetryPolicy},
@@ -28,6 +29,8 @@ pub(super) struct Core {
     /// What becomes of jobs that lose their worker, and of those of kinds that differ.
     pub(super) crashes: Crashes,
     pub(super) crashes_by_kind: Vec<(String, Crashes)>,
+    /// What this worker runs, as claims say it.
+    pub(super) kinds: Option<Vec<String>>,
     /// A connection for each loop, so that a large claim delays no renewal.
     pub(super) claims: Queue,
     pub(super) settles: Queue,
@@ -82,6 +85,7 @@ impl Core {
         Ok(Self {
             crashes_by_kind: options.retry_by_kind.iter().filter_map(of_kind).collect(),
             crashes,
+            kinds: options.kinds.as_ref().map(Kinds::stored),
             worker: format!("{}-{}", std::process::id(), id.get(..8).unwrap_or_default()),
             claims: queue()?,
             settles: queue()?,

@@ -24,8 +24,8 @@ pub struct WorkerOptions {
     pub retry_by_kind: HashMap<String, RetryPolicy>,
     /// What the less urgent classes get in any case.
     pub shares: Shares,
-    /// What this worker can run; jobs of other kinds and versions are parked.
-    /// `None`: everything.
+    /// What this worker can run; jobs of other kinds and versions are parked by its claims until
+    /// a worker claims that runs them. `None`: everything.
     pub kinds: Option<Kinds>,
     /// How long a running handler may go on after its token said that the job is
     /// cancelled; then it is dropped.
@@ -49,6 +49,10 @@ pub struct WorkerOptions {
     /// at the end of the grace of a stop. An apalis monitor that runs out of
     /// patience just drops its workers, and their jobs wait for the lease.
     pub interrupt: CancellationToken,
+    /// Fires when a worker that stops is to end although Redis did not answer: what it could not
+    /// write by then is abandoned, and its jobs wait for the lease. Without it a worker waits for
+    /// as long as Redis is away.
+    pub abandon: CancellationToken,
 }
 
 impl WorkerOptions {
@@ -70,6 +74,7 @@ impl WorkerOptions {
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
             stop: CancellationToken::new(),
             interrupt: CancellationToken::new(),
+            abandon: CancellationToken::new(),
         }
     }
 

@@ -18,8 +18,9 @@ const EVERY: Duration = Duration::from_secs(5);
 pub(super) async fn run(core: Arc<Core>) {
     let queue = &core.renewals;
     let mut scrubber = Scrubber::default();
-    // A worker that starts may know what none did before, and looks through all needs. Later
-    // it looks at a part of them at a time: handlers name as many as they like.
+    // A worker that starts may be of a build that can read what none could before, and looks
+    // through all needs. Later it looks at a part of them at a time: handlers name as many as
+    // they like.
     let mut looked = false;
     let mut needs = NeedCursor::default();
     loop {

@@ -17,6 +17,7 @@ pub fn claim(worker: &str, number: u64) -> Claim<'_> {
         lease: Duration::from_secs(600),
         crashes: &CRASHES,
         crashes_by_kind: &[],
+        kinds: None,
         number,
         shares: Shares::default(),
         ahead: 16,

@@ -16,7 +16,7 @@ use serde_json::json;
 use upshot_local::Proxy;
 use upshot_queue::{
     Changed, Deadline, Failure, FailureClass, Job, JobId, Late, Limit, LimitKey, LimitUse, NewJob, Priority,
-    Progress, Queue, RetryPolicy, Scope, Scrubber, State, Unique, Verdict, Wait, WorkerOptions,
+    Progress, Queue, Reconciled, RetryPolicy, Scope, Scrubber, State, Unique, Verdict, Wait, WorkerOptions,
     connect::Backoff,
     protocol::{Claim, End, Ended, Renewed, Write},
     script_name,
@@ -203,6 +203,64 @@ async fn a_claim() {
         assert_eq!(leased, all.collect::<Vec<_>>(), "the same jobs under the same tokens");
         assert_eq!(cut.transitions(["claimed", "promoted", "crashed"]).await, [4, 1, 0]);
         cut.settle(&jobs, &succeed()).await;
+        cut.fixture.finish().await;
+    }
+}
+
+/// Jobs that were parked for a kind are leased like ready ones: once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_jobs_that_were_parked_for_their_kind() {
+    for kept in Kept::ALL {
+        let cut = Cut::new(kept).await;
+        let ids = cut.fixture.enqueue(3).await;
+        let none = Claim { kinds: Some(&[]), ..claim("other", 1) };
+        let parked = cut.fixture.queue.claim(&none).await.unwrap();
+        assert_eq!((parked.len(), parked.unknown), (0, 3));
+        let known = ["1|test".to_owned()];
+        let knows = Claim { kinds: Some(&known), ..claim("one", 1) };
+        let claimed = cut.twice("claim.lua", async |queue| queue.claim(&knows).await).await;
+        let jobs: Vec<Job> = by_hand::jobs(&cut.queue, "one", claimed);
+        let leased: Vec<(&JobId, u64, u64)> =
+            jobs.iter().map(|job| (&job.id, job.token, job.attempts)).collect();
+        let mut all: Vec<_> = ids.iter().map(|id| (id, 1, 1)).collect();
+        all.sort();
+        let mut sorted = leased.clone();
+        sorted.sort();
+        assert_eq!(sorted, all, "the same jobs under the same tokens");
+        assert_eq!(cut.transitions(["claimed", "parked", "unparked"]).await, [3, 3, 0]);
+        cut.settle(&jobs, &succeed()).await;
+        cut.fixture.finish().await;
+    }
+}
+
+/// What a worker parked is parked once, whoever hears of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_parks_what_the_worker_does_not_run() {
+    for kept in Kept::ALL {
+        let cut = Cut::new(kept).await;
+        let ids = cut.fixture.enqueue(2).await;
+        let none = Claim { kinds: Some(&[]), ..claim("one", 1) };
+        let claimed = cut.twice("claim.lua", async |queue| queue.claim(&none).await).await;
+        assert!(claimed.is_empty());
+        assert_eq!(cut.states(&ids).await, [State::Parked, State::Parked]);
+        assert_eq!(cut.transitions(["claimed", "parked"]).await, [0, 2]);
+        cut.fixture.finish().await;
+    }
+}
+
+/// An event that repairs a job repairs it once, and is the same then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair() {
+    for kept in Kept::ALL {
+        let cut = Cut::new(kept).await;
+        let id = cut.ended(1, &bury()).await.remove(0);
+        let event = NewJob::new(id.clone(), "test", "mended");
+        let same = |one: &[u8], other: &[u8]| one == other;
+        let answers = cut.twice("change.lua", async |queue| queue.reconcile(&[&event], same).await).await;
+        assert_eq!(answers, [Reconciled::Same]);
+        assert_eq!(cut.transitions(["repaired"]).await, [1]);
+        let job = cut.job(&id).await;
+        assert_eq!((&job.args[..], job.earlier_args.len(), job.state), (&b"mended"[..], 1, State::Ready));
         cut.fixture.finish().await;
     }
 }

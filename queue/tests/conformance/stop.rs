@@ -173,3 +173,39 @@ async fn nothing_is_claimed_while_the_last_handlers_finish() {
     assert_eq!(fixture.queue.counts().await.unwrap().of(State::Ready), 3);
     fixture.finish().await;
 }
+
+/// Redis is frozen from the stop on: nothing that ends can be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_ends_at_the_end_of_the_grace_although_redis_does_not_answer() {
+    let fixture = Fixture::single().await;
+    let proxy = Proxy::start(fixture.port()).await.unwrap();
+    let connector = fixture.via(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let (said, mut heard) = mpsc::unbounded_channel();
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    let options = options();
+    let worker = Worker::start_any(&connector, options.clone(), move |_, lease| {
+        outlast(lease, said.clone(), Arc::clone(&opened))
+    });
+    let ids = fixture.enqueue(2).await;
+    hear(&mut heard).await;
+    hear(&mut heard).await;
+    proxy.blackhole().await;
+    tell(&worker, Some(&options));
+    hear(&mut heard).await;
+    hear(&mut heard).await;
+    // One handler has ended and one is interrupted: neither end can be written.
+    gate.notify_one();
+    options.interrupt.cancel();
+    options.abandon.cancel();
+    worker.stop().await;
+    // Their leases run out, and another worker runs them.
+    let other = elsewhere(&fixture);
+    for id in &ids {
+        let job = fixture.until_state(id, State::Succeeded).await;
+        assert_eq!((job.token, job.outcome), (2, Some(json!("elsewhere"))));
+    }
+    other.stop().await;
+    proxy.heal().await;
+    fixture.finish().await;
+}

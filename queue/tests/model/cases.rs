@@ -10,14 +10,19 @@ use crate::{
     operation::{
         Draft, Ending, Lease,
         Operation::{self, Advance, Cancel, Claim, Enqueue, Forget, PauseKind, SetLimit, Settle},
-        Plan, Who,
+        Plan, WORKERS, Who,
     },
     run::run,
     server::Server,
 };
 
 async fn holds(operations: impl Into<Vec<Operation>>) {
-    let plan = Plan { shares: false, operations: operations.into() };
+    holds_with(Default::default(), operations).await;
+}
+
+/// The same with workers that run only some kinds.
+async fn holds_with(runs: [Option<Vec<usize>>; WORKERS], operations: impl Into<Vec<Operation>>) {
+    let plan = Plan { shares: false, runs, operations: operations.into() };
     if let Err(why) = run(&Server::connect().await, &plan).await {
         panic!("{why}");
     }
@@ -180,6 +185,7 @@ async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
         lease,
         crashes: &Crashes::new(2, Wait::NONE),
         crashes_by_kind: &[],
+        kinds: None,
         number: 1,
         shares,
         ahead: 1,
@@ -204,4 +210,31 @@ async fn a_job_that_left_its_lane_twice_is_passed_over_twice() {
     for claims in 0..4 {
         holds([&start[..], &vec![claim(1); claims]].concat()).await;
     }
+}
+
+/// The worker that parks the first one of a lane under a limit leaves the place to others, and
+/// whoever runs the kind takes it within the limit.
+#[tokio::test]
+async fn a_job_that_is_parked_for_its_kind_is_taken_within_its_limits() {
+    let other = |job, tenant| Draft { kind: 1, ..limited(job, tenant, Priority::Normal) };
+    let runs = [Some(vec![0]), Some(vec![1]), None];
+    let by = |worker, want| Claim { worker, want, again: false };
+    let jobs = Enqueue(vec![other(0, 0), limited(1, 0, Priority::Normal), other(2, 1), other(3, 0)]);
+    let ended = Settle(Who { worker: 0, former: false }, vec![(Lease::Held(0), Ending::Succeed)]);
+    holds_with(runs, [one_at_a_time(), jobs, by(0, 8), by(1, 8), ended, by(1, 8), by(2, 8)]).await;
+}
+
+/// A worker that sleeps on a limit is woken when there is room for a job that is parked for its
+/// kind: no lane waits for that.
+#[tokio::test]
+async fn room_for_a_job_that_is_parked_for_its_kind_wakes_who_runs_it() {
+    let other = |job| Draft { kind: 1, ..limited(job, 0, Priority::Normal) };
+    let runs = [Some(vec![0]), Some(vec![1]), None];
+    let by = |worker, want| Claim { worker, want, again: false };
+    let jobs = Enqueue(vec![limited(0, 0, Priority::Normal)]);
+    let ended = Settle(Who { worker: 0, former: false }, vec![(Lease::Held(0), Ending::Succeed)]);
+    let unknown =
+        [Enqueue(vec![other(1)]), SetLimit(LimitKey::Key("smtp".to_owned()), Limit::concurrency(2))];
+    let parked = [by(0, 2), one_at_a_time(), by(1, 2), ended];
+    holds_with(runs, [&[jobs, by(0, 1)][..], &unknown, &parked].concat()).await;
 }

@@ -1,6 +1,9 @@
 //! What a claim may answer: judged against the model, which then follows it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use upshot_queue::{JobId, LimitKey, State};
 
@@ -20,12 +23,21 @@ pub struct Answer<'a> {
     pub shares: bool,
     /// Ids and tokens, in the order of the answer.
     pub leased: Vec<(JobId, u64)>,
-    /// Jobs whose turn came while their kind was paused.
+    /// The kinds that the worker runs; `None` for all.
+    pub runs: Option<&'a BTreeSet<String>>,
+    /// Jobs whose turn came while their kind was paused, or which the worker does not run.
     pub parked: Vec<JobId>,
+    /// How many of these for the latter, as the answer tells.
+    pub unknown: u64,
     /// Whether there is more to do at once.
     pub more: bool,
     /// When there is something to do again, in ms; 0 for unknown.
     pub next_at: u64,
+}
+
+/// Whether a worker that runs these kinds runs a job.
+pub fn knows(runs: Option<&BTreeSet<String>>, job: &ModelJob) -> bool {
+    runs.is_none_or(|runs| runs.contains(&job.new.kind))
 }
 
 /// Redis counts tokens in decimals of its own, and wakes lanes by the ms.
@@ -62,14 +74,15 @@ impl Model {
             return Err("a claim goes on behind a large job".to_owned());
         }
         // It may have ended because it read a large one, to see whose turn comes first.
-        if answer.more && !self.jobs.values().any(|job| job.state == State::Ready && job.is_large()) {
+        let may_run = |job: &ModelJob| job.state == State::Ready || job.is_unknown();
+        if answer.more && !self.jobs.values().any(|job| may_run(job) && job.is_large()) {
             return Err("a claim says that there is more to do, with so few jobs".to_owned());
         }
         if answer.leased.len() > answer.want {
             return Err(format!("{} jobs were leased, {} wanted", answer.leased.len(), answer.want));
         }
         for (id, token) in &answer.leased {
-            self.may_lease(id, *token)?;
+            self.may_lease(id, *token, answer.runs)?;
         }
         for id in &answer.parked {
             if self.paused || answer.want == 0 {
@@ -79,7 +92,11 @@ impl Model {
         self.lanes_in_order(answer)?;
         let before = self.clone();
         for id in &answer.parked {
-            self.park_paused(id);
+            self.park_met(id, answer.runs)?;
+        }
+        let unknown = answer.parked.iter().filter(|id| self.jobs[*id].is_unknown()).count() as u64;
+        if unknown != answer.unknown {
+            return Err(format!("{unknown} jobs were parked for their kinds, {} are told", answer.unknown));
         }
         // Numbered as in Redis, where leases that expire together are taken over by number.
         self.leases += u64::from(!answer.leased.is_empty());
@@ -111,9 +128,10 @@ impl Model {
         Some(ids.iter().filter(held).cloned().collect())
     }
 
-    fn may_lease(&self, id: &JobId, token: u64) -> Result<(), String> {
+    fn may_lease(&self, id: &JobId, token: u64, runs: Option<&BTreeSet<String>>) -> Result<(), String> {
         let Some(job) = self.jobs.get(id) else { return Err(format!("{id} was leased and does not exist")) };
-        if job.state != State::Ready || self.paused || self.paused_kinds.contains(&job.new.kind) {
+        let may_run = job.state == State::Ready || job.is_unknown();
+        if !may_run || !knows(runs, job) || self.paused || self.paused_kinds.contains(&job.new.kind) {
             return Err(format!(
                 "{id} was leased and is {}, kind {}, or the queue is paused",
                 job.state, job.new.kind
@@ -125,12 +143,20 @@ impl Model {
         Ok(())
     }
 
-    /// Of each lane those were taken that come first.
+    /// Of each lane those were taken that come first; and of each kind and lane those that are
+    /// parked for it.
     fn lanes_in_order(&self, answer: &Answer<'_>) -> Result<(), String> {
-        let place = |id: &JobId| (self.jobs[id].place, id.clone());
+        let place = |id: &JobId| {
+            let job = &self.jobs[id];
+            let place = if job.is_unknown() { (job.unknown_place(), 0) } else { job.place };
+            (place, id.clone())
+        };
+        let lane_of = |job: &ModelJob| {
+            if job.is_unknown() { format!("{} {}", job.lane(), job.kind()) } else { job.lane() }
+        };
         let mut taken: BTreeMap<String, Vec<&JobId>> = BTreeMap::new();
         for (id, _) in &answer.leased {
-            let lane = taken.entry(self.jobs[id].lane()).or_default();
+            let lane = taken.entry(lane_of(&self.jobs[id])).or_default();
             if lane.last().is_some_and(|last| place(last) > place(id)) {
                 return Err(format!("{id} was leased behind one that comes later in its lane"));
             }
@@ -141,7 +167,8 @@ impl Model {
         }
         for (lane, mut ids) in taken {
             ids.sort_by_key(|id| place(id));
-            let mut waiting = self.ids(|job| job.state == State::Ready && job.lane() == lane);
+            let may_run = |job: &ModelJob| job.state == State::Ready || job.is_unknown();
+            let mut waiting = self.ids(|job| may_run(job) && lane_of(job) == lane);
             waiting.sort_by_key(place);
             if !ids.iter().copied().eq(waiting.iter().take(ids.len())) {
                 return Err(format!("of lane {lane} {ids:?} were taken, waiting were {waiting:?}"));
@@ -182,21 +209,21 @@ impl Model {
             if leased.contains(&id) || answer.parked.contains(id) {
                 continue;
             }
-            if leased.len() < answer.want && !answer.more && self.can_run(job, &leased) {
+            if leased.len() < answer.want && !answer.more && self.can_run(job, &leased, answer.runs) {
                 return Err(format!("{leased:?} were leased, {} wanted, and {id} could run", answer.want));
             }
             let urgent: Vec<&JobId> =
                 leased.iter().copied().filter(|id| self.jobs[*id].priority <= job.priority).collect();
-            if urgent.len() < leased.len() && !answer.shares && self.can_run(job, &urgent) {
+            if urgent.len() < leased.len() && !answer.shares && self.can_run(job, &urgent, answer.runs) {
                 return Err(format!("a job of class {lowest:?} was leased before {id}, {}", job.priority));
             }
         }
         Ok(())
     }
 
-    /// Whether nothing keeps a job from running beside others that start now,
-    /// also if the time is a hair less.
-    pub fn can_run(&self, job: &ModelJob, beside: &[&JobId]) -> bool {
+    /// Whether nothing keeps a job from running beside others that start now, where these kinds
+    /// run, also if the time is a hair less.
+    pub fn can_run(&self, job: &ModelJob, beside: &[&JobId], runs: Option<&BTreeSet<String>>) -> bool {
         let room = |key: &LimitKey| {
             let started = beside.iter().filter(|id| self.jobs[**id].limit_keys().contains(key)).count()
                 as u32
@@ -205,7 +232,8 @@ impl Model {
             concurrency.is_none_or(|most| self.running(key) + started < most)
                 && self.tokens(key, GRAIN).is_none_or(|tokens| tokens - f64::from(started) >= 1.0 + HAIR)
         };
-        job.state == State::Ready
+        (job.state == State::Ready || job.is_unknown())
+            && knows(runs, job)
             && !self.paused
             && !self.paused_kinds.contains(&job.new.kind)
             && job.limit_keys().iter().all(room)
@@ -215,7 +243,9 @@ impl Model {
     /// less urgent.
     fn is_kept_from(&self, key: &LimitKey, job: &ModelJob) -> bool {
         let class_of = |lane: &str| lane.split(':').next().map(str::to_owned);
-        let kept_from = |lane: &String| *lane != job.lane() && class_of(lane) <= class_of(&job.lane());
+        // What is kept for a lane is not for what left it.
+        let is_its_own = |lane: &String| *lane == job.lane() && job.state == State::Ready;
+        let kept_from = |lane: &String| !is_its_own(lane) && class_of(lane) <= class_of(&job.lane());
         self.promised.get(key).is_some_and(kept_from)
     }
 
@@ -245,10 +275,12 @@ impl Model {
             let at = match job.state {
                 State::Scheduled => job.due,
                 State::Running => job.until,
-                State::Ready if answer.want > 0 && !answer.more => match self.token_at(job) {
-                    Some(at) => at + GRAIN.as_millis() as u64,
-                    None => continue,
-                },
+                State::Ready | State::Parked if answer.want > 0 && !answer.more => {
+                    match self.token_at(job, answer.runs) {
+                        Some(at) => at + GRAIN.as_millis() as u64,
+                        None => continue,
+                    }
+                }
                 _ => continue,
             };
             if next > at {
@@ -261,7 +293,10 @@ impl Model {
     }
 
     /// When a ready job that is held by nothing but rates can run, in ms.
-    fn token_at(&self, job: &ModelJob) -> Option<u64> {
+    fn token_at(&self, job: &ModelJob, runs: Option<&BTreeSet<String>>) -> Option<u64> {
+        if job.state != State::Ready && !job.is_unknown() || !knows(runs, job) {
+            return None;
+        }
         if self.paused || self.paused_kinds.contains(&job.new.kind) {
             return None;
         }

@@ -122,6 +122,23 @@ impl End<'_> {
         for (need, ids) in &needs {
             equal(need, ids, &self.scores(&keys.need(need)).await?)?;
         }
+        let mut unknown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (id, job) in self.model.jobs.iter().filter(|(_, job)| job.is_unknown()) {
+            let member = format!("{}\0{:014}\0{id}", job.lane(), job.unknown_place());
+            unknown.entry(job.kind()).or_default().insert(member);
+        }
+        let kinds: BTreeSet<String> = self.scores(&keys.unknown()).await?.into_keys().collect();
+        equal("kinds that jobs are parked for", &unknown.keys().cloned().collect(), &kinds)?;
+        for (kind, members) in &unknown {
+            let stored: BTreeSet<String> = self.scores(&keys.unknown_jobs(kind)).await?.into_keys().collect();
+            equal(&format!("jobs that are parked for {kind}"), members, &stored)?;
+        }
+        let flag: Option<String> = self.ask(&["HGET", keys.control(), "unknown"]).await?;
+        equal("the mark of these", &!unknown.is_empty(), &flag.is_some())?;
+        for turn in self.hash(&keys.unknown_turns()).await?.keys() {
+            let of_kind = unknown.keys().any(|kind| turn.split_once(':').is_some_and(|(_, of)| of == kind));
+            equal(&format!("the turn {turn} is of such a kind"), &true, &of_kind)?;
+        }
         // A job that has ended may stay until its deadline; one that waits is watched.
         let watched = self.scores(&keys.expiring()).await?;
         let deadline = |job: &ModelJob| match job.deadline {
@@ -277,6 +294,9 @@ impl End<'_> {
                 }
             }
             expected.extend(job.need.iter().map(|(need, _)| format!(":need:{need}")));
+            if job.is_unknown() {
+                expected.insert(format!(":unknown:{}", job.kind()));
+            }
         }
         for key in self.model.limits.keys() {
             expected.insert(format!(":holders:{}", stored(key)));
@@ -295,6 +315,8 @@ impl End<'_> {
             ":cancelled",
             ":expiring",
             ":needs",
+            ":unknown",
+            ":unknown_turns",
             ":limits",
             ":buckets",
             ":holding",

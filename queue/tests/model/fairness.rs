@@ -41,6 +41,7 @@ impl Worker {
             lease,
             crashes: &Crashes::new(2, Wait::NONE),
             crashes_by_kind: &[],
+            kinds: None,
             number: self.number,
             shares: self.shares,
             ahead: self.ahead,

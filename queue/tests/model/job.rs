@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use upshot_queue::{Job, JobId, Late, LimitKey, NewJob, Priority, State, Step};
 
-use crate::operation::LARGE;
+use crate::{model::PATIENCE_US, operation::LARGE};
 
 /// Why a job died: class, kind, and what messages of the same cause have in common.
 pub type Cause = (&'static str, String, String);
@@ -15,6 +15,8 @@ pub struct ModelJob {
     pub priority: Priority,
     pub args: Vec<u8>,
     pub edits: Vec<(u32, Vec<u8>)>,
+    /// Which of them put the data of an event.
+    pub repairs: Vec<u32>,
     pub enqueued_at: u64,
     pub state: State,
     pub since: u64,
@@ -66,6 +68,7 @@ impl ModelJob {
             priority: new.priority,
             args: new.args.to_vec(),
             edits: Vec::new(),
+            repairs: Vec::new(),
             enqueued_at: now,
             state: State::Ready,
             since: now,
@@ -90,6 +93,22 @@ impl ModelJob {
             cause: None,
             successor: None,
         }
+    }
+
+    /// The kind and version as needs name them.
+    pub fn kind(&self) -> String {
+        format!("{}@{}", encode(&self.new.kind), self.new.version)
+    }
+
+    /// Whether it is parked for its kind.
+    pub fn is_unknown(&self) -> bool {
+        self.need.as_ref().is_some_and(|(need, _)| need.starts_with("kind "))
+    }
+
+    /// Where it stands among others of its lane that are parked for the same kind: when it should
+    /// run (ms).
+    pub fn unknown_place(&self) -> u64 {
+        self.deadline.map_or(self.enqueued_at + PATIENCE_US / 1000, |(by, _)| by)
     }
 
     pub fn waits(&self) -> bool {
@@ -178,6 +197,7 @@ fn of_model(job: &ModelJob) -> View {
         ("subject", show(&job.new.subject)),
         ("args", show(&job.args)),
         ("edits", show(&job.edits)),
+        ("repairs", show(&job.repairs)),
         ("enqueued at", show(job.enqueued_at)),
         ("deadline", show(job.deadline.map(|(by, _)| by))),
         ("cancel", show(job.cancel)),
@@ -198,6 +218,7 @@ fn of_stored(job: &Job) -> View {
     let ms = i64::unsigned_abs;
     let need = job.parked.as_ref().map(|parked| (&parked.need, &parked.why));
     let edits: Vec<_> = job.earlier_args.iter().map(|edit| (edit.n, edit.args.to_vec())).collect();
+    let repairs: Vec<_> = job.earlier_args.iter().filter(|edit| edit.by_event).map(|edit| edit.n).collect();
     let failures: BTreeMap<_, _> = job.failures.iter().map(|(class, n)| (class.as_str(), n)).collect();
     let step = |step: &Step| (step.name.clone(), (ms(step.at), step.result.as_u64().unwrap()));
     let steps: BTreeMap<_, _> = job.steps.iter().map(step).collect();
@@ -216,6 +237,7 @@ fn of_stored(job: &Job) -> View {
         ("subject", show(&job.subject)),
         ("args", show(job.args.to_vec())),
         ("edits", show(edits)),
+        ("repairs", show(repairs)),
         ("enqueued at", show(ms(job.enqueued_at))),
         ("deadline", show(job.deadline.map(ms))),
         ("cancel", show(job.cancel_asked_at.map(ms))),

@@ -85,7 +85,7 @@ fn leads(what: &str) -> Option<(&'static [State], &'static [State])> {
     Some(match what {
         "promoted" => (&[Scheduled], &[Ready]),
         "unparked" => (&[Parked], &[Ready]),
-        "claimed" => (&[Ready], &[Running]),
+        "claimed" => (&[Ready, Parked], &[Running]),
         "succeeded" => (&[Running], &[Succeeded]),
         "retried" | "snoozed" => (&[Running], &[Scheduled]),
         "released" => (&[Running], &[Ready]),
@@ -96,6 +96,7 @@ fn leads(what: &str) -> Option<(&'static [State], &'static [State])> {
         "cancelled" => (&[Running, Ready, Scheduled, Parked], &[Cancelled]),
         "parked" => (&[Running, Ready], &[Parked]),
         "revived" => (&[Dead], &[Ready, Scheduled]),
+        "repaired" => (&[Dead, Parked], &[Ready]),
         "rescheduled" => (&[Ready, Scheduled], &[Ready, Scheduled]),
         _ => return None,
     })

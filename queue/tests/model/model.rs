@@ -9,11 +9,14 @@ use std::{
 };
 
 use upshot_queue::{
-    Changed, JobId, Limit, LimitKey, NewJob, Priority, Scope, State, Verdict,
+    Changed, Conflict, JobId, Limit, LimitKey, NewJob, Priority, Reconciled, Scope, State, Verdict,
     protocol::{End, Ended, Renewed, Write},
 };
 
-use crate::job::{ModelJob, encode};
+use crate::{
+    claim::knows,
+    job::{ModelJob, encode},
+};
 
 /// A job without a deadline is as urgent as one that is due a day after it became ready.
 pub const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
@@ -211,11 +214,74 @@ impl Model {
         self.count("claimed");
     }
 
-    /// A job was parked because its turn came while its kind was paused.
-    pub fn park_paused(&mut self, id: &JobId) {
-        let need = format!("resume {}", encode(&self.jobs[id].new.kind));
-        self.enter(id, State::Parked).need = Some((need, "the kind is paused".to_owned()));
+    /// A job was parked because its turn came while its kind was paused, or where a worker does
+    /// not run it.
+    pub fn park_met(&mut self, id: &JobId, runs: Option<&BTreeSet<String>>) -> Result<(), String> {
+        let job = &self.jobs[id];
+        let (kind, of) = (encode(&job.new.kind), job.kind());
+        let need = if self.paused_kinds.contains(&job.new.kind) {
+            (format!("resume {kind}"), "the kind is paused".to_owned())
+        } else if !knows(runs, job) {
+            let version = job.new.version;
+            let why = format!(
+                "no handler for kind `{kind}` version {version} in the worker that met it: one that has it takes it"
+            );
+            (format!("kind {of}"), why)
+        } else {
+            return Err(format!("{id} was parked, and nothing keeps it from running"));
+        };
+        self.enter(id, State::Parked).need = Some(need);
         self.count("parked");
+        Ok(())
+    }
+
+    /// An event of a job's identity came again.
+    pub fn reconcile(&mut self, id: &JobId, tenant: Option<&str>, args: &[u8]) -> Reconciled {
+        let Some(job) = self.jobs.get(id) else { return Reconciled::Gone };
+        if job.new.tenant.as_deref() != tenant {
+            return Reconciled::Conflict(Conflict::Tenant);
+        }
+        let put_by =
+            |n: u32| job.edits.iter().find(|(edit, _)| *edit == n + 1).map_or(&job.args, |(_, args)| args);
+        if std::iter::once(&0).chain(&job.repairs).any(|n| put_by(*n) == args) {
+            return Reconciled::Same;
+        }
+        let state = job.state;
+        let conflict = Reconciled::Conflict(Conflict::Data { state });
+        let unreadable = job.need.as_ref().is_some_and(|(need, _)| need.starts_with("args "));
+        let permanent =
+            job.cause.as_ref().is_some_and(|(class, ..)| *class == "permanent") && job.steps.is_empty();
+        if !(state == State::Parked && unreadable || state == State::Dead && permanent) {
+            return conflict;
+        }
+        if state == State::Dead && self.is_replaced(id) {
+            return conflict;
+        }
+        if state == State::Dead {
+            self.start_afresh(id);
+        }
+        let job = self.jobs.get_mut(id).unwrap();
+        job.lines.1 += 1;
+        let n = job.edits.len() as u32 + 1;
+        job.edits.push((n, std::mem::replace(&mut job.args, args.to_vec())));
+        job.repairs.push(n);
+        self.make_ready(id, 0);
+        self.count("repaired");
+        Reconciled::Repaired
+    }
+
+    /// Whether another job does the work of a dead one by now, or can, or has done it.
+    fn is_replaced(&self, id: &JobId) -> bool {
+        let successor = self.jobs[id].successor.as_ref();
+        successor.is_some_and(|next| self.jobs.get(next).is_none_or(|next| next.state != State::Cancelled))
+    }
+
+    fn start_afresh(&mut self, id: &JobId) {
+        self.leave_group(id);
+        let job = self.jobs.get_mut(id).unwrap();
+        job.failures.clear();
+        job.deadline = None;
+        job.successor = None;
     }
 
     fn holds(&self, worker: &str, id: &JobId, token: u64) -> bool {
@@ -408,10 +474,7 @@ impl Model {
     }
 
     pub fn retry(&mut self, id: &JobId, args: Option<&[u8]>, delay: u64) -> Changed {
-        let job = self.jobs.get(id).filter(|job| job.state == State::Dead);
-        if let Some(successor) = job.and_then(|job| job.successor.as_ref())
-            && self.jobs.get(successor).is_none_or(|successor| successor.state != State::Cancelled)
-        {
+        if self.jobs.get(id).is_some_and(|job| job.state == State::Dead) && self.is_replaced(id) {
             return Changed::Replaced;
         }
         self.change(
@@ -420,14 +483,9 @@ impl Model {
             |model| {
                 let was_parked = model.jobs[id].state == State::Parked;
                 if !was_parked {
-                    model.leave_group(id);
+                    model.start_afresh(id);
                 }
                 let job = model.jobs.get_mut(id).unwrap();
-                if !was_parked {
-                    job.failures.clear();
-                    job.deadline = None;
-                    job.successor = None;
-                }
                 if let Some(args) = args {
                     let before = std::mem::replace(&mut job.args, args.to_vec());
                     job.edits.push((job.edits.len() as u32 + 1, before));

@@ -87,15 +87,18 @@ pub enum Operation {
     Resume,
     PauseKind(usize),
     ResumeKind(usize),
-    /// The number of a need; behind those that handlers name come those of kinds.
+    /// The number of a need; behind those that handlers name come those of kinds, of paused ones
+    /// first.
     Unpark(usize),
+    /// An event of the job's identity, with a tenant and data of its own, came again.
+    Reconcile(usize, Option<usize>, u8),
 }
 
 /// Names hold what the stored form has to escape.
 pub const KINDS: [&str; 3] = ["mail", "print|2%", "sync"];
 pub const TENANTS: [&str; 3] = ["acme", "b|c%7c", "zeta"];
 pub const LIMIT_KEYS: [&str; 3] = ["smtp", "db|1", "api"];
-pub const NEEDS: [&str; 2] = ["kind mail@2", "confirmation 17"];
+pub const NEEDS: [&str; 2] = ["args mail@1 not old", "confirmation 17"];
 pub const MESSAGES: [&str; 2] = ["no such address", "printer on fire"];
 pub const WORKERS: usize = 3;
 /// A claim takes no more jobs once it has so many bytes; with a test's clock that is less
@@ -111,6 +114,8 @@ pub const CRASHES: u32 = 2;
 pub struct Plan {
     /// Whether the lower classes get a share in any case.
     pub shares: bool,
+    /// The kinds that each worker runs; `None` for all.
+    pub runs: [Option<Vec<usize>>; WORKERS],
     pub operations: Vec<Operation>,
 }
 
@@ -136,9 +141,14 @@ impl Plan {
             large: rng.random_bool(0.1),
         };
         let shares = rng.random_bool(0.2);
+        let all = rng.random_bool(0.5);
+        let runs = std::array::from_fn(|_| {
+            let picky = !all && rng.random_bool(0.8);
+            picky.then(|| (0..KINDS.len()).filter(|_| rng.random_bool(0.5)).collect())
+        });
         let length = rng.random_range(10..=60);
         let operations = (0..length).map(|_| Operation::draw(&mut rng, &taste)).collect();
-        Self { shares, operations }
+        Self { shares, runs, operations }
     }
 
     /// The numbers of all jobs that are ever enqueued.
@@ -156,7 +166,7 @@ impl Operation {
         let limits = if taste.limits { 5 } else { 0 };
         // What is done, how often; what people do depends on the taste.
         let work = [14, 22, 16, 3, 5, 2, 12, limits];
-        let admin = [4, 2, 2, 3, 1, 1, 2, 1, 1, 1, 1, 1, 1].map(|weight| weight * taste.admin);
+        let admin = [4, 2, 2, 3, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2].map(|weight| weight * taste.admin);
         let mut pick = rng.random_range(0..work.iter().sum::<u32>() + admin.iter().sum::<u32>());
         let mut which = 0;
         for weight in work.iter().chain(&admin) {
@@ -218,7 +228,12 @@ impl Operation {
             17 => Self::Resume,
             18 => Self::PauseKind(rng.random_range(0..KINDS.len())),
             19 => Self::ResumeKind(rng.random_range(0..KINDS.len())),
-            _ => Self::Unpark(rng.random_range(0..NEEDS.len() + KINDS.len())),
+            20 => Self::Unpark(rng.random_range(0..NEEDS.len() + 2 * KINDS.len())),
+            _ => {
+                let tenant =
+                    (taste.tenants > 0 && rng.random_bool(0.8)).then(|| rng.random_range(0..taste.tenants));
+                Self::Reconcile(job(rng), tenant, rng.random_range(0..3))
+            }
         }
     }
 

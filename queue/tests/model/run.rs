@@ -1,14 +1,18 @@
 //! One run: each operation is done to the queue and to the model, and both are compared.
 
-use std::{collections::BTreeMap, fmt::Debug, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    time::Duration,
+};
 
 use upshot_queue::{
-    Crashes, Deadline, Failure, JobId, LimitKey, NewJob, Queue, Shares, State, Unique, Wait,
+    Crashes, Deadline, Failure, JobId, Kinds, LimitKey, NewJob, Queue, Shares, State, Unique, Wait,
     protocol::{Claim, End, Ended, Write},
 };
 
 use crate::{
-    claim::Answer,
+    claim::{Answer, knows},
     end,
     job::{compare, encode, stored},
     legal::Walk,
@@ -53,14 +57,16 @@ pub struct Run {
     ids: Vec<JobId>,
     shares: Shares,
     workers: [Worker; WORKERS],
+    /// The kinds that each runs, by name; `None` for all.
+    runs: [Option<BTreeSet<String>>; WORKERS],
     listener: Listener,
     /// Where the jobs were after the operation before, by what the outbox told of them.
     walk: Walk,
-    /// Workers sleep since a claim found less than it wanted, until this (ms; 0: until
-    /// they are woken).
-    sleeping: Option<u64>,
-    /// The same of the claim of this step.
-    found_less: Option<u64>,
+    /// Each worker sleeps since a claim of its own found less than it wanted, until this (ms; 0:
+    /// until it is woken).
+    sleeping: [Option<u64>; WORKERS],
+    /// The same of the claim of this step, and whose it was.
+    found_less: Option<(usize, u64)>,
 }
 
 /// The job of a number; the same in every run, so that its place among others is.
@@ -98,7 +104,11 @@ impl Run {
         server.set_clock(&queue, model.us).await;
         let listener = server.listen(&queue).await;
         let workers = [Worker::default(); WORKERS];
-        let (walk, sleeping, found_less) = (Walk::default(), None, None);
+        let runs = plan
+            .runs
+            .clone()
+            .map(|runs| runs.map(|runs| runs.into_iter().map(|kind| KINDS[kind].to_owned()).collect()));
+        let (walk, sleeping, found_less) = (Walk::default(), [None; WORKERS], None);
         Self {
             server: server.clone(),
             queue,
@@ -106,6 +116,7 @@ impl Run {
             ids,
             shares,
             workers,
+            runs,
             listener,
             walk,
             sleeping,
@@ -118,20 +129,33 @@ impl Run {
         self.apply(operation).await?;
         self.compare().await?;
         // What comes with time is not said: sleepers were told when to look.
-        let misses = if matches!(operation, Operation::Advance(_)) { None } else { self.sleepers_miss() };
-        if self.listener.woken().await {
-            self.sleeping = None;
-        } else if let (Some(_), None, Some(id)) = (self.sleeping, before, misses) {
-            return Err(format!("{id} can run now, and workers that sleep were not woken"));
+        let advanced = matches!(operation, Operation::Advance(_));
+        let misses = if advanced { [const { None }; WORKERS] } else { self.sleepers_miss() };
+        let woken = self.listener.woken().await;
+        for (worker, sleeping) in self.sleeping.iter_mut().enumerate() {
+            if woken {
+                *sleeping = None;
+            } else if let (Some(_), None, Some(id)) = (&sleeping, &before[worker], &misses[worker]) {
+                return Err(format!("worker {worker} can run {id} now, and sleeps, and was not woken"));
+            }
         }
-        let slept_enough = |until: &u64| (1..=self.model.now()).contains(until);
-        self.sleeping = self.found_less.take().or(self.sleeping).filter(|until| !slept_enough(until));
+        if let Some((worker, until)) = self.found_less.take() {
+            self.sleeping[worker] = Some(until);
+        }
+        let now = self.model.now();
+        for sleeping in &mut self.sleeping {
+            *sleeping = sleeping.filter(|until| !(1..=now).contains(until));
+        }
         Ok(())
     }
 
-    /// A job that can run, should all workers sleep.
-    fn sleepers_miss(&self) -> Option<JobId> {
-        self.model.ids(|job| self.model.can_run(job, &[])).pop()
+    /// A job that each worker could run, should it sleep.
+    fn sleepers_miss(&self) -> [Option<JobId>; WORKERS] {
+        let can_run = |worker: usize| {
+            let runs = self.runs[worker].as_ref();
+            self.model.ids(|job| self.model.can_run(job, &[], runs)).pop()
+        };
+        std::array::from_fn(can_run)
     }
 
     async fn apply(&mut self, operation: &Operation) -> Result<(), String> {
@@ -244,9 +268,19 @@ impl Run {
                 let need = format!("resume {}", encode(KINDS[*kind]));
                 equal(model.unpark(&need), queue.resume_kind(KINDS[*kind]).await.map_err(said)?)
             }
+            Operation::Reconcile(job, tenant, args) => {
+                let tenant = tenant.map(|tenant| TENANTS[tenant].to_owned());
+                let job = NewJob { tenant, ..NewJob::new(id(*job), KINDS[0], vec![*args, b'\n']) };
+                let answers = queue.reconcile(&[&job], |one, other| one == other).await.map_err(said)?;
+                equal(vec![model.reconcile(&job.id, job.tenant.as_deref(), &job.args)], answers)
+            }
             Operation::Unpark(need) => {
-                let kind = || format!("resume {}", encode(KINDS[need - NEEDS.len()]));
-                let need = NEEDS.get(*need).map_or_else(kind, |need| (*need).to_owned());
+                let of_kind = || {
+                    let n = need - NEEDS.len();
+                    let kind = encode(KINDS[n % KINDS.len()]);
+                    if n < KINDS.len() { format!("resume {kind}") } else { format!("kind {kind}@1") }
+                };
+                let need = NEEDS.get(*need).map_or_else(of_kind, |need| (*need).to_owned());
                 equal(model.unpark(&need), queue.unpark(&need).await.map_err(said)?)
             }
         }
@@ -318,12 +352,15 @@ impl Run {
         // Whose turn it is does not matter here.
         let ahead = 1 + number as usize % 5;
         let wait = if number.is_multiple_of(3) { CRASH_WAIT } else { Duration::ZERO };
+        let known = self.runs[worker].clone().map(|kinds| kinds.into_iter().map(|kind| (kind, 1)).collect());
+        let kinds = known.map(|known| Kinds { known, build: String::new() }.stored());
         let claim = Claim {
             worker: &name,
             want,
             lease: ms(LEASE_MS),
             crashes: &Crashes::new(CRASHES, Wait { base: wait, cap: wait, floor: wait }),
             crashes_by_kind: &[],
+            kinds: kinds.as_deref(),
             number,
             shares: self.shares,
             ahead,
@@ -331,13 +368,14 @@ impl Run {
         let claimed = self.queue.claim(&claim).await.map_err(said)?;
         equal(self.model.now(), claimed.now.unsigned_abs())?;
         equal(self.model.sweep(wait.as_millis() as u64), (claimed.taken_over, claimed.buried))?;
-        let (more, next_at) = (claimed.more, claimed.next_at.unsigned_abs());
+        let (more, next_at, unknown) = (claimed.more, claimed.next_at.unsigned_abs(), claimed.unknown);
         let jobs: Result<Vec<_>, _> = claimed.jobs(&self.queue, &name).collect();
         let jobs = jobs.map_err(said)?;
         let leased: Vec<(JobId, u64)> = jobs.iter().map(|job| (job.id.clone(), job.token)).collect();
-        let parked = self.parked_meanwhile().await?;
+        let parked = self.parked_meanwhile(worker).await?;
         self.model.promised = self.promised().await?;
-        self.found_less = (leased.len() < want && !more).then_some(next_at);
+        self.found_less = (leased.len() < want && !more).then_some((worker, next_at));
+        let runs = self.runs[worker].clone();
         self.model.follow(&Answer {
             worker: &name,
             number,
@@ -345,6 +383,8 @@ impl Run {
             until: self.model.now() + LEASE_MS,
             shares: self.shares == Shares::default(),
             leased,
+            runs: runs.as_ref(),
+            unknown,
             parked,
             more,
             next_at,
@@ -358,14 +398,17 @@ impl Run {
         Ok(())
     }
 
-    /// Which jobs a claim parked because their kind is paused, which is up to it.
-    async fn parked_meanwhile(&self) -> Result<Vec<JobId>, String> {
-        if self.model.paused_kinds.is_empty() {
+    /// Which jobs a claim parked because their kind is paused or the worker does not run them,
+    /// which is up to it.
+    async fn parked_meanwhile(&self, worker: usize) -> Result<Vec<JobId>, String> {
+        let runs = self.runs[worker].as_ref();
+        let may = self.model.ids(|job| {
+            let is_paused = self.model.paused_kinds.contains(&job.new.kind);
+            job.state == State::Ready && (is_paused || !knows(runs, job))
+        });
+        if may.is_empty() {
             return Ok(Vec::new());
         }
-        let may = self
-            .model
-            .ids(|job| job.state == State::Ready && self.model.paused_kinds.contains(&job.new.kind));
         let jobs = self.queue.jobs(&may).await.map_err(said)?;
         Ok(jobs.into_iter().filter(|job| job.state == State::Parked).map(|job| job.id).collect())
     }

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Address, wire};
+use super::{Address, transport};
 
 /// How long the answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub struct Greeting {
 pub async fn greeting(address: impl Into<Address>) -> io::Result<Greeting> {
     let target = address.into().target().map_err(io::Error::other)?;
     let asking = async {
-        let mut socket = wire::connect(&target).await?;
+        let mut socket = transport::socket(&target).await?;
         socket.write_all(b"AMQP\x00\x00\x09\x01").await?;
         socket.flush().await?;
         let mut head = [0; 7];

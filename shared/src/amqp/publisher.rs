@@ -1,93 +1,162 @@
 //! Publishing with confirms: it returns when the broker has the message.
+//!
+//! One task keeps the connection; callers use it or fail at once. So a broker that is frozen
+//! costs one attempt at a time, however many callers there are, and a caller that gives up
+//! leaves no message behind that is published later.
 
-use std::{sync::Arc, time::Duration};
-
-use lapin::{
-    BasicProperties, Channel, Confirmation, Connection,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
-use tokio::sync::Mutex;
 
-use super::Address;
+use futures::{Stream, StreamExt};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Event,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
+};
+use tokio::{
+    sync::{Mutex, watch},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use upshot_queue::connect::Backoff;
 
-/// Why a message was not published.
-#[derive(Debug, thiserror::Error)]
+use super::{
+    address::Address,
+    names::PROBE,
+    topology::{self, Depths, TopologyError},
+    transport::{self, Link},
+};
+
+/// How often the connection is looked at besides its events.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why a message was not published, or perhaps not.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum PublishError {
-    /// RabbitMQ is away, or did not confirm in time. The message may have
-    /// arrived all the same: publishing it again under the same id is safe.
-    #[error("RabbitMQ did not confirm: {0}; publish the same event again later")]
-    Unavailable(String),
+    /// RabbitMQ is away, or takes no messages. The message was not published.
+    #[error("not published: {0}; publish the same event again later")]
+    Unavailable(Arc<str>),
+    /// The message was sent, and no confirm came: RabbitMQ may have it.
+    #[error(
+        "RabbitMQ did not confirm ({0}): it may have the event or not; publish it again under the same id, \
+         which is safe"
+    )]
+    Unknown(String),
     /// The broker took it and had no queue for it.
-    #[error("no queue is bound for it: start `upshot bridge` once, it declares exchange and queue")]
+    #[error("not published: no queue is bound for it; start `upshot bridge`, it declares exchange and queue")]
     Unroutable,
     /// The broker refused it.
-    #[error("RabbitMQ refused the message (negative confirm): a queue is full or not available")]
+    #[error(
+        "not published: RabbitMQ refused the message (negative confirm): a queue is full or not available"
+    )]
     Refused,
 }
 
-struct Link {
-    connection: Connection,
-    channel: Channel,
-}
-
-/// Publishes messages. Connects at first use and again after every loss.
-/// Cheap to clone; clones share a connection.
+/// Publishes messages. Connects at first use and again after every loss, in a task of its own.
+/// Cheap to clone; clones share a connection, which ends with the last of them.
 #[derive(Clone)]
 pub struct Publisher {
+    shared: Arc<Shared>,
+    alive: CancellationToken,
+    _alive: Arc<DropGuard>,
+}
+
+struct Shared {
     address: Address,
-    name: Arc<str>,
-    declare: bool,
-    confirm_timeout: Duration,
-    link: Arc<Mutex<Option<Arc<Link>>>>,
+    name: Box<str>,
+    declares: bool,
+    patience: Duration,
+    state: watch::Sender<State>,
+    keeper: OnceLock<()>,
+}
+
+#[derive(Clone)]
+enum State {
+    /// Nothing was tried yet.
+    Unknown,
+    Up(Arc<Live>),
+    Down(Arc<str>),
+}
+
+/// A connection that takes messages.
+struct Live {
+    link: Link,
+    channel: Mutex<Channel>,
 }
 
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Publisher").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Publisher").field("name", &self.shared.name).finish_non_exhaustive()
     }
 }
 
 impl Publisher {
-    /// A publisher; `declare` makes it declare Upshot's topology on each
-    /// connection, for which it needs the permission to configure.
-    pub fn new(address: impl Into<Address>, name: &str, declare: bool) -> Self {
-        Self {
+    /// A publisher that waits for a confirm for `patience`. With `declares` it declares Upshot's
+    /// topology on each connection, for which it needs the permission to configure.
+    pub fn new(address: impl Into<Address>, name: &str, declares: bool, patience: Duration) -> Self {
+        let alive = CancellationToken::new();
+        let shared = Shared {
             address: address.into(),
             name: name.into(),
-            declare,
-            confirm_timeout: Duration::from_secs(10),
-            link: Arc::default(),
+            declares,
+            patience,
+            state: watch::Sender::new(State::Unknown),
+            keeper: OnceLock::new(),
+        };
+        let guard = Arc::new(alive.clone().drop_guard());
+        Self { shared: Arc::new(shared), alive, _alive: guard }
+    }
+
+    /// The connection; waits for the first attempt, and fails at once while there is none.
+    async fn live(&self) -> Result<Arc<Live>, PublishError> {
+        self.shared.keeper.get_or_init(|| {
+            tokio::spawn(keep(Arc::clone(&self.shared), self.alive.clone()));
+        });
+        let mut states = self.shared.state.subscribe();
+        let tried = states.wait_for(|state| !matches!(state, State::Unknown));
+        let state = match timeout(self.shared.patience, tried).await {
+            Ok(Ok(state)) => state.clone(),
+            // The sender is ours.
+            Ok(Err(_)) | Err(_) => State::Unknown,
+        };
+        match state {
+            State::Up(live) => Ok(live),
+            State::Down(why) => Err(PublishError::Unavailable(why)),
+            State::Unknown => {
+                let why = format!("no connection to RabbitMQ within {:?}", self.shared.patience);
+                Err(PublishError::Unavailable(why.into()))
+            }
         }
     }
 
-    async fn link(&self) -> Result<Arc<Link>, lapin::Error> {
-        let mut link = self.link.lock().await;
-        if let Some(link) = link.as_ref().filter(|link| link.channel.status().connected()) {
-            return Ok(Arc::clone(link));
-        }
-        let connection = super::connect(&self.address, &self.name).await?;
-        let channel = connection.create_channel().await?;
-        if self.declare {
-            super::declare(&channel).await?;
-        }
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let fresh = Arc::new(Link { connection, channel });
-        *link = Some(Arc::clone(&fresh));
-        Ok(fresh)
-    }
-
-    /// Connects now, so that a caller can tell early whether RabbitMQ is there.
+    /// Asks RabbitMQ to confirm a message that goes nowhere, so a caller can tell early whether
+    /// it takes any. Only for a publisher that declares.
     ///
     /// # Errors
-    /// When it is not.
+    /// When it does not.
     pub async fn check(&self) -> Result<(), PublishError> {
-        let in_time = tokio::time::timeout(self.confirm_timeout, self.link()).await;
-        let link = in_time.map_err(|_| self.silent())?;
-        link.map(drop).map_err(|error| PublishError::Unavailable(error.to_string()))
+        self.publish(PROBE, "", b"", BasicProperties::default(), false).await
     }
 
-    /// Publishes one persistent message and waits for the confirm. With
-    /// `mandatory`, a message for which no queue is bound is an error.
+    /// Declares Upshot's topology again, and returns how many messages wait.
+    ///
+    /// # Errors
+    /// When RabbitMQ is away, or something cannot be declared.
+    pub async fn declare(&self) -> Result<Depths, DeclareError> {
+        let live = self.live().await?;
+        match timeout(self.shared.patience, topology::declare(&live.link)).await {
+            Ok(declared) => Ok(declared?),
+            Err(_) => {
+                live.link.cut();
+                Err(self.silent().into())
+            }
+        }
+    }
+
+    /// Publishes one persistent message and waits for the confirm. With `mandatory`, a message
+    /// for which no queue is bound is an error.
     ///
     /// # Errors
     /// See [`PublishError`].
@@ -99,52 +168,201 @@ impl Publisher {
         properties: BasicProperties,
         mandatory: bool,
     ) -> Result<(), PublishError> {
-        let unavailable = |error: lapin::Error| PublishError::Unavailable(error.to_string());
-        let in_time = tokio::time::timeout(self.confirm_timeout, self.link()).await;
-        let link = in_time.map_err(|_| self.silent())?.map_err(unavailable)?;
+        let live = self.live().await?;
+        let channel = live.channel.lock().await.clone();
         let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
         let persistent = properties.with_delivery_mode(2);
         let confirm = async {
-            link.channel
-                .basic_publish(exchange.into(), routing_key.into(), options, body, persistent)
-                .await?
-                .await
+            let key = short_string(routing_key);
+            let sent = channel.basic_publish(exchange.into(), key, options, body, persistent);
+            sent.await?.await
         };
-        match tokio::time::timeout(self.confirm_timeout, confirm).await {
+        let unknown = |error: lapin::Error| PublishError::Unknown(error.to_string());
+        match timeout(self.shared.patience, confirm).await {
             Ok(Ok(Confirmation::Ack(None))) => Ok(()),
             Ok(Ok(Confirmation::Ack(Some(_)))) => Err(PublishError::Unroutable),
-            Ok(Ok(Confirmation::Nack(_))) => Err(PublishError::Refused),
+            Ok(Ok(Confirmation::Nack(_))) => {
+                // A channel that was refused once may stay refused after there is room again.
+                live.reopen(&channel).await;
+                Err(PublishError::Refused)
+            }
             Ok(Ok(Confirmation::NotRequested)) => {
-                Err(PublishError::Unavailable("confirms are not on".to_owned()))
+                Err(PublishError::Unknown("confirms are not on".to_owned()))
             }
             Ok(Err(error)) => {
-                self.drop_link(&link).await;
-                Err(unavailable(error))
+                live.reopen(&channel).await;
+                Err(unknown(error))
             }
             Err(_) => {
-                self.drop_link(&link).await;
+                // What was not sent yet must not be sent after the caller was told.
+                live.link.cut();
                 Err(self.silent())
             }
         }
     }
 
     fn silent(&self) -> PublishError {
-        PublishError::Unavailable(format!("no answer within {:?}", self.confirm_timeout))
-    }
-
-    /// Forgets a connection that failed; the next call makes a new one.
-    async fn drop_link(&self, failed: &Arc<Link>) {
-        let mut link = self.link.lock().await;
-        if link.as_ref().is_some_and(|link| Arc::ptr_eq(link, failed)) {
-            *link = None;
-        }
+        PublishError::Unknown(format!("no answer within {:?}", self.shared.patience))
     }
 
     /// Closes the connection in good order.
     pub async fn close(&self) {
-        if let Some(link) = self.link.lock().await.take() {
-            let closing = link.connection.close(200, "done".into());
-            let _ = tokio::time::timeout(Duration::from_secs(3), closing).await;
+        let state = self.shared.state.borrow().clone();
+        if let State::Up(live) = state {
+            live.link.close().await;
+        }
+        self.alive.cancel();
+    }
+}
+
+/// A text as a short string, which has at most 255 bytes; what is longer is cut.
+pub fn short_string(text: &str) -> ShortString {
+    let end = text.floor_char_boundary(255);
+    text.get(..end).unwrap_or_default().into()
+}
+
+/// Why the topology cannot be declared.
+#[derive(Debug, thiserror::Error)]
+pub enum DeclareError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connection(#[from] PublishError),
+    /// RabbitMQ refused something.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+}
+
+impl Live {
+    /// Opens a channel in place of one that failed, unless another caller did.
+    async fn reopen(&self, failed: &Channel) {
+        let mut channel = self.channel.lock().await;
+        if channel.id() != failed.id() {
+            return;
+        }
+        match confirming(&self.link).await {
+            Ok(fresh) => *channel = fresh,
+            // Without a channel it is of no use.
+            Err(_) => self.link.cut(),
         }
     }
+}
+
+async fn confirming(link: &Link) -> Result<Channel, lapin::Error> {
+    let channel = link.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
+}
+
+/// Keeps the connection until nobody can publish any more.
+async fn keep(shared: Arc<Shared>, alive: CancellationToken) {
+    let mut backoff = Backoff::default();
+    while !alive.is_cancelled() {
+        let why = tokio::select! {
+            () = alive.cancelled() => return,
+            why = connected(&shared, &mut backoff) => why,
+        };
+        shared.state.send_replace(State::Down(why.into()));
+        tokio::select! {
+            () = alive.cancelled() => return,
+            () = backoff.wait() => {}
+        }
+    }
+}
+
+/// Connects and stays connected; returns why no longer.
+async fn connected(shared: &Shared, backoff: &mut Backoff) -> String {
+    let link = match transport::connect(&shared.address, &shared.name, u64::MAX).await {
+        Ok(link) => link,
+        Err(error) => return error.to_string(),
+    };
+    let mut events = Box::pin(link.events_listener());
+    let channel = match timeout(shared.patience, confirming(&link)).await {
+        Ok(Ok(channel)) => channel,
+        Ok(Err(error)) => return error.to_string(),
+        Err(_) => return format!("no answer within {:?}", shared.patience),
+    };
+    if shared.declares {
+        match timeout(shared.patience, topology::declare(&link)).await {
+            Ok(Ok(_)) => {}
+            // What is wrong the next declaration says; publishing may work all the same.
+            Ok(Err(TopologyError::Different { .. } | TopologyError::Missing { .. })) => {}
+            Ok(Err(error)) => return error.to_string(),
+            Err(_) => return format!("no answer within {:?}", shared.patience),
+        }
+        // Under an alarm RabbitMQ says so once somebody publishes.
+        let probe = probe(&channel);
+        tokio::pin!(probe);
+        let answer = loop {
+            tokio::select! {
+                answer = &mut probe => break answer.err(),
+                event = events.next() => match event {
+                    Some(Event::ConnectionBlocked(why)) => {
+                        shared.state.send_replace(blocked(&why));
+                    }
+                    Some(Event::Error(error)) => break Some(error),
+                    Some(_) => {}
+                    None => return "the connection was closed".to_owned(),
+                },
+                () = sleep(shared.patience), if !link.status().blocked() => {
+                    return format!("no answer within {:?}", shared.patience);
+                }
+            }
+        };
+        if let Some(error) = answer.filter(|_| !link.status().connected()) {
+            return error.to_string();
+        }
+    }
+    let channel = if channel.status().connected() {
+        channel
+    } else {
+        match confirming(&link).await {
+            Ok(channel) => channel,
+            Err(error) => return error.to_string(),
+        }
+    };
+    let live = Arc::new(Live { link, channel: Mutex::new(channel) });
+    shared.state.send_replace(State::Up(Arc::clone(&live)));
+    backoff.reset();
+    stay(shared, &live, events.as_mut()).await
+}
+
+async fn stay(
+    shared: &Shared,
+    live: &Arc<Live>,
+    mut events: std::pin::Pin<&mut (impl Stream<Item = Event> + Send)>,
+) -> String {
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Event::ConnectionBlocked(why)) => {
+                    shared.state.send_replace(blocked(&why));
+                }
+                Some(Event::ConnectionUnblocked) => {
+                    shared.state.send_replace(State::Up(Arc::clone(live)));
+                }
+                // Also what happens to a channel is said here.
+                Some(Event::Error(error)) if !live.link.status().connected() => return error.to_string(),
+                Some(_) => {}
+                None => return "the connection was closed".to_owned(),
+            },
+            () = live.link.was_cut() => return format!("no answer within {:?}", shared.patience),
+            () = sleep(LOOK) => {
+                if !live.link.status().connected() {
+                    return "the connection was lost".to_owned();
+                }
+            }
+        }
+    }
+}
+
+fn blocked(why: &str) -> State {
+    State::Down(
+        format!("RabbitMQ takes no messages ({why}): free memory or disk there, or raise its limits").into(),
+    )
+}
+
+async fn probe(channel: &Channel) -> Result<(), lapin::Error> {
+    let properties = BasicProperties::default();
+    let options = BasicPublishOptions::default();
+    channel.basic_publish(PROBE.into(), "".into(), options, b"", properties).await?.await.map(drop)
 }

@@ -1,38 +1,222 @@
-//! Declares what Upshot needs in RabbitMQ. Declaring again changes nothing.
+//! Declares what Upshot needs in RabbitMQ. Declaring again changes nothing, and repairs what
+//! was deleted or unbound.
 
 use lapin::{
-    Channel, ExchangeKind,
-    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    Channel, Connection, ErrorKind, ExchangeKind,
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
+    protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable},
 };
 
-use super::names::{BRIDGE, EVENTS, QUARANTINE};
+use super::names::{EVENTS, FORMER_INTAKE, INTAKE, PROBE, QUARANTINE};
 
-/// Declares exchanges, quorum queues and bindings.
+/// Redeliveries after which RabbitMQ takes a message out of the intake. RabbitMQ 4 has 20 unless
+/// told otherwise, which as many lost connections use up for good events; a message that is to be
+/// set aside the bridge sets aside itself.
+const DELIVERY_LIMIT: i64 = 1_000_000;
+/// The largest quarantine, in bytes. Beyond it RabbitMQ refuses more, and the bridge keeps bad
+/// events unacknowledged.
+pub const QUARANTINE_BYTES: i64 = 1 << 30;
+
+/// What is in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that wait.
+    pub messages: u32,
+    /// Who consumes it.
+    pub consumers: u32,
+}
+
+/// What is in Upshot's queues in RabbitMQ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Events that no bridge has taken yet.
+    pub intake: Depth,
+    /// Events that could not be accepted.
+    pub quarantine: Depth,
+}
+
+/// What is wrong with Upshot's exchanges and queues.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// RabbitMQ is away.
+    #[error("RabbitMQ does not answer: {0}")]
+    Away(lapin::Error),
+    /// Something of the same name has other properties.
+    #[error("{what} exists with other properties ({said}): delete it, and Upshot declares it again")]
+    Different {
+        /// What.
+        what: String,
+        /// What RabbitMQ says.
+        said: String,
+    },
+    /// It is not there, and may not be declared.
+    #[error(
+        "{what} is missing, and the user of `amqp.url` may not declare it ({said}): declare it, or permit \
+         to configure `^upshot\\.`"
+    )]
+    Missing {
+        /// What.
+        what: String,
+        /// What RabbitMQ says.
+        said: String,
+    },
+}
+
+impl TopologyError {
+    fn new(what: &str, error: lapin::Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::ProtocolError(said) => Some((said.kind().clone(), said.get_message().to_string())),
+            _ => None,
+        };
+        let what = what.to_owned();
+        match kind {
+            Some((AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED), said)) => {
+                Self::Different { what, said }
+            }
+            Some((AMQPErrorKind::Soft(_), said)) => Self::Missing { what, said },
+            _ => Self::Away(error),
+        }
+    }
+}
+
+/// What is to be there.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Topic(&'static str),
+    Fanout(&'static str),
+    Queue(&'static str),
+    Binding { queue: &'static str, exchange: &'static str, key: &'static str },
+}
+
+const WANTED: [Wanted; 7] = [
+    Wanted::Topic(EVENTS),
+    Wanted::Fanout(QUARANTINE),
+    Wanted::Fanout(PROBE),
+    Wanted::Queue(INTAKE),
+    Wanted::Queue(QUARANTINE),
+    Wanted::Binding { queue: INTAKE, exchange: EVENTS, key: "#" },
+    Wanted::Binding { queue: QUARANTINE, exchange: QUARANTINE, key: "" },
+];
+
+/// Declares exchanges, quorum queues and bindings, and returns how many messages wait. Where the
+/// user may not declare, it looks whether all is there.
 ///
 /// # Errors
-/// When RabbitMQ is away, or something of the same name has other properties.
-pub async fn declare(channel: &Channel) -> Result<(), lapin::Error> {
-    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    for (name, kind) in [(EVENTS, ExchangeKind::Topic), (QUARANTINE, ExchangeKind::Fanout)] {
-        channel.exchange_declare(name.into(), kind, durable, FieldTable::default()).await?;
-    }
-    for (queue, exchange, key) in [(BRIDGE, EVENTS, "#"), (QUARANTINE, QUARANTINE, "")] {
-        let mut arguments = FieldTable::default();
-        let mut set = |name: &str, value: &str| {
-            arguments.insert(name.into(), AMQPValue::LongString(value.into()));
-        };
-        set("x-queue-type", "quorum");
-        if queue == BRIDGE {
-            // RabbitMQ 4 drops a message after 20 redeliveries unless it knows
-            // where else to put it; at-least-once needs reject-publish.
-            set("x-dead-letter-exchange", QUARANTINE);
-            set("x-dead-letter-strategy", "at-least-once");
-            set("x-overflow", "reject-publish");
+/// See [`TopologyError`].
+pub async fn declare(connection: &Connection) -> Result<Depths, TopologyError> {
+    let mut depths = Depths::default();
+    let mut channel = connection.create_channel().await.map_err(TopologyError::Away)?;
+    for wanted in WANTED {
+        let mut declared = wanted.declare(&channel, false).await;
+        if declared.as_ref().is_err_and(|error| wanted.may_be_otherwise(error)) {
+            // RabbitMQ closes the channel with each refusal.
+            channel = connection.create_channel().await.map_err(TopologyError::Away)?;
+            declared = wanted.declare(&channel, true).await;
         }
-        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
-        let options = QueueBindOptions::default();
-        channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default()).await?;
+        match (wanted, declared.map_err(|error| TopologyError::new(&wanted.words(), error))?) {
+            (Wanted::Queue(INTAKE), depth) => depths.intake = depth,
+            (Wanted::Queue(QUARANTINE), depth) => depths.quarantine = depth,
+            _ => {}
+        }
     }
-    Ok(())
+    Ok(depths)
+}
+
+impl Wanted {
+    /// Declares it, or with `look` only looks whether it is there.
+    async fn declare(self, channel: &Channel, look: bool) -> Result<Depth, lapin::Error> {
+        let nothing = FieldTable::default();
+        match self {
+            Self::Topic(name) | Self::Fanout(name) => {
+                let kind =
+                    if matches!(self, Self::Topic(_)) { ExchangeKind::Topic } else { ExchangeKind::Fanout };
+                let options = ExchangeDeclareOptions {
+                    durable: true,
+                    passive: look,
+                    ..ExchangeDeclareOptions::default()
+                };
+                channel.exchange_declare(name.into(), kind, options, nothing).await?;
+            }
+            Self::Queue(name) => {
+                let options = QueueDeclareOptions { passive: look, ..QueueDeclareOptions::durable() };
+                let queue = channel.queue_declare(name.into(), options, arguments(name)).await?;
+                return Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() });
+            }
+            // A binding cannot be looked at over AMQP: where it may not be made, others made it.
+            Self::Binding { .. } if look => {}
+            Self::Binding { queue, exchange, key } => {
+                let options = QueueBindOptions::default();
+                channel.queue_bind(queue.into(), exchange.into(), key.into(), options, nothing).await?;
+            }
+        }
+        Ok(Depth::default())
+    }
+
+    /// Whether it is enough that it is there: it may not be declared, or it is a quarantine of an
+    /// earlier version, which has no bound.
+    fn may_be_otherwise(self, error: &lapin::Error) -> bool {
+        let ErrorKind::ProtocolError(said) = error.kind() else { return false };
+        match said.kind() {
+            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => true,
+            AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
+                matches!(self, Self::Queue(QUARANTINE))
+            }
+            _ => false,
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::Topic(name) | Self::Fanout(name) => format!("exchange `{name}`"),
+            Self::Queue(name) => format!("queue `{name}`"),
+            Self::Binding { queue, exchange, .. } => {
+                format!("the binding of queue `{queue}` to exchange `{exchange}`")
+            }
+        }
+    }
+}
+
+fn arguments(queue: &str) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    // Nothing is dropped: what does not fit is refused, and its publisher told.
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    if queue == INTAKE {
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
+        arguments.insert("x-dead-letter-exchange".into(), text(QUARANTINE));
+        arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    } else {
+        arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(QUARANTINE_BYTES));
+    }
+    arguments
+}
+
+/// Whether the intake of an earlier version is there; no event comes into it any more.
+///
+/// # Errors
+/// When RabbitMQ is away.
+pub async fn unbind_former(connection: &Connection) -> Result<bool, lapin::Error> {
+    let channel = connection.create_channel().await?;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    if channel.queue_declare(FORMER_INTAKE.into(), passive, FieldTable::default()).await.is_err() {
+        // The channel is closed by the refusal.
+        return connection.status().connected().then_some(false).ok_or_else(away);
+    }
+    channel.queue_unbind(FORMER_INTAKE.into(), EVENTS.into(), "#".into(), FieldTable::default()).await?;
+    Ok(true)
+}
+
+/// Deletes the intake of an earlier version, with all that is in it.
+///
+/// # Errors
+/// When RabbitMQ is away, or the user may not delete it.
+pub async fn delete_former(connection: &Connection) -> Result<(), lapin::Error> {
+    let channel = connection.create_channel().await?;
+    channel.queue_delete(FORMER_INTAKE.into(), QueueDeleteOptions::default()).await.map(drop)
+}
+
+fn away() -> lapin::Error {
+    std::io::Error::from(std::io::ErrorKind::NotConnected).into()
 }

@@ -12,13 +12,25 @@ use super::{bytes::ByteSize, duration};
 #[serde(default, deny_unknown_fields)]
 pub struct BridgeSettings {
     pub prefetch: u16,
+    pub prefetch_bytes: ByteSize,
     pub batch: usize,
     pub max_event_bytes: ByteSize,
+    #[serde(with = "duration")]
+    pub contract_timeout: Duration,
+    #[serde(with = "duration")]
+    pub backdate: Duration,
 }
 
 impl Default for BridgeSettings {
     fn default() -> Self {
-        Self { prefetch: 512, batch: 256, max_event_bytes: ByteSize(64 << 10) }
+        Self {
+            prefetch: 512,
+            prefetch_bytes: ByteSize(32 << 20),
+            batch: 256,
+            max_event_bytes: ByteSize(64 << 10),
+            contract_timeout: Duration::from_secs(2),
+            backdate: Duration::from_secs(7 * 24 * 3600),
+        }
     }
 }
 
@@ -38,7 +50,7 @@ pub struct ExecutorSettings {
 
 impl Default for ExecutorSettings {
     fn default() -> Self {
-        Self { queues: Vec::new(), shutdown_grace: Duration::from_secs(15) }
+        Self { queues: Vec::new(), shutdown_grace: Duration::from_secs(20) }
     }
 }
 

@@ -87,7 +87,7 @@ async fn it_says_what_is_right_and_what_is_wrong() {
         ("redis", "durability", "failed", &["appendonly no", "appendonly yes"]),
         ("redis", "memory", "failed", &["allkeys-lru", "noeviction"]),
         ("redis", "replicas", "failed", &["0 connected, 1 demanded"]),
-        ("rabbitmq", "queue upshot.bridge", "warning", &["0 consumers", "upshot bridge"]),
+        ("rabbitmq", "queue upshot.intake", "warning", &["0 consumers", "upshot bridge"]),
         ("store", "opened", "failed", &["ftp://nowhere", "store.url"]),
         ("smtp", "connect, greeting, login", "failed", &["smtp.url"]),
     ] {

@@ -58,12 +58,12 @@ async fn the_bridge_outlives_redis_and_rabbitmq_and_loses_no_event() {
     for event in &events[20..] {
         stage.publish(event).await;
     }
-    bridge.logged(&["waiting", "rabbitmq"]).await;
+    bridge.logged(&["waiting", "intake"]).await;
     rabbit.heal().await;
     for event in &events[20..] {
         stage.succeeded(&stage.job_of(event)).await;
     }
-    bridge.logged(&["works again", "rabbitmq"]).await;
+    bridge.logged(&["works again", "intake"]).await;
     let counts = stage.queue.counts().await.unwrap();
     assert_eq!(counts.transitions("enqueued"), 40);
     for process in [bridge, executor] {
@@ -130,7 +130,7 @@ async fn services_wait_for_servers_that_are_not_there_yet() {
     variables.push(("UPSHOT_REDIS_URL".into(), format!("redis://127.0.0.1:{}", redis.port())));
     variables.push(("UPSHOT_AMQP_URL".into(), servers.rabbit.url_via(rabbit.port(), &stage.vhost)));
     let bridge = upshot_tests::Process::start(&["bridge"], &variables).await;
-    bridge.logged(&["waiting", "rabbitmq"]).await;
+    bridge.logged(&["waiting", "intake"]).await;
     let executor = upshot_tests::Process::start(&["executor"], &variables).await;
     executor.logged(&["nothing claimed"]).await;
     redis.heal().await;

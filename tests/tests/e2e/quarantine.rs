@@ -25,7 +25,7 @@ async fn each_bad_event_is_kept_with_reason_and_place_and_the_queue_flows_on() {
     let bridge = stage.start("bridge", &[]).await;
     let executor = stage.start("executor", &[]).await;
     let cases: Vec<(Vec<u8>, &str, &str)> = vec![
-        (b"{\"specversion\":".to_vec(), "malformed_json", ""),
+        (b"{\"specversion\":".to_vec(), "malformed_json", "/specversion"),
         (b"[1, 2]".to_vec(), "not_a_cloud_event", ""),
         (with(|event| event["type"] = json!("order.lost.v9")), "unknown_type", "/type"),
         (

@@ -4,10 +4,13 @@
 
 local worker, bound = ARGV[1], tonumber(ARGV[4])
 local want = tonumber(ARGV[2])
+local crashed, buried, wake, late, ended = 0, 0, false, nil, {}
+do -- A function has 200 names of its own at most.
+
 -- What follows from a crash: `crashes that a job survives, the shortest wait, the longest
 -- after the first crash, after the second...` (ms), of all kinds and of some.
 local rules, rule_texts, spread = {}, {}, tonumber(ARGV[11])
-for i = 12, #ARGV, 2 do rule_texts[ARGV[i]] = ARGV[i + 1] end
+for i = 13 + math.max(0, tonumber(ARGV[12])), #ARGV, 2 do rule_texts[ARGV[i]] = ARGV[i + 1] end
 local function rule_of(kind)
   local text = rule_texts[kind] or ARGV[5]
   if not rules[text] then
@@ -49,7 +52,7 @@ for i, id in ipairs(due) do
 end
 if #promoted > 0 then redis.call('ZREM', SCHEDULED, unpack(promoted)) end
 
-local crashed, buried, waiting = 0, 0, {}
+local waiting = {}
 -- Takes over what is left of one lease.
 local function take_over(claim, id)
   local key = JOB .. id
@@ -111,9 +114,8 @@ if left > 0 then running = redis.call('HINCRBY', CONTROL, 'running', int(-left))
 if crashed > 0 then free_all() end
 if #waiting > 0 then redis.call('ZADD', SCHEDULED, unpack(waiting)) end
 
-local late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
-local wake = put_all() or #waiting > 0
-local ended = {}
+late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
+wake = put_all() or #waiting > 0
 read = 0
 for i, id in ipairs(late) do
   if read >= CALL_BYTES then break end
@@ -126,7 +128,7 @@ for i, id in ipairs(late) do
     read = read + #body
     local kind, flow, class, deadline = header(body)
     if deadline ~= '' then
-      if take_out(id, key, state, flow, class) then wake = true end
+      if take_out(id, key, state, body, flow, class) then wake = true end
       expire(id, key, text, kind, string.match(deadline, '^%d+'))
     end
   end
@@ -139,4 +141,6 @@ if limited and is_any_held() then
     redis.call('ZREM', PACED, key)
     if release_lanes(key) then wake = true end
   end
+end
+
 end

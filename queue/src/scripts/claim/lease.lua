@@ -6,7 +6,7 @@ local until_ms = int(now + tonumber(ARGV[3]))
 local examined, more, next_token = 0, false, nil
 -- Jobs that are leased here: their ids, the reply with room for what stands first, and
 -- the bytes of it.
-local leased, reply, n_leased, bytes = {}, {0, 0, 0, 0, 0}, 0, 0
+local leased, reply, n_leased, bytes = {}, {0, 0, 0, 0, 0, 0}, 0, 0
 
 local paused_kinds = {}
 local function is_paused(kind)
@@ -36,13 +36,33 @@ local function answered(id, content, size)
   bytes = bytes + size
   leased[n_leased] = id
   local n = n_leased * 2
-  reply[n + 4], reply[n + 5] = id, content
+  reply[n + 5], reply[n + 6] = id, content
 end
 local function answered_again(id, token, fields)
   local size = 0
   for _, text in ipairs(fields) do size = size + #text end
   table.insert(fields, 1, token)
   answered(id, fields, size)
+end
+
+-- The kinds that the worker runs, as bodies have them: `version|kind`. None is named by one that
+-- runs all of them.
+local runs, n_unknown = nil, 0
+if tonumber(ARGV[12]) >= 0 then
+  runs = {}
+  for i = 13, 12 + ARGV[12] do runs[ARGV[i]] = true end
+end
+local OF_HEAD = '^%d+|%d|[^|\n]*|[^|\n]*|[^|\n]*|(%d+|[^|\n]*)|'
+-- Parks a job whose kind the worker does not run. False when it does, or when nobody can tell.
+local function is_unknown(id, key, body)
+  local of = string.match(body, OF_HEAD)
+  if not of or runs[of] then return false end
+  local version, kind = string.match(of, '^(%d+)|(.*)$')
+  park(id, key, body, redis.call('HGET', key, 'state'), 'kind ' .. kind .. '@' .. version,
+    'no handler for kind `' .. kind .. '` version ' .. version .. ' in the worker that met it: one that has it takes it')
+  move('parked', id)
+  n_unknown, compared = n_unknown + 1, compared + #body
+  return true
 end
 
 -- Ends or parks a job that must not start, although its turn has come. False when it
@@ -56,31 +76,37 @@ local function is_held_back(id, key, body)
     return true
   end
   if kinds_paused and is_paused(kind) then
-    park(id, key, redis.call('HGET', key, 'state'), 'resume ' .. kind, 'the kind is paused')
+    park(id, key, body, redis.call('HGET', key, 'state'), 'resume ' .. kind, 'the kind is paused')
     move('parked', id)
+    compared = compared + #body
     return true
   end
   return false
 end
 
+-- Leases a job that has more fields than its body, if it is in that state.
+local function lease_again(id, key, state)
+  local fields, text = redis.call('HGETALL', key), redis.call('HGET', key, 'state')
+  -- Nobody else has it, and it is not somewhere else by its state either.
+  if #fields == 0 or state_of(text) ~= state then return false end
+  local token = string.match(attempt_of(text), '^ (%d+)') or 0
+  token = int(token + 1)
+  redis.call('HSET', key, 'state', 'running ' .. token .. attempt)
+  answered_again(id, token, fields)
+  return true
+end
 -- Leases a job that was taken out of its lane. False when it does not run.
 local function lease(id)
   local key = JOB .. id
   local body = redis.call('HGET', key, 'job')
   if body then
     if (overdue or kinds_paused) and is_held_back(id, key, body) then return false end
+    if runs and is_unknown(id, key, body) then return false end
     if redis.call('HSETNX', key, 'state', first_attempt) == 1 then
       answered(id, body, #body)
       return true
     end
   end
   -- It ran before, or something else was done to it.
-  local fields, text = redis.call('HGETALL', key), redis.call('HGET', key, 'state')
-  -- Nobody else has it, and it is not somewhere else by its state either.
-  if #fields == 0 or state_of(text) ~= 'ready' then return false end
-  local token = string.match(attempt_of(text), '^ (%d+)') or 0
-  token = int(token + 1)
-  redis.call('HSET', key, 'state', 'running ' .. token .. attempt)
-  answered_again(id, token, fields)
-  return true
+  return lease_again(id, key, 'ready')
 end

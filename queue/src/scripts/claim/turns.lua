@@ -275,7 +275,7 @@ local function take(class, n)
       if bytes < CALL_BYTES and compared < CALL_BYTES then popped, scores, dropped = take_first(name, lane.planned) end
       local count, started = 0, 0
       for i, id in ipairs(popped or NONE) do
-        if bytes >= CALL_BYTES then
+        if bytes >= CALL_BYTES or compared >= CALL_BYTES then
           put_back(name, popped, scores, i)
           break
         end

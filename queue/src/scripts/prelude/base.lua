@@ -8,7 +8,7 @@ local NONE = {}
 -- written in full by Redis, in more time.
 local function int(x) return string.format('%d', x) end
 
-local known = redis.call('HMGET', CONTROL, 'schema', 'limited', 'paused', 'paused_kinds')
+local known = redis.call('HMGET', CONTROL, 'schema', 'limited', 'paused', 'paused_kinds', 'unknown')
 if known[1] ~= SCHEMA then
   if known[1] or redis.call('EXISTS', STATS) == 1 then
     return redis.error_reply('SCHEMA the queue was written with layout ' .. (known[1] or '1') ..
@@ -18,18 +18,21 @@ if known[1] ~= SCHEMA then
 end
 -- Whether any limit or weight is set. Without one nobody looks for any.
 local limited, paused, kinds_paused = known[2] == '1', known[3] == '1', known[4] == '1'
+-- Whether jobs are parked because a worker did not know their kind.
+local some_unknown = known[5] == '1'
 
 local us = micros()
 local now = math.floor(us / 1000)
 local at = int(now)
 
--- A job's body starts with `enqueued at|class|deadline|kind|flow` and a line feed; a
--- deadline is `ms` and what happens then (e or r), a flow is the tenant and the limit
--- keys, between bars.
+-- A job's body starts with the head line, `enqueued at|class|deadline|due|route|version|kind|flow`.
+-- A deadline is `ms` and what happens then (e or r); due and route are the ledger's, and
+-- empty until it fills them; a flow is the tenant and the limit keys, between bars.
+local HEAD = '^%d+|(%d)|([^|\n]*)|[^|\n]*|[^|\n]*|(%d*)|([^|\n]*)|([^\n]*)\n'
 local function header(body)
-  local class, deadline, kind, flow = string.match(body, '^%d+|(%d)|([^|\n]*)|([^|\n]*)|([^\n]*)\n')
+  local class, deadline, version, kind, flow = string.match(body, HEAD)
   -- A damaged body belongs to nobody; whoever claims it finds out.
-  return kind or '?', flow or '', class or NORMAL, deadline or ''
+  return kind or '?', flow or '', class or NORMAL, deadline or '', version or '0'
 end
 
 -- The state of a job is one field, and so one write: `state since`, and behind it

@@ -39,9 +39,51 @@ local function pass_on(flow, but)
   end
   return woken
 end
+-- Jobs that are parked for a kind (the need `kind K@V`) wait for a claim of a worker that runs
+-- it. The claim has to find them by class, then by flow, as it finds what is ready: so each
+-- kind and version has an index of its own, `unknown:K@V`, of members `class:flow NUL place NUL
+-- id`. `unknown` lists the kinds that have one.
+local function kind_of_need(need) return string.match(need, '^kind (.+)$') end
+-- The member of a job. Its place within the flow is when it should run (ms).
+local function unknown_member(id, body, class, flow)
+  local _, _, _, deadline = header(body)
+  local by = string.match(deadline, '^%d+')
+  by = by and tonumber(by) or tonumber(string.match(body, '^%d+') or '0') + PATIENCE_US / 1000
+  return class .. ':' .. flow .. '\0' .. string.format('%014.0f', by) .. '\0' .. id
+end
+local function add_unknown(kind, member)
+  redis.call('ZADD', UNKNOWN_JOBS .. kind, '0', member)
+  -- Behind the kinds that wait already.
+  if redis.call('ZADD', UNKNOWN, 'NX', us, kind) == 1 then
+    redis.call('HSET', CONTROL, 'unknown', '1')
+    some_unknown = true
+  end
+end
+local function remove_unknown(kind, member)
+  redis.call('ZREM', UNKNOWN_JOBS .. kind, member)
+  if redis.call('EXISTS', UNKNOWN_JOBS .. kind) == 1 then return end
+  redis.call('ZREM', UNKNOWN, kind)
+  for class = 0, 3 do redis.call('HDEL', UNKNOWN_TURNS, int(class) .. ':' .. kind) end
+  if redis.call('EXISTS', UNKNOWN) == 0 then
+    redis.call('HDEL', CONTROL, 'unknown')
+    some_unknown = false
+  end
+end
+-- Takes a parked job out of the indexes of what it is parked for.
+local function leave_need(id, key, body, flow, class)
+  redis.call('ZREM', PARKED, id)
+  local need = redis.call('HGET', key, 'need')
+  if need and redis.call('ZREM', NEED .. need, id) == 1 and redis.call('HINCRBY', NEEDS, need, -1) <= 0 then
+    redis.call('HDEL', NEEDS, need)
+  end
+  local kind = need and kind_of_need(need)
+  if kind then remove_unknown(kind, unknown_member(id, body, class, flow)) end
+  redis.call('HDEL', key, 'need', 'why')
+end
+
 -- Takes a job that waits or is dead out of the index of its state. True when
 -- other jobs may run in its place.
-local function take_out(id, key, state, flow, class)
+local function take_out(id, key, state, body, flow, class)
   local woken = false
   if state == 'ready' then
     local lane = class .. ':' .. flow
@@ -63,20 +105,16 @@ local function take_out(id, key, state, flow, class)
   elseif state == 'scheduled' then
     redis.call('ZREM', SCHEDULED, id)
   elseif state == 'parked' then
-    redis.call('ZREM', PARKED, id)
-    local need = redis.call('HGET', key, 'need')
-    if need and redis.call('ZREM', NEED .. need, id) == 1 and redis.call('HINCRBY', NEEDS, need, -1) <= 0 then
-      redis.call('HDEL', NEEDS, need)
-    end
-    redis.call('HDEL', key, 'need', 'why')
+    leave_need(id, key, body, flow, class)
   elseif state == 'dead' then
     redis.call('ZREM', DEAD, id)
     leave_group(id, key)
   end
   return woken
 end
--- Parks a job until its need is met.
-local function park(id, key, text, need, why)
+-- Parks a job until its need is met. True when sleeping workers may run it at once: it is
+-- parked for a kind, and another worker may know that.
+local function park(id, key, body, text, need, why)
   become(key, 'parked', text)
   redis.call('HSET', key, 'need', need, 'why', why)
   redis.call('ZADD', PARKED, at, id)
@@ -85,6 +123,11 @@ local function park(id, key, text, need, why)
   local last = tonumber(redis.call('ZRANGE', NEED .. need, '-1', '-1', 'WITHSCORES')[2] or '0')
   redis.call('ZADD', NEED .. need, last > now and int(last + 1) or at, id)
   redis.call('HINCRBY', NEEDS, need, 1)
+  local kind = kind_of_need(need)
+  if not kind then return false end
+  local _, flow, class = header(body)
+  add_unknown(kind, unknown_member(id, body, class, flow))
+  return true
 end
 -- A job that waits again is watched for its deadline again.
 local function watch_deadline(id, deadline)
@@ -107,7 +150,7 @@ local function forget(id, key)
     local line = string.match(body, '^[^\n]*\n([^\n]*)')
     -- A damaged job is forgotten like any other.
     local ok, meta = pcall(cjson.decode, line or '')
-    if ok and type(meta) == 'table' and type(meta[2]) == 'string' then redis.call('ZREM', SUBJECTS, meta[2] .. '\0' .. id) end
+    if ok and type(meta) == 'table' and type(meta[1]) == 'string' then redis.call('ZREM', SUBJECTS, meta[1] .. '\0' .. id) end
   end
   -- Its id may come again, with a deadline of its own or none.
   redis.call('ZREM', EXPIRING, id)

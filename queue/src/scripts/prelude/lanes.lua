@@ -218,7 +218,8 @@ local function free_all()
   learn(keys)
   -- Workers sleep on the queue's own limit only once it is reached.
   local whole = limits.queue and limits.queue.concurrency
-  local woken = whole and running_now() + n_over >= whole or false
+  -- They sleep as well on limits that hold parked jobs of their kinds: those are in no lane.
+  local woken = some_unknown or whole and running_now() + n_over >= whole or false
   local touched = is_any_held() and {}
   for flow, stretches in pairs(freed) do
     for _, key in ipairs(keys_of(flow)) do

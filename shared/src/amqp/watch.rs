@@ -1,0 +1,44 @@
+//! Watches over RabbitMQ: whether it takes messages, and whether Upshot's exchanges, queues and
+//! bindings are as they have to be. What was deleted or unbound is declared again.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{publisher::Publisher, topology::Depths};
+use crate::health::Health;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(3);
+
+/// The part of the health that says whether exchanges, queues and bindings are there.
+const TOPOLOGY: &str = "topology";
+
+/// Watches for ever. `part` of the health says whether RabbitMQ takes messages; `seen` is told
+/// how many wait there, or that it is not known.
+pub async fn watch(
+    publisher: Publisher,
+    health: Health,
+    part: &'static str,
+    mut seen: impl FnMut(Option<Depths>),
+) {
+    let mut interval = interval(EVERY);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        match publisher.check().await {
+            Ok(()) => health.up(part),
+            Err(error) => health.down(part, error),
+        }
+        match publisher.declare().await {
+            Ok(depths) => {
+                health.up(TOPOLOGY);
+                seen(Some(depths));
+            }
+            Err(error) => {
+                health.down(TOPOLOGY, error);
+                seen(None);
+            }
+        }
+    }
+}
