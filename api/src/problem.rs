@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use upshot_queue::JobId;
 use upshot_shared::{Reason, Rejection, amqp::PublishError};
 use utoipa::ToSchema;
 
@@ -50,11 +51,11 @@ pub struct Details {
     /// The request's id, as in the header `x-request-id` and in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
-    /// Of a rejected event: the reason code that a quarantined message carries.
+    /// Of a rejected event, or of arguments: the reason code that a quarantined message carries.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "contract_violation")]
     reason: Option<Reason>,
-    /// Of a rejected event: a JSON pointer to what is wrong.
+    /// Of a rejected event, or of arguments: a JSON pointer to what is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/data/lines/0/quantity")]
     place: Option<String>,
@@ -96,10 +97,20 @@ impl Problem {
         problem
     }
 
+    /// Arguments that violate the contract of their job's event type.
+    pub fn arguments(id: &JobId, violation: Rejection) -> Self {
+        let Rejection { reason, place, detail } = violation;
+        let detail = format!("`{place}`: {detail}; mend it and retry again: job {id} stays as it was");
+        let mut problem = Self::new(Code::InvalidArguments, detail);
+        problem.0.reason = Some(reason);
+        problem.0.place = Some(place);
+        problem
+    }
+
     /// The service waits for something.
     pub fn not_ready(missing: BTreeMap<String, String>) -> Self {
         let names: Vec<&str> = missing.keys().map(String::as_str).collect();
-        let detail = format!("waiting for {}; it goes on by itself", names.join(", "));
+        let detail = format!("not there: {}; `missing` says why and what to do", names.join(", "));
         let mut problem = Self::new(Code::NotReady, detail);
         problem.0.missing = Some(missing);
         problem
@@ -162,6 +173,7 @@ impl From<Rejection> for Problem {
             Reason::Oversize => Code::EventTooLarge,
             Reason::NotACloudEvent => Code::NotACloudEvent,
             Reason::MalformedJson => Code::MalformedJson,
+            Reason::ConflictingDuplicate => Code::ConflictingDuplicate,
             Reason::MissingAttribute
             | Reason::InvalidAttribute
             | Reason::UnknownType
@@ -170,8 +182,7 @@ impl From<Rejection> for Problem {
             | Reason::InvalidValue
             | Reason::Unreadable
             | Reason::ContractTimeout
-            | Reason::RefusedByQueue
-            | Reason::ConflictingDuplicate => Code::InvalidEvent,
+            | Reason::RefusedByQueue => Code::InvalidEvent,
         };
         let mut problem = Self::new(code, rejection.detail);
         problem.0.reason = Some(rejection.reason);

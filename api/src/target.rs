@@ -2,6 +2,7 @@
 
 use axum::{Json, http::StatusCode};
 use upshot_queue::{Changed, JobId, Queue, State};
+use upshot_shared::intake::LABEL_TYPE;
 
 use crate::{
     links::Links,
@@ -17,6 +18,8 @@ pub struct Target<'a> {
     pub id: JobId,
     /// Its queue.
     pub queue: &'a Queue,
+    /// The type of the event that it comes from.
+    pub event_type: Option<String>,
 }
 
 impl<'a> Target<'a> {
@@ -26,12 +29,13 @@ impl<'a> Target<'a> {
     /// A 400 or 404 when there is none, a 503 when Redis does not answer.
     pub async fn find(state: &'a Shared, id: &str) -> Result<Self, Problem> {
         let id = job_id(id)?;
-        let known = state.find(&id).await?;
+        let mut known = state.find(&id).await?;
         let Some(queue) = state.queues.get(&known.job.queue) else {
             let detail = format!("its queue {} is not in the settings", known.job.queue);
             return Err(Problem::new(Code::UnknownJob, detail));
         };
-        Ok(Self { state, id, queue })
+        let event_type = known.job.labels.remove(LABEL_TYPE);
+        Ok(Self { state, id, queue, event_type })
     }
 
     /// Whether it was changed; `refused` says why a job in a state is not.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{JobId, QueueName, Verdict, connect::Backoff, queue};
-use upshot_shared::{Reason, Rejection, health};
+use upshot_queue::{JobId, NewJob, Queue, QueueName, Reconciled, Verdict, connect::Backoff, queue};
+use upshot_shared::{Reason, Rejection, health, json, rejection};
 
 use crate::{
     Bridge,
@@ -33,7 +33,7 @@ pub(crate) async fn enqueue(
                     bridge.health.up(health::ENQUEUE);
                     return Ok(refused(&verdicts));
                 }
-                Err(queue::Error::Redis(error)) => {
+                Err(Failed::Queue(queue::Error::Redis(error))) => {
                     bridge.health.down_by_redis(health::ENQUEUE, &error);
                 }
                 Err(error) => bridge.health.down(health::ENQUEUE, &error),
@@ -49,23 +49,30 @@ pub(crate) async fn enqueue(
     }
 }
 
+/// Why a batch is not in Redis as a whole; enqueueing it again finds what is.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Queue(#[from] queue::Error),
+    #[error("job {0} was forgotten while it was looked at")]
+    Gone(JobId),
+}
+
 /// What became of a job, and the place of its delivery.
 struct Enqueued<'a> {
     queue: &'a QueueName,
     id: &'a JobId,
     of: usize,
-    verdict: Verdict,
+    refused: Option<Rejection>,
 }
 
-async fn once<'a>(
-    bridge: &Bridge,
-    jobs: &'a HashMap<QueueName, Jobs>,
-) -> Result<Vec<Enqueued<'a>>, queue::Error> {
+async fn once<'a>(bridge: &Bridge, jobs: &'a HashMap<QueueName, Jobs>) -> Result<Vec<Enqueued<'a>>, Failed> {
     let calls = jobs.iter().filter_map(|(name, Jobs { jobs, of })| {
         // Every queue of a route has a client; see `Bridge::new`.
         let queue = bridge.queues.get(name)?;
         Some(async move {
             let verdicts = queue.enqueue(jobs).await?;
+            let mut conflicts = conflicts(queue, jobs, &verdicts).await?;
             let count = |is: fn(&Verdict) -> bool| verdicts.iter().filter(|verdict| is(verdict)).count();
             for (result, count) in [
                 ("inserted", count(|verdict| matches!(verdict, Verdict::Inserted))),
@@ -77,33 +84,70 @@ async fn once<'a>(
                         .increment(count as u64);
                 }
             }
-            let jobs = jobs.iter().zip(of).zip(verdicts);
-            let enqueued = |((job, of), verdict)| {
-                let (job, of): (&'a upshot_queue::NewJob, &usize) = (job, of);
-                Enqueued { queue: name, id: &job.id, of: *of, verdict }
-            };
-            Ok::<_, queue::Error>(jobs.map(enqueued).collect::<Vec<_>>())
+            let mut enqueued = Vec::with_capacity(jobs.len());
+            for (place, ((job, of), verdict)) in jobs.iter().zip(of).zip(verdicts).enumerate() {
+                let refused = match verdict {
+                    Verdict::Rejected(why) => {
+                        let detail = format!("queue `{name}` does not take job {}: {why}", job.id);
+                        Some(Rejection::new(Reason::RefusedByQueue, "", detail))
+                    }
+                    _ => conflicts.remove(&place),
+                };
+                enqueued.push(Enqueued { queue: name, id: &job.id, of: *of, refused });
+            }
+            Ok::<_, Failed>(enqueued)
         })
     });
     Ok(try_join_all(calls).await?.into_iter().flatten().collect())
 }
 
+/// Of jobs that were there already, those that came from an event of the same identity with other
+/// data or another tenant, by their place. One that its data can still help is repaired with it.
+async fn conflicts(
+    queue: &Queue,
+    jobs: &[NewJob],
+    verdicts: &[Verdict],
+) -> Result<HashMap<usize, Rejection>, Failed> {
+    // A job that stands for this one under an idempotency key has data of its own.
+    let is_own =
+        |job: &NewJob, verdict: &Verdict| matches!(verdict, Verdict::Duplicate { id, .. } if *id == job.id);
+    let found = jobs.iter().zip(verdicts).enumerate().filter(|(_, (job, verdict))| is_own(job, verdict));
+    let (places, found): (Vec<usize>, Vec<&NewJob>) = found.map(|(place, (job, _))| (place, job)).unzip();
+    let mut conflicts = HashMap::new();
+    if found.is_empty() {
+        return Ok(conflicts);
+    }
+    let reconciled = queue.reconcile(&found, json::same).await?;
+    for ((place, job), reconciled) in places.into_iter().zip(found).zip(reconciled) {
+        let result = match reconciled {
+            Reconciled::Same => continue,
+            Reconciled::Gone => return Err(Failed::Gone(job.id.clone())),
+            Reconciled::Repaired => {
+                tracing::info!(job = %job.id, queue = %queue.name(), "repaired with the data of another event of its identity");
+                "repaired"
+            }
+            Reconciled::Conflict(conflict) => {
+                conflicts.insert(place, rejection::conflicting(&job.id, conflict));
+                "conflict"
+            }
+        };
+        metrics::counter!("upshot_bridge_jobs_total", "queue" => queue.name().to_string(), "result" => result)
+            .increment(1);
+    }
+    Ok(conflicts)
+}
+
 /// The deliveries of which a queue does not take a job, with the jobs that others took.
 fn refused(enqueued: &[Enqueued<'_>]) -> BTreeMap<usize, Refused> {
     let mut refused = BTreeMap::new();
-    for Enqueued { queue, id, of, verdict } in enqueued {
-        if let Verdict::Rejected(why) = verdict {
-            let detail = format!("queue `{queue}` does not take job {id}: {why}");
-            refused.entry(*of).or_insert_with(|| Rejection::new(Reason::RefusedByQueue, "", detail).into());
+    for each in enqueued {
+        if let Some(rejection) = &each.refused {
+            refused.entry(each.of).or_insert_with(|| Refused::from(rejection.clone()));
         }
     }
-    if !refused.is_empty() {
-        for Enqueued { queue, id, of, verdict } in enqueued {
-            if let (Some(Refused { jobs, .. }), false) =
-                (refused.get_mut(of), matches!(verdict, Verdict::Rejected(_)))
-            {
-                jobs.push(((*queue).clone(), (*id).clone()));
-            }
+    for each in enqueued.iter().filter(|each| each.refused.is_none()) {
+        if let Some(Refused { jobs, .. }) = refused.get_mut(&each.of) {
+            jobs.push((each.queue.clone(), each.id.clone()));
         }
     }
     refused
@@ -117,22 +161,16 @@ mod tests {
     fn an_event_that_one_queue_refuses_names_the_jobs_that_others_took() {
         let (one, other): (QueueName, QueueName) = ("one".parse().unwrap(), "other".parse().unwrap());
         let ids = [JobId::random(), JobId::random(), JobId::random()];
-        let too_large = upshot_queue::Rejection::Payload { bytes: 9, limit: 8 };
-        let enqueued = |queue, id, of, verdict| Enqueued { queue, id, of, verdict };
+        let too_large = Rejection::new(Reason::RefusedByQueue, "", "too large");
+        let enqueued = |queue, id, of, refused| Enqueued { queue, id, of, refused };
         let all = [
-            enqueued(&one, &ids[0], 3, Verdict::Inserted),
-            enqueued(&other, &ids[1], 3, Verdict::Rejected(too_large)),
-            enqueued(&one, &ids[2], 4, Verdict::Inserted),
+            enqueued(&one, &ids[0], 3, None),
+            enqueued(&other, &ids[1], 3, Some(too_large.clone())),
+            enqueued(&one, &ids[2], 4, None),
         ];
         let refused = refused(&all);
         assert_eq!(refused.len(), 1);
         let Refused { rejection, jobs } = &refused[&3];
-        assert_eq!(
-            (rejection.reason, jobs.as_slice()),
-            (Reason::RefusedByQueue, &[(one, ids[0].clone())][..])
-        );
-        for word in ["`other`", ids[1].as_str(), "9 bytes"] {
-            assert!(rejection.detail.contains(word), "{rejection}");
-        }
+        assert_eq!((rejection, jobs.as_slice()), (&too_large, &[(one, ids[0].clone())][..]));
     }
 }

@@ -6,8 +6,8 @@ use apalis_core::{
     monitor::Monitor,
     worker::{builder::WorkerBuilder, event::Event},
 };
-use tokio_util::sync::CancellationToken;
-use upshot_queue::{Connector, Queue, RedisBackend, WorkerOptions};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use upshot_queue::{Connector, Queue, QueueName, RedisBackend, WorkerOptions};
 use upshot_shared::{Health, Settings, health::watch_redis};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     limits::{self, OfQueue},
     mail,
     registry::Registry,
-    store,
+    store::{self, Sweeper},
 };
 
 /// Why an executor cannot be set up. Once it runs it does not fail, it waits.
@@ -52,6 +52,7 @@ pub struct Executor {
     connector: Connector,
     registry: Arc<Registry>,
     limits: Vec<OfQueue>,
+    sweeper: Option<Sweeper>,
     health: Health,
 }
 
@@ -61,8 +62,12 @@ impl Executor {
     /// # Errors
     /// What cannot be used, and why.
     pub fn new(settings: &Settings, health: Health) -> Result<Self, Error> {
-        let registry = handlers::all(settings)?;
-        Self::with_handlers(settings, health, registry)
+        let connector = Connector::new(settings.redis.options())?;
+        // Also of queues that others work on: their jobs may be alive.
+        let conn = connector.connect()?;
+        let queue = |name: &QueueName| Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
+        let (registry, sweeper) = handlers::all(settings, settings.queues.keys().map(queue))?;
+        Ok(Self { sweeper: Some(sweeper), ..Self::with_handlers(settings, health, registry)? })
     }
 
     /// The same with handlers of one's own.
@@ -79,7 +84,7 @@ impl Executor {
             RedisBackend::new(&connector, queue.worker_options(name))?;
         }
         let (settings, registry) = (settings.clone(), Arc::new(registry));
-        Ok(Self { settings, connector, registry, limits, health })
+        Ok(Self { settings, connector, registry, limits, sweeper: None, health })
     }
 
     /// Runs until `stop` fires: then nothing more is claimed, handlers are told
@@ -88,7 +93,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`Error::WorkersEnded`] when they end without having been told to.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let grace = self.settings.executor.shutdown_grace;
         let kinds = self.registry.kinds(build::id().await);
         let (interrupt, abandon) = (CancellationToken::new(), CancellationToken::new());
@@ -133,6 +138,10 @@ impl Executor {
             });
             io::Result::Ok(())
         };
+        let sweep = self
+            .sweeper
+            .take()
+            .map(|sweeper| AbortOnDropHandle::new(tokio::spawn(sweeper.run(stop.clone()))));
         let work = async {
             limits::set(&self.limits, &stop).await;
             // apalis does not say why a worker ended; only whether we wanted it.
@@ -142,6 +151,7 @@ impl Executor {
             () = work => {}
             () = watch => {}
         }
+        drop(sweep);
         if stop.is_cancelled() { Ok(()) } else { Err(Error::WorkersEnded) }
     }
 }

@@ -16,9 +16,12 @@
 //! −2.35), as trade does. The norm says two decimals; we round to the minor
 //! unit of the currency, which is two decimals for the euro and none for the yen.
 //!
-//! Every intermediate result is exact. An order whose figures are too large for
-//! that is refused rather than rounded twice.
+//! Every intermediate result is exact: amounts are counted in whole minor units.
+//! Every order that keeps the contract is computed; one whose figures are too
+//! large for the integers is refused rather than rounded twice.
 
+#[cfg(test)]
+mod against_python;
 mod amount;
 mod currency;
 mod error;
@@ -31,8 +34,11 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 use rust_decimal::Decimal;
+
+#[cfg(test)]
+pub(crate) use order::tests;
 
 pub use currency::Currency;
 pub use error::InvoiceError;
@@ -114,19 +120,21 @@ impl Invoice {
             .collect::<Result<Vec<_>, _>>()?;
         let vat = VatGroup::summary(&lines, currency)?;
 
-        let net_total = money::sum(lines.iter().map(|line| line.net))
+        let net_total = money::sum(lines.iter().map(|line| line.net), currency)
             .ok_or(InvoiceError::TooLarge { what: "net total" })?;
-        let vat_total = money::sum(vat.iter().map(|group| group.vat))
+        let vat_total = money::sum(vat.iter().map(|group| group.vat), currency)
             .ok_or(InvoiceError::TooLarge { what: "VAT total" })?;
-        let gross_total =
-            money::sum([net_total, vat_total]).ok_or(InvoiceError::TooLarge { what: "gross total" })?;
+        let gross_total = money::sum([net_total, vat_total], currency)
+            .ok_or(InvoiceError::TooLarge { what: "gross total" })?;
         if gross_total < Decimal::ZERO {
             return Err(InvoiceError::Negative { gross: currency.text(gross_total) });
         }
 
         let issue_date = order.completed_at.date_naive();
+        // ISO 8601, and so the template, has years of four digits.
         let due_date = issue_date
             .checked_add_days(Days::new(seller.payment_days.into()))
+            .filter(|due| issue_date.year() >= 1 && due.year() <= 9999)
             .ok_or(InvoiceError::DueDate { issued: issue_date, days: seller.payment_days })?;
         Ok(Self {
             number: format!("{NUMBER_PREFIX}{}", order.order_number),
@@ -220,7 +228,7 @@ impl InvoiceLine {
         if !(Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&line.vat_rate) {
             return Err(InvoiceError::VatRate { line: position, rate: line.vat_rate });
         }
-        let net = money::product(line.quantity, line.unit_price)
+        let net = money::product(line.quantity, line.unit_price, currency)
             .ok_or(InvoiceError::LineTooLarge { line: position })?;
         Ok(Self {
             sku: line.sku.clone(),
@@ -228,7 +236,7 @@ impl InvoiceLine {
             quantity: line.quantity,
             unit_price: line.unit_price,
             vat_rate: line.vat_rate.normalize(),
-            net: money::round(net, currency),
+            net,
         })
     }
 }
@@ -242,9 +250,8 @@ impl VatGroup {
         }
         nets.into_iter()
             .map(|(rate, nets)| {
-                let taxable = money::sum(nets)?;
-                let vat = money::percent(taxable, rate)?;
-                Some(Self { rate, taxable, vat: money::round(vat, currency) })
+                let taxable = money::sum(nets, currency)?;
+                Some(Self { rate, taxable, vat: money::percent(taxable, rate, currency)? })
             })
             .collect::<Option<Vec<_>>>()
             .ok_or(InvoiceError::TooLarge { what: "VAT summary" })

@@ -2,6 +2,7 @@
 
 mod address;
 mod pool;
+mod recipient;
 
 use lettre::{
     Message,
@@ -12,6 +13,7 @@ use upshot_shared::settings::SmtpSettings;
 
 use address::Server;
 use pool::Pool;
+pub use recipient::Recipient;
 
 /// A mail server that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,12 +42,10 @@ pub struct Mail<'a> {
     /// What stands before the `@` of the Message-ID. The same for every attempt,
     /// so that a duplicate after an unclear crash is recognised as one.
     pub id: &'a str,
-    /// The recipient's name.
-    pub to_name: &'a str,
-    /// The recipient's address.
-    pub to: &'a str,
+    /// Who gets it.
+    pub to: &'a Recipient,
     /// The subject line.
-    pub subject: &'a str,
+    pub subject: String,
     /// The text.
     pub text: String,
     /// The attachment: file name, content type, bytes.
@@ -77,6 +77,7 @@ impl Mailer {
         let from: Mailbox =
             settings.from.parse().map_err(|source| Error::From { from: settings.from.clone(), source })?;
         let server = Server::parse(&settings.url)?;
+        let from = Recipient::in_ascii(from);
         Ok(Self { from, pool: Pool::new(server, settings.timeout, settings.connections.max(1)) })
     }
 
@@ -93,23 +94,25 @@ impl Mailer {
     ///
     /// # Errors
     /// Permanent when the server refuses the recipient or the message for good
-    /// (5yz) or an address is none; transient when it is away or says 4yz.
+    /// (5yz); transient when it is away or says 4yz.
     pub async fn send(&self, mail: Mail<'_>) -> Result<Accepted, Failure> {
+        let (message_id, message) = self.message(mail)?;
+        let reply = self.pool.send(message.envelope(), &message.formatted()).await?;
+        Ok(Accepted { message_id, reply })
+    }
+
+    /// The message and its id.
+    ///
+    /// # Errors
+    /// A permanent failure when it cannot be written.
+    pub(crate) fn message(&self, mail: Mail<'_>) -> Result<(String, Message), Failure> {
         let message_id = format!("<{}@{}>", mail.id, self.from.email.domain());
-        let address = mail
-            .to
-            .parse()
-            .map_err(|error| Failure::permanent(format!("`{}` is no mail address: {error}", mail.to)))?;
-        if !mail.to.is_ascii() {
-            let why = "has letters beyond ASCII, which few mail servers take (SMTPUTF8); use its ASCII form";
-            return Err(Failure::permanent(format!("`{}` {why}", mail.to)));
-        }
         let (name, content_type, bytes) = mail.attachment;
         let content_type = ContentType::parse(content_type)
             .map_err(|error| Failure::permanent(format!("content type of `{name}`: {error}")))?;
         let message = Message::builder()
             .from(self.from.clone())
-            .to(Mailbox::new(Some(mail.to_name.to_owned()), address))
+            .to(mail.to.mailbox().clone())
             .subject(mail.subject)
             .message_id(Some(message_id.clone()))
             .multipart(
@@ -118,7 +121,6 @@ impl Mailer {
                     .singlepart(Attachment::new(name.to_owned()).body(Body::new(bytes), content_type)),
             )
             .map_err(|error| Failure::permanent(format!("the mail cannot be written: {error}")))?;
-        let reply = self.pool.send(message.envelope(), &message.formatted()).await?;
-        Ok(Accepted { message_id, reply })
+        Ok((message_id, message))
     }
 }

@@ -1,6 +1,11 @@
 //! Files: a local folder or S3, by the same names.
 
+mod drafts;
+mod staging;
+pub mod sweep;
+
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -12,6 +17,9 @@ use sha2::{Digest, Sha256};
 use upshot_queue::Failure;
 use upshot_shared::settings::object_options;
 use url::Url;
+
+pub use drafts::Drafts;
+pub use sweep::Sweeper;
 
 /// A place for files that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +50,18 @@ pub enum Error {
 pub struct Store {
     store: Arc<dyn ObjectStore>,
     base: Path,
+    /// Of a local one.
+    root: Option<PathBuf>,
+}
+
+/// What became of a file that was to be moved to its final key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Settled {
+    /// It is there.
+    Done,
+    /// There is no such file, neither under its first key nor under the final one.
+    Gone,
 }
 
 impl Store {
@@ -59,10 +79,10 @@ impl Store {
                 .map_err(|source| Error::Folder { path: path.display().to_string(), source })?;
             // An invoice that was mailed must survive a power cut.
             let local = LocalFileSystem::new_with_prefix(&path)?.with_fsync(true);
-            return Ok(Self { store: Arc::new(local), base: Path::default() });
+            return Ok(Self { store: Arc::new(local), base: Path::default(), root: Some(path) });
         }
         let (store, base) = object_store::parse_url_opts(&parsed, object_options(std::env::vars_os()))?;
-        Ok(Self { store: store.into(), base })
+        Ok(Self { store: store.into(), base, root: None })
     }
 
     fn path(&self, key: &str) -> Path {
@@ -93,23 +113,23 @@ impl Store {
     /// content, an earlier attempt got this far and nothing is written.
     ///
     /// # Errors
-    /// A transient failure when the store is away; a permanent one when both
-    /// are gone, or the final key holds something else.
-    pub async fn settle(&self, from: &str, to: &str, sha256: &str) -> Result<(), Failure> {
+    /// A transient failure when the store is away; a permanent one when the final
+    /// key holds something else.
+    pub async fn settle(&self, from: &str, to: &str, sha256: &str) -> Result<Settled, Failure> {
         if let Some(there) = self.get(to).await? {
             if sha256_of(&there) != sha256 {
                 return Err(Failure::permanent(format!(
                     "`{to}` is in the store with other content: it is never overwritten; move it away and `upshot retry` the job"
                 )));
             }
-            return self.remove(from).await;
+            return self.remove(from).await.map(|()| Settled::Done);
         }
         match self.store.rename(&self.path(from), &self.path(to)).await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Settled::Done),
             // A late worker may have moved it between our look and our move.
             Err(object_store::Error::NotFound { .. }) => match self.get(to).await? {
-                Some(there) if sha256_of(&there) == sha256 => Ok(()),
-                _ => Err(Failure::permanent(format!("neither `{from}` nor `{to}` is in the store"))),
+                Some(there) if sha256_of(&there) == sha256 => Ok(Settled::Done),
+                _ => Ok(Settled::Gone),
             },
             Err(error) => Err(failure(to, &error)),
         }

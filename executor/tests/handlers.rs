@@ -1,6 +1,9 @@
 //! What a handler may say besides success and failure, in an executor on a real Redis.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "handlers/sweep.rs"]
+mod sweep;
+
 use std::{
     sync::{
         Arc,

@@ -135,6 +135,30 @@ impl Queue {
         Ok(answers)
     }
 
+    /// Says what [`Queue::reconcile`] would do, and does nothing.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn compare(
+        &self,
+        jobs: &[&NewJob],
+        same: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Result<Vec<Reconciled>, Error> {
+        let mut answers = Vec::with_capacity(jobs.len());
+        for part in parts(jobs) {
+            let stored = self.read_stored(part).await?;
+            answers.extend(part.iter().zip(stored).map(|(job, stored)| {
+                let Some(found) = stored else { return Reconciled::Gone };
+                match decide(job.tenant.as_deref(), &found, |args| same(&job.args, args)) {
+                    Decision::Same => Reconciled::Same,
+                    Decision::Repair => Reconciled::Repaired,
+                    Decision::Conflict(conflict) => Reconciled::Conflict(conflict),
+                }
+            }));
+        }
+        Ok(answers)
+    }
+
     async fn reconcile_one(
         &self,
         job: &NewJob,

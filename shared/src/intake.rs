@@ -94,6 +94,14 @@ impl Intake {
         Ok(Accepted { event, jobs })
     }
 
+    /// Checks arguments that a job of this event type is to get in place of its own.
+    ///
+    /// # Errors
+    /// What violates the type's contract, where there is one; the place is under `/args`.
+    pub fn check_arguments(&self, kind: &str, args: &[u8]) -> Result<(), Rejection> {
+        self.contracts.check_at("/args", kind, args)
+    }
+
     /// The routes of an event type.
     pub fn routes(&self, kind: &str) -> &[Route] {
         self.routes.get(kind).map_or(&[], Vec::as_slice)

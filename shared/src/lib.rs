@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`event`] | the CloudEvents envelope, decoded from a message or from HTTP |
 //! | [`json`] | one way to read JSON, for the intake, contracts and handlers alike |
+//! | [`email`] | mail addresses that contracts accept and mail can be sent to |
 //! | [`contract`] | event schemas and what violates them |
 //! | [`route`] | which event becomes which job, and under which id |
 //! | [`intake`] | event in, jobs out, or the reason why not |
@@ -16,6 +17,7 @@
 pub mod amqp;
 pub mod contract;
 pub mod durability;
+pub mod email;
 pub mod event;
 pub mod health;
 pub mod intake;

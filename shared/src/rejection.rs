@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use upshot_queue::{Conflict, JobId};
 
 /// What is wrong, as a stable code: it stands in the headers of a quarantined
 /// message, in metrics, and in the answer to an HTTP producer.
@@ -97,4 +98,17 @@ impl Rejection {
     pub fn new(reason: Reason, place: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { reason, place: shorten(place.into()), detail: shorten(detail.into()) }
     }
+}
+
+/// Why an event is refused whose identity another one has: the job `id` came from that.
+pub fn conflicting(id: &JobId, conflict: Conflict) -> Rejection {
+    let (place, what) = match conflict {
+        Conflict::Tenant => ("/tenant", "for another tenant".to_owned()),
+        Conflict::Data { state } => ("/data", format!("with other data, and its job {id} is {state}")),
+    };
+    let detail = format!(
+        "an event of the same source and id (or idempotencykey) was accepted {what}: publish a change as an \
+         event of its own, under another id"
+    );
+    Rejection::new(Reason::ConflictingDuplicate, place, detail)
 }

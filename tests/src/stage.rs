@@ -79,6 +79,14 @@ impl Stage {
         self.folder.path().join("files")
     }
 
+    /// A folder of templates with which no invoice can be rendered.
+    pub fn broken_templates(&self) -> String {
+        let folder = self.folder.path().join("templates");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("invoice.typ"), "#panic(\"broken\")").unwrap();
+        folder.display().to_string()
+    }
+
     /// The variables of a service on this stage.
     pub fn variables(&self) -> Vec<(String, String)> {
         let folder = self.folder.path().display();

@@ -3,12 +3,18 @@
 
 #[path = "e2e/blocked.rs"]
 mod blocked;
+#[path = "e2e/cases.rs"]
+mod cases;
+#[path = "e2e/contracts.rs"]
+mod contracts;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/doctor.rs"]
 mod doctor;
 #[path = "e2e/duplicates.rs"]
 mod duplicates;
+#[path = "e2e/identity.rs"]
+mod identity;
 #[path = "e2e/invoices.rs"]
 mod invoices;
 #[path = "e2e/outage.rs"]

@@ -7,6 +7,10 @@ use axum::http::StatusCode;
 pub enum Code {
     /// The event violates its contract, or an attribute is missing or wrong.
     InvalidEvent,
+    /// An event of the same identity was accepted with other data or another tenant.
+    ConflictingDuplicate,
+    /// The arguments violate the contract of the job's event type.
+    InvalidArguments,
     /// The event is larger than `bridge.max_event_bytes`.
     EventTooLarge,
     /// The request is no CloudEvent.
@@ -63,6 +67,12 @@ impl Code {
         match self {
             Self::InvalidEvent => {
                 ("invalid-event", StatusCode::UNPROCESSABLE_ENTITY, "The event cannot be accepted")
+            }
+            Self::ConflictingDuplicate => {
+                ("conflicting-duplicate", StatusCode::CONFLICT, "Another event has this identity")
+            }
+            Self::InvalidArguments => {
+                ("invalid-arguments", StatusCode::UNPROCESSABLE_ENTITY, "The arguments cannot be accepted")
             }
             Self::EventTooLarge => {
                 ("event-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The event is too large")

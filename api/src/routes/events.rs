@@ -18,12 +18,12 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde::Serialize;
-use upshot_queue::{Job, NewJob, QueueName};
+use upshot_queue::{Job, NewJob, QueueName, Reconciled};
 use upshot_shared::{
     Event, Reason, Rejection,
     amqp::{EVENTS, short_string},
     event::{Envelope, STRUCTURED},
-    intake,
+    intake, json, rejection,
 };
 use url::form_urlencoded;
 use utoipa::ToSchema;
@@ -51,6 +51,9 @@ pub struct Accepted {
     /// Whether the event was known before; null when Redis does not answer.
     #[schema(required, example = false)]
     duplicate: Option<bool>,
+    /// Whether its data replaces that of a job that could not use what came first under the same
+    /// identity, which then runs again.
+    repairs: bool,
 }
 
 /// A job that an event becomes; or that it is a duplicate of, under the idempotency
@@ -118,6 +121,7 @@ pub struct ExpectedJob {
         (status = 202, description = "RabbitMQ has the event; `Location` says where to look", body = Accepted,
             headers(("Location" = String, description = "The job, or the outcomes of the event when it becomes several jobs"))),
         (status = 400, description = "The body is not JSON", body = Details, content_type = "application/problem+json"),
+        (status = 409, description = "An event of the same source and id was accepted with other data or for another tenant: the event was not published", body = Details, content_type = "application/problem+json"),
         (status = 413, description = "The event is too large", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "This is no CloudEvent", body = Details, content_type = "application/problem+json"),
         (status = 422, description = "An attribute is missing or wrong, no route knows the type, the data violates its contract, or a route needs a value that the event lacks; `reason` and `place` say which and where", body = Details, content_type = "application/problem+json"),
@@ -138,16 +142,25 @@ pub async fn accept(
         })?;
     // Looked up before it is published: what is found now was there before.
     let known = look_up(&state, &expected).await;
+    let found = || known.iter().flatten().flatten();
+    for Known { job, reconciled } in found() {
+        if let Some(Reconciled::Conflict(conflict)) = reconciled {
+            let rejection = rejection::conflicting(&job.id, *conflict);
+            metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
+            return Err(rejection.into());
+        }
+    }
+    let repairs = found().any(|known| known.reconciled == Some(Reconciled::Repaired));
     publish(&state, &message, &event).await?;
     let duplicate = known.as_ref().map(|jobs| jobs.iter().any(Option::is_some));
     let result = if duplicate == Some(true) { "duplicate" } else { "accepted" };
     metrics::counter!("upshot_api_events_total", "result" => result).increment(1);
-    let known = known.unwrap_or_else(|| vec![None; expected.len()]);
-    let expected_job = |((queue, job), known): (&(QueueName, NewJob), Option<Job>)| {
+    let known = known.unwrap_or_else(|| expected.iter().map(|_| None).collect());
+    let expected_job = |((queue, job), known): (&(QueueName, NewJob), Option<Known>)| {
         // Under an idempotency key it may be the job of another event.
         let (id, kind, state) = known.map_or_else(
             || (job.id.clone(), job.kind.clone(), None),
-            |job| (job.id, job.kind, Some(job.state)),
+            |Known { job, .. }| (job.id, job.kind, Some(job.state)),
         );
         ExpectedJob {
             queue: queue.to_string(),
@@ -162,7 +175,7 @@ pub async fn accept(
     let jobs: Vec<ExpectedJob> = expected.iter().zip(known).map(expected_job).collect();
     let location = location(&links, &event, &jobs);
     let event = EventRef { source: event.source, id: event.id, kind: event.kind };
-    let accepted = Accepted { event, jobs, duplicate };
+    let accepted = Accepted { event, jobs, duplicate, repairs };
     Ok((StatusCode::ACCEPTED, AppendHeaders([(header::LOCATION, location)]), Json(accepted)))
 }
 
@@ -207,13 +220,23 @@ fn decode(
     Ok((Message { body: structured, trace }, accepted))
 }
 
+/// A job that is known already, and what the event is to it.
+struct Known {
+    job: Job,
+    /// `None` for the job of another event, under an idempotency key.
+    reconciled: Option<Reconciled>,
+}
+
 /// The jobs that are known already, in order; `None` when Redis does not say.
-async fn look_up(state: &Shared, expected: &[(QueueName, NewJob)]) -> Option<Vec<Option<Job>>> {
+async fn look_up(state: &Shared, expected: &[(QueueName, NewJob)]) -> Option<Vec<Option<Known>>> {
     let reads = expected.iter().map(|(queue, job)| async move {
-        match state.queues.get(queue) {
-            Some(queue) => queue.would_find(job).await,
-            None => Ok(None),
+        let Some(queue) = state.queues.get(queue) else { return Ok(None) };
+        let Some(found) = queue.would_find(job).await? else { return Ok(None) };
+        let mut reconciled = None;
+        if found.id == job.id {
+            reconciled = queue.compare(&[job], json::same).await?.pop();
         }
+        Ok(Some(Known { job: found, reconciled }))
     });
     let reads = future::try_join_all(reads);
     let answer: Result<_, upshot_queue::Error> = tokio::time::timeout(LOOK, reads).await.ok()?;

@@ -23,8 +23,9 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
-    /// Other arguments, any JSON; those of before are kept with the job. Left
-    /// out: it runs with the arguments that it has.
+    /// Other arguments; the previous ones are kept with the job. They must keep the
+    /// contract of the job's event type, where there is one. Left out: the job runs
+    /// with the arguments that it has.
     #[serde(default, deserialize_with = "raw::deserialize")]
     #[schema(value_type = Object)]
     args: Option<Box<RawValue>>,
@@ -50,6 +51,7 @@ pub struct Retry {
         (status = 409, description = "The job is neither dead nor parked", body = Details, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
+        (status = 422, description = "The arguments violate the contract of the job's event type; the job stays as it was", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
     )
 )]
@@ -63,6 +65,12 @@ pub async fn retry(
     let (changed, did) = match retry.args {
         Some(args) => {
             let args = Bytes::from(Box::<str>::from(args).into_string());
+            if let Some(kind) = &target.event_type {
+                state
+                    .intake
+                    .check_arguments(kind, &args)
+                    .map_err(|violation| Problem::arguments(&target.id, violation))?;
+            }
             (state.ask(target.queue.retry_with(&target.id, &args)).await?, "edited and retried")
         }
         None => (state.ask(target.queue.retry(&target.id)).await?, "retried"),

@@ -141,3 +141,29 @@ async fn without_redis_an_event_is_accepted_all_the_same() {
     assert_eq!(problem["type"], "urn:upshot:problem:redis-unavailable");
     fixture.finish().await;
 }
+
+#[tokio::test]
+async fn an_event_of_a_known_identity_with_other_data_is_refused_before_it_is_published() {
+    let fixture = Fixture::with_rabbit("conflict").await;
+    let (_connection, mut consumer) = bridge("conflict").await;
+    let first = event("e-1");
+    fixture.enqueue_event(&first).await;
+    // The same in other words.
+    let again = body(fixture.post(serde_json::to_string_pretty(&first).unwrap()).await, 202).await;
+    assert_eq!((&again["duplicate"], &again["repairs"]), (&json!(true), &json!(false)), "{again}");
+    delivered(&mut consumer).await;
+    let mut changed = first.clone();
+    changed["data"]["note"] = json!("please ring twice");
+    let mut foreign = first.clone();
+    foreign["tenant"] = json!("another");
+    for (event, place) in [(changed, "/data"), (foreign, "/tenant")] {
+        let problem = body(fixture.post(event.to_string()).await, 409).await;
+        assert_eq!(problem["type"], "urn:upshot:problem:conflicting-duplicate");
+        assert_eq!((&problem["reason"], &problem["place"]), (&json!("conflicting_duplicate"), &json!(place)));
+    }
+    // Nothing else was published: the next one is the next event.
+    let other = event("e-2");
+    body(fixture.post(other.to_string()).await, 202).await;
+    assert_eq!(delivered(&mut consumer).await.0, other.to_string().as_bytes());
+    fixture.finish().await;
+}

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use upshot_queue::{Failure, JobId, NewJob};
+use upshot_shared::intake::LABEL_TYPE;
 
 use crate::{
-    fixture::{Fixture, body, job},
+    fixture::{Fixture, body, event, job},
     stream::Messages,
     worker::Worker,
 };
@@ -114,7 +115,10 @@ async fn a_waiting_job_gets_another_priority() {
 #[tokio::test]
 async fn a_dead_job_is_edited_and_retried() {
     let fixture = Fixture::new().await;
-    let id = fixture.enqueue("invoices", job("1", "invoice.issue")).await;
+    // Of an event type without a contract: any JSON will do.
+    let mut dying = job("1", "invoice.issue");
+    dying.labels.insert(LABEL_TYPE.to_owned(), "order.confirmed.v1".to_owned());
+    let id = fixture.enqueue("invoices", dying).await;
     let worker = Worker::start(&fixture.connector, "invoices", |job, _| async move {
         match std::str::from_utf8(&job.args) {
             Ok(args) if args.contains("1.10") => Ok(json!({"summary": "done"})),
@@ -139,6 +143,57 @@ async fn a_dead_job_is_edited_and_retried() {
     assert_eq!(shown["args"], json!({"amount": 1.10}));
     assert_eq!(shown["earlier_args"], json!([{"secret": "of a customer"}]));
     assert!(happened(&shown).contains(&"edited".to_owned()), "{shown}");
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+/// Whatever state the job is in, and whether it was accepted with worse.
+#[tokio::test]
+async fn arguments_that_violate_the_contract_change_nothing() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("invoices", job("1", "invoice.issue")).await;
+    let worker = Worker::start(&fixture.connector, "invoices", |job, _| async move {
+        match std::str::from_utf8(&job.args) {
+            Ok(args) if args.contains("right@mail.example") => Ok(json!({"summary": "done"})),
+            _ => Err(Failure::permanent("no such customer")),
+        }
+    });
+    let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "dead").await;
+    let before = fixture.json(&format!("/v1/jobs/{id}?args=true"), 200).await;
+    let path = format!("/v1/jobs/{id}/retry");
+
+    let order = |email: &str| {
+        let mut order = event("1")["data"].clone();
+        order["customer"]["email"] = json!(email);
+        order
+    };
+    let mut half = order("right@mail.example");
+    half["lines"][0]["quantity"] = json!(2.5);
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for (args, place, why) in [
+        (order("ada..b@mail.example").to_string(), "/args/customer/email", "idn-email"),
+        (half.to_string(), "/args/lines/0/quantity", "order.completed.v1"),
+        ("null".to_owned(), "/args", "order.completed.v1"),
+        ("{}".to_owned(), "/args", "order_number"),
+        (deep, "/args", "recursion limit"),
+    ] {
+        let request = fixture.client.post(fixture.url(&path)).header("content-type", "application/json");
+        let response = request.body(format!(r#"{{"args": {args}}}"#)).send().await.unwrap();
+        let problem = body(response, 422).await;
+        assert_eq!(problem["type"], "urn:upshot:problem:invalid-arguments", "{problem}");
+        assert_eq!(problem["place"], place, "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        for word in [place, why, "stays as it was", id.as_str()] {
+            assert!(detail.contains(word), "`{word}` is not in {detail}");
+        }
+        assert!(!detail.contains("ada..b"), "{detail}");
+    }
+    assert_eq!(fixture.json(&format!("/v1/jobs/{id}?args=true"), 200).await, before);
+
+    fixture.change(&path, json!({"args": order("right@mail.example")}), 202).await;
+    let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "succeeded").await;
     worker.stop().await;
     fixture.finish().await;
 }

@@ -20,7 +20,7 @@ async fn each_rejection_names_reason_and_place() {
         ("{".to_owned(), 400, "malformed_json", ""),
         ("[]".to_owned(), 415, "not_a_cloud_event", ""),
         (with(remove("id")), 422, "missing_attribute", "/id"),
-        (with(remove("data")), 422, "missing_attribute", "/data"),
+        (with(remove("data")), 422, "contract_violation", "/data"),
         (with(|event| event["time"] = json!("noon")), 422, "invalid_attribute", "/time"),
         (with(|event| event["type"] = json!("order.lost.v1")), 422, "unknown_type", "/type"),
         (

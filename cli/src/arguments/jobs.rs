@@ -50,7 +50,8 @@ pub struct Retry {
     /// The job's id.
     pub id: JobId,
     /// Run it with other arguments: a file with JSON; `-` reads standard input.
-    /// Those of before are kept with the job.
+    /// They must keep the contract of the job's event type; the previous ones are
+    /// kept with the job.
     #[arg(long, value_name = "FILE")]
     pub args: Option<PathBuf>,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 //! | step | does | after a crash in the middle |
 //! |---|---|---|
 //! | `render` | PDF into the store under a key of the job's own | is rendered again: the same bytes |
-//! | `store` | moves it to its final key, once | finds it there with the same SHA-256 |
+//! | `store` | moves it to its final key, once; renders it again if it is gone | finds it there with the same SHA-256 |
 //! | `send` | mails it | mails it again with the same Message-ID |
 
 use std::{path::Path, sync::Arc};
@@ -12,15 +12,15 @@ use apalis_core::task::data::Data;
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use upshot_document::Renderer;
-use upshot_queue::{Failure, Lease};
+use upshot_queue::{Failure, Lease, Queue};
 use upshot_shared::{Evidence, Outcome, Settings};
 
 use crate::{
     executor::Error,
     invoice::{Invoice, Order, Seller},
-    mail::{Mail, Mailer},
+    mail::{Mail, Mailer, Recipient},
     steps::Steps,
-    store::{Store, sha256_of},
+    store::{Drafts, Settled, Store, Sweeper, sha256_of},
 };
 
 /// The kind; waiting jobs carry it.
@@ -28,6 +28,11 @@ pub const KIND: &str = "invoice.issue";
 /// The version of the arguments: the data of `order.completed.v1`.
 pub const VERSION: u32 = 1;
 
+#[cfg(test)]
+mod agreement;
+
+/// The step after which nothing reads the draft.
+const STORE: &str = "store";
 const TEMPLATE: &str = "invoice.typ";
 const PDF: &str = "application/pdf";
 
@@ -36,6 +41,7 @@ pub struct Desk {
     seller: Seller,
     renderer: Renderer,
     store: Store,
+    drafts: Drafts,
     mailer: Mailer,
 }
 
@@ -64,8 +70,14 @@ impl Desk {
             seller: settings.seller.clone().map_or_else(|| Ok(Seller::default()), toml::Table::try_into)?,
             renderer: Renderer::new(settings.templates.dir.as_deref().map(Path::new))?,
             store: Store::open(&settings.store_url())?,
+            drafts: Drafts::new(&settings.redis.prefix),
             mailer: Mailer::new(&settings.smtp)?,
         }))
+    }
+
+    /// Sweeps the drafts of jobs of these queues.
+    pub fn sweeper(&self, queues: impl IntoIterator<Item = Queue>) -> Sweeper {
+        Sweeper::new(self.store.clone(), &self.drafts, queues, STORE)
     }
 
     /// The handler for the registry.
@@ -80,13 +92,17 @@ impl Desk {
     }
 
     async fn issue(&self, order: &Order, lease: &Lease) -> Result<Outcome, Failure> {
-        let steps = Steps::new(lease, ["render", "store", "send"]);
+        let steps = Steps::new(lease, ["render", STORE, "send"]);
         let invoice = Invoice::of(order, &self.seller).map_err(Failure::permanent)?;
+        // An address that cannot be mailed to is found before anything is filed.
+        let customer = invoice.customer();
+        let recipient = Recipient::new(&customer.name, &customer.email)?;
         let name = format!("{}.pdf", invoice.number());
 
         let draft = steps.run("render", async || self.render(&invoice, lease).await).await?;
-        let filed = steps.run("store", async || self.file(&draft, &name, lease).await).await?;
-        let sent = steps.run("send", async || self.send(&invoice, &filed, &name, lease).await).await?;
+        let filed = steps.run(STORE, async || self.file(&invoice, draft, &name, lease).await).await?;
+        let sent =
+            steps.run("send", async || self.send(&invoice, &recipient, &filed, &name, lease).await).await?;
         steps.done().await?;
 
         let object = Evidence::new(
@@ -110,25 +126,36 @@ impl Desk {
             .await
             .map_err(|error| Failure::transient(format!("rendering was interrupted: {error}")))?
             .map_err(Failure::permanent)?;
-        let filed = Filed {
-            key: format!("drafts/{}.pdf", lease.job().id),
-            sha256: sha256_of(&pdf),
-            bytes: pdf.len(),
-        };
+        let filed =
+            Filed { key: self.drafts.key(lease.job(), "pdf"), sha256: sha256_of(&pdf), bytes: pdf.len() };
         self.store.put(&filed.key, pdf.into()).await?;
         Ok(filed)
     }
 
-    async fn file(&self, draft: &Filed, name: &str, lease: &Lease) -> Result<Filed, Failure> {
+    async fn file(
+        &self,
+        invoice: &Invoice,
+        mut draft: Filed,
+        name: &str,
+        lease: &Lease,
+    ) -> Result<Filed, Failure> {
         // The job's id keeps shops apart that give out the same order numbers.
         let key = format!("invoices/{}/{name}", lease.job().id);
-        self.store.settle(&draft.key, &key, &draft.sha256).await?;
-        Ok(Filed { key, sha256: draft.sha256.clone(), bytes: draft.bytes })
+        if self.store.settle(&draft.key, &key, &draft.sha256).await? == Settled::Gone {
+            // A rule of the store's own or an operator removed it: the invoice can be rendered
+            // again. The templates may have changed, but nothing was filed or mailed yet.
+            draft = self.render(invoice, lease).await?;
+            if self.store.settle(&draft.key, &key, &draft.sha256).await? == Settled::Gone {
+                return Err(Failure::transient(format!("`{}` went from the store at once", draft.key)));
+            }
+        }
+        Ok(Filed { key, sha256: draft.sha256, bytes: draft.bytes })
     }
 
     async fn send(
         &self,
         invoice: &Invoice,
+        recipient: &Recipient,
         filed: &Filed,
         name: &str,
         lease: &Lease,
@@ -141,26 +168,27 @@ impl Desk {
                 filed.key
             )));
         }
-        let customer = invoice.customer();
-        let accepted = self
-            .mailer
-            .send(Mail {
-                id: &format!("{}.invoice", lease.job().id),
-                to_name: &customer.name,
-                to: &customer.email,
-                subject: &format!("Your invoice {}", invoice.number()),
-                text: format!(
-                    "Dear {},\n\nthank you for your order. Invoice {} for {} is attached.\n\n\
-                     Please pay by {}.\n\nKind regards\n{}\n",
-                    customer.name,
-                    invoice.number(),
-                    invoice.gross_text(),
-                    invoice.due_date(),
-                    invoice.seller().name,
-                ),
-                attachment: (name, PDF, pdf.to_vec()),
-            })
-            .await?;
+        let id = format!("{}.invoice", lease.job().id);
+        let accepted = self.mailer.send(mail(invoice, recipient, &id, name, pdf.to_vec())).await?;
         Ok(Sent { message_id: accepted.message_id, reply: accepted.reply })
+    }
+}
+
+/// The mail that brings an invoice.
+fn mail<'a>(invoice: &Invoice, to: &'a Recipient, id: &'a str, name: &'a str, pdf: Vec<u8>) -> Mail<'a> {
+    let number = invoice.number();
+    Mail {
+        id,
+        to,
+        subject: format!("Your invoice {number}"),
+        text: format!(
+            "Dear {},\n\nthank you for your order. Invoice {number} for {} is attached.\n\n\
+             Please pay by {}.\n\nKind regards\n{}\n",
+            invoice.customer().name,
+            invoice.gross_text(),
+            invoice.due_date(),
+            invoice.seller().name,
+        ),
+        attachment: (name, PDF, pdf),
     }
 }

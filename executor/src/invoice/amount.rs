@@ -11,8 +11,9 @@ pub(super) fn serialize<S: Serializer>(value: &Decimal, serializer: S) -> Result
     serializer.collect_str(value)
 }
 
-/// Accepts a decimal string, and an integer where the contract allows one. A
-/// JSON number with a fraction is refused: it has already been rounded.
+/// Accepts a decimal string, and an integer where the contract allows one. To
+/// JSON Schema `2.0` and `1e2` are integers too. A JSON number with a fraction
+/// is refused: it has already been rounded.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     deserializer.deserialize_any(AmountVisitor)
 }
@@ -37,7 +38,17 @@ impl Visitor<'_> for AmountVisitor {
     fn visit_u64<E: Error>(self, number: u64) -> Result<Decimal, E> {
         Ok(number.into())
     }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Decimal, E> {
+        if number.fract() == 0.0 && number.abs() <= LAST_WHOLE {
+            return Ok(Decimal::from(number as i64));
+        }
+        Err(E::invalid_value(serde::de::Unexpected::Float(number), &self))
+    }
 }
+
+/// Up to 2^53 each whole number is a float of its own.
+const LAST_WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// Digits, with at most one point between them and a minus before them, and no
 /// more of them than a `Decimal` holds. The parser of `Decimal` alone would
@@ -55,6 +66,31 @@ fn parse(text: &str) -> Option<Decimal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Amount(#[serde(deserialize_with = "deserialize")] Decimal);
+
+    fn read(json: &str) -> Result<String, serde_json::Error> {
+        serde_json::from_str(json).map(|Amount(amount)| amount.to_string())
+    }
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        for (json, amount) in [
+            ("2", "2"),
+            ("2.0", "2"),
+            ("1e2", "100"),
+            ("-1.5E1", "-15"),
+            ("-0.0", "0"),
+            ("9007199254740992.0", "9007199254740992"),
+            ("18446744073709551615", "18446744073709551615"),
+        ] {
+            assert_eq!(read(json).unwrap(), amount, "{json}");
+        }
+        for json in ["2.5", "1e-1", "9007199254740994.0", "1e300", "true", "null", "[]"] {
+            assert!(read(json).is_err(), "{json}");
+        }
+    }
 
     #[test]
     fn only_plain_decimals_are_read() {

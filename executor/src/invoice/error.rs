@@ -46,14 +46,16 @@ pub enum InvoiceError {
     },
 
     /// A line cannot be computed exactly.
-    #[error("quantity times unit price of line {line} has more digits than can be computed exactly (28)")]
+    #[error(
+        "quantity times unit price of line {line} has more digits than can be computed exactly; split the line"
+    )]
     LineTooLarge {
         /// Counted from 1.
         line: usize,
     },
 
     /// A total cannot be computed exactly.
-    #[error("the {what} has more digits than can be computed exactly (28)")]
+    #[error("the {what} has more digits than can be computed exactly; split the order")]
     TooLarge {
         /// Which figure.
         what: &'static str,
@@ -67,7 +69,9 @@ pub enum InvoiceError {
     },
 
     /// The due date is beyond the calendar.
-    #[error("{days} days after {issued} is no date; check the order's `completed_at`")]
+    #[error(
+        "the due date, {days} days after {issued}, is not in the years 1 to 9999; mend the order's `completed_at`"
+    )]
     DueDate {
         /// The day of issue.
         issued: NaiveDate,

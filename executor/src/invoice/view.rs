@@ -54,8 +54,13 @@ pub(super) fn data(invoice: &Invoice) -> Value {
         "net_total": currency.text(invoice.net_total),
         "vat_total": currency.text(invoice.vat_total),
         "gross_total": currency.text(invoice.gross_total),
-        "note": invoice.note,
+        "note": invoice.note.as_deref().map(lines_of),
     })
+}
+
+/// A text with one kind of line break, whichever it came with.
+fn lines_of(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 fn percent(rate: Decimal) -> String {
@@ -92,6 +97,14 @@ mod tests {
         assert_eq!(data["vat_total"], "€117.04");
         assert_eq!(data["gross_total"], "€913.84");
         assert_eq!(invoice.gross_text(), "€913.84");
+    }
+
+    #[test]
+    fn a_note_has_one_kind_of_line_break() {
+        let mut data = example();
+        data["note"] = json!("one\r\ntwo\rthree\nfour\n\r\nfive");
+        let invoice = Invoice::of(&serde_json::from_value(data).unwrap(), &Seller::default()).unwrap();
+        assert_eq!(invoice.data()["note"], "one\ntwo\nthree\nfour\n\nfive");
     }
 
     #[test]

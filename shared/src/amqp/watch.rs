@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{publisher::Publisher, topology::Depths};
+use super::{
+    publisher::{DeclareError, Publisher},
+    topology::Depths,
+};
 use crate::health::Health;
 
 /// How often.
@@ -36,7 +39,10 @@ pub async fn watch(
                 seen(Some(depths));
             }
             Err(error) => {
-                health.down(TOPOLOGY, error);
+                // Without a connection nothing is known of it, and the other part says why.
+                if let DeclareError::Topology(error) = error {
+                    health.down(TOPOLOGY, error);
+                }
                 seen(None);
             }
         }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 use upshot_tests::{Stage, orders::order};
 
-async fn text_of(pdf: &std::path::Path) -> String {
+pub async fn text_of(pdf: &std::path::Path) -> String {
     let output =
         Command::new("pdftotext").args(["-layout".as_ref(), pdf.as_os_str(), "-".as_ref()]).output().await;
     String::from_utf8(output.expect("poppler-utils is installed by scripts/setup").stdout).unwrap()

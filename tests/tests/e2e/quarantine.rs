@@ -35,7 +35,7 @@ async fn each_bad_event_is_kept_with_reason_and_place_and_the_queue_flows_on() {
         ),
         (with(|event| event["data"]["lines"] = json!([])), "contract_violation", "/data/lines"),
         (with(|event| drop(event.as_object_mut().unwrap().remove("id"))), "missing_attribute", "/id"),
-        (with(|event| drop(event.as_object_mut().unwrap().remove("data"))), "missing_attribute", "/data"),
+        (with(|event| drop(event.as_object_mut().unwrap().remove("data"))), "contract_violation", "/data"),
         (with(|event| event["specversion"] = json!("0.3")), "invalid_attribute", "/specversion"),
         // A name that would burst the headers of the quarantined message.
         (format!("{{\"{}\":{{}},\"data\":1}}", "n".repeat(60_000)).into_bytes(), "invalid_attribute", LONG),

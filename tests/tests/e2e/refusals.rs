@@ -35,5 +35,15 @@ async fn what_is_wrong_is_named_with_key_value_and_remedy() {
     refused(&["executor"], &[amqp, redis, ("UPSHOT_SMTP__URL", "mail.example")], &["smtp.url", "smtps://"])
         .await;
     refused(&["executor"], &[amqp, redis, ("UPSHOT_TEMPLATES__DIR", "/nowhere")], &["/nowhere"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let backtracks = r#"{"properties": {"name": {"pattern": "^(?!admin)"}}}"#;
+    std::fs::write(folder.path().join("user.created.v1.schema.json"), backtracks).unwrap();
+    let contracts = folder.path().display().to_string();
+    refused(
+        &["bridge"],
+        &[amqp, redis, ("UPSHOT_CONTRACTS__DIR", &contracts)],
+        &["user.created.v1.schema.json", "/properties/name", "^(?!admin)", "look-around"],
+    )
+    .await;
     refused(&["--config", "/nowhere.toml", "bridge"], &[], &["/nowhere.toml"]).await;
 }
