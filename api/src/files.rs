@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use sha2::{Digest, Sha256};
+use upshot_shared::settings::object_options;
 use url::Url;
 
 /// How long the store may take to begin its answer.
@@ -55,11 +56,8 @@ impl Files {
     pub fn open(url: &str, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
         let unusable = |why: String| Error { url: url.to_owned(), why };
         let parsed = Url::parse(url).map_err(|why| unusable(why.to_string()))?;
-        let text =
-            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        let options = variables.into_iter().filter_map(text).filter(|(name, _)| name.starts_with("AWS_"));
-        let (store, root) =
-            object_store::parse_url_opts(&parsed, options).map_err(|why| unusable(why.to_string()))?;
+        let (store, root) = object_store::parse_url_opts(&parsed, object_options(variables))
+            .map_err(|why| unusable(why.to_string()))?;
         Ok(Self { store: store.into(), root })
     }
 

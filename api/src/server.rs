@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use axum::{Router, serve::ListenerExt};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
 use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::AbortOnDropHandle,
 };
-use upshot_shared::{Health, Settings, amqp};
+use upshot_shared::{Health, Settings, amqp, health::watch_redis};
 
 use crate::{Error, routes, state::Shared, upkeep};
 
-/// How often Redis is looked at, and how long it may take.
-const LOOK: Duration = Duration::from_secs(2);
 /// How long requests in flight may take after the stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -44,9 +42,10 @@ impl Api {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), Error> {
+        let watched = (self.state.connector.clone(), self.state.health.clone());
         let background = [
+            AbortOnDropHandle::new(tokio::spawn(watch_redis(watched.0, watched.1))),
             AbortOnDropHandle::new(tokio::spawn(self.state.live.clone().run())),
-            AbortOnDropHandle::new(tokio::spawn(look(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(watch_rabbitmq(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(upkeep::run(self.state.metrics.clone()))),
         ];
@@ -87,28 +86,4 @@ async fn watch_rabbitmq(state: Shared) {
         state.depths.send_replace(depths);
     };
     amqp::watch(publisher, state.health.clone(), "rabbitmq", seen).await;
-}
-
-/// Looks after Redis and reports.
-async fn look(state: Shared) {
-    let mut interval = tokio::time::interval(LOOK);
-    loop {
-        interval.tick().await;
-        let mut redis = state.redis.clone();
-        let ping = redis::cmd("PING");
-        let answer = timeout(LOOK, ping.query_async::<()>(&mut redis)).await;
-        report(&state.health, "redis", answer);
-    }
-}
-
-fn report<E: std::fmt::Display>(
-    health: &Health,
-    part: &str,
-    answer: Result<Result<(), E>, tokio::time::error::Elapsed>,
-) {
-    match answer {
-        Ok(Ok(())) => health.up(part),
-        Ok(Err(why)) => health.down(part, why),
-        Err(_) => health.down(part, "no answer in time"),
-    }
 }

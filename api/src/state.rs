@@ -53,6 +53,8 @@ pub struct State {
     pub queues: BTreeMap<QueueName, Queue>,
     /// The same queues, for pages of lists.
     pub lists: BTreeMap<QueueName, Queue>,
+    /// Opens connections to Redis.
+    pub connector: Connector,
     /// For commands that belong to no queue.
     pub redis: Connection,
     /// The rules by which events are accepted.
@@ -100,9 +102,10 @@ impl Shared {
             queues: small,
             lists,
             redis,
+            connector,
             intake: Intake::new(settings)?,
             max_event_bytes: settings.bridge.max_event_bytes.0,
-            publisher: Publisher::new(&settings.amqp.url, "upshot-api", true, CONFIRM),
+            publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM),
             depths: watch::Sender::new(None),
             files: Files::open(&settings.store_url(), std::env::vars_os())?,
             health,

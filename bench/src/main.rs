@@ -17,6 +17,10 @@
 //! | [`bare_loop`], [`worker`] | the processes that this binary itself becomes |
 //! | [`figures`], [`report`] | the results, their targets; table and JSON |
 #![expect(clippy::print_stdout, reason = "the table is this program's answer")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "its servers are on loopback, and it measures the client library"
+)]
 
 mod arguments;
 mod bare_loop;

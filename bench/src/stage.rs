@@ -59,7 +59,12 @@ impl Stage {
         let machine = Machine::look(redis.port(), rabbit.port()).await?;
         let stage = Self { machine, upshot, api, rabbit, redis, mail, dir, slow: Mutex::default() };
         stage.write_settings()?;
-        let link = upshot_shared::amqp::connect(&stage.amqp(), "upshot-bench", u64::MAX).await?;
+        let link = upshot_shared::amqp::connect(
+            upshot_shared::amqp::Address::of_url(stage.amqp()),
+            "upshot-bench",
+            u64::MAX,
+        )
+        .await?;
         upshot_shared::amqp::declare(&link).await?;
         link.close().await;
         prepare(&stage.redis).await?;

@@ -59,7 +59,7 @@ impl Bridge {
         Ok(Self {
             settings: Arc::new(settings.clone()),
             intake: Arc::new(Intake::new(settings)?),
-            quarantine: Publisher::new(&settings.amqp.url, "upshot-bridge-quarantine", true, PATIENCE),
+            quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE),
             queues: Arc::new(queues),
             health,
         })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{JobId, NewJob, Queue, QueueName, Reconciled, Verdict, connect::Backoff, queue};
-use upshot_shared::{Reason, Rejection, json, rejection};
+use upshot_shared::{Reason, Rejection, health, json, rejection};
 
 use crate::{
     Bridge,
@@ -26,12 +26,18 @@ pub(crate) async fn enqueue(
 ) -> Result<BTreeMap<usize, Refused>, String> {
     let mut backoff = Backoff::default();
     loop {
-        match once(bridge, jobs).await {
-            Ok(verdicts) => {
-                bridge.health.up("enqueue");
-                return Ok(refused(&verdicts));
+        // What Redis would keep less safely than is demanded is not given to it.
+        if bridge.health.why_missing(health::DURABILITY).is_none() {
+            match once(bridge, jobs).await {
+                Ok(verdicts) => {
+                    bridge.health.up(health::ENQUEUE);
+                    return Ok(refused(&verdicts));
+                }
+                Err(Failed::Queue(queue::Error::Redis(error))) => {
+                    bridge.health.down_by_redis(health::ENQUEUE, &error);
+                }
+                Err(error) => bridge.health.down(health::ENQUEUE, &error),
             }
-            Err(error) => bridge.health.down("enqueue", &error),
         }
         if !alive() {
             return Err("the connection was lost while Redis was away".to_owned());

@@ -39,6 +39,12 @@ pub enum Command {
     Executor,
     /// Run the HTTP API alone.
     Api,
+    /// Look whether everything the settings name is there and as it should be.
+    ///
+    /// Settings, contracts, Redis, RabbitMQ, the file store and the mail server. It
+    /// changes nothing and mails nothing; in the store it writes and deletes one small
+    /// file. It exits with 1 when a check failed.
+    Doctor(Doctor),
     /// Publish events from files, with publisher confirms.
     Publish(Publish),
     /// Publish the orders of a made-up shop.
@@ -89,6 +95,14 @@ pub enum Command {
     Settings(SettingsCommand),
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print JSON: `checks`, each with subject, check, outcome (`ok`, `warning`, `failed`),
+    /// what was seen, and the remedy.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ pub mod change;
 mod client;
 pub mod dead;
 pub mod demo_orders;
+pub mod doctor;
 pub mod jobs;
 pub mod publish;
 pub mod queues;

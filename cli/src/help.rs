@@ -8,7 +8,7 @@ use crate::arguments::Arguments;
 
 /// The groups, and their commands in order.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Run the services", &["up", "bridge", "executor", "api"]),
+    ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
     ("Publish events", &["publish", "demo-orders"]),
     ("Jobs", &["jobs", "job", "retry", "cancel", "reschedule", "prioritise"]),
     ("Queues", &["queues", "pause", "resume", "unpark", "limit", "outbox-end"]),

@@ -3,12 +3,16 @@
 
 mod arguments;
 mod commands;
+mod doctor;
 mod help;
 mod running;
 
 use std::{process::ExitCode, time::Duration};
 
 use arguments::{Arguments, Command};
+
+/// How long work that cannot be interrupted may hold up the exit.
+const LAST_WORK: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let arguments = Arguments::read();
@@ -21,7 +25,7 @@ fn main() -> ExitCode {
     };
     let ended = runtime.block_on(run(arguments));
     // A rendering that is still at it must not hold up the exit.
-    runtime.shutdown_timeout(Duration::from_secs(2));
+    runtime.shutdown_timeout(LAST_WORK);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,6 +59,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Dead(dead) => commands::dead::groups(&settings()?, dead).await,
         Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry).await,
         Command::DeadPurge(purge) => commands::dead::purge(&settings()?, purge).await,
+        Command::Doctor(doctor) => commands::doctor::run(settings(), doctor).await,
         Command::Settings(which) => commands::settings::run(settings, which),
         Command::Openapi => {
             println!("{}", upshot_api::openapi());

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Limit, LimitKey, Queue};
+use upshot_queue::{
+    Limit, LimitKey, Queue,
+    connect::{Cause, Outage},
+};
 
 /// How long to wait before another try.
 const WAIT: Duration = Duration::from_secs(1);
@@ -14,15 +17,19 @@ pub type OfQueue = (Queue, Vec<(LimitKey, Limit)>);
 /// Sets all limits, however long Redis is away, or until `stop` fires. Nothing
 /// is claimed before: a limit that comes late is none.
 pub async fn set(queues: &[OfQueue], stop: &CancellationToken) {
+    let outage = Outage::default();
     for (queue, limits) in queues {
         for (key, limit) in limits {
             while let Err(error) = queue.set_limit(key, *limit).await {
-                tracing::warn!(queue = %queue.name(), %key, %error, "a limit cannot be set yet");
+                if outage.begins(Cause::of_call(&error)) {
+                    tracing::warn!(queue = %queue.name(), %key, %error, "a limit cannot be set yet");
+                }
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(WAIT) => {}
                 }
             }
+            outage.ends();
             tracing::info!(queue = %queue.name(), %key, ?limit, "limited");
         }
     }

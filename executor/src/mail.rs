@@ -81,6 +81,15 @@ impl Mailer {
         Ok(Self { from, pool: Pool::new(server, settings.timeout, settings.connections.max(1)) })
     }
 
+    /// Connects as for a mail, with TLS and login where the URL asks for them, and
+    /// sends none. Returns what the server says of itself.
+    ///
+    /// # Errors
+    /// Why no mail could be sent.
+    pub async fn probe(&self) -> Result<String, Failure> {
+        self.pool.probe().await
+    }
+
     /// Sends a mail and returns what the server said when it took it over.
     ///
     /// # Errors

@@ -4,13 +4,18 @@ mod drafts;
 mod staging;
 pub mod sweep;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
 use sha2::{Digest, Sha256};
 use upshot_queue::Failure;
+use upshot_shared::settings::object_options;
 use url::Url;
 
 pub use drafts::Drafts;
@@ -76,11 +81,7 @@ impl Store {
             let local = LocalFileSystem::new_with_prefix(&path)?.with_fsync(true);
             return Ok(Self { store: Arc::new(local), base: Path::default(), root: Some(path) });
         }
-        let options = std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok().filter(|name| name.starts_with("AWS_"))?;
-            Some((name.to_ascii_lowercase(), value.into_string().ok()?))
-        });
-        let (store, base) = object_store::parse_url_opts(&parsed, options)?;
+        let (store, base) = object_store::parse_url_opts(&parsed, object_options(std::env::vars_os()))?;
         Ok(Self { store: store.into(), base, root: None })
     }
 
@@ -131,6 +132,22 @@ impl Store {
                 _ => Ok(Settled::Gone),
             },
             Err(error) => Err(failure(to, &error)),
+        }
+    }
+
+    /// Writes, reads and deletes a small file of its own.
+    ///
+    /// # Errors
+    /// What the store refused.
+    pub async fn probe(&self) -> Result<(), Failure> {
+        // Another doctor may be at work at the same time.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let key = format!("upshot-doctor-{}", now.as_nanos());
+        let content = Bytes::from_static(b"upshot doctor");
+        self.put(&key, content.clone()).await?;
+        match self.get(&key).await? {
+            Some(read) if read == content => self.remove(&key).await,
+            _ => Err(Failure::transient(format!("store, `{key}`: what was written is not what is read"))),
         }
     }
 

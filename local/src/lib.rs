@@ -30,9 +30,15 @@ mod redis;
 mod server;
 pub mod signal;
 mod tether;
+mod tls;
+mod wiretap;
 
 pub use error::{Error, LogTail};
 pub use mail::{Mail, MailOptions, MailServer};
 pub use proxy::Proxy;
-pub use rabbit::{RabbitOptions, RabbitServer};
-pub use redis::{RedisCluster, RedisOptions, RedisSentinels, RedisServer, RedisTls};
+pub use rabbit::{RabbitOptions, RabbitServer, RabbitTls};
+pub use redis::{RedisCluster, RedisOptions, RedisSentinels, RedisServer};
+#[cfg(feature = "certificates")]
+pub use tls::Authority;
+pub use tls::TlsFiles;
+pub use wiretap::Wiretap;

@@ -30,6 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::Error;
 use crate::ports;
 use accept::Shared;
+pub(crate) use accept::to_tokio;
 use cut::Rule;
 pub use hold::{HeldReply, smtp_acceptance};
 
@@ -62,7 +63,7 @@ impl Proxy {
     /// [`Error::NoPort`] when no port is free.
     pub async fn start(upstream: u16) -> Result<Self, Error> {
         let listener = ports::listen_anywhere()?;
-        let (port, listener) = accept::to_tokio(listener)?;
+        let (port, listener) = to_tokio(listener)?;
         let (wanted, mode) = watch::channel(Mode::Relay);
         let (applied_by, applied) = watch::channel(Mode::Relay);
         let shared = Arc::new(Shared::new(upstream));

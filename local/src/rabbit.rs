@@ -5,13 +5,13 @@ mod config;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::Error;
 use crate::folder::Folder;
 use crate::ports;
 use crate::program::Program;
 use crate::ready::{self, Question};
 use crate::server::{Readiness, Server};
 use crate::tether::{Order, Tether};
+use crate::{Error, TlsFiles};
 use config::{Config, Ports};
 
 const NAME: &str = "RabbitMQ";
@@ -53,6 +53,17 @@ pub struct RabbitOptions {
     /// Removes the folder when the node ends, even if this process is killed.
     /// The folder must be empty or missing at the start.
     pub ephemeral: bool,
+    /// Listens for TLS on a port of its own, besides the plain one.
+    pub tls: Option<RabbitTls>,
+}
+
+/// How a node speaks TLS.
+#[derive(Debug, Clone)]
+pub struct RabbitTls {
+    /// Its files.
+    pub files: TlsFiles,
+    /// Refuses clients that show no certificate of the same authority.
+    pub demands_certificate: bool,
 }
 
 /// A running RabbitMQ node. Dropping it ends the node without waiting; prefer [`RabbitServer::stop`].
@@ -76,11 +87,13 @@ impl RabbitServer {
         let program = PROGRAM.find(options.program.as_deref())?;
         let epmd_program = EPMD.find(None)?;
         let folder = Folder::open(dir, options.ephemeral).await?;
-        let config = Config::new(&folder, options.vhosts)?;
+        let config = Config::new(&folder, options.vhosts, options.tls)?;
         let mut rabbit = Self { server: Server::new(folder), epmd: None, program, epmd_program, config };
         for start in 1.. {
-            let ports = ports::claim(&rabbit.server.folder, ["amqp", "distribution", "epmd"], start > 1)?;
-            rabbit.config.ports = Ports { amqp: ports[0], distribution: ports[1], epmd: ports[2] };
+            let ports =
+                ports::claim(&rabbit.server.folder, ["amqp", "distribution", "epmd", "amqps"], start > 1)?;
+            let [amqp, distribution, epmd, amqps] = ports;
+            rabbit.config.ports = Ports { amqp, distribution, epmd, amqps };
             let launched = rabbit.launch().await;
             let Err(error) = launched else { break };
             rabbit.stop_epmd().await?;
@@ -105,6 +118,11 @@ impl RabbitServer {
     /// Where it listens on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.config.ports.amqp
+    }
+
+    /// Where a node that speaks TLS listens for it on 127.0.0.1.
+    pub fn tls_port(&self) -> u16 {
+        self.config.ports.amqps
     }
 
     /// The node's process; after a kill, the process that was.

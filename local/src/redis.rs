@@ -8,13 +8,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::Error;
 use crate::folder::Folder;
 use crate::ports;
 use crate::program::Program;
 use crate::ready::Question;
 use crate::server::{Readiness, Server};
 use crate::tether::Order;
+use crate::{Error, TlsFiles};
 
 pub(crate) use ask::encoded;
 pub use cluster::RedisCluster;
@@ -53,19 +53,11 @@ pub struct RedisOptions {
     /// Further users of the sentinels, as in `users`.
     pub sentinel_users: Vec<String>,
     /// Listens for TLS on a port of its own, besides the plain one.
-    pub tls: Option<RedisTls>,
-}
-
-/// The files (PEM) of a server that speaks TLS. It asks clients for a
-/// certificate of the same authority and lets in those that have none.
-#[derive(Debug, Clone)]
-pub struct RedisTls {
-    /// The authority.
-    pub ca: PathBuf,
-    /// The server's certificate.
-    pub cert: PathBuf,
-    /// The key of that certificate.
-    pub key: PathBuf,
+    pub tls: Option<TlsFiles>,
+    /// Writes every change to the disk before it is answered, and not within a second.
+    pub always_fsync: bool,
+    /// More arguments, which override those that are given anyway.
+    pub arguments: Vec<String>,
 }
 
 /// A running Redis. Dropping it ends the server without waiting; prefer [`RedisServer::stop`].
@@ -233,10 +225,10 @@ impl RedisServer {
     fn arguments(&self, data: PathBuf) -> Vec<OsString> {
         let Ports { plain, tls, bus } = self.ports;
         let mut arguments = vec!["--port".into(), plain.to_string().into(), "--dir".into(), data.into()];
-        let fixed = "--bind 127.0.0.1 --daemonize no --appendonly yes --appendfsync everysec \
-                     --maxmemory-policy noeviction --hash-max-listpack-value 1024";
+        let fixed = "--bind 127.0.0.1 --daemonize no --appendonly yes --maxmemory-policy noeviction --hash-max-listpack-value 1024";
         let mut add = |words: &str| arguments.extend(words.split(' ').map(OsString::from));
         add(fixed);
+        add(if self.options.always_fsync { "--appendfsync always" } else { "--appendfsync everysec" });
         match self.role {
             Role::Alone => {}
             // A dead node is noticed soon, and the slots of the others go on.
@@ -270,6 +262,7 @@ impl RedisServer {
         // Without this, a server without a configuration file takes snapshots
         // beside the append-only file.
         arguments.extend(["--save".into(), "".into()]);
+        arguments.extend(self.options.arguments.iter().map(OsString::from));
         arguments
     }
 }

@@ -9,11 +9,14 @@
 
 mod address;
 mod backoff;
+mod cause;
 mod connection;
 mod endpoint;
+mod installation;
 mod lazy;
 mod listener;
 mod options;
+mod probe;
 mod sentinel;
 
 use std::{collections::HashMap, time::Duration};
@@ -26,9 +29,12 @@ use redis::{
 
 pub use address::{Address, AddressError, Mode, Node};
 pub use backoff::Backoff;
+pub use cause::{Cause, Outage, told};
 pub use connection::Connection;
+pub use installation::installation_key;
 pub use listener::{Heard, Listener};
 pub use options::{RedisOptions, Replicas};
+pub use probe::{Persistence, Writes, info};
 
 use connection::{Kind, bounded_wait, explained};
 use endpoint::{Endpoint, unusable};

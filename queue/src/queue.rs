@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use redis::{FromRedisValue, RedisError};
 
 use crate::{
-    connect::{Connection, Connector, Replicas},
+    connect::{self, Connection, Connector, Replicas},
     id::{JobId, QueueName},
     job::{Fields, Job, NewJob, Rejection, Unreadable},
     keys::{Keys, SCHEMA},
@@ -21,7 +21,7 @@ use crate::{
 pub enum Error {
     /// Redis did not answer, or answered with an error. What was asked for may
     /// have been applied; asking again is safe.
-    #[error("Redis: {0}")]
+    #[error("Redis: {}", connect::told(.0))]
     Redis(#[from] RedisError),
     /// A stored job is damaged.
     #[error(transparent)]

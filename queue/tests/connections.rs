@@ -1,12 +1,12 @@
 //! What a connection must do, however the servers are organised, against real ones.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "connections/certificates.rs"]
-mod certificates;
 #[path = "connections/cluster.rs"]
 mod cluster;
 #[path = "connections/fixture.rs"]
 mod fixture;
+#[path = "connections/refusals.rs"]
+mod refusals;
 #[path = "connections/sentinel.rs"]
 mod sentinel;
 #[path = "connections/single.rs"]

@@ -16,6 +16,7 @@
 
 pub mod amqp;
 pub mod contract;
+pub mod durability;
 pub mod email;
 pub mod event;
 pub mod health;

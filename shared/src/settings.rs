@@ -3,10 +3,12 @@
 //! `settings/default.toml` is the documentation of every key. A file is checked
 //! on its own first, so that an error shows the line to mend.
 
+mod amqp;
 pub mod bytes;
 pub mod duration;
 mod env;
 mod limits;
+mod object_store;
 mod queues;
 mod redis;
 mod retries;
@@ -18,10 +20,12 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use upshot_queue::QueueName;
 
+pub use amqp::AmqpSettings;
 pub use bytes::ByteSize;
 pub use limits::LimitSettings;
+pub use object_store::object_options;
 pub use queues::QueueSettings;
-pub use redis::RedisSettings;
+pub use redis::{Durability, RedisSettings};
 pub use retries::{Backoff, BackoffOf, KindSettings, Retries, SomeBackoff, SomeRetries};
 pub use sections::*;
 
@@ -175,6 +179,7 @@ impl Settings {
             let value = humantime::format_duration(self.bridge.contract_timeout).to_string();
             return impossible("bridge.contract_timeout", value, "use at least 10ms");
         }
+        self.amqp.validate()?;
         self.redis.validate()?;
         if self.smtp.timeout < Duration::from_millis(100) {
             let value = humantime::format_duration(self.smtp.timeout).to_string();
@@ -275,12 +280,14 @@ mod tests {
     #[test]
     fn errors_name_the_key_the_value_and_the_remedy() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
-        let cases: [Case; 17] = [
+        let cases: [Case; 19] = [
             ("[bridge]\nprefech = 5", &[], &["prefech", "line 2", "expected", "upshot settings"]),
             ("[bridge]\nbatch = 900", &[], &["bridge.batch", "900", "1 to 256"]),
             ("[bridge]\nprefetch = 5", &[], &["bridge.prefetch", "5", "at least one batch"]),
             ("[bridge]\nmax_event_bytes = \"lots\"", &[], &["lots", "64KiB"]),
             ("[queues.invoices]\nlease = \"soon\"", &[], &["soon", "30s", "line 2"]),
+            ("", &[("UPSHOT_AMQP_URL", "http://u:p@h")], &["amqp.url", "`http://…@h`", "amqps://"]),
+            ("[amqp]\nurl = \"amqp://h\"\nca_file = \"a.pem\"", &[], &["amqp.ca_file", "a.pem", "amqps"]),
             ("", &[("UPSHOT_BRIDGE__PREFECH", "5")], &["UPSHOT_BRIDGE__PREFECH", "prefech"]),
             ("[queues.invoices]\nlease = \"10ms\"", &[], &["queues.invoices.lease", "10ms"]),
             ("", &[("UPSHOT_SMTP_URL", "smtp://h")], &["UPSHOT_SMTP_URL", "UPSHOT_SMTP__URL"]),

@@ -92,6 +92,12 @@ impl Process {
         }
     }
 
+    /// How many log lines hold all of these words so far.
+    pub fn count(&self, words: &[&str]) -> usize {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    }
+
     /// The last log lines.
     pub fn tail(&self) -> String {
         let log = self.log.lock().unwrap();
@@ -114,6 +120,21 @@ impl Process {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         signal::send(self.child.id().expect("the process has ended"), signal).unwrap();
+    }
+
+    /// Runs `upshot ARGUMENTS` to its end: whether it succeeded, and what it printed.
+    pub async fn output(arguments: &[&str], variables: &[(String, String)]) -> (bool, String) {
+        let running = Command::new(binary().await)
+            .args(arguments)
+            .env_clear()
+            .envs(variables.iter().cloned())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let ended = tokio::time::timeout(crate::PATIENCE, running).await;
+        let output =
+            ended.unwrap_or_else(|_| panic!("`upshot {}` does not end", arguments.join(" "))).unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
     }
 
     /// SIGKILL, and waits for the end.

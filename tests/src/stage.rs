@@ -17,10 +17,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use upshot_local::{MailOptions, MailServer};
-use upshot_queue::{Connector, Job, JobId, Queue, RedisOptions, State};
+use upshot_queue::{Connection, Connector, Job, JobId, Queue, RedisOptions, State};
 use upshot_shared::{
     Settings,
-    amqp::{self, EVENTS, Publisher, QUARANTINE},
+    amqp::{self, Address, EVENTS, Publisher, QUARANTINE},
     event::{Identity, STRUCTURED},
 };
 
@@ -52,10 +52,14 @@ pub struct Stage {
 impl Stage {
     /// Sets the stage; nothing of Upshot runs yet, but exchange and queues exist.
     pub async fn new() -> Self {
-        let servers = Servers::get().await;
+        Self::on(&Servers::get().await.redis.url()).await
+    }
+
+    /// The same on a Redis of the test's own, to which it may do anything.
+    pub async fn on(redis: &str) -> Self {
+        let (servers, redis) = (Servers::get().await, redis.to_owned());
         let vhost = servers.vhost();
         let amqp = servers.rabbit.url(&vhost);
-        let redis = servers.redis.url();
         let prefix = format!("e2e-{vhost}");
         let connector = Connector::new(RedisOptions::new(&redis, &prefix)).unwrap();
         let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
@@ -64,7 +68,7 @@ impl Stage {
         // Its folder goes with the server, which may be in the middle of that when ours goes.
         let mails = tempfile::tempdir().unwrap().keep();
         let mail = MailServer::start_with(&mails, options).await.unwrap();
-        let publisher = Publisher::new(&amqp, "test", true, PATIENCE);
+        let publisher = Publisher::new(Address::of_url(&amqp), "test", true, PATIENCE);
         publisher.check().await.unwrap();
         let finished = AtomicBool::new(false);
         Self { amqp, vhost, redis, mail, queue, connector, prefix, publisher, folder, finished }
@@ -126,6 +130,11 @@ impl Stage {
         (self.start("api", &variables).await, format!("http://{free}"))
     }
 
+    /// A connection to Redis.
+    pub fn redis_connection(&self) -> Connection {
+        self.connector.connect().unwrap()
+    }
+
     /// Publishes an event in structured mode.
     pub async fn publish(&self, event: &Value) {
         let kind = event.get("type").and_then(Value::as_str).unwrap_or("unknown");
@@ -181,7 +190,8 @@ impl Stage {
 
     /// Takes this many messages out of quarantine.
     pub async fn quarantined(&self, count: usize) -> Vec<Delivery> {
-        let connection = amqp::connect(&self.amqp, "test-quarantine", u64::MAX).await.unwrap();
+        let connection =
+            amqp::connect(Address::of_url(&self.amqp), "test-quarantine", u64::MAX).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let options = BasicConsumeOptions::default();
         let consumer = channel
@@ -201,7 +211,7 @@ impl Stage {
     /// Messages that wait in a queue of RabbitMQ, and those not yet acknowledged
     /// are not among them: call it after the services have stopped.
     pub async fn waiting_in(&self, queue: &str) -> u32 {
-        let connection = amqp::connect(&self.amqp, "test-count", u64::MAX).await.unwrap();
+        let connection = amqp::connect(Address::of_url(&self.amqp), "test-count", u64::MAX).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
         let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();

@@ -9,6 +9,8 @@ mod cases;
 mod contracts;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/doctor.rs"]
+mod doctor;
 #[path = "e2e/duplicates.rs"]
 mod duplicates;
 #[path = "e2e/identity.rs"]
@@ -21,10 +23,14 @@ mod outage;
 mod poison;
 #[path = "e2e/quarantine.rs"]
 mod quarantine;
+#[path = "e2e/readiness.rs"]
+mod readiness;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/routes.rs"]
 mod routes;
+#[path = "e2e/stop.rs"]
+mod stop;
 #[path = "e2e/topology.rs"]
 mod topology;
 #[path = "e2e/up.rs"]

@@ -5,31 +5,38 @@ use std::collections::{HashMap, hash_map::Entry};
 use redis::RedisResult;
 use upshot_queue::{
     QueueName,
-    connect::{Backoff, Heard, Listener},
+    connect::{Backoff, Cause, Heard, Listener, Outage, told},
 };
 
 use super::Inner;
 
 /// Listens while somebody watches; connects again after every loss.
 pub(super) async fn run(inner: &Inner) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, outage) = (Backoff::default(), Outage::default());
     loop {
         while inner.registry.len() == 0 {
             inner.watched.notified().await;
         }
         let result = match inner.connector.listen().await {
-            Ok(listener) => follow(inner, listener, &mut backoff).await,
+            Ok(listener) => follow(inner, listener, &mut backoff, &outage).await,
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            tracing::warn!(%error, "changes of jobs are not heard of: Redis does not answer");
+            if outage.begins(Cause::of(&error)) {
+                tracing::warn!(why = told(&error), "changes of jobs are not heard of");
+            }
             backoff.wait().await;
         }
     }
 }
 
 /// Follows one connection until it is lost, or nobody watches any more.
-async fn follow(inner: &Inner, mut listener: Listener, backoff: &mut Backoff) -> RedisResult<()> {
+async fn follow(
+    inner: &Inner,
+    mut listener: Listener,
+    backoff: &mut Backoff,
+    outage: &Outage,
+) -> RedisResult<()> {
     let mut subscribed = HashMap::new();
     inner.registry.all_fresh();
     loop {
@@ -37,6 +44,9 @@ async fn follow(inner: &Inner, mut listener: Listener, backoff: &mut Backoff) ->
             return Ok(());
         }
         backoff.reset();
+        if outage.ends() {
+            tracing::info!("changes of jobs are heard of again");
+        }
         loop {
             tokio::select! {
                 () = inner.watched.notified() => break,

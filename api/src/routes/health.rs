@@ -1,6 +1,6 @@
 //! `/healthz` and `/readyz`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, Router, extract::State, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -25,9 +25,18 @@ pub struct Well {
     /// `ok`.
     #[schema(example = "ok")]
     status: &'static str,
+    /// What somebody should look at although the service works, by name, with
+    /// what to do. `installation`: the data in Redis are gone or were replaced.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    warnings: BTreeMap<String, String>,
 }
 
-const OK: Json<Well> = Json(Well { status: "ok" });
+impl Well {
+    fn with(warnings: BTreeMap<String, String>) -> Json<Self> {
+        Json(Self { status: "ok", warnings })
+    }
+}
 
 /// Says that the process is alive.
 #[utoipa::path(
@@ -38,7 +47,7 @@ const OK: Json<Well> = Json(Well { status: "ok" });
     responses((status = 200, description = "It is", body = Well))
 )]
 pub async fn alive() -> Json<Well> {
-    OK
+    Well::with(BTreeMap::new())
 }
 
 /// Says whether the service has what it needs.
@@ -48,7 +57,7 @@ pub async fn alive() -> Json<Well> {
     operation_id = "readyz",
     tag = "service",
     responses(
-        (status = 200, description = "It has", body = Well),
+        (status = 200, description = "It has; `warnings` names what to look at all the same", body = Well),
         (status = 503, description = "It has not; `missing` says what and why", body = Details, content_type = "application/problem+json"),
     )
 )]
@@ -58,7 +67,7 @@ pub async fn ready(State(state): State<Shared>) -> Result<Json<Well>, Problem> {
 
 fn check(health: &Health) -> Result<Json<Well>, Problem> {
     let missing = health.missing();
-    if missing.is_empty() { Ok(OK) } else { Err(Problem::not_ready(missing)) }
+    if missing.is_empty() { Ok(Well::with(health.warnings())) } else { Err(Problem::not_ready(missing)) }
 }
 
 /// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API. To

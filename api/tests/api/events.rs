@@ -16,7 +16,8 @@ use crate::{
 
 /// Consumes what the bridge would consume.
 async fn bridge(vhost: &str) -> (amqp::Link, Consumer) {
-    let connection = amqp::connect(&servers::rabbit(vhost).await, "test", u64::MAX).await.unwrap();
+    let connection =
+        amqp::connect(amqp::Address::of_url(servers::rabbit(vhost).await), "test", u64::MAX).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     amqp::declare(&connection).await.unwrap();
     let (options, table) = (BasicConsumeOptions::default(), FieldTable::default());

@@ -20,7 +20,7 @@ pub async fn retry(settings: &Settings, retry: &Retry) -> anyhow::Result<()> {
     }
     let body = Body { args: retry.args.as_deref().map(arguments).transpose()? };
     let path = format!("/v1/jobs/{}/retry", retry.id);
-    Client::new(settings, &retry.api).post(&path, &body).await?;
+    Client::new(settings, &retry.api)?.post(&path, &body).await?;
     let how = if body.args.is_some() { " with other arguments" } else { "" };
     println!("job {} is ready to run again{how}", retry.id);
     Ok(())
@@ -29,7 +29,7 @@ pub async fn retry(settings: &Settings, retry: &Retry) -> anyhow::Result<()> {
 /// Cancels a job.
 pub async fn cancel(settings: &Settings, cancel: &Cancel) -> anyhow::Result<()> {
     let path = format!("/v1/jobs/{}/cancel", cancel.id);
-    let said = Client::new(settings, &cancel.api).post(&path, &json!({})).await?;
+    let said = Client::new(settings, &cancel.api)?.post(&path, &json!({})).await?;
     match said.get("result").and_then(Value::as_str) {
         Some("stopping") => {
             println!("job {} runs; its handler was told to stop: see `upshot job {0} --follow`", cancel.id);
@@ -43,7 +43,7 @@ pub async fn cancel(settings: &Settings, cancel: &Cancel) -> anyhow::Result<()> 
 pub async fn reschedule(settings: &Settings, reschedule: &Reschedule) -> anyhow::Result<()> {
     let path = format!("/v1/jobs/{}/reschedule", reschedule.id);
     let body = json!({"delay": reschedule.delay});
-    let job = Client::new(settings, &reschedule.api).post(&path, &body).await?;
+    let job = Client::new(settings, &reschedule.api)?.post(&path, &body).await?;
     match job.get("waiting_for").filter(|waiting| waiting.is_object()) {
         Some(waiting) => println!("job {} runs at {}", reschedule.id, text(waiting, "retry_at")),
         None => println!("job {} is {}", reschedule.id, text(&job, "state")),
@@ -55,7 +55,7 @@ pub async fn reschedule(settings: &Settings, reschedule: &Reschedule) -> anyhow:
 pub async fn prioritise(settings: &Settings, prioritise: &Prioritise) -> anyhow::Result<()> {
     let path = format!("/v1/jobs/{}/priority", prioritise.id);
     let body = json!({"priority": prioritise.priority});
-    Client::new(settings, &prioritise.api).post(&path, &body).await?;
+    Client::new(settings, &prioritise.api)?.post(&path, &body).await?;
     println!("job {} has priority {}", prioritise.id, prioritise.priority);
     Ok(())
 }

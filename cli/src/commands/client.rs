@@ -17,10 +17,13 @@ pub struct Client {
 impl Client {
     /// One for the API that is named, that of a running `upshot up`, or that of
     /// the settings.
-    pub fn new(settings: &Settings, given: &ApiAddress) -> Self {
+    pub fn new(settings: &Settings, given: &ApiAddress) -> anyhow::Result<Self> {
         let known = given.api.clone().or_else(|| Running::read(settings).map(|running| running.api));
         let base = known.unwrap_or_else(|| format!("http://{}", settings.api.listen));
-        Self { base: base.trim_end_matches('/').to_owned(), http: reqwest::Client::new() }
+        // Where https is named, a redirect to http is not followed.
+        let is_secure = base.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+        let http = reqwest::Client::builder().https_only(is_secure).build()?;
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), http })
     }
 
     /// The answer to a question.

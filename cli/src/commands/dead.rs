@@ -16,7 +16,7 @@ const SHOWN: usize = 60;
 pub async fn groups(settings: &Settings, dead: &Dead) -> anyhow::Result<()> {
     let mut query = vec![("limit", dead.limit.to_string())];
     query.extend(dead.queue.as_ref().map(|queue| ("queue", queue.to_string())));
-    let page = Client::new(settings, &dead.api).read("/v1/dead", &query).await?;
+    let page = Client::new(settings, &dead.api)?.read("/v1/dead", &query).await?;
     let rows: Vec<_> = list(&page, "groups").map(row).collect();
     let headings = ["QUEUE", "GROUP", "KIND", "CLASS", "DEAD", "DEATHS", "LAST SEEN", "SAMPLE", "MESSAGE"];
     table::print(headings, &rows);
@@ -75,7 +75,7 @@ async fn many(
     mut body: Value,
     enough: u64,
 ) -> anyhow::Result<(u64, bool)> {
-    let client = Client::new(settings, api);
+    let client = Client::new(settings, api)?;
     let limit = body.get("limit").and_then(Value::as_u64).unwrap_or_default();
     let mut all = 0;
     loop {

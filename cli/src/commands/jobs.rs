@@ -21,7 +21,7 @@ pub async fn list(settings: &Settings, jobs: &Jobs) -> anyhow::Result<()> {
         ("subject", &jobs.subject),
     ];
     query.extend(filters.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-    let page = Client::new(settings, &jobs.api).read("/v1/jobs", &query).await?;
+    let page = Client::new(settings, &jobs.api)?.read("/v1/jobs", &query).await?;
     let rows: Vec<_> = members(&page, "jobs")
         .map(|job| {
             ["id", "state", "priority", "kind", "subject", "attempts", "since"].map(|name| text(job, name))
@@ -36,7 +36,7 @@ pub async fn list(settings: &Settings, jobs: &Jobs) -> anyhow::Result<()> {
 
 /// Prints one job, what happened to it, or its changes until it has ended.
 pub async fn show(settings: &Settings, job: &Job) -> anyhow::Result<()> {
-    let client = Client::new(settings, &job.api);
+    let client = Client::new(settings, &job.api)?;
     let path = format!("/v1/jobs/{}", job.id);
     if !job.follow {
         let body = client.read(&path, &[]).await?;

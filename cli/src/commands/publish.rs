@@ -55,7 +55,7 @@ pub fn publisher(settings: &Settings) -> anyhow::Result<Publisher> {
             settings.data_dir
         );
     }
-    Ok(Publisher::new(&settings.amqp.url, "upshot-publish", false, CONFIRM))
+    Ok(Publisher::new(&settings.amqp, "upshot-publish", false, CONFIRM))
 }
 
 /// Publishes one event given as JSON text. Its envelope is checked, because the

@@ -13,7 +13,7 @@ const STATES: [&str; 7] = ["scheduled", "ready", "running", "parked", "succeeded
 
 /// Prints a table of queues, and below it what holds jobs back.
 pub async fn show(settings: &Settings, queues: &Queues) -> anyhow::Result<()> {
-    let said = Client::new(settings, &queues.api).read("/v1/queues", &[]).await?;
+    let said = Client::new(settings, &queues.api)?.read("/v1/queues", &[]).await?;
     let row = |queue: &Value| {
         let jobs = queue.get("jobs").cloned().unwrap_or_default();
         let [scheduled, ready, running, parked, succeeded, dead, cancelled] =
@@ -61,7 +61,7 @@ pub async fn resume(settings: &Settings, resume: &Pause) -> anyhow::Result<()> {
 /// Ends a group of readers of the outbox.
 pub async fn end_group(settings: &Settings, end: &OutboxEnd) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/outbox/end", end.queue);
-    Client::new(settings, &end.api).post(&path, &json!({"group": end.group})).await?;
+    Client::new(settings, &end.api)?.post(&path, &json!({"group": end.group})).await?;
     println!("{}: nothing is kept for group {} any longer", end.queue, end.group);
     Ok(())
 }
@@ -70,7 +70,7 @@ pub async fn end_group(settings: &Settings, end: &OutboxEnd) -> anyhow::Result<(
 pub async fn unpark(settings: &Settings, unpark: &Unpark) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/unpark", unpark.queue);
     let body = json!({"need": unpark.need.as_str()});
-    let said = Client::new(settings, &unpark.api).post(&path, &body).await?;
+    let said = Client::new(settings, &unpark.api)?.post(&path, &body).await?;
     println!("{}: {} jobs go on that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
     Ok(())
 }
@@ -85,7 +85,7 @@ pub async fn limit(settings: &Settings, limit: &SetLimit) -> anyhow::Result<()> 
         "weight": limit.weight,
     });
     let path = format!("/v1/queues/{}/limits", limit.queue);
-    let queue = Client::new(settings, &limit.api).put(&path, &body).await?;
+    let queue = Client::new(settings, &limit.api)?.put(&path, &body).await?;
     let key = limit.key.to_string();
     match list(&queue, "limits").find(|each| text(each, "key") == key) {
         Some(set) => println!("{}: {}", limit.queue, described(set)),
@@ -120,7 +120,7 @@ fn waiting(rabbitmq: &Value) -> Vec<String> {
 
 async fn change(settings: &Settings, pause: &Pause, verb: &str) -> anyhow::Result<Value> {
     let path = format!("/v1/queues/{}/{verb}", pause.queue);
-    Client::new(settings, &pause.api).post(&path, &json!({"kind": pause.kind})).await
+    Client::new(settings, &pause.api)?.post(&path, &json!({"kind": pause.kind})).await
 }
 
 /// What holds jobs of a queue back, a line each.

@@ -7,20 +7,38 @@ use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_bridge::Bridge;
 use upshot_executor::Executor;
-use upshot_shared::{Health, Settings, health::watch_redis, telemetry};
+use upshot_shared::{
+    Health, Settings, amqp,
+    health::{DURABILITY, ENQUEUE, REDIS, watch_redis_of_bridge},
+    settings::Durability,
+    telemetry,
+};
 
 use super::stop;
 
 /// Runs the bridge until it is told to stop.
 pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
-    let health = Health::needing(&["intake", "rabbitmq", "redis", "topology"]);
+    let health = needed_by_bridge(&settings);
     let bridge = Bridge::new(&settings, health.clone())?;
     let connector = upshot_queue::Connector::new(settings.redis.options())?;
-    tokio::spawn(watch_redis(connector, health.clone()));
+    tokio::spawn(watch_redis_of_bridge(connector, health.clone(), settings.redis.durability));
     serve_probes(&settings, health, metrics, &stop).await?;
-    bridge.run(stop).await;
+    stop::within("bridge", &stop, stop::SERVICE, bridge.run(stop.clone())).await;
     Ok(())
+}
+
+/// What a bridge waits for. Where more is demanded of Redis than to have taken a
+/// job, nothing is acknowledged before it was seen to do that.
+pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
+    match settings.redis.durability {
+        Durability::Always => {
+            Health::needing(&["intake", "rabbitmq", "topology", REDIS, ENQUEUE, DURABILITY])
+        }
+        Durability::EverySec | Durability::Replicas => {
+            Health::needing(&["intake", "rabbitmq", "topology", REDIS, ENQUEUE])
+        }
+    }
 }
 
 /// Runs an executor until it is told to stop.
@@ -29,7 +47,8 @@ pub async fn executor(settings: Settings) -> anyhow::Result<()> {
     let health = Health::needing(&["redis"]);
     let executor = Executor::new(&settings, health.clone())?;
     serve_probes(&settings, health, metrics, &stop).await?;
-    Ok(executor.run(stop).await?)
+    let limit = stop::of_executor(&settings);
+    Ok(stop::within("executor", &stop, limit, executor.run(stop.clone())).await.unwrap_or(Ok(()))?)
 }
 
 /// Runs the API until it is told to stop.
@@ -41,7 +60,8 @@ pub async fn api(settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("api.listen is `{listen}`: cannot listen there"))?;
     tracing::info!(address = %listener.local_addr()?, "API listens");
-    Ok(api.serve(listener, stop).await?)
+    let serving = api.serve(listener, stop.clone());
+    Ok(stop::within("api", &stop, stop::SERVICE, serving).await.unwrap_or(Ok(()))?)
 }
 
 /// Logs, metrics, signals; refuses to go on without the addresses.
@@ -56,6 +76,9 @@ fn start(settings: &Settings, amqp: bool) -> anyhow::Result<(CancellationToken, 
         bail!(
             "redis.url is empty: set UPSHOT_REDIS_URL=redis://host:6379/0, or run `upshot up`, which starts a private Redis"
         );
+    }
+    if amqp {
+        amqp::Address::from(&settings.amqp).check_files()?;
     }
     Ok((stop::on_signal()?, telemetry::metrics()?))
 }

@@ -11,6 +11,9 @@ pub fn run(load: impl Fn() -> anyhow::Result<Settings>, command: &SettingsComman
         for url in [&mut settings.amqp.url, &mut settings.redis.url, &mut settings.smtp.url] {
             *url = without_password(url);
         }
+        if let Some(password) = &mut settings.redis.sentinel_password {
+            *password = "…".to_owned();
+        }
         print!("{}", toml::to_string_pretty(&settings)?);
     } else {
         print!("{}", upshot_shared::settings::DEFAULTS);

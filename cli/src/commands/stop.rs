@@ -1,7 +1,18 @@
-//! When to stop: Ctrl-C, or a request to terminate.
+//! When to stop: Ctrl-C, or a request to terminate; and by when to have stopped.
+
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use upshot_shared::Settings;
+
+/// How long a service without handlers may take to stop: to finish a batch, or
+/// the requests in flight, and to say goodbye to servers that may be frozen.
+pub const SERVICE: Duration = Duration::from_secs(15);
+/// How much longer than `executor.shutdown_grace` an executor may take.
+const MARGIN: Duration = Duration::from_secs(1);
+/// How long private servers may take at least.
+const LEAST_FOR_SERVERS: Duration = Duration::from_secs(2);
 
 /// A token that fires at the first SIGINT or SIGTERM. A second one ends the
 /// process at once, for people who do not want to wait.
@@ -23,4 +34,66 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(stop)
+}
+
+/// How long an executor may take to stop. With the default of
+/// `executor.shutdown_grace`, every service ends within 25 s: orchestrators kill
+/// after 30.
+pub fn of_executor(settings: &Settings) -> Duration {
+    settings.executor.shutdown_grace + MARGIN
+}
+
+/// How long private servers may take, this long after the stop.
+pub fn of_servers(settings: &Settings, elapsed: Duration) -> Duration {
+    let all = of_executor(settings).max(SERVICE) + LEAST_FOR_SERVERS;
+    all.saturating_sub(elapsed).max(LEAST_FOR_SERVERS)
+}
+
+/// Runs a service to its end. `None` when it has not ended this long after the
+/// stop: Redis or RabbitMQ may not answer, and nobody waits for ever.
+pub async fn within<T>(
+    name: &str,
+    stop: &CancellationToken,
+    limit: Duration,
+    service: impl Future<Output = T>,
+) -> Option<T> {
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(limit).await;
+    };
+    tokio::select! {
+        ended = service => Some(ended),
+        () = late => {
+            tracing::warn!(
+                service = name,
+                ?limit,
+                "not stopped in time, and ended as it is: what it had not written comes again from RabbitMQ, \
+                 or is reclaimed when leases expire"
+            );
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_everything_has_stopped_within_25_s() {
+        let settings = Settings::default();
+        // What the runtime may take behind it, for a rendering that cannot be interrupted.
+        let most = Duration::from_secs(25) - crate::LAST_WORK;
+        assert!(of_executor(&settings) <= most && SERVICE <= most);
+        let elapsed = of_executor(&settings);
+        assert!(elapsed + of_servers(&settings, elapsed) <= most);
+    }
+
+    #[tokio::test]
+    async fn a_service_that_hangs_is_given_up() {
+        let (stop, limit) = (CancellationToken::new(), Duration::from_millis(10));
+        assert_eq!(within("quick", &stop, limit, async { 1 }).await, Some(1));
+        stop.cancel();
+        assert_eq!(within("frozen", &stop, limit, std::future::pending::<()>()).await, None);
+    }
 }

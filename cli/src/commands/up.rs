@@ -1,17 +1,19 @@
 //! `upshot up`: everything in one process.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Instant};
 
 use anyhow::Context;
+use futures::future::OptionFuture;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_bridge::Bridge;
 use upshot_executor::Executor;
-use upshot_local::{RabbitOptions, RabbitServer, RedisServer};
-use upshot_shared::{Health, Settings, telemetry};
+use upshot_local::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use upshot_queue::Connector;
+use upshot_shared::{Settings, amqp, health::watch_redis_of_bridge, settings::Durability, telemetry};
 
-use super::stop;
+use super::{services::needed_by_bridge, stop};
 use crate::running::Running;
 
 const VHOST: &str = "upshot";
@@ -28,7 +30,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
 
     let (rabbit, redis) = tokio::try_join!(
         private_rabbit(settings.amqp.url.is_empty(), dir),
-        private_redis(settings.redis.url.is_empty(), dir)
+        private_redis(settings.redis.url.is_empty(), settings.redis.durability, dir)
     )?;
     if let Some(rabbit) = &rabbit {
         settings.amqp.url = rabbit.url(VHOST);
@@ -37,7 +39,14 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
         settings.redis.url = redis.url();
     }
 
-    let health = Health::needing(&["intake", "rabbitmq", "redis", "topology"]);
+    amqp::Address::from(&settings.amqp).check_files()?;
+    let health = needed_by_bridge(&settings);
+    let watch = watch_redis_of_bridge(
+        Connector::new(settings.redis.options())?,
+        health.clone(),
+        settings.redis.durability,
+    );
+    tokio::spawn(watch);
     let bridge = Bridge::new(&settings, health.clone())?;
     let executor = Executor::new(&settings, health.clone())?;
     let listener = listen(&settings.api.listen).await?;
@@ -63,17 +72,29 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
             println!("Upshot is up. API: http://{address}  (Ctrl-C stops it)");
         }
     }
-    let (bridge, executor, api) = tokio::join!(bridge, executor, api);
+    let stopping = async {
+        stop.cancelled().await;
+        Instant::now()
+    };
+    let (stopped, bridge, executor, api) = tokio::join!(
+        stopping,
+        stop::within("bridge", &stop, stop::SERVICE, bridge),
+        stop::within("executor", &stop, stop::of_executor(&settings), executor),
+        stop::within("api", &stop, stop::SERVICE, api)
+    );
     Running::remove(&settings);
-    if let Some(rabbit) = rabbit {
-        rabbit.stop().await?;
-    }
-    if let Some(redis) = redis {
-        redis.stop().await?;
-    }
-    bridge.context("the bridge ended early")?;
-    executor.context("the executor ended early")??;
-    Ok(api.context("the API ended early")??)
+    let servers = async {
+        let rabbit = OptionFuture::from(rabbit.map(RabbitServer::stop));
+        let redis = OptionFuture::from(redis.map(RedisServer::stop));
+        let (rabbit, redis) = tokio::join!(rabbit, redis);
+        rabbit.unwrap_or(Ok(())).and(redis.unwrap_or(Ok(())))
+    };
+    let limit = stop::of_servers(&settings, stopped.elapsed());
+    // Those that take longer are ended by their watchdogs.
+    stop::within("private servers", &stop, limit, servers).await.transpose()?;
+    bridge.transpose().context("the bridge ended early")?;
+    executor.transpose().context("the executor ended early")?.unwrap_or(Ok(()))?;
+    Ok(api.transpose().context("the API ended early")?.unwrap_or(Ok(()))?)
 }
 
 fn together<T: Send + 'static>(
@@ -97,12 +118,17 @@ async fn private_rabbit(wanted: bool, dir: &Path) -> anyhow::Result<Option<Rabbi
     Ok(Some(RabbitServer::start(&dir.join("rabbitmq"), options).await?))
 }
 
-async fn private_redis(wanted: bool, dir: &Path) -> anyhow::Result<Option<RedisServer>> {
+async fn private_redis(
+    wanted: bool,
+    durability: Durability,
+    dir: &Path,
+) -> anyhow::Result<Option<RedisServer>> {
     if !wanted {
         return Ok(None);
     }
     tracing::info!("starting a private Redis");
-    Ok(Some(RedisServer::start(&dir.join("redis")).await?))
+    let options = RedisOptions { always_fsync: durability == Durability::Always, ..RedisOptions::default() };
+    Ok(Some(RedisServer::start_with(&dir.join("redis"), options).await?))
 }
 
 /// Listens where the settings say, or on a free port when that one is taken.

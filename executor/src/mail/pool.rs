@@ -53,6 +53,15 @@ impl Pool {
         Self { server, timeout, most: Semaphore::new(most), idle: Mutex::default() }
     }
 
+    /// Connects, logs in and says goodbye; what the server said of itself.
+    pub(super) async fn probe(&self) -> Result<String, Failure> {
+        let mut connection = self.in_time(self.connect()).await??;
+        let said = connection.server_info().name().to_owned();
+        // It is told for politeness.
+        let _ = self.in_time(connection.quit()).await;
+        Ok(said)
+    }
+
     /// Sends one message and returns the server's reply.
     pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<String, Failure> {
         let Ok(_place) = self.most.acquire().await else {
@@ -104,6 +113,14 @@ impl Pool {
             AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(refused)?
         };
         if *security == Security::StartTls {
+            // Required, not opportunistic: login and mail never travel in plain text.
+            if !connection.can_starttls() {
+                return Err(Failure::transient(format!(
+                    "mail server {:?}: it offers no STARTTLS, which `smtp.url` demands, and nothing was sent: \
+                     see to its certificate, or name its port for smtps://",
+                    self.server
+                )));
+            }
             connection.starttls(tls()?, &hello).await.map_err(refused)?;
         }
         if let Some(credentials) = credentials {

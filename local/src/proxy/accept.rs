@@ -149,7 +149,7 @@ pub(super) async fn run(
 }
 
 /// The listener for tokio, and its port.
-pub(super) fn to_tokio(listener: std::net::TcpListener) -> Result<(u16, TcpListener), Error> {
+pub(crate) fn to_tokio(listener: std::net::TcpListener) -> Result<(u16, TcpListener), Error> {
     let convert = || {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;

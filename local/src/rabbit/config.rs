@@ -8,8 +8,9 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 use serde_json::json;
 
-use crate::Error;
+use super::RabbitTls;
 use crate::folder::Folder;
+use crate::{Error, TlsFiles};
 
 /// The node's only user.
 const USER: &str = "upshot";
@@ -23,6 +24,7 @@ pub(super) struct Ports {
     pub amqp: u16,
     pub distribution: u16,
     pub epmd: u16,
+    pub amqps: u16,
 }
 
 /// The settings of a node.
@@ -30,14 +32,15 @@ pub(super) struct Ports {
 pub(super) struct Config {
     vhosts: Vec<String>,
     password: String,
+    tls: Option<RabbitTls>,
     pub ports: Ports,
 }
 
 impl Config {
     /// The settings of the folder's node: its password is made up at the first start and kept.
-    pub(super) fn new(folder: &Folder, vhosts: Vec<String>) -> Result<Self, Error> {
+    pub(super) fn new(folder: &Folder, vhosts: Vec<String>, tls: Option<RabbitTls>) -> Result<Self, Error> {
         let password = kept_secret(folder, "password", 0o600)?;
-        Ok(Self { vhosts, password, ports: Ports::default() })
+        Ok(Self { vhosts, password, tls, ports: Ports::default() })
     }
 
     /// The address of a vhost by way of `port`.
@@ -52,18 +55,19 @@ impl Config {
         // Erlang refuses a cookie that others can read.
         kept_secret(folder, "home/.erlang.cookie", 0o400)?;
         let definitions = folder.write("definitions.json", &self.definitions(), 0o600)?;
-        let settings = format!(
+        let mut settings = format!(
             "load_definitions = {}\ndisk_free_limit.absolute = 50MB\n\
              max_message_size = 16777216\n",
             definitions.display()
         );
+        settings.extend(self.tls.iter().map(|tls| self.tls_settings(tls)));
         folder.write("rabbitmq.conf", &settings, 0o600)?;
         let plugins = folder.write("enabled_plugins", "[].\n", 0o600)?;
         let nothing = folder.write("rabbitmq-env.conf", "", 0o600)?;
         // The node's name must resolve even on a machine without /etc/hosts.
         let hosts = "{host, {127,0,0,1}, [\"localhost\"]}.\n{lookup, [file, native]}.\n";
         let hosts = folder.write("inetrc", hosts, 0o600)?;
-        let Ports { amqp, distribution, epmd } = self.ports;
+        let Ports { amqp, distribution, epmd, .. } = self.ports;
         Ok(vec![
             ("HOME", home.into()),
             ("ERL_EPMD_PORT", epmd.to_string().into()),
@@ -94,6 +98,19 @@ impl Config {
             // as a child: signals and SIGKILL reach the node itself.
             ("detached", "true".into()),
         ])
+    }
+
+    fn tls_settings(&self, tls: &RabbitTls) -> String {
+        let RabbitTls { files: TlsFiles { ca, cert, key }, demands_certificate } = tls;
+        format!(
+            "listeners.ssl.1 = 127.0.0.1:{}\nssl_options.cacertfile = {}\nssl_options.certfile = {}\n\
+             ssl_options.keyfile = {}\nssl_options.verify = verify_peer\n\
+             ssl_options.fail_if_no_peer_cert = {demands_certificate}\n",
+            self.ports.amqps,
+            ca.display(),
+            cert.display(),
+            key.display()
+        )
     }
 
     /// Users, vhosts and permissions, loaded by the node at every start.
@@ -150,8 +167,8 @@ mod tests {
     async fn the_password_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path(), false).await.unwrap();
-        let first = Config::new(&folder, vec![]).unwrap().url(1, "v");
-        let second = Config::new(&folder, vec![]).unwrap().url(1, "v");
+        let first = Config::new(&folder, vec![], None).unwrap().url(1, "v");
+        let second = Config::new(&folder, vec![], None).unwrap().url(1, "v");
         assert_eq!(first, second);
         assert!(
             first.starts_with("amqp://upshot:") && first.ends_with("@127.0.0.1:1/v?heartbeat=10"),

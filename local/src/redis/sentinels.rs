@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ask::{Asked, field, is_linked};
-use super::{PROGRAM, RedisOptions, RedisServer, RedisTls, Role};
-use crate::Error;
+use super::{PROGRAM, RedisOptions, RedisServer, Role};
 use crate::folder::Folder;
 use crate::ports;
 use crate::ready::Question;
 use crate::server::{Readiness, Server};
 use crate::tether::Order;
+use crate::{Error, TlsFiles};
 
 /// The name by which the sentinels know the master.
 const MASTER: &str = "master";
@@ -192,7 +192,7 @@ impl Sentinel {
         // Sentinels log in to each other with this one as well.
         lines.extend(self.password.iter().map(|password| format!("requirepass {password}")));
         lines.extend(options.sentinel_users.iter().map(|user| format!("user {user}")));
-        if let Some(RedisTls { ca, cert, key }) = &options.tls {
+        if let Some(TlsFiles { ca, cert, key }) = &options.tls {
             lines.push(format!("tls-port {}", self.tls_port));
             // With the servers and with each other.
             lines.push("tls-replication yes".to_owned());

@@ -15,6 +15,7 @@ const QUEUE: &str = "upshot.test";
 /// half a second late, and nothing tells when: <https://github.com/rabbitmq/ra/pull/443>.
 const UNTIL_ON_DISK: Duration = Duration::from_secs(1);
 
+#[expect(clippy::disallowed_methods, reason = "loopback, and this crate knows nothing of Upshot")]
 async fn channel(server: &RabbitServer, vhost: &str) -> (Connection, Channel) {
     let connection = Connection::connect(&server.url(vhost), ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();

@@ -6,7 +6,7 @@ use redis::{
     Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
     aio::{ConnectionLike, ConnectionManager, MultiplexedConnection},
     cluster_async::ClusterConnection,
-    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
+    cluster_routing::{MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
 };
 
 use super::{
@@ -112,6 +112,29 @@ impl Connection {
         cmd.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
         let page = self.routed(&cmd, owner(key_in_slot)).await?;
         Ok(FromRedisValue::from_redis_value(page)?)
+    }
+
+    /// Runs a command on every master: one, or those of a cluster. What each answered.
+    ///
+    /// # Errors
+    /// When Redis failed, or a master answers with an error.
+    pub async fn everywhere(&mut self, cmd: &Cmd) -> RedisResult<Vec<Value>> {
+        let answer = match &self.0 {
+            Kind::Single(_) | Kind::Sentinel(_) => Value::Array(vec![self.req_packed_command(cmd).await?]),
+            Kind::Cluster(cluster) => {
+                let mut made = cluster.get().await.map_err(explained)?;
+                // Without a policy it answers with what each node said.
+                let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+                let answer = made.conn.route_command(cmd.clone(), all).await;
+                judged(cluster, &made, answer, cluster_lost)?
+            }
+        };
+        let answers = match answer {
+            Value::Map(by_node) => by_node.into_iter().map(|(_, answer)| answer).collect(),
+            Value::Array(answers) => answers,
+            other => vec![other],
+        };
+        answers.into_iter().map(Value::extract_error).collect()
     }
 
     /// Runs a command on any server.
@@ -246,11 +269,16 @@ fn other_master(kind: ServerErrorKind) -> bool {
 /// The error with the remedy, where the library's own words do not name it.
 pub(super) fn explained(error: RedisError) -> RedisError {
     let said = error.to_string();
-    if !said.contains("invalid peer certificate") {
+    let remedy = if said.contains("invalid peer certificate") {
+        "name the file of the authority that signed it as `redis.ca_file`, and the server by a name \
+         that the certificate holds"
+    } else if said.contains("InvalidContentType") {
+        // What a listener without TLS answers a ClientHello.
+        "it does not speak TLS on this port: name the port of its TLS listener, or start `redis.url` with \
+         `redis` if the connection need not be encrypted"
+    } else {
         return error;
-    }
-    let remedy = "name the file of the authority that signed it as `redis.ca_file`, and the server by a name \
-                  that the certificate holds";
+    };
     std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{said}: {remedy}")).into()
 }
 

@@ -17,7 +17,7 @@ use super::{
     turnover::Turnover,
 };
 use crate::{
-    connect::Backoff,
+    connect::{Backoff, Cause, told},
     job::Job,
     protocol::{Claim, Claimed},
     scripts::MAX_CLAIM,
@@ -109,9 +109,17 @@ async fn claim(core: &Core, places: Vec<OwnedSemaphorePermit>, number: u64, ahea
     loop {
         let asked = Instant::now();
         match claim_once(core, places.len(), number, ahead).await {
-            Ok(claimed) => return Some(Answer { claimed, places, asked }),
+            Ok(claimed) => {
+                if core.outages.claims.ends() {
+                    tracing::info!(queue = %core.options.queue, "claiming works again");
+                }
+                return Some(Answer { claimed, places, asked });
+            }
             Err(error) => {
-                tracing::warn!(queue = %core.options.queue, %error, "nothing claimed: Redis does not answer");
+                if core.outages.claims.begins(Cause::of(&error)) {
+                    let why = told(&error);
+                    tracing::warn!(queue = %core.options.queue, %why, "nothing claimed until Redis lets us");
+                }
             }
         }
         tokio::select! {

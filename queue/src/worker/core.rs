@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{lease::LeaseState, options::WorkerOptions};
 use crate::{
-    connect::Connector,
+    connect::{Connector, Outage},
     flow::encode,
     id::JobId,
     parking::Kinds,
@@ -52,7 +52,18 @@ pub(super) struct Core {
     pub(super) stop: CancellationToken,
     /// The same for handlers, who could fire this one and stop nothing.
     pub(super) stopping: CancellationToken,
+    /// What its loops have said of Redis.
+    pub(super) outages: Outages,
     held: Mutex<HashMap<JobId, Weak<LeaseState>>>,
+}
+
+/// Whether each loop has said that its calls fail.
+#[derive(Debug, Default)]
+pub(super) struct Outages {
+    pub(super) claims: Outage,
+    pub(super) settles: Outage,
+    pub(super) renewals: Outage,
+    pub(super) steps: Outage,
 }
 
 impl Core {
@@ -88,6 +99,7 @@ impl Core {
             held_us: AtomicU64::new(0),
             stopping: stop.child_token(),
             stop,
+            outages: Outages::default(),
             held: Mutex::new(HashMap::new()),
             connector: connector.clone(),
             options,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{core::Core, layer::MAX_OUTCOME, renew};
 use crate::{
-    connect::Backoff,
+    connect::{Backoff, Cause, told},
     job::{Change, Job, Progress},
     protocol::{End, Ended, Write},
     shorten::{shorten, shorten_to},
@@ -262,10 +262,18 @@ impl Lease {
         let mut backoff = Backoff::default();
         loop {
             match self.write(Write::Step(name, &value)).await {
-                Ok(true) => return Ok(()),
+                Ok(true) => {
+                    if self.0.core.outages.steps.ends() {
+                        tracing::info!(queue = %self.0.job.queue, "storing steps works again");
+                    }
+                    return Ok(());
+                }
                 Ok(false) => return Err(self.stale()),
                 Err(error) => {
-                    tracing::warn!(job = %self.0.job.id, step = name, %error, "step not stored yet");
+                    if self.0.core.outages.steps.begins(Cause::of(&error)) {
+                        let why = told(&error);
+                        tracing::warn!(job = %self.0.job.id, step = name, %why, "steps not stored yet");
+                    }
                     backoff.wait().await;
                 }
             }

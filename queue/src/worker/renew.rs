@@ -8,7 +8,10 @@ use std::{
 use redis::RedisError;
 
 use super::{core::Core, lease::LeaseState};
-use crate::{connect::Backoff, scripts::MAX_BATCH};
+use crate::{
+    connect::{Backoff, Cause, told},
+    scripts::MAX_BATCH,
+};
 
 /// A renewal also tells which jobs are to be cancelled: within a second, should
 /// the connection that listens for it be lost.
@@ -25,8 +28,14 @@ pub(super) async fn run(core: Arc<Core>) {
         // The leases are looked up anew for each try: one that is kept over a
         // wait would not be handed back, nor free its place, until Redis is back.
         while let Err(error) = renew_all(&core).await {
-            tracing::warn!(queue = %core.options.queue, %error, "leases not renewed yet");
+            if core.outages.renewals.begins(Cause::of(&error)) {
+                let why = told(&error);
+                tracing::warn!(queue = %core.options.queue, %why, "leases not renewed yet");
+            }
             backoff.wait().await;
+        }
+        if core.outages.renewals.ends() {
+            tracing::info!(queue = %core.options.queue, "renewing leases works again");
         }
         backoff.reset();
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use crate::{
-    connect::Backoff,
+    connect::{Backoff, Cause, told},
     protocol::{End, Ended},
     scripts::{CALL_BYTES, MAX_ENDS},
 };
@@ -78,9 +78,17 @@ async fn settle(core: &Core, batch: Vec<Ended>) {
     let mut backoff = Backoff::default();
     loop {
         match core.settles.settle(&core.worker, &batch).await {
-            Ok(written) => return report(core, &written),
+            Ok(written) => {
+                if core.outages.settles.ends() {
+                    tracing::info!(queue = %core.options.queue, "writing ends works again");
+                }
+                return report(core, &written);
+            }
             Err(error) => {
-                tracing::warn!(queue = %core.options.queue, jobs = batch.len(), %error, "ends not written yet");
+                if core.outages.settles.begins(Cause::of(&error)) {
+                    let why = told(&error);
+                    tracing::warn!(queue = %core.options.queue, jobs = batch.len(), %why, "ends not written yet");
+                }
                 backoff.wait().await;
             }
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 use upshot_queue::{
     Changed, Connection, DeadFilter, Deadline, Failure, Filter, JobId, Kinds, Late, Limit, LimitKey, NewJob,
     OutboxReader, Priority, Progress, Queue, RetryPolicy, Scope, Scrubber, State, Unique, Wait,
-    WorkerOptions, protocol::Claim,
+    WorkerOptions, connect::Writes, protocol::Claim,
 };
 
 use crate::{
@@ -51,6 +51,10 @@ async fn the_documented_user_may_all_that_is_needed() {
     let connector = fixture.via(&format!("redis://upshot:password@127.0.0.1:{}/", redis.port()));
     let queue = Queue::new(&connector, name()).unwrap();
     connector.ping(&mut connector.connect().unwrap()).await.unwrap();
+    for writes in [Writes::Work, Writes::Jobs] {
+        connector.takes(&mut connector.connect().unwrap(), writes).await.unwrap();
+    }
+    connector.installation(&mut connector.connect().unwrap()).await.unwrap();
 
     // Jobs of every sort, of which one lost its worker.
     let job = |args: &'static str| NewJob {

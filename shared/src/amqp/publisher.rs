@@ -23,6 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use upshot_queue::connect::Backoff;
 
 use super::{
+    address::Address,
     names::PROBE,
     topology::{self, Depths, TopologyError},
     transport::{self, Link},
@@ -63,7 +64,7 @@ pub struct Publisher {
 }
 
 struct Shared {
-    url: Box<str>,
+    address: Address,
     name: Box<str>,
     declares: bool,
     patience: Duration,
@@ -87,7 +88,6 @@ struct Live {
 
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The URL holds a password.
         f.debug_struct("Publisher").field("name", &self.shared.name).finish_non_exhaustive()
     }
 }
@@ -95,10 +95,10 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// A publisher that waits for a confirm for `patience`. With `declares` it declares Upshot's
     /// topology on each connection, for which it needs the permission to configure.
-    pub fn new(url: &str, name: &str, declares: bool, patience: Duration) -> Self {
+    pub fn new(address: impl Into<Address>, name: &str, declares: bool, patience: Duration) -> Self {
         let alive = CancellationToken::new();
         let shared = Shared {
-            url: url.into(),
+            address: address.into(),
             name: name.into(),
             declares,
             patience,
@@ -271,7 +271,7 @@ async fn keep(shared: Arc<Shared>, alive: CancellationToken) {
 
 /// Connects and stays connected; returns why no longer.
 async fn connected(shared: &Shared, backoff: &mut Backoff) -> String {
-    let link = match transport::connect(&shared.url, &shared.name, u64::MAX).await {
+    let link = match transport::connect(&shared.address, &shared.name, u64::MAX).await {
         Ok(link) => link,
         Err(error) => return error.to_string(),
     };

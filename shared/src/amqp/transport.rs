@@ -28,12 +28,16 @@ use std::{
 use async_rs::Runtime;
 use lapin::{
     AsyncTcpStream, Connection, ConnectionProperties,
-    uri::{AMQPScheme, AMQPUri},
+    uri::{AMQPAuthority, AMQPUri},
 };
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::{
+    address::{Address, Target},
+    tls,
+};
 use kit::Kit;
 use stream::{Socket, Wire};
 
@@ -100,16 +104,20 @@ impl std::fmt::Debug for Link {
 ///
 /// # Errors
 /// When RabbitMQ is away or refuses.
-pub async fn connect(url: &str, name: &str, ahead: u64) -> Result<Link, lapin::Error> {
-    let uri: AMQPUri = url.parse().map_err(|why: String| io::Error::new(io::ErrorKind::InvalidInput, why))?;
-    match timeout(CONNECT, open(uri, name, ahead)).await {
-        Ok(opened) => opened,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer within 10 s").into()),
+pub async fn connect(address: impl Into<Address>, name: &str, ahead: u64) -> Result<Link, lapin::Error> {
+    let target = address.into().target().map_err(io::Error::other)?;
+    let patience = target.uri.query.connection_timeout.map_or(CONNECT, Duration::from_millis);
+    match timeout(patience, open(target, name, ahead)).await {
+        Ok(opened) => opened.map_err(tls::refused),
+        Err(_) => {
+            let said = format!("no answer within {}", humantime::format_duration(patience));
+            Err(io::Error::new(io::ErrorKind::TimedOut, said).into())
+        }
     }
 }
 
-async fn open(uri: AMQPUri, name: &str, ahead: u64) -> Result<Link, lapin::Error> {
-    let socket = socket(&uri).await?;
+async fn open(target: Target, name: &str, ahead: u64) -> Result<Link, lapin::Error> {
+    let socket = socket(&target).await?;
     let budget = Arc::new(Budget::new(ahead));
     let cut = CancellationToken::new();
     // From here on: when this attempt is given up, the thread that lapin starts ends.
@@ -122,13 +130,15 @@ async fn open(uri: AMQPUri, name: &str, ahead: u64) -> Result<Link, lapin::Error
         wire.map(AsyncTcpStream::Plain).ok_or_else(|| ended().into())
     };
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connection = Connection::connector(uri, Runtime::new(Kit::current()), connected, properties).await?;
+    let connection =
+        Connection::connector(target.uri, Runtime::new(Kit::current()), connected, properties).await?;
     Ok(Link { connection, budget, cut, _cut: guard })
 }
 
 /// Opens the socket: the first address of the name that answers.
-async fn socket(uri: &AMQPUri) -> io::Result<Box<dyn Socket>> {
-    let (host, port) = (uri.authority.host.as_str(), uri.authority.port);
+pub(super) async fn socket(target: &Target) -> io::Result<Box<dyn Socket>> {
+    let AMQPAuthority { host, port, .. } = &target.uri.authority;
+    let (host, port) = (host.as_str(), *port);
     let mut why = io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address"));
     for address in tokio::net::lookup_host((host, port)).await? {
         match timeout(ADDRESS, TcpStream::connect(address)).await {
@@ -136,7 +146,7 @@ async fn socket(uri: &AMQPUri) -> io::Result<Box<dyn Socket>> {
                 stream.set_nodelay(true)?;
                 // What a cut connection has not delivered is dropped, not delivered later.
                 SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-                return secured(uri, stream).await;
+                return secured(target, stream).await;
             }
             Ok(Err(error)) => why = error,
             Err(_) => {
@@ -149,9 +159,10 @@ async fn socket(uri: &AMQPUri) -> io::Result<Box<dyn Socket>> {
 }
 
 /// Puts TLS around the socket where the address asks for it.
-async fn secured(uri: &AMQPUri, stream: TcpStream) -> io::Result<Box<dyn Socket>> {
-    match uri.scheme {
-        AMQPScheme::AMQP => Ok(Box::new(stream)),
-        AMQPScheme::AMQPS => Err(io::Error::new(io::ErrorKind::Unsupported, "TLS is not supported yet")),
+async fn secured(target: &Target, stream: TcpStream) -> io::Result<Box<dyn Socket>> {
+    let AMQPAuthority { host, port, .. } = &target.uri.authority;
+    match &target.tls {
+        None => Ok(Box::new(stream)),
+        Some(config) => Ok(Box::new(tls::handshake(config, host, *port, stream).await?)),
     }
 }

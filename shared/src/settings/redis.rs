@@ -11,6 +11,16 @@ use upshot_queue::{
 
 use super::{Error, duration};
 
+/// What Redis must have done with jobs before their events are acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    #[default]
+    EverySec,
+    Always,
+    Replicas,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSettings {
@@ -23,6 +33,7 @@ pub struct RedisSettings {
     pub client_key: Option<PathBuf>,
     pub sentinel_user: Option<String>,
     pub sentinel_password: Option<String>,
+    pub durability: Durability,
     pub replicas: usize,
     #[serde(with = "duration")]
     pub replicas_timeout: Duration,
@@ -57,6 +68,19 @@ impl RedisSettings {
             if time < Duration::from_millis(100) {
                 return impossible(key, shown(time), "use at least 100ms");
             }
+        }
+        match (self.durability, self.replicas) {
+            (Durability::Replicas, 0) => {
+                let remedy = "say in `redis.replicas` how many must hold a job, 1 or more";
+                return impossible("durability", "replicas, and `redis.replicas` is 0".to_owned(), remedy);
+            }
+            (Durability::EverySec, 1..) => {
+                let value = format!("{}, and `redis.durability` is everysec", self.replicas);
+                let remedy =
+                    "set `redis.durability` to replicas (or to always, for both), or remove this key";
+                return impossible("replicas", value, remedy);
+            }
+            _ => {}
         }
         if self.replicas > 0 && self.replicas_timeout >= self.response_timeout {
             let value = format!(
@@ -120,6 +144,7 @@ impl Default for RedisSettings {
             client_key: None,
             sentinel_user: None,
             sentinel_password: None,
+            durability: Durability::EverySec,
             replicas: 0,
             replicas_timeout: Duration::from_secs(1),
         }
@@ -158,7 +183,12 @@ mod tests {
                 "url = \"redis://h\"\nsentinel_password = \"s3cr3t\"",
                 ["redis.sentinel_password", "names no sentinels", "redis+sentinel"],
             ),
-            ("replicas = 1\nreplicas_timeout = \"5s\"", ["redis.replicas_timeout", "5s", "shorter"]),
+            ("durability = \"replicas\"", ["redis.durability", "replicas", "1 or more"]),
+            ("replicas = 2", ["redis.replicas", "everysec", "to replicas"]),
+            (
+                "durability = \"always\"\nreplicas = 1\nreplicas_timeout = \"5s\"",
+                ["redis.replicas_timeout", "5s", "shorter"],
+            ),
             ("replicas_timeout = \"0s\"", ["redis.replicas_timeout", "0s", "at least 100ms"]),
         ] {
             let said = refusal(text);

@@ -8,12 +8,6 @@ use upshot_queue::QueueName;
 
 use super::{bytes::ByteSize, duration};
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AmqpSettings {
-    pub url: String,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BridgeSettings {
@@ -56,7 +50,7 @@ pub struct ExecutorSettings {
 
 impl Default for ExecutorSettings {
     fn default() -> Self {
-        Self { queues: Vec::new(), shutdown_grace: Duration::from_secs(25) }
+        Self { queues: Vec::new(), shutdown_grace: Duration::from_secs(20) }
     }
 }
 

@@ -69,7 +69,8 @@ async fn a_frozen_rabbitmq_costs_the_api_nothing_but_its_events() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_quarantine_holds_up_no_good_event_and_takes_more_once_there_is_room() {
     let stage = Stage::new().await;
-    let operator = amqp::connect(&stage.amqp, "test-operator", u64::MAX).await.unwrap();
+    let operator =
+        amqp::connect(amqp::Address::of_url(&stage.amqp), "test-operator", u64::MAX).await.unwrap();
     let channel = operator.create_channel().await.unwrap();
     channel.queue_delete(QUARANTINE.into(), Default::default()).await.unwrap();
     let mut arguments = FieldTable::default();

@@ -17,7 +17,7 @@ use upshot_shared::{
 use upshot_tests::{PATIENCE, Stage, orders::order};
 
 async fn operator(stage: &Stage) -> (Link, Channel) {
-    let link = amqp::connect(&stage.amqp, "test-operator", u64::MAX).await.unwrap();
+    let link = amqp::connect(amqp::Address::of_url(&stage.amqp), "test-operator", u64::MAX).await.unwrap();
     let channel = link.create_channel().await.unwrap();
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     (link, channel)
@@ -139,7 +139,7 @@ async fn fifty_lost_sessions_set_no_good_event_aside() {
         stage.publish(event).await;
     }
     for _ in 0..50 {
-        let link = amqp::connect(&stage.amqp, "test-lost", u64::MAX).await.unwrap();
+        let link = amqp::connect(amqp::Address::of_url(&stage.amqp), "test-lost", u64::MAX).await.unwrap();
         let channel = link.create_channel().await.unwrap();
         let options = lapin::options::BasicConsumeOptions::default();
         let mut consumer =

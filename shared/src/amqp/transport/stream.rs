@@ -33,7 +33,10 @@ const READ: usize = 64 << 10;
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// A connected socket, plain or behind TLS.
-pub(super) trait Socket: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+pub(in crate::amqp) trait Socket:
+    tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin
+{
+}
 
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Socket for T {}
 

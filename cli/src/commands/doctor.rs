@@ -1,0 +1,63 @@
+//! `upshot doctor`: whether everything that the settings name is as it should be.
+
+use anyhow::bail;
+use serde_json::json;
+use upshot_shared::Settings;
+
+use crate::{
+    arguments::Doctor,
+    commands::table,
+    doctor::{self, check::Checks, check::Outcome},
+    running::Running,
+};
+
+/// Prints every check; an error when one failed.
+pub async fn run(settings: anyhow::Result<Settings>, doctor: &Doctor) -> anyhow::Result<()> {
+    let checks = match settings {
+        Ok(mut settings) => {
+            Running::fill(&mut settings);
+            doctor::examine(&settings).await
+        }
+        Err(error) => {
+            let mut checks = Checks::default();
+            let remedy = "correct it; `upshot settings` lists all keys";
+            checks.of("settings").failed("settings", format!("{error:#}"), remedy);
+            checks
+        }
+    };
+    let (warnings, failed) = (checks.count(Outcome::Warning), checks.count(Outcome::Failed));
+    if doctor.json {
+        println!("{:#}", json!({ "checks": checks.all(), "warnings": warnings, "failed": failed }));
+    } else {
+        print(&checks);
+    }
+    if failed > 0 {
+        bail!("{failed} of {} checks failed", checks.all().len());
+    }
+    Ok(())
+}
+
+fn print(checks: &Checks) {
+    let rows: Vec<[String; 3]> = checks
+        .all()
+        .iter()
+        .map(|check| {
+            let outcome = match check.outcome {
+                Outcome::Ok => "ok",
+                Outcome::Warning => "warning",
+                Outcome::Failed => "FAILED",
+            };
+            // One line for each, whatever a server said.
+            let seen = check.seen.split_whitespace().collect::<Vec<_>>().join(" ");
+            [outcome.to_owned(), format!("{}: {}", check.subject, check.check), seen]
+        })
+        .collect();
+    table::print(["", "CHECK", "SEEN"], &rows);
+    let advised = checks.all().iter().filter_map(|check| Some((check, check.remedy.as_ref()?)));
+    for (number, (check, remedy)) in advised.enumerate() {
+        if number == 0 {
+            println!("\nWhat to do:");
+        }
+        println!("  {}: {}: {remedy}", check.subject, check.check);
+    }
+}

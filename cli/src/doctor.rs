@@ -1,0 +1,52 @@
+//! What `upshot doctor` looks at, one subject a file.
+//!
+//! | module | its one thing |
+//! |---|---|
+//! | [`check`] | a check and how it came out |
+//! | [`redis`] | Redis: reached, version, writes, persistence, memory, replicas, queues, clock |
+//! | [`rabbitmq`] | RabbitMQ: reached, version, login, exchanges and queues, alarms |
+//! | [`outside`] | store and mail server |
+//!
+//! A check says what was seen and, where that is not right, what to do. Nothing
+//! is changed, but for a file in the store that is deleted again.
+
+pub mod check;
+mod outside;
+mod rabbitmq;
+mod redis;
+
+use upshot_shared::{Intake, Settings};
+
+use check::Checks;
+
+/// Looks at everything these settings name.
+pub async fn examine(settings: &Settings) -> Checks {
+    let mut checks = Checks::default();
+    contracts(&mut checks, settings);
+    // One after another where they share a server; the servers at the same time.
+    let (redis, rabbitmq, store, smtp) = tokio::join!(
+        redis::examine(settings),
+        rabbitmq::examine(settings),
+        outside::store(settings),
+        outside::smtp(settings)
+    );
+    for more in [redis, rabbitmq, store, smtp] {
+        checks.extend(more);
+    }
+    checks
+}
+
+fn contracts(checks: &mut Checks, settings: &Settings) {
+    let mut checks = checks.of("settings");
+    let (routes, queues) = (settings.routes.len(), settings.queues.len());
+    checks.ok("settings", format!("they can be used; routes: {routes}, queues: {queues}"));
+    match Intake::new(settings) {
+        Ok(_) => checks.ok("contracts", "all load"),
+        Err(error) => checks.failed("contracts", error, "correct the contract, or `contracts.dir`"),
+    }
+}
+
+/// Whether a host is this machine.
+fn is_here(host: &str) -> bool {
+    matches!(host, "localhost" | "::1") || host.starts_with("127.")
+}

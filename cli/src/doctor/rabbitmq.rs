@@ -1,0 +1,157 @@
+//! RabbitMQ: whether it is reached, what it is, and whether Upshot's parts are there.
+
+use std::time::Duration;
+
+use lapin::{
+    BasicProperties, Connection, ErrorKind, ExchangeKind,
+    options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+use upshot_shared::{
+    Settings,
+    amqp::{self, Address},
+};
+use uuid::Uuid;
+
+use super::{
+    check::{Adding, Checks},
+    is_here,
+};
+
+/// The exchanges that have to be there.
+const EXCHANGES: [&str; 2] = [amqp::EVENTS, amqp::QUARANTINE];
+/// The queues that have to be there.
+const QUEUES: [&str; 2] = [amqp::INTAKE, amqp::QUARANTINE];
+/// How long a broker without an alarm takes to confirm.
+const CONFIRM: Duration = Duration::from_secs(5);
+
+pub(super) async fn examine(settings: &Settings) -> Checks {
+    let mut all = Checks::default();
+    let mut checks = all.of("rabbitmq");
+    if settings.amqp.url.is_empty() {
+        let seen = format!("`amqp.url` is empty and no `upshot up` runs in `{}`", settings.data_dir);
+        checks.failed("reached", seen, "set UPSHOT_AMQP_URL, or start `upshot up`");
+        return all;
+    }
+    let address = Address::from(&settings.amqp);
+    match amqp::greeting(&address).await {
+        Ok(greeting) => transport(&mut checks, &address, greeting),
+        Err(error) => {
+            let remedy = "see that RabbitMQ runs and that `amqp.url` leads to it";
+            checks.failed("reached", format!("{address}: {error}"), remedy);
+            return all;
+        }
+    }
+    let connection = match amqp::connect(&address, "upshot-doctor", u64::MAX).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            let remedy = "see that user and password are right, the vhost of `amqp.url` exists, and the user may use it";
+            checks.failed("login and vhost", error, remedy);
+            return all;
+        }
+    };
+    let vhost = connection.status().vhost();
+    checks.ok("login and vhost", format!("user {} in vhost {vhost}", connection.status().username()));
+    for name in EXCHANGES {
+        exchange(&mut checks, &connection, name).await;
+    }
+    for name in QUEUES {
+        queue(&mut checks, &connection, name).await;
+    }
+    alarms(&mut checks, &connection).await;
+    connection.close().await;
+    all
+}
+
+fn transport(checks: &mut Adding<'_>, address: &Address, greeting: amqp::Greeting) {
+    let product = greeting.product.unwrap_or_else(|| "a broker".to_owned());
+    let version = greeting.version.unwrap_or_else(|| "of unknown version".to_owned());
+    let seen = format!("{product} {version} at {address}");
+    let here = address.host().is_some_and(|host| is_here(&host));
+    if address.is_tls() {
+        checks.ok("reached", format!("{seen}, over TLS"));
+    } else if here {
+        checks.ok("reached", format!("{seen}, on this machine"));
+    } else {
+        let remedy = "start `amqp.url` with amqps, unless the network between is trusted";
+        checks.warning("reached", format!("{seen}, in plain text: login and events can be read"), remedy);
+    }
+}
+
+async fn exchange(checks: &mut Adding<'_>, connection: &Connection, name: &str) {
+    let declaring = async {
+        // A channel of its own: a refusal closes it.
+        let channel = connection.create_channel().await?;
+        let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        channel.exchange_declare(name.into(), ExchangeKind::Topic, options, FieldTable::default()).await
+    };
+    match declaring.await {
+        Ok(()) => checks.ok(format!("exchange {name}"), "it is there"),
+        Err(error) => refused(checks, &format!("exchange {name}"), &error),
+    }
+}
+
+async fn queue(checks: &mut Adding<'_>, connection: &Connection, name: &str) {
+    let declaring = async {
+        let channel = connection.create_channel().await?;
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(name.into(), options, FieldTable::default()).await
+    };
+    let check = format!("queue {name}");
+    match declaring.await {
+        Ok(queue) => {
+            let (waiting, consumers) = (queue.message_count(), queue.consumer_count());
+            let seen = format!("{waiting} messages wait, {consumers} consumers");
+            if name == amqp::INTAKE && consumers == 0 {
+                checks.warning(check, seen, "start `upshot bridge`: nothing takes the events over");
+            } else if name == amqp::QUARANTINE && waiting > 0 {
+                let remedy = "look at the headers of these messages: they say why they could not be accepted";
+                checks.warning(check, seen, remedy);
+            } else {
+                checks.ok(check, seen);
+            }
+        }
+        Err(error) => refused(checks, &check, &error),
+    }
+}
+
+fn refused(checks: &mut Adding<'_>, check: &str, error: &lapin::Error) {
+    let code = match error.kind() {
+        ErrorKind::ProtocolError(error) => error.get_id(),
+        _ => 0,
+    };
+    match code {
+        404 => {
+            checks.failed(check, "it is not there", "start `upshot bridge` once: it declares what it needs")
+        }
+        403 => checks.failed(check, error, "give the user of `amqp.url` the right to use it"),
+        _ => checks.failed(check, error, "see RabbitMQ's log"),
+    }
+}
+
+/// A broker under an alarm (memory, disk) reads no connection that publishes. So
+/// a message is published that leads nowhere: no queue has its name.
+async fn alarms(checks: &mut Adding<'_>, connection: &Connection) {
+    let check = "takes messages";
+    let publishing = async {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let nowhere = format!("upshot.doctor.{}", Uuid::new_v4().simple());
+        let properties = BasicProperties::default();
+        let options = BasicPublishOptions::default();
+        channel.basic_publish("".into(), nowhere.as_str().into(), options, b"", properties).await?.await
+    };
+    match tokio::time::timeout(CONFIRM, publishing).await {
+        Ok(Ok(_)) => checks.ok(check, "yes, no alarm"),
+        Ok(Err(error)) => {
+            let remedy = "nothing, where the user may not publish to the default exchange: an alarm is not visible to it then";
+            checks.warning(check, format!("not to be seen: {error}"), remedy);
+        }
+        Err(_) => {
+            let blocked = connection.status().blocked();
+            let why = if blocked { "it says that it is blocked" } else { "no confirm" };
+            let remedy = "free memory or disk on the broker (`rabbitmq-diagnostics alarms`): it takes no events until then";
+            checks.failed(check, format!("{why} within {CONFIRM:?}"), remedy);
+        }
+    }
+}

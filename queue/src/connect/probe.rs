@@ -1,0 +1,109 @@
+//! Looks whether Redis takes writes, and how it keeps them, without writing anything.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use redis::{ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind};
+
+use super::{Connection, Connector};
+
+/// Scripts that do nothing and might write. Redis refuses such a script before
+/// its first line where it would refuse a write: on a replica, while it loads,
+/// when it cannot save, without the replicas that it demands, and, unless the
+/// script is allowed to, at its memory limit.
+static WRITES: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua flags=allow-oom\nreturn 1"));
+static WRITES_MORE: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua\nreturn 1"));
+
+/// What a service wants to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// What workers and operators write, which a full Redis takes: it frees memory in the end.
+    Work,
+    /// New jobs, which a full Redis refuses.
+    Jobs,
+}
+
+/// How a server keeps what it was told, as far as it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Persistence {
+    /// Whether it writes an append-only file.
+    pub append_only: Option<bool>,
+    /// When that is forced to the disk: `always`, `everysec` or `no`.
+    pub fsync: Option<String>,
+}
+
+impl Connector {
+    /// Whether Redis takes writes; of a cluster, whether every master does. It
+    /// writes nothing, and needs no right that a queue does not need.
+    ///
+    /// # Errors
+    /// Why it does not; [`super::told`] puts that into words.
+    pub async fn takes(&self, conn: &mut Connection, writes: Writes) -> RedisResult<()> {
+        let script = match writes {
+            Writes::Work => &WRITES,
+            Writes::Jobs => &WRITES_MORE,
+        };
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(script.get_hash()).arg(0);
+        match conn.everywhere(&cmd).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                script.load_async(conn).await?;
+                conn.everywhere(&cmd).await.map(drop)
+            }
+            answer => answer.map(drop),
+        }
+    }
+
+    /// How each master keeps what it was told. What a server does not tell (it
+    /// forbids `CONFIG`, and perhaps `INFO`) is `None`.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn persistence(&self, conn: &mut Connection) -> RedisResult<Vec<Persistence>> {
+        let mut asking = redis::cmd("CONFIG");
+        asking.arg("GET").arg("appendonly").arg("appendfsync");
+        let told = match conn.everywhere(&asking).await {
+            Ok(told) => told,
+            Err(error) if error.is_io_error() => return Err(error),
+            // Managed servers forbid the question, or do not know it.
+            Err(_) => return self.persistence_by_info(conn).await,
+        };
+        let read = |told| {
+            let told: HashMap<String, String> = FromRedisValue::from_redis_value(told)?;
+            let append_only = told.get("appendonly").map(|value| value == "yes");
+            Ok(Persistence { append_only, fsync: told.get("appendfsync").cloned() })
+        };
+        told.into_iter().map(read).collect()
+    }
+
+    async fn persistence_by_info(&self, conn: &mut Connection) -> RedisResult<Vec<Persistence>> {
+        let mut asking = redis::cmd("INFO");
+        asking.arg("persistence");
+        let told = match conn.everywhere(&asking).await {
+            Ok(told) => told,
+            Err(error) if error.is_io_error() => return Err(error),
+            Err(_) => return Ok(vec![Persistence::default()]),
+        };
+        let read = |told| {
+            let told = String::from_redis_value(told)?;
+            let append_only = info(&told, "aof_enabled").map(|value| value == "1");
+            Ok(Persistence { append_only, fsync: None })
+        };
+        told.into_iter().map(read).collect()
+    }
+}
+
+/// A field of what `INFO` answers.
+pub fn info<'a>(told: &'a str, name: &str) -> Option<&'a str> {
+    told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_of_info_is_found() {
+        let told = "# Persistence\r\nloading:0\r\naof_enabled:1\r\naof_enabled_too:7\r\n";
+        assert_eq!((info(told, "aof_enabled"), info(told, "aof")), (Some("1"), None));
+    }
+}

@@ -1,0 +1,327 @@
+//! Where RabbitMQ is, as whom to log in, and which certificates to use.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use percent_encoding::percent_decode_str;
+use rustls::ClientConfig;
+use url::{Host, Url};
+
+use super::tls;
+use crate::settings::AmqpSettings;
+
+/// The forms of the URL, for a person who wrote another one.
+const FORMS: &str = "write amqp://user:password@host:5672/vhost, or amqps://user:password@host:5671/vhost for TLS; \
+     percent-encode special characters of user, password and vhost";
+/// What the URL may say behind a `?`.
+const QUERY: [&str; 5] = ["heartbeat", "frame_max", "channel_max", "connection_timeout", "auth_mechanism"];
+/// The smallest frame of AMQP 0-9-1.
+const LEAST_FRAME: u32 = 4096;
+
+/// Where RabbitMQ is: the section `[amqp]` of the settings. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(Arc<Parts>);
+
+#[derive(PartialEq, Eq)]
+struct Parts {
+    url: String,
+    ca_file: Option<PathBuf>,
+    client_cert: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+}
+
+/// A key of `[amqp]` that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`amqp.{key}` is {value}: {remedy}")]
+pub struct Unusable {
+    /// Which.
+    pub key: &'static str,
+    /// Its value, without a password.
+    pub value: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+/// What a connection needs.
+pub(super) struct Target {
+    pub(super) uri: AMQPUri,
+    /// `None` for a plain connection, which only the scheme `amqp` asks for.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+}
+
+impl From<&AmqpSettings> for Address {
+    fn from(settings: &AmqpSettings) -> Self {
+        let AmqpSettings { url, ca_file, client_cert, client_key } = settings.clone();
+        Self(Arc::new(Parts { url, ca_file, client_cert, client_key }))
+    }
+}
+
+impl From<&Self> for Address {
+    fn from(address: &Self) -> Self {
+        address.clone()
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Address").field(&masked(&self.0.url)).finish()
+    }
+}
+
+impl fmt::Display for Address {
+    /// The URL without what stands before its `@`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&masked(&self.0.url))
+    }
+}
+
+impl Address {
+    /// The address of a URL alone, without the files that settings may name: an
+    /// `amqps` server needs a certificate of a public authority then.
+    pub fn of_url(url: impl Into<String>) -> Self {
+        Self::from(&AmqpSettings { url: url.into(), ..AmqpSettings::default() })
+    }
+
+    /// Whether the URL can be used and the keys go together; reads no file. An
+    /// empty URL is not looked at.
+    ///
+    /// # Errors
+    /// What is wrong, and the remedy.
+    pub fn check(&self) -> Result<(), Unusable> {
+        let Parts { url, ca_file, client_cert, client_key } = &*self.0;
+        let alone = |key, other| Unusable {
+            key,
+            value: "set alone".to_owned(),
+            remedy: format!("set `amqp.{other}` as well, or remove it"),
+        };
+        match (client_cert, client_key) {
+            (Some(_), None) => return Err(alone("client_cert", "client_key")),
+            (None, Some(_)) => return Err(alone("client_key", "client_cert")),
+            _ => {}
+        }
+        if url.is_empty() {
+            return Ok(());
+        }
+        let is_plain = self.uri()?.scheme == AMQPScheme::AMQP;
+        let files = [("ca_file", ca_file), ("client_cert", client_cert)];
+        let file = files.into_iter().find_map(|(key, file)| Some((key, file.as_ref()?)));
+        if let (Some((key, file)), true) = (file, is_plain) {
+            return Err(Unusable {
+                key,
+                value: format!("`{}`, but `amqp.url` asks for no TLS", file.display()),
+                remedy: "start the URL with amqps, or remove this key".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The same, and whether the certificates can be read.
+    ///
+    /// # Errors
+    /// What is wrong, and the remedy.
+    pub fn check_files(&self) -> Result<(), Unusable> {
+        if self.0.url.is_empty() { self.check() } else { self.target().map(drop) }
+    }
+
+    /// The host, where the URL can be used.
+    pub fn host(&self) -> Option<String> {
+        self.uri().ok().map(|uri| uri.authority.host)
+    }
+
+    /// Whether a connection is encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.uri().is_ok_and(|uri| uri.scheme == AMQPScheme::AMQPS)
+    }
+
+    /// What a connection needs. Reads the certificates anew, so that replaced
+    /// ones are used from the next connection on.
+    pub(super) fn target(&self) -> Result<Target, Unusable> {
+        self.check()?;
+        let uri = self.uri()?;
+        let Parts { ca_file, client_cert, client_key, .. } = &*self.0;
+        let tls = match uri.scheme {
+            AMQPScheme::AMQP => None,
+            AMQPScheme::AMQPS => {
+                let client = client_cert.as_deref().zip(client_key.as_deref());
+                Some(Arc::new(tls::config(ca_file.as_deref(), client)?))
+            }
+        };
+        Ok(Target { uri, tls })
+    }
+
+    fn uri(&self) -> Result<AMQPUri, Unusable> {
+        let url = &self.0.url;
+        parse(url).map_err(|remedy| Unusable { key: "url", value: format!("`{}`", masked(url)), remedy })
+    }
+}
+
+/// The URL in the client library's words, or what to write instead. The
+/// library's own reading takes a missing host, and an IPv6 address, for
+/// `localhost`, and passes over words that it does not know.
+fn parse(text: &str) -> Result<AMQPUri, String> {
+    let scheme = match text.split_once("://") {
+        Some(("amqp", _)) => AMQPScheme::AMQP,
+        Some(("amqps", _)) => AMQPScheme::AMQPS,
+        _ => return Err(FORMS.to_owned()),
+    };
+    let url = Url::parse(text).map_err(|why| format!("{why}; {FORMS}"))?;
+    let host = match url.host() {
+        Some(Host::Ipv6(address)) => address.to_string(),
+        Some(host) => decoded(&host.to_string(), "the host")?,
+        None => String::new(),
+    };
+    if host.is_empty() {
+        return Err(format!("it names no host; {FORMS}"));
+    }
+    if url.port() == Some(0) {
+        return Err(format!("port 0 is not a port; {FORMS}"));
+    }
+    if url.fragment().is_some() {
+        return Err("remove what follows `#`; where user, password or vhost have one, write %23".to_owned());
+    }
+    let vhost = match url.path() {
+        "" => "/".to_owned(),
+        "/" => {
+            let remedy =
+                "the vhost behind the host is empty: remove the last `/` for the default vhost, or name one";
+            return Err(remedy.to_owned());
+        }
+        path => decoded(path.trim_start_matches('/'), "the vhost")?,
+    };
+    let guest = || "guest".to_owned();
+    let username = match url.username() {
+        "" => guest(),
+        user => decoded(user, "the user")?,
+    };
+    let password =
+        url.password().map_or_else(|| Ok(guest()), |password| decoded(password, "the password"))?;
+    let port = url.port().unwrap_or_else(|| scheme.default_port());
+    let authority = AMQPAuthority { userinfo: AMQPUserInfo { username, password }, host, port };
+    Ok(AMQPUri { scheme, authority, vhost, query: query(&url)? })
+}
+
+fn query(url: &Url) -> Result<AMQPQueryString, String> {
+    let mut query = AMQPQueryString::default();
+    for (name, value) in url.query_pairs() {
+        let number = |most: u64| match value.parse::<u64>() {
+            Ok(number) if number <= most => Ok(number),
+            _ => Err(format!("`{name}={value}`: write a whole number from 0 to {most}")),
+        };
+        match name.as_ref() {
+            "heartbeat" => query.heartbeat = Some(number(u16::MAX.into())? as u16),
+            "channel_max" => query.channel_max = Some(number(u16::MAX.into())? as u16),
+            "frame_max" => match number(u32::MAX.into())? as u32 {
+                0 => query.frame_max = Some(0),
+                bytes if bytes >= LEAST_FRAME => query.frame_max = Some(bytes),
+                _ => return Err(format!("`{name}={value}`: a frame has at least {LEAST_FRAME} bytes")),
+            },
+            "connection_timeout" => match number(u32::MAX.into())? {
+                0 => return Err(format!("`{name}={value}`: write milliseconds above 0")),
+                ms => query.connection_timeout = Some(ms),
+            },
+            "auth_mechanism" => {
+                let remedy = |_| format!("`{name}={value}`: write plain, amqplain or external");
+                query.auth_mechanism = Some(value.parse().map_err(remedy)?);
+            }
+            _ => {
+                let known = QUERY.join(", ");
+                return Err(format!(
+                    "remove `{name}=…`: a URL may say {known}; certificates are named by `amqp.ca_file`, \
+                     `amqp.client_cert` and `amqp.client_key`"
+                ));
+            }
+        }
+    }
+    Ok(query)
+}
+
+fn decoded(text: &str, what: &str) -> Result<String, String> {
+    let text = percent_decode_str(text).decode_utf8();
+    text.map(Into::into)
+        .map_err(|_| format!("{what} is not UTF-8 after percent-decoding: encode it as UTF-8"))
+}
+
+/// The URL without what stands before its last `@`. Of a URL that cannot be
+/// taken apart, only the scheme.
+fn masked(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let shown = match rest.rsplit_once('@') {
+        Some((_, place)) => format!("…@{place}"),
+        None => rest.to_owned(),
+    };
+    if scheme.is_empty() { shown } else { format!("{scheme}://{shown}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_url_is_read() {
+        let uri = parse("amqps://me%40x:p%2Fw@mq.example:5999/a%2Fb?heartbeat=10&frame_max=131072").unwrap();
+        assert_eq!(uri.scheme, AMQPScheme::AMQPS);
+        let AMQPAuthority { userinfo, host, port } = uri.authority;
+        assert_eq!((userinfo.username.as_str(), userinfo.password.as_str()), ("me@x", "p/w"));
+        assert_eq!((host.as_str(), port, uri.vhost.as_str()), ("mq.example", 5999, "a/b"));
+        assert_eq!((uri.query.heartbeat, uri.query.frame_max), (Some(10), Some(131_072)));
+        let short = parse("amqps://h").unwrap();
+        assert_eq!((short.authority.port, short.vhost.as_str()), (5671, "/"));
+        assert_eq!(short.authority.userinfo.username, "guest");
+        // The client library would connect to localhost.
+        assert_eq!(parse("amqp://[2001:db8::1]:7/v").unwrap().authority.host, "2001:db8::1");
+    }
+
+    #[test]
+    fn an_impossible_url_is_refused_with_the_remedy_and_without_the_password() {
+        for (url, words) in [
+            ("http://u:s3cr3t@h/v", ["`http://…@h/v`", "amqps://"]),
+            ("mq.example:5672", ["mq.example", "amqp://"]),
+            ("amqp:///v", ["no host", "amqp://"]),
+            ("amqp://u:s3cr3t@h:99999/v", ["invalid port", "amqp://"]),
+            ("amqp://u:s3cr3t@h:0/v", ["port 0", "amqp://"]),
+            ("amqp://u:s3/cr3t@h/v", ["…@h/v", "percent-encode"]),
+            ("amqp://u:s3cr3t@h/", ["vhost", "last `/`"]),
+            ("amqp://u:s3cr3t@h/%FF", ["the vhost", "UTF-8"]),
+            ("amqp://u:s3cr3t@h/v#x", ["#", "%23"]),
+            ("amqps://u:s3cr3t@h/v?verify=verify_none", ["verify", "amqp.ca_file"]),
+            ("amqp://u:s3cr3t@h/v?heartbeat=often", ["heartbeat=often", "whole number"]),
+            ("amqp://u:s3cr3t@h/v?frame_max=64", ["frame_max=64", "4096"]),
+            ("amqp://u:s3cr3t@h/v?auth_mechanism=magic", ["magic", "external"]),
+        ] {
+            let said = Address::of_url(url).check().unwrap_err().to_string();
+            assert!(said.starts_with("`amqp.url` is `"), "{said}");
+            assert!(words.iter().all(|word| said.contains(word)), "{url}: {said}");
+            assert!(!said.contains("s3cr3t") && !said.contains("s3/cr3t"), "{said}");
+        }
+    }
+
+    #[test]
+    fn certificates_go_with_tls_only() {
+        let settings = |url: &str, ca: bool, cert: bool, key: bool| AmqpSettings {
+            url: url.to_owned(),
+            ca_file: ca.then(|| "ca.pem".into()),
+            client_cert: cert.then(|| "cert.pem".into()),
+            client_key: key.then(|| "key.pem".into()),
+        };
+        for (settings, words) in [
+            (settings("amqp://h", true, false, false), ["`amqp.ca_file`", "`ca.pem`", "amqps"]),
+            (settings("amqp://h", false, true, true), ["`amqp.client_cert`", "`cert.pem`", "amqps"]),
+            (settings("amqps://h", false, true, false), ["`amqp.client_cert`", "alone", "amqp.client_key"]),
+            (settings("", false, false, true), ["`amqp.client_key`", "alone", "amqp.client_cert"]),
+        ] {
+            let said = Address::from(&settings).check().unwrap_err().to_string();
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
+        let missing = Address::from(&settings("amqps://h", true, false, false));
+        missing.check().unwrap();
+        let said = missing.check_files().unwrap_err().to_string();
+        assert!(said.contains("`amqp.ca_file` is `ca.pem`") && said.contains("cannot be read"), "{said}");
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let address = Address::of_url("amqp://me:s3cr3t@h:5672/v");
+        assert_eq!(address.to_string(), "amqp://…@h:5672/v");
+        assert!(!format!("{address:?}").contains("s3cr3t"));
+    }
+}
