@@ -24,6 +24,9 @@ pub(crate) async fn enqueue(
     alive: impl Fn() -> bool,
     stop: &CancellationToken,
 ) -> Result<BTreeMap<usize, Refused>, String> {
+    if jobs.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let mut backoff = Backoff::default();
     loop {
         // What Redis would keep less safely than is demanded is not given to it.
