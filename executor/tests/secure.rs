@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use upshot_executor::mail::{Mail, Mailer};
+use upshot_executor::mail::{Mail, Mailer, Recipient};
 use upshot_local::{MailServer, Wiretap};
 use upshot_queue::Failure;
 use upshot_shared::settings::{SmtpSettings, object_options};
@@ -14,11 +14,11 @@ const SECRETS: [&[u8]; 4] = [b"s3cr3t", b"czNjcjN0", b"AUTH", b"MAIL FROM"];
 async fn send(url: &str) -> Failure {
     let settings =
         SmtpSettings { url: url.to_owned(), timeout: Duration::from_secs(3), ..SmtpSettings::default() };
+    let to = Recipient::new("Ada", "ada@example.org").unwrap();
     let mail = Mail {
         id: "1",
-        to_name: "Ada",
-        to: "ada@example.org",
-        subject: "s3cr3t",
+        to: &to,
+        subject: "s3cr3t".to_owned(),
         text: "s3cr3t".to_owned(),
         attachment: ("a.pdf", "application/pdf", b"s3cr3t".to_vec()),
     };
