@@ -82,11 +82,6 @@ pub fn structured(envelope: &Envelope, body: &Bytes) -> Result<Option<Bytes>, Re
     Ok(Some(structured.into()))
 }
 
-/// The trace context that came beside the event.
-pub fn trace(envelope: &Envelope) -> Option<&str> {
-    envelope.headers.get(TRACE).and_then(Header::text)
-}
-
 /// Says for HTTP what [`upshot_shared::Event::decode`] would say for AMQP.
 fn refuse_others(media: &str, attributes: &BTreeMap<String, Header>) -> Result<(), Rejection> {
     if attributes.is_empty() || media.to_ascii_lowercase().starts_with("application/cloudevents") {
@@ -173,7 +168,6 @@ mod tests {
         let envelope = envelope(&named).unwrap();
         let body = Bytes::from_static(b"{ }");
         assert_eq!(structured(&envelope, &body).unwrap(), None);
-        assert_eq!(trace(&envelope), Some("00-a-b-01"));
     }
 
     #[test]

@@ -6,11 +6,11 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_queue::{Connector, Queue, QueueName, connect::Backoff};
 use upshot_shared::{
     Health, Intake, Settings,
-    amqp::{self, Publisher},
+    amqp::{self, INTAKE, Publisher},
     contract,
 };
 
-use crate::session;
+use crate::{former, session};
 
 /// Why a bridge cannot be set up. Once it runs it does not fail, it waits.
 #[derive(Debug, thiserror::Error)]
@@ -71,12 +71,22 @@ impl Bridge {
     pub async fn run(self, stop: CancellationToken) {
         let watch = amqp::watch(self.quarantine.clone(), self.health.clone(), "rabbitmq", |_| {});
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch));
+        let (bridge, stopping) = (self.clone(), stop.clone());
+        let former = async move { former::drain(&bridge, &stopping).await };
+        let former = AbortOnDropHandle::new(tokio::spawn(former));
+        self.consume(&stop).await;
+        // What it has in hand it finishes.
+        let _ = former.await;
+    }
+
+    /// Sessions on the intake, one after another.
+    async fn consume(&self, stop: &CancellationToken) {
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
-            match session::run(&self, &stop).await {
+            match session::run(self, INTAKE, stop).await {
                 Ok(()) => return,
                 Err(session::Ended { worked, why }) => {
-                    self.health.down("intake", &why);
+                    self.health.down(session::INTAKE_PART, &why);
                     if worked {
                         backoff.reset();
                     }

@@ -12,6 +12,10 @@ use crate::{
     batch::{Jobs, Refused},
 };
 
+/// The part of the health that says whether the batch in hand gets into Redis. Only a batch
+/// that does brings it up.
+const BATCH: &str = "batch";
+
 /// Enqueues a batch: a script call for each queue and some 75 jobs, all at once. Returns when
 /// Redis holds every job that its queue takes, with the deliveries of the others by their place
 /// in the batch.
@@ -33,13 +37,13 @@ pub(crate) async fn enqueue(
         if bridge.health.why_missing(health::DURABILITY).is_none() {
             match once(bridge, jobs).await {
                 Ok(verdicts) => {
-                    bridge.health.up(health::ENQUEUE);
+                    bridge.health.up(BATCH);
                     return Ok(refused(&verdicts));
                 }
                 Err(Failed::Queue(queue::Error::Redis(error))) => {
-                    bridge.health.down_by_redis(health::ENQUEUE, &error);
+                    bridge.health.down_by_redis(BATCH, &error);
                 }
-                Err(error) => bridge.health.down(health::ENQUEUE, &error),
+                Err(error) => bridge.health.down(BATCH, &error),
             }
         }
         if !alive() {

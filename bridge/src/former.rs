@@ -1,77 +1,71 @@
 //! The intake of an earlier version: emptied, then deleted.
 //!
-//! Its arguments cannot be changed, so events go to a queue of another name; what the former
-//! one still holds is consumed beside it. RabbitMQ deletes a quorum queue whether it is empty or
-//! not, so a bridge keeps its consumer while it has any of its messages in hand: a queue without
-//! messages and without other consumers is empty.
+//! Its arguments cannot be changed, so events go to a queue of another name. What the former one
+//! still holds is consumed by sessions of their own, so nothing of it is in the way of others.
+//! RabbitMQ deletes a quorum queue whether it is empty or not, and counts only messages that wait.
+//! So it is deleted after the session has ended: what that had in hand waits again then, and no
+//! consumer means that no other bridge has anything of it.
 
-use lapin::{
-    Channel, Connection, Consumer,
-    options::{BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions},
-    types::FieldTable,
-};
-use upshot_shared::amqp::{self, FORMER_INTAKE};
+use std::time::Duration;
 
-const TAG: &str = "upshot-bridge-former";
+use lapin::{options::QueueDeclareOptions, types::FieldTable};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use upshot_queue::connect::Backoff;
+use upshot_shared::amqp::{self, Depth, FORMER_INTAKE, Link};
 
-/// What is known of the former intake.
-pub(crate) enum Former {
-    /// It is there, and consumed.
-    Consumed,
-    /// It is there, and this bridge has nothing of it.
-    Seen,
-    /// It is not there.
-    Gone,
+use crate::{Bridge, session};
+
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Empties and deletes it, where it is there. Ends once it is gone, or cannot be touched.
+pub(crate) async fn drain(bridge: &Bridge, stop: &CancellationToken) {
+    let mut backoff = Backoff::default();
+    let mut is_told = false;
+    while !stop.is_cancelled() {
+        match pass(bridge, stop, &mut is_told).await {
+            Ok(true) => return,
+            Ok(false) => backoff.reset(),
+            Err(error) => {
+                // RabbitMQ may be away; the intake's own session says so.
+                tracing::debug!(queue = FORMER_INTAKE, %error, "the intake of an earlier version is not looked at");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = backoff.wait() => {}
+        }
+    }
 }
 
-impl Former {
-    /// Looks for it, and sees to it that no event comes into it any more.
-    pub(crate) async fn find(connection: &Connection) -> Result<Self, lapin::Error> {
-        Ok(if amqp::unbind_former(connection).await? { Self::Seen } else { Self::Gone })
+/// Consumes what waits there; true once nothing is left to do.
+async fn pass(bridge: &Bridge, stop: &CancellationToken, is_told: &mut bool) -> Result<bool, lapin::Error> {
+    let link = amqp::connect(&bridge.settings.amqp, "upshot-bridge-former", u64::MAX).await?;
+    let Some(depth) = depth(&link).await? else {
+        link.close().await;
+        return Ok(true);
+    };
+    if let Err(error) = amqp::unbind_former(&link).await
+        && !std::mem::replace(is_told, true)
+    {
+        tracing::warn!(
+            queue = FORMER_INTAKE, %error,
+            "the intake of an earlier version cannot be unbound: permit to, or unbind and delete it"
+        );
     }
-
-    /// Consumes it while it holds messages, and deletes it afterwards. To be called now and then,
-    /// while no delivery waits to be looked at; `is_idle` says that none is unacknowledged.
-    /// Returns the consumer where one starts.
-    pub(crate) async fn tend(
-        &mut self,
-        connection: &Connection,
-        channel: &Channel,
-        is_idle: bool,
-    ) -> Result<Option<Consumer>, lapin::Error> {
-        if matches!(self, Self::Gone) {
-            return Ok(None);
+    let is_over = if depth.messages > 0 {
+        consume(bridge, &link, stop).await?;
+        false
+    } else if depth.consumers > 0 {
+        // Another bridge has something of it, or is of the earlier version.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(LOOK) => {}
         }
-        let asking = connection.create_channel().await?;
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        let Ok(queue) = asking.queue_declare(FORMER_INTAKE.into(), passive, FieldTable::default()).await
-        else {
-            *self = Self::Gone;
-            return Ok(None);
-        };
-        match (&self, queue.message_count(), queue.consumer_count()) {
-            (Self::Consumed, 0, 1) if is_idle => self.delete(connection).await,
-            (Self::Seen, 0, 0) => self.delete(connection).await,
-            (Self::Consumed, 0, _) if is_idle => {
-                // The last bridge that has something of it deletes it.
-                channel.basic_cancel(TAG.into(), BasicCancelOptions::default()).await?;
-                *self = Self::Seen;
-            }
-            (Self::Seen, messages @ 1.., _) => {
-                tracing::info!(queue = FORMER_INTAKE, messages, "consuming the intake of an earlier version");
-                let options = BasicConsumeOptions::default();
-                let consuming =
-                    channel.basic_consume(FORMER_INTAKE.into(), TAG.into(), options, FieldTable::default());
-                *self = Self::Consumed;
-                return Ok(Some(consuming.await?));
-            }
-            _ => {}
-        }
-        Ok(None)
-    }
-
-    async fn delete(&mut self, connection: &Connection) {
-        match amqp::delete_former(connection).await {
+        false
+    } else {
+        match amqp::delete_former(&link).await {
             Ok(()) => {
                 tracing::info!(queue = FORMER_INTAKE, "the intake of an earlier version is empty: deleted")
             }
@@ -80,6 +74,52 @@ impl Former {
                 "the intake of an earlier version is empty and cannot be deleted: delete it"
             ),
         }
-        *self = Self::Gone;
+        true
+    };
+    link.close().await;
+    Ok(is_over)
+}
+
+/// Runs a session on it until no message waits.
+async fn consume(bridge: &Bridge, link: &Link, stop: &CancellationToken) -> Result<(), lapin::Error> {
+    let emptied = stop.child_token();
+    let watching = async {
+        loop {
+            sleep(LOOK).await;
+            if depth(link).await?.is_none_or(|depth| depth.messages == 0) {
+                emptied.cancel();
+                return Ok::<_, lapin::Error>(());
+            }
+        }
+    };
+    let session = session::run(bridge, FORMER_INTAKE, &emptied);
+    tokio::pin!(session);
+    tokio::select! {
+        ended = &mut session => {
+            if let Err(session::Ended { why, .. }) = ended {
+                tracing::warn!(queue = FORMER_INTAKE, %why, "a session ended");
+            }
+            Ok(())
+        }
+        watched = watching => {
+            watched?;
+            // What it has in hand it finishes; the rest waits again.
+            let _ = session.await;
+            Ok(())
+        }
+    }
+}
+
+/// What waits in it; `None` where it is not there.
+async fn depth(link: &Link) -> Result<Option<Depth>, lapin::Error> {
+    let channel = link.create_channel().await?;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    match channel.queue_declare(FORMER_INTAKE.into(), passive, FieldTable::default()).await {
+        Ok(queue) => Ok(Some(Depth { messages: queue.message_count(), consumers: queue.consumer_count() })),
+        Err(error) if link.status().connected() => {
+            tracing::debug!(%error, "there is no intake of an earlier version");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }

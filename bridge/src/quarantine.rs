@@ -5,7 +5,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures::{StreamExt, stream};
@@ -28,6 +31,8 @@ use crate::batch::{Arrived, Refused};
 /// ours they have to fit into one AMQP frame (128 KiB), or the broker closes
 /// the connection.
 const MOST_HEADERS: usize = 32 << 10;
+/// Bytes of waiting events that take none of the room for others.
+const KEPT_BYTES: u64 = 64 << 20;
 /// Copies that are under way at the same time.
 const UNDER_WAY: usize = 16;
 /// The part of the health that says whether quarantine takes what it is given.
@@ -35,9 +40,19 @@ const PART: &str = "quarantine";
 
 /// The bad deliveries of one session.
 pub(crate) struct Quarantine {
-    given: mpsc::UnboundedSender<(Arrived, Refused)>,
+    given: mpsc::UnboundedSender<Kept>,
     waiting: Waiting,
+    budget: Arc<Budget>,
+    kept: Arc<AtomicU64>,
     _publishing: AbortOnDropHandle<()>,
+}
+
+/// A bad delivery.
+struct Kept {
+    arrived: Arrived,
+    refused: Refused,
+    /// Whether its room was given back to other messages.
+    is_released: bool,
 }
 
 /// The delivery tags of those that are not acknowledged yet.
@@ -53,25 +68,35 @@ impl Waiting {
 impl Quarantine {
     /// Starts to publish what it will be given.
     pub(crate) fn open(publisher: Publisher, budget: Arc<Budget>, health: Health) -> Self {
+        // What an earlier session could not publish comes again, here or to another bridge.
+        health.up(PART);
         let (given, taken) = mpsc::unbounded_channel();
-        let waiting = Waiting::default();
-        let publishing = tokio::spawn(publish_all(publisher, budget, health, taken, waiting.clone()));
-        Self { given, waiting, _publishing: AbortOnDropHandle::new(publishing) }
+        let (waiting, kept) = (Waiting::default(), Arc::new(AtomicU64::new(0)));
+        let publishing = Publishing {
+            publisher,
+            health,
+            budget: Arc::clone(&budget),
+            waiting: waiting.clone(),
+            kept: Arc::clone(&kept),
+        };
+        let publishing = AbortOnDropHandle::new(tokio::spawn(publishing.run(taken)));
+        Self { given, waiting, budget, kept, _publishing: publishing }
     }
 
     /// Keeps a bad delivery. It is acknowledged once its copy is in quarantine.
     pub(crate) fn keep(&self, arrived: Arrived, refused: Refused) {
         let rejection = &refused.rejection;
-        tracing::warn!(
-            reason = %rejection.reason,
-            place = %rejection.place,
-            detail = %rejection.detail,
-            routing_key = %arrived.routing_key,
-            "event quarantined"
-        );
+        // Without the detail: it shows what the producer wrote, which may be personal.
+        tracing::warn!(reason = %rejection.reason, place = %rejection.place, "event quarantined");
         self.waiting.tags().insert(arrived.tag);
+        let bytes = arrived.body.len() as u64;
+        let is_released = self.kept.load(Ordering::Relaxed) + bytes <= KEPT_BYTES;
+        if is_released {
+            self.kept.fetch_add(bytes, Ordering::Relaxed);
+            self.budget.release(bytes);
+        }
         // The receiver lives as long as this does.
-        let _ = self.given.send((arrived, refused));
+        let _ = self.given.send(Kept { arrived, refused, is_released });
     }
 
     /// The lowest delivery tag that must not be acknowledged yet.
@@ -80,29 +105,39 @@ impl Quarantine {
     }
 }
 
-async fn publish_all(
+/// Publishes what a quarantine was given.
+struct Publishing {
     publisher: Publisher,
-    budget: Arc<Budget>,
     health: Health,
-    taken: mpsc::UnboundedReceiver<(Arrived, Refused)>,
+    budget: Arc<Budget>,
     waiting: Waiting,
-) {
-    let taken = stream::unfold(taken, async |mut taken| taken.recv().await.map(|one| (one, taken)));
-    taken
-        .for_each_concurrent(UNDER_WAY, async |(arrived, refused)| {
-            let mut backoff = Backoff::default();
-            while let Err(error) = publish(&publisher, &arrived, &refused).await {
-                let remedy = "bad events wait unacknowledged, good ones go on";
-                health.down(PART, format!("{error}; {remedy}"));
-                backoff.wait().await;
-            }
-            health.up(PART);
-            // Where the connection is gone it comes again, and so does its copy.
-            let _ = arrived.acker.ack(BasicAckOptions::default()).await;
-            waiting.tags().remove(&arrived.tag);
-            budget.release(arrived.body.len() as u64);
-        })
-        .await;
+    kept: Arc<AtomicU64>,
+}
+
+impl Publishing {
+    async fn run(self, taken: mpsc::UnboundedReceiver<Kept>) {
+        let taken = stream::unfold(taken, async |mut taken| taken.recv().await.map(|one| (one, taken)));
+        taken.for_each_concurrent(UNDER_WAY, |kept| self.publish_one(kept)).await;
+    }
+
+    async fn publish_one(&self, Kept { arrived, refused, is_released }: Kept) {
+        let mut backoff = Backoff::default();
+        while let Err(error) = publish(&self.publisher, &arrived, &refused).await {
+            let remedy = "bad events wait unacknowledged, good ones go on";
+            self.health.down(PART, format!("{error}; {remedy}"));
+            backoff.wait().await;
+        }
+        self.health.up(PART);
+        // Where the connection is gone it comes again, and so does its copy.
+        let _ = arrived.acker.ack(BasicAckOptions::default()).await;
+        self.waiting.tags().remove(&arrived.tag);
+        let bytes = arrived.body.len() as u64;
+        if is_released {
+            self.kept.fetch_sub(bytes, Ordering::Relaxed);
+        } else {
+            self.budget.release(bytes);
+        }
+    }
 }
 
 async fn publish(publisher: &Publisher, arrived: &Arrived, refused: &Refused) -> Result<(), PublishError> {
@@ -114,8 +149,8 @@ async fn publish(publisher: &Publisher, arrived: &Arrived, refused: &Refused) ->
 
 /// What describes the message, and our headers beside its own. Properties that
 /// tell the broker to do something are not repeated: a `user_id` other than
-/// ours is refused with the whole channel, an `expiration` would let the
-/// evidence vanish.
+/// ours and some forms of `reply_to` are refused with the whole channel, an
+/// `expiration` would let the evidence vanish, `CC` and `BCC` send copies elsewhere.
 fn properties(arrived: &Arrived, refused: &Refused) -> BasicProperties {
     let from = &arrived.properties;
     let mut properties = BasicProperties::default();
@@ -131,9 +166,6 @@ fn properties(arrived: &Arrived, refused: &Refused) -> BasicProperties {
     if let Some(value) = from.correlation_id() {
         properties = properties.with_correlation_id(value.clone());
     }
-    if let Some(value) = from.reply_to() {
-        properties = properties.with_reply_to(value.clone());
-    }
     if let Some(value) = from.message_id() {
         properties = properties.with_message_id(value.clone());
     }
@@ -146,16 +178,24 @@ fn properties(arrived: &Arrived, refused: &Refused) -> BasicProperties {
     if let Some(value) = from.app_id() {
         properties = properties.with_app_id(value.clone());
     }
-    let mut headers = from.headers().clone().unwrap_or_default();
+    let mut headers = FieldTable::default();
+    for (name, value) in from.headers().iter().flatten() {
+        if !["CC", "BCC"].contains(&name.as_str()) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
     let add = |headers: &mut FieldTable, name: &str, value: &str| {
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
     };
-    if format!("{headers:?}").len() > MOST_HEADERS {
+    if size(&headers) > MOST_HEADERS {
         headers = FieldTable::default();
         add(&mut headers, amqp::HEADER_DROPPED, "the producer's headers were larger than 32 KiB");
     }
     if let Some(user) = from.user_id() {
         add(&mut headers, amqp::HEADER_USER, user.as_str());
+    }
+    if let Some(to) = from.reply_to() {
+        add(&mut headers, amqp::HEADER_REPLY_TO, to.as_str());
     }
     let Refused { rejection, jobs } = refused;
     add(&mut headers, amqp::HEADER_REASON, rejection.reason.as_str());
@@ -167,4 +207,19 @@ fn properties(arrived: &Arrived, refused: &Refused) -> BasicProperties {
         add(&mut headers, amqp::HEADER_JOBS, &jobs.join(" "));
     }
     properties.with_headers(headers)
+}
+
+/// Some bytes more than a table takes on the wire.
+fn size(table: &FieldTable) -> usize {
+    fn of(value: &AMQPValue) -> usize {
+        8 + match value {
+            AMQPValue::LongString(text) => text.as_bytes().len(),
+            AMQPValue::ShortString(text) => text.as_str().len(),
+            AMQPValue::ByteArray(bytes) => bytes.as_slice().len(),
+            AMQPValue::FieldArray(values) => values.as_slice().iter().map(of).sum(),
+            AMQPValue::FieldTable(table) => size(table),
+            _ => 8,
+        }
+    }
+    table.into_iter().map(|(name, value)| 1 + name.as_str().len() + of(value)).sum()
 }

@@ -1,22 +1,14 @@
 //! One connection to RabbitMQ: consume, gather a batch, hand it over, ack.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use futures::{
-    FutureExt, StreamExt,
-    future::ready,
-    stream::{self, BoxStream, SelectAll},
-};
+use futures::{FutureExt, StreamExt};
 use lapin::{
     Channel, Consumer,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
-use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use upshot_shared::amqp::{self, INTAKE, Link, TopologyError};
 
@@ -24,12 +16,11 @@ use crate::{
     Bridge,
     batch::{self, Arrived, Batch},
     enqueue,
-    former::Former,
     quarantine::Quarantine,
 };
 
-/// How often the intake of an earlier version is looked at, where there is one.
-const TEND: Duration = Duration::from_secs(2);
+/// The part of the health that says whether the intake is consumed.
+pub(crate) const INTAKE_PART: &str = "intake";
 
 /// A session that ended by itself.
 pub(crate) struct Ended {
@@ -40,17 +31,19 @@ pub(crate) struct Ended {
     pub(crate) why: String,
 }
 
-/// Runs one session. `Ok` only when it was told to stop.
-pub(crate) async fn run(bridge: &Bridge, stop: &CancellationToken) -> Result<(), Ended> {
+/// Runs one session that consumes a queue. `Ok` only when it was told to stop.
+pub(crate) async fn run(bridge: &Bridge, queue: &'static str, stop: &CancellationToken) -> Result<(), Ended> {
     let connecting = tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        connecting = Session::open(bridge) => connecting,
+        connecting = Session::open(bridge, queue) => connecting,
     };
-    let (mut session, arriving) = connecting.map_err(|why| Ended { worked: false, why })?;
-    bridge.health.up("intake");
-    tracing::info!(queue = INTAKE, prefetch = bridge.settings.bridge.prefetch, "consuming");
+    let (session, consumer) = connecting.map_err(|why| Ended { worked: false, why })?;
+    if queue == INTAKE {
+        bridge.health.up(INTAKE_PART);
+    }
+    tracing::info!(queue, prefetch = bridge.settings.bridge.prefetch, "consuming");
     let mut worked = false;
-    let ended = session.consume(bridge, arriving, stop, &mut worked).await;
+    let ended = session.consume(bridge, consumer, stop, &mut worked).await;
     if stop.is_cancelled() {
         // Unacknowledged deliveries go back to the queue with the connection.
         session.link.close().await;
@@ -62,18 +55,11 @@ pub(crate) async fn run(bridge: &Bridge, stop: &CancellationToken) -> Result<(),
 struct Session {
     link: Link,
     channel: Channel,
-    former: Former,
-    /// Deliveries of two consumers do not come in the order of their tags.
-    consumes_two: bool,
-    tending: Interval,
     quarantine: Quarantine,
 }
 
-/// Deliveries of all consumers; `None` once the intake's consumer has ended.
-type Arriving = SelectAll<BoxStream<'static, Option<Result<Delivery, lapin::Error>>>>;
-
 impl Session {
-    async fn open(bridge: &Bridge) -> Result<(Self, Arriving), String> {
+    async fn open(bridge: &Bridge, queue: &'static str) -> Result<(Self, Consumer), String> {
         let settings = &bridge.settings;
         let ahead = settings.bridge.prefetch_bytes.0 as u64;
         let said = |error: lapin::Error| error.to_string();
@@ -83,46 +69,37 @@ impl Session {
             Ok(_) | Err(TopologyError::Different { .. } | TopologyError::Missing { .. }) => {}
             Err(error @ TopologyError::Away(_)) => return Err(error.to_string()),
         }
-        let former = Former::find(&link).await.map_err(said)?;
         let channel = link.create_channel().await.map_err(said)?;
         channel.basic_qos(settings.bridge.prefetch, BasicQosOptions::default()).await.map_err(said)?;
         let options = BasicConsumeOptions::default();
         let consuming =
-            channel.basic_consume(INTAKE.into(), "upshot-bridge".into(), options, FieldTable::default());
-        let mut arriving = SelectAll::new();
-        arriving.push(consuming.await.map_err(said)?.map(Some).chain(stream::once(ready(None))).boxed());
-        let mut tending = interval(TEND);
-        tending.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            channel.basic_consume(queue.into(), "upshot-bridge".into(), options, FieldTable::default());
+        let consumer = consuming.await.map_err(said)?;
         let quarantine =
             Quarantine::open(bridge.quarantine.clone(), Arc::clone(link.budget()), bridge.health.clone());
-        Ok((Self { link, channel, former, consumes_two: false, tending, quarantine }, arriving))
+        Ok((Self { link, channel, quarantine }, consumer))
     }
 
     async fn consume(
-        &mut self,
+        &self,
         bridge: &Bridge,
-        mut arriving: Arriving,
+        mut consumer: Consumer,
         stop: &CancellationToken,
         worked: &mut bool,
     ) -> Result<(), String> {
         let most = bridge.settings.bridge.batch;
         loop {
-            let tends = !matches!(self.former, Former::Gone);
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                first = arriving.next() => first,
-                _ = self.tending.tick(), if tends => {
-                    arriving.extend(self.tend().await?.map(|consumer| consumer.map(Some).boxed()));
-                    continue;
-                }
+                first = consumer.next() => first,
             };
             let mut arrived = Vec::with_capacity(64);
             let mut ended = take(first, &mut arrived);
             let since = Instant::now();
             // Whatever has arrived by now; an empty buffer is not waited for.
             while ended.is_ok() && arrived.len() < most {
-                match arriving.next().now_or_never() {
+                match consumer.next().now_or_never() {
                     Some(next) => ended = take(next, &mut arrived),
                     None => break,
                 }
@@ -134,17 +111,6 @@ impl Session {
             }
             ended?;
         }
-    }
-
-    /// Sees after the intake of an earlier version; returns its consumer where one starts.
-    async fn tend(&mut self) -> Result<Option<Consumer>, String> {
-        let tended = self.former.tend(&self.link, &self.channel, self.quarantine.oldest().is_none()).await;
-        let consumer = tended.map_err(|error| error.to_string())?;
-        self.consumes_two |= consumer.is_some();
-        if self.consumes_two && matches!(self.former, Former::Gone) {
-            return Err("the intake of an earlier version is gone: starting over without it".to_owned());
-        }
-        Ok(consumer)
     }
 
     /// Puts a batch where it belongs and acknowledges what is in Redis.
@@ -176,8 +142,7 @@ impl Session {
 
     /// Acknowledges deliveries, all at once up to the first one that waits for quarantine.
     async fn acknowledge(&self, accepted: &[Arrived]) -> Result<(), String> {
-        let all_before = if self.consumes_two { 0 } else { u64::MAX };
-        let waiting = self.quarantine.oldest().unwrap_or(u64::MAX).min(all_before);
+        let waiting = self.quarantine.oldest().unwrap_or(u64::MAX);
         let (at_once, alone): (Vec<&Arrived>, Vec<&Arrived>) =
             accepted.iter().partition(|each| each.tag < waiting);
         let last = at_once.into_iter().max_by_key(|each| each.tag);
@@ -196,11 +161,8 @@ impl Session {
     }
 }
 
-fn take(
-    next: Option<Option<Result<Delivery, lapin::Error>>>,
-    arrived: &mut Vec<Arrived>,
-) -> Result<(), String> {
-    match next.flatten() {
+fn take(next: Option<Result<Delivery, lapin::Error>>, arrived: &mut Vec<Arrived>) -> Result<(), String> {
+    match next {
         Some(Ok(delivery)) => {
             arrived.push(delivery.into());
             Ok(())

@@ -133,7 +133,7 @@ impl Executor {
                 let writing = time_to_write(grace);
                 tokio::time::sleep(grace.saturating_sub(writing)).await;
                 interrupt.cancel();
-                tokio::time::sleep(writing).await;
+                tokio::time::sleep(writing.max(LEAST_TO_WRITE)).await;
                 abandon.cancel();
             });
             io::Result::Ok(())
@@ -155,6 +155,9 @@ impl Executor {
         if stop.is_cancelled() { Ok(()) } else { Err(Error::WorkersEnded) }
     }
 }
+
+/// A Redis that answers has this long, however short the grace is.
+const LEAST_TO_WRITE: Duration = Duration::from_millis(500);
 
 /// The part of the grace that is left to hand back what still runs: a Redis that does not answer
 /// must not hold up the stop beyond the grace.

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | is another tenant's | anything | a conflict |
 //! | any state | the first arguments, or those of an earlier repair | the same |
-//! | parked, because no build could read its arguments | other data | a repair |
+//! | parked, because no build could read its arguments, no step completed | other data | a repair |
 //! | dead, class `permanent`, no step completed | other data | a repair |
 //! | anything else | other data | a conflict |
 //!
@@ -101,10 +101,11 @@ fn decide(tenant: Option<&str>, stored: &Stored, same: impl Fn(&[u8]) -> bool) -
     }
     let repairable = match stored.state {
         State::Parked => stored.unreadable,
-        State::Dead => stored.permanent && !stored.has_steps,
+        State::Dead => stored.permanent,
         _ => false,
     };
-    if repairable && stored.repairs < MAX_REPAIRS {
+    // What a step did, it did with the data that are there.
+    if repairable && !stored.has_steps && stored.repairs < MAX_REPAIRS {
         return Decision::Repair;
     }
     Decision::Conflict(Conflict::Data { state: stored.state })
@@ -382,8 +383,9 @@ mod tests {
             } else if is_known {
                 Decision::Same
             } else if stored.repairs < MAX_REPAIRS
+                && !stored.has_steps
                 && (stored.state == State::Parked && stored.unreadable
-                    || stored.state == State::Dead && stored.permanent && !stored.has_steps)
+                    || stored.state == State::Dead && stored.permanent)
             {
                 Decision::Repair
             } else {

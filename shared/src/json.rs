@@ -31,15 +31,15 @@ pub fn check(text: &[u8]) -> Result<(), Violation> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let walked = Walk(&mut path).deserialize(&mut reader).and_then(|()| reader.end());
     walked.map_err(|error| {
-        let what = if error.is_data() {
-            // What Walk says; serde_json adds the line.
-            let said = error.to_string();
-            said.split(" at line ").next().unwrap_or_default().to_owned()
-        } else if error.to_string().starts_with("recursion limit") {
-            format!("nested deeper than {DEEPEST} levels: put nested data into fewer levels")
-        } else {
-            format!("not JSON: {error}")
-        };
+        let said = error.to_string();
+        if said.starts_with("recursion limit") {
+            // The place has as many parts, and says nothing.
+            let what = format!("nested deeper than {DEEPEST} levels: put nested data into fewer levels");
+            return Violation { place: String::new(), what };
+        }
+        // What Walk says; serde_json adds the line.
+        let own = || said.split(" at line ").next().unwrap_or_default().to_owned();
+        let what = if error.is_data() { own() } else { format!("not JSON: {said}") };
         Violation { place: path.concat(), what }
     })
 }

@@ -211,7 +211,8 @@ fn decode(
 ) -> Result<(Message, intake::Accepted), Rejection> {
     let envelope = binding::envelope(headers)?;
     let accepted = state.intake.accept(&envelope, body)?;
-    let trace = binding::trace(&envelope).map(str::to_owned);
+    // One of W3C form, or none: any other is as long as a request's headers may be.
+    let trace = accepted.event.trace.clone();
     let Some(structured) = binding::structured(&envelope, body)? else {
         return Ok((Message { body: body.clone(), trace }, accepted));
     };

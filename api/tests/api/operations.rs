@@ -176,7 +176,7 @@ async fn arguments_that_violate_the_contract_change_nothing() {
         (half.to_string(), "/args/lines/0/quantity", "order.completed.v1"),
         ("null".to_owned(), "/args", "order.completed.v1"),
         ("{}".to_owned(), "/args", "order_number"),
-        (deep, "/args", "recursion limit"),
+        (deep, "/args", "nested deeper than 127 levels"),
     ] {
         let request = fixture.client.post(fixture.url(&path)).header("content-type", "application/json");
         let response = request.body(format!(r#"{{"args": {args}}}"#)).send().await.unwrap();

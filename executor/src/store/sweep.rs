@@ -147,12 +147,17 @@ impl Sweeper {
             }
         }
         let mut swept = 0;
+        let mut failed = None;
         for (queue, id, file) in old {
             let needed = match queue.job(&id).await {
                 Ok(job) => is_needed(job.as_ref(), self.done),
                 // A damaged job may be mended, and is not in the way of the others.
                 Err(upshot_queue::Error::Unreadable(_)) => true,
-                Err(error) => return Err(error.into()),
+                // A queue that cannot be read keeps its drafts, and is not in the way of others.
+                Err(error) => {
+                    failed = Some(error);
+                    true
+                }
             };
             if !needed && remove(&*self.store.store, &file).await? {
                 tracing::info!(job_id = %id, queue = %queue.name(), key = %file.location, "a draft that no job needs was removed");
@@ -160,7 +165,7 @@ impl Sweeper {
                 swept += 1;
             }
         }
-        Ok(swept)
+        failed.map_or(Ok(swept), |error| Err(error.into()))
     }
 
     async fn sweep_staging(&mut self) -> Result<u64, Error> {

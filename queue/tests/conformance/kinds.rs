@@ -164,7 +164,7 @@ async fn unknown_jobs_in_front_hold_up_no_claim() {
     fixture.finish().await;
 }
 
-/// Each gets a half, and of single jobs every second one.
+/// Each gets a half, and of single jobs every second one on the average.
 #[tokio::test]
 async fn neither_parked_nor_ready_jobs_starve_the_others() {
     for want in [1, 16] {
@@ -180,8 +180,14 @@ async fn neither_parked_nor_ready_jobs_starve_the_others() {
         }
         assert_eq!(leased.len(), 32);
         let parked = ids(&parked);
-        assert_eq!(leased.iter().filter(|job| parked.contains(&job.id)).count(), 16);
-        assert!(parked.contains(&leased[0].id), "parked ones come first");
+        let n = leased.iter().filter(|job| parked.contains(&job.id)).count();
+        if want == 1 {
+            // By chance; one in a million runs is beyond.
+            assert!((3..=29).contains(&n), "{n} of 32");
+        } else {
+            assert_eq!(n, 16);
+            assert!(parked.contains(&leased[0].id), "parked ones come first");
+        }
         settle(queue, "mail", &leased).await;
         // What one of them leaves the other one takes.
         for number in 100..150 {
@@ -372,4 +378,43 @@ async fn the_scrubber_finds_parked_jobs_that_no_claim_would() {
     assert_eq!(leased.len(), 2);
     settle(queue, "mail", &leased).await;
     fixture.finish().await;
+}
+
+/// A kind whose jobs never end, or are all held by limits, holds up no other kind.
+#[tokio::test]
+async fn kinds_take_turns_where_one_of_them_never_ends() {
+    for held in [false, true] {
+        let fixture = Fixture::new().await;
+        let queue = &fixture.queue;
+        let first = if held {
+            let job = |n: usize| NewJob {
+                tenant: Some(format!("t-{n}")),
+                limit_keys: vec!["closed".to_owned()],
+                ..jobs("a.first", 1).remove(0)
+            };
+            (0..70).map(job).collect()
+        } else {
+            jobs("a.first", 200)
+        };
+        let second = jobs("b.second", 1);
+        queue.enqueue(&[&first[..], &second].concat()).await.unwrap();
+        park(queue).await;
+        if held {
+            queue.set_limit(&LimitKey::Key("closed".to_owned()), Limit::concurrency(0)).await.unwrap();
+        }
+        let kinds = ["1|a.first".to_owned(), "1|b.second".to_owned()];
+        let mut found = false;
+        for number in 1..=4 {
+            let claim =
+                Claim { kinds: Some(&kinds), want: 8, shares: NONE, ..by_hand::claim("both", number) };
+            let claimed = queue.claim(&claim).await.unwrap();
+            assert!(held || claimed.len() == 8);
+            assert!(!held || claimed.more || claimed.next_at > 0, "it comes back for what it did not visit");
+            let leased = by_hand::jobs(queue, "both", claimed);
+            found |= leased.iter().any(|job| job.id == second[0].id);
+            settle(queue, "both", &leased).await;
+        }
+        assert!(found, "held: {held}");
+        fixture.finish().await;
+    }
 }

@@ -249,9 +249,9 @@ impl Model {
         let state = job.state;
         let conflict = Reconciled::Conflict(Conflict::Data { state });
         let unreadable = job.need.as_ref().is_some_and(|(need, _)| need.starts_with("args "));
-        let permanent =
-            job.cause.as_ref().is_some_and(|(class, ..)| *class == "permanent") && job.steps.is_empty();
-        if !(state == State::Parked && unreadable || state == State::Dead && permanent) {
+        let permanent = job.cause.as_ref().is_some_and(|(class, ..)| *class == "permanent");
+        let repairable = state == State::Parked && unreadable || state == State::Dead && permanent;
+        if !repairable || !job.steps.is_empty() {
             return conflict;
         }
         if state == State::Dead && self.is_replaced(id) {

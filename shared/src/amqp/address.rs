@@ -15,8 +15,9 @@ const FORMS: &str = "write amqp://user:password@host:5672/vhost, or amqps://user
      percent-encode special characters of user, password and vhost";
 /// What the URL may say behind a `?`.
 const QUERY: [&str; 5] = ["heartbeat", "frame_max", "channel_max", "connection_timeout", "auth_mechanism"];
-/// The smallest frame of AMQP 0-9-1.
-const LEAST_FRAME: u32 = 4096;
+/// What RabbitMQ offers. The headers of a message are one frame, as large as its producer's frames,
+/// so a client with smaller ones could not read them.
+const LEAST_FRAME: u32 = 128 << 10;
 
 /// Where RabbitMQ is: the section `[amqp]` of the settings. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -213,7 +214,11 @@ fn query(url: &Url) -> Result<AMQPQueryString, String> {
             "frame_max" => match number(u32::MAX.into())? as u32 {
                 0 => query.frame_max = Some(0),
                 bytes if bytes >= LEAST_FRAME => query.frame_max = Some(bytes),
-                _ => return Err(format!("`{name}={value}`: a frame has at least {LEAST_FRAME} bytes")),
+                _ => {
+                    return Err(format!(
+                        "`{name}={value}`: use {LEAST_FRAME} at least, or leave it out: the headers of a message are one frame"
+                    ));
+                }
             },
             "connection_timeout" => match number(u32::MAX.into())? {
                 0 => return Err(format!("`{name}={value}`: write milliseconds above 0")),
@@ -285,7 +290,7 @@ mod tests {
             ("amqp://u:s3cr3t@h/v#x", ["#", "%23"]),
             ("amqps://u:s3cr3t@h/v?verify=verify_none", ["verify", "amqp.ca_file"]),
             ("amqp://u:s3cr3t@h/v?heartbeat=often", ["heartbeat=often", "whole number"]),
-            ("amqp://u:s3cr3t@h/v?frame_max=64", ["frame_max=64", "4096"]),
+            ("amqp://u:s3cr3t@h/v?frame_max=64", ["frame_max=64", "131072"]),
             ("amqp://u:s3cr3t@h/v?auth_mechanism=magic", ["magic", "external"]),
         ] {
             let said = Address::of_url(url).check().unwrap_err().to_string();

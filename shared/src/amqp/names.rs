@@ -21,6 +21,8 @@ pub const HEADER_PLACE: &str = "x-upshot-place";
 pub const HEADER_DETAIL: &str = "x-upshot-detail";
 /// Header of a quarantined message: the user that published it.
 pub const HEADER_USER: &str = "x-upshot-user-id";
+/// Header of a quarantined message: where its producer wanted an answer.
+pub const HEADER_REPLY_TO: &str = "x-upshot-reply-to";
 /// Header of a quarantined message: why its own headers are missing.
 pub const HEADER_DROPPED: &str = "x-upshot-headers-dropped";
 /// Header of a quarantined message: the routing key with which it came.

@@ -5,7 +5,7 @@
 //! leaves no message behind that is published later.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use lapin::{
     types::ShortString,
 };
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -31,6 +31,8 @@ use super::{
 
 /// How often the connection is looked at besides its events.
 const LOOK: Duration = Duration::from_secs(1);
+/// Messages that are under way at the same time, each on a channel of its own.
+const UNDER_WAY: usize = 32;
 
 /// Why a message was not published, or perhaps not.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -83,7 +85,11 @@ enum State {
 /// A connection that takes messages.
 struct Live {
     link: Link,
-    channel: Mutex<Channel>,
+    /// Channels that nothing is under way on. One message is under way on a channel at a time:
+    /// lapin matches a message that was returned to whichever confirm comes next.
+    idle: Mutex<Vec<Channel>>,
+    /// One for each message that may be under way.
+    slots: Semaphore,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -169,30 +175,29 @@ impl Publisher {
         mandatory: bool,
     ) -> Result<(), PublishError> {
         let live = self.live().await?;
-        let channel = live.channel.lock().await.clone();
         let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
         let persistent = properties.with_delivery_mode(2);
         let confirm = async {
+            // It is not closed.
+            let _slot = live.slots.acquire().await;
+            let channel = live.channel().await?;
             let key = short_string(routing_key);
             let sent = channel.basic_publish(exchange.into(), key, options, body, persistent);
-            sent.await?.await
+            let confirmed = sent.await?.await?;
+            // A channel that was refused once may stay refused after there is room again.
+            if matches!(confirmed, Confirmation::Ack(_)) {
+                live.idle().push(channel);
+            }
+            Ok::<_, lapin::Error>(confirmed)
         };
-        let unknown = |error: lapin::Error| PublishError::Unknown(error.to_string());
         match timeout(self.shared.patience, confirm).await {
             Ok(Ok(Confirmation::Ack(None))) => Ok(()),
             Ok(Ok(Confirmation::Ack(Some(_)))) => Err(PublishError::Unroutable),
-            Ok(Ok(Confirmation::Nack(_))) => {
-                // A channel that was refused once may stay refused after there is room again.
-                live.reopen(&channel).await;
-                Err(PublishError::Refused)
-            }
+            Ok(Ok(Confirmation::Nack(_))) => Err(PublishError::Refused),
             Ok(Ok(Confirmation::NotRequested)) => {
                 Err(PublishError::Unknown("confirms are not on".to_owned()))
             }
-            Ok(Err(error)) => {
-                live.reopen(&channel).await;
-                Err(unknown(error))
-            }
+            Ok(Err(error)) => Err(PublishError::Unknown(error.to_string())),
             Err(_) => {
                 // What was not sent yet must not be sent after the caller was told.
                 live.link.cut();
@@ -233,16 +238,18 @@ pub enum DeclareError {
 }
 
 impl Live {
-    /// Opens a channel in place of one that failed, unless another caller did.
-    async fn reopen(&self, failed: &Channel) {
-        let mut channel = self.channel.lock().await;
-        if channel.id() != failed.id() {
-            return;
-        }
-        match confirming(&self.link).await {
-            Ok(fresh) => *channel = fresh,
-            // Without a channel it is of no use.
-            Err(_) => self.link.cut(),
+    fn idle(&self) -> MutexGuard<'_, Vec<Channel>> {
+        // The list is whole after every statement that changes it.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A channel that nothing is under way on.
+    async fn channel(&self) -> Result<Channel, lapin::Error> {
+        loop {
+            let Some(channel) = self.idle().pop() else { return confirming(&self.link).await };
+            if channel.status().connected() {
+                return Ok(channel);
+            }
         }
     }
 }
@@ -312,15 +319,7 @@ async fn connected(shared: &Shared, backoff: &mut Backoff) -> String {
             return error.to_string();
         }
     }
-    let channel = if channel.status().connected() {
-        channel
-    } else {
-        match confirming(&link).await {
-            Ok(channel) => channel,
-            Err(error) => return error.to_string(),
-        }
-    };
-    let live = Arc::new(Live { link, channel: Mutex::new(channel) });
+    let live = Arc::new(Live { link, idle: Mutex::new(vec![channel]), slots: Semaphore::new(UNDER_WAY) });
     shared.state.send_replace(State::Up(Arc::clone(&live)));
     backoff.reset();
     stay(shared, &live, events.as_mut()).await

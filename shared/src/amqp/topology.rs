@@ -193,19 +193,13 @@ fn arguments(queue: &str) -> FieldTable {
     arguments
 }
 
-/// Whether the intake of an earlier version is there; no event comes into it any more.
+/// Lets no more events into the intake of an earlier version.
 ///
 /// # Errors
-/// When RabbitMQ is away.
-pub async fn unbind_former(connection: &Connection) -> Result<bool, lapin::Error> {
+/// When RabbitMQ is away, or the user may not unbind it.
+pub async fn unbind_former(connection: &Connection) -> Result<(), lapin::Error> {
     let channel = connection.create_channel().await?;
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-    if channel.queue_declare(FORMER_INTAKE.into(), passive, FieldTable::default()).await.is_err() {
-        // The channel is closed by the refusal.
-        return connection.status().connected().then_some(false).ok_or_else(away);
-    }
-    channel.queue_unbind(FORMER_INTAKE.into(), EVENTS.into(), "#".into(), FieldTable::default()).await?;
-    Ok(true)
+    channel.queue_unbind(FORMER_INTAKE.into(), EVENTS.into(), "#".into(), FieldTable::default()).await
 }
 
 /// Deletes the intake of an earlier version, with all that is in it.
@@ -215,8 +209,4 @@ pub async fn unbind_former(connection: &Connection) -> Result<bool, lapin::Error
 pub async fn delete_former(connection: &Connection) -> Result<(), lapin::Error> {
     let channel = connection.create_channel().await?;
     channel.queue_delete(FORMER_INTAKE.into(), QueueDeleteOptions::default()).await.map(drop)
-}
-
-fn away() -> lapin::Error {
-    std::io::Error::from(std::io::ErrorKind::NotConnected).into()
 }

@@ -57,7 +57,7 @@ end
 local BEHIND_CLASS, known_head, known_end = 16, nil, 0
 -- Parks a job whose kind the worker does not run. False when it does, or when the head line is
 -- damaged.
-local function is_unknown(id, key, body)
+local function is_unknown(id, key, body, state)
   local of = string.match(body, '^%d+|%d|[^|\n]*|[^|\n]*|[^|\n]*|(%d+|[^|\n]*)|')
   if not of then return false end
   if runs[of] then
@@ -66,7 +66,10 @@ local function is_unknown(id, key, body)
     return false
   end
   local version, kind = string.match(of, '^(%d+)|(.*)$')
-  park(id, key, body, redis.call('HGET', key, 'state'), 'kind ' .. kind .. '@' .. version,
+  local text = redis.call('HGET', key, 'state')
+  -- One that is somewhere else by its state is not in this index.
+  if state_of(text) ~= state then return true end
+  park(id, key, body, text, 'kind ' .. kind .. '@' .. version,
     'no handler for kind `' .. kind .. '` version ' .. version .. ' in the worker that met it: one that has it takes it')
   move('parked', id)
   n_unknown, compared = n_unknown + 1, compared + #body
@@ -78,18 +81,21 @@ end
 local function is_held_back(id, key, body)
   local kind, _, _, deadline = header(body)
   local by, policy = string.match(deadline, '^(%d+)(.)')
-  if policy == 'e' and tonumber(by) <= now then
-    expire(id, key, redis.call('HGET', key, 'state'), kind, by)
+  local is_late = policy == 'e' and tonumber(by) <= now
+  if not is_late and not (kinds_paused and is_paused(kind)) then return false end
+  local text = redis.call('HGET', key, 'state')
+  -- One that is somewhere else by its state is not in this index.
+  if state_of(text) ~= 'ready' then return true end
+  if is_late then
+    expire(id, key, text, kind, by)
     redis.call('ZREM', EXPIRING, id)
     return true
-  end
-  if kinds_paused and is_paused(kind) then
-    park(id, key, body, redis.call('HGET', key, 'state'), 'resume ' .. kind, 'the kind is paused')
+  else
+    park(id, key, body, text, 'resume ' .. kind, 'the kind is paused')
     move('parked', id)
     compared = compared + #body
     return true
   end
-  return false
 end
 
 -- Leases a job that has more fields than its body, if it is in that state.
@@ -109,7 +115,7 @@ local function lease(id)
   local body = redis.call('HGET', key, 'job')
   if body then
     if (overdue or kinds_paused) and is_held_back(id, key, body) then return false end
-    if runs and string.sub(body, BEHIND_CLASS, known_end) ~= known_head and is_unknown(id, key, body) then return false end
+    if runs and string.sub(body, BEHIND_CLASS, known_end) ~= known_head and is_unknown(id, key, body, 'ready') then return false end
     if redis.call('HSETNX', key, 'state', first_attempt) == 1 then
       answered(id, body, #body)
       return true

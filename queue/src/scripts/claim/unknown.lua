@@ -1,8 +1,9 @@
 -- Part of a claim: jobs that a worker without their kind parked. A worker that runs the kind
 -- leases them from where they wait: they never become ready for one that does not. Within a
 -- class they come before what is ready; while jobs of the class are ready they get half of a
--- claim, and every second one of a single job, so that neither starves the other. Flows of a
--- kind take turns, by name. What a lane was charged when its jobs were parked is not
+-- claim, by jobs and by bytes, and on the average every second one of a single job, so that
+-- neither starves the other. Kinds take turns by when they were visited, and flows of a kind by
+-- name. What a lane was charged when its jobs were parked is not
 -- charged again.
 
 -- The kinds that the worker runs and that have such jobs; when a limit that holds some has a
@@ -12,6 +13,11 @@ do -- A function has 200 names of its own at most.
 
 -- Kinds and flows that one claim visits at most, each flow that a limit holds included.
 local KINDS_AT_MOST, flows_left = 32, 64
+-- How soon (ms) a claim comes back that could not visit all of them and leased nothing.
+local AGAIN_MS = 100
+-- What parked jobs may use of CALL_BYTES now, and how many kinds were visited.
+local bytes_at_most, visits = CALL_BYTES, 0
+local function come_back() unknown.next_token = math.min(unknown.next_token or math.huge, now + AGAIN_MS) end
 
 -- Reads the kinds, those first that were visited longest ago.
 function unknown.read_kinds()
@@ -28,12 +34,17 @@ function unknown.read_kinds()
       return one.name < other.name
     end)
   else
-    for i, name in ipairs(redis.call('ZRANGE', UNKNOWN, '0', int(KINDS_AT_MOST - 1))) do turns[i] = {name = name} end
+    for i, name in ipairs(redis.call('ZRANGE', UNKNOWN, '0', int(KINDS_AT_MOST))) do turns[i] = {name = name} end
   end
+  if #turns > KINDS_AT_MOST then come_back() end
   for i = 1, math.min(#turns, KINDS_AT_MOST) do
     local name = turns[i].name
-    redis.call('ZADD', UNKNOWN, us, name)
-    if not (kinds_paused and is_paused(string.match(name, '^(.*)@'))) then unknown.kinds[#unknown.kinds + 1] = name end
+    if kinds_paused and is_paused(string.match(name, '^(.*)@')) then
+      -- It makes room for kinds that run.
+      redis.call('ZADD', UNKNOWN, us, name)
+    else
+      unknown.kinds[#unknown.kinds + 1] = name
+    end
   end
 end
 -- Whether one of them has jobs of a class.
@@ -64,7 +75,7 @@ local function lease_known(kind, member)
     return false
   end
   -- A worker may have parked it for another kind than its own.
-  if runs and is_unknown(id, key, job[1]) then return false end
+  if runs and is_unknown(id, key, job[1], 'parked') then return false end
   return lease_again(id, key, 'parked')
 end
 
@@ -84,7 +95,7 @@ local function take_of_flow(kind, class, lane, n)
   local members = redis.call('ZRANGE', UNKNOWN_JOBS .. kind, '[' .. lane .. '\0', '(' .. lane .. '\1', 'BYLEX', 'LIMIT', '0', int(part))
   local started = 0
   for _, member in ipairs(members) do
-    if bytes >= CALL_BYTES or compared >= CALL_BYTES then break end
+    if bytes >= bytes_at_most or compared >= bytes_at_most then break end
     if lease_known(kind, member) then started = started + 1 else examined = examined + 1 end
   end
   for _, limit in ipairs(limits) do
@@ -101,7 +112,9 @@ local function flow_behind(key, class, lane)
   local first = redis.call('ZRANGE', key, from, '(' .. class .. ';', 'BYLEX', 'LIMIT', '0', '1')[1]
   return first and string.match(first, '^[^%z]*')
 end
-local function is_full() return flows_left <= 0 or examined > 128 or bytes >= CALL_BYTES or compared >= CALL_BYTES end
+local function is_full()
+  return flows_left <= 0 or examined > 128 or bytes >= bytes_at_most or compared >= bytes_at_most
+end
 
 -- Leases up to n jobs of a kind and class: round by round through the flows, from behind the
 -- one that was visited last, for as long as one of them yields something.
@@ -119,9 +132,15 @@ local function take_of_kind(kind, class, n)
     if looked then barren = nil else barren = barren or visited end
   end
   local some_left = redis.call('EXISTS', key) == 1
-  if lane and some_left then redis.call('HSET', UNKNOWN_TURNS, field, lane) end
-  -- Not where limits hold all that was visited: there is nothing to do at once then.
-  if got < n and some_left and is_full() and (flows_left > 0 or n_leased > 0) then unknown.cut = true end
+  if lane and some_left then
+    redis.call('HSET', UNKNOWN_TURNS, field, lane)
+    visits = visits + 1
+    redis.call('ZADD', UNKNOWN, 'XX', us + visits, kind)
+  end
+  if got < n and some_left and is_full() then
+    -- Where limits hold all that was visited there is nothing to do at once.
+    if flows_left > 0 or n_leased > 0 then unknown.cut = true else come_back() end
+  end
   return got
 end
 
@@ -140,8 +159,13 @@ end
 function unknown.serve(class, n)
   if not unknown.kinds[1] then return take(class, n) end
   local has_ready, part = (tonumber(control[class + 1]) or 0) > 0, n
-  if has_ready then part = math.floor((n + tonumber(ARGV[6]) % 2) / 2) end
+  if has_ready then
+    -- By chance, because numbers of claims may go by twos.
+    part = math.floor((n + (tonumber(ARGV[11]) < 0.5 and 1 or 0)) / 2)
+    bytes_at_most = CALL_BYTES / 2
+  end
   local got = take_known(class, part)
+  bytes_at_most = CALL_BYTES
   if not has_ready then return got, false end
   local more_got, cut = take(class, n - got)
   got = got + more_got

@@ -25,6 +25,8 @@ pub(super) const HEARTBEAT: [u8; START + 1] = [8, 0, 0, 0, 0, 0, 0, END];
 const LARGEST: usize = 4 << 20;
 /// The largest frame that RabbitMQ offers unless it is told otherwise.
 const FRAME_MAX: usize = 128 << 10;
+/// The class and the method with which RabbitMQ says how large a frame may be.
+const TUNE: [u8; 4] = [0, 10, 0, 30];
 
 /// The class and the methods that bring a message to a client.
 const BASIC: u16 = 60;
@@ -42,7 +44,7 @@ pub(super) enum Part {
 }
 
 /// Cuts a stream into frames.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Frames {
     read: BytesMut,
     /// Bytes that pass as they come.
@@ -51,6 +53,20 @@ pub(super) struct Frames {
     damaged: HashMap<u16, String>,
     /// No frames come: RabbitMQ says which protocol it speaks, and hangs up.
     is_foreign: bool,
+    /// How large a frame may be.
+    frame_max: usize,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self {
+            read: BytesMut::new(),
+            passing: 0,
+            damaged: HashMap::new(),
+            is_foreign: false,
+            frame_max: FRAME_MAX,
+        }
+    }
 }
 
 impl Frames {
@@ -90,6 +106,13 @@ impl Frames {
         let end = frame.len() - 1;
         let payload = &mut frame[START..end];
         if kind == METHOD {
+            if let Some([_, _, size @ ..]) =
+                payload.strip_prefix(&TUNE).and_then(|rest| rest.first_chunk::<6>())
+            {
+                // Nothing is said with 0.
+                let size = u32::from_be_bytes(*size) as usize;
+                self.frame_max = if size == 0 { FRAME_MAX } else { size };
+            }
             if let Some(damage) = mend_method(payload) {
                 self.damaged.insert(channel, damage);
             }
@@ -97,7 +120,7 @@ impl Frames {
         }
         let size = header::body_size(payload);
         let damage = self.damaged.remove(&channel);
-        let Some(payload) = header::digestible(payload, damage.as_deref(), FRAME_MAX - START - 1) else {
+        let Some(payload) = header::digestible(payload, damage.as_deref(), self.frame_max - START - 1) else {
             return Part::Content(frame.freeze(), size);
         };
         let mut mended = BytesMut::with_capacity(START + payload.len() + 1);
