@@ -51,7 +51,10 @@ async fn each_bad_event_is_kept_with_reason_and_place_and_the_queue_flows_on() {
     stage.publish(&good[1]).await;
 
     let kept = stage.quarantined(cases.len() + 1).await;
-    for ((body, reason, place), delivery) in cases.iter().zip(&kept) {
+    // Copies are published at the same time, so they come in any order.
+    let copy_of = |body: &[u8]| kept.iter().find(|each| each.data == body).expect("not in quarantine");
+    for (body, reason, place) in &cases {
+        let delivery = copy_of(body);
         if *place == LONG {
             assert_eq!(header(delivery, "x-upshot-reason"), *reason);
             assert!(header(delivery, "x-upshot-place").len() < 1_100);
@@ -64,10 +67,9 @@ async fn each_bad_event_is_kept_with_reason_and_place_and_the_queue_flows_on() {
             "{}",
             header(delivery, "x-upshot-detail")
         );
-        assert_eq!(&delivery.data, body, "the message is kept as it came");
         assert_eq!(header(delivery, "x-upshot-routing-key"), "order.completed.v1");
     }
-    assert_eq!(header(kept.last().unwrap(), "x-upshot-reason"), "not_a_cloud_event");
+    assert_eq!(header(copy_of(b"plain"), "x-upshot-reason"), "not_a_cloud_event");
     for event in &good {
         stage.succeeded(&stage.job_of(event)).await;
     }
