@@ -38,9 +38,9 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings = || arguments.settings();
     match &arguments.command {
-        Command::Up => commands::up::run(settings()?).await,
+        Command::Up => Box::pin(commands::up::run(settings()?)).await,
         Command::Bridge => commands::services::bridge(settings()?).await,
-        Command::Executor => commands::services::executor(settings()?).await,
+        Command::Executor => Box::pin(commands::services::executor(settings()?)).await,
         Command::Api => commands::services::api(settings()?).await,
         Command::Publish(publish) => commands::publish::run(settings()?, publish).await,
         Command::DemoOrders(demo) => commands::demo_orders::run(settings()?, demo).await,
@@ -59,7 +59,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Dead(dead) => commands::dead::groups(&settings()?, dead).await,
         Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry).await,
         Command::DeadPurge(purge) => commands::dead::purge(&settings()?, purge).await,
-        Command::Doctor(doctor) => commands::doctor::run(settings(), doctor).await,
+        Command::Doctor(doctor) => Box::pin(commands::doctor::run(settings(), doctor)).await,
         Command::Settings(which) => commands::settings::run(settings, which),
         Command::Openapi => {
             println!("{}", upshot_api::openapi());

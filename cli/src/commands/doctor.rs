@@ -16,7 +16,7 @@ pub async fn run(settings: anyhow::Result<Settings>, doctor: &Doctor) -> anyhow:
     let checks = match settings {
         Ok(mut settings) => {
             Running::fill(&mut settings);
-            doctor::examine(&settings).await
+            Box::pin(doctor::examine(&settings)).await
         }
         Err(error) => {
             let mut checks = Checks::default();

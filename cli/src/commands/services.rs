@@ -48,7 +48,9 @@ pub async fn executor(settings: Settings) -> anyhow::Result<()> {
     let executor = Executor::new(&settings, health.clone())?;
     serve_probes(&settings, health, metrics, &stop).await?;
     let limit = stop::of_executor(&settings);
-    Ok(stop::within("executor", &stop, limit, executor.run(stop.clone())).await.unwrap_or(Ok(()))?)
+    Ok(stop::within("executor", &stop, limit, Box::pin(executor.run(stop.clone())))
+        .await
+        .unwrap_or(Ok(()))?)
 }
 
 /// Runs the API until it is told to stop.
