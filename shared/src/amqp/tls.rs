@@ -65,18 +65,21 @@ pub(super) async fn handshake(
 }
 
 /// The error with the remedy, where RabbitMQ refused the certificate that it was
-/// shown, or that there was none. It says so only after the handshake.
+/// shown, or that there was none. It says so only after the handshake of TLS 1.3, and
+/// what it says is lost where the kernel resets the connection first.
 pub(super) fn refused(error: lapin::Error) -> lapin::Error {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let lapin::ErrorKind::IOError(cause) = error.kind() else { return error };
     let alert = cause.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    if !matches!(alert, Some(rustls::Error::AlertReceived(_))) {
+    let is_closed = matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof);
+    if !is_closed && !matches!(alert, Some(rustls::Error::AlertReceived(_))) {
         return error;
     }
     io::Error::new(cause.kind(), format!("{cause}: {ALERT}")).into()
 }
 
 /// What an alert of the server means.
-const ALERT: &str = "RabbitMQ refused the connection: where it asks for a certificate, name one that it trusts by \
+const ALERT: &str = "RabbitMQ refused or closed the connection: where it asks for a certificate, name one that it trusts by \
                      `amqp.client_cert` and `amqp.client_key`";
 
 /// The error of a handshake with the remedy.

@@ -106,9 +106,11 @@ impl std::fmt::Debug for Link {
 /// When RabbitMQ is away or refuses.
 pub async fn connect(address: impl Into<Address>, name: &str, ahead: u64) -> Result<Link, lapin::Error> {
     let target = address.into().target().map_err(io::Error::other)?;
+    let is_tls = target.tls.is_some();
     let patience = target.uri.query.connection_timeout.map_or(CONNECT, Duration::from_millis);
     match timeout(patience, open(target, name, ahead)).await {
-        Ok(opened) => opened.map_err(tls::refused),
+        Ok(opened) if is_tls => opened.map_err(tls::refused),
+        Ok(opened) => opened,
         Err(_) => {
             let said = format!("no answer within {}", humantime::format_duration(patience));
             Err(io::Error::new(io::ErrorKind::TimedOut, said).into())
