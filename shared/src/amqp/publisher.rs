@@ -177,10 +177,20 @@ impl Publisher {
         let live = self.live().await?;
         let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
         let persistent = properties.with_delivery_mode(2);
+        let patience = self.shared.patience;
+        let unsent = |why: String| PublishError::Unavailable(why.into());
+        let busy =
+            |_| unsent(format!("{UNDER_WAY} messages are under way, and none ended within {patience:?}"));
+        // The semaphore is never closed.
+        let _slot = timeout(patience, live.slots.acquire()).await.map_err(busy)?;
+        let channel = match timeout(patience, live.channel()).await {
+            Ok(channel) => channel.map_err(|error| unsent(error.to_string()))?,
+            Err(_) => {
+                live.link.cut();
+                return Err(unsent(format!("no answer within {patience:?}")));
+            }
+        };
         let confirm = async {
-            // It is not closed.
-            let _slot = live.slots.acquire().await;
-            let channel = live.channel().await?;
             let key = short_string(routing_key);
             let sent = channel.basic_publish(exchange.into(), key, options, body, persistent);
             let confirmed = sent.await?.await?;
@@ -190,7 +200,7 @@ impl Publisher {
             }
             Ok::<_, lapin::Error>(confirmed)
         };
-        match timeout(self.shared.patience, confirm).await {
+        match timeout(patience, confirm).await {
             Ok(Ok(Confirmation::Ack(None))) => Ok(()),
             Ok(Ok(Confirmation::Ack(Some(_)))) => Err(PublishError::Unroutable),
             Ok(Ok(Confirmation::Nack(_))) => Err(PublishError::Refused),
