@@ -40,23 +40,65 @@ pub fn check(text: &[u8]) -> Result<(), Violation> {
         // What Walk says; serde_json adds the line.
         let own = || said.split(" at line ").next().unwrap_or_default().to_owned();
         let what = if error.is_data() { own() } else { format!("not JSON: {said}") };
-        Violation { place: path.concat(), what }
+        Violation { place: path.iter().map(ToString::to_string).collect(), what }
     })
 }
 
-/// Walks through a value; the path stays where an error was.
-struct Walk<'p>(&'p mut Vec<String>);
+/// A step of a path. It becomes text only for an error: every event is walked through.
+enum Part<'de> {
+    Member(Cow<'de, str>),
+    Place(usize),
+}
 
-impl Walk<'_> {
-    fn below<R, E>(&mut self, name: String, walk: impl FnOnce(Walk<'_>) -> Result<R, E>) -> Result<R, E> {
-        self.0.push(name);
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),
+            Self::Place(place) => write!(f, "/{place}"),
+        }
+    }
+}
+
+/// The names of an object so far: few are compared one by one, as a set costs more than that.
+#[derive(Default)]
+struct Names<'de> {
+    few: Vec<Cow<'de, str>>,
+    many: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> Names<'de> {
+    const FEW: usize = 12;
+
+    /// False where the name is there already.
+    fn add(&mut self, name: Cow<'de, str>) -> bool {
+        if self.few.contains(&name) {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(name);
+            return true;
+        }
+        self.many.insert(name)
+    }
+}
+
+/// Walks through a value; the path stays where an error was.
+struct Walk<'p, 'de>(&'p mut Vec<Part<'de>>);
+
+impl<'de> Walk<'_, 'de> {
+    fn below<R, E>(
+        &mut self,
+        part: Part<'de>,
+        walk: impl FnOnce(Walk<'_, 'de>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.0.push(part);
         let walked = walk(Walk(self.0))?;
         self.0.pop();
         Ok(walked)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
+impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -68,7 +110,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Visitor<'de> for Walk<'_> {
+impl<'de> Visitor<'de> for Walk<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,7 +143,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
         for place in 0.. {
-            let walked = self.below(format!("/{place}"), |walk| list.next_element_seed(walk))?;
+            let walked = self.below(Part::Place(place), |walk| list.next_element_seed(walk))?;
             if walked.is_none() {
                 break;
             }
@@ -110,11 +152,11 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
-        let mut names = HashSet::new();
+        let mut names = Names::default();
         while let Some(Name(name)) = object.next_key::<Name<'de>>()? {
-            let step = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            self.below(step, |walk| {
-                if !names.insert(name) {
+            let is_new = names.add(name.clone());
+            self.below(Part::Member(name), |walk| {
+                if !is_new {
                     return Err(A::Error::custom("the same name stands twice in an object: send it once"));
                 }
                 object.next_value_seed(walk)
@@ -294,6 +336,20 @@ mod tests {
                     .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
             ]
         })
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_found_among_many() {
+        for n in [2, 12, 13, 14, 40] {
+            let mut members: Vec<String> = (0..n).map(|i| format!("\"m{i}\":{i}")).collect();
+            assert_eq!(check(format!("{{{}}}", members.join(",")).as_bytes()), Ok(()), "{n}");
+            for again in [0, n - 1] {
+                members.push(format!("\"m{again}\":0"));
+                let (place, said) = violation(&format!("{{{}}}", members.join(",")));
+                assert_eq!(place, format!("/m{again}"), "{n}: {said}");
+                members.pop();
+            }
+        }
     }
 
     proptest! {
