@@ -4,7 +4,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use lapin::{BasicProperties, ExchangeKind, options::ExchangeDeclareOptions, types::FieldTable};
-use tokio::sync::OnceCell;
+use tokio::{net::TcpStream, sync::OnceCell};
 use upshot_local::{Authority, RabbitOptions, RabbitServer, RabbitTls, Wiretap};
 use upshot_shared::{
     amqp::{self, Address, Publisher},
@@ -32,6 +32,13 @@ impl Node {
             ..RabbitOptions::default()
         };
         let rabbit = RabbitServer::start(&dir.path().join("node"), options).await.unwrap();
+        // A node is ready once its plain port answers; the other one follows.
+        let listens = async {
+            while TcpStream::connect(("127.0.0.1", rabbit.tls_port())).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), listens).await.expect("the TLS listener never came");
         Self { rabbit, authority, dir }
     }
 
