@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Bridge {
     pub(crate) settings: Arc<Settings>,
+    /// Kept, because it knows which of RabbitMQ's hosts to try first.
+    pub(crate) amqp: amqp::Address,
     pub(crate) intake: Arc<Intake>,
     pub(crate) queues: Arc<HashMap<QueueName, Queue>>,
     pub(crate) quarantine: Publisher,
@@ -56,11 +58,13 @@ impl Bridge {
                 );
             }
         }
+        let amqp = amqp::Address::from(&settings.amqp);
         Ok(Self {
             settings: Arc::new(settings.clone()),
             intake: Arc::new(Intake::new(settings)?),
             quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE),
             queues: Arc::new(queues),
+            amqp,
             health,
         })
     }

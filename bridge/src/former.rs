@@ -41,7 +41,7 @@ pub(crate) async fn drain(bridge: &Bridge, stop: &CancellationToken) {
 
 /// Consumes what waits there; true once nothing is left to do.
 async fn pass(bridge: &Bridge, stop: &CancellationToken, is_told: &mut bool) -> Result<bool, lapin::Error> {
-    let link = amqp::connect(&bridge.settings.amqp, "upshot-bridge-former", u64::MAX).await?;
+    let link = amqp::connect(&bridge.amqp, "upshot-bridge-former", u64::MAX).await?;
     let Some(depth) = depth(&link).await? else {
         link.close().await;
         return Ok(true);

@@ -151,6 +151,7 @@ async fn publish(publisher: &Publisher, arrived: &Arrived, refused: &Refused) ->
 /// tell the broker to do something are not repeated: a `user_id` other than
 /// ours and some forms of `reply_to` are refused with the whole channel, an
 /// `expiration` would let the evidence vanish, `CC` and `BCC` send copies elsewhere.
+#[expect(clippy::disallowed_methods, reason = "what came as a short string is one")]
 fn properties(arrived: &Arrived, refused: &Refused) -> BasicProperties {
     let from = &arrived.properties;
     let mut properties = BasicProperties::default();

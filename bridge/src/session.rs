@@ -63,7 +63,7 @@ impl Session {
         let settings = &bridge.settings;
         let ahead = settings.bridge.prefetch_bytes.0 as u64;
         let said = |error: lapin::Error| error.to_string();
-        let link = amqp::connect(&settings.amqp, "upshot-bridge", ahead).await.map_err(said)?;
+        let link = amqp::connect(&bridge.amqp, "upshot-bridge", ahead).await.map_err(said)?;
         match amqp::declare(&link).await {
             // What is wrong the watch says; where the queue is there, it can be consumed.
             Ok(_) | Err(TopologyError::Different { .. } | TopologyError::Missing { .. }) => {}

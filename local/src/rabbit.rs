@@ -105,7 +105,7 @@ impl RabbitServer {
         Ok(rabbit)
     }
 
-    /// `amqp://upshot:password@127.0.0.1:port/vhost?heartbeat=10`, the vhost percent-encoded.
+    /// `amqp://upshot:password@127.0.0.1:port/vhost`, the vhost percent-encoded.
     pub fn url(&self, vhost: &str) -> String {
         self.config.url(self.config.ports.amqp, vhost)
     }

@@ -8,6 +8,7 @@
 //! | [`contract`] | event schemas and what violates them |
 //! | [`route`] | which event becomes which job, and under which id |
 //! | [`intake`] | event in, jobs out, or the reason why not |
+//! | [`known`] | which jobs of an event are there already |
 //! | [`outcome`] | how an expectation ends, and the evidence for it |
 //! | [`settings`] | layered settings; `settings/default.toml` is their documentation |
 //! | [`amqp`] | exchange and queue names, connections, publishing with confirms |
@@ -22,6 +23,7 @@ pub mod event;
 pub mod health;
 pub mod intake;
 pub mod json;
+pub mod known;
 pub mod outcome;
 pub mod rejection;
 pub mod route;

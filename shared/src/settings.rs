@@ -179,6 +179,22 @@ impl Settings {
             let value = humantime::format_duration(self.bridge.contract_timeout).to_string();
             return impossible("bridge.contract_timeout", value, "use at least 10ms");
         }
+        if self.api.connections == 0 {
+            return impossible("api.connections", "0".to_owned(), "use at least 1");
+        }
+        if let Some(url) = &self.api.public_url
+            && !url::Url::parse(url)
+                .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
+        {
+            let remedy = "write an address such as https://upshot.example.org";
+            return impossible("api.public_url", format!("`{url}`"), remedy);
+        }
+        for host in &self.api.hosts {
+            if host.is_empty() || host.contains([':', '/', '@', ' ']) {
+                let remedy = "write the name alone, such as upshot.internal, without scheme and port";
+                return impossible("api.hosts", format!("`{host}`"), remedy);
+            }
+        }
         self.amqp.validate()?;
         self.redis.validate()?;
         if self.smtp.timeout < Duration::from_millis(100) {

@@ -67,7 +67,7 @@ fn transport(checks: &mut Adding<'_>, address: &Address, greeting: amqp::Greetin
     let product = greeting.product.unwrap_or_else(|| "a broker".to_owned());
     let version = greeting.version.unwrap_or_else(|| "of unknown version".to_owned());
     let seen = format!("{product} {version} at {address}");
-    let here = address.host().is_some_and(|host| is_here(&host));
+    let here = address.hosts().iter().all(|host| is_here(&host.name));
     if address.is_tls() {
         checks.ok("reached", format!("{seen}, over TLS"));
     } else if here {

@@ -46,7 +46,7 @@ impl Config {
     /// The address of a vhost by way of `port`.
     pub(super) fn url(&self, port: u16, vhost: &str) -> String {
         let Self { password, .. } = self;
-        format!("amqp://{USER}:{password}@127.0.0.1:{port}/{}?heartbeat=10", percent_encode(vhost))
+        format!("amqp://{USER}:{password}@127.0.0.1:{port}/{}", percent_encode(vhost))
     }
 
     /// Writes the files and returns the environment that makes a node use them and nothing else.
@@ -170,9 +170,6 @@ mod tests {
         let first = Config::new(&folder, vec![], None).unwrap().url(1, "v");
         let second = Config::new(&folder, vec![], None).unwrap().url(1, "v");
         assert_eq!(first, second);
-        assert!(
-            first.starts_with("amqp://upshot:") && first.ends_with("@127.0.0.1:1/v?heartbeat=10"),
-            "{first}"
-        );
+        assert!(first.starts_with("amqp://upshot:") && first.ends_with("@127.0.0.1:1/v"), "{first}");
     }
 }

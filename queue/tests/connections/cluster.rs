@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use upshot_local::RedisCluster;
-use upshot_queue::{Connector, Queue, RedisOptions, queue::Verdict};
+use upshot_queue::{Connector, Queue, RedisOptions, connect::Writes, queue::Verdict};
 
 use crate::fixture::{
     connector, documented_user, enqueue, folder, job, key, options, queue, ready, until_ok, works,
@@ -166,4 +166,44 @@ async fn a_cluster_that_was_gone_altogether_is_found_again() {
     })
     .await;
     cluster.stop().await.unwrap();
+}
+
+/// A master that is frozen keeps its connections and accepts new ones, while its replica
+/// takes its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_master_of_a_cluster_is_left() {
+    let (dir, local) = folder();
+    let mut cluster = RedisCluster::start_with_replicas(&dir, local).await.unwrap();
+    let connector = connector(cluster.url());
+    let (queue, first) = (queue(&connector, "work"), job());
+    assert_eq!(enqueue(&queue, &first).await, Verdict::Inserted);
+    let mut conn = connector.connect().unwrap();
+    assert_eq!(write_replicated(&connector, &conn, &key(&connector, "work"), 1).await.unwrap(), 1);
+    let master = owner(&mut cluster, &connector).await;
+    cluster.nodes()[master].pause().unwrap();
+    // What makes a service ready: every master takes writes. The frozen one is none any more.
+    until_ok("a look at all masters", || {
+        let (connector, mut conn) = (connector.clone(), conn.clone());
+        async move { connector.takes(&mut conn, Writes::Work).await }
+    })
+    .await;
+    assert!(matches!(enqueue(&queue, &first).await, Verdict::Duplicate { .. }));
+    assert_eq!(enqueue(&queue, &job()).await, Verdict::Inserted);
+    connector.ping(&mut conn).await.unwrap();
+    cluster.nodes()[master].resume().unwrap();
+    cluster.stop().await.unwrap();
+}
+
+/// The place of the master that has the queue `work`.
+async fn owner(cluster: &mut RedisCluster, connector: &Connector) -> usize {
+    for (place, node) in cluster.nodes().iter().enumerate() {
+        let mut conn =
+            redis::Client::open(node.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let role: Vec<redis::Value> = redis::cmd("ROLE").query_async(&mut conn).await.unwrap();
+        let role: String = redis::from_redis_value(role.into_iter().next().unwrap()).unwrap();
+        if role == "master" && held(node.port(), connector.prefix()).await.contains("work") {
+            return place;
+        }
+    }
+    panic!("no master has the queue");
 }

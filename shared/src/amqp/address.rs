@@ -1,34 +1,48 @@
 //! Where RabbitMQ is, as whom to log in, and which certificates to use.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
-use url::{Host, Url};
+use url::Url;
 
 use super::tls;
 use crate::settings::AmqpSettings;
 
 /// The forms of the URL, for a person who wrote another one.
-const FORMS: &str = "write amqp://user:password@host:5672/vhost, or amqps://user:password@host:5671/vhost for TLS; \
-     percent-encode special characters of user, password and vhost";
+const FORMS: &str = "write amqp://user:password@host:5672/vhost, or amqps://user:password@host:5671/vhost for TLS, \
+     several hosts of a cluster with commas between them; percent-encode special characters of user, password and vhost";
 /// What the URL may say behind a `?`.
 const QUERY: [&str; 5] = ["heartbeat", "frame_max", "channel_max", "connection_timeout", "auth_mechanism"];
 /// What RabbitMQ offers. The headers of a message are one frame, as large as its producer's frames,
 /// so a client with smaller ones could not read them.
 const LEAST_FRAME: u32 = 128 << 10;
+/// The heartbeat, in seconds, unless the URL says so. A node that is silent for twice as long
+/// is left for another one.
+const HEARTBEAT: u16 = 5;
+/// Hosts that a URL may name.
+const MOST_HOSTS: usize = 32;
 
-/// Where RabbitMQ is: the section `[amqp]` of the settings. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
+/// Where RabbitMQ is: the section `[amqp]` of the settings. Cheap to clone; clones share which
+/// of the hosts is tried first.
+#[derive(Clone)]
 pub struct Address(Arc<Parts>);
 
-#[derive(PartialEq, Eq)]
 struct Parts {
     url: String,
     ca_file: Option<PathBuf>,
     client_cert: Option<PathBuf>,
     client_key: Option<PathBuf>,
+    /// The place of the host that the next connection tries first.
+    first: AtomicUsize,
 }
 
 /// A key of `[amqp]` that cannot be used.
@@ -45,15 +59,33 @@ pub struct Unusable {
 
 /// What a connection needs.
 pub(super) struct Target {
+    /// With the first host; the others differ in nothing else.
     pub(super) uri: AMQPUri,
+    /// At least one.
+    pub(super) hosts: Vec<Host>,
     /// `None` for a plain connection, which only the scheme `amqp` asks for.
     pub(super) tls: Option<Arc<ClientConfig>>,
+}
+
+/// A host that the URL names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name or address.
+    pub name: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.port)
+    }
 }
 
 impl From<&AmqpSettings> for Address {
     fn from(settings: &AmqpSettings) -> Self {
         let AmqpSettings { url, ca_file, client_cert, client_key } = settings.clone();
-        Self(Arc::new(Parts { url, ca_file, client_cert, client_key }))
+        Self(Arc::new(Parts { url, ca_file, client_cert, client_key, first: AtomicUsize::new(0) }))
     }
 }
 
@@ -89,7 +121,7 @@ impl Address {
     /// # Errors
     /// What is wrong, and the remedy.
     pub fn check(&self) -> Result<(), Unusable> {
-        let Parts { url, ca_file, client_cert, client_key } = &*self.0;
+        let Parts { url, ca_file, client_cert, client_key, .. } = &*self.0;
         let alone = |key, other| Unusable {
             key,
             value: "set alone".to_owned(),
@@ -103,7 +135,7 @@ impl Address {
         if url.is_empty() {
             return Ok(());
         }
-        let is_plain = self.uri()?.scheme == AMQPScheme::AMQP;
+        let is_plain = self.uri()?.0.scheme == AMQPScheme::AMQP;
         let files = [("ca_file", ca_file), ("client_cert", client_cert)];
         let file = files.into_iter().find_map(|(key, file)| Some((key, file.as_ref()?)));
         if let (Some((key, file)), true) = (file, is_plain) {
@@ -124,21 +156,31 @@ impl Address {
         if self.0.url.is_empty() { self.check() } else { self.target().map(drop) }
     }
 
-    /// The host, where the URL can be used.
-    pub fn host(&self) -> Option<String> {
-        self.uri().ok().map(|uri| uri.authority.host)
+    /// The hosts, where the URL can be used.
+    pub fn hosts(&self) -> Vec<Host> {
+        self.uri().map(|(_, hosts)| hosts).unwrap_or_default()
+    }
+
+    /// The place of the host that is to be tried first.
+    pub(super) fn first_host(&self) -> usize {
+        self.0.first.load(Ordering::Relaxed)
+    }
+
+    /// Is told which host took a connection: when that is lost, the next host is tried first.
+    pub(super) fn used_host(&self, place: usize) {
+        self.0.first.store(place.wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Whether a connection is encrypted.
     pub fn is_tls(&self) -> bool {
-        self.uri().is_ok_and(|uri| uri.scheme == AMQPScheme::AMQPS)
+        self.uri().is_ok_and(|(uri, _)| uri.scheme == AMQPScheme::AMQPS)
     }
 
     /// What a connection needs. Reads the certificates anew, so that replaced
     /// ones are used from the next connection on.
     pub(super) fn target(&self) -> Result<Target, Unusable> {
         self.check()?;
-        let uri = self.uri()?;
+        let (uri, hosts) = self.uri()?;
         let Parts { ca_file, client_cert, client_key, .. } = &*self.0;
         let tls = match uri.scheme {
             AMQPScheme::AMQP => None,
@@ -147,16 +189,36 @@ impl Address {
                 Some(Arc::new(tls::config(ca_file.as_deref(), client)?))
             }
         };
-        Ok(Target { uri, tls })
+        Ok(Target { uri, hosts, tls })
     }
 
-    fn uri(&self) -> Result<AMQPUri, Unusable> {
+    fn uri(&self) -> Result<(AMQPUri, Vec<Host>), Unusable> {
         let url = &self.0.url;
-        parse(url).map_err(|remedy| Unusable { key: "url", value: format!("`{}`", masked(url)), remedy })
+        parse_all(url).map_err(|remedy| Unusable { key: "url", value: format!("`{}`", masked(url)), remedy })
     }
 }
 
-/// The URL in the client library's words, or what to write instead. The
+/// The URL in the client library's words, and its hosts, or what to write instead.
+fn parse_all(text: &str) -> Result<(AMQPUri, Vec<Host>), String> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Err(FORMS.to_owned()) };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    let (login, hosts) = authority
+        .rsplit_once('@')
+        .map_or(("", authority), |(_, hosts)| authority.split_at(authority.len() - hosts.len()));
+    let of_host = |host: &str| parse(&format!("{scheme}://{login}{host}{behind}"));
+    let uris = hosts.split(',').take(MOST_HOSTS + 1).map(of_host).collect::<Result<Vec<_>, _>>()?;
+    if uris.len() > MOST_HOSTS {
+        return Err(format!("it names more than {MOST_HOSTS} hosts: a few nodes of a cluster are enough"));
+    }
+    let host = |uri: &AMQPUri| Host { name: uri.authority.host.clone(), port: uri.authority.port };
+    let hosts = uris.iter().map(host).collect();
+    // A split yields one part at least.
+    let first = uris.into_iter().next().ok_or_else(|| FORMS.to_owned())?;
+    Ok((first, hosts))
+}
+
+/// The URL of one host in the client library's words, or what to write instead. The
 /// library's own reading takes a missing host, and an IPv6 address, for
 /// `localhost`, and passes over words that it does not know.
 fn parse(text: &str) -> Result<AMQPUri, String> {
@@ -167,7 +229,7 @@ fn parse(text: &str) -> Result<AMQPUri, String> {
     };
     let url = Url::parse(text).map_err(|why| format!("{why}; {FORMS}"))?;
     let host = match url.host() {
-        Some(Host::Ipv6(address)) => address.to_string(),
+        Some(url::Host::Ipv6(address)) => address.to_string(),
         Some(host) => decoded(&host.to_string(), "the host")?,
         None => String::new(),
     };
@@ -202,7 +264,7 @@ fn parse(text: &str) -> Result<AMQPUri, String> {
 }
 
 fn query(url: &Url) -> Result<AMQPQueryString, String> {
-    let mut query = AMQPQueryString::default();
+    let mut query = AMQPQueryString { heartbeat: Some(HEARTBEAT), ..AMQPQueryString::default() };
     for (name, value) in url.query_pairs() {
         let number = |most: u64| match value.parse::<u64>() {
             Ok(number) if number <= most => Ok(number),
@@ -271,9 +333,26 @@ mod tests {
         assert_eq!((uri.query.heartbeat, uri.query.frame_max), (Some(10), Some(131_072)));
         let short = parse("amqps://h").unwrap();
         assert_eq!((short.authority.port, short.vhost.as_str()), (5671, "/"));
-        assert_eq!(short.authority.userinfo.username, "guest");
+        assert_eq!(
+            (short.authority.userinfo.username.as_str(), short.query.heartbeat),
+            ("guest", Some(HEARTBEAT))
+        );
         // The client library would connect to localhost.
         assert_eq!(parse("amqp://[2001:db8::1]:7/v").unwrap().authority.host, "2001:db8::1");
+    }
+
+    #[test]
+    fn a_url_may_name_several_hosts() {
+        let address = Address::of_url("amqps://me:p,w@a:1,b,[::1]:3/v?heartbeat=9");
+        let (uri, _) = address.uri().unwrap();
+        assert_eq!((uri.authority.userinfo.password.as_str(), uri.vhost.as_str()), ("p,w", "v"));
+        assert_eq!(uri.query.heartbeat, Some(9));
+        let hosts: Vec<String> = address.hosts().iter().map(Host::to_string).collect();
+        assert_eq!(hosts, ["a:1", "b:5671", "::1:3"]);
+        // A connection that was lost is followed by one to the next host.
+        assert_eq!(address.first_host(), 0);
+        address.used_host(1);
+        assert_eq!(address.clone().first_host(), 2);
     }
 
     #[test]
@@ -282,6 +361,8 @@ mod tests {
             ("http://u:s3cr3t@h/v", ["`http://…@h/v`", "amqps://"]),
             ("mq.example:5672", ["mq.example", "amqp://"]),
             ("amqp:///v", ["no host", "amqp://"]),
+            ("amqp://u:s3cr3t@a,,b/v", ["empty host", "amqp://"]),
+            ("amqp://u:s3cr3t@a:5672,b:0/v", ["port 0", "amqp://"]),
             ("amqp://u:s3cr3t@h:99999/v", ["invalid port", "amqp://"]),
             ("amqp://u:s3cr3t@h:0/v", ["port 0", "amqp://"]),
             ("amqp://u:s3/cr3t@h/v", ["…@h/v", "percent-encode"]),

@@ -26,9 +26,9 @@ pub struct Greeting {
 /// # Errors
 /// When the broker is away, or speaks another protocol.
 pub async fn greeting(address: impl Into<Address>) -> io::Result<Greeting> {
-    let target = address.into().target().map_err(io::Error::other)?;
+    let address = address.into();
     let asking = async {
-        let mut socket = transport::socket(&target).await?;
+        let mut socket = transport::first_socket(&address).await?;
         socket.write_all(b"AMQP\x00\x00\x09\x01").await?;
         socket.flush().await?;
         let mut head = [0; 7];

@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt};
 use lapin::{
     BasicProperties, Channel, Confirmation, Event,
     options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::ShortString,
+    types::{AMQPValue, FieldTable, ShortString},
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -24,10 +24,11 @@ use upshot_queue::connect::Backoff;
 
 use super::{
     address::Address,
-    names::PROBE,
+    names::{EVENTS, PROBE},
     topology::{self, Depths, TopologyError},
     transport::{self, Link},
 };
+use crate::event::STRUCTURED;
 
 /// How often the connection is looked at besides its events.
 const LOOK: Duration = Duration::from_secs(1);
@@ -216,6 +217,23 @@ impl Publisher {
         }
     }
 
+    /// Publishes an event in structured mode, for whatever queue is bound.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    #[expect(clippy::disallowed_methods, reason = "the id is cut to a short string")]
+    pub async fn publish_event(&self, event: &crate::Event, body: &[u8]) -> Result<(), PublishError> {
+        let mut properties = BasicProperties::default()
+            .with_content_type(STRUCTURED.into())
+            .with_message_id(short_string(&event.id));
+        if let Some(trace) = &event.trace {
+            let mut headers = FieldTable::default();
+            headers.insert("traceparent".into(), AMQPValue::LongString(trace.as_str().into()));
+            properties = properties.with_headers(headers);
+        }
+        self.publish(EVENTS, &event.kind, body, properties, true).await
+    }
+
     fn silent(&self) -> PublishError {
         PublishError::Unknown(format!("no answer within {:?}", self.shared.patience))
     }
@@ -231,7 +249,7 @@ impl Publisher {
 }
 
 /// A text as a short string, which has at most 255 bytes; what is longer is cut.
-pub fn short_string(text: &str) -> ShortString {
+fn short_string(text: &str) -> ShortString {
     let end = text.floor_char_boundary(255);
     text.get(..end).unwrap_or_default().into()
 }

@@ -2,6 +2,7 @@
 //!
 //! | module | its one thing |
 //! |---|---|
+//! | [`connect`](mod@connect) | from a name, or several, to an open connection |
 //! | [`stream`] | the stream that lapin reads: filtered, bounded, and cut from outside |
 //! | [`frames`] | what RabbitMQ sends, cut into frames |
 //! | [`header`], [`table`] | what of a message's properties a client cannot digest |
@@ -12,41 +13,23 @@
 //! [`frames`]: what lapin could not parse is left out of a message, which says so in its header
 //! [`HEADER_UNREADABLE`](super::HEADER_UNREADABLE).
 
+mod connect;
 mod frames;
 mod header;
 mod kit;
 mod stream;
 mod table;
 
-use std::{
-    io,
-    ops::Deref,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
-use async_rs::Runtime;
-use lapin::{
-    AsyncTcpStream, Connection, ConnectionProperties,
-    uri::{AMQPAuthority, AMQPUri},
-};
-use socket2::SockRef;
-use tokio::{net::TcpStream, time::timeout};
+use lapin::Connection;
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{
-    address::{Address, Target},
-    tls,
-};
-use kit::Kit;
-use stream::{Socket, Wire};
-
+pub use connect::connect;
+pub(super) use connect::first_socket;
 pub use stream::Budget;
 
-/// How long a whole attempt to connect may take.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long one of the addresses of a name may take.
-const ADDRESS: Duration = Duration::from_secs(4);
 /// How long a close in good order may take.
 const CLOSE: Duration = Duration::from_secs(3);
 
@@ -94,77 +77,5 @@ impl Deref for Link {
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").finish_non_exhaustive()
-    }
-}
-
-/// Opens a connection that the broker shows under `name`, and that reads at most `ahead` bytes
-/// of messages before they are given back to its [`Budget`]. There is no automatic recovery: the
-/// caller notices the end and starts over, so that no delivery tag of an old connection is ever
-/// used on a new one. An attempt that is given up leaves nothing behind.
-///
-/// # Errors
-/// When RabbitMQ is away or refuses.
-pub async fn connect(address: impl Into<Address>, name: &str, ahead: u64) -> Result<Link, lapin::Error> {
-    let target = address.into().target().map_err(io::Error::other)?;
-    let is_tls = target.tls.is_some();
-    let patience = target.uri.query.connection_timeout.map_or(CONNECT, Duration::from_millis);
-    match timeout(patience, open(target, name, ahead)).await {
-        Ok(opened) if is_tls => opened.map_err(tls::refused),
-        Ok(opened) => opened,
-        Err(_) => {
-            let said = format!("no answer within {}", humantime::format_duration(patience));
-            Err(io::Error::new(io::ErrorKind::TimedOut, said).into())
-        }
-    }
-}
-
-async fn open(target: Target, name: &str, ahead: u64) -> Result<Link, lapin::Error> {
-    let socket = socket(&target).await?;
-    let budget = Arc::new(Budget::new(ahead));
-    let cut = CancellationToken::new();
-    // From here on: when this attempt is given up, the thread that lapin starts ends.
-    let guard = cut.clone().drop_guard();
-    let wire = Mutex::new(Some(Wire::new(socket, Arc::clone(&budget), cut.clone())));
-    let connected = async move |_: AMQPUri, _: Runtime<Kit>| {
-        let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // lapin asks a second time when RabbitMQ hangs up during the handshake.
-        let ended = || io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was closed");
-        wire.map(AsyncTcpStream::Plain).ok_or_else(|| ended().into())
-    };
-    let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connection =
-        Connection::connector(target.uri, Runtime::new(Kit::current()), connected, properties).await?;
-    Ok(Link { connection, budget, cut, _cut: guard })
-}
-
-/// Opens the socket: the first address of the name that answers.
-pub(super) async fn socket(target: &Target) -> io::Result<Box<dyn Socket>> {
-    let AMQPAuthority { host, port, .. } = &target.uri.authority;
-    let (host, port) = (host.as_str(), *port);
-    let mut why = io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address"));
-    for address in tokio::net::lookup_host((host, port)).await? {
-        match timeout(ADDRESS, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true)?;
-                // What a cut connection has not delivered is dropped, not delivered later.
-                SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-                return secured(target, stream).await;
-            }
-            Ok(Err(error)) => why = error,
-            Err(_) => {
-                let said = format!("{address} does not answer within {ADDRESS:?}");
-                why = io::Error::new(io::ErrorKind::TimedOut, said);
-            }
-        }
-    }
-    Err(why)
-}
-
-/// Puts TLS around the socket where the address asks for it.
-async fn secured(target: &Target, stream: TcpStream) -> io::Result<Box<dyn Socket>> {
-    let AMQPAuthority { host, port, .. } = &target.uri.authority;
-    match &target.tls {
-        None => Ok(Box::new(stream)),
-        Some(config) => Ok(Box::new(tls::handshake(config, host, *port, stream).await?)),
     }
 }

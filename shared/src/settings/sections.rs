@@ -59,11 +59,13 @@ impl Default for ExecutorSettings {
 pub struct ApiSettings {
     pub listen: String,
     pub public_url: Option<String>,
+    pub hosts: Vec<String>,
+    pub connections: usize,
 }
 
 impl Default for ApiSettings {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".to_owned(), public_url: None }
+        Self { listen: "127.0.0.1:8080".to_owned(), public_url: None, hosts: Vec::new(), connections: 4096 }
     }
 }
 

@@ -143,3 +143,22 @@ async fn services_wait_for_servers_that_are_not_there_yet() {
     }
     stage.finish().await;
 }
+
+/// A node that is frozen keeps its connections, and accepts new ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_node_of_rabbitmq_is_left_for_the_next_one() {
+    let stage = Stage::new().await;
+    let port = Servers::get().await.rabbit.port();
+    let (first, second) = (Proxy::start(port).await.unwrap(), Proxy::start(port).await.unwrap());
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", first.port(), second.port());
+    let url = stage.amqp.replace(&format!("127.0.0.1:{port}"), &hosts);
+    assert_ne!(url, stage.amqp);
+    let bridge = stage.start("bridge", &[("UPSHOT_AMQP_URL", url)]).await;
+    assert!(first.connections() > 0 && second.connections() == 0, "the first host is used");
+    first.blackhole().await;
+    stage.publish(&order(1)).await;
+    stage.enqueued(&stage.job_of(&order(1))).await;
+    assert!(second.connections() > 0);
+    bridge.stop().await;
+    stage.finish().await;
+}
