@@ -5,7 +5,7 @@
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-long lint bench bench-peers clean
+.PHONY: help demo test test-all test-long lint bench bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,6 +19,10 @@ test: ## Install what is missing, then run every test
 	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace
 	# The queue once more, against a cluster of three masters.
 	UPSHOT_TEST_REDIS=cluster cargo test --release --workspace --test conformance
+
+test-all: test ## Run every test, and hold the API against its OpenAPI document
+	scripts/setup test-all
+	scripts/test-api
 
 test-long: ## Compare the queue with its model in many more random runs, each time others
 	scripts/setup test

@@ -1,8 +1,10 @@
 //! Bodies of requests that change something: JSON, errors with a remedy.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request},
+    extract::{FromRequest, Request, rejection::BytesRejection},
     http::{StatusCode, header::CONTENT_TYPE},
 };
 use serde::de::DeserializeOwned;
@@ -12,6 +14,9 @@ use crate::{
     problem::{Code, Problem},
     state::Shared,
 };
+
+/// How long a request's body may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request's body; one that is empty counts as `{}`.
 ///
@@ -33,7 +38,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
             let detail = format!("content type is `{media}`: send `application/json`; the body may be empty");
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|refused| {
+        let body = whole(request, state).await?.map_err(|refused| {
             if refused.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 let limit = state.max_event_bytes;
                 let detail =
@@ -44,6 +49,18 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
         })?;
         read(&body).map(Self)
     }
+}
+
+/// The whole body of a request, which must not take long: a client that sends it byte by
+/// byte would keep its connection for ever.
+///
+/// # Errors
+/// A 408 when it takes too long; inside, what axum refuses.
+pub async fn whole(request: Request, state: &Shared) -> Result<Result<Bytes, BytesRejection>, Problem> {
+    tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await.map_err(|_| {
+        let detail = format!("the body was not there after {PATIENCE:?}: send it at once");
+        Problem::new(Code::RequestTimeout, detail)
+    })
 }
 
 /// Reads a body; an error names the field and shows its value.
@@ -94,8 +111,6 @@ pub mod raw {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde::Deserialize;
     use serde_json::value::RawValue;
     use upshot_queue::Priority;

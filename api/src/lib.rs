@@ -14,17 +14,21 @@
 //! | [`live`] | changes of watched jobs, from Redis to streams |
 //! | [`files`], [`evidence`] | stored files, and which of them a job names |
 //! | [`binding`] | CloudEvents over HTTP |
+//! | [`serve`], [`hosts`] | connections and their bounds; whom a request was sent to |
 //! | [`problem`], [`layers`] | answers that are not a success; what every request passes through |
 //! | [`query`], [`body`] | parameters and bodies in |
 //! | [`links`], [`moment`] | addresses and times out |
+//! | [`accepted`] | jobs that are accepted and not enqueued yet |
 //! | [`state`], [`known`], [`target`] | what handlers share; a job as it is read; one that is to be changed |
 //! | [`scrape`], [`upkeep`] | figures of queues; figures that nobody fetches |
 //! | [`mod@openapi`] | the document that describes it all |
 
+mod accepted;
 mod binding;
 mod body;
 mod evidence;
 mod files;
+mod hosts;
 mod known;
 mod layers;
 mod links;
@@ -35,6 +39,7 @@ mod problem;
 mod query;
 mod routes;
 mod scrape;
+mod serve;
 mod server;
 mod state;
 mod target;
@@ -42,8 +47,7 @@ mod upkeep;
 mod view;
 
 pub use openapi::openapi;
-pub use routes::probes;
-pub use server::Api;
+pub use server::{Api, serve_probes};
 
 /// Why the API cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +61,4 @@ pub enum Error {
     /// The file store cannot be used.
     #[error(transparent)]
     Store(#[from] files::Error),
-    /// The listener failed.
-    #[error("the API cannot accept connections: {0}")]
-    Listener(std::io::Error),
 }

@@ -9,7 +9,10 @@ use axum::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use upshot_queue::JobId;
 
-use crate::state::Shared;
+use crate::{
+    accepted::{ACCEPTED, AcceptedAt},
+    state::Shared,
+};
 
 /// What may stand in a path segment as it is (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -19,27 +22,33 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 #[derive(Clone, Debug)]
 pub struct Links {
     base: String,
+    accepted: Option<AcceptedAt>,
 }
 
 impl Links {
     /// Addresses that start with `base`; a slash at its end is dropped.
     pub fn new(base: &str) -> Self {
-        Self { base: base.trim_end_matches('/').to_owned() }
+        Self { base: base.trim_end_matches('/').to_owned(), accepted: None }
+    }
+
+    /// Addresses of jobs that may not be there yet: they say since when their event is accepted.
+    pub fn of_accepted(&self, at: AcceptedAt) -> Self {
+        Self { accepted: Some(at), ..self.clone() }
     }
 
     /// The job.
     pub fn job(&self, id: &JobId) -> String {
-        format!("{}/v1/jobs/{id}", self.base)
+        format!("{}/v1/jobs/{id}{}", self.base, self.accepted('?'))
     }
 
     /// The job's live progress.
     pub fn progress(&self, id: &JobId) -> String {
-        format!("{}/v1/jobs/{id}/progress", self.base)
+        format!("{}/v1/jobs/{id}/progress{}", self.base, self.accepted('?'))
     }
 
     /// The job's outcome.
     pub fn outcome(&self, id: &JobId) -> String {
-        format!("{}/v1/outcomes/{id}", self.base)
+        format!("{}/v1/outcomes/{id}{}", self.base, self.accepted('?'))
     }
 
     /// A file of the job.
@@ -59,7 +68,12 @@ impl Links {
 
     /// The outcomes of an event.
     pub fn outcomes(&self, query: &str) -> String {
-        format!("{}/v1/outcomes?{query}", self.base)
+        format!("{}/v1/outcomes?{query}{}", self.base, self.accepted('&'))
+    }
+
+    /// The parameter that says since when, where these are links of a 202.
+    fn accepted(&self, before: char) -> String {
+        self.accepted.map(|at| format!("{before}{ACCEPTED}={}", at.millis())).unwrap_or_default()
     }
 }
 
@@ -74,7 +88,7 @@ impl FromRequestParts<Shared> for Links {
         let host = host.or_else(|| parts.uri.authority().map(Authority::as_str));
         // A host that is none is not repeated to anybody: links are relative then.
         let host = host.and_then(|host| host.parse::<Authority>().ok());
-        Ok(Self { base: host.map(|host| format!("http://{host}")).unwrap_or_default() })
+        Ok(Self::new(&host.map(|host| format!("http://{host}")).unwrap_or_default()))
     }
 }
 

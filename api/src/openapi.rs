@@ -3,15 +3,18 @@
 //! `docs/openapi.json` is its committed snapshot: a change of the public
 //! surface is seen in review.
 
+mod common;
+
 use axum::{
     Router,
     http::header,
     response::{AppendHeaders, IntoResponse},
 };
+use bytes::Bytes;
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{routes, state::Shared};
+use crate::{routes, state::Shared, view::Snapshot};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,13 +33,17 @@ use crate::{routes, state::Shared};
         (name = "dead", description = "Jobs that will not run again by themselves, grouped by cause"),
         (name = "outcomes", description = "Whether it came out right"),
         (name = "service", description = "The service itself")
-    )
+    ),
+    components(schemas(Snapshot))
 )]
 struct Document;
 
 /// Parts a router into its handlers and its description.
 pub fn document(routes: OpenApiRouter<Shared>) -> (Router<Shared>, openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Document::openapi()).merge(routes).split_for_parts()
+    let (router, mut document) =
+        OpenApiRouter::with_openapi(Document::openapi()).merge(routes).split_for_parts();
+    common::complete(&mut document);
+    (router, document)
 }
 
 /// The document as indented JSON, with a line feed at its end.
@@ -54,6 +61,6 @@ pub fn openapi() -> String {
 }
 
 /// The answer that carries the document.
-pub fn answer(text: String) -> impl IntoResponse {
+pub fn answer(text: Bytes) -> impl IntoResponse {
     (AppendHeaders([(header::CONTENT_TYPE, "application/json")]), text)
 }

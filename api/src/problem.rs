@@ -24,6 +24,8 @@ pub use code::Code;
 /// The content type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// What a problem's type starts with.
+const TYPE: &str = "urn:upshot:problem:";
 /// How long a client is asked to wait when something is away, in seconds.
 const RETRY_AFTER: u64 = 2;
 
@@ -75,7 +77,7 @@ impl Problem {
     pub fn new(code: Code, detail: impl Display) -> Self {
         let (name, status, title) = code.parts();
         Self(Box::new(Details {
-            kind: format!("urn:upshot:problem:{name}"),
+            kind: format!("{TYPE}{name}"),
             title,
             status: status.as_u16(),
             detail: detail.to_string(),
@@ -86,6 +88,11 @@ impl Problem {
             value: None,
             missing: None,
         }))
+    }
+
+    /// Whether it is this problem.
+    pub fn is(&self, code: Code) -> bool {
+        self.0.kind.strip_prefix(TYPE) == Some(code.parts().0)
     }
 
     /// A parameter that cannot be used.

@@ -21,10 +21,11 @@ mod reschedule;
 mod retry;
 mod unpark;
 
-use axum::{Router, routing::get};
+use axum::{Router, middleware, routing::get};
+use bytes::Bytes;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{layers, openapi, state::Shared};
+use crate::{hosts, layers, openapi, state::Shared};
 
 pub use health::probes;
 
@@ -59,11 +60,12 @@ pub fn described() -> OpenApiRouter<Shared> {
 /// All addresses, with the layers around them.
 pub fn router(state: Shared) -> Router {
     let (router, document) = openapi::document(described());
-    let document = openapi::text(&document);
+    let document = Bytes::from(openapi::text(&document));
     let router = router
         .route("/", get(index::index))
-        .route("/openapi.json", get(|| async { openapi::answer(document) }))
+        .route("/openapi.json", get(move || std::future::ready(openapi::answer(document.clone()))))
         .fallback(layers::unknown_address)
         .layer(events::limit(&state));
+    let router = router.layer(middleware::from_fn_with_state(state.hosts.clone(), hosts::refuse_foreign));
     layers::around(router).with_state(state)
 }

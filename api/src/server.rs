@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::{
@@ -11,10 +11,18 @@ use tokio_util::{
 };
 use upshot_shared::{Health, Settings, amqp, health::watch_redis};
 
-use crate::{Error, routes, state::Shared, upkeep};
+use crate::{
+    Error, routes,
+    serve::{Patience, serve},
+    state::Shared,
+    upkeep,
+};
 
 /// How long requests in flight may take after the stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Connections for `/healthz`, `/readyz` and `/metrics` of a service without an API.
+const PROBERS: usize = 64;
 
 /// The HTTP API.
 pub struct Api {
@@ -38,10 +46,7 @@ impl Api {
 
     /// Serves until `stop` fires. Streams end then; other requests in flight
     /// have 10 s to finish.
-    ///
-    /// # Errors
-    /// When the listener fails.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let watched = (self.state.connector.clone(), self.state.health.clone());
         let background = [
             AbortOnDropHandle::new(tokio::spawn(watch_redis(watched.0, watched.1))),
@@ -49,28 +54,44 @@ impl Api {
             AbortOnDropHandle::new(tokio::spawn(watch_rabbitmq(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(upkeep::run(self.state.metrics.clone()))),
         ];
-        // Small events of a stream must not wait for more to come.
-        let listener = listener.tap_io(|connection| {
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "a connection without TCP_NODELAY");
-            }
-        });
+        warn_beyond_loopback(&listener);
         let streams = self.state.stop.clone();
         let stopping = stop.clone();
-        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(async move {
+        let drain = async move {
             stopping.cancelled().await;
             streams.cancel();
-        });
-        let result = tokio::select! {
-            served = serving => served.map_err(Error::Listener),
+        };
+        tokio::select! {
+            () = serve(listener, self.router(), self.state.connections, Patience::default(), drain) => {}
             () = late(stop.cancelled_owned()) => {
                 tracing::warn!("requests in flight were cut off {GRACE:?} after the stop");
-                Ok(())
             }
-        };
+        }
         drop(background);
         self.state.publisher.close().await;
-        result
+    }
+}
+
+/// Serves `/healthz`, `/readyz` and `/metrics` alone, for a service without an API, until
+/// `stop` fires.
+pub async fn serve_probes(
+    listener: TcpListener,
+    health: Health,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) {
+    let router = routes::probes(health, metrics);
+    serve(listener, router, PROBERS, Patience::default(), stop.cancelled_owned()).await;
+}
+
+fn warn_beyond_loopback(listener: &TcpListener) {
+    match listener.local_addr() {
+        Ok(address) if !address.ip().is_loopback() => tracing::warn!(
+            %address,
+            "other machines reach the API, and it asks nobody for a password: put a proxy that does before it, \
+             or set `api.listen` to 127.0.0.1"
+        ),
+        _ => {}
     }
 }
 

@@ -14,7 +14,9 @@ use upshot_shared::{
 
 use crate::{
     Error,
+    accepted::{AcceptedAt, NotYet},
     files::Files,
+    hosts::Hosts,
     known::Known,
     live::Live,
     problem::{Code, Problem},
@@ -49,6 +51,10 @@ impl Deref for Shared {
 pub struct State {
     /// What links start with, when it is not the request's host.
     pub public_url: Option<String>,
+    /// The names under which it may be asked.
+    pub hosts: Hosts,
+    /// Connections at a time.
+    pub connections: usize,
     /// The queues of the settings.
     pub queues: BTreeMap<QueueName, Queue>,
     /// The same queues, for pages of lists.
@@ -97,6 +103,8 @@ impl Shared {
         let (small, lists) = (queues(&redis), queues(&pages));
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
+            hosts: Hosts::new(&settings.api),
+            connections: settings.api.connections,
             live: Live::new(connector.clone(), small.clone()),
             scrape: Scrape::new(small.values().cloned().collect()),
             queues: small,
@@ -116,6 +124,25 @@ impl Shared {
 }
 
 impl State {
+    /// Waits for an answer of Redis to a question that changes nothing, but not for long. A
+    /// connection that was lost while nobody asked is noticed by the next question, which is
+    /// therefore asked once more.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub async fn read<T, F: Future<Output = Result<T, upshot_queue::Error>>>(
+        &self,
+        question: impl Fn() -> F,
+    ) -> Result<T, Problem> {
+        self.ask(async {
+            match question().await {
+                Err(upshot_queue::Error::Redis(error)) if error.is_connection_dropped() => question().await,
+                answer => answer,
+            }
+        })
+        .await
+    }
+
     /// Waits for an answer of Redis, but not for long.
     ///
     /// # Errors
@@ -173,7 +200,7 @@ impl State {
     /// A 404 when no queue knows it, which says of which job it is a duplicate, and
     /// those of [`Self::ask`].
     pub async fn find(&self, id: &JobId) -> Result<Known, Problem> {
-        if let Some(known) = self.read(id).await? {
+        if let Some(known) = self.job(id).await? {
             return Ok(known);
         }
         let Some(original) = self.original(id).await? else { return Err(unknown(id)) };
@@ -184,17 +211,34 @@ impl State {
         Err(Problem::new(Code::UnknownJob, detail))
     }
 
-    /// The same for whoever only looks: for a job that was found to be a duplicate,
-    /// the one that stands for it.
+    /// The same for a question that changes nothing: for a job that was found to be a
+    /// duplicate, the one that stands for it. For the link of a 202: that the job is not there
+    /// yet, while that can be.
     ///
     /// # Errors
     /// Those of [`Self::find`].
-    pub async fn find_or_original(&self, id: &JobId) -> Result<Known, Problem> {
-        if let Some(known) = self.read(id).await? {
-            return Ok(known);
+    pub async fn find_or_accepted(
+        &self,
+        id: &JobId,
+        accepted: Option<AcceptedAt>,
+    ) -> Result<Result<Known, NotYet>, Problem> {
+        match (self.look_for(id).await?, accepted.filter(|at| at.left().is_some())) {
+            (Some(known), _) => Ok(Ok(known)),
+            (None, Some(at)) => Ok(Err(at.not_yet())),
+            (None, None) => Err(unknown(id)),
         }
-        let Some(original) = self.original(id).await? else { return Err(unknown(id)) };
-        self.read(&original).await?.ok_or_else(|| {
+    }
+
+    /// The job, or the one that stands for it; `None` where no queue knows of either.
+    ///
+    /// # Errors
+    /// A 404 when the job that stands for it was forgotten, and those of [`Self::ask`].
+    pub async fn look_for(&self, id: &JobId) -> Result<Option<Known>, Problem> {
+        if let Some(known) = self.job(id).await? {
+            return Ok(Some(known));
+        }
+        let Some(original) = self.original(id).await? else { return Ok(None) };
+        self.job(&original).await?.map(Some).ok_or_else(|| {
             let detail = format!(
                 "{id} was found to be a duplicate of job {original} under the idempotency key of its route, \
                  and that was forgotten after its retention"
@@ -203,17 +247,17 @@ impl State {
         })
     }
 
-    async fn read(&self, id: &JobId) -> Result<Option<Known>, Problem> {
+    async fn job(&self, id: &JobId) -> Result<Option<Known>, Problem> {
         let ids = std::slice::from_ref(id);
-        let reads = self.queues.values().map(|queue| Known::read(queue, ids));
-        let found = self.ask(future::try_join_all(reads)).await?;
+        let read = || future::try_join_all(self.queues.values().map(|queue| Known::read(queue, ids)));
+        let found = self.read(read).await?;
         Ok(found.into_iter().flatten().next())
     }
 
     async fn original(&self, id: &JobId) -> Result<Option<JobId>, Problem> {
         let ids = std::slice::from_ref(id);
-        let reads = self.queues.values().map(|queue| queue.originals(ids));
-        let found = self.ask(future::try_join_all(reads)).await?;
+        let read = || future::try_join_all(self.queues.values().map(|queue| queue.originals(ids)));
+        let found = self.read(read).await?;
         Ok(found.into_iter().flatten().flatten().next())
     }
 
@@ -222,9 +266,8 @@ impl State {
     /// # Errors
     /// Those of [`Self::ask`].
     pub async fn now(&self) -> Result<i64, Problem> {
-        let mut redis = self.redis.clone();
-        let (seconds, micros): (i64, i64) =
-            self.ask(async { Ok(redis::cmd("TIME").query_async(&mut redis).await?) }).await?;
+        let time = || async { Ok(redis::cmd("TIME").query_async(&mut self.redis.clone()).await?) };
+        let (seconds, micros): (i64, i64) = self.read(time).await?;
         Ok(seconds * 1000 + micros / 1000)
     }
 }

@@ -17,4 +17,4 @@ pub use outcome::OutcomeReport;
 pub use queue::QueueBody;
 pub use rabbitmq::RabbitmqBody;
 pub use snapshot::Snapshot;
-pub use words::{EventRef, JobState, PriorityClass};
+pub use words::{Binary, CloudEvent, EventRef, JobState, PriorityClass, ProgressEvent};

@@ -46,6 +46,9 @@ pub enum Command {
     /// file. It exits with 1 when a check failed.
     Doctor(Doctor),
     /// Publish events from files, with publisher confirms.
+    ///
+    /// Each is checked as the bridge will check it. One that cannot be accepted is not
+    /// published, the others are, and the command exits with 1.
     Publish(Publish),
     /// Publish the orders of a made-up shop.
     DemoOrders(DemoOrders),
@@ -111,6 +114,9 @@ pub struct Publish {
     /// standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Print JSON: for each event its place, what became of it, and its jobs.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

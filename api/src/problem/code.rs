@@ -47,6 +47,14 @@ pub enum Code {
     BodyTooLarge,
     /// The content type is not the one that is needed.
     UnsupportedMediaType,
+    /// The request was sent to a name that is not the API's.
+    UnknownHost,
+    /// A page of another origin sent the request.
+    ForeignOrigin,
+    /// The body did not come in time.
+    RequestTimeout,
+    /// As many connections as there may be are open.
+    TooManyConnections,
     /// The request cannot be understood.
     BadRequest,
     /// RabbitMQ has not confirmed the event.
@@ -108,6 +116,18 @@ impl Code {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The content type is not the one that is needed",
             ),
+            Self::UnknownHost => {
+                ("unknown-host", StatusCode::MISDIRECTED_REQUEST, "The request was sent to another host")
+            }
+            Self::ForeignOrigin => {
+                ("foreign-origin", StatusCode::FORBIDDEN, "The request comes from a foreign page")
+            }
+            Self::RequestTimeout => {
+                ("request-timeout", StatusCode::REQUEST_TIMEOUT, "The body did not come in time")
+            }
+            Self::TooManyConnections => {
+                ("too-many-connections", StatusCode::SERVICE_UNAVAILABLE, "There are too many connections")
+            }
             Self::BadRequest => ("bad-request", StatusCode::BAD_REQUEST, "The request cannot be understood"),
             Self::RabbitmqUnavailable => {
                 ("rabbitmq-unavailable", StatusCode::SERVICE_UNAVAILABLE, "RabbitMQ has not confirmed")

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Nothing is to be said.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
@@ -55,6 +55,7 @@ pub enum Cancelled {
     operation_id = "cancel_job",
     tag = "jobs",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
+    request_body(content = Option<Nothing>, description = "`{}` will do; an empty body counts as that"),
     responses(
         (status = 202, description = "It is cancelled, or its handler was told to stop", body = Cancellation),
         (status = 400, description = "This cannot be a job's id, or there is something in the body", body = Details, content_type = "application/problem+json"),

@@ -76,7 +76,7 @@ pub async fn groups(
         let queue = queue.clone();
         async move { queue.dead_groups(0, wanted).await.map(|groups| (queue, groups)) }
     };
-    let found = state.ask(future::try_join_all(queues.into_iter().map(read))).await?;
+    let found = state.read(|| future::try_join_all(queues.iter().copied().map(read))).await?;
     let mut groups: Vec<GroupBody> = found
         .into_iter()
         .flat_map(|(queue, groups)| {

@@ -8,32 +8,29 @@ use std::time::Duration;
 use axum::{
     Json,
     body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, Request, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{AppendHeaders, IntoResponse},
 };
-use futures::future;
-use lapin::{
-    BasicProperties,
-    types::{AMQPValue, FieldTable},
-};
 use serde::Serialize;
-use upshot_queue::{Job, NewJob, QueueName, Reconciled};
+use upshot_queue::{NewJob, QueueName, Reconciled};
 use upshot_shared::{
     Event, Reason, Rejection,
-    amqp::{EVENTS, short_string},
     event::{Envelope, STRUCTURED},
-    intake, json, rejection,
+    intake,
+    known::{self, Found},
+    rejection,
 };
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::{
-    binding,
+    accepted::AcceptedAt,
+    binding, body,
     links::Links,
     problem::{Code, Details, Problem},
     state::Shared,
-    view::{EventRef, JobState},
+    view::{CloudEvent, EventRef, JobState},
 };
 
 /// How long it waits to learn whether the event is known. Not knowing is no
@@ -72,7 +69,8 @@ pub struct ExpectedJob {
     /// Where it is, if it was there before this request; null otherwise.
     #[schema(required, value_type = Option<JobState>)]
     state: Option<upshot_queue::State>,
-    /// The job.
+    /// The job. While it is not there yet, this link, `progress` and `outcome` have the
+    /// parameter `accepted`: for an hour they lead to "not yet" and not to a 404.
     url: String,
     /// Its progress, as server-sent events.
     progress: String,
@@ -91,9 +89,15 @@ pub struct ExpectedJob {
     path = "/v1/events",
     operation_id = "publish_event",
     tag = "events",
+    params(
+        ("ce-specversion" = Option<String>, Header, description = "In binary mode: `1.0`"),
+        ("ce-id" = Option<String>, Header, description = "In binary mode: the event's id"),
+        ("ce-source" = Option<String>, Header, description = "In binary mode: its source"),
+        ("ce-type" = Option<String>, Header, description = "In binary mode: its type"),
+        ("traceparent" = Option<String>, Header, description = "W3C trace context; one of another form is passed over"),
+    ),
     request_body(
-        content = Object,
-        content_type = "application/cloudevents+json",
+        content((CloudEvent = "application/cloudevents+json"), (serde_json::Value = "application/json")),
         description = "The event. In binary mode the body is its data and the attributes are `ce-` headers.",
         example = json!({
             "specversion": "1.0",
@@ -132,10 +136,10 @@ pub struct ExpectedJob {
 pub async fn accept(
     State(state): State<Shared>,
     links: Links,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<impl IntoResponse, Problem> {
-    let body = body.map_err(|refused| unreadable(&state, &refused))?;
+    let headers = request.headers().clone();
+    let body = body::whole(request, &state).await?.map_err(|refused| unreadable(&state, &refused))?;
     let (message, intake::Accepted { event, jobs: expected }) =
         decode(&state, &headers, &body).inspect_err(|rejection| {
             metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
@@ -143,7 +147,7 @@ pub async fn accept(
     // Looked up before it is published: what is found now was there before.
     let known = look_up(&state, &expected).await;
     let found = || known.iter().flatten().flatten();
-    for Known { job, reconciled } in found() {
+    for Found { job, reconciled } in found() {
         if let Some(Reconciled::Conflict(conflict)) = reconciled {
             let rejection = rejection::conflicting(&job.id, *conflict);
             metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
@@ -151,16 +155,20 @@ pub async fn accept(
         }
     }
     let repairs = found().any(|known| known.reconciled == Some(Reconciled::Repaired));
-    publish(&state, &message, &event).await?;
+    state.publisher.publish_event(&event, &message).await?;
     let duplicate = known.as_ref().map(|jobs| jobs.iter().any(Option::is_some));
     let result = if duplicate == Some(true) { "duplicate" } else { "accepted" };
     metrics::counter!("upshot_api_events_total", "result" => result).increment(1);
     let known = known.unwrap_or_else(|| expected.iter().map(|_| None).collect());
-    let expected_job = |((queue, job), known): (&(QueueName, NewJob), Option<Known>)| {
+    // What was not found may be known from now on.
+    let is_there = known.iter().all(Option::is_some);
+    let later = links.of_accepted(AcceptedAt::now());
+    let expected_job = |((queue, job), known): (&(QueueName, NewJob), Option<Found>)| {
+        let links = if known.is_some() { &links } else { &later };
         // Under an idempotency key it may be the job of another event.
         let (id, kind, state) = known.map_or_else(
             || (job.id.clone(), job.kind.clone(), None),
-            |Known { job, .. }| (job.id, job.kind, Some(job.state)),
+            |Found { job, .. }| (job.id, job.kind, Some(job.state)),
         );
         ExpectedJob {
             queue: queue.to_string(),
@@ -173,7 +181,7 @@ pub async fn accept(
         }
     };
     let jobs: Vec<ExpectedJob> = expected.iter().zip(known).map(expected_job).collect();
-    let location = location(&links, &event, &jobs);
+    let location = location(if is_there { &links } else { &later }, &event, &jobs);
     let event = EventRef { source: event.source, id: event.id, kind: event.kind };
     let accepted = Accepted { event, jobs, duplicate, repairs };
     Ok((StatusCode::ACCEPTED, AppendHeaders([(header::LOCATION, location)]), Json(accepted)))
@@ -197,63 +205,23 @@ fn unreadable(state: &Shared, refused: &BytesRejection) -> Problem {
     Problem::new(Code::BadRequest, refused.body_text())
 }
 
-/// What is to be published: an event in structured mode.
-struct Message {
-    body: Bytes,
-    trace: Option<String>,
-}
-
-/// Checks the request, and what is published for it, as the bridge will check that.
-fn decode(
-    state: &Shared,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<(Message, intake::Accepted), Rejection> {
+/// Checks the request, and what is published for it, as the bridge will check that: the body of
+/// an event in structured mode, and what it becomes.
+fn decode(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, intake::Accepted), Rejection> {
     let envelope = binding::envelope(headers)?;
     let accepted = state.intake.accept(&envelope, body)?;
-    // One of W3C form, or none: any other is as long as a request's headers may be.
-    let trace = accepted.event.trace.clone();
-    let Some(structured) = binding::structured(&envelope, body)? else {
-        return Ok((Message { body: body.clone(), trace }, accepted));
-    };
+    let Some(structured) = binding::structured(&envelope, body)? else { return Ok((body.clone(), accepted)) };
+    // Published is the trace context of the request, which the body need not name.
+    let trace = accepted.event.trace;
     let envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
-    let accepted = state.intake.accept(&envelope, &structured)?;
-    Ok((Message { body: structured, trace }, accepted))
-}
-
-/// A job that is known already, and what the event is to it.
-struct Known {
-    job: Job,
-    /// `None` for the job of another event, under an idempotency key.
-    reconciled: Option<Reconciled>,
+    let mut accepted = state.intake.accept(&envelope, &structured)?;
+    accepted.event.trace = trace;
+    Ok((structured, accepted))
 }
 
 /// The jobs that are known already, in order; `None` when Redis does not say.
-async fn look_up(state: &Shared, expected: &[(QueueName, NewJob)]) -> Option<Vec<Option<Known>>> {
-    let reads = expected.iter().map(|(queue, job)| async move {
-        let Some(queue) = state.queues.get(queue) else { return Ok(None) };
-        let Some(found) = queue.would_find(job).await? else { return Ok(None) };
-        let mut reconciled = None;
-        if found.id == job.id {
-            reconciled = queue.compare(&[job], json::same).await?.pop();
-        }
-        Ok(Some(Known { job: found, reconciled }))
-    });
-    let reads = future::try_join_all(reads);
-    let answer: Result<_, upshot_queue::Error> = tokio::time::timeout(LOOK, reads).await.ok()?;
-    answer.ok()
-}
-
-async fn publish(state: &Shared, message: &Message, event: &Event) -> Result<(), Problem> {
-    let mut properties = BasicProperties::default()
-        .with_content_type(STRUCTURED.into())
-        .with_message_id(short_string(&event.id));
-    if let Some(trace) = &message.trace {
-        let mut headers = FieldTable::default();
-        headers.insert("traceparent".into(), AMQPValue::LongString(trace.as_str().into()));
-        properties = properties.with_headers(headers);
-    }
-    Ok(state.publisher.publish(EVENTS, &event.kind, &message.body, properties, true).await?)
+async fn look_up(state: &Shared, expected: &[(QueueName, NewJob)]) -> Option<Vec<Option<Found>>> {
+    tokio::time::timeout(LOOK, known::look_up(&state.queues, expected)).await.ok()?.ok()
 }
 
 fn location(links: &Links, event: &Event, jobs: &[ExpectedJob]) -> String {

@@ -17,6 +17,7 @@ use crate::{
     files::{ReadError, Reading},
     problem::{Code, Details, Problem},
     state::{Shared, job_id},
+    view::Binary,
 };
 
 /// What a browser may show by itself. Anything else, markup above all, is
@@ -38,7 +39,7 @@ const SHOWN: [&str; 5] = ["application/pdf", "image/png", "image/jpeg", "text/pl
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of a copy that is there already"),
     ),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream",
+        (status = 200, description = "The file", body = inline(Binary), content_type = "*/*",
             headers(("ETag" = String, description = "Its SHA-256"))),
         (status = 304, description = "The copy is still right"),
         (status = 400, description = "This cannot be a job's id", body = Details, content_type = "application/problem+json"),

@@ -1,11 +1,12 @@
 //! `GET /v1/jobs/{id}`: everything that is known about one job.
 
 use axum::{
-    Json,
     extract::{Path, RawQuery, State},
+    response::Response,
 };
 
 use crate::{
+    accepted::{ACCEPTED, AcceptedAt, NotYet, answer},
     links::Links,
     problem::{Details, Problem},
     query::Query,
@@ -17,7 +18,9 @@ use crate::{
 ///
 /// Its arguments are left out unless they are asked for: they may hold
 /// personal data. For a job that was found to be a duplicate under the idempotency
-/// key of its route, this is the job that stands for it, as its `id` says.
+/// key of its route, this is the job that stands for it, as its `id` says. The link of a
+/// 202 has the parameter `accepted`: for an hour it answers 202 while the job is not
+/// enqueued yet.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}",
@@ -26,9 +29,12 @@ use crate::{
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
         ("args" = Option<bool>, Query, description = "`true` for the arguments too"),
+        ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "When the event was accepted, UTC ms: as in the links of a 202"),
     ),
     responses(
         (status = 200, description = "The job", body = JobBody),
+        (status = 202, description = "The event is accepted, the job not enqueued yet", body = NotYet,
+            headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 400, description = "This cannot be a job's id, or a parameter cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue knows the job (yet, or any more)", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
@@ -39,13 +45,13 @@ pub async fn job(
     links: Links,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
-) -> Result<Json<JobBody>, Problem> {
-    let query = Query::parse(raw.as_deref(), &["args"])?;
+) -> Result<Response, Problem> {
+    let query = Query::parse(raw.as_deref(), &["args", ACCEPTED])?;
     let with_args = match query.text("args") {
         None | Some("false") => false,
         Some("true") => true,
         Some(other) => return Err(Problem::parameter("args", other, "`true` or `false` is expected")),
     };
-    let known = state.find_or_original(&job_id(&id)?).await?;
-    Ok(Json(JobBody::new(&known, &links, with_args)))
+    let found = state.find_or_accepted(&job_id(&id)?, AcceptedAt::of(&query)?).await?;
+    Ok(answer(found.map(|known| JobBody::new(&known, &links, with_args))))
 }

@@ -78,7 +78,7 @@ pub async fn jobs(
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
     let queues = queues(&state, &query)?;
     let (start, from) = place(&query, &queues)?;
-    let (found, next) = state.ask(page(&queues, start, from, &filter, limit)).await?;
+    let (found, next) = state.read(|| page(&queues, start, from.clone(), &filter, limit)).await?;
     let next = next.map(|cursor| {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
         for name in PARAMETERS.iter().filter(|name| **name != "cursor") {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    Json,
     extract::{Path, RawQuery, State},
+    response::Response,
 };
 use futures::future;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use upshot_shared::event::Identity;
 use utoipa::ToSchema;
 
 use crate::{
+    accepted::{ACCEPTED, AcceptedAt, NotYet, answer},
     links::Links,
     problem::{Code, Details, Problem},
     query::Query,
@@ -33,9 +34,14 @@ pub struct EventOutcomes {
     path = "/v1/outcomes/{id}",
     operation_id = "show_outcome",
     tag = "outcomes",
-    params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
+    params(
+        ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
+        ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "When the event was accepted, UTC ms: as in the links of a 202"),
+    ),
     responses(
         (status = 200, description = "How it stands", body = OutcomeReport),
+        (status = 202, description = "The event is accepted, the job not enqueued yet", body = NotYet,
+            headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 400, description = "This cannot be a job's id", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue knows the job (yet, or any more)", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
@@ -45,10 +51,12 @@ pub async fn of_job(
     State(state): State<Shared>,
     links: Links,
     Path(id): Path<String>,
-) -> Result<Json<OutcomeReport>, Problem> {
-    let id = job_id(&id)?;
-    let (known, now) = future::try_join(state.find_or_original(&id), state.now()).await?;
-    Ok(Json(OutcomeReport::new(&known.job, now, &links)))
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Problem> {
+    let query = Query::parse(raw.as_deref(), &[ACCEPTED])?;
+    let (id, accepted) = (job_id(&id)?, AcceptedAt::of(&query)?);
+    let (found, now) = future::try_join(state.find_or_accepted(&id, accepted), state.now()).await?;
+    Ok(answer(found.map(|known| OutcomeReport::new(&known.job, now, &links))))
 }
 
 /// Shows how an event's expectations stand.
@@ -64,9 +72,12 @@ pub async fn of_job(
     params(
         ("source" = String, Query, description = "The event's source", example = "/shops/berlin"),
         ("id" = String, Query, description = "The event's id, or its `idempotencykey` if it has one", example = "5d0a1c0e-2f5b-4f0a-9a53-6a1f3c1b7e42"),
+        ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "When the event was accepted, UTC ms: as in the links of a 202"),
     ),
     responses(
         (status = 200, description = "How they stand", body = EventOutcomes),
+        (status = 202, description = "The event is accepted, none of its jobs enqueued yet", body = NotYet,
+            headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 400, description = "A parameter is missing, not known, or cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No job of this event is known (yet, or any more)", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
@@ -76,8 +87,9 @@ pub async fn of_event(
     State(state): State<Shared>,
     links: Links,
     RawQuery(raw): RawQuery,
-) -> Result<Json<EventOutcomes>, Problem> {
-    let query = Query::parse(raw.as_deref(), &["source", "id"])?;
+) -> Result<Response, Problem> {
+    let query = Query::parse(raw.as_deref(), &["source", "id", ACCEPTED])?;
+    let accepted = AcceptedAt::of(&query)?.filter(|at| at.left().is_some());
     let required = |name: &str| {
         query.name(name)?.ok_or_else(|| Problem::parameter(name, "", "give the event's `source` and `id`"))
     };
@@ -95,6 +107,9 @@ pub async fn of_event(
     let originals = originals(&state, &jobs, &found).await?;
     found.extend(read(&state, &originals).await?);
     let jobs = found;
+    if let (Some(at), true) = (accepted, jobs.is_empty() && originals.is_empty()) {
+        return Ok(answer(Err::<EventOutcomes, _>(at.not_yet())));
+    }
     if jobs.is_empty() {
         let detail = match originals.first() {
             Some((_, original)) => format!(
@@ -108,9 +123,8 @@ pub async fn of_event(
         };
         return Err(Problem::new(Code::UnknownEvent, detail));
     }
-    Ok(Json(EventOutcomes {
-        outcomes: jobs.iter().map(|job| OutcomeReport::new(job, now, &links)).collect(),
-    }))
+    let outcomes = jobs.iter().map(|job| OutcomeReport::new(job, now, &links)).collect();
+    Ok(answer(Ok(EventOutcomes { outcomes })))
 }
 
 /// The jobs that stand for those of these that were not found.
@@ -121,16 +135,16 @@ async fn originals(
 ) -> Result<BTreeSet<(QueueName, JobId)>, Problem> {
     let rules: BTreeSet<&QueueName> =
         state.intake.all_routes().filter(|route| route.unique.is_some()).map(|route| &route.queue).collect();
-    let reads = rules.into_iter().filter_map(|name| {
-        let queue = state.queues.get(name)?;
-        let absent = |(of, id): &&(QueueName, JobId)| of == name && found.iter().all(|job| job.id != *id);
+    let read = |name: &QueueName| {
+        let (queue, name) = (state.queues.get(name).cloned()?, name.clone());
+        let absent = |(of, id): &&(QueueName, JobId)| *of == name && found.iter().all(|job| job.id != *id);
         let ids: Vec<JobId> = jobs.iter().filter(absent).map(|(_, id)| id.clone()).collect();
         Some(async move {
             let originals = queue.originals(&ids).await?;
             Ok(originals.into_iter().flatten().map(|id| (name.clone(), id)).collect::<Vec<_>>())
         })
-    });
-    let originals = state.ask(future::try_join_all(reads)).await?;
+    };
+    let originals = state.read(|| future::try_join_all(rules.iter().filter_map(|name| read(name)))).await?;
     Ok(originals.into_iter().flatten().collect())
 }
 
@@ -144,6 +158,6 @@ async fn read(state: &Shared, jobs: &BTreeSet<(QueueName, JobId)>) -> Result<Vec
             }
         }
     };
-    let found = state.ask(future::try_join_all(jobs.iter().map(read))).await?;
+    let found = state.read(|| future::try_join_all(jobs.iter().map(read))).await?;
     Ok(found.into_iter().flatten().collect())
 }

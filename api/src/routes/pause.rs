@@ -21,7 +21,7 @@ use crate::{
 pub struct What {
     /// One kind of jobs; left out for the whole queue.
     #[serde(default)]
-    #[schema(example = "invoice.issue")]
+    #[schema(min_length = 1, max_length = 128, example = "invoice.issue")]
     kind: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub struct What {
     operation_id = "pause_queue",
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
-    request_body(content = Option<What>, description = "May be empty"),
+    request_body(content = Option<What>, description = "`{}` will do; an empty body counts as that"),
     responses(
         (status = 200, description = "It is paused", body = QueueBody),
         (status = 400, description = "The body cannot be used", body = Details, content_type = "application/problem+json"),
@@ -76,7 +76,7 @@ pub async fn pause(
     operation_id = "resume_queue",
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
-    request_body(content = Option<What>, description = "May be empty"),
+    request_body(content = Option<What>, description = "`{}` will do; an empty body counts as that"),
     responses(
         (status = 200, description = "It is not paused", body = QueueBody),
         (status = 400, description = "The body cannot be used", body = Details, content_type = "application/problem+json"),

@@ -1,24 +1,27 @@
 //! `GET /v1/jobs/{id}/progress`: a job while it changes, as server-sent events.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, pin::Pin, time::Duration};
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderMap, HeaderName, StatusCode},
     response::{
         AppendHeaders, IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
     },
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, future, stream};
+use upshot_queue::JobId;
 
 use crate::{
+    accepted::{ACCEPTED, AcceptedAt},
     known::Known,
     links::Links,
     live::{Seen, Watch},
-    problem::{Details, Problem},
+    problem::{Code, Details, Problem},
+    query::Query,
     state::{Shared, job_id},
-    view::Snapshot,
+    view::{ProgressEvent, Snapshot},
 };
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -36,6 +39,10 @@ const RECONNECT: Duration = Duration::from_secs(1);
 /// reads slowly skips to the newest state. `id` is the job's revision: a client
 /// that connects again with `Last-Event-ID` gets no snapshot if nothing
 /// changed, and 204, which ends an `EventSource`, if it has seen the end.
+///
+/// The link of a 202 has the parameter `accepted`. While that is less than an hour ago, the
+/// stream of a job that is not enqueued yet begins with `waiting` (its data says since when
+/// the event is accepted) and goes on with `snapshot` once the job is there.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/progress",
@@ -43,10 +50,11 @@ const RECONNECT: Duration = Duration::from_secs(1);
     tag = "jobs",
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
+        ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "When the event was accepted, UTC ms: as in the links of a 202"),
         ("Last-Event-ID" = Option<String>, Header, description = "The last `id` that was seen"),
     ),
     responses(
-        (status = 200, description = "Events `snapshot`, `change`, `end`, `gone`; their data is a Snapshot", body = Snapshot, content_type = "text/event-stream"),
+        (status = 200, description = "Events `waiting`, `snapshot`, `change`, `end`, `gone`; the data of `snapshot`, `change` and `end` is a Snapshot", body = ProgressEvent, content_type = "text/event-stream"),
         (status = 204, description = "The job has ended, and `Last-Event-ID` says that this was seen"),
         (status = 400, description = "This cannot be a job's id", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue knows the job (yet, or any more)", body = Details, content_type = "application/problem+json"),
@@ -57,21 +65,79 @@ pub async fn progress(
     State(state): State<Shared>,
     links: Links,
     Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let known = state.find_or_original(&job_id(&id)?).await?;
-    let job = &known.job;
+    let query = Query::parse(raw.as_deref(), &[ACCEPTED])?;
+    let (id, accepted) = (job_id(&id)?, AcceptedAt::of(&query)?);
     let last = headers.get(LAST_EVENT_ID).and_then(|last| last.to_str().ok()).map(str::to_owned);
-    if job.state.is_final() && last.as_deref() == Some(job.revision.as_str()) {
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    // What was read above only tells where the job is. The snapshot comes from
-    // the watch, which reads after it has subscribed.
-    let watch = state.live.watch(&job.queue, &job.id);
-    let events = events(watch, links, last).take_until(state.stop.clone().cancelled_owned());
+    let events = match state.find_or_accepted(&id, accepted).await {
+        Ok(Ok(known)) => {
+            let job = &known.job;
+            if job.state.is_final() && last.as_deref() == Some(job.revision.as_str()) {
+                return Ok(StatusCode::NO_CONTENT.into_response());
+            }
+            // What was read above only tells where the job is. The snapshot comes from
+            // the watch, which reads after it has subscribed.
+            events(state.live.watch(&job.queue, &job.id), links, last).boxed()
+        }
+        Ok(Err(_)) => from_the_beginning(state.clone(), links, id, accepted).boxed(),
+        // An `EventSource` takes a 503 for final.
+        Err(problem)
+            if accepted.is_some_and(|at| at.left().is_some()) && problem.is(Code::RedisUnavailable) =>
+        {
+            from_the_beginning(state.clone(), links, id, accepted).boxed()
+        }
+        Err(problem) => return Err(problem),
+    };
+    let events = events.take_until(state.stop.clone().cancelled_owned());
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     // A proxy that buffers would turn the stream into a long wait.
     Ok((AppendHeaders([("x-accel-buffering", "no")]), stream).into_response())
+}
+
+/// The events of a job that is not there yet.
+fn from_the_beginning(
+    state: Shared,
+    links: Links,
+    id: JobId,
+    accepted: Option<AcceptedAt>,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let waiting = accepted.map(|at| {
+        // Strings and numbers always serialise.
+        let data = serde_json::to_string(&at.not_yet()).unwrap_or_default();
+        Ok(Event::default().event("waiting").retry(RECONNECT).data(data))
+    });
+    let rest = async move {
+        match appearance(&state, &id, accepted).await {
+            Some(known) => events(state.live.watch(&known.job.queue, &known.job.id), links, None).boxed(),
+            None => stream::once(future::ready(Ok(gone()))).boxed(),
+        }
+    };
+    stream::iter(waiting).chain(stream::once(rest).flatten())
+}
+
+/// Waits until a job is there, or the one that stands for it, for as long as its event may be
+/// on its way.
+async fn appearance(state: &Shared, id: &JobId, accepted: Option<AcceptedAt>) -> Option<Known> {
+    // Only wake-ups, in whatever queue it appears: every change of the id, and every few
+    // seconds the look of the watch at what it may have missed.
+    let mut watches: Vec<Watch> = state.queues.keys().map(|queue| state.live.watch(queue, id)).collect();
+    loop {
+        match state.look_for(id).await {
+            Ok(Some(known)) => return Some(known),
+            Ok(None) => {}
+            Err(problem) if problem.is(Code::RedisUnavailable) => {}
+            Err(_) => return None,
+        }
+        let left = Duration::from_millis(accepted?.left()?);
+        let looked: Vec<Pin<Box<_>>> = watches.iter_mut().map(|watch| Box::pin(watch.next())).collect();
+        if looked.is_empty() {
+            return None;
+        }
+        // Over the hour is decided above.
+        let _ = tokio::time::timeout(left, future::select_all(looked)).await;
+    }
 }
 
 /// Where a stream is.
@@ -100,10 +166,7 @@ fn events(watch: Watch, links: Links, last: Option<String>) -> impl Stream<Item 
                     phase = before;
                     continue;
                 }
-                Seen::Gone => {
-                    let gone = Event::default().event("gone").data("{}");
-                    return Some((Ok(gone), (watch, links, Phase::Done)));
-                }
+                Seen::Gone => return Some((Ok(gone()), (watch, links, Phase::Done))),
             };
             let revision = known.job.revision.clone();
             let (name, seen) = match before {
@@ -125,6 +188,10 @@ fn events(watch: Watch, links: Links, last: Option<String>) -> impl Stream<Item 
             return Some((Ok(event), (watch, links, next)));
         }
     })
+}
+
+fn gone() -> Event {
+    Event::default().event("gone").data("{}")
 }
 
 fn event(name: &str, known: &Known, links: &Links) -> Event {

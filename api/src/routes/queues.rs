@@ -36,8 +36,7 @@ pub struct Queues {
     )
 )]
 pub async fn queues(State(state): State<Shared>) -> Result<Json<Queues>, Problem> {
-    let reads = state.lists.values().map(QueueBody::read);
-    let queues = state.ask(future::try_join_all(reads)).await?;
+    let queues = state.read(|| future::try_join_all(state.lists.values().map(QueueBody::read))).await?;
     let rabbitmq = state.depths.borrow().map(RabbitmqBody::from);
     Ok(Json(Queues { queues, rabbitmq }))
 }

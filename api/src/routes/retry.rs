@@ -27,7 +27,7 @@ pub struct Retry {
     /// contract of the job's event type, where there is one. Left out: the job runs
     /// with the arguments that it has.
     #[serde(default, deserialize_with = "raw::deserialize")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     args: Option<Box<RawValue>>,
 }
 
@@ -43,7 +43,7 @@ pub struct Retry {
     operation_id = "retry_job",
     tag = "jobs",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
-    request_body(content = Option<Retry>, description = "May be empty"),
+    request_body(content = Option<Retry>, description = "`{}` will do; an empty body counts as that"),
     responses(
         (status = 202, description = "It is ready to run", body = JobBody),
         (status = 400, description = "This cannot be a job's id, or the body cannot be used", body = Details, content_type = "application/problem+json"),

@@ -7,7 +7,7 @@ use upshot_queue::{FailureClass, Job, Priority, Progress, State};
 use upshot_shared::intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE};
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, Type},
+    openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type, schema::SchemaType},
 };
 
 /// The schema of a job's state, from the type that knows the states.
@@ -58,6 +58,71 @@ impl ToSchema for PriorityClass {
         Cow::Borrowed("Priority")
     }
 }
+
+/// Bytes of whatever type.
+#[derive(Debug)]
+pub enum Binary {}
+
+impl PartialSchema for Binary {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+    }
+}
+
+impl ToSchema for Binary {}
+
+/// An event of a stream of progress, by the fields of server-sent events.
+#[derive(Debug)]
+pub enum ProgressEvent {}
+
+impl PartialSchema for ProgressEvent {
+    fn schema() -> RefOr<Schema> {
+        let names = ["waiting", "snapshot", "change", "end", "gone"];
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let whole = ObjectBuilder::new().schema_type(Type::Integer);
+        let description = "An event of a stream: its fields. `data` is JSON: of `snapshot`, `change` and `end` a \
+                           Snapshot, of `waiting` a NotYet, of `gone` an empty object.";
+        ObjectBuilder::new()
+            .property("event", text().enum_values(Some(names)))
+            .required("event")
+            .property("data", text())
+            .required("data")
+            .property("id", text().description(Some("The job's revision; `waiting` and `gone` have none.")))
+            .property("retry", whole.description(Some("When to connect again, in ms.")))
+            .description(Some(description))
+            .into()
+    }
+}
+
+impl ToSchema for ProgressEvent {}
+
+/// Any CloudEvent in structured mode: the attributes that the specification demands, and
+/// whatever else.
+#[derive(Debug)]
+pub enum CloudEvent {}
+
+impl PartialSchema for CloudEvent {
+    fn schema() -> RefOr<Schema> {
+        let types = [Type::String, Type::Integer, Type::Number, Type::Boolean];
+        let text = || {
+            let types = SchemaType::from_iter(types.clone());
+            ObjectBuilder::new().schema_type(types).min_length(Some(1)).max_length(Some(512))
+        };
+        let version = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["1.0"]));
+        let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+        let description = "A CloudEvent 1.0 in JSON, with `data`. Attributes are texts; a number or a boolean is \
+                           taken as it is written. The event's type decides which contract the data has to \
+                           keep: `contracts/events/`.";
+        let event = ObjectBuilder::new().property("specversion", version).required("specversion");
+        let event = ["id", "source", "type"]
+            .into_iter()
+            .fold(event, |event, name| event.property(name, text()).required(name));
+        event.property("data", any).description(Some(description)).into()
+    }
+}
+
+impl ToSchema for CloudEvent {}
 
 fn words<const N: usize>(description: &str, words: [&'static str; N]) -> RefOr<Schema> {
     let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));

@@ -34,7 +34,7 @@ pub struct Fixture {
     settings: Settings,
     store: TempDir,
     stop: CancellationToken,
-    serving: JoinHandle<Result<(), upshot_api::Error>>,
+    serving: JoinHandle<()>,
 }
 
 impl Fixture {
@@ -130,7 +130,7 @@ impl Fixture {
     pub async fn finish(self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(PATIENCE, self.serving).await;
-        ended.expect("the API did not stop").unwrap().unwrap();
+        ended.expect("the API did not stop").unwrap();
     }
 }
 

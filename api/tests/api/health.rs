@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::{Body, to_bytes},
-    http::Request,
-};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
-use tower::ServiceExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use upshot_shared::Health;
 
 use crate::{
@@ -96,12 +93,16 @@ async fn the_page_lists_every_address_of_the_document() {
 #[tokio::test]
 async fn probes_stand_alone() {
     let health = Health::default();
-    let router = upshot_api::probes(health.clone(), PrometheusBuilder::new().build_recorder().handle());
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(upshot_api::serve_probes(listener, health.clone(), metrics, stop.clone()));
+    let client = reqwest::Client::new();
     let ask = async |path: &str| {
-        let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router.clone().oneshot(request).await.unwrap();
+        let response = client.get(format!("{base}{path}")).send().await.unwrap();
         let status = response.status().as_u16();
-        (status, to_bytes(response.into_body(), 65536).await.unwrap())
+        (status, response.bytes().await.unwrap())
     };
     assert_eq!(ask("/readyz").await.0, 200);
     health.down("redis", "away");
@@ -109,4 +110,6 @@ async fn probes_stand_alone() {
     let problem: Value = serde_json::from_slice(&problem).unwrap();
     assert_eq!((status, &problem["missing"]), (503, &json!({"redis": "away"})));
     assert_eq!((ask("/healthz").await.0, ask("/metrics").await.0, ask("/v1/jobs").await.0), (200, 200, 404));
+    stop.cancel();
+    serving.await.unwrap();
 }

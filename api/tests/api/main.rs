@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails the test")]
 
+mod accepted;
 mod dead;
 mod events;
 mod files;
 mod fixture;
+mod foreign;
 mod health;
 mod jobs;
 mod list;

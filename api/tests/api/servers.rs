@@ -33,4 +33,4 @@ pub async fn rabbit(vhost: &str) -> String {
 }
 
 /// A virtual host for each test that needs RabbitMQ.
-const VHOSTS: [&str; 6] = ["structured", "binary", "redis-away", "ready", "unique", "conflict"];
+const VHOSTS: [&str; 7] = ["structured", "binary", "redis-away", "ready", "unique", "conflict", "not-yet"];

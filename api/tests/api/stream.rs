@@ -23,7 +23,15 @@ pub struct Messages {
 impl Messages {
     /// Watches a job, after the revision `last` where one is given.
     pub async fn open(fixture: &Fixture, id: &str, last: Option<&str>) -> Self {
-        let response = request(fixture, id, last).await;
+        Self::of(request(fixture, id, last).await)
+    }
+
+    /// Follows a link.
+    pub async fn follow(fixture: &Fixture, link: &str) -> Self {
+        Self::of(fixture.get(link).await)
+    }
+
+    fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
         let bytes = response.bytes_stream().map(|part| part.unwrap().to_vec());

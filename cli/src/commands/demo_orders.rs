@@ -7,7 +7,7 @@ use chrono::{SecondsFormat, Utc};
 use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use upshot_queue::{Connector, Queue, State};
-use upshot_shared::Settings;
+use upshot_shared::{Event, Settings};
 
 use super::{publish, stop};
 use crate::{arguments::DemoOrders, running::Running};
@@ -53,8 +53,12 @@ pub async fn run(mut settings: Settings, demo: &DemoOrders) -> anyhow::Result<()
             () = stop.cancelled() => return Ok(()),
             _ = next.tick() => {}
         }
-        let event = order(first + published, &mut rand::rng()).to_string();
-        publish::send(&publisher, &event).await.with_context(|| format!("order {}", first + published))?;
+        let text = order(first + published, &mut rand::rng()).to_string();
+        let event = Event::decode_structured(&text.clone().into())?;
+        publisher
+            .publish_event(&event, text.as_bytes())
+            .await
+            .with_context(|| format!("order {}", first + published))?;
         published += 1;
         if said.elapsed() >= Duration::from_secs(2) {
             say(published, before, ended(&queue).await?);

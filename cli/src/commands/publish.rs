@@ -1,50 +1,235 @@
-//! `upshot publish`: events from files, with publisher confirms.
+//! `upshot publish`: events from files, checked as the intake checks them, with publisher
+//! confirms.
 
-use std::{io::Read, path::Path, time::Duration};
+use std::{collections::BTreeMap, io::Read, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
-use lapin::BasicProperties;
+use bytes::Bytes;
+use serde::Serialize;
 use serde_json::{Value, value::RawValue};
+use upshot_queue::{Connector, Queue, QueueName, Reconciled};
 use upshot_shared::{
-    Event, Intake, Settings,
-    amqp::{EVENTS, Publisher, short_string},
-    event::STRUCTURED,
+    Event, Intake, Rejection, Settings,
+    amqp::Publisher,
+    event::{Envelope, STRUCTURED},
+    intake::Accepted,
+    known, rejection,
 };
 
 use crate::{arguments::Publish, running::Running};
 
 /// How long RabbitMQ may take to confirm an event.
 const CONFIRM: Duration = Duration::from_secs(10);
+/// How long Redis may take to say whether an event is known. Not knowing is no reason not to
+/// publish it.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// Publishes every event of every file, or says which one could not be.
+/// What became of one event of a file.
+#[derive(Debug, Serialize)]
+struct Report {
+    file: String,
+    /// Its place in the file, from 1; 0 for the file as a whole.
+    event: usize,
+    result: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// The jobs that it becomes, or those that were there.
+    jobs: Vec<ReportedJob>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// RabbitMQ has it, and nobody knows it yet.
+    Published,
+    /// RabbitMQ has it, and its jobs were there before.
+    Duplicate,
+    /// RabbitMQ has it, and its data replaces that of a job that could not use what came first.
+    Repairs,
+    /// RabbitMQ has it, and Redis does not say whether it is known.
+    PublishedPerhapsAgain,
+    /// It cannot be accepted and was not published.
+    Refused,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedJob {
+    queue: String,
+    id: String,
+    kind: String,
+}
+
+/// Publishes every event of every file that can be accepted, and says of each what became of
+/// it. One that cannot be accepted is not published and does not keep the others.
 pub async fn run(mut settings: Settings, publish: &Publish) -> anyhow::Result<()> {
     Running::fill(&mut settings);
     let publisher = publisher(&settings)?;
-    let intake = Intake::new(&settings)?;
-    for file in &publish.files {
-        let shown = file.display();
-        let events = split(&read(file).with_context(|| format!("{shown} cannot be read"))?)
-            .with_context(|| format!("{shown} holds neither a CloudEvent nor several"))?;
-        for (place, text) in events.iter().enumerate() {
-            let event = send(&publisher, text.get())
-                .await
-                .with_context(|| format!("{shown}, event {}", place + 1))?;
-            println!("published {} {} from {}", event.kind, event.id, event.source);
-            match intake.jobs(&event) {
-                Ok(jobs) => {
-                    for (queue, job) in jobs {
-                        println!("  job {} in queue {queue}", job.id);
-                    }
+    let sender = Sender { intake: Intake::new(&settings)?, queues: queues(&settings)?, publisher };
+    let mut reports = Vec::new();
+    let ended = sender.files(publish, &mut reports).await;
+    sender.publisher.close().await;
+    if publish.json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+    }
+    ended?;
+    let refused = reports.iter().filter(|report| report.result == Outcome::Refused).count();
+    match (refused, reports.len()) {
+        (0, _) => Ok(()),
+        (_, 1) => bail!("it was not published"),
+        (refused, all) => bail!("{refused} of {all} were not published"),
+    }
+}
+
+struct Sender {
+    intake: Intake,
+    queues: BTreeMap<QueueName, Queue>,
+    publisher: Publisher,
+}
+
+impl Sender {
+    async fn files(&self, publish: &Publish, reports: &mut Vec<Report>) -> anyhow::Result<()> {
+        for file in &publish.files {
+            let shown = file.display().to_string();
+            let text = read(file).with_context(|| format!("{shown} cannot be read"));
+            let events = text.and_then(|text| {
+                split(&text).with_context(|| format!("{shown} holds neither a CloudEvent nor several"))
+            });
+            let events = match events {
+                Ok(events) => events,
+                Err(error) => {
+                    let report = Report { detail: Some(format!("{error:#}")), ..Report::new(&shown, 0) };
+                    report.tell(publish.json);
+                    reports.push(report);
+                    continue;
                 }
-                Err(rejection) => println!("  {rejection}; the bridge will put it into quarantine"),
-            }
-            if intake.routes(&event.kind).is_empty() {
-                println!("  no route here knows this type: the bridge will put it into quarantine");
+            };
+            for (place, text) in events.iter().enumerate() {
+                let report = self
+                    .one(&shown, place + 1, text.get())
+                    .await
+                    .with_context(|| format!("{shown}, event {}", place + 1))?;
+                report.tell(publish.json);
+                reports.push(report);
             }
         }
+        Ok(())
     }
-    publisher.close().await;
-    Ok(())
+
+    async fn one(&self, file: &str, place: usize, text: &str) -> anyhow::Result<Report> {
+        let report = Report::new(file, place);
+        let body = Bytes::from(text.to_owned());
+        let envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
+        let Accepted { event, jobs } = match self.intake.accept(&envelope, &body) {
+            Ok(accepted) => accepted,
+            Err(rejection) => return Ok(report.refused(rejection)),
+        };
+        let look = tokio::time::timeout(LOOK, known::look_up(&self.queues, &jobs));
+        // Where the settings name no Redis, there is nobody to ask.
+        let known = if self.queues.is_empty() { None } else { look.await.ok().and_then(Result::ok) };
+        let found = || known.iter().flatten().flatten();
+        let conflict = found().find_map(|found| match found.reconciled {
+            Some(Reconciled::Conflict(conflict)) => Some(rejection::conflicting(&found.job.id, conflict)),
+            _ => None,
+        });
+        let report = report.of(&event);
+        if let Some(conflict) = conflict {
+            return Ok(report.refused(conflict));
+        }
+        self.publisher.publish_event(&event, text.as_bytes()).await?;
+        let result = if known.is_none() {
+            Outcome::PublishedPerhapsAgain
+        } else if found().any(|found| found.reconciled == Some(Reconciled::Repaired)) {
+            Outcome::Repairs
+        } else if found().next().is_some() {
+            Outcome::Duplicate
+        } else {
+            Outcome::Published
+        };
+        let known = known.unwrap_or_else(|| jobs.iter().map(|_| None).collect());
+        let jobs = jobs.iter().zip(known).map(|((queue, job), found)| {
+            let (id, kind) = found
+                .map_or_else(|| (job.id.clone(), job.kind.clone()), |found| (found.job.id, found.job.kind));
+            ReportedJob { queue: queue.to_string(), id: id.to_string(), kind }
+        });
+        Ok(Report { result, jobs: jobs.collect(), ..report })
+    }
+}
+
+impl Report {
+    fn new(file: &str, event: usize) -> Self {
+        Self {
+            file: file.to_owned(),
+            event,
+            result: Outcome::Refused,
+            source: None,
+            id: None,
+            kind: None,
+            jobs: Vec::new(),
+            reason: None,
+            place: None,
+            detail: None,
+        }
+    }
+
+    fn of(self, event: &Event) -> Self {
+        let Event { source, id, kind, .. } = event.clone();
+        Self { source: Some(source), id: Some(id), kind: Some(kind), ..self }
+    }
+
+    fn refused(self, rejection: Rejection) -> Self {
+        let Rejection { reason, place, detail } = rejection;
+        Self { reason: Some(reason.to_string()), place: Some(place), detail: Some(detail), ..self }
+    }
+
+    /// Says it to a person; a program gets all reports at the end.
+    fn tell(&self, json: bool) {
+        let said = |part: &Option<String>| part.clone().unwrap_or_default();
+        if json {
+            return;
+        }
+        let event = format!("{} {} from {}", said(&self.kind), said(&self.id), said(&self.source));
+        match self.result {
+            Outcome::Refused if self.event == 0 => eprintln!("not published: {}", said(&self.detail)),
+            Outcome::Refused => {
+                let place = said(&self.place);
+                let at = if place.is_empty() { place } else { format!(" at `{place}`") };
+                let (reason, detail) = (said(&self.reason), said(&self.detail));
+                eprintln!("not published: {}, event {}: {reason}{at}: {detail}", self.file, self.event);
+            }
+            Outcome::Published => println!("published {event}"),
+            Outcome::Duplicate => println!("published {event}; it is a duplicate"),
+            Outcome::Repairs => {
+                println!("published {event}; it repairs a job that could not use what came first")
+            }
+            Outcome::PublishedPerhapsAgain => {
+                println!("published {event}; whether it is a duplicate is not known: Redis does not say");
+            }
+        }
+        for job in &self.jobs {
+            println!("  job {} in queue {}", job.id, job.queue);
+        }
+    }
+}
+
+/// The queues of the routes; none where the settings name no Redis.
+fn queues(settings: &Settings) -> anyhow::Result<BTreeMap<QueueName, Queue>> {
+    if settings.redis.url.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let connector = Connector::new(settings.redis.options())?;
+    let queue = |name: &QueueName| Ok((name.clone(), Queue::new(&connector, name.clone())?));
+    settings.routes.iter().map(|route| queue(&route.queue)).collect()
 }
 
 /// A publisher for these settings, as a producer has it: it declares nothing.
@@ -56,17 +241,6 @@ pub fn publisher(settings: &Settings) -> anyhow::Result<Publisher> {
         );
     }
     Ok(Publisher::new(&settings.amqp, "upshot-publish", false, CONFIRM))
-}
-
-/// Publishes one event given as JSON text. Its envelope is checked, because the
-/// routing key is its type; its data is the bridge's business.
-pub async fn send(publisher: &Publisher, text: &str) -> anyhow::Result<Event> {
-    let event = Event::decode_structured(&text.to_owned().into())?;
-    let properties = BasicProperties::default()
-        .with_content_type(STRUCTURED.into())
-        .with_message_id(short_string(&event.id));
-    publisher.publish(EVENTS, &event.kind, text.as_bytes(), properties, true).await?;
-    Ok(event)
 }
 
 fn read(file: &Path) -> std::io::Result<String> {

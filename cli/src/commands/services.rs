@@ -63,7 +63,8 @@ pub async fn api(settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("api.listen is `{listen}`: cannot listen there"))?;
     tracing::info!(address = %listener.local_addr()?, "API listens");
     let serving = api.serve(listener, stop.clone());
-    Ok(stop::within("api", &stop, stop::SERVICE, serving).await.unwrap_or(Ok(()))?)
+    stop::within("api", &stop, stop::SERVICE, serving).await;
+    Ok(())
 }
 
 /// Logs, metrics, signals; refuses to go on without the addresses.
@@ -99,8 +100,6 @@ async fn serve_probes(
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("probes.listen is `{listen}`: cannot listen there"))?;
-    let router = upshot_api::probes(health, metrics);
-    let stopped = stop.clone().cancelled_owned();
-    tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+    tokio::spawn(upshot_api::serve_probes(listener, health, metrics, stop.clone()));
     Ok(())
 }

@@ -94,7 +94,8 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     stop::within("private servers", &stop, limit, servers).await.transpose()?;
     bridge.transpose().context("the bridge ended early")?;
     executor.transpose().context("the executor ended early")?.unwrap_or(Ok(()))?;
-    Ok(api.transpose().context("the API ended early")?.unwrap_or(Ok(()))?)
+    api.transpose().context("the API ended early")?;
+    Ok(())
 }
 
 fn together<T: Send + 'static>(

@@ -122,3 +122,48 @@ async fn every_input_that_failed_has_its_right_value() {
     }
     stage.finish().await;
 }
+
+/// Over HTTP: what is answered is what happens.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_accepted_over_http_is_done_and_can_be_watched_at_once() {
+    let stage = Stage::new().await;
+    let bridge = stage.start("bridge", &[]).await;
+    let executor = stage.start("executor", &[]).await;
+    let (api, url) = stage.start_api().await;
+    let client = reqwest::Client::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+    let post = async |headers: Vec<(String, String)>, body: Vec<u8>| {
+        let request = client.post(format!("{url}/v1/events")).body(body);
+        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let is_structured = || vec![("content-type".to_owned(), STRUCTURED.to_owned())];
+
+    // It is larger in the form in which it is published, and refused as that.
+    let headers = std::fs::read_to_string(folder.join("http_binary_65530.headers.json")).unwrap();
+    let headers: std::collections::BTreeMap<String, String> = serde_json::from_str(&headers).unwrap();
+    let headers = headers.into_iter().chain([("content-type".to_owned(), "application/json".to_owned())]);
+    let body = std::fs::read(folder.join("http_binary_65530.json")).unwrap();
+    let (status, problem) = post(headers.collect(), body).await;
+    assert_eq!((status, &problem["reason"]), (413, &json!("oversize")), "{problem}");
+
+    let body = std::fs::read(folder.join("http_id_300.json")).unwrap();
+    let (status, accepted) = post(is_structured(), body.clone()).await;
+    assert_eq!(status, 202, "{accepted}");
+    stage.succeeded(&stage.job_of(&serde_json::from_slice(&body).unwrap())).await;
+
+    // An `EventSource` never asks again after anything but 200.
+    for n in 1..=40 {
+        let (status, accepted) = post(is_structured(), order(n).to_string().into_bytes()).await;
+        assert_eq!(status, 202, "{accepted}");
+        let stream = client.get(accepted["jobs"][0]["progress"].as_str().unwrap()).send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        let events = stream.text().await.unwrap();
+        assert!(events.contains("event: end") && !events.contains("event: gone"), "{events}");
+    }
+    for process in [bridge, executor, api] {
+        process.stop().await;
+    }
+    stage.finish().await;
+}

@@ -1,0 +1,178 @@
+//! Whom a request was sent to, and from which page.
+//!
+//! A page of another origin can have a browser send requests to an address that only this
+//! machine reaches. It cannot choose the `Origin` that the browser adds; and where it makes
+//! its own name lead here (DNS rebinding), that name is the `Host`. So a foreign origin is
+//! refused, and so is a host that is not the API's: names must be known, while addresses
+//! cannot be rebound.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderValue, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use upshot_shared::settings::ApiSettings;
+use url::Url;
+
+use crate::problem::{Code, Problem};
+
+/// Looked at by load balancers and supervisors, which name a host of their own.
+const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
+/// The names under which the API may be asked. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Hosts(Arc<Names>);
+
+#[derive(Debug)]
+struct Names {
+    /// In lower case.
+    hosts: Vec<String>,
+    /// Of `api.public_url`, as a browser writes it.
+    origin: Option<String>,
+}
+
+impl Hosts {
+    /// Those of the settings: the host of `api.listen` and of `api.public_url`, `api.hosts`,
+    /// and `localhost`.
+    pub fn new(settings: &ApiSettings) -> Self {
+        let public = settings.public_url.as_deref().and_then(|url| Url::parse(url).ok());
+        let listen = settings.listen.rsplit_once(':').map_or(settings.listen.as_str(), |(host, _)| host);
+        let public_host = public.as_ref().and_then(|url| url.host_str().map(str::to_owned));
+        let hosts = ["localhost".to_owned(), listen.to_owned()];
+        let hosts = hosts.into_iter().chain(public_host).chain(settings.hosts.iter().cloned());
+        let hosts = hosts.map(|host| host.to_ascii_lowercase()).collect();
+        let origin = public.map(|url| url.origin().ascii_serialization());
+        Self(Arc::new(Names { hosts, origin }))
+    }
+
+    /// Whether a request may be answered.
+    ///
+    /// # Errors
+    /// A 421 for a host that is not the API's, a 403 for a foreign origin.
+    fn check(&self, host: Option<&str>, origin: Option<&str>) -> Result<(), Problem> {
+        // Before HTTP/1.1 there was none; a browser always sends one.
+        if let Some(host) = host {
+            let authority = host.parse::<Authority>().ok();
+            let name = authority.as_ref().map(|authority| authority.host().to_ascii_lowercase());
+            if !name.as_deref().is_some_and(|name| self.is_known(name)) {
+                let detail = format!(
+                    "the request was sent to `{}`, which is not a name of this API: use an address of \
+                     `api.listen`, or add the name to `api.hosts` or as `api.public_url`",
+                    shown(host)
+                );
+                return Err(Problem::new(Code::UnknownHost, detail));
+            }
+        }
+        let Some(origin) = origin else { return Ok(()) };
+        let of_host = |authority: &str| host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
+        let own = origin
+            .split_once("://")
+            .is_some_and(|(scheme, authority)| ["http", "https"].contains(&scheme) && of_host(authority));
+        if own || self.0.origin.as_deref() == Some(origin) {
+            return Ok(());
+        }
+        let detail = format!(
+            "the request comes from a page of `{}`: only pages of this API may use it from a browser; name \
+             its address in `api.public_url` if a proxy stands before it",
+            shown(origin)
+        );
+        Err(Problem::new(Code::ForeignOrigin, detail))
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        let address = name.trim_start_matches('[').trim_end_matches(']');
+        address.parse::<IpAddr>().is_ok() || self.0.hosts.iter().any(|host| host == name)
+    }
+}
+
+/// Refuses what is sent to a foreign host or from a foreign page.
+pub async fn refuse_foreign(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    if !PROBES.contains(&request.uri().path()) {
+        let text = |value: Option<&HeaderValue>| {
+            value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+        let host = authority.or_else(|| text(request.headers().get(header::HOST)));
+        let origin = text(request.headers().get(header::ORIGIN));
+        if let Err(problem) = hosts.check(host.as_deref(), origin.as_deref()) {
+            return problem.into_response();
+        }
+    }
+    next.run(request).await
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts() -> Hosts {
+        Hosts::new(&ApiSettings {
+            listen: "upshot.internal:8080".to_owned(),
+            public_url: Some("https://Upshot.example.org/jobs".to_owned()),
+            hosts: vec!["api".to_owned()],
+            ..ApiSettings::default()
+        })
+    }
+
+    #[test]
+    fn names_of_the_api_and_addresses_are_hosts() {
+        for host in [
+            "localhost",
+            "LOCALHOST:8080",
+            "127.0.0.1:8080",
+            "[::1]:9",
+            "192.0.2.7",
+            "upshot.internal:1",
+            "upshot.example.org",
+            "api:8080",
+        ] {
+            assert!(hosts().check(Some(host), None).is_ok(), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "api.evil.example:8080",
+            "",
+            "a b",
+            "127.0.0.1.evil.example",
+            "user@evil.example",
+        ] {
+            assert!(
+                hosts().check(Some(host), None).is_err_and(|problem| problem.is(Code::UnknownHost)),
+                "{host}"
+            );
+        }
+        assert!(hosts().check(None, None).is_ok());
+    }
+
+    #[test]
+    fn only_pages_of_the_api_may_use_it() {
+        for (host, origin) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("localhost:8080", "http://localhost:8080"),
+            ("upshot.example.org", "https://upshot.example.org"),
+            // A proxy that names its upstream.
+            ("127.0.0.1:8080", "https://upshot.example.org"),
+        ] {
+            assert!(hosts().check(Some(host), Some(origin)).is_ok(), "{origin}");
+        }
+        for origin in [
+            "null",
+            "http://evil.example",
+            "http://localhost:3000",
+            "http://localhost",
+            "file://localhost:8080",
+            "",
+        ] {
+            let refused = hosts().check(Some("localhost:8080"), Some(origin));
+            assert!(refused.is_err_and(|problem| problem.is(Code::ForeignOrigin)), "{origin}");
+        }
+    }
+}
