@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,6 +17,8 @@ use crate::{durability::Shortfall, settings::Durability};
 
 /// How often Redis is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a look may take.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The part that says whether Redis answers and takes writes.
 pub const REDIS: &str = "redis";
@@ -218,7 +221,13 @@ async fn watch(connector: Connector, health: Health, bridge: Option<Durability>)
             }
             Ok(())
         };
-        if let Err(error) = looked.await {
+        // A client of a cluster asks a master that is frozen several times before it looks for
+        // another one; a new connection finds that at once.
+        let looked = tokio::time::timeout(PATIENCE, looked).await.unwrap_or_else(|_| {
+            conn = None;
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {PATIENCE:?}")).into())
+        });
+        if let Err(error) = looked {
             health.down_by_redis(REDIS, &error);
             // The one that comes back may keep jobs less safely.
             health.forget(DURABILITY);
