@@ -20,8 +20,9 @@ test: ## Install what is missing, then run every test
 	# The queue once more, against a cluster of three masters.
 	UPSHOT_TEST_REDIS=cluster cargo test --release --workspace --test conformance
 
-test-all: test ## Run every test, and hold the API against its OpenAPI document
+test-all: test ## Every test, a mail outage of half a day (scaled), and the API held against its document
 	scripts/setup test-all
+	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace --test long
 	scripts/test-api
 
 test-long: ## Compare the queue with its model in many more random runs, each time others

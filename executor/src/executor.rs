@@ -13,9 +13,9 @@ use upshot_shared::{Health, Settings, health::watch_redis};
 use crate::{
     build, handlers,
     limits::{self, OfQueue},
-    mail,
+    mail::{self, Keeper},
     registry::Registry,
-    store::{self, Sweeper},
+    store::{self, Sweeper, Watch},
 };
 
 /// Why an executor cannot be set up. Once it runs it does not fail, it waits.
@@ -52,7 +52,8 @@ pub struct Executor {
     connector: Connector,
     registry: Arc<Registry>,
     limits: Vec<OfQueue>,
-    sweeper: Option<Sweeper>,
+    /// What works beside the built-in handlers.
+    beside: Option<(Sweeper, Keeper, Watch)>,
     health: Health,
 }
 
@@ -66,8 +67,10 @@ impl Executor {
         // Also of queues that others work on: their jobs may be alive.
         let conn = connector.connect()?;
         let queue = |name: &QueueName| Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
-        let (registry, sweeper) = handlers::all(settings, settings.queues.keys().map(queue))?;
-        Ok(Self { sweeper: Some(sweeper), ..Self::with_handlers(settings, health, registry)? })
+        let queues = settings.queues.keys().map(queue).collect();
+        let handlers::All { registry, sweeper, keeper, watch } = handlers::all(settings, queues, &health)?;
+        let beside = Some((sweeper, keeper, watch));
+        Ok(Self { beside, ..Self::with_handlers(settings, health, registry)? })
     }
 
     /// The same with handlers of one's own.
@@ -84,7 +87,7 @@ impl Executor {
             RedisBackend::new(&connector, queue.worker_options(name))?;
         }
         let (settings, registry) = (settings.clone(), Arc::new(registry));
-        Ok(Self { settings, connector, registry, limits, sweeper: None, health })
+        Ok(Self { settings, connector, registry, limits, beside: None, health })
     }
 
     /// Runs until `stop` fires: then nothing more is claimed, handlers are told
@@ -138,10 +141,13 @@ impl Executor {
             });
             io::Result::Ok(())
         };
-        let sweep = self
-            .sweeper
-            .take()
-            .map(|sweeper| AbortOnDropHandle::new(tokio::spawn(sweeper.run(stop.clone()))));
+        let beside = self.beside.take().map(|(sweeper, keeper, watch)| {
+            [
+                AbortOnDropHandle::new(tokio::spawn(sweeper.run(stop.clone()))),
+                AbortOnDropHandle::new(tokio::spawn(keeper.run(stop.clone()))),
+                AbortOnDropHandle::new(tokio::spawn(watch.run(stop.clone()))),
+            ]
+        });
         let work = async {
             limits::set(&self.limits, &stop).await;
             // apalis does not say why a worker ended; only whether we wanted it.
@@ -151,7 +157,7 @@ impl Executor {
             () = work => {}
             () = watch => {}
         }
-        drop(sweep);
+        drop(beside);
         if stop.is_cancelled() { Ok(()) } else { Err(Error::WorkersEnded) }
     }
 }

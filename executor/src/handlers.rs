@@ -3,20 +3,36 @@
 pub mod issue_invoice;
 
 use upshot_queue::Queue;
-use upshot_shared::Settings;
+use upshot_shared::{Health, Settings};
 
-use crate::{executor::Error, registry::Registry, store::Sweeper};
+use crate::{
+    executor::Error,
+    mail::Keeper,
+    registry::Registry,
+    store::{Sweeper, Watch},
+};
 
-/// All built-in handlers, and what sweeps up behind them in all queues.
+/// All built-in handlers, and what works beside them.
+pub struct All {
+    /// The handlers.
+    pub registry: Registry,
+    /// Sweeps up behind them.
+    pub sweeper: Sweeper,
+    /// Looks after the jobs that wait for the mail server.
+    pub keeper: Keeper,
+    /// Looks whether the store takes files.
+    pub watch: Watch,
+}
+
+/// Sets up all built-in handlers, for all queues.
 ///
 /// # Errors
 /// When what a handler needs cannot be set up.
-pub fn all(
-    settings: &Settings,
-    queues: impl IntoIterator<Item = Queue>,
-) -> Result<(Registry, Sweeper), Error> {
+pub fn all(settings: &Settings, queues: Vec<Queue>, health: &Health) -> Result<All, Error> {
     let desk = issue_invoice::Desk::new(settings)?;
-    let sweeper = desk.sweeper(queues);
+    let sweeper = desk.sweeper(queues.clone());
+    let keeper = desk.keeper(queues.clone(), health.clone());
+    let watch = desk.watch(queues, health.clone(), settings.store.look);
     let registry = Registry::new().handle(issue_invoice::KIND, issue_invoice::VERSION, desk.handler());
-    Ok((registry, sweeper))
+    Ok(All { registry, sweeper, keeper, watch })
 }

@@ -8,6 +8,7 @@
 //! | [`registry`] | which handler does which kind of job |
 //! | [`handlers`] | the list of all handlers, one a file |
 //! | [`steps`] | named parts of a job that are done once |
+//! | [`stop`] | how an attempt ends that has no outcome |
 //! | [`store`] | files: a local folder or S3 |
 //! | [`mail`] | mail over SMTP |
 //! | [`invoice`] | an order's invoice, computed |
@@ -24,8 +25,10 @@ pub mod limits;
 pub mod mail;
 pub mod registry;
 pub mod steps;
+pub mod stop;
 pub mod store;
 
 pub use executor::{Error, Executor};
 pub use registry::Registry;
 pub use steps::Steps;
+pub use stop::Stop;

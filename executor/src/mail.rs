@@ -1,17 +1,46 @@
 //! Mail over SMTP (RFC 5321), on connections that are kept open.
+//!
+//! | module | its one thing |
+//! |---|---|
+//! | `address` | where the server is |
+//! | `reply` | one reply, read byte by byte |
+//! | `wire` | commands and replies in turns |
+//! | `tls` | which authorities are trusted |
+//! | `content` | a message as it travels |
+//! | `client` | the conversation |
+//! | `trouble` | what went wrong where, and what that means |
+//! | `gate` | whether the server refuses one mail or all |
+//! | `pool` | connections that are kept open |
+//! | `keeper` | jobs that wait for the server go on |
+//!
+//! The conversation is written here and not taken from a library, because what a job does
+//! next depends on exactly where it broke off: a mail is accepted when, and only when, a 2yz
+//! came after the final dot, and it may have been accepted when nothing came.
 
 mod address;
+mod client;
+mod content;
+mod gate;
+mod keeper;
 mod pool;
 mod recipient;
+mod reply;
+mod tls;
+mod trouble;
+mod wire;
+
+use std::sync::Arc;
 
 use lettre::{
     Message,
     message::{Attachment, Body, Mailbox, MultiPart, SinglePart, header::ContentType},
 };
-use upshot_queue::Failure;
-use upshot_shared::settings::SmtpSettings;
+use upshot_queue::{BadNeed, Failure, Lease, Need, Queue};
+use upshot_shared::{Health, settings::SmtpSettings};
 
+use crate::stop::Stop;
 use address::Server;
+pub use keeper::Keeper;
 use pool::Pool;
 pub use recipient::Recipient;
 
@@ -31,10 +60,24 @@ pub enum Error {
         /// What is wrong.
         source: lettre::address::AddressError,
     },
+    /// The file of the authority cannot be used.
+    #[error("smtp.ca_file is `{path}`: {why}; name a file with the certificate (PEM) of the authority")]
+    CaFile {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
     /// TLS cannot be set up.
     #[error("smtp.url: TLS cannot be set up: {0}")]
-    Tls(#[from] lettre::transport::smtp::Error),
+    Tls(rustls::Error),
+    /// Jobs cannot wait for the server.
+    #[error(transparent)]
+    Need(#[from] BadNeed),
 }
+
+/// What jobs wait for while the mail server refuses all mail.
+const NEED: &str = "breaker:smtp";
 
 /// A mail to send.
 #[derive(Debug)]
@@ -65,7 +108,9 @@ pub struct Accepted {
 #[derive(Debug)]
 pub struct Mailer {
     from: Mailbox,
-    pool: Pool,
+    need: Need,
+    pool: Arc<Pool>,
+    settings: SmtpSettings,
 }
 
 impl Mailer {
@@ -78,7 +123,15 @@ impl Mailer {
             settings.from.parse().map_err(|source| Error::From { from: settings.from.clone(), source })?;
         let server = Server::parse(&settings.url)?;
         let from = Recipient::in_ascii(from);
-        Ok(Self { from, pool: Pool::new(server, settings.timeout, settings.connections.max(1)) })
+        let need: Need = NEED.parse()?;
+        let tls = tls::config(settings.ca_file.as_deref())?;
+        let pool = Arc::new(Pool::new(server, tls, need.clone(), settings));
+        Ok(Self { from, need, pool, settings: settings.clone() })
+    }
+
+    /// Looks after the jobs of these queues that wait for the mail server.
+    pub fn keeper(&self, queues: Vec<Queue>, health: Health) -> Keeper {
+        Keeper::new(Arc::clone(&self.pool), self.need.clone(), queues, self.settings.probe, health)
     }
 
     /// Connects as for a mail, with TLS and login where the URL asks for them, and
@@ -90,14 +143,17 @@ impl Mailer {
         self.pool.probe().await
     }
 
-    /// Sends a mail and returns what the server said when it took it over.
+    /// Sends a mail and returns what the server said when it took it over. With the lease of
+    /// the attempt the wait for that is bounded by it, but for the answer to a mail that was
+    /// sent.
     ///
     /// # Errors
-    /// Permanent when the server refuses the recipient or the message for good
-    /// (5yz); transient when it is away or says 4yz.
-    pub async fn send(&self, mail: Mail<'_>) -> Result<Accepted, Failure> {
+    /// By the server's three digits: permanent when it refuses the recipient or the message
+    /// (5yz), transient when it says 4yz or nothing; unclear when nothing came after the final
+    /// dot; parked when it refuses all mail.
+    pub async fn send(&self, mail: Mail<'_>, lease: Option<&Lease>) -> Result<Accepted, Stop> {
         let (message_id, message) = self.message(mail)?;
-        let reply = self.pool.send(message.envelope(), &message.formatted()).await?;
+        let reply = self.pool.send(message.envelope(), &message.formatted(), lease).await?;
         Ok(Accepted { message_id, reply })
     }
 

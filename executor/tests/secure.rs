@@ -3,17 +3,19 @@
 
 use std::time::Duration;
 
-use upshot_executor::mail::{Mail, Mailer, Recipient};
+use upshot_executor::{
+    Stop,
+    mail::{Mail, Mailer, Recipient},
+};
 use upshot_local::{MailServer, Wiretap};
-use upshot_queue::Failure;
-use upshot_shared::settings::{SmtpSettings, object_options};
+use upshot_shared::settings::{SmtpSettings, SmtpTimeouts, object_options};
 
 const HELLO: &[u8] = b"220 mail.example ESMTP\r\n";
 const SECRETS: [&[u8]; 4] = [b"s3cr3t", b"czNjcjN0", b"AUTH", b"MAIL FROM"];
 
-async fn send(url: &str) -> Failure {
-    let settings =
-        SmtpSettings { url: url.to_owned(), timeout: Duration::from_secs(3), ..SmtpSettings::default() };
+async fn send(url: &str) -> Stop {
+    let timeouts = SmtpTimeouts::all(Duration::from_secs(3));
+    let settings = SmtpSettings { url: url.to_owned(), timeouts, ..SmtpSettings::default() };
     let to = Recipient::new("Ada", "ada@example.org").unwrap();
     let mail = Mail {
         id: "1",
@@ -22,7 +24,7 @@ async fn send(url: &str) -> Failure {
         text: "s3cr3t".to_owned(),
         attachment: ("a.pdf", "application/pdf", b"s3cr3t".to_vec()),
     };
-    Mailer::new(&settings).unwrap().send(mail).await.unwrap_err()
+    Mailer::new(&settings).unwrap().send(mail, None).await.unwrap_err()
 }
 
 fn assert_nothing_told(heard: &[u8]) {

@@ -10,7 +10,7 @@
 const MOST: usize = 200;
 
 /// The message without what differs from one failure to the next.
-pub(crate) fn normalise(message: &str) -> String {
+pub fn normalise(message: &str) -> String {
     let first = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let mut text = String::with_capacity(first.len());
     let mut rest = first.trim();

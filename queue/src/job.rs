@@ -8,6 +8,7 @@
 //! | `released` | leases that were handed back unused |
 //! | `cancel` | when it was asked to stop while it ran (ms) |
 //! | `failed:<class>` | failures of a class so far |
+//! | `first:<class>` | when the first of them was, ms; missing where an earlier version counted it |
 //! | `step:<name>` | when a step was completed (ms) and its result, JSON |
 //! | `progress`, `marks` | [`Progress`], JSON; when it said so before, capped |
 //! | `writes` | progress, step and log writes so far |
@@ -204,6 +205,9 @@ pub struct Job {
     pub successor: Option<JobId>,
     /// Failures so far, by class.
     pub failures: HashMap<FailureClass, u32>,
+    /// When the first failure of each class was, UTC ms; missing where an earlier version
+    /// counted it.
+    pub first_failures: HashMap<FailureClass, i64>,
     /// How far it is.
     pub progress: Option<Progress>,
     /// When it said how far it was, oldest first, capped.

@@ -129,6 +129,30 @@ impl Queue {
         self.unpark(&need.stored()).await
     }
 
+    /// How many jobs their handlers parked for a need.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn waiting_for(&self, need: &Need) -> Result<u64, Error> {
+        self.check_layout().await?;
+        let mut count = redis::cmd("HGET");
+        count.arg(self.keys.needs()).arg(need.stored());
+        let count: Option<u64> = count.query_async(&mut self.conn.clone()).await?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// Lets those `most` jobs go on that have been parked the longest for a need; returns how
+    /// many went. So one job finds out whether the need is met, and not all of them.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn meet_some(&self, need: &Need, most: usize) -> Result<u64, Error> {
+        let mut call = Call::new(&scripts::UNPARK, &self.keys);
+        call.arg(need.stored()).arg(most.clamp(1, MAX_BATCH)).arg("");
+        let (released, _, _): (u64, u8, String) = call.run(&mut self.conn.clone()).await?;
+        Ok(released)
+    }
+
     /// Lets all jobs go on that are parked for a need now, as it is stored; returns how many.
     /// Jobs that are parked for it again meanwhile are not waited for.
     ///

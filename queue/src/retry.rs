@@ -21,10 +21,16 @@ pub struct RetryPolicy {
     pub transient: u32,
     /// Throttlings that a job survives.
     pub throttled: u32,
+    /// Effects without an answer that a job survives: each may have happened.
+    pub unclear: u32,
     /// Timeouts that a job survives.
     pub timed_out: u32,
     /// Crashes that a job survives.
     pub crashed: u32,
+    /// How long a job survives failures of a class, counted from the first one, however many
+    /// they are. Classes that are missing go by their number alone; so do always permanent
+    /// failures, lost workers and passed deadlines.
+    pub retry_for: HashMap<FailureClass, Duration>,
     /// The wait before another attempt.
     pub wait: Wait,
     /// The same for classes that wait differently.
@@ -46,20 +52,25 @@ impl Default for Wait {
     fn default() -> Self {
         Self {
             base: Duration::from_secs(1),
-            cap: Duration::from_secs(300),
+            cap: Duration::from_secs(900),
             floor: Duration::from_millis(200),
         }
     }
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Default for RetryPolicy {
-    /// About an hour of patience with a sick dependency; three crashes.
+    /// A day of patience with a sick dependency; three crashes; two repetitions of what may
+    /// have happened.
     fn default() -> Self {
         Self {
             transient: 20,
             throttled: 50,
+            unclear: 2,
             timed_out: 3,
             crashed: 3,
+            retry_for: [FailureClass::Transient, FailureClass::Throttled].map(|class| (class, DAY)).into(),
             wait: Wait::default(),
             waits: HashMap::new(),
         }
@@ -105,6 +116,15 @@ impl Wait {
     }
 }
 
+/// What is known of a job's earlier failures of a class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// How many there were.
+    pub count: u32,
+    /// How long ago the first one was; zero where that is not known.
+    pub since: Duration,
+}
+
 /// What follows from a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -121,8 +141,18 @@ impl RetryPolicy {
             FailureClass::Transient => self.transient,
             FailureClass::Throttled => self.throttled,
             FailureClass::Permanent | FailureClass::Expired => 0,
+            FailureClass::Unclear => self.unclear,
             FailureClass::TimedOut => self.timed_out,
             FailureClass::Crashed => self.crashed,
+        }
+    }
+
+    /// How long a job survives failures of a class, counted from the first one.
+    pub fn patience(&self, class: FailureClass) -> Duration {
+        match class {
+            // A job that takes workers down is not to do so for a day.
+            FailureClass::Permanent | FailureClass::Expired | FailureClass::Crashed => Duration::ZERO,
+            _ => self.retry_for.get(&class).copied().unwrap_or_default(),
         }
     }
 
@@ -135,21 +165,24 @@ impl RetryPolicy {
         Crashes::new(self.crashed, *self.wait_of(FailureClass::Crashed))
     }
 
-    /// Decides after `failure`, when the job had `earlier` failures of the same
-    /// class. `random` gives a number in `0.0..=1.0`.
-    pub fn decide(&self, failure: &Failure, earlier: u32, random: f64) -> Decision {
-        if earlier >= self.budget(failure.class) {
+    /// Decides after `failure`. A class is exhausted when both its number of failures and its
+    /// time are used up. `random` gives a number in `0.0..=1.0`.
+    pub fn decide(&self, failure: &Failure, earlier: Earlier, random: f64) -> Decision {
+        let class = failure.class;
+        let to_confirm =
+            class == FailureClass::Permanent && failure.retry_after.is_some() && earlier.count == 0;
+        if !to_confirm && earlier.count >= self.budget(class) && earlier.since >= self.patience(class) {
             return Decision::Bury;
         }
-        let wait = self.wait_of(failure.class);
-        let jittered = wait.most(earlier).mul_f64(random.clamp(0.0, 1.0)).max(wait.floor);
+        let wait = self.wait_of(class);
+        let jittered = wait.most(earlier.count).mul_f64(random.clamp(0.0, 1.0)).max(wait.floor);
         // A wait that was asked for is a lower bound; the jitter comes on top,
         // so that everybody who was throttled does not come back at once.
         Decision::Retry(failure.retry_after.map_or(jittered, |wait| wait.saturating_add(jittered)))
     }
 
     /// [`Self::decide`] with a fresh random number.
-    pub fn draw(&self, failure: &Failure, earlier: u32) -> Decision {
+    pub fn draw(&self, failure: &Failure, earlier: Earlier) -> Decision {
         self.decide(failure, earlier, rand::rng().random_range(0.0..=1.0))
     }
 }
@@ -160,11 +193,15 @@ mod tests {
 
     use super::*;
 
+    fn times(count: u32) -> Earlier {
+        Earlier { count, since: Duration::ZERO }
+    }
+
     proptest! {
         #[test]
         fn waits_stay_between_floor_and_cap(earlier in 0u32..1000, random in 0.0f64..=1.0) {
             let policy = RetryPolicy { transient: u32::MAX, ..RetryPolicy::default() };
-            let Decision::Retry(wait) = policy.decide(&Failure::transient("x"), earlier, random) else {
+            let Decision::Retry(wait) = policy.decide(&Failure::transient("x"), times(earlier), random) else {
                 panic!("the budget is not used up")
             };
             prop_assert!(wait >= policy.wait.floor && wait <= policy.wait.cap);
@@ -173,7 +210,7 @@ mod tests {
         #[test]
         fn a_wait_that_was_asked_for_is_kept(seconds in 0u64..100_000, random in 0.0f64..=1.0) {
             let asked = Duration::from_secs(seconds);
-            let decision = RetryPolicy::default().decide(&Failure::throttled("429", asked), 0, random);
+            let decision = RetryPolicy::default().decide(&Failure::throttled("429", asked), times(0), random);
             prop_assert!(matches!(decision, Decision::Retry(wait) if wait >= asked));
         }
 
@@ -181,9 +218,9 @@ mod tests {
         fn a_class_may_wait_differently(earlier in 0u32..3, random in 0.0f64..=1.0) {
             let slow = Wait { floor: Duration::from_secs(60), ..Wait::default() };
             let policy = RetryPolicy { waits: [(FailureClass::TimedOut, slow)].into(), timed_out: 9, ..RetryPolicy::default() };
-            let decision = policy.decide(&Failure::new(FailureClass::TimedOut, "x"), earlier, random);
+            let decision = policy.decide(&Failure::new(FailureClass::TimedOut, "x"), times(earlier), random);
             prop_assert!(matches!(decision, Decision::Retry(wait) if wait >= slow.floor));
-            let other = policy.decide(&Failure::transient("x"), earlier, random);
+            let other = policy.decide(&Failure::transient("x"), times(earlier), random);
             prop_assert!(matches!(other, Decision::Retry(wait) if wait < slow.floor));
         }
 
@@ -194,21 +231,57 @@ mod tests {
             let policy = RetryPolicy { crashed: budget, wait, ..RetryPolicy::default() };
             let stored: Vec<u64> = policy.crashes().stored().split(' ').map(|n| n.parse().unwrap()).collect();
             let most = stored.get(2 + earlier as usize).or(stored.get(2..).unwrap().last()).unwrap();
-            match policy.decide(&Failure::new(FailureClass::Crashed, "x"), earlier, 1.0) {
+            match policy.decide(&Failure::new(FailureClass::Crashed, "x"), times(earlier), 1.0) {
                 // Large numbers of ns are rounded where they are multiplied.
                 Decision::Retry(wait) => prop_assert!(most.abs_diff(wait.as_millis() as u64) <= 1),
                 Decision::Bury => prop_assert!(u64::from(earlier) >= stored[0]),
             }
         }
 
+        /// Neither the number nor the time alone ends a class, and both together do.
         #[test]
-        fn budgets_end(class in prop::sample::select(FailureClass::ALL.to_vec()), more in 0u32..100) {
-            let policy = RetryPolicy::default();
-            let failure = Failure::new(class, "x");
-            prop_assert_eq!(policy.decide(&failure, policy.budget(class) + more, 0.5), Decision::Bury);
-            if policy.budget(class) > 0 {
-                let last = policy.decide(&failure, policy.budget(class) - 1, 0.5);
-                prop_assert!(matches!(last, Decision::Retry(_)));
+        fn a_class_ends_with_its_number_and_its_time(
+            class in prop::sample::select(FailureClass::ALL.to_vec()),
+            budget in 0u32..50,
+            patience in prop::option::of(0u64..200_000),
+            count in 0u32..100,
+            since in 0u64..400_000,
+        ) {
+            let policy = RetryPolicy {
+                transient: budget, throttled: budget, unclear: budget, timed_out: budget, crashed: budget,
+                retry_for: patience.map(|s| (class, Duration::from_secs(s))).into_iter().collect(),
+                ..RetryPolicy::default()
+            };
+            let earlier = Earlier { count, since: Duration::from_secs(since) };
+            let decision = policy.decide(&Failure::new(class, "x"), earlier, 0.5);
+            let final_at_once = matches!(class, FailureClass::Permanent | FailureClass::Expired);
+            let goes_by_time = !final_at_once && class != FailureClass::Crashed;
+            let over = final_at_once
+                || count >= budget && (!goes_by_time || since >= patience.unwrap_or(0));
+            prop_assert_eq!(decision == Decision::Bury, over);
+        }
+
+        /// However the waits fall, a job outlives a failure that lasts half a day.
+        #[test]
+        fn half_a_day_of_transient_failures_kills_nothing(seed in prop::collection::vec(0.0f64..=1.0, 1..40)) {
+            let (policy, mut since, mut count) = (RetryPolicy::default(), Duration::ZERO, 0);
+            while since < DAY / 2 {
+                let random = seed[count as usize % seed.len()];
+                match policy.decide(&Failure::transient("away"), Earlier { count, since }, random) {
+                    Decision::Retry(wait) => since += wait,
+                    Decision::Bury => prop_assert!(false, "dead after {since:?} and {count} failures"),
+                }
+                count += 1;
+            }
+        }
+
+        #[test]
+        fn a_permanent_failure_is_confirmed_once_where_that_is_asked_for(seconds in 0u64..10_000, count in 0u32..9) {
+            let failure = Failure::permanent_if_confirmed("550", Duration::from_secs(seconds));
+            let decision = RetryPolicy::default().decide(&failure, times(count), 0.0);
+            match decision {
+                Decision::Retry(wait) => prop_assert!(count == 0 && wait >= Duration::from_secs(seconds)),
+                Decision::Bury => prop_assert!(count > 0),
             }
         }
     }

@@ -29,5 +29,5 @@ mod wake;
 pub use as_is::AsIs;
 pub use backend::RedisBackend;
 pub use layer::{MAX_OUTCOME, SettleLayer, SettleService, is_failure};
-pub use lease::{Lease, WriteError};
+pub use lease::{Awaits, Lease, WriteError};
 pub use options::WorkerOptions;

@@ -148,14 +148,15 @@ impl Health {
     }
 
     /// Warns once of something that the service works in spite of.
-    fn warn(&self, name: &str, why: &str) {
+    pub fn warn(&self, name: &str, why: &str) {
         let before = self.lock().warnings.insert(name.to_owned(), why.to_owned());
         if before.as_deref() != Some(why) {
             tracing::warn!(warning = name, "{why}");
         }
     }
 
-    fn clear_warning(&self, name: &str) {
+    /// It warns of that no longer.
+    pub fn clear_warning(&self, name: &str) {
         self.lock().warnings.remove(name);
     }
 

@@ -13,6 +13,7 @@ mod queues;
 mod redis;
 mod retries;
 mod sections;
+mod smtp;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -26,8 +27,11 @@ pub use limits::LimitSettings;
 pub use object_store::object_options;
 pub use queues::QueueSettings;
 pub use redis::{Durability, RedisSettings};
-pub use retries::{Backoff, BackoffOf, KindSettings, Retries, SomeBackoff, SomeRetries};
+pub use retries::{
+    Backoff, BackoffOf, KindSettings, Retries, RetryFor, SomeBackoff, SomeRetries, SomeRetryFor,
+};
 pub use sections::*;
+pub use smtp::{SmtpSettings, SmtpTimeouts};
 
 use crate::route::Route;
 
@@ -197,9 +201,10 @@ impl Settings {
         }
         self.amqp.validate()?;
         self.redis.validate()?;
-        if self.smtp.timeout < Duration::from_millis(100) {
-            let value = humantime::format_duration(self.smtp.timeout).to_string();
-            return impossible("smtp.timeout", value, "use at least 100ms");
+        self.smtp.validate()?;
+        if self.store.look < Duration::from_millis(100) {
+            let value = humantime::format_duration(self.store.look).to_string();
+            return impossible("store.look", value, "use at least 100ms");
         }
         if self.routes.is_empty() {
             let remedy = "name at least one [[routes]]: every event would go to quarantine";

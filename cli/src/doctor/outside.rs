@@ -7,14 +7,14 @@ use upshot_shared::Settings;
 
 use super::check::Checks;
 
-/// How long a store may take. An S3 client tries for minutes.
+/// How long a store or a mail server may take. Their clients wait for minutes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn store(settings: &Settings) -> Checks {
     let mut all = Checks::default();
     let mut checks = all.of("store");
     let url = settings.store_url();
-    let store = match Store::open(&url) {
+    let store = match Store::open(&url, settings.store.ca_file.as_deref()) {
         Ok(store) => store,
         Err(error) => {
             checks.failed("opened", error, "correct `store.url`");
@@ -24,7 +24,7 @@ pub(super) async fn store(settings: &Settings) -> Checks {
     let remedy = "see that the store is there, and that its user may write, read and delete";
     match tokio::time::timeout(PATIENCE, store.probe()).await {
         Ok(Ok(())) => checks.ok("write, read, delete", url),
-        Ok(Err(failure)) => checks.failed("write, read, delete", failure.message, remedy),
+        Ok(Err(stop)) => checks.failed("write, read, delete", stop.why(), remedy),
         Err(_) => checks.failed("write, read, delete", format!("{url}: nothing within {PATIENCE:?}"), remedy),
     }
     all
@@ -40,11 +40,14 @@ pub(super) async fn smtp(settings: &Settings) -> Checks {
             return all;
         }
     };
-    match mailer.probe().await {
-        Ok(said) => checks.ok("connect, greeting, login", format!("{said} answers")),
-        Err(failure) => {
-            let remedy = "see that the mail server runs and that `smtp.url` leads to it: jobs that mail wait until then";
-            checks.failed("connect, greeting, login", failure.message, remedy);
+    let remedy =
+        "see that the mail server runs and that `smtp.url` leads to it: jobs that mail wait until then";
+    match tokio::time::timeout(PATIENCE, mailer.probe()).await {
+        Ok(Ok(said)) => checks.ok("connect, greeting, login", format!("{said} answers")),
+        Ok(Err(failure)) => checks.failed("connect, greeting, login", failure.message, remedy),
+        Err(_) => {
+            let said = format!("the mail server says nothing within {PATIENCE:?}");
+            checks.failed("connect, greeting, login", said, remedy);
         }
     }
     all

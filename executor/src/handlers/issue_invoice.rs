@@ -6,21 +6,22 @@
 //! | `store` | moves it to its final key, once; renders it again if it is gone | finds it there with the same SHA-256 |
 //! | `send` | mails it | mails it again with the same Message-ID |
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use apalis_core::task::data::Data;
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use upshot_document::Renderer;
 use upshot_queue::{Failure, Lease, Queue};
-use upshot_shared::{Evidence, Outcome, Settings};
+use upshot_shared::{Evidence, Health, Outcome, Settings};
 
 use crate::{
     executor::Error,
     invoice::{Invoice, Order, Seller},
-    mail::{Mail, Mailer, Recipient},
+    mail::{Keeper, Mail, Mailer, Recipient},
     steps::Steps,
-    store::{Drafts, Settled, Store, Sweeper, sha256_of},
+    stop::Stop,
+    store::{Drafts, Settled, Store, Sweeper, Watch, sha256_of},
 };
 
 /// The kind; waiting jobs carry it.
@@ -69,7 +70,7 @@ impl Desk {
         Ok(Arc::new(Self {
             seller: settings.seller.clone().map_or_else(|| Ok(Seller::default()), toml::Table::try_into)?,
             renderer: Renderer::new(settings.templates.dir.as_deref().map(Path::new))?,
-            store: Store::open(&settings.store_url())?,
+            store: Store::open(&settings.store_url(), settings.store.ca_file.as_deref())?,
             drafts: Drafts::new(&settings.redis.prefix),
             mailer: Mailer::new(&settings.smtp)?,
         }))
@@ -80,18 +81,27 @@ impl Desk {
         Sweeper::new(self.store.clone(), &self.drafts, queues, STORE)
     }
 
+    /// Looks whether the store takes files.
+    pub fn watch(&self, queues: Vec<Queue>, health: Health, every: Duration) -> Watch {
+        self.store.watch(queues, health, every)
+    }
+
+    /// Looks after the jobs of these queues that wait for the mail server.
+    pub fn keeper(&self, queues: Vec<Queue>, health: Health) -> Keeper {
+        self.mailer.keeper(queues, health)
+    }
+
     /// The handler for the registry.
     pub fn handler(
         self: Arc<Self>,
-    ) -> impl Fn(Order, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Failure>> + Clone + Send + Sync
-    {
+    ) -> impl Fn(Order, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Stop>> + Clone + Send + Sync {
         move |order, lease| {
             let desk = Arc::clone(&self);
             async move { desk.issue(&order, &lease).await }.boxed()
         }
     }
 
-    async fn issue(&self, order: &Order, lease: &Lease) -> Result<Outcome, Failure> {
+    async fn issue(&self, order: &Order, lease: &Lease) -> Result<Outcome, Stop> {
         let steps = Steps::new(lease, ["render", STORE, "send"]);
         let invoice = Invoice::of(order, &self.seller).map_err(Failure::permanent)?;
         // An address that cannot be mailed to is found before anything is filed.
@@ -118,7 +128,7 @@ impl Desk {
         Ok(Outcome::achieved(format!("invoice {} filed and mailed", invoice.number()), object).and(mail))
     }
 
-    async fn render(&self, invoice: &Invoice, lease: &Lease) -> Result<Filed, Failure> {
+    async fn render(&self, invoice: &Invoice, lease: &Lease) -> Result<Filed, Stop> {
         let (renderer, data) = (self.renderer.clone(), invoice.data());
         // Rendering is pure computing: it must not hold up the other jobs.
         let rendering = tokio::task::spawn_blocking(move || renderer.render(TEMPLATE, &data));
@@ -138,7 +148,7 @@ impl Desk {
         mut draft: Filed,
         name: &str,
         lease: &Lease,
-    ) -> Result<Filed, Failure> {
+    ) -> Result<Filed, Stop> {
         // The job's id keeps shops apart that give out the same order numbers.
         let key = format!("invoices/{}/{name}", lease.job().id);
         if self.store.settle(&draft.key, &key, &draft.sha256).await? == Settled::Gone {
@@ -146,7 +156,7 @@ impl Desk {
             // again. The templates may have changed, but nothing was filed or mailed yet.
             draft = self.render(invoice, lease).await?;
             if self.store.settle(&draft.key, &key, &draft.sha256).await? == Settled::Gone {
-                return Err(Failure::transient(format!("`{}` went from the store at once", draft.key)));
+                return Err(Failure::transient(format!("`{}` went from the store at once", draft.key)).into());
             }
         }
         Ok(Filed { key, sha256: draft.sha256, bytes: draft.bytes })
@@ -159,17 +169,19 @@ impl Desk {
         filed: &Filed,
         name: &str,
         lease: &Lease,
-    ) -> Result<Sent, Failure> {
+    ) -> Result<Sent, Stop> {
         let pdf = self.store.get(&filed.key).await?;
         let pdf = pdf.ok_or_else(|| Failure::permanent(format!("`{}` is gone from the store", filed.key)))?;
         if sha256_of(&pdf) != filed.sha256 {
             return Err(Failure::permanent(format!(
                 "`{}` was changed in the store: it is not mailed",
                 filed.key
-            )));
+            ))
+            .into());
         }
         let id = format!("{}.invoice", lease.job().id);
-        let accepted = self.mailer.send(mail(invoice, recipient, &id, name, pdf.to_vec())).await?;
+        let accepted =
+            self.mailer.send(mail(invoice, recipient, &id, name, pdf.to_vec()), Some(lease)).await?;
         Ok(Sent { message_id: accepted.message_id, reply: accepted.reply })
     }
 }

@@ -1,6 +1,5 @@
 //! Where the mail server is and how to talk to it.
 
-use lettre::transport::smtp::authentication::Credentials;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
@@ -17,18 +16,32 @@ pub(super) enum Security {
     Tls,
 }
 
+/// Who we are at a mail server.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Login {
+    pub(super) user: String,
+    pub(super) password: String,
+}
+
 /// A mail server.
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) security: Security,
-    pub(super) credentials: Option<Credentials>,
+    pub(super) login: Option<Login>,
 }
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{} ({:?})", self.host, self.port, self.security)
+        write!(f, "{self} ({:?})", self.security)
+    }
+}
+
+/// `host:port`, as it stands in messages and in the need of jobs that wait for it.
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
     }
 }
 
@@ -48,12 +61,12 @@ impl Server {
             None => return Err(Error::Url("it names no host".to_owned())),
         };
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let credentials = match (url.username(), url.password()) {
+        let login = match (url.username(), url.password()) {
             ("", None) => None,
-            (user, Some(password)) => Some(Credentials::new(decode(user), decode(password))),
+            (user, Some(password)) => Some(Login { user: decode(user), password: decode(password) }),
             (_, None) => return Err(Error::Url("it names a user and no password".to_owned())),
         };
-        if credentials.is_some()
+        if login.is_some()
             && security == Security::Plain
             && !matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1")
         {
@@ -61,7 +74,7 @@ impl Server {
                 "a password would travel unencrypted: use smtp+starttls or smtps".to_owned(),
             ));
         }
-        Ok(Self { host, port: url.port().unwrap_or(port), security, credentials })
+        Ok(Self { host, port: url.port().unwrap_or(port), security, login })
     }
 }
 
@@ -76,7 +89,7 @@ mod tests {
             (server.host.as_str(), server.port, server.security),
             ("mail.example", 587, Security::StartTls)
         );
-        assert!(server.credentials == Some(Credentials::new("a@b".into(), "p/w".into())));
+        assert!(server.login == Some(Login { user: "a@b".into(), password: "p/w".into() }));
         let local = Server::parse("smtp://[::1]:1025").unwrap();
         assert_eq!((local.host.as_str(), local.port), ("::1", 1025));
         for (bad, word) in [

@@ -1,45 +1,44 @@
-//! Open connections to the mail server.
-//!
-//! lettre's own pool leaves Nagle's algorithm on, which costs 44 ms a mail
-//! against a server that delays its acknowledgements; so the sockets are ours
-//! (but for `smtps`, where lettre opens them).
+//! Open connections to the mail server, and the gate in front of them.
 
 use std::{
-    io,
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use lettre::{
-    address::Envelope,
-    transport::smtp::{
-        Error,
-        authentication::Mechanism,
-        client::{AsyncSmtpConnection, TlsParameters},
-        commands::{Data, Mail, Rcpt},
-        extension::ClientId,
-        response::Response,
-    },
+use lettre::address::Envelope;
+use rustls::ClientConfig;
+use tokio::sync::{Notify, Semaphore};
+use upshot_queue::{Failure, Lease, Need, Park, fingerprint::normalise};
+use upshot_shared::settings::{SmtpSettings, SmtpTimeouts};
+
+use crate::stop::Stop;
+
+use super::{
+    address::Server,
+    client::{Client, Limits},
+    gate::{Gate, Ruling},
+    trouble::{Meaning, Trouble},
 };
-use tokio::{net::TcpStream, sync::Semaphore};
-use upshot_queue::Failure;
 
-use super::address::{Security, Server};
-
-/// Where in the conversation something went wrong. A 5yz up to MAIL FROM is
-/// about us (a wrong password, a sender that may not send) and may be mended;
-/// after it, it is about this recipient and this message.
-#[derive(Clone, Copy)]
-enum Stage {
-    Connect,
-    Message,
-}
+/// How long an idle connection has to show that it is alive, and a goodbye to be answered.
+const BRIEF: Duration = Duration::from_secs(5);
+/// What the attempt may run longer than the wait for an answer, so that it can say what it
+/// waited for.
+const SPARE: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
     server: Server,
-    timeout: Duration,
+    tls: Arc<ClientConfig>,
+    timeouts: SmtpTimeouts,
+    connections: usize,
     most: Semaphore,
-    idle: Mutex<Vec<AsyncSmtpConnection>>,
+    idle: Mutex<Vec<Client>>,
+    gate: Mutex<Gate>,
+    /// The gate has opened.
+    pub(super) opened: Notify,
+    need: Need,
+    hasher: RandomState,
 }
 
 impl std::fmt::Debug for Pool {
@@ -49,121 +48,133 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    pub(super) fn new(server: Server, timeout: Duration, most: usize) -> Self {
-        Self { server, timeout, most: Semaphore::new(most), idle: Mutex::default() }
+    pub(super) fn new(server: Server, tls: Arc<ClientConfig>, need: Need, settings: &SmtpSettings) -> Self {
+        let connections = settings.connections.max(1);
+        Self {
+            server,
+            tls,
+            timeouts: settings.timeouts.clone(),
+            connections,
+            most: Semaphore::new(connections),
+            idle: Mutex::default(),
+            gate: Mutex::new(Gate::new(settings.confirm_refusal)),
+            opened: Notify::new(),
+            need,
+            hasher: RandomState::new(),
+        }
     }
 
     /// Connects, logs in and says goodbye; what the server said of itself.
+    ///
+    /// # Errors
+    /// Why no mail could be sent.
     pub(super) async fn probe(&self) -> Result<String, Failure> {
-        let mut connection = self.in_time(self.connect()).await??;
-        let said = connection.server_info().name().to_owned();
-        // It is told for politeness.
-        let _ = self.in_time(connection.quit()).await;
-        Ok(said)
+        let limits = Limits { timeouts: &self.timeouts, by: None };
+        let client = Client::connect(&self.server, &self.tls, limits).await;
+        let client = client.map_err(|trouble| Failure::transient(self.said(&trouble)))?;
+        let name = client.name().to_owned();
+        client.quit(BRIEF).await;
+        Ok(name)
     }
 
     /// Sends one message and returns the server's reply.
-    pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<String, Failure> {
-        let Ok(_place) = self.most.acquire().await else {
-            return Err(Failure::transient("the mail pool is closed"));
+    ///
+    /// # Errors
+    /// What the trouble means for the job.
+    pub(super) async fn send(
+        &self,
+        envelope: &Envelope,
+        message: &[u8],
+        lease: Option<&Lease>,
+    ) -> Result<String, Stop> {
+        self.gate(Gate::admit).map_err(|why| self.park(why))?;
+        let limits = Limits { timeouts: &self.timeouts, by: lease.map(Lease::answer_by) };
+        let _place = self.place(limits.by).await?;
+        let mut client = match self.usable().await {
+            Some(client) => client,
+            None => Client::connect(&self.server, &self.tls, limits)
+                .await
+                .map_err(|trouble| self.rule(&trouble, envelope))?,
         };
-        let mut connection = match self.usable().await {
-            Some(connection) => connection,
-            None => self.in_time(self.connect()).await??,
+        let awaits = |limit: Duration| {
+            let what = format!("mail server {}: the mail may have been accepted", self.server);
+            lease.map(|lease| lease.awaits(limit.saturating_add(SPARE), what))
         };
-        match self.in_time(converse(&mut connection, envelope, message)).await? {
-            Ok(response) => {
-                let reply =
-                    format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" "));
-                if !connection.has_broken() {
-                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-                }
-                Ok(reply.trim().to_owned())
-            }
-            // The conversation may be anywhere: this connection is not used again.
-            Err((stage, error)) => Err(self.failure(&error, stage)),
+        let reply = client
+            .send(envelope, message, limits, awaits)
+            .await
+            .map_err(|trouble| self.rule(&trouble, envelope))?;
+        if self.gate(|gate| gate.accepted(Instant::now())) {
+            tracing::info!(server = %self.server, "the mail server accepts mail again");
+            self.opened.notify_one();
+        }
+        if !reply.cut {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+        }
+        Ok(reply.to_string())
+    }
+
+    /// Does something with the gate.
+    pub(super) fn gate<T>(&self, work: impl FnOnce(&mut Gate) -> T) -> T {
+        work(&mut self.gate.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn place(&self, by: Option<Instant>) -> Result<tokio::sync::SemaphorePermit<'_>, Stop> {
+        let acquiring = self.most.acquire();
+        let acquired = match by {
+            Some(by) => tokio::time::timeout_at(by.into(), acquiring).await,
+            None => Ok(acquiring.await),
+        };
+        match acquired {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(Failure::transient(format!(
+                "mail server {}: its {} connections (`smtp.connections`) were busy for all the time that the \
+                 attempt had",
+                self.server, self.connections
+            ))
+            .into()),
         }
     }
 
     /// An idle connection that still answers.
-    async fn usable(&self) -> Option<AsyncSmtpConnection> {
+    async fn usable(&self) -> Option<Client> {
         loop {
-            let mut connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            let answers = tokio::time::timeout(Duration::from_secs(5), connection.test_connected()).await;
-            if answers == Ok(true) {
-                return Some(connection);
+            let mut client = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+            if client.answers(BRIEF).await {
+                return Some(client);
             }
         }
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
-        let refused = |error: Error| self.failure(&error, Stage::Connect);
-        let away = |error: io::Error| Failure::transient(format!("mail server {:?}: {error}", self.server));
-        let Server { host, port, security, credentials } = &self.server;
-        let address = (host.as_str(), *port);
-        let tls = || TlsParameters::new(host.clone()).map_err(refused);
-        let hello = ClientId::default();
-        let mut connection = if *security == Security::Tls {
-            let connecting =
-                AsyncSmtpConnection::connect_tokio1(address, Some(self.timeout), &hello, Some(tls()?), None);
-            connecting.await.map_err(refused)?
-        } else {
-            let stream = TcpStream::connect(address).await.map_err(away)?;
-            stream.set_nodelay(true).map_err(away)?;
-            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(refused)?
-        };
-        if *security == Security::StartTls {
-            // Required, not opportunistic: login and mail never travel in plain text.
-            if !connection.can_starttls() {
-                return Err(Failure::transient(format!(
-                    "mail server {:?}: it offers no STARTTLS, which `smtp.url` demands, and nothing was sent: \
-                     see to its certificate, or name its port for smtps://",
-                    self.server
-                )));
+    fn said(&self, trouble: &Trouble) -> String {
+        format!("mail server {}: {trouble}", self.server)
+    }
+
+    fn park(&self, why: String) -> Stop {
+        Park { need: self.need.clone(), why }.into()
+    }
+
+    /// What trouble means for the job that it happened to.
+    fn rule(&self, trouble: &Trouble, envelope: &Envelope) -> Stop {
+        let said = self.said(trouble);
+        let meaning = trouble.meaning();
+        let recipient = envelope.to().first().map(ToString::to_string).unwrap_or_default();
+        let why = format!("{said}: it refuses all mail; one job tries every `smtp.probe`");
+        let ruling = self.gate(|gate| {
+            let text = trouble.cause(&recipient, normalise);
+            let was_shut = gate.why_shut().is_some();
+            let ruling = gate.refused(Instant::now(), meaning, &text, self.hasher.hash_one(&recipient), &why);
+            if !was_shut && gate.why_shut().is_some() {
+                tracing::error!(server = %self.server, %why, "jobs that send mail are parked");
             }
-            connection.starttls(tls()?, &hello).await.map_err(refused)?;
-        }
-        if let Some(credentials) = credentials {
-            connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await.map_err(refused)?;
-        }
-        Ok(connection)
-    }
-
-    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
-        tokio::time::timeout(self.timeout, work).await.map_err(|_| {
-            Failure::transient(format!("mail server {:?}: no answer within {:?}", self.server, self.timeout))
-        })
-    }
-
-    fn failure(&self, error: &Error, stage: Stage) -> Failure {
-        let mut message = format!("mail server {:?}: {error}", self.server);
-        let mut source = std::error::Error::source(error);
-        while let Some(error) = source {
-            message = format!("{message}: {error}");
-            source = error.source();
-        }
-        match stage {
-            Stage::Message if error.is_permanent() => Failure::permanent(message),
-            _ => Failure::transient(message),
+            ruling
+        });
+        match (ruling, meaning) {
+            (Ruling::Park, _) => self.park(why),
+            (Ruling::Confirm(after), _) => Failure::permanent_if_confirmed(said, after).into(),
+            (Ruling::Stands, Meaning::Refused | Meaning::Closed) => Failure::permanent(said).into(),
+            (Ruling::Stands, Meaning::Unclear) => Failure::unclear(said).into(),
+            (Ruling::Stands, Meaning::Transient | Meaning::TurnedAway) => Failure::transient(said).into(),
         }
     }
-}
-
-/// Hands over one message (RFC 5321, 3.3). Addresses and message are ASCII:
-/// lettre encodes the latter, [`super::Mailer`] sees to the former.
-async fn converse(
-    connection: &mut AsyncSmtpConnection,
-    envelope: &Envelope,
-    message: &[u8],
-) -> Result<Response, (Stage, Error)> {
-    let sender = Mail::new(envelope.from().cloned(), Vec::new());
-    connection.command(sender).await.map_err(|error| (Stage::Connect, error))?;
-    let content = async {
-        for recipient in envelope.to() {
-            connection.command(Rcpt::new(recipient.clone(), Vec::new())).await?;
-        }
-        connection.command(Data).await?;
-        connection.message(message).await
-    };
-    content.await.map_err(|error| (Stage::Message, error))
 }

@@ -20,7 +20,7 @@ use futures::{StreamExt, stream::BoxStream};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Job, JobId, Queue, QueueName, State};
+use upshot_queue::{Job, JobId, Queue, QueueName, State, failure::with_causes};
 
 use super::{Drafts, Store, staging};
 
@@ -45,7 +45,7 @@ pub struct Swept {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store does not answer.
-    #[error("store: {0}")]
+    #[error("store: {}", with_causes(.0))]
     Store(#[from] object_store::Error),
     /// The store's folder cannot be read.
     #[error("store: {0}")]

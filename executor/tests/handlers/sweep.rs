@@ -110,7 +110,7 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
     settings.queues = [(name.clone(), QueueSettings::default())].into();
     let connector = Connector::new(settings.redis.options()).unwrap();
     let queue = Queue::new(&connector, name).unwrap();
-    let store = Store::open(&format!("file://{}", root.path().display())).unwrap();
+    let store = Store::open(&format!("file://{}", root.path().display()), None).unwrap();
     let drafts = Drafts::new(&settings.redis.prefix);
     let sweeper = || Sweeper::new(store.clone(), &drafts, [queue.clone()], "store");
     assert_eq!(sweeper().round().await.unwrap(), sweep::Swept::default(), "the folder is empty");

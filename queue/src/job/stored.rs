@@ -138,6 +138,11 @@ impl Job {
                         if let (Some(class), Ok(count)) = (class, u32::try_from(number()?)) {
                             job.failures.insert(class, count);
                         }
+                    } else if let Some(class) = name.strip_prefix("first:") {
+                        let class = FailureClass::ALL.into_iter().find(|known| known.as_str() == class);
+                        if let (Some(class), Ok(at)) = (class, number()) {
+                            job.first_failures.insert(class, at);
+                        }
                     } else if let Some(n) = name.strip_prefix("args:").and_then(|n| n.parse().ok()) {
                         job.earlier_args.push(Edit { n, args: value.clone(), by_event: false });
                     }
@@ -254,6 +259,7 @@ impl Job {
             needed: None,
             successor: None,
             failures: HashMap::new(),
+            first_failures: HashMap::new(),
             progress: None,
             marks: Vec::new(),
             steps: Vec::new(),
@@ -355,6 +361,7 @@ mod tests {
             ("state", "scheduled 2000 3 4711-8d3f 1500"),
             ("released", "1"),
             ("failed:transient", "2"),
+            ("first:transient", "1700"),
             ("step:store", "{\"at\":7,\"result\":2}"),
             ("step:render", "{\"at\":5,\"result\":1}"),
         ];
@@ -362,6 +369,7 @@ mod tests {
         assert_eq!((job.state, job.since, job.attempts), (State::Scheduled, 2000, 2));
         assert_eq!((job.worker.as_deref(), job.began), (Some("4711-8d3f"), Some(1500)));
         assert_eq!(job.failures.get(&FailureClass::Transient), Some(&2));
+        assert_eq!(job.first_failures.get(&FailureClass::Transient), Some(&1700));
         let steps: Vec<&str> = job.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(steps, ["render", "store"], "in the order in which they were completed");
         assert_eq!(job.step("store"), Some(&serde_json::json!(2)));

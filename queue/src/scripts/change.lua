@@ -32,8 +32,9 @@ end
 -- Lets a job start afresh: with all its budgets for failures, and without its deadline, which
 -- would end it again at once. Returns its body.
 local function renew_budgets(key, body)
-  for _, counter in ipairs({'transient', 'throttled', 'permanent', 'timed_out', 'crashed', 'expired'}) do
-    redis.call('HDEL', key, 'failed:' .. counter)
+  for _, counter in ipairs({'transient', 'throttled', 'permanent', 'unclear', 'timed_out', 'crashed',
+    'expired'}) do
+    redis.call('HDEL', key, 'failed:' .. counter, 'first:' .. counter)
   end
   redis.call('HDEL', key, 'group', 'cancel', 'successor')
   body = string.gsub(body, '^(%d+|%d)|[^|\n]*', '%1|')

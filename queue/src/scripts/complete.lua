@@ -107,6 +107,7 @@ for i = 0, others - 1 do
     if line ~= '' then append_history(key, line, HISTORY_BYTES) end
     if verb == 'retry' or verb == 'bury' then
       redis.call('HINCRBY', key, 'failed:' .. second, 1)
+      redis.call('HSETNX', key, 'first:' .. second, at)
     elseif verb ~= 'cancel' then
       redis.call('HINCRBY', key, 'released', 1)
     end

@@ -5,6 +5,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use apalis_core::{error::BoxDynError, task::Task};
@@ -13,15 +14,15 @@ use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
 use tower::{Layer, Service};
 
-use super::lease::Lease;
+use super::lease::{Awaited, Lease};
 use crate::{
     clock::utc_ms,
-    failure::{FailedAttempt, Failure, FailureClass, Park, Release, Snooze, Undecodable},
+    failure::{FailedAttempt, Failure, FailureClass, Park, Release, Snooze, Undecodable, with_causes},
     fingerprint::normalise,
     job::{Change, Job},
     need::BadNeed,
     protocol::End,
-    retry::Decision,
+    retry::{Decision, Earlier},
     shorten::shorten,
 };
 
@@ -86,7 +87,19 @@ where
     T: Serialize,
 {
     let options = &lease.0.core.options;
-    let bounded = tokio::time::timeout(options.timeout, AssertUnwindSafe(attempt).catch_unwind());
+    let attempt = AssertUnwindSafe(attempt).catch_unwind();
+    tokio::pin!(attempt);
+    let out_of_time = async {
+        let mut until = lease.0.ends();
+        loop {
+            tokio::time::sleep_until(until.into()).await;
+            // An effect that cannot be called back has a limit of its own.
+            match lease.0.awaited() {
+                Some(awaited) if awaited.until > until => until = awaited.until,
+                _ => return,
+            }
+        }
+    };
     let out_of_grace = async {
         lease.cancelled().cancelled().await;
         tokio::time::sleep(options.cancel_grace).await;
@@ -95,9 +108,19 @@ where
         biased;
         () = lease.lost().cancelled() => return,
         // Not left to the drop of the lease: a renewal may hold it just now.
-        () = options.interrupt.cancelled() => return lease.0.release(None),
-        result = bounded => result,
-        () = out_of_grace => return lease.0.settle(End::Cancel { line: line(&lease, "cancelled", None) }),
+        () = options.interrupt.cancelled() => return match lease.0.awaited() {
+            Some(Awaited { what, .. }) => {
+                let what = format!("{what}: the worker stopped before the answer came");
+                lease.0.settle(failed(&lease, &Failure::unclear(what)));
+            }
+            None => lease.0.release(None),
+        },
+        result = &mut attempt => Ok(result),
+        () = out_of_time => Err(lease.0.awaited()),
+        () = out_of_grace => {
+            let unclear = lease.0.awaited().map(|awaited| shorten(&awaited.what));
+            return lease.0.settle(End::Cancel { line: line(&lease, "cancelled", unclear) });
+        }
     };
     let end = match result {
         Ok(Ok(Ok(outcome))) => match serde_json::to_string(&outcome) {
@@ -120,7 +143,11 @@ where
             let what = format!("the handler panicked: {}", said(&panic));
             failed(&lease, &Failure::new(FailureClass::Crashed, what))
         }
-        Err(_) => {
+        Err(Some(Awaited { what, .. })) => {
+            let what = format!("{what}: no answer, and the attempt ran longer than {:?}", options.timeout);
+            failed(&lease, &Failure::unclear(what))
+        }
+        Err(None) => {
             let what = format!("the attempt ran longer than {:?}", options.timeout);
             failed(&lease, &Failure::new(FailureClass::TimedOut, what))
         }
@@ -153,7 +180,8 @@ fn ended(lease: &Lease, error: &BoxDynError) -> End {
         let need = kinds.need_of_args(&job.kind, job.version, job.needed.as_deref());
         return End::Park { need, why: shorten(why), line: line(lease, "parked", Some(shorten(why))) };
     }
-    failed(lease, &find(error).cloned().unwrap_or_else(|| Failure::transient(error)))
+    let failure = find(error).cloned();
+    failed(lease, &failure.unwrap_or_else(|| Failure::transient(with_causes(error.as_ref()))))
 }
 
 /// Whether an attempt that a handler ends with this error has failed. Otherwise it was put
@@ -186,9 +214,14 @@ fn line(lease: &Lease, did: &str, note: Option<String>) -> String {
 fn failed(lease: &Lease, failure: &Failure) -> End {
     let job = lease.job();
     let options = &lease.0.core.options;
-    let earlier = job.failures.get(&failure.class).copied().unwrap_or(0);
+    let now = utc_ms();
+    let first = job.first_failures.get(&failure.class).copied().unwrap_or(now);
+    let earlier = Earlier {
+        count: job.failures.get(&failure.class).copied().unwrap_or(0),
+        since: Duration::from_millis(u64::try_from(now.saturating_sub(first)).unwrap_or(0)),
+    };
     let line = FailedAttempt {
-        at: utc_ms(),
+        at: now,
         attempt: job.attempts,
         class: failure.class,
         message: shorten(&failure.message),

@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -62,6 +62,10 @@ pub(super) struct LeaseState {
     valid_until: Mutex<Instant>,
     /// The handler was started, or never will be.
     begun: AtomicBool,
+    /// When the handler was started.
+    began: OnceLock<Instant>,
+    /// An effect whose answer the handler waits for, the newest last.
+    awaited: Mutex<Vec<Awaited>>,
     settled: AtomicBool,
     _place: OwnedSemaphorePermit,
 }
@@ -75,6 +79,8 @@ impl LeaseState {
             claimed,
             valid_until: Mutex::new(claimed + core.options.lease),
             begun: AtomicBool::new(false),
+            began: OnceLock::new(),
+            awaited: Mutex::default(),
             settled: AtomicBool::new(false),
             _place: place,
             job,
@@ -115,10 +121,50 @@ impl LeaseState {
     }
 }
 
+/// An effect that was asked for and not answered yet.
+#[derive(Clone, Debug)]
+pub(super) struct Awaited {
+    id: u64,
+    /// How long its answer is waited for.
+    pub(super) until: Instant,
+    /// What may have happened.
+    pub(super) what: String,
+}
+
+/// Says, while it lives, that an effect was asked for and not answered yet
+/// ([`Lease::awaits`]).
+#[must_use = "the effect counts as answered when this is dropped"]
+pub struct Awaits(Arc<LeaseState>, u64);
+
+impl std::fmt::Debug for Awaits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Awaits").field("job", &self.0.job.id).finish()
+    }
+}
+
+impl Drop for Awaits {
+    fn drop(&mut self) {
+        let mut awaited = self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.retain(|each| each.id != self.1);
+    }
+}
+
 impl LeaseState {
     /// The handler starts now. False when the job was handed back before.
     pub(super) fn begin(&self) -> bool {
+        let _ = self.began.set(Instant::now());
         !self.begun.swap(true, Ordering::AcqRel)
+    }
+
+    /// When the attempt has run for as long as it may.
+    pub(super) fn ends(&self) -> Instant {
+        *self.began.get_or_init(Instant::now) + self.core.options.timeout
+    }
+
+    /// The effect whose answer is waited for the longest.
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.iter().max_by_key(|each| each.until).cloned()
     }
 
     /// Hands the job back unless its handler has started; it never will then.
@@ -180,6 +226,34 @@ impl Lease {
     /// count.
     pub fn stopping(&self) -> &CancellationToken {
         &self.0.core.stopping
+    }
+
+    /// Says that the outside world was asked for an effect that cannot be called back, and
+    /// that its answer is waited for until `within` has passed. To be dropped when the answer
+    /// is there.
+    ///
+    /// Until then the attempt may run longer than its time-out. What ends it all the same
+    /// (the stop of the worker) makes it fail with the class
+    /// [`Unclear`](crate::FailureClass::Unclear), and `what` may have happened stands in the
+    /// failure.
+    pub fn awaits(&self, within: Duration, what: impl std::fmt::Display) -> Awaits {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        // A wait beyond all clocks is as good as none.
+        let until = now.checked_add(within).unwrap_or(now);
+        let mut awaited = self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.push(Awaited { id, until, what: what.to_string() });
+        Awaits(Arc::clone(&self.0), id)
+    }
+
+    /// Until when whatever the handler waits for should have answered: shortly before the
+    /// attempt runs out of time, so that the handler can still say what it waited for.
+    pub fn answer_by(&self) -> Instant {
+        let timeout = self.0.core.options.timeout;
+        let spare = (timeout / 10).min(Duration::from_secs(1));
+        let ends = self.0.ends();
+        ends.checked_sub(spare).unwrap_or(ends)
     }
 
     /// Makes sure that the lease is still ours, asking Redis when it may have

@@ -1,11 +1,19 @@
 //! Work that fails: by class, with its budget and its history.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use apalis_core::error::BoxDynError;
 use serde_json::json;
 use upshot_queue::{
-    Changed, Crashes, Failure, FailureClass, JobId, NewJob, RetryPolicy, Shares, State, Wait, WorkerOptions,
-    protocol::Claim,
+    Changed, Crashes, Failure, FailureClass, JobId, Need, NewJob, Park, RetryPolicy, Shares, State, Wait,
+    WorkerOptions, protocol::Claim,
 };
 
 use crate::fixture::{Fixture, Worker, options};
@@ -14,8 +22,11 @@ fn quick() -> WorkerOptions {
     let retry = RetryPolicy {
         wait: Wait { base: Duration::from_millis(1), floor: Duration::from_millis(1), ..Wait::default() },
         transient: 2,
+        unclear: 1,
         timed_out: 1,
         crashed: 1,
+        // By number alone, unless a test says otherwise.
+        retry_for: HashMap::new(),
         ..RetryPolicy::default()
     };
     WorkerOptions { retry, timeout: Duration::from_millis(200), ..options() }
@@ -33,6 +44,179 @@ async fn a_transient_failure_is_retried_until_its_budget_is_used_up() {
     assert_eq!(dead.failures.get(&FailureClass::Transient), Some(&3));
     assert_eq!(dead.history.len(), 3);
     assert!(dead.history.iter().all(|failed| failed.message == "connection refused"));
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+/// The time counts from the first failure of the class, which Redis keeps with the job.
+#[tokio::test]
+async fn a_failure_is_retried_for_its_time_however_often_it_occurs() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let mut options = quick();
+    options.retry.retry_for = [(FailureClass::Transient, Duration::from_millis(400))].into();
+    let worker = Worker::start(&fixture.connector, options, |_, _| async {
+        Err(Failure::transient("connection refused"))
+    });
+    let dead = fixture.until_state(&id, State::Dead).await;
+    let first = dead.first_failures[&FailureClass::Transient];
+    assert!(dead.attempts > 3, "{} attempts: its number alone ended it", dead.attempts);
+    assert!(dead.since - first >= 400, "dead {} ms after its first failure", dead.since - first);
+    // By hand it has all its time again.
+    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Changed::To(State::Ready));
+    let again = fixture.until_state(&id, State::Dead).await;
+    assert!(again.since - again.first_failures[&FailureClass::Transient] >= 400);
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+/// A job that an earlier version wrote has no time of its first failure: it begins now.
+#[tokio::test]
+async fn a_job_of_an_earlier_version_has_its_time_before_it() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let mut raw = fixture.connector.connect().unwrap();
+    let mut set = redis::cmd("HSET");
+    set.arg(fixture.queue.keys().job(&id)).arg("failed:transient").arg(3);
+    set.query_async::<()>(&mut raw).await.unwrap();
+    let mut options = quick();
+    options.retry.retry_for = [(FailureClass::Transient, Duration::from_millis(400))].into();
+    let worker = Worker::start(&fixture.connector, options, |_, _| async {
+        Err(Failure::transient("connection refused"))
+    });
+    let dead = fixture.until_state(&id, State::Dead).await;
+    assert!(dead.since - dead.first_failures[&FailureClass::Transient] >= 400 && dead.attempts > 1);
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+/// What was asked for and not answered is neither cut short by the attempt's time-out, nor
+/// taken for one.
+#[tokio::test]
+async fn an_effect_that_is_awaited_outlasts_the_time_out_and_is_unclear_without_its_answer() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(2).await;
+    let mut options = quick();
+    options.retry.unclear = 0;
+    let worker = Worker::start(&fixture.connector, options, |job, lease| async move {
+        let answered = &job.args[..] == b"0";
+        let wait = if answered { Duration::from_secs(60) } else { Duration::from_millis(300) };
+        let awaits = lease.awaits(wait, "the parcel may be on its way");
+        if answered {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            drop(awaits);
+            return Ok(json!("delivered"));
+        }
+        std::future::pending().await
+    });
+    let done = fixture.until_state(&ids[0], State::Succeeded).await;
+    assert_eq!((done.attempts, done.history.len()), (1, 0), "cut after 200 ms");
+    let dead = fixture.until_state(&ids[1], State::Dead).await;
+    let failed = &dead.history[0];
+    assert_eq!((dead.attempts, failed.class), (1, FailureClass::Unclear));
+    assert!(failed.message.starts_with("the parcel may be on its way"), "{}", failed.message);
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_stop_while_an_effect_is_awaited_is_unclear_and_not_handed_back() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let mut options = quick();
+    options.timeout = Duration::from_secs(600);
+    options.retry.unclear = 0;
+    let interrupt = options.interrupt.clone();
+    let (says, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let worker = Worker::start(&fixture.connector, options, move |_, lease| {
+        let says = says.clone();
+        async move {
+            let _awaits = lease.awaits(Duration::from_secs(600), "the parcel may be on its way");
+            says.send(()).unwrap();
+            std::future::pending().await
+        }
+    });
+    said.recv().await.unwrap();
+    interrupt.cancel();
+    let dead = fixture.until_state(&id, State::Dead).await;
+    assert_eq!((dead.attempts, dead.history[0].class), (1, FailureClass::Unclear));
+    assert!(dead.history[0].message.contains("the worker stopped"), "{:?}", dead.history);
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+/// An error that repeats its source in its own text, and one that does not.
+#[tokio::test]
+async fn each_cause_of_a_failure_is_said_once() {
+    #[derive(Debug, thiserror::Error)]
+    enum Error {
+        #[error("the file cannot be read: {0}")]
+        Repeats(#[source] std::io::Error),
+        #[error("the file cannot be read")]
+        Leaves(#[source] std::io::Error),
+    }
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(2).await;
+    let mut options = quick();
+    options.retry.transient = 0;
+    let worker = Worker::start_any(&fixture.connector, options, |job, _| async move {
+        let cause = std::io::Error::other("the disk is on fire");
+        Err(if &job.args[..] == b"0" { Error::Repeats(cause) } else { Error::Leaves(cause) })
+    });
+    for id in &ids {
+        let dead = fixture.until_state(id, State::Dead).await;
+        assert_eq!(dead.history[0].message, "the file cannot be read: the disk is on fire");
+    }
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_permanent_failure_that_is_to_be_confirmed_is_final_the_second_time() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let worker = Worker::start(&fixture.connector, quick(), |_, _| async {
+        Err(Failure::permanent_if_confirmed("550", Duration::from_millis(300)))
+    });
+    let waiting = fixture.until_state(&id, State::Scheduled).await;
+    let dead = fixture.until_state(&id, State::Dead).await;
+    assert_eq!((dead.attempts, dead.history[1].class), (2, FailureClass::Permanent));
+    assert!(dead.since - waiting.since >= 300);
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn some_jobs_find_out_whether_a_need_is_met() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(3).await;
+    let need: Need = "breaker:smtp".parse().unwrap();
+    assert_eq!(fixture.queue.waiting_for(&need).await.unwrap(), 0);
+    assert_eq!(fixture.queue.meet_some(&need, 1).await.unwrap(), 0);
+    let shut = Arc::new(AtomicBool::new(true));
+    let is_shut = Arc::clone(&shut);
+    let worker = Worker::start_any(&fixture.connector, quick(), move |_, _| {
+        let shut = is_shut.load(Ordering::Relaxed);
+        async move {
+            if shut {
+                return Err(BoxDynError::from(Park::new("breaker:smtp", "it refuses all")?));
+            }
+            Ok(json!(null))
+        }
+    });
+    for id in &ids {
+        fixture.until_state(id, State::Parked).await;
+    }
+    assert_eq!(fixture.queue.waiting_for(&need).await.unwrap(), 3);
+    shut.store(false, Ordering::Relaxed);
+    assert_eq!(fixture.queue.meet_some(&need, 1).await.unwrap(), 1);
+    let first = fixture.until_state(&ids[0], State::Succeeded).await;
+    assert_eq!(first.attempts, 1);
+    assert_eq!(fixture.queue.waiting_for(&need).await.unwrap(), 2);
+    assert_eq!(fixture.queue.meet(&need).await.unwrap(), 2);
+    for id in &ids {
+        fixture.until_state(id, State::Succeeded).await;
+    }
     worker.stop().await;
     fixture.finish().await;
 }

@@ -37,6 +37,8 @@ pub struct ModelJob {
     pub worker: Option<String>,
     pub cancel: Option<u64>,
     pub failures: BTreeMap<&'static str, u32>,
+    /// When the first failure of each class was counted.
+    pub firsts: BTreeMap<&'static str, u64>,
     pub steps: BTreeMap<String, (u64, u8)>,
     pub progress: Option<u8>,
     pub marks: Vec<(u64, u8)>,
@@ -83,6 +85,7 @@ impl ModelJob {
             worker: None,
             cancel: None,
             failures: BTreeMap::new(),
+            firsts: BTreeMap::new(),
             steps: BTreeMap::new(),
             progress: None,
             marks: Vec::new(),
@@ -203,6 +206,7 @@ fn of_model(job: &ModelJob) -> View {
         ("cancel", show(job.cancel)),
         ("need", show(&job.need)),
         ("failures", show(&job.failures)),
+        ("firsts", show(&job.firsts)),
         ("steps", show(&job.steps)),
         ("progress", show(job.progress)),
         ("marks", show(&job.marks)),
@@ -220,6 +224,7 @@ fn of_stored(job: &Job) -> View {
     let edits: Vec<_> = job.earlier_args.iter().map(|edit| (edit.n, edit.args.to_vec())).collect();
     let repairs: Vec<_> = job.earlier_args.iter().filter(|edit| edit.by_event).map(|edit| edit.n).collect();
     let failures: BTreeMap<_, _> = job.failures.iter().map(|(class, n)| (class.as_str(), n)).collect();
+    let firsts: BTreeMap<_, _> = job.first_failures.iter().map(|(class, at)| (class.as_str(), at)).collect();
     let step = |step: &Step| (step.name.clone(), (ms(step.at), step.result.as_u64().unwrap()));
     let steps: BTreeMap<_, _> = job.steps.iter().map(step).collect();
     let marks: Vec<_> = job.marks.iter().map(|mark| (ms(mark.at), mark.percent)).collect();
@@ -243,6 +248,7 @@ fn of_stored(job: &Job) -> View {
         ("cancel", show(job.cancel_asked_at.map(ms))),
         ("need", show(need)),
         ("failures", show(failures)),
+        ("firsts", show(firsts)),
         ("steps", show(steps)),
         ("progress", show(job.progress.as_ref().map(|progress| progress.percent))),
         ("marks", show(marks)),

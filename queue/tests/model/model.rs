@@ -280,6 +280,7 @@ impl Model {
         self.leave_group(id);
         let job = self.jobs.get_mut(id).unwrap();
         job.failures.clear();
+        job.firsts.clear();
         job.deadline = None;
         job.successor = None;
     }
@@ -309,6 +310,7 @@ impl Model {
     }
 
     fn end(&mut self, id: &JobId, end: &End) {
+        let now = self.now();
         let job = self.jobs.get_mut(id).unwrap();
         match end {
             End::Succeed(_) => {
@@ -318,6 +320,7 @@ impl Model {
             }
             End::Retry { class, .. } | End::Bury { class, .. } => {
                 *job.failures.entry(class.as_str()).or_default() += 1;
+                job.firsts.entry(class.as_str()).or_insert(now);
                 job.lines.0 += 1;
             }
             End::Cancel { .. } => job.lines.1 += 1,

@@ -281,6 +281,7 @@ impl Ending {
             FailureClass::Transient,
             FailureClass::Throttled,
             FailureClass::Permanent,
+            FailureClass::Unclear,
             FailureClass::TimedOut,
         ];
         match rng.random_range(0..12) {

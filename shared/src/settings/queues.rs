@@ -8,7 +8,7 @@ use upshot_queue::{QueueName, Shares, WorkerOptions};
 use super::{
     Error, duration,
     limits::{self, LimitSettings},
-    retries::{Backoff, BackoffOf, KindSettings, Retries, policy},
+    retries::{Backoff, BackoffOf, KindSettings, Retries, RetryFor, policy},
 };
 
 /// How a queue is worked on.
@@ -25,6 +25,8 @@ pub struct QueueSettings {
     pub timeout: Duration,
     /// Failures that a job survives.
     pub retries: Retries,
+    /// How long failures are retried.
+    pub retry_for: RetryFor,
     /// The wait before another attempt.
     pub backoff: Backoff,
     /// The same for classes that wait differently.
@@ -53,8 +55,9 @@ impl Default for QueueSettings {
         Self {
             concurrency: 16,
             lease: Duration::from_secs(6),
-            timeout: Duration::from_secs(300),
+            timeout: Duration::from_secs(900),
             retries: Retries::default(),
+            retry_for: RetryFor::default(),
             backoff: Backoff::default(),
             backoff_of: BackoffOf::default(),
             kinds: BTreeMap::new(),
@@ -74,13 +77,17 @@ impl QueueSettings {
             concurrency: self.concurrency,
             lease: self.lease,
             timeout: self.timeout,
-            retry: policy(&self.retries, &self.backoff, &self.backoff_of),
+            retry: policy(&self.retries, &self.retry_for, &self.backoff, &self.backoff_of),
             retry_by_kind: self
                 .kinds
                 .iter()
                 .map(|(kind, of)| {
                     let (retries, backoff) = (of.retries.over(&self.retries), of.backoff.over(&self.backoff));
-                    (kind.clone(), policy(&retries, &backoff, &of.backoff_of.over(&self.backoff_of)))
+                    let retry_for = of.retry_for.over(&self.retry_for);
+                    (
+                        kind.clone(),
+                        policy(&retries, &retry_for, &backoff, &of.backoff_of.over(&self.backoff_of)),
+                    )
                 })
                 .collect(),
             shares: self.shares,

@@ -1,7 +1,7 @@
 //! The smaller sections of the settings; `default.toml` explains every key.
 #![expect(missing_docs, reason = "default.toml is the documentation of every key")]
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use upshot_queue::QueueName;
@@ -69,30 +69,19 @@ impl Default for ApiSettings {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
     pub url: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SmtpSettings {
-    pub url: String,
-    pub from: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     #[serde(with = "duration")]
-    pub timeout: Duration,
-    pub connections: usize,
+    pub look: Duration,
 }
 
-impl Default for SmtpSettings {
+impl Default for StoreSettings {
     fn default() -> Self {
-        Self {
-            url: "smtp://127.0.0.1:1025".to_owned(),
-            from: "Upshot Demo Shop <billing@shop.example>".to_owned(),
-            timeout: Duration::from_secs(30),
-            connections: 4,
-        }
+        Self { url: String::new(), ca_file: None, look: Duration::from_secs(30) }
     }
 }
 
