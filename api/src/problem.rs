@@ -217,7 +217,12 @@ impl From<upshot_queue::Error> for Problem {
                 Self::new(Code::RedisUnavailable, error)
             }
             upshot_queue::Error::Rejected(rejection) => Self::new(Code::BodyTooLarge, rejection),
-            upshot_queue::Error::Limit(bad) => Self::new(Code::InvalidParameter, bad),
+            upshot_queue::Error::Cursor(bad) => {
+                let mut problem = Self::new(Code::InvalidParameter, bad);
+                problem.0.parameter = Some("cursor".to_owned());
+                problem
+            }
+            upshot_queue::Error::Limit(bad) => Self::parameter(bad.part(), &bad.value(), &bad),
         }
     }
 }

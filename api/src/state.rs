@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
+use axum::http::StatusCode;
 use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
@@ -164,6 +165,27 @@ impl State {
         question: impl Future<Output = Result<T, upshot_queue::Error>>,
     ) -> Result<T, Problem> {
         within(PATIENCE_FOR_MANY, question).await
+    }
+
+    /// Sees to it that jobs which follow in the background do, and says how to answer: 202 while
+    /// there are some. A worker of the queue lets them go; this process does, while there is none.
+    pub fn go_on_releasing(&self, queue: &Queue, left: u64) -> StatusCode {
+        if left == 0 {
+            return StatusCode::OK;
+        }
+        let (queue, stop) = (queue.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            let releasing = async {
+                if !queue.is_swept().await? {
+                    queue.finish_releases(|| !stop.is_cancelled()).await?;
+                }
+                Ok::<_, upshot_queue::Error>(())
+            };
+            if let Err(error) = releasing.await {
+                tracing::warn!(queue = %queue.name(), %error, "parked jobs wait for a worker to let them go");
+            }
+        });
+        StatusCode::ACCEPTED
     }
 
     /// A queue that a body or a query names, on the connection for long answers.

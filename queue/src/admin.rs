@@ -127,18 +127,6 @@ impl Queue {
         self.change(ids.iter().map(order).collect()).await
     }
 
-    /// Forgets jobs that ended longer ago than `retention` in state `of`, at most
-    /// 128 a call. Returns how many, and whether there are more.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn trim(&self, of: State, retention: Duration) -> Result<(u64, bool), Error> {
-        let mut call = Call::new(&scripts::TRIM, &self.keys);
-        call.arg(of.as_str()).arg(delay_ms(retention)).arg(MAX_BATCH);
-        let (forgotten, more): (u64, u8) = call.run(&mut self.conn.clone()).await?;
-        Ok((forgotten, more == 1))
-    }
-
     async fn change_one(&self, order: Order<'_>) -> Result<Changed, Error> {
         Ok(self.change(vec![order]).await?.pop().unwrap_or(Changed::Unknown))
     }

@@ -9,21 +9,25 @@ use std::{fmt, str::FromStr};
 use crate::{
     dead::DeadFilter,
     id::JobId,
+    list::Sorted,
     queue::{Error, Queue},
+    state::State,
 };
 
-/// A walk looks at no more jobs than this where each has to be read.
+/// A walk looks at no more jobs than this where each has to be looked at.
 const EXAMINED: usize = 5_000;
 /// Jobs that are looked at together.
 const PAGE: usize = 256;
+/// Larger numbers are no times.
+const MOST: i64 = 1 << 53;
 
-/// Where a walk goes on: `ms.left`, and `.until` where it does not go to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a walk goes on, behind a job: `ms.id`, and `.until` where it does not go to the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadCursor {
     /// When the last job that was looked at died, UTC ms.
     at: i64,
-    /// Jobs of that time that were looked at and left as they are.
-    left: usize,
+    /// Which job that was.
+    id: JobId,
     /// Up to which time of death the walk goes, UTC ms: what it made run again may die
     /// again meanwhile, and is not its any more.
     until: Option<i64>,
@@ -36,7 +40,7 @@ pub struct BadDeadCursor(String);
 
 impl fmt::Display for DeadCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.at, self.left)?;
+        write!(f, "{}.{}", self.at, self.id)?;
         self.until.map_or(Ok(()), |until| write!(f, ".{until}"))
     }
 }
@@ -45,15 +49,17 @@ impl FromStr for DeadCursor {
     type Err = BadDeadCursor;
 
     fn from_str(s: &str) -> Result<Self, BadDeadCursor> {
+        let ms = |text: &str| text.parse().ok().filter(|ms| (-MOST..=MOST).contains(ms));
         let read = || {
-            let (at, rest) = s.split_once('.')?;
-            let (left, until) =
-                rest.split_once('.').map_or((rest, None), |(left, until)| (left, Some(until)));
-            let left = left.parse().ok().filter(|left| *left <= 1_000_000)?;
-            let until = until.map(str::parse).transpose().ok()?;
-            Some(Self { at: at.parse().ok()?, left, until })
+            let mut parts = s.split('.');
+            let (at, id) = (ms(parts.next()?)?, parts.next()?.parse().ok()?);
+            let until = match parts.next() {
+                Some(text) => Some(ms(text)?),
+                None => None,
+            };
+            parts.next().is_none().then_some(Self { at, id, until })
         };
-        read().ok_or_else(|| BadDeadCursor(s.to_owned()))
+        read().ok_or_else(|| BadDeadCursor(s.chars().take(100).collect()))
     }
 }
 
@@ -84,56 +90,41 @@ impl Queue {
         most: usize,
     ) -> Result<DeadPart, Error> {
         self.check_layout().await?;
-        let index = filter.group.as_ref().map_or_else(|| self.keys.dead(), |group| self.keys.members(group));
+        let sorted = filter.group.as_deref().map_or(Sorted::Of(State::Dead), Sorted::Members);
         let narrow = filter.kind.is_some() || filter.tenant.is_some();
-        let until = from.map_or(until, |from| from.until);
-        let last_death = until.map_or_else(|| "+inf".to_owned(), |ms| ms.to_string());
-        let mut at = from;
-        // Nothing is taken away while the walk goes on: so much of the last
-        // moment is behind it.
-        let mut seen = from.map_or(0, |from| from.left);
+        let until = from.as_ref().map_or(until, |from| from.until);
+        let mut behind = from.map(|from| (from.at, from.id));
         let (mut ids, mut examined) = (Vec::new(), 0);
         while ids.len() < most && (!narrow || examined < EXAMINED) {
             let take = if narrow { PAGE } else { (most - ids.len()).min(PAGE) };
-            let start = at.map_or_else(|| "-inf".to_owned(), |at| at.at.to_string());
-            let mut cmd = redis::cmd("ZRANGE");
-            cmd.arg(&index).arg(start).arg(&last_death).arg("BYSCORE").arg("LIMIT").arg(seen).arg(take);
-            cmd.arg("WITHSCORES");
-            let found: Vec<(String, f64)> = cmd.query_async(&mut self.conn.clone()).await?;
+            let named = behind.as_ref().map(|(at, id)| (*at, id.as_str()));
+            let found = self.part_of(sorted, true, named, take).await?;
             examined += found.len();
-            let last = found.len() < take;
+            let in_time = |(_, ms): &(String, i64)| until.is_none_or(|until| *ms <= until);
+            let is_last = found.len() < take || !found.iter().all(in_time);
             let found: Vec<(JobId, i64)> =
-                found.into_iter().map(|(id, ms)| (JobId::trusted(id), ms as i64)).collect();
-            let admitted = if narrow { Some(self.admitted(filter, &found).await?) } else { None };
-            for (id, ms) in found {
-                if ids.len() == most {
-                    return Ok(DeadPart { ids, next: at });
-                }
-                let here = at.filter(|at| at.at == ms);
-                seen = if here.is_some() { seen + 1 } else { 1 };
-                let mut left = here.map_or(0, |at| at.left);
-                if admitted.as_ref().is_none_or(|admitted| admitted.contains(&id)) {
-                    ids.push(id);
-                } else {
-                    left += 1;
-                }
-                at = Some(DeadCursor { at: ms, left, until });
+                found.into_iter().filter(in_time).map(|(id, ms)| (JobId::trusted(id), ms)).collect();
+            let mut fits: Vec<usize> = (0..found.len()).collect();
+            if narrow {
+                let ids: Vec<&JobId> = found.iter().map(|(id, _)| id).collect();
+                fits = self.matching(filter.kind.as_deref(), filter.tenant.as_deref(), &ids).await?;
             }
-            if last {
+            for (id, ms) in fits.into_iter().filter_map(|i| found.get(i)) {
+                if ids.len() == most {
+                    let next = behind.map(|(at, id)| DeadCursor { at, id, until });
+                    return Ok(DeadPart { ids, next });
+                }
+                ids.push(id.clone());
+                behind = Some((*ms, id.clone()));
+            }
+            if is_last {
                 return Ok(DeadPart { ids, next: None });
             }
+            if ids.len() < most {
+                behind = found.into_iter().next_back().map(|(id, ms)| (ms, id));
+            }
         }
-        Ok(DeadPart { ids, next: at })
-    }
-
-    async fn admitted(&self, filter: &DeadFilter, found: &[(JobId, i64)]) -> Result<Vec<JobId>, Error> {
-        let ids: Vec<JobId> = found.iter().map(|(id, _)| id.clone()).collect();
-        let mut jobs = self.jobs(&ids).await?;
-        jobs.retain(|job| {
-            filter.kind.as_ref().is_none_or(|kind| job.kind == *kind)
-                && filter.tenant.as_ref().is_none_or(|tenant| job.tenant.as_ref() == Some(tenant))
-        });
-        Ok(jobs.into_iter().map(|job| job.id).collect())
+        Ok(DeadPart { ids, next: behind.map(|(at, id)| DeadCursor { at, id, until }) })
     }
 }
 
@@ -144,10 +135,19 @@ mod tests {
     #[test]
     fn cursors_are_read_back_and_others_refused() {
         for until in [None, Some(1_763_870_000_000)] {
-            let cursor = DeadCursor { at: 1_763_860_000_000, left: 3, until };
+            let cursor = DeadCursor { at: 1_763_860_000_000, id: JobId::random(), until };
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
         }
-        for bad in ["", "1", "1.x", "1.2.x", "1.2.3.4", "1.9999999"] {
+        let id = JobId::random();
+        for bad in [
+            String::new(),
+            "1".to_owned(),
+            // What counted jobs.
+            "1.2".to_owned(),
+            format!("1.{id}.x"),
+            format!("1.{id}.2.3"),
+            format!("9223372036854775807.{id}"),
+        ] {
             assert!(bad.parse::<DeadCursor>().is_err(), "{bad}");
         }
     }

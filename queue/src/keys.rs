@@ -1,8 +1,19 @@
 //! The one place that names Redis keys and channels, for Rust and for Lua.
 //!
 //! All keys of a queue start with its control key, which holds the hash tag
-//! `{queue}`: a script is given that one key and touches one slot of a Redis
-//! Cluster. `docs/redis-keys.md` is the committed snapshot.
+//! `{queue}`: a script is given that key, derives the others from it, and touches one slot
+//! of a Redis Cluster. It is also given [`Keys::none`], a key that never exists.
+//!
+//! Without the second key a script would be torn apart while its slot moves to another node.
+//! Redis checks the named keys before a script starts, and each further key at the command
+//! that uses it. So a script whose control key is still there would start, and the first key
+//! that has left would end it midway, with half of its writes done. Of a slot that moves, both
+//! nodes refuse a call of several keys unless they have all of them
+//! (`TRYAGAIN`, see "Multiple keys operations" of the cluster specification). Neither node ever
+//! has the second key, so no script starts until the slot has moved. Callers repeat a call that
+//! was refused like that: nothing of it ran.
+//!
+//! `docs/redis-keys.md` is the committed snapshot.
 
 use crate::id::{JobId, QueueName};
 
@@ -12,7 +23,7 @@ pub const SCHEMA: u32 = 5;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 43] = [
+pub(crate) const NAMES: [(&str, &str); 44] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -30,6 +41,7 @@ pub(crate) const NAMES: [(&str, &str); 43] = [
     ("EXPIRING", ":expiring"),
     ("NEEDS", ":needs"),
     ("NEED", ":need:"),
+    ("RELEASING", ":releasing"),
     ("UNKNOWN", ":unknown"),
     ("UNKNOWN_JOBS", ":unknown:"),
     ("UNKNOWN_TURNS", ":unknown_turns"),
@@ -92,6 +104,12 @@ impl Keys {
     /// given.
     pub fn control(&self) -> &str {
         &self.control
+    }
+
+    /// Nothing, ever: the second key that every script is given, so that Redis Cluster runs none
+    /// while the slot moves to another node.
+    pub fn none(&self) -> String {
+        self.key("none")
     }
 
     /// Hash: one job. Fields are listed in [`crate::job`].
@@ -188,6 +206,12 @@ impl Keys {
     /// they were parked.
     pub fn need(&self, need: &str) -> String {
         format!("{}:need:{need}", self.control)
+    }
+
+    /// Hash: of each need whose jobs are let go in parts, how far that is: up to which time (ms)
+    /// they had been parked, how many there were, how many are done, and since when (ms).
+    pub fn releasing(&self) -> String {
+        self.key("releasing")
     }
 
     /// Sorted set: kinds (`K@V`) that jobs are parked for because a worker did not run them,
@@ -306,7 +330,7 @@ impl Keys {
         format!("{}:claim:{worker}:{}", self.control, number % 2)
     }
 
-    /// String: the worker that sweeps just now.
+    /// String: the worker that sweeps just now, and the number of its last renewal.
     pub fn sweeper(&self) -> String {
         self.key("sweeper")
     }
@@ -348,6 +372,7 @@ mod tests {
         let id: JobId = "aaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap();
         let layout = [
             keys.control().to_owned(),
+            keys.none(),
             keys.job(&id),
             keys.lane("2:acme"),
             keys.placed("2:acme"),
@@ -365,6 +390,7 @@ mod tests {
             keys.expiring(),
             keys.needs(),
             keys.need("kind invoice.issue@2"),
+            keys.releasing(),
             keys.unknown(),
             keys.unknown_jobs("invoice.issue@2"),
             keys.unknown_turns(),
@@ -423,6 +449,7 @@ mod tests {
             keys.expiring(),
             keys.needs(),
             keys.need(""),
+            keys.releasing(),
             keys.unknown(),
             keys.unknown_jobs(""),
             keys.unknown_turns(),

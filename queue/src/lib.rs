@@ -40,12 +40,14 @@
 //! | [`list`], [`timeline`] | lists with a cursor; a job's life as a list |
 //! | [`admin`], [`dead`], [`dead_walk`] | what people do to jobs; dead jobs grouped by cause, and walked through |
 //! | [`priority`], [`limit`], [`limits`] | classes and shares; limits, weights, pauses |
-//! | [`parking`], [`need`] | jobs that wait for something else than time; what handlers park them for |
+//! | [`parking`], [`need`], [`release`] | jobs that wait for something else than time; what handlers park them for; how they are let go |
+//! | [`retention`] | how many jobs that ended are forgotten, and when |
 //! | [`reconcile`] | events of the same identity with other data: same, repair or conflict |
 //! | [`failure`], [`retry`] | why an attempt did not finish; what follows from it |
 //! | [`protocol`] | what a worker says to Redis: claim, settle, renew, write |
 //! | [`worker`] | the apalis backend; [`worker::Lease`] |
 //! | [`outbox`] | every transition, for readers in groups |
+//! | [`set_back`] | Redis' clock set back: what was written before counts anew |
 //! | [`scrub`] | looks for jobs that are not where their state says |
 //! | [`connect`] | connections that wait for Redis instead of failing |
 
@@ -66,14 +68,18 @@ pub mod limits;
 pub mod list;
 pub mod need;
 pub mod outbox;
+mod pace;
 pub mod parking;
 pub mod priority;
 pub mod protocol;
 pub mod queue;
 pub mod reconcile;
+pub mod release;
+pub mod retention;
 pub mod retry;
 mod scripts;
 pub mod scrub;
+pub mod set_back;
 mod shorten;
 pub mod state;
 pub mod timeline;
@@ -88,15 +94,17 @@ pub use dead_walk::{DeadCursor, DeadPart};
 pub use failure::{Failure, FailureClass, Park, Release, Snooze, Undecodable};
 pub use id::{IdError, JobId, QueueName};
 pub use job::{Deadline, Expect, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
-pub use limit::{Limit, LimitKey};
-pub use limits::{LimitUse, Limits};
-pub use list::{Cursor, Filter, Page};
+pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
+pub use limits::{LimitUse, Limits, LimitsInUse};
+pub use list::{BadCursor, Cursor, Filter, Page, Searched};
 pub use need::{BadNeed, Need};
 pub use outbox::{Outbox, OutboxGroup, OutboxReader};
 pub use parking::{Kinds, NeedCursor};
 pub use priority::{Priority, Shares};
 pub use queue::{Counts, Error, Queue, Verdict};
 pub use reconcile::{Conflict, Reconciled};
+pub use release::{Released, Releasing};
+pub use retention::Trimmed;
 pub use retry::{Crashes, Decision, Earlier, RetryPolicy, Wait};
 pub use scripts::script_name;
 pub use scrub::Scrubber;

@@ -80,12 +80,26 @@ const LIGHTEST: f64 = 0.01;
 /// The largest weight: the step from turn to turn of larger ones would be rounded away.
 const HEAVIEST: f64 = 100.0;
 
+/// The slowest rate, in jobs a second: one in eleven days. Times of the next job of slower ones
+/// would be none.
+const SLOWEST: f64 = 0.000_001;
+/// The fastest rate.
+const FASTEST: f64 = 1_000_000.0;
+
 /// A limit that cannot be kept.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BadLimit {
-    /// The rate is no positive number.
+    /// It is no number.
+    #[error("{what} `{text}` is not a number")]
+    NoNumber {
+        /// What: `rate` or `weight`.
+        what: &'static str,
+        /// What was said.
+        text: String,
+    },
+    /// The rate is no number of jobs a second that a next one comes of.
     #[error(
-        "rate {0} cannot be kept: use a number above 0 and up to 1000000 (jobs a second), or a concurrency of 0 to hold all"
+        "rate {0} cannot be kept: use {SLOWEST} to {FASTEST} (jobs a second), or a concurrency of 0 to hold all"
     )]
     Rate(f64),
     /// The burst stands alone or is nothing.
@@ -99,6 +113,76 @@ pub enum BadLimit {
         /// On what.
         key: LimitKey,
     },
+}
+
+impl BadLimit {
+    /// The part of a limit that is wrong: `rate`, `burst` or `weight`.
+    pub fn part(&self) -> &'static str {
+        match self {
+            Self::NoNumber { what, .. } => what,
+            Self::Rate(_) => "rate",
+            Self::Burst(_) => "burst",
+            Self::Weight { .. } => "weight",
+        }
+    }
+
+    /// What was asked for.
+    pub fn value(&self) -> String {
+        match self {
+            Self::NoNumber { text, .. } => text.clone(),
+            Self::Rate(rate) => rate.to_string(),
+            Self::Burst(burst) => burst.to_string(),
+            Self::Weight { weight, .. } => weight.to_string(),
+        }
+    }
+}
+
+/// A rate that can be kept, in jobs a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate(f64);
+
+impl TryFrom<f64> for Rate {
+    type Error = BadLimit;
+
+    fn try_from(rate: f64) -> Result<Self, BadLimit> {
+        // None of the comparisons is true of NaN.
+        if (SLOWEST..=FASTEST).contains(&rate) { Ok(Self(rate)) } else { Err(BadLimit::Rate(rate)) }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = BadLimit;
+
+    fn from_str(s: &str) -> Result<Self, BadLimit> {
+        let rate: f64 = s.parse().map_err(|_| BadLimit::NoNumber { what: "rate", text: s.to_owned() })?;
+        rate.try_into()
+    }
+}
+
+impl From<Rate> for f64 {
+    fn from(rate: Rate) -> Self {
+        rate.0
+    }
+}
+
+/// A tenant's share beside others that can be kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weight(f64);
+
+impl FromStr for Weight {
+    type Err = BadLimit;
+
+    fn from_str(s: &str) -> Result<Self, BadLimit> {
+        let weight: f64 = s.parse().map_err(|_| BadLimit::NoNumber { what: "weight", text: s.to_owned() })?;
+        let bad = BadLimit::Weight { weight, key: LimitKey::Tenant("…".to_owned()) };
+        (LIGHTEST..=HEAVIEST).contains(&weight).then_some(Self(weight)).ok_or(bad)
+    }
+}
+
+impl From<Weight> for f64 {
+    fn from(weight: Weight) -> Self {
+        weight.0
+    }
 }
 
 impl Limit {
@@ -130,9 +214,7 @@ impl Limit {
         if *self == Self::default() {
             return Ok(String::new());
         }
-        if let Some(rate) = self.rate.filter(|rate| !(*rate > 0.0 && *rate <= 1_000_000.0)) {
-            return Err(BadLimit::Rate(rate));
-        }
+        self.rate.map(Rate::try_from).transpose()?;
         if let Some(burst) = self.burst.filter(|burst| *burst == 0 || self.rate.is_none()) {
             return Err(BadLimit::Burst(burst));
         }
@@ -216,7 +298,20 @@ mod tests {
     #[test]
     fn what_cannot_be_kept_is_named() {
         let key = LimitKey::Key("smtp".into());
-        assert_eq!(Limit::rate(0.0, 1).stored(&key), Err(BadLimit::Rate(0.0)));
+        for rate in [0.0, -0.0, -1.0, 1e-300, 9e-7, 1e7, f64::INFINITY, f64::NEG_INFINITY] {
+            let bad = Limit::rate(rate, 1).stored(&key).unwrap_err();
+            assert_eq!((bad.part(), bad.value()), ("rate", rate.to_string()));
+            assert!(rate.to_string().parse::<Rate>().is_err(), "{rate}");
+        }
+        // It clears nothing.
+        assert_eq!(Limit::rate(f64::NAN, 1).stored(&key).unwrap_err().part(), "rate");
+        for text in ["nan", "NaN", "inf", "1e-300", "", "one"] {
+            assert_eq!(text.parse::<Rate>().unwrap_err().part(), "rate", "{text}");
+            assert_eq!(text.parse::<Weight>().unwrap_err().part(), "weight", "{text}");
+        }
+        assert_eq!("0.5".parse::<Rate>().map(f64::from), Ok(0.5));
+        let weight = Limit::weight(f64::NAN).stored(&LimitKey::Tenant("a".into()));
+        assert_eq!(weight.unwrap_err().part(), "weight");
         assert_eq!(Limit { burst: Some(3), ..Limit::default() }.stored(&key), Err(BadLimit::Burst(3)));
         assert!(matches!(Limit::weight(2.0).stored(&key), Err(BadLimit::Weight { .. })));
         assert!(Limit::weight(2.0).stored(&LimitKey::Tenant("a".into())).is_ok());

@@ -1,10 +1,13 @@
 //! Limits, weights and pauses of a queue, changeable while it works.
 
+use redis::{FromRedisValue, RedisError, Value};
+
 use crate::{
     clock::utc_ms,
     flow::{decode, encode},
     limit::{Limit, LimitKey},
     queue::{Error, Queue},
+    release::Released,
     scripts::{self, Call},
 };
 
@@ -22,6 +25,15 @@ pub struct Limits {
     pub paused: bool,
     /// Kinds that are paused.
     pub paused_kinds: Vec<String>,
+}
+
+/// Limits, and how much of each is used.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LimitsInUse {
+    /// Limits and weights, in the order of their keys.
+    pub limits: Vec<(LimitKey, Limit, LimitUse)>,
+    /// Whether there are more.
+    pub is_cut: bool,
 }
 
 /// How much of a limit is used.
@@ -127,20 +139,33 @@ impl Queue {
         pipe.cmd("SMEMBERS").arg(self.keys.paused_kinds());
         type Reply = (Vec<(String, String)>, Option<u8>, Vec<String>);
         let (stored, paused, kinds): Reply = pipe.query_async(&mut self.conn.clone()).await?;
-        let read = |(key, limit): (String, String)| {
-            let key: LimitKey = key.parse().ok()?;
-            let key = match key {
-                LimitKey::Queue => LimitKey::Queue,
-                LimitKey::Tenant(name) => LimitKey::Tenant(decode(&name)),
-                LimitKey::Key(name) => LimitKey::Key(decode(&name)),
-            };
-            Some((key, Limit::read(&limit)))
-        };
+        let read = |(key, limit): (String, String)| Some((read_key(&key)?, Limit::read(&limit)));
         let mut limits: Vec<(LimitKey, Limit)> = stored.into_iter().filter_map(read).collect();
         limits.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut paused_kinds: Vec<String> = kinds.iter().map(|kind| decode(kind)).collect();
         paused_kinds.sort();
         Ok(Limits { limits, paused: paused == Some(1), paused_kinds })
+    }
+
+    /// At most `most` limits, up to 1,000, and how much of each is used, in the order of their keys.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn limits_in_use(&self, most: usize) -> Result<LimitsInUse, Error> {
+        let mut call = Call::new(&scripts::LIMITS, &self.keys);
+        let mut reply: Vec<Value> = call.arg(most).run(&mut self.conn.clone()).await?;
+        let rest = Value::Array(reply.split_off(reply.len().min(1)));
+        let is_cut = reply.pop() == Some(Value::Int(1));
+        type Each = Vec<(String, String, u64, String, u64)>;
+        let each = Each::from_redis_value(rest).map_err(RedisError::from)?;
+        let read = |(key, limit, running, bucket, waiting_lanes): (String, String, u64, String, u64)| {
+            let (key, limit) = (read_key(&key)?, Limit::read(&limit));
+            let used = used(&key, &limit, running, Some(bucket.as_str()), waiting_lanes);
+            Some((key, limit, used))
+        };
+        let mut limits: Vec<_> = each.into_iter().filter_map(read).collect();
+        limits.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        Ok(LimitsInUse { limits, is_cut })
     }
 
     /// How much of a limit is used now.
@@ -161,12 +186,7 @@ impl Queue {
         type Reply = (Option<u64>, u64, Option<String>, Option<String>);
         let (running, waiting_lanes, limit, bucket): Reply = pipe.query_async(&mut self.conn.clone()).await?;
         let limit = limit.as_deref().map(Limit::read).unwrap_or_default();
-        let is_counted = *key == LimitKey::Queue || limit.concurrency.is_some();
-        Ok(LimitUse {
-            running: is_counted.then(|| running.unwrap_or(0)),
-            tokens: limit.tokens(bucket.as_deref(), utc_ms()),
-            waiting_lanes,
-        })
+        Ok(used(key, &limit, running.unwrap_or(0), bucket.as_deref(), waiting_lanes))
     }
 
     /// No job of the queue starts until it is resumed; what runs goes on. The
@@ -195,14 +215,26 @@ impl Queue {
         self.limit_call("pause_kind", &encode(kind), &[]).await.map(drop)
     }
 
-    /// Ends a pause of a kind; returns how many parked jobs became ready.
-    /// Workers do the same, should the caller not get that far.
+    /// Ends a pause of a kind: the first of its parked jobs are let go at once, the rest in the
+    /// background ([`crate::release`]). Workers begin with it, should the caller not get that
+    /// far.
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn resume_kind(&self, kind: &str) -> Result<u64, Error> {
+    pub async fn resume_kind(&self, kind: &str) -> Result<Released, Error> {
         self.limit_call("resume_kind", &encode(kind), &[]).await?;
-        self.unpark(&format!("resume {}", encode(kind))).await
+        self.begin_release(&format!("resume {}", encode(kind))).await
+    }
+
+    /// Kinds that are paused.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn paused_kinds(&self) -> Result<Vec<String>, Error> {
+        let mut cmd = redis::cmd("SMEMBERS");
+        let kinds: Vec<String> =
+            cmd.arg(self.keys.paused_kinds()).query_async(&mut self.conn.clone()).await?;
+        Ok(kinds.iter().map(|kind| decode(kind)).collect())
     }
 
     async fn limit_call(&self, what: &str, key: &str, args: &[&str]) -> Result<Set, Error> {
@@ -219,6 +251,20 @@ impl Queue {
             }
         }
     }
+}
+
+/// The key of a stored limit.
+fn read_key(key: &str) -> Option<LimitKey> {
+    Some(match key.parse().ok()? {
+        LimitKey::Queue => LimitKey::Queue,
+        LimitKey::Tenant(name) => LimitKey::Tenant(decode(&name)),
+        LimitKey::Key(name) => LimitKey::Key(decode(&name)),
+    })
+}
+
+fn used(key: &LimitKey, limit: &Limit, running: u64, bucket: Option<&str>, waiting_lanes: u64) -> LimitUse {
+    let is_counted = *key == LimitKey::Queue || limit.concurrency.is_some();
+    LimitUse { running: is_counted.then_some(running), tokens: limit.tokens(bucket, utc_ms()), waiting_lanes }
 }
 
 /// What is left to be done for a limit that was set.

@@ -6,7 +6,10 @@
 //! and did not acknowledge is given to another after a while. Entries that no
 //! group has acknowledged are never dropped; without a group the newest stay.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use redis::{
     RedisError, Value,
@@ -16,6 +19,7 @@ use redis::{
 use crate::{
     connect::Connector,
     id::{JobId, QueueName},
+    pace::Pace,
     queue::{Error, Queue},
     scripts::{self, Call},
 };
@@ -236,11 +240,13 @@ impl Queue {
     pub async fn trim_outbox(&self) -> Result<(), Error> {
         // An outbox may grow by any number between two sweeps.
         loop {
+            let began = Instant::now();
             let mut call = Call::new(&scripts::TRIM_OUTBOX, &self.keys);
             let dropped: u64 = call.arg(KEPT).arg(DROPPED).run(&mut self.conn.clone()).await?;
             if dropped == 0 {
                 return Ok(());
             }
+            Pace::TRIM.rest(began.elapsed()).await;
         }
     }
 }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `kind K@V` | the claim of a worker that has a handler for version V of kind K |
 //! | `args K@V not B\|C` | a worker that has one, of another build than B and C, which could not read the arguments |
-//! | `resume K` | anybody, once kind K is no longer paused |
+//! | `resume K` | whoever resumes kind K, and any worker that finds it no longer paused |
 //! | `wait NAME` | whoever calls [`Queue::meet`]: a handler parked the job ([`crate::Park`]) |
 //! Handlers may name any number of needs (one for each order that is not confirmed yet), so
 //! whoever looks through them reads a part at a time.
@@ -17,6 +17,7 @@ use crate::{
     flow::{decode, encode, stored_kind},
     need::Need,
     queue::{Error, Queue},
+    release::Released,
     scripts::{self, Call, MAX_BATCH},
 };
 
@@ -119,14 +120,15 @@ impl Queue {
         Ok((needs, (next != 0).then_some(NeedCursor(next))))
     }
 
-    /// Lets all jobs go on that their handlers parked for a need; returns how many. None is no
-    /// error: it is met for those that are parked now, and not remembered. See
-    /// [`Park`](crate::Park) for the order in which nobody is missed.
+    /// Lets all jobs go on that their handlers parked for a need: the first at once, the rest in the
+    /// background ([`crate::release`]). None is no error: the need is met for those that are
+    /// parked now, and not remembered. See [`Park`](crate::Park) for the order in which nobody is
+    /// missed.
     ///
     /// # Errors
-    /// When Redis failed; what is left goes on with the next call.
-    pub async fn meet(&self, need: &Need) -> Result<u64, Error> {
-        self.unpark(&need.stored()).await
+    /// When Redis failed; what was begun goes on.
+    pub async fn meet(&self, need: &Need) -> Result<Released, Error> {
+        self.begin_release(&need.stored()).await
     }
 
     /// How many jobs their handlers parked for a need.
@@ -148,34 +150,14 @@ impl Queue {
     /// When Redis failed.
     pub async fn meet_some(&self, need: &Need, most: usize) -> Result<u64, Error> {
         let mut call = Call::new(&scripts::UNPARK, &self.keys);
-        call.arg(need.stored()).arg(most.clamp(1, MAX_BATCH)).arg("");
-        let (released, _, _): (u64, u8, String) = call.run(&mut self.conn.clone()).await?;
+        call.arg(need.stored()).arg(most.clamp(1, MAX_BATCH)).arg("some");
+        let (released, _): (u64, u64) = call.run(&mut self.conn.clone()).await?;
         Ok(released)
     }
 
-    /// Lets all jobs go on that are parked for a need now, as it is stored; returns how many.
-    /// Jobs that are parked for it again meanwhile are not waited for.
-    ///
-    /// # Errors
-    /// When Redis failed; what is left goes on with the next call.
-    pub async fn unpark(&self, need: &str) -> Result<u64, Error> {
-        let mut all = 0;
-        let mut until = String::new();
-        loop {
-            let mut call = Call::new(&scripts::UNPARK, &self.keys);
-            call.arg(need).arg(MAX_BATCH).arg(&until);
-            let (released, more, bound): (u64, u8, String) = call.run(&mut self.conn.clone()).await?;
-            all += released;
-            if more == 0 {
-                return Ok(all);
-            }
-            until = bound;
-        }
-    }
-
-    /// Lets all jobs go on whose need this worker meets; returns how many. `None` is one
-    /// that runs every kind. What handlers parked, and what is parked for a kind, is none of its
-    /// business.
+    /// Begins to let go all jobs whose need this worker meets; returns how many are ready so far.
+    /// `None` is a worker that runs every kind. What handlers parked, and what is parked for a kind,
+    /// is none of its business.
     ///
     /// # Errors
     /// When Redis failed.
@@ -204,14 +186,17 @@ impl Queue {
         if needs.is_empty() {
             return Ok((0, next));
         }
-        let paused = self.limits().await?.paused_kinds;
+        let paused = self.paused_kinds().await?;
+        // Those that somebody began with go on by themselves.
+        let begun: BTreeSet<String> =
+            self.releases().await?.into_iter().map(|release| release.need).collect();
         let mut all = 0;
         let is_met = |need: &str| match kinds {
             Some(kinds) => kinds.meets(need, &paused),
             None => is_resumed(need, &paused),
         };
-        for need in needs.iter().filter(|need| is_met(need)) {
-            all += self.unpark(need).await?;
+        for need in needs.iter().filter(|need| is_met(need) && !begun.contains(*need)) {
+            all += self.begin_release(need).await?.released;
         }
         Ok((all, next))
     }

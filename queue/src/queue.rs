@@ -12,6 +12,7 @@ use crate::{
     keys::{Keys, SCHEMA},
     layout::Layout,
     limit::BadLimit,
+    list::BadCursor,
     scripts::{self, CALL_BYTES, Call},
     state::State,
 };
@@ -29,6 +30,9 @@ pub enum Error {
     /// Arguments that cannot be taken.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// A cursor that is not one of the list.
+    #[error(transparent)]
+    Cursor(#[from] BadCursor),
     /// A limit that cannot be kept.
     #[error(transparent)]
     Limit(#[from] BadLimit),
@@ -388,6 +392,9 @@ fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJ
 /// What the script said of a job that was there: its state, or that and the id of
 /// another job.
 fn verdict(said: &str, id: &JobId) -> Verdict {
+    if said == "damaged" {
+        return Verdict::Rejected(Rejection::Damaged(id.clone()));
+    }
     let (state, other) = said.split_once(' ').map_or((said, None), |(state, other)| (state, Some(other)));
     let id = other.map_or_else(|| id.clone(), |other| JobId::trusted(other.to_owned()));
     Verdict::Duplicate { id, state: state.parse().unwrap_or(State::Ready) }

@@ -128,14 +128,7 @@ impl Queue {
         jobs: &[&NewJob],
         same: impl Fn(&[u8], &[u8]) -> bool,
     ) -> Result<Vec<Reconciled>, Error> {
-        let mut answers = Vec::with_capacity(jobs.len());
-        for part in parts(jobs) {
-            let stored = self.read_stored(part).await?;
-            for (job, stored) in part.iter().zip(stored) {
-                answers.push(self.reconcile_one(job, stored, &same).await?);
-            }
-        }
-        Ok(answers)
+        self.reconcile_all(jobs, same, true).await
     }
 
     /// Says what [`Queue::reconcile`] would do, and does nothing.
@@ -147,17 +140,21 @@ impl Queue {
         jobs: &[&NewJob],
         same: impl Fn(&[u8], &[u8]) -> bool,
     ) -> Result<Vec<Reconciled>, Error> {
+        self.reconcile_all(jobs, same, false).await
+    }
+
+    async fn reconcile_all(
+        &self,
+        jobs: &[&NewJob],
+        same: impl Fn(&[u8], &[u8]) -> bool,
+        repairs: bool,
+    ) -> Result<Vec<Reconciled>, Error> {
         let mut answers = Vec::with_capacity(jobs.len());
         for part in parts(jobs) {
             let stored = self.read_stored(part).await?;
-            answers.extend(part.iter().zip(stored).map(|(job, stored)| {
-                let Some(found) = stored else { return Reconciled::Gone };
-                match decide(job.tenant.as_deref(), &found, |args| same(&job.args, args)) {
-                    Decision::Same => Reconciled::Same,
-                    Decision::Repair => Reconciled::Repaired,
-                    Decision::Conflict(conflict) => Reconciled::Conflict(conflict),
-                }
-            }));
+            for (job, stored) in part.iter().zip(stored) {
+                answers.push(self.reconcile_one(job, stored, &same, repairs).await?);
+            }
         }
         Ok(answers)
     }
@@ -167,12 +164,14 @@ impl Queue {
         job: &NewJob,
         mut stored: Option<Stored>,
         same: impl Fn(&[u8], &[u8]) -> bool,
+        repairs: bool,
     ) -> Result<Reconciled, Error> {
         for _ in 0..TRIES {
             let Some(found) = stored else { return Ok(Reconciled::Gone) };
             match decide(job.tenant.as_deref(), &found, |args| same(&job.args, args)) {
                 Decision::Same => return Ok(Reconciled::Same),
                 Decision::Conflict(conflict) => return Ok(Reconciled::Conflict(conflict)),
+                Decision::Repair if !repairs => return Ok(Reconciled::Repaired),
                 Decision::Repair => match self.repair(job, &found.text).await?.as_str() {
                     "is changed" | "" => {}
                     // Another job does its work by now.

@@ -78,6 +78,11 @@ scripts! {
     TRIM = "trim.lua", "#!lua flags=allow-oom";
     TRIM_OUTBOX = "trim_outbox.lua", "#!lua flags=allow-oom";
     LIMIT = "limit.lua", "#!lua flags=allow-oom";
+    PAGE = "page.lua", "#!lua flags=allow-oom";
+    PAGE_LANE = "page_lane.lua", "#!lua flags=allow-oom";
+    MATCH = "match.lua", "#!lua flags=allow-oom";
+    LIMITS = "limits.lua", "#!lua flags=allow-oom";
+    CLOCK = "clock.lua", "#!lua flags=allow-oom";
     RECOUNT = "recount.lua", "#!lua flags=allow-oom";
     SCRUB = "scrub.lua", "#!lua flags=allow-oom";
     SCRUB_LANE = "scrub_lane.lua", "#!lua flags=allow-oom";
@@ -138,7 +143,7 @@ impl Call {
     pub(crate) fn new(script: &'static Pair, keys: &Keys) -> Self {
         let script: &'static Script = if keys.has_test_clock() { &script.test } else { &script.live };
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(script.get_hash()).arg(1).arg(keys.control());
+        cmd.arg(script.get_hash()).arg(2).arg(keys.control()).arg(keys.none());
         Self { script, cmd }
     }
 

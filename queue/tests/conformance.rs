@@ -5,6 +5,8 @@
 mod bounds;
 #[path = "conformance/by_hand.rs"]
 mod by_hand;
+#[path = "conformance/clock.rs"]
+mod clock;
 #[path = "conformance/control.rs"]
 mod control;
 #[path = "conformance/enqueue.rs"]

@@ -92,6 +92,9 @@ pub enum Why {
     /// A deadline that a queue cannot count.
     #[error("`deadline` is {}: use 1ms to 100 years", humantime::format_duration(*.0))]
     Deadline(Duration),
+    /// An expectation that a queue cannot count.
+    #[error("`within` is {}: use at most 100 years", humantime::format_duration(*.0))]
+    Within(Duration),
     /// What is to happen after a deadline that there is not.
     #[error("`late` says what happens to a job that misses its `deadline`: add a deadline, or remove it")]
     Late,
@@ -203,6 +206,9 @@ impl Route {
         }
         if self.limit_keys.len() > MAX_LIMIT_KEYS {
             return impossible(Why::LimitKeys(self.limit_keys.len()));
+        }
+        if self.within > MAX_TIME {
+            return impossible(Why::Within(self.within));
         }
         let uncounted = |time: &Duration| time.as_millis() == 0 || *time > MAX_TIME;
         if let Some(within) = self.deadline.map(|deadline| deadline.within).filter(uncounted) {

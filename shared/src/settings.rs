@@ -327,7 +327,7 @@ mod tests {
             ),
             ("[[queues.a.limits]]\nkey = \"smtp\"", &[], &["smtp", "line 2", "key:NAME"]),
             ("[[queues.a.limits]]\nkey = \"queue\"", &[], &["queues.a.limits[0]", "nothing", "concurrency"]),
-            ("[[queues.a.limits]]\nkey = \"key:b\"\nrate = 0.0", &[], &["limits[0]", "key:b", "above 0"]),
+            ("[[queues.a.limits]]\nkey = \"key:b\"\nrate = 0.0", &[], &["limits[0]", "key:b", "0.000001"]),
             (
                 "[[queues.a.limits]]\nkey = \"queue\"\nrate = 1\n[[queues.a.limits]]\nkey = \"queue\"\nrate = 2",
                 &[],

@@ -1,4 +1,4 @@
-//! What takes longer than a test may: `make test-long` runs it, `make test` does not.
+//! What takes longer than a test may: `make test-all` runs it, `make test` does not.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::{collections::BTreeSet, time::Duration};

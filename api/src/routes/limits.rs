@@ -30,7 +30,7 @@ pub struct SetLimit {
     #[serde(default)]
     #[schema(example = 4)]
     concurrency: Option<u32>,
-    /// Jobs that start a second, on the average; above 0, up to 1000000.
+    /// Jobs that start a second, on the average; 0.000001 to 1000000.
     #[serde(default)]
     rate: Option<f64>,
     /// Jobs that may start at once after a quiet time, with a rate; 1 if it is

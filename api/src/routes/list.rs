@@ -5,7 +5,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
-use upshot_queue::{Cursor, Filter, Queue};
+use upshot_queue::{Cursor, Filter, Queue, QueueName, Searched};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -33,9 +33,27 @@ pub struct JobPage {
     /// The next page; null when this is the last one.
     #[schema(
         required,
-        example = "http://127.0.0.1:8080/v1/jobs?state=dead&cursor=invoices~4.1773480413000.1"
+        example = "http://127.0.0.1:8080/v1/jobs?state=dead&cursor=invoices~5.1773480413000.mrtu2hq6wcbcvkoxmzkhxbs7da"
     )]
     next: Option<String>,
+    /// How far the page looked, where it stopped before it was full; null where it is full, or
+    /// the list is at its end.
+    #[schema(required)]
+    searched: Option<SearchedBody>,
+}
+
+/// How far a page looked that stopped before it was full: there may be more behind `next`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Searched)]
+pub struct SearchedBody {
+    /// Jobs that were looked at for this page.
+    jobs: usize,
+    /// The queue that `next` goes on in.
+    #[schema(example = "invoices")]
+    queue: String,
+    /// The state that `next` goes on in; null where jobs of a subject are listed.
+    #[schema(required, value_type = Option<JobState>)]
+    state: Option<upshot_queue::State>,
 }
 
 /// Lists jobs.
@@ -78,7 +96,8 @@ pub async fn jobs(
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
     let queues = queues(&state, &query)?;
     let (start, from) = place(&query, &queues)?;
-    let (found, next) = state.read(|| page(&queues, start, from.clone(), &filter, limit)).await?;
+    let Found { jobs, next, searched } =
+        state.read(|| page(&queues, start, from.clone(), &filter, limit)).await?;
     let next = next.map(|cursor| {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
         for name in PARAMETERS.iter().filter(|name| **name != "cursor") {
@@ -89,7 +108,13 @@ pub async fn jobs(
         pairs.append_pair("cursor", &cursor);
         links.jobs(&pairs.finish())
     });
-    Ok(Json(JobPage { jobs: found.iter().map(|known| JobSummary::new(known, &links)).collect(), next }))
+    let jobs = jobs.iter().map(|known| JobSummary::new(known, &links)).collect();
+    let searched = searched.map(|(queue, Searched { jobs, state })| SearchedBody {
+        jobs,
+        queue: queue.to_string(),
+        state,
+    });
+    Ok(Json(JobPage { jobs, next, searched }))
 }
 
 /// The queues to go through, in order.
@@ -118,23 +143,31 @@ fn place(query: &Query, queues: &[&Queue]) -> Result<(usize, Option<Cursor>), Pr
     })
 }
 
+/// What a page has.
+struct Found {
+    jobs: Vec<Known>,
+    next: Option<String>,
+    searched: Option<(QueueName, Searched)>,
+}
+
 async fn page(
     queues: &[&Queue],
     start: usize,
     mut from: Option<Cursor>,
     filter: &Filter,
     limit: usize,
-) -> Result<(Vec<Known>, Option<String>), upshot_queue::Error> {
-    let mut found: Vec<Known> = Vec::new();
+) -> Result<Found, upshot_queue::Error> {
+    let mut jobs: Vec<Known> = Vec::new();
     for queue in queues.iter().skip(start) {
-        if found.len() == limit {
-            return Ok((found, Some(format!("{}~", queue.name()))));
+        if jobs.len() == limit {
+            return Ok(Found { jobs, next: Some(format!("{}~", queue.name())), searched: None });
         }
-        let page = queue.list(filter, from.take(), limit - found.len()).await?;
-        found.extend(Known::complete(queue, page.jobs).await?);
+        let page = queue.list(filter, from.take(), limit - jobs.len()).await?;
+        jobs.extend(Known::complete(queue, page.jobs).await?);
         if let Some(next) = page.next {
-            return Ok((found, Some(format!("{}~{next}", queue.name()))));
+            let searched = page.searched.map(|searched| (queue.name().clone(), searched));
+            return Ok(Found { jobs, next: Some(format!("{}~{next}", queue.name())), searched });
         }
     }
-    Ok((found, None))
+    Ok(Found { jobs, next: None, searched: None })
 }

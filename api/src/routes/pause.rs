@@ -3,8 +3,10 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::StatusCode,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use upshot_queue::Released;
 use utoipa::ToSchema;
 
 use crate::{
@@ -25,6 +27,17 @@ pub struct What {
     kind: Option<String>,
 }
 
+/// A queue that is paused, or a kind of its jobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Paused {
+    #[serde(flatten)]
+    queue: QueueBody,
+    /// Whether a route of the settings makes jobs of the paused kind in this queue; a misspelt
+    /// kind pauses nothing. Null for the whole queue.
+    #[schema(required)]
+    kind_known: Option<bool>,
+}
+
 /// Pauses a queue, or a kind of its jobs.
 ///
 /// Nothing starts until it is resumed; what runs goes on. Jobs of a paused kind
@@ -39,7 +52,7 @@ pub struct What {
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
     request_body(content = Option<What>, description = "`{}` will do; an empty body counts as that"),
     responses(
-        (status = 200, description = "It is paused", body = QueueBody),
+        (status = 200, description = "It is paused", body = Paused),
         (status = 400, description = "The body cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
@@ -50,10 +63,13 @@ pub async fn pause(
     State(state): State<Shared>,
     Path(queue): Path<String>,
     Body(what): Body<What>,
-) -> Result<Json<QueueBody>, Problem> {
+) -> Result<Json<Paused>, Problem> {
     let queue = state.queue_of_address(&queue)?;
+    let mut kind_known = None;
     match what.kind()? {
         Some(kind) => {
+            let mut routes = state.intake.all_routes();
+            kind_known = Some(routes.any(|route| route.queue == *queue.name() && route.job == kind));
             state.ask(queue.pause_kind(&kind)).await?;
             tracing::info!(queue = %queue.name(), kind, "paused by hand");
         }
@@ -62,7 +78,7 @@ pub async fn pause(
             tracing::info!(queue = %queue.name(), "paused by hand");
         }
     }
-    Ok(Json(state.ask(QueueBody::read(queue)).await?))
+    Ok(Json(Paused { queue: state.ask(QueueBody::read(queue)).await?, kind_known }))
 }
 
 /// Ends a pause of a queue, or of a kind of its jobs.
@@ -79,29 +95,33 @@ pub async fn pause(
     request_body(content = Option<What>, description = "`{}` will do; an empty body counts as that"),
     responses(
         (status = 200, description = "It is not paused", body = QueueBody),
+        (status = 202, description = "It is not paused; the parked jobs of the kind follow in the background, and `releasing` says how far that is", body = QueueBody),
         (status = 400, description = "The body cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
-        (status = 503, description = "Redis does not answer; a kind may be resumed in part, its workers go on with it", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer; should a kind be resumed all the same, its workers go on with it", body = Details, content_type = "application/problem+json"),
     )
 )]
 pub async fn resume(
     State(state): State<Shared>,
     Path(queue): Path<String>,
     Body(what): Body<What>,
-) -> Result<Json<QueueBody>, Problem> {
+) -> Result<(StatusCode, Json<QueueBody>), Problem> {
     let queue = state.queue_of_address(&queue)?;
+    let mut left = 0;
     match what.kind()? {
         Some(kind) => {
-            let released = state.ask_for_many(queue.resume_kind(&kind)).await?;
-            tracing::info!(queue = %queue.name(), kind, released, "resumed by hand");
+            let Released { released, left: follow } = state.ask(queue.resume_kind(&kind)).await?;
+            tracing::info!(queue = %queue.name(), kind, released, left = follow, "resumed by hand");
+            left = follow;
         }
         None => {
             state.ask(queue.resume()).await?;
             tracing::info!(queue = %queue.name(), "resumed by hand");
         }
     }
-    Ok(Json(state.ask(QueueBody::read(queue)).await?))
+    let status = state.go_on_releasing(queue, left);
+    Ok((status, Json(state.ask(QueueBody::read(queue)).await?)))
 }
 
 impl What {

@@ -3,9 +3,10 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use upshot_queue::Need;
+use upshot_queue::{Need, Released};
 use utoipa::ToSchema;
 
 use crate::{
@@ -28,6 +29,8 @@ pub struct Unpark {
 pub struct Unparked {
     /// Jobs that were parked for it, and are ready.
     unparked: u64,
+    /// Jobs that follow in the background; `releasing` of the queue says how far that is.
+    left: u64,
 }
 
 /// Lets the jobs go on that their handlers parked for a need.
@@ -46,21 +49,22 @@ pub struct Unparked {
     request_body(content = Unpark, description = "The need"),
     responses(
         (status = 200, description = "So many go on", body = Unparked),
+        (status = 202, description = "So many go on, and more follow in the background", body = Unparked),
         (status = 400, description = "The body cannot be used, or names no need that is met by hand", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
-        (status = 503, description = "Redis does not answer; some may go on: send the same again", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer: send the same again", body = Details, content_type = "application/problem+json"),
     )
 )]
 pub async fn unpark(
     State(state): State<Shared>,
     Path(queue): Path<String>,
     Body(unpark): Body<Unpark>,
-) -> Result<Json<Unparked>, Problem> {
+) -> Result<(StatusCode, Json<Unparked>), Problem> {
     let queue = state.queue_of_address(&queue)?;
     let named = unpark.need.as_str();
     let need: Need = named.parse().map_err(|why| Problem::parameter("need", named, why))?;
-    let unparked = state.ask_for_many(queue.meet(&need)).await?;
-    tracing::info!(queue = %queue.name(), %need, unparked, "need met by hand");
-    Ok(Json(Unparked { unparked }))
+    let Released { released: unparked, left } = state.ask(queue.meet(&need)).await?;
+    tracing::info!(queue = %queue.name(), %need, unparked, left, "need met by hand");
+    Ok((state.go_on_releasing(queue, left), Json(Unparked { unparked, left })))
 }

@@ -25,7 +25,7 @@ pub struct GroupBody {
     #[schema(example = "invoice.issue")]
     kind: String,
     /// The message without what differs from job to job.
-    #[schema(example = "no customer <value>")]
+    #[schema(example = "no customer <*>")]
     message: String,
     /// The message of the last one as it was.
     #[schema(example = "no customer `c-81`")]

@@ -1,11 +1,12 @@
 //! A queue as it is shown.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use futures::future;
 use serde::Serialize;
 use upshot_queue::{
-    Error, Limit, LimitKey, LimitUse, NeedCursor, Outbox, OutboxGroup, Priority, Queue, State,
+    Error, Limit, LimitKey, LimitUse, LimitsInUse, NeedCursor, Outbox, OutboxGroup, Priority, Queue,
+    Releasing, State,
 };
 use utoipa::ToSchema;
 
@@ -13,6 +14,9 @@ use crate::moment::Moment;
 
 /// Needs that are shown at most.
 const NEEDS: usize = 100;
+/// Limits that are looked at, and of these, limits that are shown.
+const LOOKED_AT: usize = 1_000;
+const LIMITS: usize = 200;
 
 /// A queue: how many jobs are where, and what holds them back.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -31,11 +35,17 @@ pub struct QueueBody {
     /// Ready jobs by priority.
     #[schema(example = json!({"critical": 0, "high": 4, "normal": 36, "low": 0}))]
     ready: BTreeMap<&'static str, u64>,
-    /// Limits and weights, in all processes.
+    /// Limits and weights, in all processes: 200 at most, those first that lanes wait for.
     limits: Vec<LimitBody>,
+    /// Whether there are more limits.
+    limits_cut: bool,
     /// What parked jobs need, the most needed first; the first 100 of some 1000
     /// that are looked at.
     needs: Vec<NeedBody>,
+    /// Whether there are more needs.
+    needs_cut: bool,
+    /// Parked jobs that are let go in the background: their kind was resumed, or their need is met.
+    releasing: Vec<ReleaseBody>,
     /// The record of all transitions, and who reads it.
     outbox: OutboxBody,
     /// Transitions of jobs since the queue began, by name.
@@ -84,6 +94,21 @@ pub struct NeedBody {
     jobs: u64,
 }
 
+/// Parked jobs that are let go.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Release)]
+pub struct ReleaseBody {
+    /// What they needed.
+    #[schema(example = "resume invoice.issue")]
+    need: String,
+    /// Jobs that were parked for it when it began.
+    jobs: u64,
+    /// Those of them that are done.
+    done: u64,
+    /// When it began.
+    since: Moment,
+}
+
 /// The record of all transitions: what any group of readers needs is kept.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Outbox)]
@@ -127,27 +152,45 @@ impl From<Outbox> for OutboxBody {
 }
 
 impl QueueBody {
-    /// Reads a queue: a few round trips, whatever the number of jobs.
+    /// Reads a queue: a few round trips at once, whatever the number of jobs, limits and needs.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn read(queue: &Queue) -> Result<Self, Error> {
         let needs = queue.needs_part(NeedCursor::default());
-        let (counts, limits, (needs, _), outbox) =
-            future::try_join4(queue.counts(), queue.limits(), needs, queue.outbox()).await?;
-        let uses = future::try_join_all(limits.limits.iter().map(|(key, _)| queue.limit_use(key))).await?;
+        let holding = future::try_join(queue.paused_kinds(), queue.limits_in_use(LOOKED_AT));
+        let (counts, (mut paused_kinds, used), (needs, more_needs), outbox, releases) =
+            future::try_join5(queue.counts(), holding, needs, queue.outbox(), queue.releases()).await?;
         let mut needs: Vec<NeedBody> =
             needs.into_iter().map(|(need, jobs)| NeedBody { need, jobs }).collect();
         needs.sort_by(|one, other| other.jobs.cmp(&one.jobs).then_with(|| one.need.cmp(&other.need)));
+        let needs_cut = more_needs.is_some() || needs.len() > NEEDS;
         needs.truncate(NEEDS);
+        paused_kinds.sort();
+        let LimitsInUse { mut limits, is_cut } = used;
+        let limits_cut = is_cut || limits.len() > LIMITS;
+        if limits_cut {
+            limits.sort_by_key(|(.., used)| Reverse(used.waiting_lanes));
+            limits.truncate(LIMITS);
+            limits.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        }
+        let release = |Releasing { need, total, done, since }| ReleaseBody {
+            need,
+            jobs: total,
+            done,
+            since: Moment(since),
+        };
         Ok(Self {
             name: queue.name().to_string(),
-            paused: limits.paused,
-            paused_kinds: limits.paused_kinds,
+            paused: counts.paused,
+            paused_kinds,
             jobs: State::ALL.into_iter().map(|state| (state.as_str(), counts.of(state))).collect(),
             ready: Priority::ALL.into_iter().map(Priority::as_str).zip(counts.ready).collect(),
-            limits: limits.limits.iter().zip(uses).map(LimitBody::new).collect(),
+            limits: limits.iter().map(LimitBody::new).collect(),
+            limits_cut,
             needs,
+            needs_cut,
+            releasing: releases.into_iter().map(release).collect(),
             outbox: outbox.into(),
             transitions: counts.transitions.into_iter().collect(),
         })
@@ -155,7 +198,7 @@ impl QueueBody {
 }
 
 impl LimitBody {
-    fn new(((key, limit), used): (&(LimitKey, Limit), LimitUse)) -> Self {
+    fn new((key, limit, used): &(LimitKey, Limit, LimitUse)) -> Self {
         Self {
             key: key.to_string(),
             concurrency: limit.concurrency,

@@ -1,13 +1,13 @@
 //! A job as it is shown while it is watched.
 
 use serde::Serialize;
-use upshot_queue::State;
+use upshot_queue::{Priority, State};
 use utoipa::ToSchema;
 
 use super::{
     attempt::{FailedAttemptBody, Waiting},
     outcome::OutcomeBody,
-    words::{JobState, ProgressBody},
+    words::{JobState, PriorityClass, ProgressBody},
 };
 use crate::{known::Known, links::Links};
 
@@ -19,6 +19,9 @@ pub struct Snapshot {
     /// Where it is.
     #[schema(value_type = JobState)]
     state: State,
+    /// How urgent it is.
+    #[schema(value_type = PriorityClass)]
+    priority: Priority,
     /// Attempts so far, the running one included.
     attempts: u64,
     /// How far it is, or was when its last attempt ended.
@@ -44,6 +47,7 @@ impl Snapshot {
         Self {
             id: job.id.to_string(),
             state: job.state,
+            priority: job.priority,
             attempts: job.attempts,
             progress: job.progress.as_ref().map(ProgressBody::from),
             steps: job.steps.iter().map(|step| step.name.clone()).collect(),

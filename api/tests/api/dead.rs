@@ -50,7 +50,7 @@ async fn dead_jobs_are_grouped_by_cause() {
         ("queue", json!("invoices")),
         ("class", json!("permanent")),
         ("kind", json!("a")),
-        ("message", json!("no customer <value>")),
+        ("message", json!("no customer <*>")),
         ("last_message", json!("no customer `order-3`")),
         ("count", json!(3)),
         ("dead", json!(3)),

@@ -66,6 +66,10 @@ async fn jobs_of_a_paused_kind_are_parked_until_it_is_resumed() {
     let kind = json!({"kind": "order.confirm"});
     let paused = fixture.change("/v1/queues/emails/pause", kind.clone(), 200).await;
     assert_eq!((&paused["paused"], &paused["paused_kinds"]), (&json!(false), &json!(["order.confirm"])));
+    assert_eq!(paused["kind_known"], true);
+    let misspelt = json!({"kind": "order.confrim"});
+    assert_eq!(fixture.change("/v1/queues/emails/pause", misspelt.clone(), 200).await["kind_known"], false);
+    fixture.change("/v1/queues/emails/resume", misspelt, 200).await;
     let id = fixture.enqueue("emails", job("1", "order.confirm")).await;
     let worker = Worker::start(&fixture.connector, "emails", |_, _| async { Ok(json!({"summary": "done"})) });
     let mut messages = Messages::open(&fixture, id.as_str(), None).await;
@@ -112,7 +116,7 @@ async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
     assert_eq!(*needs, json!([{"need": "wait breaker:smtp", "jobs": 1}]));
 
     let other = fixture.change(path, json!({"need": "breaker:sms"}), 200).await;
-    assert_eq!(other, json!({"unparked": 0}));
+    assert_eq!(other, json!({"unparked": 0, "left": 0}));
     for (said, words) in [
         (json!({"need": "resume order.confirm"}), &["`need`", "when the kind is resumed"][..]),
         (json!({"need": ""}), &["`need`", "1 to 200"]),
@@ -126,7 +130,7 @@ async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
     }
     // As it is listed.
     let met = fixture.change(path, json!({"need": "wait breaker:smtp"}), 200).await;
-    assert_eq!(met, json!({"unparked": 1}));
+    assert_eq!(met, json!({"unparked": 1, "left": 0}));
     let done = messages.until(|message| message.name == "end").await;
     assert_eq!(done.data["state"], "succeeded");
     worker.stop().await;
@@ -157,7 +161,7 @@ async fn limits_are_set_replaced_and_cleared() {
     assert_eq!(shown(&fixture, "emails").await["limits"], json!([]));
     for (limit, words) in [
         (json!({"key": "smtp", "concurrency": 4}), &["`key` is `smtp`", "tenant:NAME"][..]),
-        (json!({"key": "key:smtp", "rate": 0}), &["rate 0", "above 0"]),
+        (json!({"key": "key:smtp", "rate": 0}), &["rate 0", "0.000001 to 1000000"]),
         (json!({"key": "key:smtp", "burst": 3}), &["burst 3", "with a rate"]),
         (json!({"key": "key:smtp", "weight": 3}), &["weight 3", "only a tenant"]),
         (json!({"key": "queue", "concurrency": -1}), &["`concurrency` is `-1`"]),

@@ -1,7 +1,7 @@
 //! What can be said about queues.
 
 use clap::{ArgGroup, Args};
-use upshot_queue::{LimitKey, Need, QueueName};
+use upshot_queue::{LimitKey, Need, QueueName, Rate, Weight};
 
 use super::ApiAddress;
 
@@ -55,13 +55,13 @@ pub struct SetLimit {
     pub concurrency: Option<u32>,
     /// Jobs that start a second, on the average.
     #[arg(long, value_name = "R", group = "what")]
-    pub rate: Option<f64>,
+    pub rate: Option<Rate>,
     /// Jobs that may start at once after a quiet time.
     #[arg(long, value_name = "B", requires = "rate")]
     pub burst: Option<u32>,
     /// A tenant's share beside others, which have 1; 0.01 to 100.
     #[arg(long, value_name = "W", group = "what")]
-    pub weight: Option<f64>,
+    pub weight: Option<Weight>,
     /// Clear the limit.
     #[arg(long, group = "what", conflicts_with_all = ["concurrency", "rate", "burst", "weight"])]
     pub clear: bool,

@@ -72,6 +72,10 @@ pub async fn unpark(settings: &Settings, unpark: &Unpark) -> anyhow::Result<()> 
     let body = json!({"need": unpark.need.as_str()});
     let said = Client::new(settings, &unpark.api)?.post(&path, &body).await?;
     println!("{}: {} jobs go on that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
+    if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
+        let (left, queue) = (text(&said, "left"), &unpark.queue);
+        println!("{queue}: {left} more follow in the background: `upshot queues` shows how far that is");
+    }
     Ok(())
 }
 
@@ -80,9 +84,9 @@ pub async fn limit(settings: &Settings, limit: &SetLimit) -> anyhow::Result<()> 
     let body = json!({
         "key": limit.key.to_string(),
         "concurrency": limit.concurrency,
-        "rate": limit.rate,
+        "rate": limit.rate.map(f64::from),
         "burst": limit.burst,
-        "weight": limit.weight,
+        "weight": limit.weight.map(f64::from),
     });
     let path = format!("/v1/queues/{}/limits", limit.queue);
     let queue = Client::new(settings, &limit.api)?.put(&path, &body).await?;
@@ -143,6 +147,10 @@ fn holding(queue: &Value) -> Vec<String> {
         let (group, since) = (text(group, "name"), text(group, "needs_since"));
         let entries = text(&outbox, "entries");
         lines.push(format!("{name}: outbox of {entries} entries, group {group} needs those since {since}"));
+    }
+    for release in list(queue, "releasing") {
+        let (need, done, jobs) = (text(release, "need"), text(release, "done"), text(release, "jobs"));
+        lines.push(format!("{name}: {done} of {jobs} parked jobs let go, need: {need}"));
     }
     for need in list(queue, "needs") {
         lines.push(format!("{name}: {} parked, need: {}", text(need, "jobs"), text(need, "need")));

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Need, Queue};
+use upshot_queue::{Need, Queue, Released};
 use upshot_shared::Health;
 
 use super::{gate::Gate, pool::Pool};
@@ -87,8 +87,8 @@ impl Keeper {
             gate.why_shut().is_none() && gate.has_accepted(Instant::now(), self.every.saturating_mul(2))
         };
         if self.pool.gate(is_proven) {
-            let released = queue.meet(&self.need).await?;
-            tracing::info!(queue = %queue.name(), released, "jobs that waited for the mail server go on");
+            let Released { released, left } = queue.meet(&self.need).await?;
+            tracing::info!(queue = %queue.name(), released, left, "jobs that waited for the mail server go on");
             return Ok(());
         }
         self.pool.gate(Gate::let_one_pass);

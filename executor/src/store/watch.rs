@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Need, Queue};
+use upshot_queue::{Need, Queue, Released};
 use upshot_shared::Health;
 
 use super::{Store, fault::NEED};
@@ -69,8 +69,8 @@ impl Watch {
                 Err(error) => Err(error),
             };
             match released {
-                Ok(released) => {
-                    tracing::info!(queue = %queue.name(), released, "jobs that waited for the store go on")
+                Ok(Released { released, left }) => {
+                    tracing::info!(queue = %queue.name(), released, left, "jobs that waited for the store go on")
                 }
                 // A Redis that is away is reported elsewhere; the next round comes.
                 Err(error) => {

@@ -26,6 +26,8 @@ pub enum Cause {
     MasterDown,
     /// A part of a cluster is not served.
     ClusterDown,
+    /// A slot of a cluster is on its way to another node.
+    SlotMoves,
     /// A script of another program holds it up.
     Busy,
     /// It asks for a login.
@@ -58,6 +60,7 @@ impl Cause {
             Some("NOREPLICAS") => return Self::TooFewReplicas,
             Some("MASTERDOWN") => return Self::MasterDown,
             Some("CLUSTERDOWN") => return Self::ClusterDown,
+            Some("TRYAGAIN" | "ASK" | "MOVED") => return Self::SlotMoves,
             Some("BUSY") => return Self::Busy,
             Some("NOAUTH") => return Self::NoLogin,
             Some("WRONGPASS") => return Self::WrongLogin,
@@ -97,6 +100,9 @@ impl Cause {
             }
             Self::ClusterDown => {
                 "a part of the Redis Cluster is not served (CLUSTERDOWN): bring its nodes back, or wait for a failover"
+            }
+            Self::SlotMoves => {
+                "the slot of the queue moves to another node of the cluster (TRYAGAIN): nothing is lost, and the queue is used again once it has moved"
             }
             Self::Busy => {
                 "a script of another program holds Redis up (BUSY): wait for it, or end it with SCRIPT KILL"
@@ -161,6 +167,7 @@ mod tests {
             ("NOREPLICAS Not enough good replicas to write.", Cause::TooFewReplicas, "min-replicas-to-write"),
             ("MASTERDOWN Link with MASTER is down", Cause::MasterDown, "master"),
             ("CLUSTERDOWN The cluster is down", Cause::ClusterDown, "nodes"),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", Cause::SlotMoves, "has moved"),
             ("BUSY Redis is busy running a script.", Cause::Busy, "SCRIPT KILL"),
             ("NOAUTH Authentication required.", Cause::NoLogin, "redis.url"),
             ("WRONGPASS invalid username-password pair", Cause::WrongLogin, "redis.url"),

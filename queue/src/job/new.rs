@@ -164,6 +164,11 @@ pub enum Rejection {
     /// Limited by too many keys.
     #[error("{0} limit keys: at most {MAX_LIMIT_KEYS} are possible")]
     LimitKeys(usize),
+    /// What is stored under its id is no job: somebody damaged it by hand.
+    #[error(
+        "the key of job {0} in Redis has another type than a job: delete that key, and enqueue the job again"
+    )]
+    Damaged(JobId),
     /// A duration that Redis cannot count.
     #[error("{what} of {value:?} is out of range: use {range}")]
     Duration {
@@ -230,7 +235,11 @@ impl NewJob {
         if bytes > MAX_LABELS {
             return Err(Rejection::Labels(bytes));
         }
-        let times = [("a delay", Some(self.delay)), ("a deadline", self.deadline.map(|d| d.within))];
+        let times = [
+            ("a delay", Some(self.delay)),
+            ("a deadline", self.deadline.map(|d| d.within)),
+            ("an expectation", self.expect.map(|expect| expect.within)),
+        ];
         for (what, value) in times {
             if let Some(value) = value.filter(|value| *value > MAX_TIME) {
                 return Err(Rejection::Duration { what, value, range: "at most 100 years" });
@@ -370,6 +379,10 @@ mod tests {
         assert_eq!(job(|job| job.labels = labels(MAX_LABELS + 1)), Err(Rejection::Labels(MAX_LABELS + 1)));
         assert!(job(|job| job.limit_keys = vec![String::new()]).is_err());
         assert!(job(|job| job.delay = Duration::MAX).is_err());
+        assert!(job(|job| job.expect = Some(Expect::within(Duration::MAX))).is_err());
+        assert!(
+            job(|job| job.deadline = Some(Deadline { within: Duration::MAX, then: Late::Runs })).is_err()
+        );
         let second = Duration::from_secs(1);
         for (lifetime, noted, taken) in
             [(Duration::ZERO, second, false), (second, Duration::ZERO, false), (second, second, true)]

@@ -164,7 +164,7 @@ impl Job {
         }
         job.parked = need.map(|need| Parked { need, why });
         job.attempts = job.token.saturating_sub(released);
-        job.revision = format!("{}.{writes}.{}", job.token, job.state);
+        job.revision = format!("{}.{writes}.{}.{}", job.token, job.state, job.priority);
         Ok(job)
     }
 

@@ -1,123 +1,106 @@
 //! Slices of jobs whose ids stand several in a line: those that run, by their
 //! claims, and those that succeeded, by the calls that said so.
 
-use super::{Cursor, Slice};
+use super::{At, Entry, Mark, Slice, Sorted};
 use crate::{
     id::JobId,
     queue::{Error, Queue},
+    state::State,
 };
 
-/// Lines of up to 128 ids that are read at a time, of jobs that run or succeeded.
+/// Lines of up to 192 ids that are read at a time, of jobs that run or succeeded.
 const LINES: usize = 8;
-/// Places in a line; more than it can have.
-const PLACES: usize = 1_000;
 
-/// A slice that is gathered from lines of ids. Its cursor names a line, by a time
-/// and which one of that time it is, and how many ids of it were seen.
-struct Lines {
-    place: usize,
-    take: usize,
-    /// Ids of the next line that were seen before.
-    seen: usize,
-    ids: Vec<JobId>,
-    marks: Vec<i64>,
-    next: Option<Cursor>,
-}
-
-impl Lines {
-    fn new(place: usize, take: usize, seen: usize) -> Self {
-        Self { place, take, seen, ids: Vec::new(), marks: Vec::new(), next: None }
-    }
-
-    fn line(&mut self, at: i64, n: usize, mark: i64, ids: &str) {
-        let skip = std::mem::take(&mut self.seen);
-        for (i, id) in ids.split_whitespace().enumerate().skip(skip) {
-            if self.next.is_some() {
-                return;
+impl Slice {
+    /// Adds the ids of a line behind those that were seen, up to `take` in all. False where some
+    /// are left over: then it says where it goes on.
+    fn line(
+        &mut self,
+        take: usize,
+        seen: usize,
+        ids: &str,
+        is_of: Mark,
+        behind: impl Fn(usize) -> At,
+    ) -> bool {
+        for (i, id) in ids.split_whitespace().enumerate().skip(seen) {
+            if self.entries.len() == take {
+                self.next = Some(behind(i));
+                return false;
             }
-            if self.ids.len() == self.take {
-                let seen = n * PLACES + i;
-                self.next = Some(Cursor { score: at, seen, ..Cursor::start_of(self.place) });
-                return;
-            }
-            self.ids.push(JobId::trusted(id.to_owned()));
-            self.marks.push(mark);
+            self.cost += 1;
+            self.entries.push(Entry { id: JobId::trusted(id.to_owned()), is_of, behind: behind(i + 1) });
         }
-    }
-
-    fn end(self) -> Slice {
-        Slice { cost: self.ids.len(), ids: self.ids, marks: self.marks, next: self.next }
+        true
     }
 }
 
 impl Queue {
-    /// Up to `take` jobs that succeeded from a cursor on: the newest first, several in a line. The
-    /// cursor names a line by its ms and number, and how many of it were seen.
-    pub(super) async fn succeeded_slice(
-        &self,
-        place: usize,
-        from: Option<&Cursor>,
-        take: usize,
-    ) -> Result<Slice, Error> {
-        let from = from.filter(|cursor| cursor.score != i64::MIN);
-        let mut start = from.map(|from| format!("{}-{}", from.score, from.seen / PLACES));
-        let mut slice = Lines::new(place, take, from.map_or(0, |from| from.seen % PLACES));
+    /// Up to `take` jobs that succeeded from a place on: the newest first.
+    pub(super) async fn succeeded_slice(&self, from: Option<&At>, take: usize) -> Result<Slice, Error> {
+        let (mut start, first) = match from {
+            Some(At::Line { ms, n, seen }) => (format!("{ms}-{n}"), Some(((*ms, *n), *seen))),
+            _ => ("+".to_owned(), None),
+        };
+        let mut slice = Slice::default();
         loop {
             let mut cmd = redis::cmd("XREVRANGE");
-            cmd.arg(self.keys.succeeded()).arg(start.as_deref().unwrap_or("+")).arg("-");
-            cmd.arg("COUNT").arg(LINES);
+            cmd.arg(self.keys.succeeded()).arg(&start).arg("-").arg("COUNT").arg(LINES);
             let lines: Vec<(String, Vec<(String, String)>)> = cmd.query_async(&mut self.conn.clone()).await?;
-            let last = lines.last().map(|(line, _)| format!("({line}"));
+            let Some((last, _)) = lines.last() else { return Ok(slice) };
+            start = format!("({last}");
             for (line, fields) in lines {
                 let named =
                     line.split_once('-').and_then(|(ms, n)| Some((ms.parse().ok()?, n.parse().ok()?)));
                 let (Some((ms, n)), Some((at, ids))) = (named, fields.first()) else { continue };
-                slice.line(ms, n, at.parse().unwrap_or(0), ids);
-            }
-            match last {
-                Some(last) if slice.next.is_none() => start = Some(last),
-                _ => return Ok(slice.end()),
+                // The line of the cursor may be gone.
+                let seen = first.filter(|(line, _)| *line == (ms, n)).map_or(0, |(_, seen)| seen);
+                let is_of = Mark::Since(at.parse().unwrap_or(0));
+                if !slice.line(take, seen, ids, is_of, |seen| At::Line { ms, n, seen }) {
+                    return Ok(slice);
+                }
             }
         }
     }
 
     /// The same for running jobs, by the claims that they came with: whose lease
     /// expires first comes first.
-    pub(super) async fn running_slice(
-        &self,
-        place: usize,
-        from: Option<&Cursor>,
-        take: usize,
-    ) -> Result<Slice, Error> {
-        let from = from.filter(|cursor| cursor.score != i64::MIN);
-        let start = from.map_or_else(|| "-inf".to_owned(), |from| from.score.to_string());
-        let mut skip = from.map_or(0, |from| from.seen / PLACES);
-        let mut slice = Lines::new(place, take, from.map_or(0, |from| from.seen % PLACES));
-        // How many claims of one ms were seen.
-        let mut seen = (from.map_or(i64::MIN, |from| from.score), skip);
-        loop {
-            let mut cmd = redis::cmd("ZRANGE");
-            cmd.arg(self.keys.running()).arg(&start).arg("+inf").arg("BYSCORE");
-            cmd.arg("LIMIT").arg(skip).arg(LINES).arg("WITHSCORES");
-            let claims: Vec<(u64, f64)> = cmd.query_async(&mut self.conn.clone()).await?;
-            let mut pipe = redis::pipe();
-            for (claim, _) in &claims {
-                pipe.cmd("HGET").arg(self.keys.lease(*claim)).arg("ids");
-            }
-            let ids: Vec<Option<String>> =
-                if claims.is_empty() { Vec::new() } else { pipe.query_async(&mut self.conn.clone()).await? };
-            for ((claim, until), ids) in claims.iter().zip(&ids) {
-                let until = *until as i64;
-                if seen.0 != until {
-                    seen = (until, 0);
-                }
-                slice.line(until, seen.1, claim.cast_signed(), ids.as_deref().unwrap_or_default());
-                seen.1 += 1;
-            }
-            skip += claims.len();
-            if claims.len() < LINES || slice.next.is_some() {
-                return Ok(slice.end());
+    pub(super) async fn running_slice(&self, from: Option<&At>, take: usize) -> Result<Slice, Error> {
+        let mut slice = Slice::default();
+        if let Some(At::Claim { until, claim, seen }) = from {
+            // The rest of that claim, whose lease may have been renewed since.
+            let ids = self.claimed(&[claim.to_string()]).await?.pop().flatten().unwrap_or_default();
+            let behind = |seen| At::Claim { until: *until, claim: *claim, seen };
+            if !slice.line(take, *seen, &ids, Mark::Claim(*claim), behind) {
+                return Ok(slice);
             }
         }
+        let mut behind = match from {
+            Some(At::Claim { until, claim, .. }) => Some((*until, claim.to_string())),
+            _ => None,
+        };
+        loop {
+            let named = behind.as_ref().map(|(until, claim)| (*until, claim.as_str()));
+            let claims = self.part_of(Sorted::Of(State::Running), true, named, LINES).await?;
+            let Some((last, until)) = claims.last() else { return Ok(slice) };
+            behind = Some((*until, last.clone()));
+            let names: Vec<String> = claims.iter().map(|(claim, _)| claim.clone()).collect();
+            let lines = self.claimed(&names).await?;
+            for ((claim, until), ids) in claims.iter().zip(lines) {
+                let claim: i64 = claim.parse().unwrap_or(0);
+                let behind = |seen| At::Claim { until: *until, claim, seen };
+                if !slice.line(take, 0, &ids.unwrap_or_default(), Mark::Claim(claim), behind) {
+                    return Ok(slice);
+                }
+            }
+        }
+    }
+
+    /// The ids of the jobs of claims.
+    async fn claimed(&self, claims: &[String]) -> Result<Vec<Option<String>>, Error> {
+        let mut pipe = redis::pipe();
+        for claim in claims {
+            pipe.cmd("HGET").arg(self.keys.lease(claim.parse().unwrap_or(0))).arg("ids");
+        }
+        Ok(pipe.query_async(&mut self.conn.clone()).await?)
     }
 }

@@ -1,7 +1,7 @@
 -- Purpose: what people do to jobs, one after the other: cancel, reschedule,
 --       re-prioritise, retry what is dead or parked (with other arguments too), forget; and
 --       the repair of a job by an event of the same identity.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 number of items (at most 128), then for each item: id, verb, two that
 --       depend on the verb, and a history line ('' for none):
 --       cancel: '', ''
@@ -154,7 +154,7 @@ for i = 0, n - 1 do
   end
   verdicts[#verdicts + 1] = verdict
 end
-wake = put_all() or wake
+wake = put_all() or wake or promise_ended and some_unknown
 tell('')
 if wake then redis.call('PUBLISH', WAKE, at) end
 return verdicts

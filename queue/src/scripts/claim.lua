@@ -9,7 +9,7 @@
 --       A call that is repeated under the same number (its answer got lost) leases
 --       nothing new: it renews what it had leased and answers with that, unless one
 --       with a number higher by two came meanwhile.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 worker, 2 N (0 to 160: 0 only promotes and takes over), 3 lease in ms,
 --       4 bound on promotions, expiries and take-overs in this call (at most 128, or
 --       CALL_BYTES; one lease is taken over in any case; nothing is leased while large
@@ -113,7 +113,7 @@ elseif want > 0 and not paused then
     end
     redis.call('ZADD', RUNNING, until_ms, claim)
     leased.text = table.concat(leased, ' ')
-    redis.call('HSET', LEASE .. claim, 'left', n_leased, 'ids', leased.text)
+    redis.call('HSET', LEASE .. claim, 'left', n_leased, 'ids', leased.text, 'ms', ARGV[3])
     change('claims', claim)
     change('running', int(running + n_leased))
     redis.call('SET', remembered, ARGV[6] .. ' ' .. claim, 'PX', 2 * ARGV[3])
@@ -129,7 +129,7 @@ end
 tell(worker)
 -- What was made ready here and not taken may belong to a worker that sleeps, and so may what
 -- this one does not run.
-if n_unknown > 0 or wake and (paused or more or n_leased >= tonumber(ARGV[2])) then redis.call('PUBLISH', WAKE, at) end
+if n_unknown > 0 or promise_ended and some_unknown or wake and (paused or more or n_leased >= tonumber(ARGV[2])) then redis.call('PUBLISH', WAKE, at) end
 
 local next_at = next_token or 0
 if unknown.next_token and (next_at == 0 or unknown.next_token < next_at) then next_at = unknown.next_token end

@@ -1,6 +1,6 @@
 -- Purpose: end a batch of attempts. Each is fenced: a token and worker that are
 --       not the job's current ones, or a job that no longer runs, are refused.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 worker, 2 number of groups of successes; each group is: flow, number of
 --       arguments of an item (1 to 3), number of items, and of each item the first of
 --       id; token (1 if left out); outcome JSON (null if left out);

@@ -1,5 +1,5 @@
 -- Purpose: insert a batch of jobs, or find the ones that are already there.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 number of items (at most 77), 2 arguments of each item (2 to 5), 3 number
 --       of lanes (at most 20); then for each lane: its name (class:flow), the number
 --       of its items, and of each of these the first of
@@ -11,17 +11,33 @@
 -- Returns: {place, verdict, ...} of those that were found and not inserted. The place
 --       counts from 1; the verdict is the state of the job that was found under the
 --       same id; or its state, a blank and its id where it was found by the idempotency
---       key.
+--       key; or `damaged` where the key of the job has another type.
 local n, width, lanes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 if #ARGV ~= 3 + n * width + lanes * 2 then
   return redis.error_reply('ARGS enqueue: ' .. #ARGV .. ' arguments do not fit ' .. n .. ' items of ' ..
     width .. ' in ' .. lanes .. ' lanes')
 end
+-- Later deadlines would be no times any more.
+local CENTURY = 100 * 366 * 24 * 3600 * 1000
+local first = 4
+for _ = 1, width > 4 and lanes or 0 do
+  local items = tonumber(ARGV[first + 1])
+  for i = 1, items do
+    local within = string.match(ARGV[first + 1 + i * width], '^%d+')
+    if within and tonumber(within) > CENTURY then
+      return redis.error_reply('ARGS enqueue: a deadline of ' .. within .. ' ms: use at most 100 years')
+    end
+  end
+  first = first + 2 + items * width
+end
 local reply, enqueued, scheduled, subjects = {}, {}, {}, {}
 local inserted, duplicates = 0, 0
--- The state of a job that is there, without a second look at most of them.
+-- The state of a job that is there, without a second look at most of them. A key of another
+-- type was damaged by hand; it is set aside alone.
+local DAMAGED = 'damaged'
 local function found_as(key)
-  local text = redis.call('HGET', key, 'state')
+  local text = redis.pcall('HGET', key, 'state')
+  if type(text) == 'table' then return DAMAGED end
   if text or redis.call('EXISTS', key) == 1 then return state_of(text) end
 end
 -- The job of another id that an idempotency key leads to, and its state: that which
@@ -30,7 +46,7 @@ local function holder_of(id, unique, gives_way)
   for _, name in ipairs({DUPLICATE .. id, UNIQUE .. unique}) do
     local owner = redis.call('GET', name)
     local state = owner and owner ~= id and found_as(JOB .. owner)
-    if state and not (gives_way ~= '0' and state == 'dead') then return owner, state end
+    if state and state ~= DAMAGED and not (gives_way ~= '0' and state == 'dead') then return owner, state end
   end
 end
 local p, place = 4, 0
@@ -71,13 +87,16 @@ for _ = 1, lanes do
     if not found then
       local body = deadline == '' and head .. ARGV[p + 1]
         or at .. '|' .. class .. '|' .. deadline .. '|||' .. ARGV[p + 1]
-      if redis.call('HSETNX', key, 'job', body) == 0 then
+      local inserted_it = redis.pcall('HSETNX', key, 'job', body)
+      if inserted_it == 0 then
         redis.call('HINCRBY', key, 'duplicates', 1)
         found = found_as(key)
+      elseif inserted_it ~= 1 then
+        found = DAMAGED
       end
     end
     if found then
-      duplicates = duplicates + 1
+      if found ~= DAMAGED then duplicates = duplicates + 1 end
       reply[#reply + 1] = place + 1
       reply[#reply + 1] = found
     else
@@ -85,7 +104,8 @@ for _ = 1, lanes do
       if unique and unique ~= '' then
         local before = redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime, 'GET')
         -- One that is there gave way.
-        if before and before ~= id and redis.call('EXISTS', JOB .. before) == 1 then
+        local was = before and before ~= id and found_as(JOB .. before)
+        if was and was ~= DAMAGED then
           redis.call('HSET', JOB .. before, 'successor', id)
         end
         redis.call('DEL', DUPLICATE .. id)

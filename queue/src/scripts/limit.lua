@@ -1,5 +1,5 @@
 -- Purpose: set or clear one limit, weight or pause, and let go what it no longer holds.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 what (limit, give_up, counted, pause, resume, pause_kind, resume_kind), 2 limit key
 --       or kind ('' for the queue's own pause), 3 for a limit: `concurrency|tokens a
 --       second|burst|weight`, '' to clear it; for counted: what was answered as the claim;
@@ -9,6 +9,17 @@
 --       be counted (recount), and then it is to be said that they are (counted), or 0; 1 when
 --       places are kept under other keys (give_up).
 local what, key = ARGV[1], ARGV[2]
+if what == 'limit' and ARGV[3] ~= '' then
+  local concurrency, rate, burst, weight = string.match(ARGV[3], '^(%d*)|([^|]*)|(%d*)|([^|]*)$')
+  local function is_within(text, least, most)
+    local number = tonumber(text)
+    -- Neither comparison is true of NaN.
+    return text == '' or number and number >= least and number <= most
+  end
+  if not concurrency or not is_within(rate, SLOWEST, FASTEST) or not is_within(weight, 0.001, 1000) then
+    return redis.error_reply('ARGS limit: `' .. ARGV[3] .. '` is no limit that can be kept')
+  end
+end
 local again, counting, some_kept = 0, 0, 0
 local function let_go()
   release_lanes(key)
@@ -106,6 +117,8 @@ elseif what == 'resume' then
   redis.call('HDEL', CONTROL, 'paused')
 elseif what == 'pause_kind' then
   redis.call('SADD', PAUSED_KINDS, key)
+  -- What was resumed and is not yet let go stays where it is.
+  redis.call('HDEL', RELEASING, 'resume ' .. key)
   redis.call('HSET', CONTROL, 'paused_kinds', 1)
 elseif what == 'resume_kind' then
   redis.call('SREM', PAUSED_KINDS, key)

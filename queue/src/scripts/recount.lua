@@ -1,5 +1,5 @@
 -- Purpose: count running jobs for a limit key that was set while they ran.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 limit key, then numbers of claims (at most 4, of 160 jobs each)
 -- Returns: how many jobs were counted.
 -- It may have been cleared meanwhile, and what it held with it.

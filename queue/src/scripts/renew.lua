@@ -1,6 +1,6 @@
 -- Purpose: extend the leases that one worker still holds. Jobs of one claim have one
 --       lease, so whoever renews one of them renews all.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 lease in ms, 2 worker, 3 number of leases (at most 128), then for each:
 --       id, token
 -- Returns: {lost, cancelled}: the ids whose lease is lost, and those that are held

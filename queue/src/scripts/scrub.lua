@@ -1,6 +1,6 @@
 -- Purpose: look whether jobs are where their state says, and mend what is not.
 --       Expected to find nothing.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 what: `jobs`, or the state (scheduled, parked, dead, cancelled) whose index
 --       the ids were read from; 2 when the lists of the lanes began to be read (ms; 0 where
 --       not all were read); then at most 128 ids, behind a `?` those that no list had

@@ -1,6 +1,6 @@
 -- Purpose: look whether the jobs that a part of a lane's list has are ready, and for the
 --       first time; who is not leaves the lane. Expected to find nothing.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 lane, 2 how many ids at the end of its list were looked at before, 3 how many
 --       had been taken off the ends of lists when the last of them were read
 -- Returns: {ids of jobs that are elsewhere as well, ids without a job, the ids that were

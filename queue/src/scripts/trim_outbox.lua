@@ -1,7 +1,7 @@
 -- Purpose: drop entries of the outbox that every group has acknowledged; without a group,
 --       all but the newest. In one call, because a group that joins between a look at the
 --       groups and the drop would lose what it was to read.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 entries that are kept for nobody in particular, 2 bound on entries that are
 --       dropped (at most 1000)
 -- Returns: how many were dropped.

@@ -1,6 +1,6 @@
 -- Purpose: one fenced write of a running attempt: its progress, the result of a
 --       completed step, or a line of its log.
--- KEYS: 1 control
+-- KEYS: 1 control, 2 none
 -- ARGV: 1 id, 2 token, 3 worker, 4 what (progress, step, log), 5 name (of the step;
 --       the mark that the progress leaves in the timeline, '' for none), 6 value
 --       (JSON), 7 cap on the log or marks in bytes, 8 and in lines

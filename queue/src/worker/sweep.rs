@@ -1,34 +1,61 @@
-//! What has to be done now and then: retention, parked jobs, the outbox, the scrubber.
+//! What has to be done now and then: parked jobs, retention, the outbox, the scrubber.
+//!
+//! Each is a loop of its own, so that none waits for another. What depends on what this worker
+//! can run it does itself; the rest is done by one worker of a queue at a time ([`hold`]), with
+//! pauses in which Redis is there for the others.
 
-use std::{sync::Arc, time::Duration};
+mod clock;
+mod hold;
+mod retention;
+
+use std::{
+    convert::Infallible,
+    fmt::Display,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::core::Core;
 use crate::{
+    pace::Pace,
     parking::NeedCursor,
     queue::{Error, Queue},
     scrub::Scrubber,
-    state::State,
 };
+use hold::Hold;
 
-/// How often.
+/// How often each is done.
 const EVERY: Duration = Duration::from_secs(5);
+/// From the beginning of one pass of the scrubber to that of the next, at least.
+const SCRUB_EVERY: Duration = Duration::from_secs(30);
 
-/// Sweeps until the worker ends. What depends on what this worker can run it
-/// does itself; the rest is done by one worker of a queue at a time.
+/// Sweeps until the worker ends.
 pub(super) async fn run(core: Arc<Core>) {
-    let queue = &core.renewals;
-    let mut scrubber = Scrubber::default();
+    let hold = Hold::new(&core);
+    tokio::join!(
+        hold.run(),
+        clock::run(&core, &hold),
+        needs(&core),
+        releases(&core, &hold),
+        retention::run(&core, &hold),
+        outbox(&core, &hold),
+        scrub(&core, &hold),
+    );
+}
+
+/// Looks which needs of parked jobs this worker meets.
+async fn needs(core: &Core) -> Infallible {
+    let (queue, kinds) = (&core.renewals, core.options.kinds.as_ref());
     // A worker that starts may be of a build that can read what none could before, and looks
     // through all needs. Later it looks at a part of them at a time: handlers name as many as
     // they like.
     let mut looked = false;
-    let mut needs = NeedCursor::default();
+    let mut from = NeedCursor::default();
     loop {
-        let swept = async {
-            let kinds = core.options.kinds.as_ref();
+        let looking = async {
             let released = if looked {
-                let (released, next) = queue.unpark_part_for(kinds, needs).await?;
-                needs = next.unwrap_or_default();
+                let (released, next) = queue.unpark_part_for(kinds, from).await?;
+                from = next.unwrap_or_default();
                 released
             } else {
                 queue.unpark_for(kinds).await?
@@ -37,48 +64,68 @@ pub(super) async fn run(core: Arc<Core>) {
             if released > 0 {
                 tracing::info!(queue = %core.options.queue, jobs = released, "parked jobs go on");
             }
-            if is_our_turn(&core).await? {
-                trim(&core).await?;
-                queue.trim_outbox().await?;
-                scrub(queue, &mut scrubber).await?;
-            }
             Ok::<_, Error>(())
         };
-        if let Err(error) = swept.await {
-            tracing::debug!(queue = %core.options.queue, %error, "not swept");
+        note(core, "needs", looking.await);
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Goes on with parked jobs that somebody began to let go.
+async fn releases(core: &Core, hold: &Hold<'_>) -> Infallible {
+    loop {
+        if hold.is_ours() {
+            note(core, "releases", core.renewals.finish_releases(|| hold.is_ours()).await);
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-async fn is_our_turn(core: &Core) -> Result<bool, Error> {
-    let mut cmd = redis::cmd("SET");
-    cmd.arg(core.renewals.keys().sweeper()).arg(&core.worker).arg("NX");
-    // A little less than a round, so that it is free again in the next one.
-    cmd.arg("PX").arg((EVERY - EVERY / 10).as_millis() as u64);
-    let set: Option<String> = cmd.query_async(&mut core.renewals.conn.clone()).await?;
-    Ok(set.is_some())
-}
-
-async fn trim(core: &Core) -> Result<(), Error> {
-    let options = &core.options;
-    for (state, keep) in [
-        (State::Succeeded, options.keep_succeeded),
-        (State::Dead, options.keep_dead),
-        (State::Cancelled, options.keep_cancelled),
-    ] {
-        while core.renewals.trim(state, keep).await?.1 {}
+async fn outbox(core: &Core, hold: &Hold<'_>) -> Infallible {
+    loop {
+        if hold.is_ours() {
+            note(core, "outbox", core.renewals.trim_outbox().await);
+        }
+        tokio::time::sleep(EVERY).await;
     }
-    Ok(())
 }
 
-async fn scrub(queue: &Queue, scrubber: &mut Scrubber) -> Result<(), Error> {
-    if let Some(found) = scrubber.step(queue).await?
-        && found.total() > 0
-    {
+async fn scrub(core: &Core, hold: &Hold<'_>) -> Infallible {
+    let mut scrubber = Scrubber::default();
+    loop {
+        let began = Instant::now();
+        while hold.is_ours() {
+            let step = Instant::now();
+            let done = scrub_step(&core.renewals, &mut scrubber).await;
+            let is_through = matches!(done, Ok(true));
+            let failed = done.is_err();
+            note(core, "scrubber", done.map(drop));
+            if failed {
+                tokio::time::sleep(EVERY).await;
+            }
+            if is_through {
+                break;
+            }
+            Pace::SCRUB.rest(step.elapsed()).await;
+        }
+        tokio::time::sleep(SCRUB_EVERY.saturating_sub(began.elapsed()).max(EVERY)).await;
+    }
+}
+
+/// Takes a step; whether the pass is through.
+async fn scrub_step(queue: &Queue, scrubber: &mut Scrubber) -> Result<bool, Error> {
+    let Some(found) = scrubber.step(queue).await? else { return Ok(false) };
+    if found.total() > 0 {
         tracing::error!(queue = %queue.name(), ?found, "jobs were not where their state said; mended");
         metrics::counter!("upshot_queue_mended_total", "queue" => queue.name().to_string())
             .increment(found.total());
     }
-    Ok(())
+    Ok(true)
+}
+
+/// What was not done now is done the next time.
+fn note<E: Display>(core: &Core, what: &str, done: Result<(), E>) {
+    if let Err(error) = done {
+        tracing::debug!(queue = %core.options.queue, what, %error, "not swept");
+    }
 }

@@ -123,7 +123,7 @@ async fn dead_jobs_are_grouped_by_cause_and_retried_at_a_pace() {
     let groups = fixture.queue.dead_groups(0, 10).await.unwrap();
     assert_eq!(groups.len(), 2);
     let group = groups.iter().find(|group| group.count == 5).unwrap();
-    assert_eq!((group.message.as_str(), group.class), ("customer <n> is unknown", FailureClass::Permanent));
+    assert_eq!((group.message.as_str(), group.class), ("customer <*> is unknown", FailureClass::Permanent));
     assert_eq!((group.dead, group.kind.as_str()), (5, "test"));
     assert!(group.first_seen <= group.last_seen && ids.contains(&group.sample));
 

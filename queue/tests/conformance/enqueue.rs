@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{JobId, NewJob, State, Verdict};
+use upshot_queue::{JobId, NewJob, Rejection, State, Verdict};
 
-use crate::fixture::{Fixture, Worker, options};
+use crate::{
+    by_hand,
+    fixture::{Fixture, Worker, options},
+};
 
 #[tokio::test]
 async fn the_same_id_finds_the_job_that_is_there_and_says_its_state() {
@@ -48,4 +51,33 @@ async fn a_delayed_job_does_not_run_before_its_time() {
     assert!(done.since - done.enqueued_at >= 700, "ran after {} ms", done.since - done.enqueued_at);
     worker.stop().await;
     fixture.finish().await;
+}
+
+/// A key that somebody damaged by hand is set aside alone, wherever a call comes upon it.
+#[tokio::test]
+async fn a_key_of_another_type_holds_up_nothing_but_its_own_job() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> = (0..3).map(|_| NewJob::new(JobId::random(), "test", "1")).collect();
+    let damaged = &jobs[1].id;
+    let mut admin = fixture.connector.connect().unwrap();
+    let mut damage = async || {
+        let key = fixture.queue.keys().job(damaged);
+        let mut pipe = redis::pipe();
+        pipe.cmd("DEL").arg(&key).cmd("RPUSH").arg(&key).arg("damaged");
+        pipe.exec_async(&mut admin).await.unwrap();
+    };
+    damage().await;
+    let verdicts = fixture.queue.enqueue(&jobs).await.unwrap();
+    assert_eq!((&verdicts[0], &verdicts[2]), (&Verdict::Inserted, &Verdict::Inserted));
+    assert_eq!(verdicts[1], Verdict::Rejected(Rejection::Damaged(damaged.clone())));
+    let mut del = redis::cmd("DEL");
+    let mut conn = fixture.connector.connect().unwrap();
+    del.arg(fixture.queue.keys().job(damaged)).exec_async(&mut conn).await.unwrap();
+    assert_eq!(fixture.queue.enqueue(&jobs).await.unwrap()[1], Verdict::Inserted);
+    // In its lane: claims come past it.
+    damage().await;
+    let claimed = by_hand::lease(&fixture.queue, "one", 1).await;
+    let claimed: Vec<&JobId> = claimed.iter().map(|job| &job.id).collect();
+    assert_eq!(claimed, [&jobs[0].id, &jobs[2].id]);
+    fixture.finish_damaged();
 }

@@ -213,7 +213,7 @@ async fn some_jobs_find_out_whether_a_need_is_met() {
     let first = fixture.until_state(&ids[0], State::Succeeded).await;
     assert_eq!(first.attempts, 1);
     assert_eq!(fixture.queue.waiting_for(&need).await.unwrap(), 2);
-    assert_eq!(fixture.queue.meet(&need).await.unwrap(), 2);
+    assert_eq!(fixture.queue.meet(&need).await.unwrap().released, 2);
     for id in &ids {
         fixture.until_state(id, State::Succeeded).await;
     }

@@ -21,8 +21,8 @@ use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_local::{RedisCluster, RedisServer};
 use upshot_queue::{
-    Connector, Failure, Job, JobId, Lease, NewJob, Queue, QueueName, RedisBackend, RedisOptions, Scrubber,
-    State, WorkerOptions, worker::AsIs,
+    Connector, Counts, Failure, Job, JobId, Lease, NewJob, Queue, QueueName, RedisBackend, RedisOptions,
+    Scrubber, State, WorkerOptions, worker::AsIs,
 };
 
 /// Nothing here takes this long; a test that waits longer has failed.
@@ -139,15 +139,20 @@ impl Fixture {
 
     /// Waits until this many jobs are in a state.
     pub async fn until_count(&self, state: State, n: u64) {
+        self.until_counts(|counts| counts.of(state) == n).await;
+    }
+
+    /// Waits until the counts are as wanted: reads them, and again after each change.
+    pub async fn until_counts(&self, wanted: impl Fn(&Counts) -> bool) {
         let waiting = async {
             let mut listener = self.connector.listen().await.unwrap();
             listener.subscribe(self.queue.keys().changes()).await.unwrap();
-            while self.queue.counts().await.unwrap().of(state) != n {
+            while !wanted(&self.queue.counts().await.unwrap()) {
                 listener.next().await.expect("Redis went away");
             }
         };
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("never {n} jobs {state}: {:?}", self.queue.counts().await);
+            panic!("never what the test waits for: {:?}", self.queue.counts().await);
         }
     }
 

@@ -287,7 +287,7 @@ async fn jobs_that_are_parked_for_a_paused_kind_wait_until_it_is_resumed() {
     park(queue).await;
     queue.pause_kind("mail").await.unwrap();
     assert!(claim(queue, "mail", 1, 8).await.is_empty());
-    assert_eq!(queue.resume_kind("mail").await.unwrap(), 0);
+    assert_eq!(queue.resume_kind("mail").await.unwrap().released, 0);
     let leased = lease(queue, "mail", 2, 8).await;
     assert_eq!(leased.len(), 2);
     settle(queue, "mail", &leased).await;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Deadline, Filter, Job, JobId, Late, NewJob, Priority, State,
+    Deadline, Error, Filter, Job, JobId, Late, NewJob, Priority, State, Trimmed,
     protocol::{Claim, End, Ended},
 };
 
@@ -12,6 +12,10 @@ use crate::{
     by_hand,
     fixture::{Fixture, Worker, options},
 };
+
+fn trimmed(forgotten: u64) -> Trimmed {
+    Trimmed { forgotten, more: false, held: false }
+}
 
 async fn walk(fixture: &Fixture, filter: &Filter, limit: usize) -> Vec<JobId> {
     let (mut ids, mut cursor) = (Vec::new(), None);
@@ -136,7 +140,7 @@ async fn pages_end_also_where_an_id_stands_in_a_list_twice() {
     let jobs: Vec<NewJob> = (0..30).map(|_| NewJob::new(JobId::random(), "test", "1")).collect();
     fixture.queue.enqueue(&jobs).await.unwrap();
     fixture.queue.cancel(&jobs[5].id).await.unwrap();
-    assert_eq!(fixture.queue.trim(State::Cancelled, Duration::ZERO).await.unwrap(), (1, false));
+    assert_eq!(fixture.queue.trim(State::Cancelled, Duration::ZERO).await.unwrap(), trimmed(1));
     fixture.queue.enqueue(&jobs[5..6]).await.unwrap();
     for limit in [1, 5, 8, 29, 30, 100] {
         let ids = walk(&fixture, &Filter::default(), limit).await;
@@ -211,8 +215,8 @@ async fn retention_forgets_finished_jobs_whole() {
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_state(&job.id, State::Succeeded).await;
     worker.stop().await;
-    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::from_secs(3600)).await.unwrap(), (0, false));
-    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::ZERO).await.unwrap(), (1, false));
+    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::from_secs(3600)).await.unwrap(), trimmed(0));
+    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::ZERO).await.unwrap(), trimmed(1));
     assert!(fixture.queue.job(&job.id).await.unwrap().is_none());
     let filter = Filter { subject: Some("order-7".into()), ..Filter::default() };
     assert!(walk(&fixture, &filter, 10).await.is_empty());
@@ -221,4 +225,138 @@ async fn retention_forgets_finished_jobs_whole() {
     assert_eq!(again, [upshot_queue::Verdict::Inserted]);
     assert_eq!(fixture.queue.counts().await.unwrap().of(State::Ready), 1);
     fixture.finish_after_forgetting(1).await;
+}
+
+fn of_tenant(tenant: &str, keys: &[&str]) -> NewJob {
+    NewJob {
+        tenant: Some(tenant.to_owned()),
+        limit_keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        ..NewJob::new(JobId::random(), "test", "1")
+    }
+}
+
+/// Among any number of others: a lane's name has the tenant.
+#[tokio::test]
+async fn ready_jobs_of_a_tenant_are_read_from_its_lanes() {
+    let fixture = Fixture::new().await;
+    // Names that stand between a tenant's lanes, and some that have to be escaped.
+    let names = ["a", "a2", "a|b", "a~", "ab", "A", "é", "a!"];
+    let mut jobs = Vec::new();
+    for name in names {
+        for keys in [&[][..], &["smtp"], &["db", "smtp"]] {
+            jobs.extend((0..7).map(|_| of_tenant(name, keys)));
+        }
+    }
+    jobs.extend((0..6_000).map(|i| of_tenant(&format!("m{}", i % 3), &[])));
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    for name in names {
+        let filter = Filter { state: Some(State::Ready), tenant: Some(name.to_owned()), ..Filter::default() };
+        let all: BTreeSet<JobId> =
+            jobs.iter().filter(|job| job.tenant.as_deref() == Some(name)).map(|job| job.id.clone()).collect();
+        let page = fixture.queue.list(&filter, None, 200).await.unwrap();
+        assert_eq!((page.jobs.len(), page.next, page.searched), (21, None, None), "{name}: one page has all");
+        for limit in [1, 7, 20] {
+            let ids = walk(&fixture, &filter, limit).await;
+            assert_eq!(ids.len(), 21, "{name}, limit {limit}");
+            assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), all, "{name}, limit {limit}");
+        }
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_page_that_stops_early_says_how_far_it_looked() {
+    let fixture = Fixture::new().await;
+    let job = |i: usize| NewJob {
+        kind: if i == 4_990 { "rare" } else { "test" }.to_owned(),
+        ..NewJob::new(JobId::random(), "test", "1")
+    };
+    let jobs: Vec<NewJob> = (0..5_000).map(job).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let filter = Filter { kind: Some("rare".to_owned()), ..Filter::default() };
+    let first = fixture.queue.list(&filter, None, 10).await.unwrap();
+    let searched = first.searched.expect("it is not full, and there is more");
+    assert_eq!((first.jobs.len(), searched.state), (0, Some(State::Ready)));
+    assert!((4_000..5_000).contains(&searched.jobs), "{searched:?}");
+    let second = fixture.queue.list(&filter, first.next, 10).await.unwrap();
+    assert_eq!((second.jobs.len(), second.next, second.searched), (1, None, None));
+    // A page that is full looked no further than it had to.
+    let usual = Filter { kind: Some("test".to_owned()), ..Filter::default() };
+    let page = fixture.queue.list(&usual, None, 10).await.unwrap();
+    assert_eq!((page.jobs.len(), page.searched), (10, None));
+    fixture.finish().await;
+}
+
+/// A cursor names the job that was seen last. That may have left, with all before it.
+#[tokio::test]
+async fn a_list_goes_on_behind_a_job_that_has_left() {
+    let fixture = Fixture::new().await;
+    let ids = fixture.enqueue(2_000).await;
+    let ready = Filter { state: Some(State::Ready), ..Filter::default() };
+    let mut cursor = None;
+    for _ in 0..5 {
+        cursor = fixture.queue.list(&ready, cursor, 200).await.unwrap().next;
+    }
+    // Far from where it was, and gone itself, or not.
+    for (number, first) in [(1, 1_000), (2, 1_200)] {
+        let mut leased = 0;
+        while leased < 600 {
+            let want = (600 - leased).min(150);
+            let worker = format!("w{number}-{leased}");
+            let claim = Claim { want, ..by_hand::claim(&worker, 1) };
+            leased += fixture.queue.claim(&claim).await.unwrap().len();
+        }
+        let page = fixture.queue.list(&ready, cursor.clone(), 100).await.unwrap();
+        let seen: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
+        assert_eq!(seen, ids[first..first + 100], "{number}");
+    }
+    fixture.finish_damaged();
+}
+
+/// Of entries with the same score the names decide, also where the one that is named has left.
+#[tokio::test]
+async fn pages_of_a_sorted_set_go_on_behind_an_entry_that_has_left() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> = (0..300)
+        .map(|_| NewJob { delay: Duration::from_secs(3600), ..NewJob::new(JobId::random(), "test", "1") })
+        .collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let (scheduled, mut admin) = (fixture.queue.keys().scheduled(), fixture.connector.connect().unwrap());
+    let mut cmd = redis::cmd("ZADD");
+    cmd.arg(&scheduled);
+    for job in &jobs {
+        cmd.arg(4_000_000_000_000_i64).arg(job.id.as_str());
+    }
+    cmd.exec_async(&mut admin).await.unwrap();
+    let mut all: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+    all.sort();
+    let filter = Filter { state: Some(State::Scheduled), ..Filter::default() };
+    let page = fixture.queue.list(&filter, None, 100).await.unwrap();
+    assert_eq!(page.jobs.iter().map(|job| job.id.clone()).collect::<Vec<_>>(), all[..100]);
+    fixture.queue.cancel(&all[99]).await.unwrap();
+    fixture.queue.cancel(&all[42]).await.unwrap();
+    let page = fixture.queue.list(&filter, page.next, 100).await.unwrap();
+    assert_eq!(page.jobs.iter().map(|job| job.id.clone()).collect::<Vec<_>>(), all[100..200]);
+    let walked = walk(&fixture, &filter, 7).await;
+    assert_eq!(walked.len(), 298);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn cursors_of_another_list_are_refused() {
+    let fixture = Fixture::new().await;
+    let jobs: Vec<NewJob> = (0..4).map(|_| subject("order-1", "acme")).collect();
+    fixture.queue.enqueue(&jobs).await.unwrap();
+    let ready = Filter { state: Some(State::Ready), ..Filter::default() };
+    let about = Filter { subject: Some("order-1".to_owned()), ..Filter::default() };
+    let dead = Filter { state: Some(State::Dead), ..Filter::default() };
+    for (of, others) in [(&ready, [&about, &dead]), (&about, [&ready, &dead])] {
+        let next = fixture.queue.list(of, None, 2).await.unwrap().next.expect("more");
+        assert_eq!(fixture.queue.list(of, Some(next.clone()), 2).await.unwrap().jobs.len(), 2);
+        for other in others {
+            let refused = fixture.queue.list(other, Some(next.clone()), 2).await.unwrap_err();
+            assert!(matches!(refused, Error::Cursor(_)), "{refused}");
+        }
+    }
+    fixture.finish().await;
 }

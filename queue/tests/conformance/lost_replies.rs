@@ -16,7 +16,8 @@ use serde_json::json;
 use upshot_local::Proxy;
 use upshot_queue::{
     Changed, Deadline, Failure, FailureClass, Job, JobId, Late, Limit, LimitKey, LimitUse, NewJob, Priority,
-    Progress, Queue, Reconciled, RetryPolicy, Scope, Scrubber, State, Unique, Verdict, Wait, WorkerOptions,
+    Progress, Queue, Reconciled, Released, RetryPolicy, Scope, Scrubber, State, Trimmed, Unique, Verdict,
+    Wait, WorkerOptions,
     connect::Backoff,
     protocol::{Claim, End, Ended, Renewed, Write},
     script_name,
@@ -475,7 +476,7 @@ async fn a_limit_or_a_pause() {
         assert!(cut.claim(4).await.is_empty());
         assert_eq!(cut.fixture.queue.counts().await.unwrap().of(State::Parked), 1);
         let released = cut.twice("limit.lua", async |queue| queue.resume_kind("test").await).await;
-        assert_eq!(released, 1);
+        assert_eq!(released, Released { released: 1, left: 0 });
         let rest = cut.claim(5).await;
         assert_eq!(rest.len(), 1);
         cut.settle(&rest, &succeed()).await;
@@ -529,7 +530,7 @@ async fn a_trim() {
             let ids = cut.ended(3, end).await;
             let waiting = cut.fixture.enqueue(1).await;
             let trimmed = cut.twice("trim.lua", async |queue| queue.trim(*state, Duration::ZERO).await).await;
-            assert_eq!(trimmed, (0, false), "the first call forgot all");
+            assert_eq!(trimmed, Trimmed::default(), "the first call forgot all");
             assert_eq!(cut.transitions(["forgotten"]).await, [3]);
             assert!(cut.states(&ids).await.is_empty());
             assert_eq!(cut.states(&waiting).await, [State::Ready]);

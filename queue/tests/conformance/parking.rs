@@ -11,7 +11,8 @@ use std::{
 use apalis_core::error::BoxDynError;
 use serde_json::json;
 use upshot_queue::{
-    Changed, FailureClass, JobId, Kinds, NeedCursor, NewJob, Park, Snooze, State, Undecodable, WorkerOptions,
+    Changed, FailureClass, JobId, Kinds, NeedCursor, NewJob, Park, Released, Snooze, State, Undecodable,
+    WorkerOptions,
 };
 
 use crate::{
@@ -167,12 +168,12 @@ async fn a_handler_parks_its_job_until_its_need_is_met() {
     for kinds in [knows(&[("test", 1)], "2").kinds, None] {
         assert_eq!(queue.unpark_for(kinds.as_ref()).await.unwrap(), 0);
     }
-    assert_eq!(queue.resume_kind("test").await.unwrap(), 0);
-    assert_eq!(queue.meet(&"order-1043 confirmed".parse().unwrap()).await.unwrap(), 0);
+    assert_eq!(queue.resume_kind("test").await.unwrap(), Released::default());
+    assert_eq!(queue.meet(&"order-1043 confirmed".parse().unwrap()).await.unwrap(), Released::default());
     assert_eq!(queue.job(&id).await.unwrap().unwrap().state, State::Parked);
 
     confirmed.store(true, Ordering::Release);
-    assert_eq!(queue.meet(&"order-1042 confirmed".parse().unwrap()).await.unwrap(), 1);
+    assert_eq!(queue.meet(&"order-1042 confirmed".parse().unwrap()).await.unwrap().released, 1);
     assert!(queue.needs().await.unwrap().is_empty());
     let other = Worker::start(&fixture.connector, options(), |_, lease| async move {
         Ok(lease.step("ask").cloned().unwrap())
@@ -196,11 +197,85 @@ async fn a_need_is_met_once_for_each_job_although_they_are_parked_again() {
     });
     fixture.until_count(State::Parked, JOBS as u64).await;
     let need = "breaker:smtp".parse().unwrap();
-    for _ in 0..3 {
-        assert_eq!(fixture.queue.meet(&need).await.unwrap(), JOBS as u64);
-        fixture.until_count(State::Parked, JOBS as u64).await;
+    for round in 1..=3 {
+        let Released { released, left } = fixture.queue.meet(&need).await.unwrap();
+        assert_eq!(released + left, JOBS as u64);
+        assert!(released <= 128, "{released} in one call");
+        // The worker goes on with the rest.
+        let all = (round * JOBS) as u64;
+        fixture
+            .until_counts(|counts| {
+                assert!(counts.transitions("unparked") <= all, "{counts:?}");
+                counts.transitions("unparked") == all && counts.of(State::Parked) == JOBS as u64
+            })
+            .await;
+        assert!(fixture.queue.releases().await.unwrap().is_empty());
     }
     worker.stop().await;
+    fixture.finish().await;
+}
+
+/// Parks jobs for a need, by hand.
+async fn park(fixture: &Fixture, n: usize, need: &str) {
+    fixture.enqueue(n).await;
+    for number in 1.. {
+        let jobs = by_hand::lease(&fixture.queue, "one", number).await;
+        if jobs.is_empty() {
+            return;
+        }
+        by_hand::settle(&fixture.queue, "one", &jobs, &by_hand::park(need)).await;
+    }
+}
+
+/// What was begun is recorded: anybody can go on with it, and see how far it is.
+#[tokio::test]
+async fn jobs_are_let_go_in_parts_that_anybody_can_go_on_with() {
+    let fixture = Fixture::new().await;
+    let queue = &fixture.queue;
+    park(&fixture, 300, "resume test").await;
+    assert_eq!(queue.resume_kind("test").await.unwrap(), Released { released: 128, left: 172 });
+    let seen = queue.releases().await.unwrap();
+    assert_eq!((seen[0].need.as_str(), seen[0].total, seen[0].done), ("resume test", 300, 128));
+    // Somebody who begins once more goes on.
+    assert_eq!(queue.resume_kind("test").await.unwrap(), Released { released: 128, left: 44 });
+    assert_eq!((seen.len(), queue.releases().await.unwrap()[0].total), (1, 300));
+    // A pause ends it: what is parked stays parked.
+    queue.pause_kind("test").await.unwrap();
+    assert!(queue.releases().await.unwrap().is_empty());
+    queue.finish_releases(|| true).await.unwrap();
+    assert_eq!(queue.counts().await.unwrap().of(State::Parked), 44);
+    assert!(!queue.is_swept().await.unwrap(), "there is no worker");
+    // A worker that finds the kind resumed begins, where whoever resumed it did not get that far.
+    let mut srem = redis::cmd("SREM");
+    srem.arg(queue.keys().paused_kinds()).arg("test");
+    srem.exec_async(&mut fixture.connector.connect().unwrap()).await.unwrap();
+    assert_eq!(queue.unpark_for(None).await.unwrap(), 44);
+    assert!(queue.releases().await.unwrap().is_empty());
+    fixture.finish().await;
+}
+
+/// No matter who began with a large one, a small one does not wait for its end.
+#[tokio::test]
+async fn several_needs_are_let_go_in_turns() {
+    let fixture = Fixture::new().await;
+    let queue = &fixture.queue;
+    park(&fixture, 400, "wait large").await;
+    park(&fixture, 200, "wait small").await;
+    for need in ["wait large", "wait small"] {
+        assert_eq!(queue.begin_release(need).await.unwrap().released, 128);
+    }
+    let steps = std::cell::Cell::new(0);
+    queue
+        .finish_releases(|| {
+            steps.set(steps.get() + 1);
+            steps.get() <= 2
+        })
+        .await
+        .unwrap();
+    let left = queue.releases().await.unwrap();
+    assert_eq!((left.len(), left[0].need.as_str(), left[0].done), (1, "wait large", 256));
+    queue.finish_releases(|| true).await.unwrap();
+    assert_eq!(queue.counts().await.unwrap().of(State::Ready), 600);
     fixture.finish().await;
 }
 
@@ -282,6 +357,6 @@ async fn who_is_parked_while_the_clock_is_behind_comes_behind_those_that_wait() 
     score(Some(ahead), &first).await;
     let second = park(2).await;
     assert!(score(None, &second).await > ahead);
-    assert_eq!(queue.meet(&"door".parse().unwrap()).await.unwrap(), 2);
+    assert_eq!(queue.meet(&"door".parse().unwrap()).await.unwrap().released, 2);
     fixture.finish().await;
 }

@@ -267,7 +267,7 @@ async fn every_job_is_where_it_was(killed: bool) {
         [Changed::To(State::Ready); 2]
     );
     assert_eq!(queue.unpark("a key").await.unwrap(), 1);
-    assert_eq!(queue.resume_kind("paused").await.unwrap(), 1);
+    assert_eq!(queue.resume_kind("paused").await.unwrap().released, 1);
     let failed = &first[1].id;
     assert_eq!(queue.reschedule(failed, NOW).await.unwrap(), Changed::To(State::Ready));
     let next = lease(queue, "two", 5).await;

@@ -175,7 +175,7 @@ async fn the_documented_user_may_all_that_is_needed() {
     assert_eq!(queue.cancel(&later.id).await.unwrap(), Changed::To(State::Cancelled));
     assert_eq!(queue.cancel(&dies[1].id).await.unwrap(), Changed::To(State::Cancelled));
     assert_eq!(queue.retry(&odd.id).await.unwrap(), Changed::To(State::Ready));
-    assert_eq!(queue.resume_kind("other").await.unwrap(), 0);
+    assert_eq!(queue.resume_kind("other").await.unwrap().released, 0);
     assert_eq!(queue.unpark_for(Some(&kinds)).await.unwrap(), 0);
     assert_eq!(queue.cancel(&odd.id).await.unwrap(), Changed::To(State::Cancelled));
     for key in [&api, &tenant, &LimitKey::Queue] {
@@ -200,7 +200,7 @@ async fn the_documented_user_may_all_that_is_needed() {
     assert_eq!(queue.forget(std::slice::from_ref(&dies[2].id), NOW).await.unwrap(), [Changed::Forgotten]);
     let mut forgotten = 1;
     for state in [State::Succeeded, State::Dead, State::Cancelled] {
-        forgotten += queue.trim(state, NOW).await.unwrap().0;
+        forgotten += queue.trim(state, NOW).await.unwrap().forgotten;
     }
     assert_eq!(forgotten as usize, 1 + all.len(), "every job has ended");
 

@@ -1,7 +1,7 @@
 //! The scrubber mends what was damaged by hand, and then finds nothing.
 
 use serde_json::json;
-use upshot_queue::{Filter, JobId, Limit, LimitKey, NewJob, Scrubber, State};
+use upshot_queue::{Filter, JobId, Limit, LimitKey, NewJob, Scrubber, State, Trimmed};
 
 use crate::fixture::{Fixture, Worker, options};
 
@@ -123,7 +123,7 @@ async fn retention_forgets_only_what_has_ended() {
     let mut cmd = redis::cmd("ZADD");
     cmd.arg(fixture.queue.keys().dead()).arg(1).arg(id.as_str()).exec_async(&mut admin).await.unwrap();
     let forgotten = fixture.queue.trim(State::Dead, std::time::Duration::ZERO).await.unwrap();
-    assert_eq!(forgotten, (0, false));
+    assert_eq!(forgotten, Trimmed::default());
     assert_eq!(fixture.queue.job(&id).await.unwrap().unwrap().state, State::Ready);
     fixture.finish().await;
 }
@@ -142,10 +142,10 @@ async fn calls_over_many_large_jobs_are_bounded() {
     }
     let mut forgotten = 0;
     loop {
-        let (some, more) = fixture.queue.trim(State::Cancelled, std::time::Duration::ZERO).await.unwrap();
-        assert!(some <= 3, "{some} jobs of 200 kB in a call");
-        forgotten += some;
-        if !more {
+        let some = fixture.queue.trim(State::Cancelled, std::time::Duration::ZERO).await.unwrap();
+        assert!(some.forgotten <= 3, "{some:?} jobs of 200 kB in a call");
+        forgotten += some.forgotten;
+        if !some.more {
             break;
         }
     }

@@ -242,8 +242,8 @@ impl Run {
                 let (mut forgotten, mut more) = (0, true);
                 while more {
                     let trimmed = queue.trim(*of, ms(*retention)).await.map_err(said)?;
-                    forgotten += trimmed.0;
-                    more = trimmed.1;
+                    forgotten += trimmed.forgotten;
+                    more = trimmed.more;
                 }
                 equal(model.trim(*of, *retention), forgotten)
             }
@@ -266,7 +266,9 @@ impl Run {
             Operation::ResumeKind(kind) => {
                 model.paused_kinds.remove(KINDS[*kind]);
                 let need = format!("resume {}", encode(KINDS[*kind]));
-                equal(model.unpark(&need), queue.resume_kind(KINDS[*kind]).await.map_err(said)?)
+                let begun = queue.resume_kind(KINDS[*kind]).await.map_err(said)?;
+                let rest = if begun.left > 0 { queue.unpark(&need).await.map_err(said)? } else { 0 };
+                equal(model.unpark(&need), begun.released + rest)
             }
             Operation::Reconcile(job, tenant, args) => {
                 let tenant = tenant.map(|tenant| TENANTS[tenant].to_owned());

@@ -111,11 +111,12 @@ for _, claim in ipairs(lost) do
   redis.call('ZREM', RUNNING, claim)
 end
 if left > 0 then running = redis.call('HINCRBY', CONTROL, 'running', int(-left)) end
-if crashed > 0 then free_all() end
+-- Other workers may sleep for want of the room that is free now.
+if crashed > 0 and free_all() then wake = true end
 if #waiting > 0 then redis.call('ZADD', SCHEDULED, unpack(waiting)) end
 
 late = redis.call('ZRANGE', EXPIRING, '-inf', at, 'BYSCORE', 'LIMIT', '0', ARGV[4])
-wake = put_all() or #waiting > 0
+wake = put_all() or #waiting > 0 or wake
 read = 0
 for i, id in ipairs(late) do
   if read >= CALL_BYTES then break end

@@ -112,7 +112,9 @@ end
 -- Leases a job that was taken out of its lane. False when it does not run.
 local function lease(id)
   local key = JOB .. id
-  local body = redis.call('HGET', key, 'job')
+  local body = redis.pcall('HGET', key, 'job')
+  -- A key of another type was damaged by hand, and would hold up every claim.
+  if type(body) == 'table' then return false end
   if body then
     if (overdue or kinds_paused) and is_held_back(id, key, body) then return false end
     if runs and string.sub(body, BEHIND_CLASS, known_end) ~= known_head and is_unknown(id, key, body, 'ready') then return false end

@@ -15,8 +15,8 @@ do -- A function has 200 names of its own at most.
 local KINDS_AT_MOST, flows_left = 32, 64
 -- How soon (ms) a claim comes back that could not visit all of them and leased nothing.
 local AGAIN_MS = 100
--- What parked jobs may use of CALL_BYTES now, and how many kinds were visited.
-local bytes_at_most, visits = CALL_BYTES, 0
+-- What parked jobs may use of CALL_BYTES now.
+local bytes_at_most = CALL_BYTES
 local function come_back() unknown.next_token = math.min(unknown.next_token or math.huge, now + AGAIN_MS) end
 
 -- Reads the kinds, those first that were visited longest ago.
@@ -41,7 +41,7 @@ function unknown.read_kinds()
     local name = turns[i].name
     if kinds_paused and is_paused(string.match(name, '^(.*)@')) then
       -- It makes room for kinds that run.
-      redis.call('ZADD', UNKNOWN, us, name)
+      redis.call('ZADD', UNKNOWN, behind_all_kinds(), name)
     else
       unknown.kinds[#unknown.kinds + 1] = name
     end
@@ -134,8 +134,7 @@ local function take_of_kind(kind, class, n)
   local some_left = redis.call('EXISTS', key) == 1
   if lane and some_left then
     redis.call('HSET', UNKNOWN_TURNS, field, lane)
-    visits = visits + 1
-    redis.call('ZADD', UNKNOWN, 'XX', us + visits, kind)
+    redis.call('ZADD', UNKNOWN, 'XX', behind_all_kinds(), kind)
   end
   if got < n and some_left and is_full() then
     -- Where limits hold all that was visited there is nothing to do at once.

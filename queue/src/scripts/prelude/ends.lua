@@ -52,10 +52,14 @@ local function unknown_member(id, body, class, flow)
   by = by and tonumber(by) or tonumber(string.match(body, '^%d+') or '0') + PATIENCE_US / 1000
   return class .. ':' .. flow .. '\0' .. string.format('%014.0f', by) .. '\0' .. id
 end
+-- A time (µs) behind those of all kinds that wait, also while the clock was set back.
+local function behind_all_kinds()
+  return math.max(us, tonumber(redis.call('ZRANGE', UNKNOWN, '-1', '-1', 'WITHSCORES')[2] or '0') + 1)
+end
 local function add_unknown(kind, member)
   redis.call('ZADD', UNKNOWN_JOBS .. kind, '0', member)
-  -- Behind the kinds that wait already.
-  if redis.call('ZADD', UNKNOWN, 'NX', us, kind) == 1 then
+  if not redis.call('ZSCORE', UNKNOWN, kind) then
+    redis.call('ZADD', UNKNOWN, behind_all_kinds(), kind)
     redis.call('HSET', CONTROL, 'unknown', '1')
     some_unknown = true
   end

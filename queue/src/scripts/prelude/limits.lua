@@ -13,6 +13,7 @@ local some_promised = nil
 -- Jobs that ran before a limit on concurrency was set are counted by whoever sets it, in
 -- several calls; until then, or the time in `counting`, none start under the key.
 local some_counting, COUNTING_MS = nil, 10000
+local SLOWEST, FASTEST = 0.000001, 1000000
 -- Reads the limits of some keys at once, and how many jobs count for each.
 local function learn(keys)
   local unknown = {}
@@ -40,7 +41,13 @@ local function learn(keys)
         holding = tonumber(counts[i] or '0'), changed = false, room = false, taken = 0,
         promised = promised[i] or false, counting = tonumber(counting[i] or '0'),
       }
-      if rate ~= '' then limit.rate, limit.burst = tonumber(rate), tonumber(burst) end
+      -- The clock was set back; nobody counts for so long.
+      if limit.counting > now + COUNTING_MS then limit.counting = 0 end
+      -- One of an earlier version may be too slow for the time of a next job, or none.
+      if rate ~= '' then
+        limit.rate, limit.burst = tonumber(rate), tonumber(burst) or 1
+        if not (limit.rate and limit.rate >= SLOWEST) then limit.rate = SLOWEST end
+      end
       limits[key] = limit
     end
   end
@@ -70,15 +77,21 @@ local function store_held()
   if #some > 0 then redis.call('HSET', HOLDING, unpack(some)) end
   if #none > 0 then redis.call('HDEL', HOLDING, unpack(none)) end
 end
--- The tokens of a key that has a rate. While the clock was set back none come.
+local function store_bucket(key, tokens)
+  redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, tokens), us))
+end
+-- The tokens of a key that has a rate.
 local function tokens_of(key, limit)
   local stored = redis.call('HGET', BUCKETS, key)
   if not stored then return limit.burst end
   local left, since = string.match(stored, '^(%S+) (%S+)$')
-  return math.min(limit.burst, tonumber(left) + math.max(0, us - tonumber(since)) / 1000000 * limit.rate)
-end
-local function store_bucket(key, tokens)
-  redis.call('HSET', BUCKETS, key, string.format('%.6f %.0f', math.max(0, tokens), us))
+  left, since = tonumber(left), tonumber(since)
+  if since > us then
+    -- The clock was set back: more come from now on.
+    store_bucket(key, left)
+    since = us
+  end
+  return math.min(limit.burst, left + (us - since) / 1000000 * limit.rate)
 end
 -- How many jobs of any lane may start now under a key; less than none where the place that
 -- is kept was taken. Remembered within the call.
@@ -108,8 +121,11 @@ local function promise(limit, lane)
   limit.promised, limit.room, some_promised = lane, limit.room - 1, true
   redis.call('HSET', PROMISED, limit.key, lane)
 end
+-- What was kept is room for jobs that are parked for their kind: no lane waits for them, so
+-- whoever ends it wakes those that could run them.
+local promise_ended = false
 local function end_promise(limit)
-  limit.promised = false
+  limit.promised, promise_ended = false, true
   if limit.room and limit.counting <= now then limit.room = limit.room + 1 end
   redis.call('HDEL', PROMISED, limit.key)
 end

@@ -1,0 +1,70 @@
+//! Forgets jobs that ended long ago, with pauses.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    time::{Duration, Instant},
+};
+
+use super::{super::core::Core, EVERY, hold::Hold, note};
+use crate::{pace::Pace, queue::Error, retention::WINDOW, state::State};
+
+/// How often it is told how far a long one is.
+const TELLS: Duration = Duration::from_secs(10);
+
+/// When it was said last that jobs of a state have to wait.
+type Said = HashMap<State, Instant>;
+
+pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
+    let options = &core.options;
+    let mut said = Said::new();
+    loop {
+        for (of, keep) in [
+            (State::Succeeded, options.keep_succeeded),
+            (State::Dead, options.keep_dead),
+            (State::Cancelled, options.keep_cancelled),
+        ] {
+            note(core, "retention", trim(core, hold, of, keep, &mut said).await);
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Forgets what is due of a state.
+async fn trim(core: &Core, hold: &Hold<'_>, of: State, keep: Duration, said: &mut Said) -> Result<(), Error> {
+    let (queue, state) = (&core.options.queue, of.as_str());
+    let (mut forgotten, mut told) = (0, Instant::now());
+    while hold.is_ours() {
+        let began = Instant::now();
+        let trimmed = core.renewals.trim(of, keep).await?;
+        forgotten += trimmed.forgotten;
+        if trimmed.held {
+            waits(core, of, said);
+        }
+        if told.elapsed() >= TELLS {
+            tracing::info!(%queue, state, forgotten, "jobs are forgotten after their retention, and more are to follow");
+            told = Instant::now();
+        }
+        if !trimmed.more {
+            break;
+        }
+        Pace::TRIM.rest(began.elapsed()).await;
+    }
+    Ok(())
+}
+
+/// Says, once in a while, that more jobs are due than may be forgotten.
+fn waits(core: &Core, of: State, said: &mut Said) {
+    if said.get(&of).is_some_and(|at| at.elapsed() < WINDOW) {
+        return;
+    }
+    said.insert(of, Instant::now());
+    let (queue, state) = (&core.options.queue, of.as_str());
+    tracing::warn!(
+        %queue, state,
+        "as many jobs were forgotten within an hour as may be; the rest of those that are older than their \
+         retention waits. If the clock of Redis jumped ahead, set it right now; otherwise they go hour by hour"
+    );
+    metrics::counter!("upshot_queue_retention_held_total", "queue" => queue.to_string(), "state" => state)
+        .increment(1);
+}
