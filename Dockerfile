@@ -16,9 +16,12 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D target/release/upshot /out/upshot
 
 FROM debian:bookworm-slim
-# Certificates for S3 and mail over TLS; curl for the health checks.
+# Certificates for S3 and mail over TLS; curl for the health checks; fonts (60 MB) for
+# invoices in other scripts than Latin, Greek and Cyrillic. fonts-noto-cjk (91 MB) has more
+# weights of Chinese, Japanese and Korean letters than the one that is here.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates curl \
+    fonts-noto-core fonts-droid-fallback fonts-noto-color-emoji \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin upshot \
     && install -d -o upshot -g upshot /var/lib/upshot /var/lib/upshot/files

@@ -19,6 +19,8 @@ use upshot_queue::JobId;
 use upshot_shared::{Reason, Rejection, amqp::PublishError};
 use utoipa::ToSchema;
 
+use crate::view::StepBody;
+
 pub use code::Code;
 
 /// The content type of a problem.
@@ -70,6 +72,9 @@ pub struct Details {
     /// What the service waits for, with the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<BTreeMap<String, String>>,
+    /// The completed steps that would run again: what they did stays done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<Vec<StepBody>>,
 }
 
 impl Problem {
@@ -87,6 +92,7 @@ impl Problem {
             parameter: None,
             value: None,
             missing: None,
+            steps: None,
         }))
     }
 
@@ -111,6 +117,20 @@ impl Problem {
         let mut problem = Self::new(Code::InvalidArguments, detail);
         problem.0.reason = Some(reason);
         problem.0.place = Some(place);
+        problem
+    }
+
+    /// Other arguments would repeat these steps of a job.
+    pub fn steps_completed(id: &JobId, steps: Vec<StepBody>) -> Self {
+        let names: Vec<String> = steps.iter().map(|step| format!("`{}`", step.name)).collect();
+        let detail = format!(
+            "job {id} has completed {}: their results were made from its arguments, so with others they \
+             run again, and what they did is done twice; `steps` says what that was. To agree, name \
+             them in `repeat_steps`; the job stays as it was",
+            names.join(", ")
+        );
+        let mut problem = Self::new(Code::StepsCompleted, detail);
+        problem.0.steps = Some(steps);
         problem
     }
 

@@ -1,15 +1,27 @@
 //! A job that somebody wants to change.
 
 use axum::{Json, http::StatusCode};
+use serde::Serialize;
 use upshot_queue::{Changed, JobId, Queue, State};
 use upshot_shared::intake::LABEL_TYPE;
+use utoipa::ToSchema;
 
 use crate::{
     links::Links,
     problem::{Code, Problem},
     state::{Shared, job_id},
-    view::JobBody,
+    view::{JobBody, StepBody},
 };
+
+/// A job that runs again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RetriedJob {
+    #[serde(flatten)]
+    job: JobBody,
+    /// The completed steps that run again, because they were completed with other arguments.
+    #[schema(example = json!(["render"]))]
+    repeats: Vec<String>,
+}
 
 /// A job that somebody wants to change, and its queue.
 pub struct Target<'a> {
@@ -20,6 +32,8 @@ pub struct Target<'a> {
     pub queue: &'a Queue,
     /// The type of the event that it comes from.
     pub event_type: Option<String>,
+    /// How often its arguments were replaced.
+    edits: u32,
 }
 
 impl<'a> Target<'a> {
@@ -35,7 +49,7 @@ impl<'a> Target<'a> {
             return Err(Problem::new(Code::UnknownJob, detail));
         };
         let event_type = known.job.labels.remove(LABEL_TYPE);
-        Ok(Self { state, id, queue, event_type })
+        Ok(Self { state, id, queue, event_type, edits: known.job.edits() })
     }
 
     /// Whether it was changed; `refused` says why a job in a state is not.
@@ -62,6 +76,7 @@ impl<'a> Target<'a> {
                     self.id
                 ),
             )),
+            Changed::Stepped => Err(Problem::steps_completed(&self.id, Vec::new())),
             Changed::Unknown | Changed::Forgotten => {
                 Err(Problem::new(Code::UnknownJob, format!("job {} was forgotten meanwhile", self.id)))
             }
@@ -71,6 +86,29 @@ impl<'a> Target<'a> {
     /// The problem that only a waiting job is changed in this way.
     pub fn not_waiting(&self, now: State, remedy: &str) -> Problem {
         Problem::new(Code::NotWaiting, format!("job {} is {now}: {remedy}", self.id))
+    }
+
+    /// The problem that other arguments would repeat completed steps.
+    pub async fn steps_completed(&self) -> Problem {
+        match self.state.find(&self.id).await {
+            Ok(known) => {
+                Problem::steps_completed(&self.id, known.job.steps.iter().map(StepBody::from).collect())
+            }
+            Err(problem) => problem,
+        }
+    }
+
+    /// The answer that carries the job as it is now, and the names of the steps that run again
+    /// because their results were set aside since it was found.
+    ///
+    /// # Errors
+    /// When it is forgotten or Redis does not answer.
+    pub async fn retried(&self, links: &Links) -> Result<(StatusCode, Json<RetriedJob>), Problem> {
+        let known = self.state.find(&self.id).await?;
+        let repeats = known.job.dropped.iter().filter(|dropped| dropped.edit > self.edits);
+        let repeats = repeats.map(|dropped| dropped.step.name.clone()).collect();
+        let job = JobBody::new(&known, links, false);
+        Ok((StatusCode::ACCEPTED, Json(RetriedJob { job, repeats })))
     }
 
     /// The job as it is now.

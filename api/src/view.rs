@@ -12,7 +12,7 @@ mod timeline;
 mod words;
 
 pub use group::GroupBody;
-pub use job::{JobBody, JobSummary};
+pub use job::{JobBody, JobSummary, StepBody};
 pub use outcome::OutcomeReport;
 pub use queue::QueueBody;
 pub use rabbitmq::RabbitmqBody;

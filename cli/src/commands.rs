@@ -6,6 +6,7 @@ pub mod dead;
 pub mod demo_orders;
 pub mod doctor;
 pub mod jobs;
+mod private;
 pub mod publish;
 pub mod queues;
 pub mod services;

@@ -13,7 +13,7 @@ pub struct Running {
     pub api: String,
     /// RabbitMQ's address, with its password: the file is readable by its owner only.
     pub amqp: String,
-    /// Redis' address.
+    /// Redis' address, with its password.
     pub redis: String,
     /// The process.
     pub pid: u32,

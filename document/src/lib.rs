@@ -16,15 +16,22 @@
 //! twice has one SHA-256 and a retry can compare instead of guess. That is why
 //! a template has no clock either: `datetime.today()` is an error.
 //!
+//! A character that no font has is never drawn as a black box: the document is refused, and the
+//! error names the character and the field where it stands.
+//!
 //! This crate is on its own because building typst takes long and this code
 //! rarely changes.
 
 mod builtin;
 mod error;
+mod fallback;
+mod glyphs;
+#[cfg(test)]
+mod pages;
 mod renderer;
 mod standards;
 mod templates;
 mod world;
 
-pub use error::Error;
-pub use renderer::Renderer;
+pub use error::{Error, Missing};
+pub use renderer::{MAX_DATA, Renderer};

@@ -1,21 +1,38 @@
 //! From a template's name and its data to the bytes of a PDF.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
 use typst::foundations::{Bytes, Smart};
+use typst_kit::fonts::FontStore;
 use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, PdfStandards};
 
-use crate::error::Error;
+use crate::error::{Error, Missing};
+use crate::fallback::Fallback;
+use crate::glyphs;
 use crate::standards;
 use crate::templates::Templates;
 use crate::world::RenderWorld;
+
+/// The largest data of a document, as JSON. What a document costs grows with its data, and a
+/// render cannot be stopped: this bounds its time and its memory. docs/performance.md has the
+/// figures.
+pub const MAX_DATA: usize = 512 << 10;
 
 /// Renders documents. Cheap to clone and shared between threads.
 #[derive(Clone)]
 pub struct Renderer {
     templates: Arc<Templates>,
+    fallback: Arc<Fallback>,
+}
+
+/// The pages of a document, and what they were made from.
+pub(crate) struct Pages<'a> {
+    pub(crate) document: PagedDocument,
+    pub(crate) world: RenderWorld<'a>,
 }
 
 impl Renderer {
@@ -30,23 +47,32 @@ impl Renderer {
     /// If the folder cannot be read, a file in `fonts/` is no font, or a
     /// template has a syntax error.
     pub fn new(templates: Option<&Path>) -> Result<Self, Error> {
-        Ok(Self { templates: Arc::new(Templates::load(templates)?) })
+        let fallback = Arc::new(Fallback::new(Vec::new()));
+        Ok(Self { templates: Arc::new(Templates::load(templates)?), fallback })
+    }
+
+    /// Searches these folders, and the folders in them, for characters that the fonts of the
+    /// templates lack. They are read when the first document needs them, and kept.
+    #[must_use]
+    pub fn with_fonts(self, folders: Vec<PathBuf>) -> Self {
+        Self { fallback: Arc::new(Fallback::new(folders)), ..self }
     }
 
     /// Renders `template` (such as `invoice.typ`) with `data` as its `data.json`.
     ///
-    /// This keeps a CPU busy for milliseconds a page: call it from a blocking
-    /// thread.
+    /// This keeps a CPU busy for milliseconds a page, and nothing can stop it: call it from a
+    /// blocking thread, and no more of them than there are cores.
     ///
-    /// The PDF is tagged, and conforms to the standards that the template
-    /// declares (see the built-in `invoice.typ`). Where the data makes that
-    /// impossible, most often by a character that no font has, the document is
-    /// rendered all the same, without the claim to conform, and a warning is
-    /// logged: an invoice that is not PDF/A is better than no invoice.
+    /// Control characters, spaces and format characters that no font has are left out. The PDF is
+    /// tagged, and conforms to the standards that the template declares (see the built-in
+    /// `invoice.typ`). Where the data makes that impossible, the document is rendered all the
+    /// same, without the claim to conform, and a warning is logged: an invoice that is not PDF/A
+    /// is better than no invoice.
     ///
     /// # Errors
-    /// If there is no such template, or it fails with this data.
-    pub fn render(&self, template: &str, data: &serde_json::Value) -> Result<Vec<u8>, Error> {
+    /// If there is no such template, or it fails with this data; if the data is larger than
+    /// [`MAX_DATA`]; if no font has a character.
+    pub fn render(&self, template: &str, data: &Value) -> Result<Vec<u8>, Error> {
         let pdf = self.compile(template, data);
         // Typst memoizes what it laid out and would keep it for ever; the next
         // document has other data, so that little could be used again.
@@ -54,21 +80,63 @@ impl Renderer {
         pdf
     }
 
-    fn compile(&self, template: &str, data: &serde_json::Value) -> Result<Vec<u8>, Error> {
-        let world = self.world(template, data)?;
-        let document = layout(template, &world)?;
+    fn compile(&self, template: &str, data: &Value) -> Result<Vec<u8>, Error> {
+        let text = data.to_string();
+        if text.len() > MAX_DATA {
+            let (template, bytes) = (template.to_owned(), text.len());
+            return Err(Error::TooLarge { template, bytes, limit: MAX_DATA });
+        }
+        let Pages { document, world } = self.pages(template, data)?;
         // The PDF's identifier is a hash of this; the text itself is not written.
-        let ident = format!("{template}\n{data}");
-        export(template, &world, &document, ident)
+        export(template, &world, &document, format!("{template}\n{text}"))
+    }
+
+    /// The pages without a character that no font has. A document that the templates' fonts
+    /// suffice for is laid out once.
+    pub(crate) fn pages(&self, template: &str, data: &Value) -> Result<Pages<'_>, Error> {
+        let mut fonts = &self.templates.fonts;
+        let mut searched = false;
+        let mut blanks = BTreeSet::new();
+        loop {
+            let world = self.world(template, &glyphs::without(data, &blanks), fonts)?;
+            let document = layout(template, &world)?;
+            let missing = glyphs::missing(&document, fonts.book());
+            if missing.is_empty() {
+                return Ok(Pages { document, world });
+            }
+            let (blank, visible): (BTreeSet<char>, BTreeSet<char>) =
+                missing.iter().copied().partition(|char| glyphs::is_blank(*char));
+            let known = blanks.len();
+            blanks.extend(blank);
+            if !visible.is_empty() && !searched {
+                searched = true;
+                if let Some(all) = self.fallback.store(self.templates.all_fonts()) {
+                    fonts = all;
+                    continue;
+                }
+            }
+            // A blank that is left out and still there comes from the template.
+            if !visible.is_empty() || blanks.len() == known {
+                let places = glyphs::places(data, if visible.is_empty() { &missing } else { &visible });
+                let missing = places.into_iter().map(|(char, places)| Missing { char, places }).collect();
+                let folders = self.fallback.folders().to_vec();
+                return Err(Error::MissingGlyphs { template: template.to_owned(), missing, folders });
+            }
+        }
     }
 
     /// What `template` can see when it is rendered with `data`.
-    fn world(&self, template: &str, data: &serde_json::Value) -> Result<RenderWorld<'_>, Error> {
+    fn world<'a>(
+        &'a self,
+        template: &str,
+        data: &Value,
+        fonts: &'a FontStore,
+    ) -> Result<RenderWorld<'a>, Error> {
         let Some(main) = self.templates.source(template) else {
             return Err(Error::UnknownTemplate { name: template.to_owned(), known: self.templates.names() });
         };
         let data = Bytes::from_string(data.to_string());
-        Ok(RenderWorld { templates: &self.templates, main: main.id(), data })
+        Ok(RenderWorld { templates: &self.templates, fonts, main: main.id(), data })
     }
 }
 
@@ -106,8 +174,7 @@ fn export(
             Err(reasons) => tracing::warn!(
                 template,
                 reasons = reasons.len(),
-                "the document cannot conform to the PDF standards its template declares; most often \
-                 for a character that no font has: add a font to the folder fonts/ of the templates"
+                "the document cannot conform to the PDF standards its template declares"
             ),
         }
         options.standards = PdfStandards::default();
@@ -117,7 +184,7 @@ fn export(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
     use typst::layout::{Frame, FrameItem};
 
     use super::*;
@@ -139,9 +206,8 @@ mod tests {
 
     fn pages(data: &Value) -> Result<String, Error> {
         let renderer = Renderer::new(None)?;
-        let document = layout("invoice.typ", &renderer.world("invoice.typ", data)?)?;
         let mut text = String::new();
-        for page in document.pages() {
+        for page in renderer.pages("invoice.typ", data)?.document.pages() {
             collect(&page.frame, &mut text);
         }
         Ok(text)
@@ -186,12 +252,19 @@ mod tests {
     }
 
     #[test]
-    fn any_text_makes_a_document() {
+    fn characters_without_a_picture_and_long_words_make_a_document() {
         let renderer = Renderer::new(None).unwrap();
         let long = "W".repeat(300);
-        for text in
-            ["", " ", "\n", "a\nb", "\u{0}\u{7}\u{7f}", "\u{feff}\u{200b}\u{e000}", "李 العربية 😀", &long]
-        {
+        for text in [
+            "",
+            " ",
+            "\n",
+            "a\nb",
+            "\u{0}\u{7}\u{7f}",
+            "\u{feff}\u{200b}\u{85}\u{2028}\u{fff9}",
+            "\u{ad}",
+            &long,
+        ] {
             let pdf = renderer.render("invoice.typ", &invoice(text));
             assert!(pdf.is_ok_and(|pdf| pdf.starts_with(b"%PDF-1.7")), "{text:?}");
         }

@@ -6,10 +6,12 @@ use std::path::Path;
 
 use typst::foundations::Bytes;
 use typst::syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot};
+use typst::text::Font;
 use typst_kit::fonts::{FontStore, embedded};
 
 use crate::builtin;
 use crate::error::Error;
+use crate::fallback;
 use crate::world::diagnosis;
 
 /// Where the data of a render appears to its template.
@@ -23,6 +25,8 @@ pub(crate) struct Templates {
     sources: BTreeMap<String, Source>,
     assets: BTreeMap<String, Bytes>,
     pub(crate) fonts: FontStore,
+    /// How many fonts there are.
+    faces: usize,
     pub(crate) data_id: FileId,
 }
 
@@ -45,6 +49,7 @@ impl Templates {
             sources: BTreeMap::new(),
             assets: BTreeMap::new(),
             fonts: FontStore::new(),
+            faces: 0,
             data_id: file_id(DATA),
         };
         for (path, content) in files {
@@ -52,7 +57,10 @@ impl Templates {
         }
         // Typst's own fonts come last: they fill in characters that the
         // template's font lacks.
-        templates.fonts.extend(embedded());
+        for font in embedded() {
+            templates.fonts.push(font);
+            templates.faces += 1;
+        }
         Ok(templates)
     }
 
@@ -69,6 +77,11 @@ impl Templates {
             .or_else(|| self.sources.get(path).map(|source| Bytes::from_string(source.text().to_owned())))
     }
 
+    /// The fonts of the templates and of typst, in the order in which they are tried.
+    pub(crate) fn all_fonts(&self) -> impl Iterator<Item = Font> {
+        (0..self.faces).filter_map(|index| self.fonts.font(index))
+    }
+
     /// The names of the templates, for error messages.
     pub(crate) fn names(&self) -> String {
         self.sources.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
@@ -76,14 +89,15 @@ impl Templates {
 
     fn add(&mut self, path: String, content: Bytes) -> Result<(), Error> {
         if is_font(&path) {
-            let mut faces = typst::text::Font::iter(content).peekable();
+            let mut faces = Font::iter(content).peekable();
             if faces.peek().is_none() {
                 return Err(Error::NotAFont { path });
             }
-            self.fonts.extend(faces.map(|font| {
+            for font in faces {
                 let info = font.info().clone();
-                (font, info)
-            }));
+                self.fonts.push((font, info));
+                self.faces += 1;
+            }
         } else if path.ends_with(".typ") {
             let text = match content.as_str() {
                 Ok(text) => text.to_owned(),
@@ -127,11 +141,7 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Bytes>)
 
 /// Whether the path is a font by its place and extension (a licence may lie beside it).
 fn is_font(path: &str) -> bool {
-    let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
-    path.starts_with("fonts/")
-        && extension.is_some_and(|extension| {
-            ["otf", "ttf", "otc", "ttc"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-        })
+    path.starts_with("fonts/") && fallback::is_font(Path::new(path))
 }
 
 /// The id under which typst knows a file of the templates folder.

@@ -8,6 +8,7 @@ use typst::syntax::{DiagSpanKind, FileId, Source, VirtualRoot};
 use typst::text::{Font, FontBook};
 use typst::utils::LazyHash;
 use typst::{Library, LibraryExt as _, World};
+use typst_kit::fonts::FontStore;
 
 use crate::error::Error;
 use crate::templates::Templates;
@@ -18,6 +19,7 @@ static LIBRARY: LazyLock<LazyHash<Library>> = LazyLock::new(|| LazyHash::new(Lib
 /// The closed world of one render.
 pub(crate) struct RenderWorld<'a> {
     pub(crate) templates: &'a Templates,
+    pub(crate) fonts: &'a FontStore,
     pub(crate) main: FileId,
     pub(crate) data: Bytes,
 }
@@ -39,7 +41,7 @@ impl World for RenderWorld<'_> {
     }
 
     fn book(&self) -> &LazyHash<FontBook> {
-        self.templates.fonts.book()
+        self.fonts.book()
     }
 
     fn main(&self) -> FileId {
@@ -68,7 +70,7 @@ impl World for RenderWorld<'_> {
     }
 
     fn font(&self, index: usize) -> Option<Font> {
-        self.templates.fonts.font(index)
+        self.fonts.font(index)
     }
 
     /// There is no clock, because the same data must give the same document.

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use upshot_document::{Error, Renderer};
+use upshot_document::{Error, MAX_DATA, Renderer};
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -83,9 +83,33 @@ fn the_invoice_is_pdf_a_and_pdf_ua() {
 }
 
 #[test]
-fn a_character_without_a_font_costs_the_claim_and_not_the_invoice() {
-    let pdf = Renderer::new(None).unwrap().render("invoice.typ", &invoice("李")).unwrap();
-    assert!(!contains(&pdf, "pdfaid"));
+fn a_character_that_no_font_has_is_named_with_its_field() {
+    let mut data = invoice("李\u{7} Łukasz");
+    data["lines"][1]["description"] = json!("\u{1f384} 李");
+    let error = Renderer::new(None).unwrap().render("invoice.typ", &data).unwrap_err();
+    let Error::MissingGlyphs { missing, .. } = &error else { panic!("{error}") };
+    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    assert_eq!(missing, ["U+674E (/customer/name, /lines/1/description)", "U+1F384 (/lines/1/description)"]);
+    let said = error.to_string();
+    for word in [&missing[0], &missing[1], "invoice.typ", "fonts-noto-cjk", "templates.fonts"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    // Many are counted.
+    let many: String = ('\u{4e00}'..'\u{4e14}').collect();
+    let error = Renderer::new(None).unwrap().render("invoice.typ", &invoice(&many)).unwrap_err().to_string();
+    assert!(error.contains("U+4E07 (/customer/name) and 12 more"), "{error}");
+    // Of the template itself.
+    let error = render(&[("letter.typ", "李")], &json!({})).unwrap_err().to_string();
+    assert!(error.contains("U+674E (the template)"), "{error}");
+    let error = render(&[("letter.typ", "#\"a\\u{7}b\"")], &json!({})).unwrap_err().to_string();
+    assert!(error.contains("U+0007 (the template)"), "{error}");
+}
+
+#[test]
+fn more_data_than_a_document_is_made_of_is_refused() {
+    let data = json!({ "name": "x".repeat(MAX_DATA) });
+    let error = render(&[("letter.typ", "Dear")], &data).unwrap_err();
+    assert!(matches!(&error, Error::TooLarge { bytes, .. } if *bytes > MAX_DATA), "{error}");
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! | [`stop`] | how an attempt ends that has no outcome |
 //! | [`store`] | files: a local folder or S3 |
 //! | [`mail`] | mail over SMTP |
+//! | [`press`] | documents, rendered on as many threads as there are cores |
 //! | [`invoice`] | an order's invoice, computed |
 //!
 //! To add a handler: write a file in `handlers/` with an async function, name
@@ -23,6 +24,7 @@ pub mod handlers;
 pub mod invoice;
 pub mod limits;
 pub mod mail;
+pub mod press;
 pub mod registry;
 pub mod steps;
 pub mod stop;

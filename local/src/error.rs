@@ -42,6 +42,17 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder's name has a character that a shell reads.
+    #[error(
+        "the data folder {path:?} has {char:?} in its name, which the start scripts of the servers cannot \
+         take: choose another folder, of ASCII letters, digits and / . _ - + @ , = :"
+    )]
+    Name {
+        /// The folder.
+        path: PathBuf,
+        /// The first such character.
+        char: char,
+    },
     /// The data folder or a file in it could not be used.
     #[error("could not {action} {path}: {source}", path = path.display())]
     Folder {

@@ -7,10 +7,12 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rand::Rng;
+use rand::distr::Alphanumeric;
 use tokio::time::{Instant, sleep};
 
 use crate::Error;
@@ -35,13 +37,12 @@ pub(crate) struct Folder {
 impl Folder {
     /// Creates the folder where it is missing and locks it.
     pub(crate) async fn open(dir: &Path, ephemeral: bool) -> Result<Self, Error> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(Error::folder("create the data folder", dir))?;
+        check_name(&std::path::absolute(dir).map_err(Error::folder("find the data folder", dir))?)?;
+        make_private(dir)?;
         // Servers run in folders of their own, so they need absolute paths.
         let path = fs::canonicalize(dir).map_err(Error::folder("find the data folder", dir))?;
+        // A link leads to another name.
+        check_name(&path)?;
         if ephemeral && is_in_use(&path)? {
             return Err(Error::NotEmpty { path });
         }
@@ -71,7 +72,7 @@ impl Folder {
     /// A folder in the folder, created where it is missing.
     pub(crate) fn subfolder(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.join(name);
-        fs::create_dir_all(&path).map_err(Error::folder("create", &path))?;
+        make_private(&path)?;
         Ok(path)
     }
 
@@ -87,6 +88,20 @@ impl Folder {
         };
         write().map_err(Error::folder("write", &path))?;
         Ok(path)
+    }
+
+    /// The secret in a file of the folder, made up where there is none yet.
+    pub(crate) fn secret(&self, name: &str, mode: u32) -> Result<String, Error> {
+        let path = self.join(name);
+        if path.exists() {
+            let kept = fs::read_to_string(&path).map_err(Error::folder("read", &path))?;
+            if !kept.is_empty() {
+                return Ok(kept);
+            }
+        }
+        let secret: String = rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect();
+        self.write(name, &secret, mode)?;
+        Ok(secret)
     }
 
     /// The lock that the watchdog of the server `name` holds as long as the server lives.
@@ -118,6 +133,33 @@ impl Folder {
             // Nothing depends on it, and there is nobody to tell in a drop.
             let _ = fs::remove_dir_all(&self.path);
         }
+    }
+}
+
+/// Creates a folder where it is missing, with all that it lies in, and keeps other users out of
+/// it: also out of one that was there, and whatever the process' umask is.
+///
+/// # Errors
+/// When it cannot be made, or its rights cannot be changed.
+pub fn make_private(dir: &Path) -> Result<(), Error> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(Error::folder("create the data folder", dir))?;
+    let mode = fs::metadata(dir).map_err(Error::folder("read", dir))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let closed = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+        closed.map_err(Error::folder("keep other users out of", dir))?;
+    }
+    Ok(())
+}
+
+/// Refuses names that a shell would take for syntax: the start scripts of RabbitMQ are shell
+/// scripts, and paths go through several of them and through files of settings.
+fn check_name(path: &Path) -> Result<(), Error> {
+    let text = path.to_string_lossy();
+    let allowed = |char: char| char.is_ascii_alphanumeric() || "/._-+@,=:".contains(char);
+    match text.chars().find(|char| !allowed(*char)) {
+        Some(char) => Err(Error::Name { path: path.to_owned(), char }),
+        None => Ok(()),
     }
 }
 
@@ -154,6 +196,37 @@ mod tests {
         assert!(text.contains(&format!("in use by process {}", std::process::id())), "{text}");
         drop(first);
         Folder::open(dir.path(), false).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_name_that_a_shell_would_read_is_refused_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in
+            ["a b", "a'b", "a\"b", "a$HOME", "a`id`", "a\nb", "a;b", "a\\b", "a*", "a#b", "~a", "caf\u{e9}"]
+        {
+            let path = dir.path().join(name);
+            let refused = Folder::open(&path, false).await.unwrap_err();
+            assert!(matches!(&refused, Error::Name { .. }), "{refused}");
+            assert!(refused.to_string().contains("choose another folder"), "{refused}");
+            assert!(!path.exists(), "{name}");
+        }
+        let link = dir.path().join("link");
+        fs::create_dir(dir.path().join("a b")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("a b"), &link).unwrap();
+        assert!(matches!(Folder::open(&link, false).await, Err(Error::Name { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_others_could_read_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = dir.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = Folder::open(&open, false).await.unwrap();
+        folder.subfolder("data").unwrap();
+        for path in [open.clone(), open.join("data")] {
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700, "{path:?}");
+        }
     }
 
     #[tokio::test]

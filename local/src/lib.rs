@@ -34,6 +34,7 @@ mod tls;
 mod wiretap;
 
 pub use error::{Error, LogTail};
+pub use folder::make_private;
 pub use mail::{Mail, MailOptions, MailServer};
 pub use proxy::Proxy;
 pub use rabbit::{RabbitOptions, RabbitServer, RabbitTls};

@@ -4,7 +4,9 @@ mod ask;
 mod cluster;
 mod sentinels;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +48,9 @@ pub struct RedisOptions {
     pub ephemeral: bool,
     /// The password of the default user (`requirepass`).
     pub password: Option<String>,
+    /// Without a `password`: makes one up at the first start and keeps it in the folder, so that
+    /// other users of the machine are not let in.
+    pub own_password: bool,
     /// Further users, each as a line of Redis' ACL: `name on >password ~key:* +@all`.
     pub users: Vec<String>,
     /// The password of the default user of sentinels, which have users of their own.
@@ -110,6 +115,10 @@ impl RedisServer {
         let program = PROGRAM.find(options.program.as_deref())?;
         let folder = Folder::open(dir, options.ephemeral).await?;
         let ports = Ports::default();
+        let mut options = options;
+        if options.own_password && options.password.is_none() {
+            options.password = Some(folder.secret("password", 0o600)?);
+        }
         let mut redis = Self { server: Server::new(folder), program, options, role, ports };
         for start in 1.. {
             let [plain, tls, bus] = ports::claim(&redis.server.folder, ["redis", "tls", "bus"], start > 1)?;
@@ -194,11 +203,14 @@ impl RedisServer {
 
     async fn launch(&mut self) -> Result<(), Error> {
         let folder = &self.server.folder;
+        let config = self.config(&folder.subfolder("data")?);
+        let mut arguments = vec![OsString::from(folder.write("redis.conf", &config, 0o600)?)];
+        arguments.extend(self.options.arguments.iter().map(OsString::from));
         let order = Order {
             program: NAME,
             name: "redis",
             command: self.program.clone(),
-            arguments: self.arguments(folder.subfolder("data")?),
+            arguments,
             environment: Vec::new(),
             grace: GRACE,
         };
@@ -222,47 +234,78 @@ impl RedisServer {
         ask::Asked { server: &self.server, program: NAME, port: self.ports.plain, password }
     }
 
-    fn arguments(&self, data: PathBuf) -> Vec<OsString> {
+    /// The settings as Redis reads them out of a file: a command line is for all users to see,
+    /// and there are passwords among them.
+    fn config(&self, data: &Path) -> String {
         let Ports { plain, tls, bus } = self.ports;
-        let mut arguments = vec!["--port".into(), plain.to_string().into(), "--dir".into(), data.into()];
-        let fixed = "--bind 127.0.0.1 --daemonize no --appendonly yes --maxmemory-policy noeviction --hash-max-listpack-value 1024";
-        let mut add = |words: &str| arguments.extend(words.split(' ').map(OsString::from));
-        add(fixed);
-        add(if self.options.always_fsync { "--appendfsync always" } else { "--appendfsync everysec" });
+        let mut lines = vec![format!("port {plain}"), line("dir", [data])];
+        let mut add = |words: &str| lines.push(words.to_owned());
+        add("bind 127.0.0.1");
+        add("daemonize no");
+        add("appendonly yes");
+        add("maxmemory-policy noeviction");
+        add("hash-max-listpack-value 1024");
+        // Without this, it would take snapshots beside the append-only file.
+        add("save \"\"");
+        add(if self.options.always_fsync { "appendfsync always" } else { "appendfsync everysec" });
         match self.role {
             Role::Alone => {}
             // A dead node is noticed soon, and the slots of the others go on.
-            Role::Node => add(&format!(
-                "--cluster-enabled yes --cluster-port {bus} --cluster-node-timeout 2000 \
-                 --cluster-require-full-coverage no"
-            )),
-            Role::ReplicaOf(master) => add(&format!("--replicaof 127.0.0.1 {master}")),
+            Role::Node => {
+                add("cluster-enabled yes");
+                add(&format!("cluster-port {bus}"));
+                add("cluster-node-timeout 2000");
+                add("cluster-require-full-coverage no");
+            }
+            Role::ReplicaOf(master) => add(&format!("replicaof 127.0.0.1 {master}")),
         }
         for user in &self.options.users {
-            add(&format!("--user {user}"));
+            add(&line("user", user.split(' ')));
         }
         if let Some(files) = &self.options.tls {
-            add(&format!("--tls-port {tls} --tls-auth-clients optional --tls-replication yes"));
+            add(&format!("tls-port {tls}"));
+            add("tls-auth-clients optional");
+            add("tls-replication yes");
             if matches!(self.role, Role::Node) {
                 // Without this the nodes do not tell each other's ports for TLS.
-                add("--tls-cluster yes");
+                add("tls-cluster yes");
             }
-            for (name, file) in [
-                ("--tls-ca-cert-file", &files.ca),
-                ("--tls-cert-file", &files.cert),
-                ("--tls-key-file", &files.key),
-            ] {
-                arguments.extend([name.into(), file.into()]);
-            }
+            add(&line("tls-ca-cert-file", [&files.ca]));
+            add(&line("tls-cert-file", [&files.cert]));
+            add(&line("tls-key-file", [&files.key]));
         }
         if let Some(password) = &self.options.password {
-            let words = ["--requirepass", password, "--masterauth", password];
-            arguments.extend(words.map(OsString::from));
+            add(&line("requirepass", [password]));
+            add(&line("masterauth", [password]));
         }
-        // Without this, a server without a configuration file takes snapshots
-        // beside the append-only file.
-        arguments.extend(["--save".into(), "".into()]);
-        arguments.extend(self.options.arguments.iter().map(OsString::from));
-        arguments
+        lines.join("\n") + "\n"
+    }
+}
+
+/// A line of the file of settings, its values quoted.
+fn line(name: &str, values: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
+    let mut line = name.to_owned();
+    for value in values {
+        line.push_str(" \"");
+        for byte in value.as_ref().as_bytes() {
+            match byte {
+                b'"' | b'\\' => line.extend(['\\', char::from(*byte)]),
+                b' '..=b'~' => line.push(char::from(*byte)),
+                // Writing to a String cannot fail.
+                _ => drop(write!(line, "\\x{byte:02x}")),
+            }
+        }
+        line.push('"');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_quoted_as_redis_reads_them() {
+        assert_eq!(line("user", ["a", ">p\"\\ä\n"]), r#"user "a" ">p\"\\\xc3\xa4\x0a""#);
     }
 }

@@ -10,6 +10,8 @@
 # GRACE   seconds between SIGTERM and SIGKILL.
 # EPHEMERAL  "yes": nothing is worth saving, so kill at once and remove FOLDER.
 set -u
+# What the server writes is for this user alone.
+umask 077
 folder=$1 name=$2 grace=$3 ephemeral=$4
 shift 4
 

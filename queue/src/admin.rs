@@ -30,6 +30,8 @@ pub enum Changed {
     /// was not cancelled: that one can be retried, if it is dead. Where it is forgotten the
     /// work may be done; enqueue it anew if it is not. Nothing was changed.
     Replaced,
+    /// Other arguments would repeat a completed step that was not named. Nothing was changed.
+    Stepped,
     /// It is not known (any more).
     Unknown,
 }
@@ -89,16 +91,35 @@ impl Queue {
         self.change_one(Order { first: "0".to_owned(), ..Order::new(id, "retry", "retried") }).await
     }
 
-    /// The same with other arguments; the old ones are kept with the job.
+    /// The same with other arguments; the old ones are kept with the job. A job that has
+    /// completed a step is not changed: [`Self::retry_repeating`].
     ///
     /// # Errors
     /// When they are too large, or Redis failed.
     pub async fn retry_with(&self, id: &JobId, args: &Bytes) -> Result<Changed, Error> {
+        self.retry_repeating::<&str>(id, args, &[]).await
+    }
+
+    /// The same for a job that has completed steps. Their results were made from the earlier
+    /// arguments: they are set aside ([`crate::Job::dropped`]), and the steps run again. Each of
+    /// them has to be named, so that a caller has seen what is done twice; others may be. The
+    /// same bytes are not other arguments: the steps stay completed.
+    ///
+    /// # Errors
+    /// When the arguments are too large, or Redis failed.
+    pub async fn retry_repeating<S: AsRef<str>>(
+        &self,
+        id: &JobId,
+        args: &Bytes,
+        steps: &[S],
+    ) -> Result<Changed, Error> {
         let (bytes, limit) = (args.len(), self.max_payload);
         if bytes > limit {
             return Err(Rejection::Payload { bytes, limit }.into());
         }
-        let mut second = b"=".to_vec();
+        let named = steps.iter().map(|name| format!("{}:{}", name.as_ref().len(), name.as_ref()));
+        let mut second = named.collect::<String>().into_bytes();
+        second.push(b'=');
         second.extend_from_slice(args);
         self.change_one(Order { first: "0".to_owned(), second, ..Order::new(id, "retry", "edited") }).await
     }
@@ -168,6 +189,7 @@ fn changed(said: &str) -> Changed {
         "forgotten" => Changed::Forgotten,
         _ => match said.strip_prefix("is ") {
             Some("replaced") => Changed::Replaced,
+            Some("stepped") => Changed::Stepped,
             Some(state) => Changed::Refused(state.parse().unwrap_or(State::Ready)),
             None => Changed::To(said.parse().unwrap_or(State::Ready)),
         },

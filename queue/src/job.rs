@@ -9,7 +9,8 @@
 //! | `cancel` | when it was asked to stop while it ran (ms) |
 //! | `failed:<class>` | failures of a class so far |
 //! | `first:<class>` | when the first of them was, ms; missing where an earlier version counted it |
-//! | `step:<name>` | when a step was completed (ms) and its result, JSON |
+//! | `step:<name>` | when a step was completed (ms), the digest of the arguments that its result was made from, and the result, JSON |
+//! | `dropped:<n>:<name>` | the same of a step whose result the edit `n` of the arguments set aside |
 //! | `progress`, `marks` | [`Progress`], JSON; when it said so before, capped |
 //! | `writes` | progress, step and log writes so far |
 //! | `log` | lines that the handler wrote, capped |
@@ -29,7 +30,9 @@ mod stored;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use new::{
     Deadline, Expect, Late, MAX_LABELS, MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME, NewJob, Rejection, Scope, Unique,
@@ -44,6 +47,9 @@ use crate::{
     priority::Priority,
     state::State,
 };
+
+/// Hexadecimal digits of a digest of arguments.
+const DIGEST: usize = 16;
 
 /// How far a running job is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,8 +91,21 @@ pub struct Step {
     pub name: String,
     /// When it was completed, UTC ms.
     pub at: i64,
+    /// The digest of the arguments that the result was made from ([`Job::args_digest`]); `None`
+    /// where a version that kept none wrote it.
+    pub args: Option<String>,
     /// Its result.
     pub result: serde_json::Value,
+}
+
+/// A completed step whose result was set aside because other arguments came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropped {
+    /// Which edit of the arguments that was: the number in [`Job::earlier_args`] of the
+    /// arguments that the result was made from.
+    pub edit: u32,
+    /// The step as it was.
+    pub step: Step,
 }
 
 /// What was done to a job, other than a failed attempt.
@@ -214,6 +233,8 @@ pub struct Job {
     pub marks: Vec<Mark>,
     /// Completed steps, in the order in which they were completed.
     pub steps: Vec<Step>,
+    /// Steps whose results other arguments set aside, in the order in which they were completed.
+    pub dropped: Vec<Dropped>,
     /// Lines that the handler wrote, oldest first, capped.
     pub log: Vec<LogLine>,
     /// Attempts that did not finish, oldest first, capped.
@@ -240,8 +261,26 @@ impl Job {
         crate::flow::flow(self.tenant.as_deref(), &self.limit_keys)
     }
 
-    /// The result of a completed step.
+    /// The result of a step that was completed with these arguments.
     pub fn step(&self, name: &str) -> Option<&serde_json::Value> {
-        self.steps.iter().find(|step| step.name == name).map(|step| &step.result)
+        let step = self.steps.iter().find(|step| step.name == name)?;
+        // One without a digest was made before there were digests, and counts.
+        let same = step.args.as_ref().is_none_or(|digest| *digest == self.args_digest());
+        same.then_some(&step.result)
+    }
+
+    /// Names the version and the bytes of the arguments.
+    pub fn args_digest(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.version.to_be_bytes());
+        hash.update(&self.args);
+        let mut digest = HEXLOWER.encode(&hash.finalize());
+        digest.truncate(DIGEST);
+        digest
+    }
+
+    /// How often the arguments were replaced.
+    pub fn edits(&self) -> u32 {
+        self.earlier_args.last().map_or(0, |edit| edit.n)
     }
 }

@@ -93,7 +93,7 @@ pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};
 pub use failure::{Failure, FailureClass, Park, Release, Snooze, Undecodable};
 pub use id::{IdError, JobId, QueueName};
-pub use job::{Deadline, Expect, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
+pub use job::{Deadline, Dropped, Expect, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
 pub use list::{BadCursor, Cursor, Filter, Page, Searched};

@@ -219,8 +219,9 @@ pub struct Renewed {
 pub enum Write<'a> {
     /// How far it is, as JSON; and the mark that it leaves (`percent step`).
     Progress(&'a str, &'a str),
-    /// The name of a completed step and its result, as JSON.
-    Step(&'a str, &'a str),
+    /// The name of a completed step, its result, as JSON, and the digest of the arguments that
+    /// it was made from ([`crate::Job::args_digest`]); an empty one for any.
+    Step(&'a str, &'a str, &'a str),
     /// A line of the log, as a JSON string.
     Log(&'a str),
 }
@@ -371,7 +372,9 @@ impl Queue {
             Write::Progress(progress, mark) => {
                 call.arg("progress").arg(mark).arg(progress).arg(BYTES).arg(MARKS)
             }
-            Write::Step(name, result) => call.arg("step").arg(name).arg(result).arg(BYTES).arg(LINES),
+            Write::Step(name, result, digest) => {
+                call.arg("step").arg(name).arg(result).arg(digest).arg(LINES)
+            }
             Write::Log(line) => call.arg("log").arg("").arg(line).arg(BYTES).arg(LINES),
         };
         let stored: u8 = call.run(&mut self.conn.clone()).await?;

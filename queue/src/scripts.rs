@@ -205,7 +205,7 @@ mod tests {
         for (file, source) in SOURCES.iter().chain(PARTS).copied().chain(PRELUDE) {
             let code: Vec<&str> =
                 source.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
-            for word in ["while true", "repeat", "'KEYS'", "'SCAN'", "'SMEMBERS'", "'HKEYS'"] {
+            for word in ["while true", "repeat", "'KEYS'", "'SCAN'", "'SMEMBERS'"] {
                 let found = code.iter().find(|line| line.contains(word));
                 assert!(found.is_none(), "{file} has `{word}`: its work would not be bounded");
             }
@@ -219,7 +219,8 @@ mod tests {
                     "{file}: no bound in `{line}`"
                 );
             }
-            for line in source.lines().filter(|line| line.contains("'HGETALL'")) {
+            let whole = |line: &&str| line.contains("'HGETALL'") || line.contains("'HKEYS'");
+            for line in source.lines().filter(whole) {
                 assert!(line.contains("JOB") || line.contains("key)"), "{file}: `{line}`");
             }
         }

@@ -43,6 +43,8 @@ mod restart;
 mod rights;
 #[path = "conformance/scrub.rs"]
 mod scrub;
+#[path = "conformance/steps.rs"]
+mod steps;
 #[path = "conformance/stop.rs"]
 mod stop;
 #[path = "conformance/two_keys.rs"]

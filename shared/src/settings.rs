@@ -65,7 +65,7 @@ pub struct Settings {
     /// Mail.
     pub smtp: SmtpSettings,
     /// Document templates.
-    pub templates: FolderSettings,
+    pub templates: TemplateSettings,
     /// The seller on invoices; its shape belongs to the executor.
     pub seller: Option<Table>,
     /// `/healthz`, `/readyz` and `/metrics` of bridge and executor.
@@ -250,7 +250,7 @@ impl Default for Settings {
             api: ApiSettings::default(),
             store: StoreSettings::default(),
             smtp: SmtpSettings::default(),
-            templates: FolderSettings::default(),
+            templates: TemplateSettings::default(),
             seller: None,
             probes: ProbesSettings::default(),
             log: LogSettings::default(),

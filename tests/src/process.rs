@@ -46,7 +46,18 @@ pub struct Process {
 impl Process {
     /// Starts `upshot ARGUMENTS` with nothing but these variables.
     pub async fn start(arguments: &[&str], variables: &[(String, String)]) -> Self {
-        let mut child = Command::new(binary().await)
+        Self::spawn(Command::new(binary().await), arguments, variables)
+    }
+
+    /// The same with this umask.
+    pub async fn start_with_umask(umask: &str, arguments: &[&str], variables: &[(String, String)]) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "umask \"$1\"; shift; exec \"$@\"", "sh", umask]).arg(binary().await);
+        Self::spawn(shell, arguments, variables)
+    }
+
+    fn spawn(mut command: Command, arguments: &[&str], variables: &[(String, String)]) -> Self {
+        let mut child = command
             .args(arguments)
             .env_clear()
             .envs(variables.iter().cloned())

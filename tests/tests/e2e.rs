@@ -7,12 +7,16 @@ mod blocked;
 mod cases;
 #[path = "e2e/contracts.rs"]
 mod contracts;
+#[path = "e2e/corrected.rs"]
+mod corrected;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/doctor.rs"]
 mod doctor;
 #[path = "e2e/duplicates.rs"]
 mod duplicates;
+#[path = "e2e/glyphs.rs"]
+mod glyphs;
 #[path = "e2e/identity.rs"]
 mod identity;
 #[path = "e2e/invoices.rs"]

@@ -33,6 +33,8 @@ pub enum Code {
     MethodNotAllowed,
     /// Only a dead or parked job is retried by hand.
     NotDead,
+    /// Other arguments would repeat completed steps that nobody agreed to repeat.
+    StepsCompleted,
     /// The dead job gave way to another with its idempotency key.
     Replaced,
     /// The job does not wait: it runs or has ended.
@@ -105,6 +107,9 @@ impl Code {
                 "The address does not take this method",
             ),
             Self::NotDead => ("not-dead", StatusCode::CONFLICT, "The job is not dead"),
+            Self::StepsCompleted => {
+                ("steps-completed", StatusCode::CONFLICT, "Completed steps would run again")
+            }
             Self::Replaced => ("replaced", StatusCode::CONFLICT, "Another job took its place"),
             Self::NotWaiting => ("not-waiting", StatusCode::CONFLICT, "The job does not wait"),
             Self::AlreadyEnded => ("already-ended", StatusCode::CONFLICT, "The job has ended already"),

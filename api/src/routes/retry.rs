@@ -8,6 +8,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use upshot_queue::Changed;
 use utoipa::ToSchema;
 
 use crate::{
@@ -15,8 +16,7 @@ use crate::{
     links::Links,
     problem::{Code, Details, Problem},
     state::Shared,
-    target::Target,
-    view::JobBody,
+    target::{RetriedJob, Target},
 };
 
 /// How a job is to run again.
@@ -29,14 +29,23 @@ pub struct Retry {
     #[serde(default, deserialize_with = "raw::deserialize")]
     #[schema(value_type = serde_json::Value)]
     args: Option<Box<RawValue>>,
+    /// The completed steps that may run again. With other arguments all of them do, because
+    /// their results were made from the previous ones, and what they did (a mail that was sent)
+    /// is done twice: each has to be named here, or nothing is changed. `steps` of the job and
+    /// of the problem say what was done.
+    #[serde(default)]
+    #[schema(example = json!(["render"]))]
+    repeat_steps: Vec<String>,
 }
 
 /// Makes a dead or parked job ready again.
 ///
 /// It keeps its completed steps and its history; a dead one gets fresh budgets
 /// for failures, a parked one goes on whatever it waits for. With `args` in the
-/// body it also gets other arguments. The content type `application/json` is
-/// required, so that no page of another origin can send this from somebody's browser.
+/// body it also gets other arguments; its completed steps run again then, if
+/// `repeat_steps` names them. The same bytes are not other arguments. The content
+/// type `application/json` is required, so that no page of another origin can send
+/// this from somebody's browser.
 #[utoipa::path(
     post,
     path = "/v1/jobs/{id}/retry",
@@ -45,10 +54,10 @@ pub struct Retry {
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     request_body(content = Option<Retry>, description = "`{}` will do; an empty body counts as that"),
     responses(
-        (status = 202, description = "It is ready to run", body = JobBody),
+        (status = 202, description = "It is ready to run", body = RetriedJob),
         (status = 400, description = "This cannot be a job's id, or the body cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue knows the job (any more)", body = Details, content_type = "application/problem+json"),
-        (status = 409, description = "The job is neither dead nor parked", body = Details, content_type = "application/problem+json"),
+        (status = 409, description = "The job is neither dead nor parked, or has completed steps that `repeat_steps` does not name", body = Details, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
         (status = 422, description = "The arguments violate the contract of the job's event type; the job stays as it was", body = Details, content_type = "application/problem+json"),
@@ -60,7 +69,7 @@ pub async fn retry(
     links: Links,
     Path(id): Path<String>,
     Body(retry): Body<Retry>,
-) -> Result<(StatusCode, Json<JobBody>), Problem> {
+) -> Result<(StatusCode, Json<RetriedJob>), Problem> {
     let target = Target::find(&state, &id).await?;
     let (changed, did) = match retry.args {
         Some(args) => {
@@ -71,13 +80,17 @@ pub async fn retry(
                     .check_arguments(kind, &args)
                     .map_err(|violation| Problem::arguments(&target.id, violation))?;
             }
-            (state.ask(target.queue.retry_with(&target.id, &args)).await?, "edited and retried")
+            let retrying = target.queue.retry_repeating(&target.id, &args, &retry.repeat_steps);
+            (state.ask(retrying).await?, "edited and retried")
         }
         None => (state.ask(target.queue.retry(&target.id)).await?, "retried"),
     };
+    if changed == Changed::Stepped {
+        return Err(target.steps_completed().await);
+    }
     target.check(changed, did, |now| {
         let detail = format!("job {} is {now}: only a dead or parked job is retried by hand", target.id);
         Problem::new(Code::NotDead, detail)
     })?;
-    target.accepted(&links).await
+    target.retried(&links).await
 }

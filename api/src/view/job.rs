@@ -93,8 +93,11 @@ pub struct JobBody {
     /// Who runs it, or ran it last.
     #[schema(required, example = "4711-8d3fa0b2")]
     worker: Option<String>,
-    /// The completed steps, oldest first. None of them runs again.
+    /// The completed steps, oldest first. None of them runs again with these arguments.
     steps: Vec<StepBody>,
+    /// Steps that were completed with earlier arguments, oldest first. Their results do not
+    /// count, and they run again; what they did stays done.
+    dropped_steps: Vec<StepBody>,
     /// Failures so far, by class.
     #[schema(example = json!({"transient": 2}))]
     failures: BTreeMap<String, u32>,
@@ -134,7 +137,7 @@ pub struct ParkedBody {
 pub struct StepBody {
     /// Its name.
     #[schema(example = "store")]
-    name: String,
+    pub name: String,
     /// When it was completed.
     completed_at: Moment,
     /// What it stored: any JSON.
@@ -153,6 +156,12 @@ pub struct JobLinks {
     pub outcome: String,
     /// The files that its outcome names.
     pub files: Vec<String>,
+}
+
+impl From<&Step> for StepBody {
+    fn from(step: &Step) -> Self {
+        Self { name: step.name.clone(), completed_at: Moment(step.at), result: step.result.clone() }
+    }
 }
 
 impl JobSummary {
@@ -188,11 +197,6 @@ impl JobBody {
     pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
         let job = &known.job;
         let parked = |parked: &Parked| ParkedBody { need: parked.need.clone(), why: parked.why.clone() };
-        let step = |step: &Step| StepBody {
-            name: step.name.clone(),
-            completed_at: Moment(step.at),
-            result: step.result.clone(),
-        };
         Self {
             summary: JobSummary::new(known, links),
             version: job.version,
@@ -205,7 +209,8 @@ impl JobBody {
             successor: job.successor.as_ref().map(ToString::to_string),
             duplicates: job.duplicates,
             worker: job.worker.clone(),
-            steps: job.steps.iter().map(step).collect(),
+            steps: job.steps.iter().map(StepBody::from).collect(),
+            dropped_steps: job.dropped.iter().map(|dropped| StepBody::from(&dropped.step)).collect(),
             failures: job.failures.iter().map(|(class, n)| (class.to_string(), *n)).collect(),
             history: job.history.iter().map(FailedAttemptBody::from).collect(),
             timeline: timeline(job).iter().map(EntryBody::from).collect(),

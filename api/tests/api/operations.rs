@@ -147,6 +147,45 @@ async fn a_dead_job_is_edited_and_retried() {
     fixture.finish().await;
 }
 
+#[tokio::test]
+async fn steps_run_again_with_other_arguments_once_they_are_named() {
+    let fixture = Fixture::new().await;
+    let mut dying = job("1", "invoice.issue");
+    dying.labels.insert(LABEL_TYPE.to_owned(), "order.confirmed.v1".to_owned());
+    let id = fixture.enqueue("invoices", dying).await;
+    let worker = Worker::start(&fixture.connector, "invoices", |job, lease| async move {
+        if std::str::from_utf8(&job.args).is_ok_and(|args| args.contains("right")) {
+            assert!(lease.step("charge").is_none());
+            return Ok(json!({"summary": "done"}));
+        }
+        lease.complete_step("charge", &json!({"payment": "p-1"})).await.unwrap();
+        Err(Failure::permanent("no such customer"))
+    });
+    let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "dead").await;
+    let before = fixture.json(&format!("/v1/jobs/{id}?args=true"), 200).await;
+    let path = format!("/v1/jobs/{id}/retry");
+
+    for named in [json!([]), json!(["other"])] {
+        let problem =
+            fixture.change(&path, json!({"args": {"is": "right"}, "repeat_steps": named}), 409).await;
+        assert_eq!(problem["type"], "urn:upshot:problem:steps-completed", "{problem}");
+        assert_eq!(problem["steps"][0]["name"], "charge");
+        assert_eq!(problem["steps"][0]["result"], json!({"payment": "p-1"}));
+        assert!(problem["detail"].as_str().unwrap().contains("repeat_steps"), "{problem}");
+    }
+    assert_eq!(fixture.json(&format!("/v1/jobs/{id}?args=true"), 200).await, before);
+
+    let agreed = json!({"args": {"is": "right"}, "repeat_steps": ["charge"]});
+    let said = fixture.change(&path, agreed, 202).await;
+    assert_eq!((&said["repeats"], &said["steps"]), (&json!(["charge"]), &json!([])));
+    assert_eq!(said["dropped_steps"], before["steps"], "what was done is still shown");
+    let mut messages = Messages::open(&fixture, id.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "succeeded").await;
+    worker.stop().await;
+    fixture.finish().await;
+}
+
 /// Whatever state the job is in, and whether it was accepted with worse.
 #[tokio::test]
 async fn arguments_that_violate_the_contract_change_nothing() {

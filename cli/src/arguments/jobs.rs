@@ -51,9 +51,12 @@ pub struct Retry {
     pub id: JobId,
     /// Run it with other arguments: a file with JSON; `-` reads standard input.
     /// They must keep the contract of the job's event type; the previous ones are
-    /// kept with the job.
+    /// kept with the job. Its completed steps run again: what they did is shown first.
     #[arg(long, value_name = "FILE")]
     pub args: Option<PathBuf>,
+    /// Agree that completed steps run again, and what they did is done twice.
+    #[arg(long, requires = "args")]
+    pub yes: bool,
     #[command(flatten)]
     pub api: ApiAddress,
 }

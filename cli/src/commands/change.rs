@@ -1,14 +1,20 @@
 //! `upshot retry`, `cancel`, `reschedule` and `prioritise`: what people do to
 //! one job, through the API.
 
-use std::{io::Read, path::Path};
+use std::{
+    io::{IsTerminal, Read},
+    path::Path,
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use upshot_shared::Settings;
 
-use super::{client::Client, table::text};
+use super::{
+    client::{Client, Refused},
+    table::{list, text},
+};
 use crate::arguments::{Cancel, Prioritise, Reschedule, Retry};
 
 /// Makes a dead job run again.
@@ -17,13 +23,62 @@ pub async fn retry(settings: &Settings, retry: &Retry) -> anyhow::Result<()> {
     struct Body {
         #[serde(skip_serializing_if = "Option::is_none")]
         args: Option<Box<RawValue>>,
+        // An API of an earlier version does not know it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        repeat_steps: Vec<String>,
     }
-    let body = Body { args: retry.args.as_deref().map(arguments).transpose()? };
+    let args = retry.args.as_deref().map(arguments).transpose()?;
+    let mut body = Body { args, repeat_steps: Vec::new() };
     let path = format!("/v1/jobs/{}/retry", retry.id);
-    Client::new(settings, &retry.api)?.post(&path, &body).await?;
+    let client = Client::new(settings, &retry.api)?;
+    let answer = match client.post(&path, &body).await {
+        Ok(answer) => answer,
+        Err(refused) => {
+            let Some(steps) = steps_of(&refused) else { return Err(refused) };
+            if !retry.yes {
+                agree(retry, &steps)?;
+            }
+            body.repeat_steps = steps.iter().map(|step| text(step, "name")).collect();
+            client.post(&path, &body).await?
+        }
+    };
     let how = if body.args.is_some() { " with other arguments" } else { "" };
-    println!("job {} is ready to run again{how}", retry.id);
+    let repeats: Vec<&str> = list(&answer, "repeats").filter_map(Value::as_str).collect();
+    let again = match repeats.as_slice() {
+        [] => String::new(),
+        steps => format!("; these steps run again: {}", steps.join(", ")),
+    };
+    println!("job {} is ready to run again{how}{again}", retry.id);
     Ok(())
+}
+
+/// The completed steps that the API asks to agree to repeat.
+fn steps_of(error: &anyhow::Error) -> Option<Vec<Value>> {
+    let problem = &error.downcast_ref::<Refused>()?.problem;
+    let asks = text(problem, "type") == "urn:upshot:problem:steps-completed";
+    asks.then(|| list(problem, "steps").cloned().collect())
+}
+
+/// Shows what the steps did, and asks a person whether they may run again.
+fn agree(retry: &Retry, steps: &[Value]) -> anyhow::Result<()> {
+    let id = &retry.id;
+    println!(
+        "job {id} has completed steps. With other arguments they run again, and what they did is done twice:"
+    );
+    for step in steps {
+        let result = step.get("result").map(ToString::to_string).unwrap_or_default();
+        println!("  {} at {}: {result}", text(step, "name"), text(step, "completed_at"));
+    }
+    let from_stdin = retry.args.as_deref() == Some(Path::new("-"));
+    if from_stdin || !std::io::stdin().is_terminal() {
+        bail!(
+            "job {id} stays as it was, because there is nobody to ask: add --yes to let these steps run again"
+        );
+    }
+    println!("Let them run again? [y/N]");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("standard input cannot be read")?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("job {id} stays as it was") }
 }
 
 /// Cancels a job.

@@ -1,7 +1,9 @@
 //! Asks the API.
 
-use anyhow::{Context, bail};
-use reqwest::{Method, RequestBuilder, Response};
+use std::{error::Error, fmt};
+
+use anyhow::Context;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 use upshot_shared::Settings;
@@ -62,7 +64,22 @@ async fn send(url: &str, request: RequestBuilder) -> anyhow::Result<Response> {
         return Ok(answer);
     }
     let status = answer.status();
-    let problem: Value = answer.json().await.unwrap_or_default();
-    let detail = problem.get("detail").or_else(|| problem.get("title")).and_then(Value::as_str);
-    bail!("{status}: {}", detail.unwrap_or("the API gave no reason"))
+    Err(Refused { status, problem: answer.json().await.unwrap_or_default() }.into())
 }
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub struct Refused {
+    status: StatusCode,
+    /// The problem, as the API describes it.
+    pub problem: Value,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = self.problem.get("detail").or_else(|| self.problem.get("title")).and_then(Value::as_str);
+        write!(f, "{}: {}", self.status, detail.unwrap_or("the API gave no reason"))
+    }
+}
+
+impl Error for Refused {}

@@ -14,7 +14,7 @@ use upshot_shared::{
     telemetry,
 };
 
-use super::stop;
+use super::{private, stop};
 
 /// Runs the bridge until it is told to stop.
 pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
@@ -44,6 +44,7 @@ pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
 /// Runs an executor until it is told to stop.
 pub async fn executor(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, false)?;
+    private::keep_files(&settings)?;
     let health = Health::needing(&["redis"]);
     let executor = Executor::new(&settings, health.clone())?;
     serve_probes(&settings, health, metrics, &stop).await?;

@@ -13,7 +13,7 @@ use upshot_local::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::Connector;
 use upshot_shared::{Settings, amqp, health::watch_redis_of_bridge, settings::Durability, telemetry};
 
-use super::{services::needed_by_bridge, stop};
+use super::{private, services::needed_by_bridge, stop};
 use crate::running::Running;
 
 const VHOST: &str = "upshot";
@@ -24,9 +24,8 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     telemetry::log(&settings.log)?;
     let metrics = telemetry::metrics()?;
     let stop = stop::on_signal()?;
+    private::keep(&settings)?;
     let dir = Path::new(&settings.data_dir);
-    std::fs::create_dir_all(dir)
-        .with_context(|| format!("data_dir is `{}`: it cannot be made", settings.data_dir))?;
 
     let (rabbit, redis) = tokio::try_join!(
         private_rabbit(settings.amqp.url.is_empty(), dir),
@@ -128,7 +127,8 @@ async fn private_redis(
         return Ok(None);
     }
     tracing::info!("starting a private Redis");
-    let options = RedisOptions { always_fsync: durability == Durability::Always, ..RedisOptions::default() };
+    let always_fsync = durability == Durability::Always;
+    let options = RedisOptions { always_fsync, own_password: true, ..RedisOptions::default() };
     Ok(Some(RedisServer::start_with(&dir.join("redis"), options).await?))
 }
 

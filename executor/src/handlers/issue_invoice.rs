@@ -5,20 +5,22 @@
 //! | `render` | PDF into the store under a key of the job's own | is rendered again: the same bytes |
 //! | `store` | moves it to its final key, once; renders it again if it is gone | finds it there with the same SHA-256 |
 //! | `send` | mails it | mails it again with the same Message-ID |
+//!
+//! Other arguments are another invoice: its file and its mail have names of their own.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use apalis_core::task::data::Data;
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
-use upshot_document::Renderer;
-use upshot_queue::{Failure, Lease, Queue};
+use upshot_queue::{Failure, Job, Lease, Queue};
 use upshot_shared::{Evidence, Health, Outcome, Settings};
 
 use crate::{
     executor::Error,
     invoice::{Invoice, Order, Seller},
     mail::{Keeper, Mail, Mailer, Recipient},
+    press::Press,
     steps::Steps,
     stop::Stop,
     store::{Drafts, Settled, Store, Sweeper, Watch, sha256_of},
@@ -40,7 +42,7 @@ const PDF: &str = "application/pdf";
 /// What issuing an invoice takes.
 pub struct Desk {
     seller: Seller,
-    renderer: Renderer,
+    press: Press,
     store: Store,
     drafts: Drafts,
     mailer: Mailer,
@@ -69,7 +71,7 @@ impl Desk {
     pub fn new(settings: &Settings) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             seller: settings.seller.clone().map_or_else(|| Ok(Seller::default()), toml::Table::try_into)?,
-            renderer: Renderer::new(settings.templates.dir.as_deref().map(Path::new))?,
+            press: Press::new(&settings.templates)?,
             store: Store::open(&settings.store_url(), settings.store.ca_file.as_deref())?,
             drafts: Drafts::new(&settings.redis.prefix),
             mailer: Mailer::new(&settings.smtp)?,
@@ -129,13 +131,7 @@ impl Desk {
     }
 
     async fn render(&self, invoice: &Invoice, lease: &Lease) -> Result<Filed, Stop> {
-        let (renderer, data) = (self.renderer.clone(), invoice.data());
-        // Rendering is pure computing: it must not hold up the other jobs.
-        let rendering = tokio::task::spawn_blocking(move || renderer.render(TEMPLATE, &data));
-        let pdf = rendering
-            .await
-            .map_err(|error| Failure::transient(format!("rendering was interrupted: {error}")))?
-            .map_err(Failure::permanent)?;
+        let pdf = self.press.render(TEMPLATE, invoice.data()).await?;
         let filed =
             Filed { key: self.drafts.key(lease.job(), "pdf"), sha256: sha256_of(&pdf), bytes: pdf.len() };
         self.store.put(&filed.key, pdf.into()).await?;
@@ -150,7 +146,7 @@ impl Desk {
         lease: &Lease,
     ) -> Result<Filed, Stop> {
         // The job's id keeps shops apart that give out the same order numbers.
-        let key = format!("invoices/{}/{name}", lease.job().id);
+        let key = format!("invoices/{}/{name}", edition(lease.job(), '/'));
         if self.store.settle(&draft.key, &key, &draft.sha256).await? == Settled::Gone {
             // A rule of the store's own or an operator removed it: the invoice can be rendered
             // again. The templates may have changed, but nothing was filed or mailed yet.
@@ -179,10 +175,20 @@ impl Desk {
             ))
             .into());
         }
-        let id = format!("{}.invoice", lease.job().id);
+        let id = format!("{}.invoice", edition(lease.job(), '.'));
         let accepted =
             self.mailer.send(mail(invoice, recipient, &id, name, pdf.to_vec()), Some(lease)).await?;
         Ok(Sent { message_id: accepted.message_id, reply: accepted.reply })
+    }
+}
+
+/// Names what is made from the arguments that a job has: its id, and behind it which other
+/// arguments these are. A corrected invoice is another file, and its mail another mail: mail
+/// servers drop a second one with the same Message-ID.
+fn edition(job: &Job, separator: char) -> String {
+    match job.edits() {
+        0 => job.id.to_string(),
+        edit => format!("{}{separator}edit-{edit}", job.id),
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::fs;
 
-use rand::Rng;
-use rand::distr::Alphanumeric;
 use serde_json::json;
 
 use super::RabbitTls;
@@ -17,6 +14,10 @@ const USER: &str = "upshot";
 /// Data is kept under the node's name, so it never changes. Nodes of different
 /// folders can share it, as each asks a port mapper of its own.
 const NODE: &str = "upshot@localhost";
+
+/// Quorum queues write into a file of this size before they sort it; RabbitMQ's own default
+/// keeps 512 MB on the disk for that.
+const WAL_BYTES: u32 = 64 << 20;
 
 /// The ports of a node, all on 127.0.0.1.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,7 +40,7 @@ pub(super) struct Config {
 impl Config {
     /// The settings of the folder's node: its password is made up at the first start and kept.
     pub(super) fn new(folder: &Folder, vhosts: Vec<String>, tls: Option<RabbitTls>) -> Result<Self, Error> {
-        let password = kept_secret(folder, "password", 0o600)?;
+        let password = folder.secret("password", 0o600)?;
         Ok(Self { vhosts, password, tls, ports: Ports::default() })
     }
 
@@ -53,11 +54,11 @@ impl Config {
     pub(super) fn write(&self, folder: &Folder) -> Result<Vec<(&'static str, OsString)>, Error> {
         let home = folder.subfolder("home")?;
         // Erlang refuses a cookie that others can read.
-        kept_secret(folder, "home/.erlang.cookie", 0o400)?;
+        folder.secret("home/.erlang.cookie", 0o400)?;
         let definitions = folder.write("definitions.json", &self.definitions(), 0o600)?;
         let mut settings = format!(
             "load_definitions = {}\ndisk_free_limit.absolute = 50MB\n\
-             max_message_size = 16777216\n",
+             max_message_size = 16777216\nraft.wal_max_size_bytes = {WAL_BYTES}\n",
             definitions.display()
         );
         settings.extend(self.tls.iter().map(|tls| self.tls_settings(tls)));
@@ -122,20 +123,6 @@ impl Config {
         let user = json!({ "name": USER, "password": self.password, "tags": "administrator" });
         json!({ "users": [user], "vhosts": vhosts, "permissions": permissions }).to_string()
     }
-}
-
-/// The secret in a file of the folder, made up where there is none yet.
-fn kept_secret(folder: &Folder, name: &str, mode: u32) -> Result<String, Error> {
-    let path = folder.join(name);
-    if path.exists() {
-        let kept = fs::read_to_string(&path).map_err(Error::folder("read", &path))?;
-        if !kept.is_empty() {
-            return Ok(kept);
-        }
-    }
-    let secret: String = rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect();
-    folder.write(name, &secret, mode)?;
-    Ok(secret)
 }
 
 /// Percent-encodes what RFC 3986 does not allow in a path segment as it is.

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Edit, Expect, Job, LogLine, Mark, Parked, Step};
+use super::{Change, Dropped, Edit, Expect, Job, LogLine, Mark, Parked, Step};
 use crate::{
     failure::{FailedAttempt, FailureClass},
     flow,
@@ -61,6 +61,7 @@ impl StoredExpect {
 #[derive(Deserialize)]
 struct StoredStep {
     at: i64,
+    args: Option<String>,
     result: serde_json::Value,
 }
 
@@ -130,9 +131,16 @@ impl Job {
                 }
                 _ => {
                     if let Some(step) = name.strip_prefix("step:") {
-                        let StoredStep { at, result } = serde_json::from_slice(&value)
+                        job.steps.push(
+                            read_step(step, &value)
+                                .map_err(|e| unreadable(format!("field `{name}`: {e}")))?,
+                        );
+                    } else if let Some((edit, step)) =
+                        name.strip_prefix("dropped:").and_then(|rest| rest.split_once(':'))
+                    {
+                        let step = read_step(step, &value)
                             .map_err(|e| unreadable(format!("field `{name}`: {e}")))?;
-                        job.steps.push(Step { name: step.to_owned(), at, result });
+                        job.dropped.extend(edit.parse().ok().map(|edit| Dropped { edit, step }));
                     } else if let Some(class) = name.strip_prefix("failed:") {
                         let class = FailureClass::ALL.into_iter().find(|known| known.as_str() == class);
                         if let (Some(class), Ok(count)) = (class, u32::try_from(number()?)) {
@@ -151,6 +159,7 @@ impl Job {
             }
         }
         job.steps.sort_by_key(|step| step.at);
+        job.dropped.sort_by_key(|dropped| (dropped.edit, dropped.step.at));
         job.earlier_args.sort_by_key(|edit| edit.n);
         job.earlier_args.iter_mut().for_each(|edit| edit.by_event = repairs.contains(&edit.n));
         let body = body.ok_or_else(|| unreadable("it has no field `job`".to_owned()))?;
@@ -263,6 +272,7 @@ impl Job {
             progress: None,
             marks: Vec::new(),
             steps: Vec::new(),
+            dropped: Vec::new(),
             log: Vec::new(),
             history: Vec::new(),
             changes: Vec::new(),
@@ -274,6 +284,11 @@ impl Job {
             earlier_args: Vec::new(),
         }
     }
+}
+
+fn read_step(name: &str, value: &[u8]) -> serde_json::Result<Step> {
+    let StoredStep { at, args, result } = serde_json::from_slice(value)?;
+    Ok(Step { name: name.to_owned(), at, args, result })
 }
 
 fn number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
@@ -373,6 +388,32 @@ mod tests {
         let steps: Vec<&str> = job.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(steps, ["render", "store"], "in the order in which they were completed");
         assert_eq!(job.step("store"), Some(&serde_json::json!(2)));
+    }
+
+    #[test]
+    fn a_step_counts_with_the_arguments_that_it_was_made_from() {
+        let mut new = NewJob::new(JobId::random(), "k", "args");
+        // The first 16 digits of the SHA-256 of the version in four bytes and `args`.
+        assert_eq!(read(fields(&new, &[])).unwrap().args_digest(), "bf10bd34389e3363");
+        let bound = r#"{"at":5,"args":"bf10bd34389e3363","result":1}"#;
+        let more = [
+            ("step:render", bound),
+            ("step:old", "{\"at\":6,\"result\":2}"),
+            ("args:2", "a"),
+            ("dropped:2:a:b", bound),
+            ("dropped:1:render", "{\"at\":1,\"result\":0}"),
+        ];
+        let job = read(fields(&new, &more)).unwrap();
+        assert_eq!(job.step("render"), Some(&serde_json::json!(1)));
+        assert_eq!(job.edits(), 2);
+        let dropped: Vec<_> = job.dropped.iter().map(|each| (each.edit, each.step.name.as_str())).collect();
+        assert_eq!(dropped, [(1, "render"), (2, "a:b")]);
+        for (version, args) in [(1, "other"), (2, "args")] {
+            (new.version, new.args) = (version, args.into());
+            let job = read(fields(&new, &more)).unwrap();
+            assert_eq!(job.step("render"), None, "{version} {args}");
+            assert_eq!(job.step("old"), Some(&serde_json::json!(2)), "it was made before there were digests");
+        }
     }
 
     #[test]

@@ -8,13 +8,14 @@
 --       reschedule: delay in ms (0 for now), ''
 --       prioritise: class, ''
 --       retry: delay in ms (0 for now; what is parked runs now), other arguments behind
---       a `=`, or ''
+--       the names of the steps that may run again (`length:name` each) and a `=`, or ''
 --       repair: the state field that was read, version and arguments with a `=` between them
 --       forget: ended before this long ago in ms, ''
 -- Returns: {verdict...}, fewer where the first jobs have CALL_BYTES: what it became (cancelled, cancelling, scheduled, ready,
 --       forgotten); or `is ` and the state in which that cannot be done, `is replaced`
 --       where a dead job gave way to another, `is changed` where a job that is to be repaired
---       has another state field by now; or '' when there is no such job.
+--       has another state field by now, `is stepped` where a completed step that other
+--       arguments would repeat was not named; or '' when there is no such job.
 local n = tonumber(ARGV[1])
 if #ARGV ~= 1 + n * 5 then
   return redis.error_reply('ARGS change: expected ' .. (1 + n * 5) .. ' arguments, got ' .. #ARGV)
@@ -40,11 +41,44 @@ local function renew_budgets(key, body)
   body = string.gsub(body, '^(%d+|%d)|[^|\n]*', '%1|')
   return body
 end
--- Replaces the arguments and keeps the earlier ones. Returns the body, and which edit it was.
+-- The names in front of other arguments, and the arguments.
+local function named_steps(text)
+  local names, p = {}, 1
+  while string.sub(text, p, p) ~= '=' do
+    local digits = string.match(text, '^%d+', p)
+    local from = p + #digits + 1
+    p = from + tonumber(digits)
+    names[string.sub(text, from, p - 1)] = true
+  end
+  return names, string.sub(text, p + 1)
+end
+-- The names of the completed steps.
+local function completed_steps(key)
+  local steps = {}
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if string.sub(field, 1, 5) == 'step:' then steps[#steps + 1] = string.sub(field, 6) end
+  end
+  return steps
+end
+local function has_other(key, names)
+  for _, name in ipairs(completed_steps(key)) do
+    if not names[name] then return true end
+  end
+  return false
+end
+local function arguments_of(body)
+  return string.match(body, '^[^\n]*\n[^\n]*\n(.*)$')
+end
+-- Replaces the arguments and keeps the earlier ones. The results of completed steps were made
+-- from those: they are set aside, and the steps run again. Returns the body, and which edit it was.
 local function replace_args(key, body, args)
   local head, earlier = string.match(body, '^([^\n]*\n[^\n]*\n)(.*)$')
   local n = redis.call('HINCRBY', key, 'edits', 1)
   redis.call('HSET', key, 'args:' .. int(n), earlier or '')
+  for _, name in ipairs(completed_steps(key)) do
+    redis.call('HSET', key, 'dropped:' .. int(n) .. ':' .. name, redis.call('HGET', key, 'step:' .. name))
+    redis.call('HDEL', key, 'step:' .. name)
+  end
   -- Builds that could not read the earlier ones may read these.
   redis.call('HDEL', key, 'needed')
   return (head or '') .. args, n
@@ -112,16 +146,24 @@ for i = 0, n - 1 do
     elseif verb == 'retry' and state == 'dead' and is_replaced(key) then
       verdict = 'is replaced'
     elseif verb == 'retry' and (state == 'dead' or state == 'parked') then
-      take_out(id, key, state, body, flow, class)
-      if state == 'dead' then
-        body, deadline = renew_budgets(key, body), ''
+      local names, args = {}, nil
+      if second ~= '' then names, args = named_steps(second) end
+      -- Other arguments are those of other bytes.
+      if args == arguments_of(body) then args = nil end
+      if args and has_other(key, names) then
+        verdict = 'is stepped'
       else
-        first = '0'
+        take_out(id, key, state, body, flow, class)
+        if state == 'dead' then
+          body, deadline = renew_budgets(key, body), ''
+        else
+          first = '0'
+        end
+        if args then body = replace_args(key, body, args) end
+        if body ~= job[1] then redis.call('HSET', key, 'job', body) end
+        verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
+        move(state == 'dead' and 'revived' or 'unparked', id)
       end
-      if second ~= '' then body = replace_args(key, body, string.sub(second, 2)) end
-      if body ~= job[1] then redis.call('HSET', key, 'job', body) end
-      verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
-      move(state == 'dead' and 'revived' or 'unparked', id)
     elseif verb == 'repair' and (text or '') ~= first then
       verdict = 'is changed'
     elseif verb == 'repair' and state == 'dead' and is_replaced(key) then

@@ -3,7 +3,8 @@
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 id, 2 token, 3 worker, 4 what (progress, step, log), 5 name (of the step;
 --       the mark that the progress leaves in the timeline, '' for none), 6 value
---       (JSON), 7 cap on the log or marks in bytes, 8 and in lines
+--       (JSON), 7 cap on the log or marks in bytes, or the digest of the arguments that the
+--       step's result was made from ('' for any), 8 the cap in lines
 -- Returns: 1 when it is stored, 0 when the attempt is stale.
 local key = JOB .. ARGV[1]
 if not is_held(redis.call('HGET', key, 'state'), fence_of(ARGV[2], ARGV[3])) then
@@ -11,8 +12,14 @@ if not is_held(redis.call('HGET', key, 'state'), fence_of(ARGV[2], ARGV[3])) the
   return 0
 end
 if ARGV[4] == 'step' then
-  -- One that is already there stays.
-  redis.call('HSETNX', key, 'step:' .. ARGV[5], '{"at":' .. at .. ',"result":' .. ARGV[6] .. '}')
+  -- One that is already there stays, unless it was made from other arguments.
+  local field = 'step:' .. ARGV[5]
+  local there = redis.call('HGET', key, field)
+  local args = there and string.match(there, '^{"at":%d+,"args":"(%x+)"')
+  if not there or args and args ~= ARGV[7] then
+    local made_from = ARGV[7] ~= '' and '"args":"' .. ARGV[7] .. '",' or ''
+    redis.call('HSET', key, field, '{"at":' .. at .. ',' .. made_from .. '"result":' .. ARGV[6] .. '}')
+  end
 elseif ARGV[4] == 'progress' then
   redis.call('HSET', key, 'progress', ARGV[6])
   if ARGV[5] ~= '' then append(key, 'marks', at .. ' ' .. ARGV[5], tonumber(ARGV[7]), tonumber(ARGV[8])) end

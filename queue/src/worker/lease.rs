@@ -318,7 +318,7 @@ impl Lease {
         }
     }
 
-    /// The stored result of a step that an earlier attempt completed.
+    /// The stored result of a step that an earlier attempt completed with these arguments.
     pub fn step(&self, name: &str) -> Option<&serde_json::Value> {
         self.0.job.step(name)
     }
@@ -333,9 +333,10 @@ impl Lease {
         if value.len() > MAX_OUTCOME {
             return Err(WriteError::TooLarge { step: self::name(name), bytes: value.len() });
         }
+        let digest = self.0.job.args_digest();
         let mut backoff = Backoff::default();
         loop {
-            match self.write(Write::Step(name, &value)).await {
+            match self.write(Write::Step(name, &value, &digest)).await {
                 Ok(true) => {
                     if self.0.core.outages.steps.ends() {
                         tracing::info!(queue = %self.0.job.queue, "storing steps works again");

@@ -123,7 +123,7 @@ async fn a_running_job_and_one_that_completed_a_step_are_not_repaired() {
     let leased = by_hand::lease(queue, "one", 1).await;
     let other = event(&first.id, "other");
     assert_eq!(again(queue, &other).await, data_conflict(State::Running));
-    let step = upshot_queue::protocol::Write::Step("charge", "1");
+    let step = upshot_queue::protocol::Write::Step("charge", "1", "");
     assert!(queue.write("one", &first.id, 1, step).await.unwrap());
     by_hand::settle(queue, "one", &leased, &bury()).await;
     assert_eq!(again(queue, &other).await, data_conflict(State::Dead));

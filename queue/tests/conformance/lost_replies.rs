@@ -338,7 +338,7 @@ async fn a_write() {
         let id = cut.fixture.enqueue(1).await.remove(0);
         let jobs = cut.claim(1).await;
         for write in [
-            Write::Step("render", "1"),
+            Write::Step("render", "1", ""),
             Write::Progress("{\"percent\":50}", "50 render"),
             Write::Log("\"half way\""),
         ] {
@@ -346,7 +346,7 @@ async fn a_write() {
             assert!(stored, "{write:?}");
         }
         // Who has a step's answer lost may come with another result; the first one stays.
-        let other = Write::Step("render", "2");
+        let other = Write::Step("render", "2", "");
         assert!(cut.twice("write.lua", async |queue| queue.write("one", &id, 1, other).await).await);
         let job = cut.job(&id).await;
         assert_eq!((job.steps.len(), job.step("render")), (1, Some(&json!(1))));

@@ -123,7 +123,7 @@ async fn every_job_is_where_it_was(killed: bool) {
         jobs.iter().filter(|job| job.tenant.as_deref() == Some(tenant)).cloned().collect()
     };
     let dead = of(&leased, "dead");
-    assert!(queue.write("one", &dead[0].id, 1, Write::Step("render", "\"once\"")).await.unwrap());
+    assert!(queue.write("one", &dead[0].id, 1, Write::Step("render", "\"once\"", "")).await.unwrap());
     let outcome = End::Succeed("{\"sent\":true}".to_owned());
     for (tenant, end) in [
         ("succeeded", outcome),
@@ -139,7 +139,7 @@ async fn every_job_is_where_it_was(killed: bool) {
     // and one whose kind is paused.
     let slow = of(&leased, "slow").remove(0);
     for write in [
-        Write::Step("render", "1"),
+        Write::Step("render", "1", ""),
         Write::Progress("{\"percent\":50}", "50 render"),
         Write::Log("\"half way\""),
     ] {
@@ -239,7 +239,7 @@ async fn every_job_is_where_it_was(killed: bool) {
     let leases = || [&slow].into_iter().chain(&keyed).map(|job| (&job.id, job.token));
     let leases: Vec<_> = leases().collect();
     assert_eq!(queue.renew("one", HOUR, leases.into_iter()).await.unwrap(), Renewed::default());
-    assert!(queue.write("one", &slow.id, 1, Write::Step("send", "2")).await.unwrap());
+    assert!(queue.write("one", &slow.id, 1, Write::Step("send", "2", "")).await.unwrap());
     assert_eq!(
         queue.limit_use(&one_at_a_time).await.unwrap(),
         LimitUse { running: Some(1), tokens: None, waiting_lanes: 1 }

@@ -40,6 +40,7 @@ pub struct ModelJob {
     /// When the first failure of each class was counted.
     pub firsts: BTreeMap<&'static str, u64>,
     pub steps: BTreeMap<String, (u64, u8)>,
+    pub dropped: BTreeMap<(u32, String), (u64, u8)>,
     pub progress: Option<u8>,
     pub marks: Vec<(u64, u8)>,
     pub log: Vec<(u64, String)>,
@@ -87,6 +88,7 @@ impl ModelJob {
             failures: BTreeMap::new(),
             firsts: BTreeMap::new(),
             steps: BTreeMap::new(),
+            dropped: BTreeMap::new(),
             progress: None,
             marks: Vec::new(),
             log: Vec::new(),
@@ -208,6 +210,7 @@ fn of_model(job: &ModelJob) -> View {
         ("failures", show(&job.failures)),
         ("firsts", show(&job.firsts)),
         ("steps", show(&job.steps)),
+        ("dropped steps", show(&job.dropped)),
         ("progress", show(job.progress)),
         ("marks", show(&job.marks)),
         ("log", show(&job.log)),
@@ -227,6 +230,14 @@ fn of_stored(job: &Job) -> View {
     let firsts: BTreeMap<_, _> = job.first_failures.iter().map(|(class, at)| (class.as_str(), at)).collect();
     let step = |step: &Step| (step.name.clone(), (ms(step.at), step.result.as_u64().unwrap()));
     let steps: BTreeMap<_, _> = job.steps.iter().map(step).collect();
+    let dropped: BTreeMap<_, _> = job
+        .dropped
+        .iter()
+        .map(|dropped| {
+            let (name, result) = step(&dropped.step);
+            ((dropped.edit, name), result)
+        })
+        .collect();
     let marks: Vec<_> = job.marks.iter().map(|mark| (ms(mark.at), mark.percent)).collect();
     let log: Vec<_> = job.log.iter().map(|line| (ms(line.at), &line.message)).collect();
     vec![
@@ -250,6 +261,7 @@ fn of_stored(job: &Job) -> View {
         ("failures", show(failures)),
         ("firsts", show(firsts)),
         ("steps", show(steps)),
+        ("dropped steps", show(dropped)),
         ("progress", show(job.progress.as_ref().map(|progress| progress.percent))),
         ("marks", show(marks)),
         ("log", show(log)),

@@ -402,7 +402,7 @@ impl Model {
                 job.marks.push((now, percent));
             }
             // A completed step stays.
-            Write::Step(name, result) => {
+            Write::Step(name, result, _) => {
                 job.steps.entry(name.to_owned()).or_insert((now, result.parse().unwrap()));
             }
             Write::Log(line) => job.log.push((now, line.trim_matches('"').to_owned())),
@@ -476,7 +476,8 @@ impl Model {
         })
     }
 
-    pub fn retry(&mut self, id: &JobId, args: Option<&[u8]>, delay: u64) -> Changed {
+    /// `repeats`: every completed step may run again.
+    pub fn retry(&mut self, id: &JobId, args: Option<&[u8]>, repeats: bool, delay: u64) -> Changed {
         if self.jobs.get(id).is_some_and(|job| job.state == State::Dead) && self.is_replaced(id) {
             return Changed::Replaced;
         }
@@ -485,19 +486,24 @@ impl Model {
             |job| matches!(job.state, State::Dead | State::Parked),
             |model| {
                 let was_parked = model.jobs[id].state == State::Parked;
-                if !was_parked {
-                    model.start_afresh(id);
-                }
                 let job = model.jobs.get_mut(id).unwrap();
-                if let Some(args) = args {
+                if let Some(args) = args.filter(|args| *args != job.args) {
+                    // Made from other arguments: they run again, if that was agreed to.
+                    if !job.steps.is_empty() && !repeats {
+                        return Changed::Stepped;
+                    }
                     let before = std::mem::replace(&mut job.args, args.to_vec());
-                    job.edits.push((job.edits.len() as u32 + 1, before));
+                    let edit = job.edits.len() as u32 + 1;
+                    job.edits.push((edit, before));
+                    let steps = std::mem::take(&mut job.steps);
+                    job.dropped.extend(steps.into_iter().map(|(name, step)| ((edit, name), step)));
                 }
                 if was_parked {
                     model.make_ready(id, 0);
                     model.count("unparked");
                     return Changed::To(State::Ready);
                 }
+                model.start_afresh(id);
                 let state = model.schedule(id, delay);
                 model.count("revived");
                 Changed::To(state)

@@ -193,7 +193,7 @@ impl Run {
                 };
                 let write = match writing {
                     Writing::Progress(_) => Write::Progress(&first, &second),
-                    Writing::Step(..) => Write::Step(&first, &second),
+                    Writing::Step(..) => Write::Step(&first, &second, ""),
                     Writing::Log(_) => Write::Log(&first),
                 };
                 let written = queue.write(&name, &id, token, write).await.map_err(said)?;
@@ -221,16 +221,23 @@ impl Run {
                 equal(model.prioritise(&id(*job), *priority), changed)
             }
             Operation::Retry(job) => {
-                equal(model.retry(&id(*job), None, 0), queue.retry(&id(*job)).await.map_err(said)?)
+                equal(model.retry(&id(*job), None, false, 0), queue.retry(&id(*job)).await.map_err(said)?)
             }
             Operation::Edit(job, args) => {
-                let changed = queue.retry_with(&id(*job), &vec![*args, b'\n'].into()).await.map_err(said)?;
-                equal(model.retry(&id(*job), Some(&[*args, b'\n']), 0), changed)
+                // Half of them agree to repeat what the job has completed.
+                let repeats = args % 2 == 0;
+                let known = model.jobs.get(&id(*job)).filter(|_| repeats);
+                let steps: Vec<String> = known.iter().flat_map(|job| job.steps.keys().cloned()).collect();
+                // Few different ones, so that they are the same again now and then.
+                let args = [args % 4, b'\n'];
+                let changed =
+                    queue.retry_repeating(&id(*job), &args.to_vec().into(), &steps).await.map_err(said)?;
+                equal(model.retry(&id(*job), Some(&args), repeats, 0), changed)
             }
             Operation::RetryPaced(jobs, pace) => {
                 let ids: Vec<JobId> = jobs.iter().map(|job| id(*job)).collect();
                 let changed = queue.retry_paced(&ids, ms(*pace)).await.map_err(said)?;
-                let retry = |(i, id)| model.retry(id, None, i as u64 * pace);
+                let retry = |(i, id)| model.retry(id, None, false, i as u64 * pace);
                 equal(ids.iter().enumerate().map(retry).collect(), changed)
             }
             Operation::Forget(jobs, age) => {

@@ -42,6 +42,19 @@ pub struct FolderSettings {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct TemplateSettings {
+    pub dir: Option<String>,
+    pub fonts: Vec<String>,
+}
+
+impl Default for TemplateSettings {
+    fn default() -> Self {
+        Self { dir: None, fonts: vec!["/usr/share/fonts".to_owned()] }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ExecutorSettings {
     pub queues: Vec<QueueName>,
     #[serde(with = "duration")]
