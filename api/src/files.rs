@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use sha2::{Digest, Sha256};
-use upshot_shared::settings::object_options;
+use upshot_shared::{secret::masked, settings::object_options};
 use url::Url;
 
 /// How long the store may take to begin its answer.
@@ -54,7 +54,7 @@ impl Files {
     /// # Errors
     /// When the URL is not one of a store.
     pub fn open(url: &str, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
-        let unusable = |why: String| Error { url: url.to_owned(), why };
+        let unusable = |why: String| Error { url: masked(url), why };
         let parsed = Url::parse(url).map_err(|why| unusable(why.to_string()))?;
         let (store, root) = object_store::parse_url_opts(&parsed, object_options(variables))
             .map_err(|why| unusable(why.to_string()))?;

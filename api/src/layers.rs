@@ -29,6 +29,7 @@ const SAID: usize = 4096;
 
 /// Puts the layers around a router.
 pub fn around<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    crate::metrics::describe_requests();
     router.layer(CatchPanicLayer::custom(panicked)).layer(middleware::from_fn(outermost))
 }
 

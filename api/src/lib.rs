@@ -20,7 +20,7 @@
 //! | [`links`], [`moment`] | addresses and times out |
 //! | [`accepted`] | jobs that are accepted and not enqueued yet |
 //! | [`state`], [`known`], [`target`] | what handlers share; a job as it is read; one that is to be changed |
-//! | [`scrape`], [`upkeep`] | figures of queues; figures that nobody fetches |
+//! | [`scrape`], `metrics`, [`upkeep`] | figures of queues; of this process; figures that nobody fetches |
 //! | [`mod@openapi`] | the document that describes it all |
 
 mod accepted;
@@ -33,6 +33,7 @@ mod known;
 mod layers;
 mod links;
 mod live;
+mod metrics;
 mod moment;
 mod openapi;
 mod problem;

@@ -19,6 +19,32 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long a scrape waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Transitions that are shown before the first of them, so that a rate has a beginning. Those of
+/// a later version are shown as they come.
+const TRANSITIONS: [&str; 21] = [
+    "cancelled",
+    "claimed",
+    "crashed",
+    "dead",
+    "duplicates",
+    "enqueued",
+    "expired",
+    "forgotten",
+    "mended",
+    "parked",
+    "prioritised",
+    "promoted",
+    "refused",
+    "released",
+    "repaired",
+    "rescheduled",
+    "retried",
+    "revived",
+    "snoozed",
+    "succeeded",
+    "unparked",
+];
+
 /// The queues' figures in Prometheus' text format.
 pub struct Scrape {
     queues: Vec<Scraped>,
@@ -80,81 +106,72 @@ impl<'a> Figures<'a> {
 
 fn render(queues: &[Figures<'_>]) -> String {
     let mut text = String::new();
-    let mut put = |line: std::fmt::Arguments<'_>| {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{line}");
-    };
-    put(format_args!("# HELP upshot_queue_up Whether the figures of a queue could be read."));
-    put(format_args!("# TYPE upshot_queue_up gauge"));
-    for Figures { queue, read } in queues {
-        put(format_args!("upshot_queue_up{{queue=\"{queue}\"}} {}", u8::from(read.is_some())));
-    }
-    let queues: Vec<(&str, &Counts, &Outbox)> = queues
+    let up = queues
+        .iter()
+        .map(|Figures { queue, read }| (format!("queue=\"{queue}\""), u64::from(read.is_some())));
+    family(&mut text, "upshot_queue_up", "gauge", "Whether the figures of a queue could be read.", up);
+    let read: Vec<(&str, &Counts, &Outbox)> = queues
         .iter()
         .filter_map(|Figures { queue, read }| read.as_ref().map(|(counts, outbox)| (*queue, counts, outbox)))
         .collect();
-    put(format_args!("# HELP upshot_queue_jobs Jobs in a state, as Redis has them."));
-    put(format_args!("# TYPE upshot_queue_jobs gauge"));
-    for (queue, counts, _) in &queues {
-        for state in State::ALL {
-            put(format_args!(
-                "upshot_queue_jobs{{queue=\"{queue}\",state=\"{state}\"}} {}",
-                counts.of(state)
-            ));
-        }
-    }
-    put(format_args!(
-        "# HELP upshot_queue_transitions_total Transitions of jobs since the queue began, as Redis counts them."
-    ));
-    put(format_args!("# TYPE upshot_queue_transitions_total counter"));
-    for (queue, counts, _) in &queues {
-        for (name, n) in &counts.transitions {
-            put(format_args!(
-                "upshot_queue_transitions_total{{queue=\"{queue}\",transition=\"{name}\"}} {n}"
-            ));
-        }
-    }
-    put(format_args!("# HELP upshot_outbox_entries Entries of the outbox that are kept, as Redis has them."));
-    put(format_args!("# TYPE upshot_outbox_entries gauge"));
-    for (queue, _, outbox) in &queues {
-        put(format_args!("upshot_outbox_entries{{queue=\"{queue}\"}} {}", outbox.entries));
-    }
-    put(format_args!(
-        "# HELP upshot_outbox_lag Entries of the outbox that a group of readers has not acknowledged."
-    ));
-    put(format_args!("# TYPE upshot_outbox_lag gauge"));
-    for (queue, _, outbox) in &queues {
-        for group in &outbox.groups {
-            // Where Redis does not know, no figure is better than one that is too small.
-            let Some(lag) = group.lag else { continue };
+    let jobs = read.iter().flat_map(|(queue, counts, _)| {
+        State::ALL.map(|state| (format!("queue=\"{queue}\",state=\"{state}\""), counts.of(state)))
+    });
+    family(&mut text, "upshot_queue_jobs", "gauge", "Jobs in a state, as Redis has them.", jobs);
+    let transitions = read.iter().flat_map(|(queue, counts, _)| {
+        let known = TRANSITIONS.map(|name| (name, counts.transitions(name)));
+        let others = counts.transitions.iter().filter(|(name, _)| !TRANSITIONS.contains(&name.as_str()));
+        let others = others.map(|(name, n)| (name.as_str(), *n));
+        let label = |(name, n)| (format!("queue=\"{queue}\",transition=\"{name}\""), n);
+        known.into_iter().chain(others).map(label).collect::<Vec<_>>()
+    });
+    let help = "Transitions of jobs since the queue began, as Redis counts them.";
+    family(&mut text, "upshot_queue_transitions_total", "counter", help, transitions);
+    let entries = read.iter().map(|(queue, _, outbox)| (format!("queue=\"{queue}\""), outbox.entries));
+    let help = "Entries of the outbox that are kept, as Redis has them.";
+    family(&mut text, "upshot_outbox_entries", "gauge", help, entries);
+    let lag = read.iter().flat_map(|(queue, _, outbox)| {
+        outbox.groups.iter().filter_map(move |group| {
             let name = escaped(&group.name);
-            let n = lag + group.unacknowledged;
-            put(format_args!("upshot_outbox_lag{{queue=\"{queue}\",group=\"{name}\"}} {n}"));
-        }
-    }
+            // Where Redis does not know, no figure is better than one that is too small.
+            Some((format!("queue=\"{queue}\",group=\"{name}\""), group.lag? + group.unacknowledged))
+        })
+    });
+    let help = "Entries of the outbox that a group of readers has not acknowledged.";
+    family(&mut text, "upshot_outbox_lag", "gauge", help, lag);
     text
 }
 
 /// What waits in RabbitMQ.
 fn of_rabbitmq(depths: Option<Depths>) -> String {
-    let mut text = format!(
-        "# HELP upshot_rabbitmq_up Whether RabbitMQ answered when it was last looked at.\n\
-         # TYPE upshot_rabbitmq_up gauge\nupshot_rabbitmq_up {}\n",
-        u8::from(depths.is_some())
-    );
+    let mut text = String::new();
+    let up = [(String::new(), u64::from(depths.is_some()))];
+    let help = "Whether RabbitMQ answered when it was last looked at.";
+    family(&mut text, "upshot_rabbitmq_up", "gauge", help, up);
     let Some(Depths { intake, quarantine }) = depths else { return text };
     let queues = [(INTAKE, intake), (QUARANTINE, quarantine)];
-    text.push_str("# HELP upshot_rabbitmq_messages Messages that wait in a queue of RabbitMQ.\n");
-    text.push_str("# TYPE upshot_rabbitmq_messages gauge\n");
-    for (queue, depth) in queues {
-        let _ = writeln!(text, "upshot_rabbitmq_messages{{queue=\"{queue}\"}} {}", depth.messages);
-    }
-    text.push_str("# HELP upshot_rabbitmq_consumers Consumers of a queue of RabbitMQ.\n");
-    text.push_str("# TYPE upshot_rabbitmq_consumers gauge\n");
-    for (queue, depth) in queues {
-        let _ = writeln!(text, "upshot_rabbitmq_consumers{{queue=\"{queue}\"}} {}", depth.consumers);
-    }
+    let messages = queues.map(|(queue, depth)| (format!("queue=\"{queue}\""), u64::from(depth.messages)));
+    let help = "Messages that wait in a queue of RabbitMQ.";
+    family(&mut text, "upshot_rabbitmq_messages", "gauge", help, messages);
+    let consumers = queues.map(|(queue, depth)| (format!("queue=\"{queue}\""), u64::from(depth.consumers)));
+    family(&mut text, "upshot_rabbitmq_consumers", "gauge", "Consumers of a queue of RabbitMQ.", consumers);
     text
+}
+
+/// A metric with its samples, by their labels.
+fn family(
+    text: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = (String, u64)>,
+) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in samples {
+        let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
 }
 
 /// The value of a label: a group may have any name.
@@ -179,6 +196,8 @@ mod tests {
         let line = "\nupshot_queue_transitions_total{queue=\"invoices\",transition=\"enqueued\"} 28\n";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("\nupshot_outbox_entries{queue=\"invoices\"} 9\n"), "{text}");
+        let line = "\nupshot_queue_transitions_total{queue=\"invoices\",transition=\"dead\"} 0\n";
+        assert!(text.contains(line), "{text}");
         assert_eq!(escaped("a\"b\\c\n"), "a\\\"b\\\\c\\n");
     }
 }

@@ -92,6 +92,7 @@ impl Shared {
     /// # Errors
     /// When a setting cannot be used.
     pub fn new(settings: &Settings, health: Health, metrics: PrometheusHandle) -> Result<Self, Error> {
+        crate::metrics::describe();
         let connector = Connector::new(settings.redis.options())?;
         let (redis, pages) = (connector.connect()?, connector.connect()?);
         let queues = |conn: &Connection| -> BTreeMap<QueueName, Queue> {

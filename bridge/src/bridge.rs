@@ -59,6 +59,7 @@ impl Bridge {
             }
         }
         let amqp = amqp::Address::from(&settings.amqp);
+        crate::metrics::describe(queues.keys());
         Ok(Self {
             settings: Arc::new(settings.clone()),
             intake: Arc::new(Intake::new(settings)?),

@@ -8,6 +8,7 @@
 //! | [`batch`] | what a batch of deliveries becomes: jobs by queue, rejections |
 //! | [`enqueue`] | jobs into Redis, waiting while Redis is away |
 //! | [`quarantine`] | what could not be accepted, kept with the reason |
+//! | `metrics` | what a bridge counts |
 //! | [`former`] | the intake of an earlier version: emptied, then deleted |
 //!
 //! What happens when:
@@ -28,6 +29,7 @@ mod batch;
 pub mod bridge;
 mod enqueue;
 mod former;
+mod metrics;
 mod quarantine;
 mod session;
 

@@ -3,6 +3,7 @@
 mod dead;
 mod jobs;
 mod queues;
+mod values;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,9 @@ pub struct Arguments {
     /// A settings file; `upshot settings` prints all keys with their defaults.
     #[arg(long, global = true, env = "UPSHOT_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Print JSON instead of text: one document, or of a list and of what goes on one a line.
+    #[arg(long, global = true)]
+    pub json: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -43,8 +47,9 @@ pub enum Command {
     ///
     /// Settings, contracts, Redis, RabbitMQ, the file store and the mail server. It
     /// changes nothing and mails nothing; in the store it writes and deletes one small
-    /// file. It exits with 1 when a check failed.
-    Doctor(Doctor),
+    /// file. It exits with 1 when a check failed. As JSON: `checks`, each with subject, check,
+    /// outcome (`ok`, `warning`, `failed`), what was seen, and the remedy.
+    Doctor,
     /// Publish events from files, with publisher confirms.
     ///
     /// Each is checked as the bridge will check it. One that cannot be accepted is not
@@ -101,22 +106,11 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-pub struct Doctor {
-    /// Print JSON: `checks`, each with subject, check, outcome (`ok`, `warning`, `failed`),
-    /// what was seen, and the remedy.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
 pub struct Publish {
     /// Files with one CloudEvent, a list of them, or one a line; `-` reads
     /// standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Print JSON: for each event its place, what became of it, and its jobs.
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -125,23 +119,17 @@ pub struct DemoOrders {
     #[arg(long, default_value_t = 200)]
     pub count: u64,
     /// Orders a second.
-    #[arg(long, default_value_t = 20.0, value_parser = rate)]
+    #[arg(long, default_value_t = 20.0, value_parser = values::orders_a_second, allow_hyphen_values = true)]
     pub rate: f64,
     /// Return only when every order has its invoice.
     #[arg(long)]
     pub wait: bool,
 }
 
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate <= 100_000.0 => Ok(rate),
-        _ => Err("use a number above 0 and up to 100000".to_owned()),
-    }
-}
-
 #[derive(Debug, Args)]
 pub struct ApiAddress {
-    /// Where the API is; by default that of a running `upshot up`, or api.listen.
+    /// Where the API is, such as http://127.0.0.1:8080 or host:8080; by default that of a
+    /// running `upshot up`, or api.listen.
     #[arg(long, env = "UPSHOT_API_URL", hide_env_values = true, value_name = "URL")]
     pub api: Option<String>,
 }
@@ -153,18 +141,24 @@ pub struct SettingsCommand {
     pub effective: bool,
 }
 
-/// Checks a duration and passes it on as it is written: the API reads it.
-fn duration(text: &str) -> Result<String, String> {
-    match humantime::parse_duration(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(why) => Err(format!("{why}: write it like 500ms, 30s, 5m, 7d")),
-    }
+/// How much of a list is shown.
+#[derive(Debug, Args)]
+pub struct Paging {
+    /// At most this many.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
+    /// All of them, page by page.
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
+    /// Where to go on: a list that was cut says it at its end.
+    #[arg(long)]
+    pub cursor: Option<String>,
 }
 
 impl Arguments {
-    /// What was said, or the end of the process with help or what is wrong.
-    pub fn read() -> Self {
-        Self::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit())
+    /// What was said; an error is what is wrong, or the help that was asked for.
+    pub fn read() -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&help::command().try_get_matches()?)
     }
 
     /// The settings in force.
@@ -216,7 +210,8 @@ mod tests {
             format!("cancel {id}"),
             format!("reschedule {id} --in 5m"),
             format!("prioritise {id} high"),
-            "queues".to_owned(),
+            "queues --json".to_owned(),
+            "--json jobs --state dead --all --cursor invoices~4.1".to_owned(),
             "pause invoices --kind invoice.issue".to_owned(),
             "resume invoices".to_owned(),
             "unpark invoices breaker:smtp".to_owned(),
@@ -246,6 +241,21 @@ mod tests {
             ("limit invoices key:smtp", &["--concurrency", "--clear"]),
             ("limit invoices key:smtp --clear --rate 1", &["--clear", "--rate"]),
             ("limit invoices key:smtp --burst 3", &["--rate"]),
+            ("limit invoices key:smtp --rate nan", &["nan", "--rate", "above 0"]),
+            ("limit invoices key:smtp --rate inf", &["inf", "--rate", "1000000"]),
+            ("limit invoices key:smtp --rate -1", &["-1", "--rate", "above 0"]),
+            ("limit invoices key:smtp --rate 1e-300", &["1e-300", "--rate", "one a day"]),
+            ("limit invoices tenant:a --weight nan", &["nan", "--weight", "0.01 to 100"]),
+            ("limit invoices tenant:a --weight -1", &["-1", "--weight", "0.01 to 100"]),
+            ("demo-orders --rate nan", &["nan", "--rate", "100000"]),
+            ("demo-orders --rate 1e-300", &["1e-300", "--rate", "one a day"]),
+            ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da --in 101y", &["101y", "--in", "century"]),
+            ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da --in -5s", &["-5s", "--in", "30s"]),
+            ("dead-retry invoices --pace 9999999999999999999y", &["--pace", "30s"]),
+            ("dead-purge invoices --older-than 200y", &["--older-than", "century"]),
+            ("jobs --limit 0", &["0", "--limit"]),
+            ("jobs --all --limit 3", &["--all", "--limit"]),
+            ("jobs --state done", &["done", "--state", "succeeded"]),
             ("dead-retry invoices --limit 0", &["0", "10000"]),
             ("dead-purge invoices", &["--older-than"]),
             ("job mrtu2hq6wcbcvkoxmzkhxbs7da --follow --timeline", &["--timeline"]),

@@ -48,10 +48,10 @@ impl Running {
     pub fn fill(settings: &mut Settings) {
         if let Some(running) = Self::read(settings) {
             if settings.amqp.url.is_empty() {
-                settings.amqp.url = running.amqp;
+                settings.amqp.url = running.amqp.into();
             }
             if settings.redis.url.is_empty() {
-                settings.redis.url = running.redis;
+                settings.redis.url = running.redis.into();
             }
         }
     }

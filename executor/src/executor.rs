@@ -86,6 +86,7 @@ impl Executor {
             // Refused now rather than in the middle of a restart.
             RedisBackend::new(&connector, queue.worker_options(name))?;
         }
+        crate::metrics::describe(registry.names());
         let (settings, registry) = (settings.clone(), Arc::new(registry));
         Ok(Self { settings, connector, registry, limits, beside: None, health })
     }

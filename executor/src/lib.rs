@@ -11,6 +11,7 @@
 //! | [`stop`] | how an attempt ends that has no outcome |
 //! | [`store`] | files: a local folder or S3 |
 //! | [`mail`] | mail over SMTP |
+//! | `metrics` | what an executor counts |
 //! | [`press`] | documents, rendered on as many threads as there are cores |
 //! | [`invoice`] | an order's invoice, computed |
 //!
@@ -24,6 +25,7 @@ pub mod handlers;
 pub mod invoice;
 pub mod limits;
 pub mod mail;
+mod metrics;
 pub mod press;
 pub mod registry;
 pub mod steps;

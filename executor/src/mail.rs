@@ -121,7 +121,7 @@ impl Mailer {
     pub fn new(settings: &SmtpSettings) -> Result<Self, Error> {
         let from: Mailbox =
             settings.from.parse().map_err(|source| Error::From { from: settings.from.clone(), source })?;
-        let server = Server::parse(&settings.url)?;
+        let server = Server::parse(settings.url.expose())?;
         let from = Recipient::in_ascii(from);
         let need: Need = NEED.parse()?;
         let tls = tls::config(settings.ca_file.as_deref())?;

@@ -132,6 +132,11 @@ impl Registry {
         Kinds { known, build: build.to_owned() }
     }
 
+    /// The kinds that have a handler.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.handlers.keys().map(|(kind, _)| *kind)
+    }
+
     fn find(&self, job: &Job) -> Option<&Run> {
         let same = |kind: &str, version: u32| kind == job.kind && version == job.version;
         self.handlers.iter().find(|((kind, version), _)| same(kind, *version)).map(|(_, run)| run)

@@ -23,7 +23,7 @@ use object_store::{
 };
 use sha2::{Digest, Sha256};
 use upshot_queue::{Failure, Queue, failure::with_causes};
-use upshot_shared::{Health, settings::object_options};
+use upshot_shared::{Health, secret::masked, settings::object_options};
 use url::Url;
 
 use crate::stop::Stop;
@@ -104,7 +104,7 @@ impl Store {
         ca_file: Option<&std::path::Path>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
-        let wrong = |why: String| Error::Url { url: url.to_owned(), why };
+        let wrong = |why: String| Error::Url { url: masked(url), why };
         let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
         if parsed.scheme() == "file" {
             let path = parsed.to_file_path().map_err(|()| wrong("not an absolute path".to_owned()))?;

@@ -100,7 +100,7 @@ async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
     let redis = RedisServer::start_with(&dir, options).await.unwrap();
     let name: QueueName = "shipments".parse().unwrap();
     let mut settings = Settings::default();
-    settings.redis.url = redis.url();
+    settings.redis.url = redis.url().into();
     settings.queues = [(name.clone(), QueueSettings::default())].into();
     settings.executor.shutdown_grace = 2 * PATIENCE;
     let connector = Connector::new(settings.redis.options()).unwrap();
@@ -145,7 +145,7 @@ async fn an_executor_stops_within_its_grace_although_redis_does_not_answer() {
     let proxy = Proxy::start(port).await.unwrap();
     let name: QueueName = "shipments".parse().unwrap();
     let mut settings = Settings::default();
-    settings.redis.url = format!("redis://127.0.0.1:{}/", proxy.port());
+    settings.redis.url = format!("redis://127.0.0.1:{}/", proxy.port()).into();
     settings.queues = [(name.clone(), QueueSettings::default())].into();
     settings.executor.shutdown_grace = Duration::from_secs(2);
     let queue = Queue::new(&Connector::new(settings.redis.options()).unwrap(), name).unwrap();

@@ -15,7 +15,7 @@ const SECRETS: [&[u8]; 4] = [b"s3cr3t", b"czNjcjN0", b"AUTH", b"MAIL FROM"];
 
 async fn send(url: &str) -> Stop {
     let timeouts = SmtpTimeouts::all(Duration::from_secs(3));
-    let settings = SmtpSettings { url: url.to_owned(), timeouts, ..SmtpSettings::default() };
+    let settings = SmtpSettings { url: url.into(), timeouts, ..SmtpSettings::default() };
     let to = Recipient::new("Ada", "ada@example.org").unwrap();
     let mail = Mail {
         id: "1",

@@ -18,6 +18,7 @@ mod claim;
 mod core;
 mod layer;
 mod lease;
+mod metrics;
 mod options;
 mod renew;
 mod settle;

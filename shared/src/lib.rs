@@ -13,6 +13,9 @@
 //! | [`settings`] | layered settings; `settings/default.toml` is their documentation |
 //! | [`amqp`] | exchange and queue names, connections, publishing with confirms |
 //! | [`health`] | what a service waits for, for `/readyz` |
+//! | [`said`] | errors and their causes in one line |
+//! | [`secret`] | settings that no screen shows |
+//! | [`visible`] | text from outside, written so that a person sees all of it |
 //! | [`telemetry`] | logs and metrics |
 
 pub mod amqp;
@@ -27,8 +30,11 @@ pub mod known;
 pub mod outcome;
 pub mod rejection;
 pub mod route;
+pub mod said;
+pub mod secret;
 pub mod settings;
 pub mod telemetry;
+pub mod visible;
 
 pub use event::Event;
 pub use health::Health;

@@ -39,6 +39,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 13] = [
+        Self::Oversize,
+        Self::MalformedJson,
+        Self::NotACloudEvent,
+        Self::MissingAttribute,
+        Self::InvalidAttribute,
+        Self::UnknownType,
+        Self::ContractViolation,
+        Self::MissingValue,
+        Self::InvalidValue,
+        Self::Unreadable,
+        Self::ContractTimeout,
+        Self::RefusedByQueue,
+        Self::ConflictingDuplicate,
+    ];
+
     /// The code.
     pub fn as_str(self) -> &'static str {
         match self {

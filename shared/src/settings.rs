@@ -7,6 +7,7 @@ mod amqp;
 pub mod bytes;
 pub mod duration;
 mod env;
+mod error;
 mod limits;
 mod object_store;
 mod queues;
@@ -23,6 +24,7 @@ use upshot_queue::QueueName;
 
 pub use amqp::AmqpSettings;
 pub use bytes::ByteSize;
+pub use error::Error;
 pub use limits::LimitSettings;
 pub use object_store::object_options;
 pub use queues::QueueSettings;
@@ -33,7 +35,7 @@ pub use retries::{
 pub use sections::*;
 pub use smtp::{SmtpSettings, SmtpTimeouts};
 
-use crate::route::Route;
+use crate::{route::Route, secret::SecretUrl};
 
 /// The annotated defaults.
 pub const DEFAULTS: &str = include_str!("settings/default.toml");
@@ -74,47 +76,6 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
-/// Settings that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file cannot be read.
-    #[error("settings file `{path}` cannot be read: {source}")]
-    Unreadable {
-        /// Which.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not TOML, or holds an unknown key or an impossible value.
-    #[error("settings file `{path}`:\n{source}\nsee `upshot settings` for all keys and their defaults")]
-    File {
-        /// Which.
-        path: String,
-        /// Where and what.
-        source: Box<toml::de::Error>,
-    },
-    /// A variable names no key, or has an impossible value.
-    #[error("environment variable {name}={value}: {why}\nsee `upshot settings` for all keys")]
-    Variable {
-        /// Which.
-        name: String,
-        /// Its value.
-        value: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Keys that contradict each other, or a value out of range.
-    #[error("`{key}` is {value}: {remedy}")]
-    Impossible {
-        /// Which.
-        key: String,
-        /// Its value.
-        value: String,
-        /// What to do.
-        remedy: String,
-    },
-}
-
 impl Settings {
     /// Loads the defaults, a file where one is named, and variables.
     ///
@@ -129,7 +90,7 @@ impl Settings {
             let shown = path.display().to_string();
             let text = std::fs::read_to_string(path)
                 .map_err(|source| Error::Unreadable { path: shown.clone(), source })?;
-            let wrong = |source| Error::File { path: shown.clone(), source: Box::new(source) };
+            let wrong = |error| Error::in_file(&shown, &text, &error);
             settings = toml::from_str(&text).map_err(wrong)?;
             table = text.parse().map_err(wrong)?;
         }
@@ -152,7 +113,7 @@ impl Settings {
             // A URL, not just a prefix: a folder's name may hold `#` or `%`.
             return url::Url::from_directory_path(&dir).map_or_else(|()| String::new(), String::from);
         }
-        self.store.url.clone()
+        self.store.url.expose().to_owned()
     }
 
     /// The queues that an executor works on.
@@ -201,6 +162,14 @@ impl Settings {
         }
         self.amqp.validate()?;
         self.redis.validate()?;
+        if self.store.url.has_login() {
+            let remedy = "remove what stands before its `@`: credentials are read from the AWS_* variables";
+            return impossible("store.url", format!("`{}`", self.store.url), remedy);
+        }
+        if let Some(url) = self.api.public_url.as_deref().map(SecretUrl::from).filter(SecretUrl::has_login) {
+            let remedy = "remove what stands before its `@`: links in answers start with it";
+            return impossible("api.public_url", format!("`{url}`"), remedy);
+        }
         self.smtp.validate()?;
         if self.store.look < Duration::from_millis(100) {
             let value = humantime::format_duration(self.store.look).to_string();
@@ -293,9 +262,105 @@ mod tests {
         ];
         let settings = load("[bridge]\nprefetch = 500\nbatch = 64\n", &variables).unwrap();
         assert_eq!((settings.bridge.prefetch, settings.bridge.batch), (300, 64));
-        assert_eq!(settings.amqp.url, "amqp://h/v");
+        assert_eq!(settings.amqp.url.expose(), "amqp://h/v");
         let queue = settings.queues.values().next().unwrap();
         assert_eq!((queue.concurrency, queue.lease), (3, Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn a_list_in_a_variable_may_be_written_with_commas() {
+        let list = |name: &str, value: &str| load("[queues.a]\n[queues.b]", &[(name, value)]);
+        for value in ["a,b", " a , b", "[\"a\", \"b\"]"] {
+            let queues = list("UPSHOT_EXECUTOR__QUEUES", value).unwrap().executor.queues;
+            assert_eq!(queues.iter().map(|queue| queue.as_str()).collect::<Vec<_>>(), ["a", "b"], "{value}");
+        }
+        assert_eq!(list("UPSHOT_EXECUTOR__QUEUES", "a").unwrap().executor.queues.len(), 1);
+        // Commas within strings of a list, and in what is no list.
+        for (value, lines) in [("Weg 4, 10115 Berlin", 2), ("[\"Weg 4, Hof\", \"10115 Berlin\"]", 2)] {
+            let seller = list("UPSHOT_SELLER__ADDRESS", value).unwrap().seller.unwrap();
+            assert_eq!(seller["address"].as_array().unwrap().len(), lines, "{value}");
+        }
+        assert_eq!(list("UPSHOT_LOG__FILTER", "info,lapin=off").unwrap().log.filter, "info,lapin=off");
+        let said = list("UPSHOT_EXECUTOR__QUEUES", "a,B{}").unwrap_err().to_string();
+        assert!(said.contains("UPSHOT_EXECUTOR__QUEUES=a,B{}") && said.contains("queue name"), "{said}");
+    }
+
+    #[test]
+    fn no_error_and_no_dump_shows_a_secret() {
+        const MARKER: &str = "m4rker";
+        let files = [
+            // Broken at, before and behind the line, and of another type.
+            "[amqp]\nurl = \"amqp://u:m4rker@h",
+            "[amqp\nurl = \"amqp://u:m4rker@h\"",
+            "[redis]\nurl = 'redis://:m4rker@h' x",
+            "[redis]\nurl = \"\"\"redis://:m4rker\nm4rker=1@h\"\"\"\nprefix = 5",
+            "[redis]\nsentinel_password = \"m4rker\"\nbatch = 3",
+            "[redis]\nsentinel_password = \"m4rker\"",
+            "[redis]\nsentinel_password = [\"m4rker\"]",
+            "[redis]\nsentinel_password = { m4rker = 1 }",
+            "amqp = \"amqp://u:m4rker@h\"",
+            "redis = [\"redis://:m4rker@h\"]",
+            "smtp = \"smtps://u:m4rker@h, expected x\"",
+            "[store]\nurl = \"s3://key:m4rker@bucket\"",
+            "[api]\npublic_url = \"https://u:m4rker@h\"",
+            // URLs that cannot be used.
+            "[amqp]\nurl = \"u:m4rker@h\"",
+            "[amqp]\nurl = \"amqp://u:m4rker\"",
+            "[amqp]\nurl = \"amqp://u:m4rker@\"",
+            "[amqp]\nurl = \"amqp://u:m4rker@h:99999\"",
+            "[amqp]\nurl = \"amqp://u:m4rker%FF@h\"",
+            "[redis]\nurl = \"redis://:m4rker\"",
+            "[redis]\nurl = \"redis://:m4rker@h/x\"",
+            "[redis]\nurl = \"redis://h?password=m4rker\"",
+            "[redis]\nurl = \"m4rker\"",
+        ];
+        for text in files {
+            let loaded = load(text, &[]);
+            let said = loaded.as_ref().map_or_else(ToString::to_string, |_| String::new());
+            assert!(!format!("{said} {loaded:?}").contains(MARKER), "{text}: {said}");
+        }
+        let variables = [
+            ("UPSHOT_AMQP_URL", "u:m4rker@h"),
+            ("UPSHOT_REDIS_URL", "redis://:m4rker"),
+            ("UPSHOT_REDIS__URI", "redis://:m4rker@h"),
+            ("UPSHOT_REDIS__SENTINEL_PASSWORD", "m4rker"),
+            ("UPSHOT_REDIS__SENTINEL_PASSWORT", "m4rker"),
+            ("UPSHOT_SMTP_URL", "smtp://u:m4rker@h"),
+            ("UPSHOT_AMQP__URL__X", "m4rker"),
+            ("UPSHOT_STORE__URL", "s3://key:m4rker@bucket"),
+            ("UPSHOT_BRIDGE__BATCH", "amqp://u:m4rker@h"),
+            ("UPSHOT_SECRET__X", "m4rker"),
+        ];
+        for (name, value) in variables {
+            let loaded = load("", &[(name, value)]);
+            let said = loaded.as_ref().map_or_else(ToString::to_string, |_| String::new());
+            assert!(!format!("{said} {loaded:?}").contains(MARKER), "{name}={value}: {said}");
+        }
+        let all = "[amqp]\nurl = \"amqp://u:m4rker@h/v\"\n[smtp]\nurl = \"smtps://u:m4rker@h\"\n\
+                   [redis]\nurl = \"redis+sentinel://:m4rker@h/m\"\nsentinel_password = \"m4rker\"";
+        let settings = load(all, &[]).unwrap();
+        let printed = toml::to_string(&settings).unwrap() + &serde_json::to_string(&settings).unwrap();
+        let printed = format!("{printed} {settings:?} {:?}", settings.redis.options());
+        assert!(!printed.contains(MARKER) && printed.contains("amqp://…@h/v"), "{printed}");
+    }
+
+    #[test]
+    fn durations_beyond_a_century_are_refused() {
+        for (text, word) in [
+            ("within = \"101y\"", "century"),
+            ("deadline = \"99999999999y\"", "century"),
+            ("deadline = \"9999999999999999999999y\"", "duration"),
+        ] {
+            let route =
+                format!("[[routes]]\nevent = \"a.v1\"\njob = \"b\"\nqueue = \"c\"\nwithin = \"1m\"\n");
+            let route = if text.starts_with("within") {
+                route.replace("within = \"1m\"", text)
+            } else {
+                route + text
+            };
+            let said = load(&route, &[]).unwrap_err().to_string();
+            assert!(said.contains(word), "{said}");
+        }
     }
 
     #[test]

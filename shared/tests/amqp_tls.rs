@@ -45,7 +45,7 @@ impl Node {
     /// The node's address by this host, with the authorities of a file.
     fn address(&self, host: &str, port: u16, ca_file: Option<PathBuf>) -> AmqpSettings {
         let url = self.rabbit.url_via(port, VHOST).replace("amqp://", "amqps://").replace("127.0.0.1", host);
-        AmqpSettings { url, ca_file, ..AmqpSettings::default() }
+        AmqpSettings { url: url.into(), ca_file, ..AmqpSettings::default() }
     }
 
     fn right(&self) -> AmqpSettings {

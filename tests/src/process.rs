@@ -162,6 +162,21 @@ impl Process {
         assert!(status.unwrap().success(), "`upshot {}` failed:\n{}", self.name, self.tail());
     }
 
+    /// SIGTERM, and all that was logged until the end.
+    pub async fn stop_and_read(mut self) -> String {
+        self.signal(Signal::Terminate);
+        let ended = tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await;
+        assert!(
+            ended.is_ok_and(|status| status.unwrap().success()),
+            "`upshot {}`:\n{}",
+            self.name,
+            self.tail()
+        );
+        // The reader of standard error ends with the process.
+        while self.lines.changed().await.is_ok() {}
+        self.log.lock().unwrap().join("\n")
+    }
+
     /// Waits for an end by itself: whether it succeeded, and what it said.
     pub async fn ended(mut self) -> (bool, String) {
         let ended = tokio::time::timeout(crate::PATIENCE, self.child.wait()).await;

@@ -21,8 +21,12 @@ mod glyphs;
 mod identity;
 #[path = "e2e/invoices.rs"]
 mod invoices;
+#[path = "e2e/metrics.rs"]
+mod metrics;
 #[path = "e2e/outage.rs"]
 mod outage;
+#[path = "e2e/output.rs"]
+mod output;
 #[path = "e2e/poison.rs"]
 mod poison;
 #[path = "e2e/quarantine.rs"]
@@ -33,6 +37,8 @@ mod readiness;
 mod refusals;
 #[path = "e2e/routes.rs"]
 mod routes;
+#[path = "e2e/secrets.rs"]
+mod secrets;
 #[path = "e2e/stop.rs"]
 mod stop;
 #[path = "e2e/topology.rs"]

@@ -1,10 +1,6 @@
 //! `/metrics`, in Prometheus' text format.
 
-use axum::{
-    extract::State,
-    http::header,
-    response::{AppendHeaders, IntoResponse},
-};
+use axum::{extract::State, http::header, response::IntoResponse};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::state::Shared;
@@ -28,10 +24,16 @@ pub async fn metrics(State(state): State<Shared>) -> impl IntoResponse {
     let mut text = state.metrics.render();
     let depths = *state.depths.borrow();
     text.push_str(&state.scrape.text(depths).await);
-    (AppendHeaders([(header::CONTENT_TYPE, TEXT)]), text)
+    text_format(text)
 }
 
 /// What a process without an API counts.
 pub async fn process(handle: PrometheusHandle) -> impl IntoResponse {
-    (AppendHeaders([(header::CONTENT_TYPE, TEXT)]), handle.render())
+    text_format(handle.render())
+}
+
+/// The text with the one content type that it has. An appended one would stand beside that of a
+/// plain text.
+fn text_format(text: String) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, TEXT)], text)
 }

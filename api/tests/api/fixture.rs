@@ -182,10 +182,10 @@ pub fn job(id: &str, kind: &str) -> NewJob {
 
 fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
     let mut settings = Settings::default();
-    settings.redis.url = redis.to_owned();
+    settings.redis.url = redis.into();
     settings.redis.prefix = format!("t{}", JobId::random());
-    settings.amqp.url = amqp.to_owned();
-    settings.store.url = format!("file://{}", store.display());
+    settings.amqp.url = amqp.into();
+    settings.store.url = format!("file://{}", store.display()).into();
     settings.bridge.max_event_bytes.0 = 8 << 10;
     for queue in QUEUES {
         let queue: QueueName = queue.parse().unwrap();

@@ -81,7 +81,8 @@ async fn a_waiting_job_is_put_off_and_called_back() {
     assert_eq!((&now["state"], &now["waiting_for"]), (&json!("ready"), &Value::Null));
     for (said, words) in [
         (json!({"delay": "soon"}), &["`delay` is `soon`", "30s"][..]),
-        (json!({"delay": "9999999d"}), &["`delay`", "3650d"]),
+        (json!({"delay": "4000d"}), &["`delay`", "3650d"]),
+        (json!({"delay": "9999999d"}), &["`delay`", "century"]),
         (json!({"in": "5m"}), &["`in` is `5m`", "`delay`"]),
         (Value::Null, &["`delay`"]),
     ] {

@@ -3,16 +3,15 @@
 use clap::Args;
 use upshot_queue::QueueName;
 
-use super::{ApiAddress, duration};
+use super::{ApiAddress, Paging, values::duration};
 
 #[derive(Debug, Args)]
 pub struct Dead {
     /// Only this queue.
     #[arg(long)]
     pub queue: Option<QueueName>,
-    /// At most this many groups, 1 to 200.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
-    pub limit: u32,
+    #[command(flatten)]
+    pub paging: Paging,
     #[command(flatten)]
     pub api: ApiAddress,
 }
@@ -41,7 +40,7 @@ pub struct DeadRetry {
     pub which: Which,
     /// One each so much time, such as 100ms, so that what has just recovered is
     /// not overrun; all at once by default.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     pub pace: Option<String>,
     #[command(flatten)]
     pub api: ApiAddress,
@@ -52,7 +51,7 @@ pub struct DeadPurge {
     #[command(flatten)]
     pub which: Which,
     /// Only those that died so long ago or longer, such as 7d; 0s for all.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     pub older_than: String,
     #[command(flatten)]
     pub api: ApiAddress,

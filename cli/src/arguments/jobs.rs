@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use upshot_queue::{JobId, Priority};
+use upshot_queue::{JobId, Priority, QueueName, State};
 
-use super::{ApiAddress, duration};
+use super::{ApiAddress, Paging, values::duration};
 
 #[derive(Debug, Args)]
 pub struct Jobs {
     /// scheduled, ready, running, parked, succeeded, dead or cancelled.
     #[arg(long)]
-    pub state: Option<String>,
+    pub state: Option<State>,
     /// Only this queue.
     #[arg(long)]
-    pub queue: Option<String>,
+    pub queue: Option<QueueName>,
     /// Only this kind.
     #[arg(long)]
     pub kind: Option<String>,
@@ -24,9 +24,8 @@ pub struct Jobs {
     /// Only this subject, such as `order-1042`.
     #[arg(long)]
     pub subject: Option<String>,
-    /// At most this many, 1 to 200.
-    #[arg(long, default_value_t = 20)]
-    pub limit: u32,
+    #[command(flatten)]
+    pub paging: Paging,
     #[command(flatten)]
     pub api: ApiAddress,
 }
@@ -74,7 +73,7 @@ pub struct Reschedule {
     /// The job's id.
     pub id: JobId,
     /// How long from now, such as 30s or 5m; 0s for at once.
-    #[arg(long = "in", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "in", value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     pub delay: String,
     #[command(flatten)]
     pub api: ApiAddress,

@@ -54,13 +54,13 @@ pub struct SetLimit {
     #[arg(long, value_name = "N", group = "what")]
     pub concurrency: Option<u32>,
     /// Jobs that start a second, on the average.
-    #[arg(long, value_name = "R", group = "what")]
+    #[arg(long, value_name = "R", group = "what", allow_hyphen_values = true)]
     pub rate: Option<Rate>,
     /// Jobs that may start at once after a quiet time.
     #[arg(long, value_name = "B", requires = "rate")]
     pub burst: Option<u32>,
     /// A tenant's share beside others, which have 1; 0.01 to 100.
-    #[arg(long, value_name = "W", group = "what")]
+    #[arg(long, value_name = "W", group = "what", allow_hyphen_values = true)]
     pub weight: Option<Weight>,
     /// Clear the limit.
     #[arg(long, group = "what", conflicts_with_all = ["concurrency", "rate", "burst", "weight"])]

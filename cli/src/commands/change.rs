@@ -2,6 +2,7 @@
 //! one job, through the API.
 
 use std::{
+    fmt::Write,
     io::{IsTerminal, Read},
     path::Path,
 };
@@ -13,12 +14,15 @@ use upshot_shared::Settings;
 
 use super::{
     client::{Client, Refused},
-    table::{list, text},
+    value::{list, text},
 };
-use crate::arguments::{Cancel, Prioritise, Reschedule, Retry};
+use crate::{
+    arguments::{Cancel, Prioritise, Reschedule, Retry},
+    output::{Output, note},
+};
 
 /// Makes a dead job run again.
-pub async fn retry(settings: &Settings, retry: &Retry) -> anyhow::Result<()> {
+pub async fn retry(settings: &Settings, retry: &Retry, out: &mut Output) -> anyhow::Result<()> {
     #[derive(Serialize)]
     struct Body {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +52,7 @@ pub async fn retry(settings: &Settings, retry: &Retry) -> anyhow::Result<()> {
         [] => String::new(),
         steps => format!("; these steps run again: {}", steps.join(", ")),
     };
-    println!("job {} is ready to run again{how}{again}", retry.id);
+    out.answer(&answer, |page| page.text(format!("job {} is ready to run again{how}{again}", retry.id)))?;
     Ok(())
 }
 
@@ -62,56 +66,70 @@ fn steps_of(error: &anyhow::Error) -> Option<Vec<Value>> {
 /// Shows what the steps did, and asks a person whether they may run again.
 fn agree(retry: &Retry, steps: &[Value]) -> anyhow::Result<()> {
     let id = &retry.id;
-    println!(
+    let mut shown = format!(
         "job {id} has completed steps. With other arguments they run again, and what they did is done twice:"
     );
     for step in steps {
         let result = step.get("result").map(ToString::to_string).unwrap_or_default();
-        println!("  {} at {}: {result}", text(step, "name"), text(step, "completed_at"));
+        let _ = write!(shown, "\n{} at {}: {result}", text(step, "name"), text(step, "completed_at"));
     }
+    note(shown);
     let from_stdin = retry.args.as_deref() == Some(Path::new("-"));
     if from_stdin || !std::io::stdin().is_terminal() {
         bail!(
             "job {id} stays as it was, because there is nobody to ask: add --yes to let these steps run again"
         );
     }
-    println!("Let them run again? [y/N]");
+    note("Let them run again? [y/N]");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("standard input cannot be read")?;
     if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("job {id} stays as it was") }
 }
 
 /// Cancels a job.
-pub async fn cancel(settings: &Settings, cancel: &Cancel) -> anyhow::Result<()> {
+pub async fn cancel(settings: &Settings, cancel: &Cancel, out: &mut Output) -> anyhow::Result<()> {
     let path = format!("/v1/jobs/{}/cancel", cancel.id);
     let said = Client::new(settings, &cancel.api)?.post(&path, &json!({})).await?;
-    match said.get("result").and_then(Value::as_str) {
+    let id = &cancel.id;
+    let told = match said.get("result").and_then(Value::as_str) {
         Some("stopping") => {
-            println!("job {} runs; its handler was told to stop: see `upshot job {0} --follow`", cancel.id);
+            format!("job {id} runs; its handler was told to stop: see `upshot job {id} --follow`")
         }
-        _ => println!("job {} is cancelled", cancel.id),
-    }
+        _ => format!("job {id} is cancelled"),
+    };
+    out.answer(&said, |page| page.text(told))?;
     Ok(())
 }
 
 /// Lets a waiting job run at another time.
-pub async fn reschedule(settings: &Settings, reschedule: &Reschedule) -> anyhow::Result<()> {
+pub async fn reschedule(
+    settings: &Settings,
+    reschedule: &Reschedule,
+    out: &mut Output,
+) -> anyhow::Result<()> {
     let path = format!("/v1/jobs/{}/reschedule", reschedule.id);
     let body = json!({"delay": reschedule.delay});
     let job = Client::new(settings, &reschedule.api)?.post(&path, &body).await?;
-    match job.get("waiting_for").filter(|waiting| waiting.is_object()) {
-        Some(waiting) => println!("job {} runs at {}", reschedule.id, text(waiting, "retry_at")),
-        None => println!("job {} is {}", reschedule.id, text(&job, "state")),
-    }
+    let told = match job.get("waiting_for").filter(|waiting| waiting.is_object()) {
+        Some(waiting) => format!("job {} runs at {}", reschedule.id, text(waiting, "retry_at")),
+        None => format!("job {} is {}", reschedule.id, text(&job, "state")),
+    };
+    out.answer(&job, |page| page.text(told))?;
     Ok(())
 }
 
 /// Gives a waiting job another priority.
-pub async fn prioritise(settings: &Settings, prioritise: &Prioritise) -> anyhow::Result<()> {
+pub async fn prioritise(
+    settings: &Settings,
+    prioritise: &Prioritise,
+    out: &mut Output,
+) -> anyhow::Result<()> {
     let path = format!("/v1/jobs/{}/priority", prioritise.id);
     let body = json!({"priority": prioritise.priority});
-    Client::new(settings, &prioritise.api)?.post(&path, &body).await?;
-    println!("job {} has priority {}", prioritise.id, prioritise.priority);
+    let job = Client::new(settings, &prioritise.api)?.post(&path, &body).await?;
+    out.answer(&job, |page| {
+        page.text(format!("job {} has priority {}", prioritise.id, prioritise.priority))
+    })?;
     Ok(())
 }
 

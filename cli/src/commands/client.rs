@@ -1,18 +1,26 @@
 //! Asks the API.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 use anyhow::Context;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use upshot_shared::Settings;
+use upshot_shared::{
+    Settings,
+    secret::{SecretUrl, masked},
+    visible::visible,
+};
+use url::{Host, Url};
 
 use crate::{arguments::ApiAddress, running::Running};
 
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
 /// A client of the API.
 pub struct Client {
-    base: String,
+    base: SecretUrl,
     http: reqwest::Client,
 }
 
@@ -20,23 +28,30 @@ impl Client {
     /// One for the API that is named, that of a running `upshot up`, or that of
     /// the settings.
     pub fn new(settings: &Settings, given: &ApiAddress) -> anyhow::Result<Self> {
-        let known = given.api.clone().or_else(|| Running::read(settings).map(|running| running.api));
-        let base = known.unwrap_or_else(|| format!("http://{}", settings.api.listen));
+        let (key, text) = match (&given.api, Running::read(settings)) {
+            (Some(api), _) => ("--api", api.clone()),
+            (None, Some(running)) => ("the API of `upshot up`", running.api),
+            (None, None) => ("api.listen", settings.api.listen.clone()),
+        };
+        let base = base(&text).with_context(|| {
+            format!("{key} is `{}`: write it like http://127.0.0.1:8080, or host:8080", masked(&text))
+        })?;
+        let builder = reqwest::Client::builder().connect_timeout(CONNECT);
         // Where https is named, a redirect to http is not followed.
-        let is_secure = base.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
-        let http = reqwest::Client::builder().https_only(is_secure).build()?;
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), http })
+        let builder = builder.https_only(base.scheme() == "https");
+        // A proxy that the variables name leads to other machines, not back to this one.
+        let builder = if is_loopback(&base) { builder.no_proxy() } else { builder };
+        Ok(Self { base: base.as_str().trim_end_matches('/').into(), http: builder.build()? })
     }
 
     /// The answer to a question.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Response> {
-        let url = format!("{}{path}", self.base);
-        send(&url, self.http.get(&url).query(query)).await
+        self.send(self.http.get(self.url(path)).query(query)).await
     }
 
     /// The JSON of the answer to a question.
     pub async fn read(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
-        Ok(self.get(path, query).await?.json().await?)
+        self.json(self.get(path, query).await?).await
     }
 
     /// Asks for a change; the JSON of the answer.
@@ -50,21 +65,29 @@ impl Client {
     }
 
     async fn change(&self, method: Method, path: &str, body: &impl Serialize) -> anyhow::Result<Value> {
-        let url = format!("{}{path}", self.base);
         // The API asks for the content type, empty body or not.
-        Ok(send(&url, self.http.request(method, &url).json(body)).await?.json().await?)
+        let answer = self.send(self.http.request(method, self.url(path)).json(body)).await?;
+        self.json(answer).await
     }
-}
 
-async fn send(url: &str, request: RequestBuilder) -> anyhow::Result<Response> {
-    let sent = request.send().await;
-    let answer =
-        sent.with_context(|| format!("no API at {url}: start `upshot up`, or name it with --api"))?;
-    if answer.status().is_success() {
-        return Ok(answer);
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base.expose())
     }
-    let status = answer.status();
-    Err(Refused { status, problem: answer.json().await.unwrap_or_default() }.into())
+
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let sent = request.send().await.map_err(reqwest::Error::without_url);
+        let answer = sent
+            .with_context(|| format!("no API at {}: start `upshot up`, or name it with --api", self.base))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        Err(Refused { status: answer.status(), problem: answer.json().await.unwrap_or_default() }.into())
+    }
+
+    async fn json(&self, answer: Response) -> anyhow::Result<Value> {
+        let read = answer.json().await.map_err(reqwest::Error::without_url);
+        read.with_context(|| format!("what answers at {} is not Upshot's API", self.base))
+    }
 }
 
 /// An answer that is not a success.
@@ -78,8 +101,68 @@ pub struct Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let detail = self.problem.get("detail").or_else(|| self.problem.get("title")).and_then(Value::as_str);
-        write!(f, "{}: {}", self.status, detail.unwrap_or("the API gave no reason"))
+        // What it repeats of a name must not look like a line of ours.
+        write!(f, "{}: {}", self.status, visible(detail.unwrap_or("the API gave no reason")))
     }
 }
 
 impl Error for Refused {}
+
+/// Where an API is: a URL, or `host:port`. An address to listen on at every interface is reached
+/// at the loopback one.
+fn base(text: &str) -> Option<Url> {
+    let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let mut url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    match url.host()? {
+        Host::Ipv4(address) if address.is_unspecified() => url.set_host(Some("127.0.0.1")).ok()?,
+        Host::Ipv6(address) if address.is_unspecified() => url.set_host(Some("[::1]")).ok()?,
+        _ => {}
+    }
+    Some(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_lack_its_scheme() {
+        for (text, expected) in [
+            ("localhost:8080", "http://localhost:8080/"),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("0.0.0.0:8080", "http://127.0.0.1:8080/"),
+            ("[::]:8080", "http://[::1]:8080/"),
+            ("upshot.example", "http://upshot.example/"),
+            ("https://upshot.example/a", "https://upshot.example/a"),
+        ] {
+            assert_eq!(base(text).unwrap().as_str(), expected);
+        }
+        for text in ["", "http://", "ftp://h", "h:x", "h:99999"] {
+            assert!(base(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_recognised() {
+        for (text, is_here) in [
+            ("localhost:1", true),
+            ("api.localhost", true),
+            ("127.9.9.9", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("10.0.0.1", false),
+            ("localhost.example", false),
+        ] {
+            assert_eq!(is_loopback(&base(text).unwrap()), is_here, "{text}");
+        }
+    }
+}

@@ -1,44 +1,61 @@
 //! `upshot dead`, `dead-retry` and `dead-purge`: dead jobs, through the API.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use upshot_shared::Settings;
 
 use super::{
     client::Client,
-    table::{self, list, text},
+    pages::List,
+    value::{age, text},
 };
-use crate::arguments::{ApiAddress, Dead, DeadPurge, DeadRetry, Which};
+use crate::{
+    arguments::{ApiAddress, Dead, DeadPurge, DeadRetry, Which},
+    output::{Output, Page},
+};
 
-/// As much of a message as a table shows.
-const SHOWN: usize = 60;
+const LIST: List = List { path: "/v1/dead", entries: "groups", cursor: "skip" };
 
-/// Prints a table of groups.
-pub async fn groups(settings: &Settings, dead: &Dead) -> anyhow::Result<()> {
-    let mut query = vec![("limit", dead.limit.to_string())];
-    query.extend(dead.queue.as_ref().map(|queue| ("queue", queue.to_string())));
-    let page = Client::new(settings, &dead.api)?.read("/v1/dead", &query).await?;
-    let rows: Vec<_> = list(&page, "groups").map(row).collect();
-    let headings = ["QUEUE", "GROUP", "KIND", "CLASS", "DEAD", "DEATHS", "LAST SEEN", "SAMPLE", "MESSAGE"];
-    table::print(headings, &rows);
-    if page.get("next").is_some_and(|next| !next.is_null()) {
-        println!("… there are more; raise --limit or name a --queue");
-    }
-    Ok(())
+/// Prints groups, each with what its jobs have in common.
+pub async fn groups(settings: &Settings, dead: &Dead, out: &mut Output) -> anyhow::Result<()> {
+    let query: Vec<_> = dead.queue.iter().map(|queue| ("queue", queue.to_string())).collect();
+    let client = Client::new(settings, &dead.api)?;
+    let mut is_first = true;
+    let show = |found: &[Value]| {
+        let now = Utc::now();
+        out.items(found, |page| print(page, found, is_first, now))?;
+        is_first = false;
+        Ok(())
+    };
+    LIST.follow(&client, &query, &dead.paging, show).await
 }
 
-fn row(group: &Value) -> [String; 9] {
-    let sample = text(group, "sample");
-    let sample = sample.rsplit('/').next().unwrap_or_default().to_owned();
-    let message = text(group, "message");
-    let shown: String = message.chars().take(SHOWN).collect();
-    let shown = if shown.len() < message.len() { format!("{shown}…") } else { shown };
-    let [queue, fingerprint, kind, class, dead, count, last] =
-        ["queue", "fingerprint", "kind", "class", "dead", "count", "last_seen"].map(|name| text(group, name));
-    [queue, fingerprint, kind, class, dead, count, last, sample, shown]
+/// Groups are told apart by their messages, so these are shown whole, below each other.
+pub(super) fn print(page: &mut Page, groups: &[Value], is_first: bool, now: DateTime<Utc>) {
+    if is_first && groups.is_empty() {
+        page.line("no dead jobs");
+    }
+    for (place, group) in groups.iter().enumerate() {
+        if place > 0 || !is_first {
+            page.line("");
+        }
+        let [fingerprint, queue, kind, class, dead, count] =
+            ["fingerprint", "queue", "kind", "class", "dead", "count"].map(|name| text(group, name));
+        let last = age(group, "last_seen", now);
+        page.text(format!("group {fingerprint} in queue {queue}: {dead} dead, last {last} ago"));
+        let sample = text(group, "sample");
+        page.pairs(&[
+            ("message", text(group, "message")),
+            ("class", class),
+            ("kind", kind),
+            ("deaths", format!("{count} since {}", text(group, "first_seen"))),
+            ("sample", format!("upshot job {}", sample.rsplit('/').next().unwrap_or_default())),
+        ]);
+    }
 }
 
 /// Makes many dead jobs run again.
-pub async fn retry(settings: &Settings, retry: &DeadRetry) -> anyhow::Result<()> {
+pub async fn retry(settings: &Settings, retry: &DeadRetry, out: &mut Output) -> anyhow::Result<()> {
     let mut body = filter(&retry.which);
     if let Some(pace) = &retry.pace {
         body["pace"] = json!(pace);
@@ -46,21 +63,25 @@ pub async fn retry(settings: &Settings, retry: &DeadRetry) -> anyhow::Result<()>
     // Each call begins its pace anew, so the first one that finds something is
     // the last.
     let (retried, more) = many(settings, &retry.api, "retry", "retried", body, 1).await?;
-    println!("{retried} jobs run again{}", hint(more));
-    if let Some(pace) = retry.pace.as_ref().filter(|_| more) {
-        println!(
-            "run it when these have started, after {retried} times {pace}: each call begins its pace anew"
-        );
-    }
+    out.answer(&json!({ "retried": retried, "more": more }), |page| {
+        page.text(format!("{retried} jobs run again{}", hint(more)));
+        if let Some(pace) = retry.pace.as_ref().filter(|_| more) {
+            page.text(format!(
+                "run it when these have started, after {retried} times {pace}: each call begins its pace anew"
+            ));
+        }
+    })?;
     Ok(())
 }
 
 /// Forgets many dead jobs.
-pub async fn purge(settings: &Settings, purge: &DeadPurge) -> anyhow::Result<()> {
+pub async fn purge(settings: &Settings, purge: &DeadPurge, out: &mut Output) -> anyhow::Result<()> {
     let mut body = filter(&purge.which);
     body["older_than"] = json!(purge.older_than);
     let (purged, more) = many(settings, &purge.api, "purge", "purged", body, purge.which.limit).await?;
-    println!("{purged} jobs forgotten{}", hint(more));
+    out.answer(&json!({ "purged": purged, "more": more }), |page| {
+        page.text(format!("{purged} jobs forgotten{}", hint(more)));
+    })?;
     Ok(())
 }
 
@@ -107,12 +128,23 @@ fn hint(more: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::tests::written;
 
     #[test]
-    fn a_group_is_a_row() {
-        let group = json!({"queue": "invoices", "fingerprint": "5f", "kind": "k", "class": "permanent", "dead": 2,
-            "count": 3, "last_seen": "T", "sample": "http://h/v1/jobs/abc", "message": "ü".repeat(70)});
-        let row = row(&group);
-        assert_eq!((row[7].as_str(), row[8].chars().count()), ("abc", SHOWN + 1));
+    fn a_group_shows_all_of_its_message() {
+        let message =
+            "connection refused by mail.example:25 while sending the invoice, after EHLO: 421 try later";
+        let group = json!({"queue": "invoices", "fingerprint": "5f1d7a84db00d2fc", "kind": "invoice.issue",
+            "class": "transient", "dead": 2, "count": 3, "first_seen": "2026-03-14T09:26:53Z",
+            "last_seen": "2026-03-14T09:26:53Z", "sample": "http://h/v1/jobs/abc", "message": message});
+        let groups = [group.clone(), group];
+        let now = "2026-03-14T09:30:00Z".parse().unwrap();
+        let shown = written(false, Some(80), |out| {
+            out.items(&groups, |page| print(page, &groups, true, now)).unwrap();
+        });
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words.matches(message).count(), 2, "{shown}");
+        assert!(shown.contains("upshot job abc") && shown.contains("2 dead, last 3m ago"), "{shown}");
     }
 }

@@ -10,7 +10,7 @@ use upshot_queue::{Connector, Queue, State};
 use upshot_shared::{Event, Settings};
 
 use super::{publish, stop};
-use crate::{arguments::DemoOrders, running::Running};
+use crate::{arguments::DemoOrders, output::Output, running::Running};
 
 const FIRST: &[&str] =
     &["Ada", "Grace", "Edsger", "Barbara", "Alan", "Radia", "Donald", "Frances", "Niklaus", "Hedy"];
@@ -30,7 +30,7 @@ const GOODS: &[(&str, &str, &str, &str)] = &[
 const TENANTS: &[&str] = &["berlin", "hamburg", "leipzig"];
 
 /// Publishes orders at a rate and says what became of them.
-pub async fn run(mut settings: Settings, demo: &DemoOrders) -> anyhow::Result<()> {
+pub async fn run(mut settings: Settings, demo: &DemoOrders, out: &mut Output) -> anyhow::Result<()> {
     Running::fill(&mut settings);
     let publisher = publish::publisher(&settings)?;
     let stop = stop::on_signal()?;
@@ -61,7 +61,7 @@ pub async fn run(mut settings: Settings, demo: &DemoOrders) -> anyhow::Result<()
             .with_context(|| format!("order {}", first + published))?;
         published += 1;
         if said.elapsed() >= Duration::from_secs(2) {
-            say(published, before, ended(&queue).await?);
+            say(out, published, before, ended(&queue).await?)?;
             said = Instant::now();
         }
     }
@@ -70,7 +70,7 @@ pub async fn run(mut settings: Settings, demo: &DemoOrders) -> anyhow::Result<()
         let now = ended(&queue).await?;
         let done = now.0 + now.1 >= before.0 + before.1 + published;
         if done || !demo.wait || said.elapsed() >= Duration::from_secs(2) {
-            say(published, before, now);
+            say(out, published, before, now)?;
             said = Instant::now();
         }
         if done || !demo.wait {
@@ -89,10 +89,16 @@ async fn ended(queue: &Queue) -> anyhow::Result<(u64, u64)> {
     Ok((counts.of(State::Succeeded), counts.of(State::Dead)))
 }
 
-fn say(published: u64, before: (u64, u64), now: (u64, u64)) {
+fn say(out: &mut Output, published: u64, before: (u64, u64), now: (u64, u64)) -> anyhow::Result<()> {
     let (achieved, missed) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
     let open = published.saturating_sub(achieved + missed);
-    println!("{published} orders published: {achieved} invoices delivered, {open} open, {missed} missed");
+    let value = json!({ "published": published, "achieved": achieved, "open": open, "missed": missed });
+    out.item(&value, |page| {
+        page.text(format!(
+            "{published} orders published: {achieved} invoices delivered, {open} open, {missed} missed"
+        ));
+    })?;
+    Ok(())
 }
 
 fn order(number: u64, random: &mut impl Rng) -> Value {

@@ -2,17 +2,16 @@
 
 use anyhow::bail;
 use serde_json::json;
-use upshot_shared::Settings;
+use upshot_shared::{Settings, said};
 
 use crate::{
-    arguments::Doctor,
-    commands::table,
     doctor::{self, check::Checks, check::Outcome},
+    output::{Output, Page, Table},
     running::Running,
 };
 
 /// Prints every check; an error when one failed.
-pub async fn run(settings: anyhow::Result<Settings>, doctor: &Doctor) -> anyhow::Result<()> {
+pub async fn run(settings: anyhow::Result<Settings>, out: &mut Output) -> anyhow::Result<()> {
     let checks = match settings {
         Ok(mut settings) => {
             Running::fill(&mut settings);
@@ -21,23 +20,20 @@ pub async fn run(settings: anyhow::Result<Settings>, doctor: &Doctor) -> anyhow:
         Err(error) => {
             let mut checks = Checks::default();
             let remedy = "correct it; `upshot settings` lists all keys";
-            checks.of("settings").failed("settings", format!("{error:#}"), remedy);
+            checks.of("settings").failed("settings", said::once(error.as_ref()), remedy);
             checks
         }
     };
     let (warnings, failed) = (checks.count(Outcome::Warning), checks.count(Outcome::Failed));
-    if doctor.json {
-        println!("{:#}", json!({ "checks": checks.all(), "warnings": warnings, "failed": failed }));
-    } else {
-        print(&checks);
-    }
+    let report = json!({ "checks": checks.all(), "warnings": warnings, "failed": failed });
+    out.answer(&report, |page| print(page, &checks))?;
     if failed > 0 {
         bail!("{failed} of {} checks failed", checks.all().len());
     }
     Ok(())
 }
 
-fn print(checks: &Checks) {
+fn print(page: &mut Page, checks: &Checks) {
     let rows: Vec<[String; 3]> = checks
         .all()
         .iter()
@@ -52,12 +48,12 @@ fn print(checks: &Checks) {
             [outcome.to_owned(), format!("{}: {}", check.subject, check.check), seen]
         })
         .collect();
-    table::print(["", "CHECK", "SEEN"], &rows);
+    page.table(Table::new(["", "CHECK", "SEEN"]).wrapping(&[2]), &rows);
     let advised = checks.all().iter().filter_map(|check| Some((check, check.remedy.as_ref()?)));
     for (number, (check, remedy)) in advised.enumerate() {
         if number == 0 {
-            println!("\nWhat to do:");
+            page.heading("What to do:");
         }
-        println!("  {}: {}: {remedy}", check.subject, check.check);
+        page.text(format!("{}: {}: {remedy}", check.subject, check.check));
     }
 }

@@ -1,62 +1,71 @@
 //! `upshot jobs` and `upshot job`: jobs, through the API.
 
-use futures::StreamExt;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 use upshot_shared::Settings;
 
 use super::{
     client::Client,
-    table::{self, list as members, text},
+    follow, job_page,
+    pages::List,
     timeline,
+    value::{age, list as members, text},
 };
-use crate::arguments::{Job, Jobs};
+use crate::{
+    arguments::{Job, Jobs},
+    output::{Output, Table},
+};
+
+const LIST: List = List { path: "/v1/jobs", entries: "jobs", cursor: "cursor" };
+const HEADINGS: [&str; 6] = ["JOB", "STATE", "KIND", "SUBJECT", "TRY", "FOR"];
 
 /// Prints a table of jobs.
-pub async fn list(settings: &Settings, jobs: &Jobs) -> anyhow::Result<()> {
-    let mut query = vec![("limit", jobs.limit.to_string())];
+pub async fn list(settings: &Settings, jobs: &Jobs, out: &mut Output) -> anyhow::Result<()> {
     let filters = [
-        ("state", &jobs.state),
-        ("queue", &jobs.queue),
-        ("kind", &jobs.kind),
-        ("tenant", &jobs.tenant),
-        ("subject", &jobs.subject),
+        ("state", jobs.state.map(|state| state.to_string())),
+        ("queue", jobs.queue.as_ref().map(ToString::to_string)),
+        ("kind", jobs.kind.clone()),
+        ("tenant", jobs.tenant.clone()),
+        ("subject", jobs.subject.clone()),
     ];
-    query.extend(filters.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-    let page = Client::new(settings, &jobs.api)?.read("/v1/jobs", &query).await?;
-    let rows: Vec<_> = members(&page, "jobs")
-        .map(|job| {
-            ["id", "state", "priority", "kind", "subject", "attempts", "since"].map(|name| text(job, name))
-        })
-        .collect();
-    table::print(["JOB", "STATE", "PRIORITY", "KIND", "SUBJECT", "ATTEMPTS", "SINCE"], &rows);
-    if page.get("next").is_some_and(|next| !next.is_null()) {
-        println!("… there are more; raise --limit or narrow the filters");
-    }
-    Ok(())
+    let query: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let client = Client::new(settings, &jobs.api)?;
+    let mut table = table();
+    let show = |found: &[Value]| {
+        let now = Utc::now();
+        let rows: Vec<_> = found.iter().map(|job| row(job, now)).collect();
+        Ok(out.items(found, |page| page.table(&mut table, &rows))?)
+    };
+    LIST.follow(&client, &query, &jobs.paging, show).await
+}
+
+/// The table of jobs.
+pub(super) fn table() -> Table<6> {
+    let mut table = Table::new(HEADINGS);
+    table.wrapping(&[2, 3]);
+    table
+}
+
+/// A job in it.
+pub(super) fn row(job: &Value, now: DateTime<Utc>) -> [String; 6] {
+    let [id, state, kind, subject, attempts] =
+        ["id", "state", "kind", "subject", "attempts"].map(|name| text(job, name));
+    [id, state, kind, subject, attempts, age(job, "since", now)]
 }
 
 /// Prints one job, what happened to it, or its changes until it has ended.
-pub async fn show(settings: &Settings, job: &Job) -> anyhow::Result<()> {
+pub async fn show(settings: &Settings, job: &Job, out: &mut Output) -> anyhow::Result<()> {
     let client = Client::new(settings, &job.api)?;
-    let path = format!("/v1/jobs/{}", job.id);
-    if !job.follow {
-        let body = client.read(&path, &[]).await?;
-        if job.timeline {
-            timeline::lines(&body).iter().for_each(|line| println!("{line}"));
-        } else {
-            println!("{}", serde_json::to_string_pretty(&body)?);
-        }
-        return Ok(());
+    if job.follow {
+        return follow::run(&client, &job.id, out).await;
     }
-    let mut stream = client.get(&format!("{path}/progress"), &[]).await?.bytes_stream();
-    let mut text = String::new();
-    while let Some(chunk) = stream.next().await {
-        text.push_str(&String::from_utf8_lossy(&chunk?));
-        while let Some(end) = text.find('\n') {
-            let line: String = text.drain(..=end).collect();
-            if let Some(data) = line.strip_prefix("data:") {
-                println!("{}", data.trim());
-            }
-        }
+    let body = client.read(&format!("/v1/jobs/{}", job.id), &[]).await?;
+    if job.timeline {
+        let entries: Vec<&Value> = members(&body, "timeline").collect();
+        let rows: Vec<_> = entries.iter().map(|entry| timeline::row(entry)).collect();
+        out.items(&entries, |page| page.table(Table::bare().wrapping(&[2]), &rows))?;
+    } else {
+        out.answer(&body, |page| job_page::print(page, &body, Utc::now()))?;
     }
     Ok(())
 }

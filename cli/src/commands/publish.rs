@@ -7,16 +7,21 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
-use upshot_queue::{Connector, Queue, QueueName, Reconciled};
+use upshot_queue::{Connector, NewJob, Queue, QueueName, Reconciled};
 use upshot_shared::{
     Event, Intake, Rejection, Settings,
     amqp::Publisher,
     event::{Envelope, STRUCTURED},
     intake::Accepted,
-    known, rejection,
+    known::{self, Found},
+    rejection,
 };
 
-use crate::{arguments::Publish, running::Running};
+use crate::{
+    arguments::Publish,
+    output::{Output, Page, note},
+    running::Running,
+};
 
 /// How long RabbitMQ may take to confirm an event.
 const CONFIRM: Duration = Duration::from_secs(10);
@@ -72,19 +77,15 @@ struct ReportedJob {
 
 /// Publishes every event of every file that can be accepted, and says of each what became of
 /// it. One that cannot be accepted is not published and does not keep the others.
-pub async fn run(mut settings: Settings, publish: &Publish) -> anyhow::Result<()> {
+pub async fn run(mut settings: Settings, publish: &Publish, out: &mut Output) -> anyhow::Result<()> {
     Running::fill(&mut settings);
     let publisher = publisher(&settings)?;
-    let sender = Sender { intake: Intake::new(&settings)?, queues: queues(&settings)?, publisher };
-    let mut reports = Vec::new();
-    let ended = sender.files(publish, &mut reports).await;
+    let mut sender =
+        Sender { intake: Intake::new(&settings)?, queues: queues(&settings)?, publisher, all: 0, refused: 0 };
+    let ended = sender.files(publish, out).await;
     sender.publisher.close().await;
-    if publish.json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
-    }
     ended?;
-    let refused = reports.iter().filter(|report| report.result == Outcome::Refused).count();
-    match (refused, reports.len()) {
+    match (sender.refused, sender.all) {
         (0, _) => Ok(()),
         (_, 1) => bail!("it was not published"),
         (refused, all) => bail!("{refused} of {all} were not published"),
@@ -93,12 +94,15 @@ pub async fn run(mut settings: Settings, publish: &Publish) -> anyhow::Result<()
 
 struct Sender {
     intake: Intake,
+    /// Where to look whether an event is known; empty where there is nobody to ask.
     queues: BTreeMap<QueueName, Queue>,
     publisher: Publisher,
+    all: usize,
+    refused: usize,
 }
 
 impl Sender {
-    async fn files(&self, publish: &Publish, reports: &mut Vec<Report>) -> anyhow::Result<()> {
+    async fn files(&mut self, publish: &Publish, out: &mut Output) -> anyhow::Result<()> {
         for file in &publish.files {
             let shown = file.display().to_string();
             let text = read(file).with_context(|| format!("{shown} cannot be read"));
@@ -109,8 +113,7 @@ impl Sender {
                 Ok(events) => events,
                 Err(error) => {
                     let report = Report { detail: Some(format!("{error:#}")), ..Report::new(&shown, 0) };
-                    report.tell(publish.json);
-                    reports.push(report);
+                    self.tell(&report, out)?;
                     continue;
                 }
             };
@@ -119,14 +122,24 @@ impl Sender {
                     .one(&shown, place + 1, text.get())
                     .await
                     .with_context(|| format!("{shown}, event {}", place + 1))?;
-                report.tell(publish.json);
-                reports.push(report);
+                self.tell(&report, out)?;
             }
         }
         Ok(())
     }
 
-    async fn one(&self, file: &str, place: usize, text: &str) -> anyhow::Result<Report> {
+    fn tell(&mut self, report: &Report, out: &mut Output) -> anyhow::Result<()> {
+        self.all += 1;
+        if report.result == Outcome::Refused {
+            self.refused += 1;
+        }
+        let mut refusal = None;
+        out.item(report, |page| refusal = report.show(page))?;
+        refusal.iter().for_each(note);
+        Ok(())
+    }
+
+    async fn one(&mut self, file: &str, place: usize, text: &str) -> anyhow::Result<Report> {
         let report = Report::new(file, place);
         let body = Bytes::from(text.to_owned());
         let envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
@@ -134,9 +147,7 @@ impl Sender {
             Ok(accepted) => accepted,
             Err(rejection) => return Ok(report.refused(rejection)),
         };
-        let look = tokio::time::timeout(LOOK, known::look_up(&self.queues, &jobs));
-        // Where the settings name no Redis, there is nobody to ask.
-        let known = if self.queues.is_empty() { None } else { look.await.ok().and_then(Result::ok) };
+        let known = self.look_up(&jobs).await;
         let found = || known.iter().flatten().flatten();
         let conflict = found().find_map(|found| match found.reconciled {
             Some(Reconciled::Conflict(conflict)) => Some(rejection::conflicting(&found.job.id, conflict)),
@@ -166,6 +177,22 @@ impl Sender {
     }
 }
 
+impl Sender {
+    /// The jobs that are there already; `None` where Redis does not say, which is then not
+    /// asked again.
+    async fn look_up(&mut self, jobs: &[(QueueName, NewJob)]) -> Option<Vec<Option<Found>>> {
+        if self.queues.is_empty() {
+            return None;
+        }
+        let looked = tokio::time::timeout(LOOK, known::look_up(&self.queues, jobs)).await;
+        let known = looked.ok().and_then(Result::ok);
+        if known.is_none() {
+            self.queues.clear();
+        }
+        known
+    }
+}
+
 impl Report {
     fn new(file: &str, event: usize) -> Self {
         Self {
@@ -192,33 +219,31 @@ impl Report {
         Self { reason: Some(reason.to_string()), place: Some(place), detail: Some(detail), ..self }
     }
 
-    /// Says it to a person; a program gets all reports at the end.
-    fn tell(&self, json: bool) {
+    /// Shows it to a person; why it was refused is returned, and goes elsewhere.
+    fn show(&self, page: &mut Page) -> Option<String> {
         let said = |part: &Option<String>| part.clone().unwrap_or_default();
-        if json {
-            return;
-        }
         let event = format!("{} {} from {}", said(&self.kind), said(&self.id), said(&self.source));
-        match self.result {
-            Outcome::Refused if self.event == 0 => eprintln!("not published: {}", said(&self.detail)),
+        let published = match self.result {
+            Outcome::Refused if self.event == 0 => {
+                return Some(format!("not published: {}", said(&self.detail)));
+            }
             Outcome::Refused => {
                 let place = said(&self.place);
                 let at = if place.is_empty() { place } else { format!(" at `{place}`") };
                 let (reason, detail) = (said(&self.reason), said(&self.detail));
-                eprintln!("not published: {}, event {}: {reason}{at}: {detail}", self.file, self.event);
+                return Some(format!(
+                    "not published: {}, event {}: {reason}{at}: {detail}",
+                    self.file, self.event
+                ));
             }
-            Outcome::Published => println!("published {event}"),
-            Outcome::Duplicate => println!("published {event}; it is a duplicate"),
-            Outcome::Repairs => {
-                println!("published {event}; it repairs a job that could not use what came first")
-            }
-            Outcome::PublishedPerhapsAgain => {
-                println!("published {event}; whether it is a duplicate is not known: Redis does not say");
-            }
-        }
-        for job in &self.jobs {
-            println!("  job {} in queue {}", job.id, job.queue);
-        }
+            Outcome::Published => "",
+            Outcome::Duplicate => "; it is a duplicate",
+            Outcome::Repairs => "; it repairs a job that could not use what came first",
+            Outcome::PublishedPerhapsAgain => "; whether it is a duplicate is not known: Redis does not say",
+        };
+        page.text(format!("published {event}{published}"));
+        self.jobs.iter().for_each(|job| page.line(format!("  job {} in queue {}", job.id, job.queue)));
+        None
     }
 }
 

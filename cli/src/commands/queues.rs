@@ -5,82 +5,100 @@ use upshot_shared::Settings;
 
 use super::{
     client::Client,
-    table::{self, list, text},
+    value::{has, list, part, text},
 };
-use crate::arguments::{OutboxEnd, Pause, Queues, SetLimit, Unpark};
+use crate::{
+    arguments::{OutboxEnd, Pause, Queues, SetLimit, Unpark},
+    output::{self, Output, Page, Table},
+};
 
 const STATES: [&str; 7] = ["scheduled", "ready", "running", "parked", "succeeded", "dead", "cancelled"];
 
 /// Prints a table of queues, and below it what holds jobs back.
-pub async fn show(settings: &Settings, queues: &Queues) -> anyhow::Result<()> {
+pub async fn show(settings: &Settings, queues: &Queues, out: &mut Output) -> anyhow::Result<()> {
     let said = Client::new(settings, &queues.api)?.read("/v1/queues", &[]).await?;
-    let row = |queue: &Value| {
-        let jobs = queue.get("jobs").cloned().unwrap_or_default();
-        let [scheduled, ready, running, parked, succeeded, dead, cancelled] =
-            STATES.map(|state| text(&jobs, state));
-        [text(queue, "name"), scheduled, ready, running, parked, succeeded, dead, cancelled]
-    };
-    let rows: Vec<_> = list(&said, "queues").map(row).collect();
-    let headings = ["QUEUE", "SCHEDULED", "READY", "RUNNING", "PARKED", "SUCCEEDED", "DEAD", "CANCELLED"];
-    table::print(headings, &rows);
-    for line in waiting(said.get("rabbitmq").unwrap_or(&Value::Null)) {
-        println!("{line}");
-    }
-    for queue in list(&said, "queues") {
-        holding(queue).iter().for_each(|line| println!("{line}"));
-    }
+    out.answer(&said, |page| print(page, &said))?;
     Ok(())
 }
 
+/// What there is, and what holds jobs back.
+pub(super) fn print(page: &mut Page, said: &Value) {
+    let row = |queue: &Value| {
+        let [scheduled, ready, running, parked, succeeded, dead, cancelled] =
+            STATES.map(|state| text(part(queue, "jobs"), state));
+        [text(queue, "name"), scheduled, ready, running, parked, succeeded, dead, cancelled]
+    };
+    let rows: Vec<_> = list(said, "queues").map(row).collect();
+    let headings = ["QUEUE", "SCHEDULED", "READY", "RUNNING", "PARKED", "SUCCEEDED", "DEAD", "CANCELLED"];
+    page.table(Table::new(headings).wrapping(&[0]), &rows);
+    page.line("");
+    let holding = list(said, "queues").flat_map(holding);
+    waiting(part(said, "rabbitmq")).into_iter().chain(holding).for_each(|line| page.text(line));
+}
+
 /// Pauses a queue or a kind.
-pub async fn pause(settings: &Settings, pause: &Pause) -> anyhow::Result<()> {
-    change(settings, pause, "pause").await?;
-    match &pause.kind {
-        Some(kind) => println!("{}: jobs of kind {kind} are parked when their turn comes", pause.queue),
-        None => println!("{}: nothing starts until `upshot resume {0}`; what runs goes on", pause.queue),
+pub async fn pause(settings: &Settings, pause: &Pause, out: &mut Output) -> anyhow::Result<()> {
+    let queue = change(settings, pause, "pause").await?;
+    let name = &pause.queue;
+    let told = match &pause.kind {
+        Some(kind) => format!("{name}: jobs of kind {kind} are parked when their turn comes"),
+        None => format!("{name}: nothing starts until `upshot resume {name}`; what runs goes on"),
+    };
+    out.answer(&queue, |page| page.text(told))?;
+    if let Some(kind) = &pause.kind {
+        warn_of_unknown(settings, pause, kind).await?;
     }
     Ok(())
 }
 
 /// Ends a pause of a queue or a kind.
-pub async fn resume(settings: &Settings, resume: &Pause) -> anyhow::Result<()> {
+pub async fn resume(settings: &Settings, resume: &Pause, out: &mut Output) -> anyhow::Result<()> {
     let queue = change(settings, resume, "resume").await?;
     let kinds: Vec<&str> = list(&queue, "paused_kinds").filter_map(Value::as_str).collect();
-    match &resume.kind {
+    let name = &resume.queue;
+    let told = match &resume.kind {
         Some(_) if queue.get("paused") == Some(&Value::Bool(true)) => {
-            println!("{}: resumed, but the whole queue is paused: `upshot resume {0}`", resume.queue);
+            format!("{name}: resumed, but the whole queue is paused: `upshot resume {name}`")
         }
         None if !kinds.is_empty() => {
-            println!("{}: resumed; kinds that are still paused: {}", resume.queue, kinds.join(", "));
+            format!("{name}: resumed; kinds that are still paused: {}", kinds.join(", "))
         }
-        _ => println!("{}: resumed", resume.queue),
-    }
+        _ => format!("{name}: resumed"),
+    };
+    out.answer(&queue, |page| page.text(told))?;
     Ok(())
 }
 
 /// Ends a group of readers of the outbox.
-pub async fn end_group(settings: &Settings, end: &OutboxEnd) -> anyhow::Result<()> {
+pub async fn end_group(settings: &Settings, end: &OutboxEnd, out: &mut Output) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/outbox/end", end.queue);
-    Client::new(settings, &end.api)?.post(&path, &json!({"group": end.group})).await?;
-    println!("{}: nothing is kept for group {} any longer", end.queue, end.group);
+    let said = Client::new(settings, &end.api)?.post(&path, &json!({"group": end.group})).await?;
+    let told = format!("{}: nothing is kept for group {} any longer", end.queue, end.group);
+    out.answer(&said, |page| page.text(told))?;
     Ok(())
 }
 
 /// Lets jobs go on that wait for a need.
-pub async fn unpark(settings: &Settings, unpark: &Unpark) -> anyhow::Result<()> {
+pub async fn unpark(settings: &Settings, unpark: &Unpark, out: &mut Output) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/unpark", unpark.queue);
     let body = json!({"need": unpark.need.as_str()});
     let said = Client::new(settings, &unpark.api)?.post(&path, &body).await?;
-    println!("{}: {} jobs go on that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
-    if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
-        let (left, queue) = (text(&said, "left"), &unpark.queue);
-        println!("{queue}: {left} more follow in the background: `upshot queues` shows how far that is");
-    }
+    let told =
+        format!("{}: {} jobs go on that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
+    out.answer(&said, |page| {
+        page.text(told);
+        if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
+            let (left, queue) = (text(&said, "left"), &unpark.queue);
+            page.text(format!(
+                "{queue}: {left} more follow in the background: `upshot queues` shows how far that is"
+            ));
+        }
+    })?;
     Ok(())
 }
 
 /// Sets or clears a limit.
-pub async fn limit(settings: &Settings, limit: &SetLimit) -> anyhow::Result<()> {
+pub async fn limit(settings: &Settings, limit: &SetLimit, out: &mut Output) -> anyhow::Result<()> {
     let body = json!({
         "key": limit.key.to_string(),
         "concurrency": limit.concurrency,
@@ -91,10 +109,11 @@ pub async fn limit(settings: &Settings, limit: &SetLimit) -> anyhow::Result<()> 
     let path = format!("/v1/queues/{}/limits", limit.queue);
     let queue = Client::new(settings, &limit.api)?.put(&path, &body).await?;
     let key = limit.key.to_string();
-    match list(&queue, "limits").find(|each| text(each, "key") == key) {
-        Some(set) => println!("{}: {}", limit.queue, described(set)),
-        None => println!("{}: {key} is not limited", limit.queue),
-    }
+    let told = match list(&queue, "limits").find(|each| text(each, "key") == key) {
+        Some(set) => format!("{}: {}", limit.queue, described(set)),
+        None => format!("{}: {key} is not limited", limit.queue),
+    };
+    out.answer(&queue, |page| page.text(told))?;
     Ok(())
 }
 
@@ -127,6 +146,31 @@ async fn change(settings: &Settings, pause: &Pause, verb: &str) -> anyhow::Resul
     Client::new(settings, &pause.api)?.post(&path, &json!({"kind": pause.kind})).await
 }
 
+/// Says so where neither a route nor a job has the kind that was paused: it may be mistyped. The
+/// pause holds all the same, because another program may enqueue such jobs.
+async fn warn_of_unknown(settings: &Settings, pause: &Pause, kind: &str) -> anyhow::Result<()> {
+    let routes = settings.routes.iter().filter(|route| route.queue == pause.queue);
+    let mut kinds: Vec<&str> = routes.map(|route| route.job.as_str()).collect();
+    if kinds.contains(&kind) {
+        return Ok(());
+    }
+    let query = [("queue", pause.queue.to_string()), ("kind", kind.to_owned()), ("limit", "1".to_owned())];
+    let page = Client::new(settings, &pause.api)?.read("/v1/jobs", &query).await?;
+    // A page that stops early has not looked at every job; those that it looked at are many.
+    if list(&page, "jobs").next().is_some() {
+        return Ok(());
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    let known = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
+    output::note(format_args!(
+        "warning: no route and no job of {0} has kind {kind}; kinds of its routes: {known}. \
+         If it is mistyped: upshot resume {0} --kind '{kind}'",
+        pause.queue
+    ));
+    Ok(())
+}
+
 /// What holds jobs of a queue back, a line each.
 fn holding(queue: &Value) -> Vec<String> {
     let name = text(queue, "name");
@@ -140,12 +184,10 @@ fn holding(queue: &Value) -> Vec<String> {
     for limit in list(queue, "limits") {
         lines.push(format!("{name}: {}", described(limit)));
     }
-    let outbox = queue.get("outbox").cloned().unwrap_or_default();
-    for group in
-        list(&outbox, "groups").filter(|group| group.get("needs_since").is_some_and(Value::is_string))
-    {
+    let outbox = part(queue, "outbox");
+    for group in list(outbox, "groups").filter(|group| has(group, "needs_since")) {
         let (group, since) = (text(group, "name"), text(group, "needs_since"));
-        let entries = text(&outbox, "entries");
+        let entries = text(outbox, "entries");
         lines.push(format!("{name}: outbox of {entries} entries, group {group} needs those since {since}"));
     }
     for release in list(queue, "releasing") {
@@ -162,7 +204,7 @@ fn holding(queue: &Value) -> Vec<String> {
 fn described(limit: &Value) -> String {
     let mut parts = Vec::new();
     let mut tell = |name: &str, shown: &dyn Fn(String) -> String| {
-        if limit.get(name).is_some_and(|value| !value.is_null()) {
+        if has(limit, name) {
             parts.push(shown(text(limit, name)));
         }
     };
@@ -175,7 +217,7 @@ fn described(limit: &Value) -> String {
     for (name, unit) in
         [("running", "running"), ("tokens", "tokens left"), ("waiting_lanes", "lanes waiting")]
     {
-        if limit.get(name).is_some_and(|value| !value.is_null()) {
+        if has(limit, name) {
             parts.push(format!("{} {unit}", text(limit, name)));
         }
     }

@@ -1,15 +1,11 @@
-//! A job's life as lines.
+//! A job's life, a row for each thing that happened.
 
 use serde_json::Value;
 
-use super::table::{list, text};
+use super::value::text;
 
-/// A line for each thing that happened.
-pub fn lines(job: &Value) -> Vec<String> {
-    list(job, "timeline").map(line).collect()
-}
-
-fn line(entry: &Value) -> String {
+/// When something happened, what, and what there is to say about it.
+pub fn row(entry: &Value) -> [String; 3] {
     let what = match entry.get("did").and_then(Value::as_str) {
         Some(did) => did.to_owned(),
         None => text(entry, "what"),
@@ -27,7 +23,7 @@ fn line(entry: &Value) -> String {
     tell("class", |class| class);
     tell("message", |message| message);
     tell("state", |state| state);
-    format!("{}  {what:<11}  {}", text(entry, "at"), details.join(", ")).trim_end().to_owned()
+    [text(entry, "at"), what, details.join(", ")]
 }
 
 #[cfg(test)]
@@ -37,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_thing_is_a_line() {
+    fn each_thing_is_a_row() {
         let job = json!({"timeline": [
             {"at": "T1", "what": "enqueued"},
             {"at": "T2", "what": "failed", "attempt": 1, "class": "transient", "message": "refused"},
@@ -46,12 +42,13 @@ mod tests {
             {"at": "T5", "what": "finished", "state": "succeeded"},
         ]});
         let expected = [
-            "T1  enqueued",
-            "T2  failed       attempt 1, transient, refused",
-            "T3  rescheduled  to run in 30s",
-            "T4  progress     60 %, send",
-            "T5  finished     succeeded",
+            ["T1", "enqueued", ""],
+            ["T2", "failed", "attempt 1, transient, refused"],
+            ["T3", "rescheduled", "to run in 30s"],
+            ["T4", "progress", "60 %, send"],
+            ["T5", "finished", "succeeded"],
         ];
-        assert_eq!(lines(&job), expected);
+        let rows: Vec<[String; 3]> = job["timeline"].as_array().unwrap().iter().map(row).collect();
+        assert_eq!(rows, expected);
     }
 }

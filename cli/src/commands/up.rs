@@ -4,6 +4,7 @@ use std::{io, path::Path, time::Instant};
 
 use anyhow::Context;
 use futures::future::OptionFuture;
+use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
@@ -14,13 +15,13 @@ use upshot_queue::Connector;
 use upshot_shared::{Settings, amqp, health::watch_redis_of_bridge, settings::Durability, telemetry};
 
 use super::{private, services::needed_by_bridge, stop};
-use crate::running::Running;
+use crate::{output::Output, running::Running};
 
 const VHOST: &str = "upshot";
 
 /// Runs bridge, executor and API until told to stop, and the private servers
 /// under them where no others are named.
-pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
+pub async fn run(mut settings: Settings, out: &mut Output) -> anyhow::Result<()> {
     telemetry::log(&settings.log)?;
     let metrics = telemetry::metrics()?;
     let stop = stop::on_signal()?;
@@ -32,10 +33,10 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
         private_redis(settings.redis.url.is_empty(), settings.redis.durability, dir)
     )?;
     if let Some(rabbit) = &rabbit {
-        settings.amqp.url = rabbit.url(VHOST);
+        settings.amqp.url = rabbit.url(VHOST).into();
     }
     if let Some(redis) = &redis {
-        settings.redis.url = redis.url();
+        settings.redis.url = redis.url().into();
     }
 
     amqp::Address::from(&settings.amqp).check_files()?;
@@ -60,15 +61,22 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     tokio::select! {
         () = stop.cancelled() => {}
         () = health.wait_for(&["intake", "rabbitmq", "redis", "topology"]) => {
+            let api = format!("http://{address}");
             Running {
-                api: format!("http://{address}"),
-                amqp: settings.amqp.url.clone(),
-                redis: settings.redis.url.clone(),
+                api: api.clone(),
+                amqp: settings.amqp.url.expose().to_owned(),
+                redis: settings.redis.url.expose().to_owned(),
                 pid: std::process::id(),
             }
             .write(&settings)?;
             tracing::info!(%address, "Upshot is up");
-            println!("Upshot is up. API: http://{address}  (Ctrl-C stops it)");
+            let told = out.answer(&json!({ "api": api }), |page| {
+                page.line(format!("Upshot is up. API: {api}  (Ctrl-C stops it)"));
+            });
+            // Services do not end because nobody reads that they are up.
+            if let Err(error) = told {
+                tracing::warn!(%error, "it cannot be told that Upshot is up");
+            }
         }
     }
     let stopping = async {

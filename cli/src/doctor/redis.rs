@@ -43,7 +43,7 @@ pub(super) async fn examine(settings: &Settings) -> Checks {
         }
     };
     // The connector has read it before.
-    let Ok(address) = url.parse::<Address>() else { return all };
+    let Ok(address) = url.expose().parse::<Address>() else { return all };
     if let Err(error) = connector.ping(&mut conn).await {
         let seen = format!("{}: {}", names(&address), told(&error));
         checks.failed("reached", seen, "see that Redis runs and that `redis.url` leads to it");

@@ -106,7 +106,7 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
     let root = tempfile::tempdir().unwrap();
     let name: QueueName = "documents".parse().unwrap();
     let mut settings = Settings::default();
-    settings.redis.url = redis.url();
+    settings.redis.url = redis.url().into();
     settings.queues = [(name.clone(), QueueSettings::default())].into();
     let connector = Connector::new(settings.redis.options()).unwrap();
     let queue = Queue::new(&connector, name).unwrap();

@@ -73,6 +73,7 @@ impl RedisBackend {
 
     fn spawn_loops(&mut self, worker: &WorkerContext) {
         let core = &self.core;
+        super::metrics::describe(&core.options.queue);
         if let (Some(started), Some(ended)) = (self.started.take(), self.ended.take()) {
             let spawned = tokio::spawn(claim::run(Arc::clone(core), started));
             self.claiming = Some(AbortOnDropHandle::new(spawned));

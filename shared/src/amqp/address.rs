@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use url::Url;
 
 use super::tls;
-use crate::settings::AmqpSettings;
+use crate::{secret::SecretUrl, settings::AmqpSettings};
 
 /// The forms of the URL, for a person who wrote another one.
 const FORMS: &str = "write amqp://user:password@host:5672/vhost, or amqps://user:password@host:5671/vhost for TLS, \
@@ -37,7 +37,7 @@ const MOST_HOSTS: usize = 32;
 pub struct Address(Arc<Parts>);
 
 struct Parts {
-    url: String,
+    url: SecretUrl,
     ca_file: Option<PathBuf>,
     client_cert: Option<PathBuf>,
     client_key: Option<PathBuf>,
@@ -97,14 +97,14 @@ impl From<&Self> for Address {
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Address").field(&masked(&self.0.url)).finish()
+        f.debug_tuple("Address").field(&self.0.url).finish()
     }
 }
 
 impl fmt::Display for Address {
     /// The URL without what stands before its `@`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&masked(&self.0.url))
+        fmt::Display::fmt(&self.0.url, f)
     }
 }
 
@@ -112,7 +112,10 @@ impl Address {
     /// The address of a URL alone, without the files that settings may name: an
     /// `amqps` server needs a certificate of a public authority then.
     pub fn of_url(url: impl Into<String>) -> Self {
-        Self::from(&AmqpSettings { url: url.into(), ..AmqpSettings::default() })
+        Self::from(&AmqpSettings {
+            url: SecretUrl::from(Into::<String>::into(url)),
+            ..AmqpSettings::default()
+        })
     }
 
     /// Whether the URL can be used and the keys go together; reads no file. An
@@ -194,7 +197,7 @@ impl Address {
 
     fn uri(&self) -> Result<(AMQPUri, Vec<Host>), Unusable> {
         let url = &self.0.url;
-        parse_all(url).map_err(|remedy| Unusable { key: "url", value: format!("`{}`", masked(url)), remedy })
+        parse_all(url.expose()).map_err(|remedy| Unusable { key: "url", value: format!("`{url}`"), remedy })
     }
 }
 
@@ -308,17 +311,6 @@ fn decoded(text: &str, what: &str) -> Result<String, String> {
         .map_err(|_| format!("{what} is not UTF-8 after percent-decoding: encode it as UTF-8"))
 }
 
-/// The URL without what stands before its last `@`. Of a URL that cannot be
-/// taken apart, only the scheme.
-fn masked(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let shown = match rest.rsplit_once('@') {
-        Some((_, place)) => format!("…@{place}"),
-        None => rest.to_owned(),
-    };
-    if scheme.is_empty() { shown } else { format!("{scheme}://{shown}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,7 +376,7 @@ mod tests {
     #[test]
     fn certificates_go_with_tls_only() {
         let settings = |url: &str, ca: bool, cert: bool, key: bool| AmqpSettings {
-            url: url.to_owned(),
+            url: url.into(),
             ca_file: ca.then(|| "ca.pem".into()),
             client_cert: cert.then(|| "cert.pem".into()),
             client_key: key.then(|| "key.pem".into()),

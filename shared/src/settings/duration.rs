@@ -4,15 +4,29 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+/// The longest duration, a century: what is added to a time of today stays a time.
+pub const LONGEST: Duration = upshot_queue::job::MAX_TIME;
+
+/// Reads a duration of a century at most.
+///
+/// # Errors
+/// What is wrong with it, and how to write it.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let read = humantime::parse_duration(text)
+        .map_err(|why| format!("`{text}` is not a duration ({why}): write it like 500ms, 30s, 5m, 7d"))?;
+    if read > LONGEST {
+        return Err(format!("`{text}` is more than a century: use 36500d at most"));
+    }
+    Ok(read)
+}
+
 /// Reads a duration.
 ///
 /// # Errors
-/// When it is not written like `30s`.
+/// When it is not written like `30s`, or is more than a century.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(|why| {
-        D::Error::custom(format!("`{text}` is not a duration ({why}): write it like 500ms, 30s, 5m, 7d"))
-    })
+    parse(&text).map_err(D::Error::custom)
 }
 
 /// Writes a duration.

@@ -2,7 +2,13 @@
 
 use toml::{Table, Value};
 
-use super::{Error, Settings};
+use super::{Error, Settings, error::without_value};
+use crate::secret::MASK;
+
+/// Lists of sections whose shape the settings do not know.
+const LISTS: [[&str; 2]; 1] = [["seller", "address"]];
+/// A key with one of these in its name may be meant for a secret, whether it is known or not.
+const SECRETIVE: [&str; 8] = ["url", "uri", "pass", "pwd", "secret", "token", "login", "credential"];
 
 /// A variable that sets a key.
 pub(super) struct Override {
@@ -23,7 +29,7 @@ pub(super) fn overrides(
     for (name, _) in &variables {
         if let Some(meant) = near_miss(name, &defaults) {
             let why = format!("it is ignored as it stands: did you mean {meant}?");
-            return Err(Error::Variable { name: name.clone(), value: "…".to_owned(), why });
+            return Err(Error::Variable { name: name.clone(), value: MASK.to_owned(), why });
         }
     }
     let mut overrides: Vec<Override> = variables
@@ -60,13 +66,18 @@ fn path(name: &str) -> Option<Vec<String>> {
 impl Override {
     /// Puts the value into the table and reads the settings again. A value that
     /// is TOML (a number, a boolean, a list) is taken as such where that fits
-    /// the key, and as a string otherwise.
+    /// the key, otherwise as a string, and where a list is wanted, as one that is
+    /// written `a,b`.
     pub(super) fn apply(&self, table: &mut Table) -> Result<Settings, Error> {
         let as_toml = format!("x = {}", self.value).parse::<Table>().ok();
         let mut candidates: Vec<Value> =
             as_toml.and_then(|mut parsed| parsed.remove("x")).into_iter().collect();
         candidates.push(Value::String(self.value.clone()));
-        let mut why = String::new();
+        let list = self.value.split(',').map(|part| Value::String(part.trim().to_owned())).collect();
+        let place =
+            if LISTS.iter().any(|list| self.path == *list) { candidates.len() - 1 } else { candidates.len() };
+        candidates.insert(place, Value::Array(list));
+        let mut why: Option<String> = None;
         for value in candidates {
             let mut with = table.clone();
             set(&mut with, &self.path, value);
@@ -75,16 +86,26 @@ impl Override {
                     *table = with;
                     return Ok(settings);
                 }
-                Err(error) if why.is_empty() => why = error.message().to_owned(),
+                // A value of the right type says more than that the others are of another one.
+                Err(error) if why.as_ref().is_none_or(|why| why.starts_with("invalid type")) => {
+                    let said = error.message();
+                    if why.is_none() || !said.starts_with("invalid type") {
+                        why = Some(without_value(said));
+                    }
+                }
                 Err(_) => {}
             }
         }
-        Err(Error::Variable { name: self.name.clone(), value: self.shown(), why })
+        let why = why.unwrap_or_default();
+        let value = if self.may_be_secret(&why) { MASK.to_owned() } else { self.value.clone() };
+        Err(Error::Variable { name: self.name.clone(), value, why })
     }
 
-    /// The value, unless it may hold a password.
-    fn shown(&self) -> String {
-        if self.path.last().is_some_and(|key| key == "url") { "…".to_owned() } else { self.value.clone() }
+    /// Whether the value may be a password, or a URL with one. What an unknown key is meant for
+    /// is not known either.
+    fn may_be_secret(&self, why: &str) -> bool {
+        let is_secretive = |key: &String| SECRETIVE.iter().any(|word| key.contains(word));
+        why.starts_with("unknown field") || self.value.contains('@') || self.path.iter().any(is_secretive)
     }
 }
 

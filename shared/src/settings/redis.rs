@@ -6,10 +6,11 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use upshot_queue::{
     RedisOptions,
-    connect::{Address, Mode},
+    connect::{Address, AddressError, Mode},
 };
 
 use super::{Error, duration};
+use crate::secret::{Secret, SecretUrl};
 
 /// What Redis must have done with jobs before their events are acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub enum Durability {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSettings {
-    pub url: String,
+    pub url: SecretUrl,
     pub prefix: String,
     #[serde(with = "duration")]
     pub response_timeout: Duration,
@@ -32,7 +33,7 @@ pub struct RedisSettings {
     pub client_cert: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
     pub sentinel_user: Option<String>,
-    pub sentinel_password: Option<String>,
+    pub sentinel_password: Option<Secret>,
     pub durability: Durability,
     pub replicas: usize,
     #[serde(with = "duration")]
@@ -48,10 +49,10 @@ impl RedisSettings {
             client_cert: self.client_cert.clone(),
             client_key: self.client_key.clone(),
             sentinel_user: self.sentinel_user.clone(),
-            sentinel_password: self.sentinel_password.clone(),
+            sentinel_password: self.sentinel_password.as_ref().map(|secret| secret.expose().to_owned()),
             replicas: self.replicas,
             replicas_timeout: self.replicas_timeout,
-            ..RedisOptions::new(self.url.clone(), self.prefix.clone())
+            ..RedisOptions::new(self.url.expose(), self.prefix.clone())
         }
     }
 
@@ -109,9 +110,9 @@ impl RedisSettings {
         if self.url.is_empty() {
             return Ok(());
         }
-        let address: Address = match self.url.parse() {
+        let address: Address = match self.url.expose().parse() {
             Ok(address) => address,
-            Err(error) => return impossible("url", format!("`{}`", error.url), &error.remedy),
+            Err(AddressError { remedy, .. }) => return impossible("url", format!("`{}`", self.url), &remedy),
         };
         let certificate = [("ca_file", &self.ca_file), ("client_cert", &self.client_cert)]
             .into_iter()
@@ -136,7 +137,7 @@ impl RedisSettings {
 impl Default for RedisSettings {
     fn default() -> Self {
         Self {
-            url: String::new(),
+            url: SecretUrl::default(),
             prefix: "upshot".to_owned(),
             response_timeout: Duration::from_secs(5),
             ca_file: None,
@@ -168,7 +169,7 @@ mod tests {
         for url in
             ["redis://h", "valkeys://u:p@h:1/2", "redis+cluster://a,b:1", "rediss+sentinel://:p@a,b/m/1"]
         {
-            RedisSettings { url: url.to_owned(), ..RedisSettings::default() }.validate().unwrap();
+            RedisSettings { url: url.into(), ..RedisSettings::default() }.validate().unwrap();
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use upshot_queue::QueueName;
 
 use super::{bytes::ByteSize, duration};
+use crate::secret::SecretUrl;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -85,7 +86,7 @@ impl Default for ApiSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
-    pub url: String,
+    pub url: SecretUrl,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     #[serde(with = "duration")]
@@ -94,7 +95,7 @@ pub struct StoreSettings {
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { url: String::new(), ca_file: None, look: Duration::from_secs(30) }
+        Self { url: SecretUrl::default(), ca_file: None, look: Duration::from_secs(30) }
     }
 }
 

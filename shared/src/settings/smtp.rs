@@ -6,11 +6,12 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, duration};
+use crate::secret::SecretUrl;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmtpSettings {
-    pub url: String,
+    pub url: SecretUrl,
     pub from: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -43,7 +44,7 @@ pub struct SmtpTimeouts {
 impl Default for SmtpSettings {
     fn default() -> Self {
         Self {
-            url: "smtp://127.0.0.1:1025".to_owned(),
+            url: "smtp://127.0.0.1:1025".into(),
             from: "Upshot Demo Shop <billing@shop.example>".to_owned(),
             ca_file: None,
             connections: 4,

@@ -1,0 +1,19 @@
+//! What an API process counts.
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
+use upshot_shared::Reason;
+
+/// Says what the metrics mean, and starts those whose labels are known at 0.
+pub(crate) fn describe() {
+    describe_counter!("upshot_api_events_total", "Events that were posted, by what became of them.");
+    for result in ["accepted", "duplicate"].into_iter().chain(Reason::ALL.map(Reason::as_str)) {
+        counter!("upshot_api_events_total", "result" => result).absolute(0);
+    }
+    describe_gauge!("upshot_api_watched_jobs", "Jobs whose progress somebody watches.");
+}
+
+/// Says what the metrics of requests mean, which other services count as well.
+pub(crate) fn describe_requests() {
+    describe_counter!("upshot_api_requests_total", "Requests that were answered.");
+    describe_histogram!("upshot_api_request_seconds", "Time from a request to the head of its answer.");
+}

@@ -1,0 +1,98 @@
+//! Whatever stands in any field of the API's answers, no page shows it raw or grows a line by it.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use upshot_shared::visible::is_shown;
+
+use super::{dead, follow, job_page, jobs, queues, timeline};
+use crate::output::{Page, Table, tests::written};
+
+/// A job with every field that a page shows.
+fn job(text: &str) -> Value {
+    json!({
+        "id": text, "state": text, "kind": text, "version": 1, "queue": text, "priority": text, "subject": text,
+        "tenant": text, "event": {"type": text, "id": text, "source": text}, "limit_keys": [text],
+        "enqueued_at": text, "since": text, "expected_by": text, "deadline": text, "cancel_asked_at": text,
+        "waiting_for": {"reason": text, "class": text, "retry_at": text}, "parked": {"need": text, "why": text},
+        "progress": {"percent": 60, "step": text, "message": text}, "attempts": 3, "failures": {text: 2},
+        "worker": text, "duplicates": 1, "successor": text,
+        "steps": [{"name": text, "completed_at": text, "result": {text: text}}],
+        "history": [{"attempt": 1, "at": text, "class": text, "message": text}],
+        "outcome": {"summary": text, "evidence": [{"kind": text, "href": text, text: text}]},
+        "links": {"self": text, "outcome": text, "files": [text]},
+    })
+}
+
+fn group(text: &str) -> Value {
+    json!({"fingerprint": text, "queue": text, "class": text, "kind": text, "message": text, "first_seen": text,
+        "last_seen": text, "count": 1, "dead": 1, "sample": text})
+}
+
+fn queues(text: &str) -> Value {
+    let limit = json!({"key": text, "concurrency": 1, "rate": 1.5, "burst": 1, "weight": 1.0, "running": 1});
+    let queue = json!({"name": text, "paused": true, "paused_kinds": [text], "limits": [limit],
+        "outbox": {"entries": 1, "groups": [{"name": text, "needs_since": text}]},
+        "needs": [{"need": text, "jobs": 1}]});
+    let depth = json!({"queue": text, "messages": 1, "consumers": 0});
+    json!({"queues": [queue], "rabbitmq": {"intake": depth, "quarantine": depth}})
+}
+
+fn entry(text: &str) -> Value {
+    json!({"at": text, "what": text, "did": text, "attempt": 1, "worker": text, "percent": 1, "step": text,
+        "class": text, "message": text, "state": text})
+}
+
+/// Every page, one below the other.
+fn pages(page: &mut Page, text: &str) {
+    let now = "2026-03-14T09:30:00Z".parse().unwrap();
+    job_page::print(page, &job(text), now);
+    dead::print(page, &[group(text), group(text)], true, now);
+    queues::print(page, &queues(text));
+    page.table(Table::bare().wrapping(&[2]), &[timeline::row(&entry(text))]);
+    page.text(follow::told(text, &job(text)));
+    page.table(&mut jobs::table(), &[jobs::row(&job(text), now)]);
+}
+
+proptest! {
+    #[test]
+    fn no_field_forges_a_line_or_is_written_raw(text in any::<String>(), width in prop::option::of(40_u16..200)) {
+        // An empty value is left out of a page.
+        let text = format!("x{text}");
+        let shown = written(false, width, |out| out.answer(&(), |page| pages(page, &text)).unwrap());
+        prop_assert!(shown.chars().all(|char| char == '\n' || is_shown(char)), "{shown:?}");
+        let unwrapped = written(false, None, |out| out.answer(&(), |page| pages(page, &text)).unwrap());
+        let plain = written(false, None, |out| out.answer(&(), |page| pages(page, "x")).unwrap());
+        prop_assert_eq!(unwrapped.lines().count(), plain.lines().count(), "{:?}", unwrapped);
+    }
+}
+
+#[test]
+fn pages_of_ordinary_length_fit_80_columns() {
+    let text = "order-1042 of 2026-03-14, which somebody described in a long sentence about what went wrong";
+    let shown = written(false, Some(80), |out| {
+        out.answer(&(), |page| {
+            let now = "2026-03-14T09:30:00Z".parse().unwrap();
+            let mut job = job(text);
+            job["id"] = json!("mrtu2hq6wcbcvkoxmzkhxbs7da");
+            for name in ["state", "priority"] {
+                job[name] = json!("succeeded");
+            }
+            job["history"][0]["class"] = json!("transient");
+            job["steps"][0]["name"] = json!("render");
+            job["outcome"]["evidence"][0]["kind"] = json!("object");
+            job["since"] = json!("2026-03-14T09:26:53.589Z");
+            for (list, name) in [("steps", "completed_at"), ("history", "at")] {
+                job[list][0][name] = json!("2026-03-14T09:26:53.589Z");
+            }
+            job["links"] = Value::Null;
+            job_page::print(page, &job, now);
+            page.table(&mut jobs::table(), &[jobs::row(&job, now)]);
+            let mut queues = queues("invoices");
+            queues["queues"][0]["needs"][0]["need"] = json!(text);
+            queues::print(page, &queues);
+        })
+        .unwrap();
+    });
+    let wide = shown.lines().find(|line| line.chars().count() > 80);
+    assert!(wide.is_none(), "{wide:?} in\n{shown}");
+}

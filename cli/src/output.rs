@@ -1,0 +1,251 @@
+//! Everything that a command writes goes through here.
+//!
+//! | module | its one thing |
+//! |---|---|
+//! | [`page`] | an answer for people, line by line |
+//! | [`table`] | rows that fit the screen |
+//!
+//! A command gives each answer twice, as a value for `--json` and as lines for people, so that
+//! neither can be forgotten. The writer escapes what stands in them that a person could not see.
+//! A reader that goes away (`upshot jobs | head`) ends the command quietly, as it ends other
+//! programs; a full disk is an error.
+
+mod page;
+mod table;
+
+use std::{
+    fmt::Display,
+    io::{self, BufWriter, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use serde::Serialize;
+use terminal_size::{Width, terminal_size_of};
+use upshot_shared::visible::{json_visible, visible};
+
+pub use page::Page;
+pub use table::Table;
+
+/// The exit code of a program that wrote to a closed pipe: 128 and the signal's number, 13.
+const CLOSED_PIPE: u8 = 141;
+/// The exit code of a command line that is not understood.
+const USAGE: u8 = 2;
+/// The width of a terminal that does not tell.
+const USUAL: u16 = 80;
+/// What a terminal is at least taken for.
+const LEAST: u16 = 40;
+
+/// Standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Unwritten {
+    /// Nobody reads any more.
+    #[error("standard output is closed")]
+    Closed,
+    /// The disk is full, or the like.
+    #[error("standard output cannot be written: {0}")]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Unwritten {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// Standard output, for people or as JSON.
+pub struct Output {
+    writer: Box<dyn Write + Send>,
+    is_json: bool,
+    width: Option<u16>,
+}
+
+impl Output {
+    /// The standard output of this process.
+    pub fn standard(is_json: bool) -> Self {
+        Self { writer: Box::new(BufWriter::new(io::stdout())), is_json, width: width() }
+    }
+
+    /// Writes an answer: its value as a JSON document, or the page for people.
+    pub fn answer(&mut self, value: &impl Serialize, page: impl FnOnce(&mut Page)) -> Result<(), Unwritten> {
+        self.put(serde_json::to_string_pretty(value), page)
+    }
+
+    /// Writes one of several answers: its value as JSON on a line, or the page for people.
+    pub fn item(&mut self, value: &impl Serialize, page: impl FnOnce(&mut Page)) -> Result<(), Unwritten> {
+        self.put(serde_json::to_string(value), page)
+    }
+
+    /// Writes rows of a list: each value as JSON on a line, or the page for people.
+    pub fn items(
+        &mut self,
+        values: &[impl Serialize],
+        page: impl FnOnce(&mut Page),
+    ) -> Result<(), Unwritten> {
+        let lines = values.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
+        self.put(lines.map(|lines| lines.join("\n")), page)
+    }
+
+    /// Writes a text of ours, such as the settings: its value as JSON, or as it is.
+    pub fn document(&mut self, value: &impl Serialize, text: &str) -> Result<(), Unwritten> {
+        self.answer(value, |page| text.lines().for_each(|line| page.line(line)))
+    }
+
+    /// Writes a text that is JSON already.
+    pub fn json(&mut self, text: &str) -> Result<(), Unwritten> {
+        self.write([json_visible(text).as_ref()])
+    }
+
+    fn put(
+        &mut self,
+        json: serde_json::Result<String>,
+        page: impl FnOnce(&mut Page),
+    ) -> Result<(), Unwritten> {
+        if self.is_json {
+            let json = json.map_err(|error| Unwritten::Failed(error.into()))?;
+            return if json.is_empty() { Ok(()) } else { self.json(&json) };
+        }
+        let mut lines = Page::new(self.width);
+        page(&mut lines);
+        let lines = lines.into_lines();
+        self.write(lines.iter().map(|line| visible(line)))
+    }
+
+    /// Writes lines, and hands them on at once: somebody may be watching.
+    fn write<T: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = T>) -> Result<(), Unwritten> {
+        for line in lines {
+            self.writer.write_all(line.as_ref().as_bytes())?;
+            self.writer.write_all(b"\n")?;
+        }
+        Ok(self.writer.flush()?)
+    }
+}
+
+/// Says something beside the answer, on standard error: a warning, how a list goes on.
+pub fn note(text: impl Display) {
+    say(&mut io::stderr().lock(), &text.to_string());
+}
+
+/// The end of a command: what went wrong goes to standard error.
+pub fn ended(result: Result<(), anyhow::Error>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    if let Some(Unwritten::Closed) = error.downcast_ref() {
+        return ExitCode::from(CLOSED_PIPE);
+    }
+    note(format_args!("error: {}", upshot_shared::said::once(error.as_ref())));
+    ExitCode::FAILURE
+}
+
+/// The end of a command line that asks for help, or is not understood.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    if error.use_stderr() {
+        note(text);
+        return ExitCode::from(USAGE);
+    }
+    let help = if io::stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+    let mut stdout = io::stdout();
+    let written = stdout.write_all(help.as_bytes()).and_then(|()| stdout.flush());
+    ended(written.map_err(|error| Unwritten::from(error).into()))
+}
+
+/// Writes text whose first line is ours; those that follow are indented, so that none of them
+/// looks like a line of its own.
+fn say(writer: &mut impl Write, text: &str) {
+    for (place, line) in text.trim_end().lines().enumerate() {
+        let indent = if place > 0 && !line.is_empty() { "  " } else { "" };
+        // Where standard error is closed or full, there is nobody left to tell.
+        let _ = writeln!(writer, "{indent}{}", visible(line));
+    }
+}
+
+/// How wide lines may be: as wide as the terminal, and as they are in a file or a pipe. The
+/// variable COLUMNS wins, as it does for other programs.
+fn width() -> Option<u16> {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let stdout = io::stdout();
+    let seen = || terminal_size_of(&stdout).map_or(USUAL, |(Width(columns), _)| columns);
+    let width = told.or_else(|| stdout.is_terminal().then(seen));
+    width.map(|width| width.max(LEAST))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+    use serde_json::json;
+    use upshot_shared::visible::is_shown;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a command writes, as JSON or at a width.
+    pub fn written(is_json: bool, width: Option<u16>, command: impl FnOnce(&mut Output)) -> String {
+        let kept = Kept::default();
+        command(&mut Output { writer: Box::new(kept.clone()), is_json, width });
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_made_of_our_lines_and_of_what_can_be_seen(text in any::<String>()) {
+            // An empty value is left out of a page.
+            let text = format!("x{text}");
+            let value = json!({ "a": text });
+            let page = |page: &mut Page| {
+                page.line(&text);
+                page.pairs(&[("label", text.clone())]);
+                page.table(&mut Table::new(["A", "B"]).wrapping(&[1]), &[[text.clone(), text.clone()]]);
+            };
+            let human = written(false, None, |out| out.answer(&value, page).unwrap());
+            prop_assert_eq!(human.lines().count(), 4, "{:?}", human);
+            let narrow = written(false, Some(80), |out| out.answer(&value, page).unwrap());
+            let json = written(true, None, |out| out.item(&value, page).unwrap());
+            prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&json).unwrap(), &value);
+            prop_assert_eq!(json.lines().count(), 1);
+            let mut said = Vec::new();
+            say(&mut said, &format!("error: {text}"));
+            let said = String::from_utf8(said).unwrap();
+            prop_assert!(said.lines().skip(1).all(|line| line.is_empty() || line.starts_with("  ")), "{said:?}");
+            for written in [human, narrow, json, said] {
+                prop_assert!(written.chars().all(|char| char == '\n' || is_shown(char)), "{written:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_and_a_full_disk_are_told_apart() {
+        struct Refusing(io::ErrorKind);
+        impl Write for Refusing {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(self.0.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Err(self.0.into())
+            }
+        }
+        for (kind, closed) in [(io::ErrorKind::BrokenPipe, true), (io::ErrorKind::StorageFull, false)] {
+            let mut out = Output { writer: Box::new(Refusing(kind)), is_json: false, width: None };
+            let error = out.answer(&1, |page| page.line("a")).unwrap_err();
+            assert_eq!(matches!(error, Unwritten::Closed), closed, "{error}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Settings that no screen shows: passwords, and URLs that may hold a login.
+//!
+//! A [`Secret`] and a [`SecretUrl`] mask themselves wherever they are written, be it `Debug`,
+//! `Display` or `Serialize`, so that neither a log line nor `upshot settings --effective` needs to
+//! think of it. Only `expose` gives the value away.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// What stands in place of a secret.
+pub const MASK: &str = "…";
+
+/// A text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// A URL that is shown without its login.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretUrl(String);
+
+impl Secret {
+    /// The secret itself, for the server that asks for it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl SecretUrl {
+    /// The URL with its login, for the client that connects.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a login stands before its host.
+    pub fn has_login(&self) -> bool {
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+    }
+
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&masked(&self.0))
+    }
+}
+
+/// Both mask themselves, and are read from a text only.
+macro_rules! masking {
+    ($name:ident, $expected:literal) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(Text($expected)).map(Self)
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+    };
+}
+masking!(Secret, "a secret in quotes");
+masking!(SecretUrl, "a URL in quotes");
+
+/// Reads a text. Its errors name no value, which serde's own would: a password of digits that
+/// lacks its quotes is a number.
+struct Text(&'static str);
+
+impl<'de> de::Visitor<'de> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<String, E> {
+        Err(self.wrong("a boolean"))
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<String, E> {
+        Err(self.wrong("a number"))
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<String, E> {
+        Err(self.wrong("a number"))
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<String, E> {
+        Err(self.wrong("a number"))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, _: A) -> Result<String, A::Error> {
+        Err(self.wrong("a list"))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, _: A) -> Result<String, A::Error> {
+        Err(self.wrong("a table or a date"))
+    }
+}
+
+impl Text {
+    fn wrong<E: de::Error>(&self, found: &str) -> E {
+        E::custom(format!("{found}, where {} is expected", self.0))
+    }
+}
+
+/// A URL as it may be shown: nothing of what stands before its last `@`, and no values behind a
+/// `?`. Where it has no `@` and its host is not clearly one, only the scheme: the rest of a URL
+/// that was mistyped may be a password.
+pub fn masked(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    // A login may hold a `?`, a host holds no `@`.
+    let (login, place) = rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
+    let (place, query) = place.split_once('?').map_or((place, ""), |(place, _)| (place, "?…"));
+    let shown = match login {
+        Some(_) => format!("{MASK}@{place}{query}"),
+        None if is_place(scheme, place) => format!("{place}{query}"),
+        None => MASK.to_owned(),
+    };
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    match scheme {
+        "" => shown,
+        scheme if scheme.chars().all(is_scheme) => format!("{scheme}://{shown}"),
+        _ => format!("{MASK}://{shown}"),
+    }
+}
+
+/// Whether hosts, each with a port of digits or none, stand before the path.
+fn is_place(scheme: &str, rest: &str) -> bool {
+    let hosts = rest.split('/').next().unwrap_or_default();
+    let is_host = |host: &str| {
+        let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((name, port)) => (name, port.strip_prefix(':').unwrap_or(port)),
+            None => host.split_once(':').unwrap_or((host, "")),
+        };
+        !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c))
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+            // A word alone may be a password that stands in the wrong place.
+            && !(scheme.is_empty() && port.is_empty())
+    };
+    // `file:///path` and an empty setting have no host.
+    rest.is_empty() || (scheme == "file" && hosts.is_empty()) || hosts.split(',').all(is_host)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::value::{Error, StringDeserializer};
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_login() {
+        for (url, shown) in [
+            ("", ""),
+            ("amqp://me:pw@h:5672/v", "amqp://…@h:5672/v"),
+            ("amqp://me:p/w@x@h:5672/v", "amqp://…@h:5672/v"),
+            ("redis://h:6379", "redis://h:6379"),
+            ("redis+cluster://a:1,b:2", "redis+cluster://a:1,b:2"),
+            ("redis://[::1]:7/0", "redis://[::1]:7/0"),
+            ("mq.example:5672", "mq.example:5672"),
+            ("file:///var/lib/upshot", "file:///var/lib/upshot"),
+            ("s3://bucket/prefix", "s3://bucket/prefix"),
+            ("amqp://h/v?password=pw", "amqp://h/v?…"),
+            ("redis://:1?2@h", "redis://…@h"),
+            // Somebody forgot the host, the `@` or the scheme.
+            ("redis://:pw", "redis://…"),
+            ("amqp://me:pw", "amqp://…"),
+            ("me:pw", "…"),
+            ("pw", "…"),
+            ("p:w://h", "…://h"),
+            ("pässwörd", "…"),
+        ] {
+            assert_eq!(masked(url), shown, "{url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_login_is_never_shown(user in "[^@]*", password in "\\PC*", port in 0_u16.., scheme in "[a-z]{1,9}") {
+            let marker = format!("x{password}-m4rker");
+            let url = SecretUrl::from(format!("{scheme}://{user}:{marker}@host:{port}/v"));
+            let shown = format!("{url} {url:?}");
+            prop_assert!(!shown.contains("m4rker"), "{}", shown);
+            let secret = Secret::from(marker.as_str());
+            let read = Secret::deserialize(StringDeserializer::<Error>::new(marker)).unwrap();
+            prop_assert_eq!(&read, &secret);
+            prop_assert_eq!(format!("{secret} {secret:?}"), "… …");
+            prop_assert_eq!(serde_json::to_string(&secret).unwrap(), "\"…\"");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_another_type_is_not_repeated() {
+        for value in ["81726354", "8172.6354", "[\"81726354\"]", "{ a = \"81726354\" }", "true", "1979-05-27"]
+        {
+            let error = toml::from_str::<std::collections::BTreeMap<String, Secret>>(&format!("a = {value}"));
+            let said = error.unwrap_err().message().to_owned();
+            assert!(said.contains("a secret in quotes") && !said.contains("81726354"), "{said}");
+        }
+    }
+}

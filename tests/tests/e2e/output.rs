@@ -1,0 +1,295 @@
+//! What commands write: over all of them, whatever stands in it and whatever becomes of it.
+
+use std::{
+    io,
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Deserializer, Value};
+use tokio::{net::TcpStream, process::Command};
+use upshot_local::signal::{self, Signal};
+use upshot_queue::{Deadline, JobId, Late, NewJob, State};
+use upshot_shared::visible::is_shown;
+use upshot_tests::{PATIENCE, Process, Stage, orders::order, process::binary};
+
+/// An escape sequence, a bell, a line break and a forged line, a C1 control, bidi marks,
+/// separators and what is invisible.
+const HOSTILE: &str =
+    "a\u{1b}[31m\u{7}\r\nerror: forged\u{9b}2J\u{7f}\u{202e}\u{2066}\u{61c}\u{200f}\u{2028}\u{feff}z";
+/// The same without controls, which an event's attributes may not have.
+const SLY: &str = "a\u{202e}\u{2066}\u{61c}\u{200f}\u{2028}\u{feff}z";
+const SERVICES: [&str; 4] = ["up", "bridge", "executor", "api"];
+
+/// The commands, as the help lists them. A test of the CLI holds that it lists all.
+async fn commands() -> Vec<String> {
+    let (succeeded, help) = Process::output(&["help"], &[]).await;
+    assert!(succeeded);
+    let groups = help.split("\n\n").take_while(|group| !group.starts_with("Options:"));
+    let lines = groups.flat_map(|group| group.lines().filter_map(|line| line.strip_prefix("  ")));
+    let words = lines.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split_whitespace().next());
+    let commands: Vec<String> = words.map(str::to_owned).collect();
+    assert!(
+        commands.len() > 20 && SERVICES.iter().all(|name| commands.iter().any(|each| each == name)),
+        "{help}"
+    );
+    commands
+}
+
+/// A job that waits, with hostile bytes in all its names.
+async fn job(stage: &Stage, kind: &str, wanted: State) -> JobId {
+    let id = JobId::random();
+    let mut job = NewJob::new(id.clone(), kind, format!("{{\"x\": \"{SLY}\"}}"));
+    job.subject = Some(HOSTILE.to_owned());
+    job.tenant = Some(HOSTILE.to_owned());
+    job.labels = ["id", "source", "type"].map(|name| (name.to_owned(), HOSTILE.to_owned())).into();
+    match wanted {
+        State::Scheduled => job.delay = Duration::from_secs(3600),
+        State::Dead => {
+            job.deadline = Some(Deadline { within: Duration::from_millis(1), then: Late::Expires })
+        }
+        _ => {}
+    }
+    stage.queue.enqueue(&[job]).await.unwrap();
+    stage.until(&id, |job| job.state == wanted).await;
+    id
+}
+
+/// How a command is run so that it succeeds, as often as it is asked.
+async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<String>> {
+    let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let unknown = format!("unknown.{SLY}");
+    match command {
+        "doctor" | "queues" | "dead" | "openapi" | "help" => vec![words(command.to_owned())],
+        "publish" => vec![words(format!("publish {}", order_file.display()))],
+        "demo-orders" => vec![words("demo-orders --count 1 --rate 100".to_owned())],
+        "jobs" => vec![words("jobs --all".to_owned()), words("jobs --limit 2".to_owned())],
+        "job" => {
+            let mut lines = Vec::new();
+            for state in [State::Parked, State::Dead] {
+                let id = job(stage, &unknown, state).await;
+                lines.push(words(format!("job {id}")));
+                lines.push(words(format!("job {id} --timeline")));
+            }
+            let ended = stage.job_of(&order(1));
+            lines.push(words(format!("job {ended}")));
+            lines.push(words(format!("job {ended} --follow")));
+            lines
+        }
+        "retry" => vec![words(format!("retry {}", job(stage, &unknown, State::Parked).await))],
+        "cancel" => vec![words(format!("cancel {}", job(stage, "invoice.issue", State::Scheduled).await))],
+        "reschedule" => {
+            let id = job(stage, "invoice.issue", State::Scheduled).await;
+            vec![words(format!("reschedule {id} --in 2h"))]
+        }
+        "prioritise" => {
+            let id = job(stage, "invoice.issue", State::Scheduled).await;
+            vec![words(format!("prioritise {id} high"))]
+        }
+        "pause" | "resume" => {
+            let kind = ["--kind".to_owned(), SLY.to_owned()];
+            vec![
+                [words(format!("{command} invoices")), kind.into()].concat(),
+                words("resume invoices".to_owned()),
+            ]
+        }
+        "unpark" => vec![["unpark", "invoices", SLY].map(str::to_owned).into()],
+        "limit" => {
+            let key = format!("key:{SLY}");
+            vec![["limit", "invoices", key.as_str(), "--rate", "5"].map(str::to_owned).into()]
+        }
+        "outbox-end" => {
+            let key = stage.queue.keys().outbox();
+            let mut create = redis::cmd("XGROUP");
+            create.arg("CREATE").arg(key).arg(SLY).arg("0").arg("MKSTREAM");
+            let () = create.query_async(&mut stage.redis_connection()).await.unwrap();
+            vec![["outbox-end", "invoices", SLY].map(str::to_owned).into()]
+        }
+        "dead-retry" | "dead-purge" => {
+            let more: &[&str] = if command == "dead-purge" { &["--older-than", "0s"] } else { &[] };
+            let line = [&[command, "invoices", "--group", "0123456789abcdef"][..], more].concat();
+            vec![line.into_iter().map(str::to_owned).collect()]
+        }
+        "settings" => vec![words("settings".to_owned()), words("settings --effective".to_owned())],
+        other => panic!("say here how `upshot {other}` is run, so that its output is tested"),
+    }
+}
+
+async fn run(arguments: &[String], variables: &[(String, String)], stdout: Stdio) -> Output {
+    let mut command = Command::new(binary().await);
+    command.args(arguments).env_clear().envs(variables.iter().cloned()).stdin(Stdio::null());
+    let running = command.stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let ended = tokio::time::timeout(PATIENCE, running.wait_with_output()).await;
+    ended.unwrap_or_else(|_| panic!("`upshot {}` does not end", arguments.join(" "))).unwrap()
+}
+
+fn full() -> Stdio {
+    std::fs::File::options().write(true).open("/dev/full").unwrap().into()
+}
+
+fn closed() -> Stdio {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+fn assert_visible(arguments: &[String], text: &str) {
+    let raw = text.chars().find(|char| *char != '\n' && !is_shown(*char));
+    assert!(raw.is_none(), "`upshot {}` writes {raw:?}: {text:?}", arguments.join(" "));
+    let forged = text.lines().any(|line| line.starts_with("error: forged"));
+    assert!(!forged, "`upshot {}` writes a forged line: {text}", arguments.join(" "));
+}
+
+/// Columns that a line takes; nothing here is wider than one.
+fn columns(line: &str) -> usize {
+    line.chars().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() {
+    let stage = Stage::new().await;
+    let bridge = stage.start("bridge", &[]).await;
+    // Every invoice fails with a hostile message.
+    let templates = stage.broken_templates();
+    std::fs::write(Path::new(&templates).join("invoice.typ"), format!("#panic(\"{HOSTILE}\")")).unwrap();
+    let executor = stage.start("executor", &[("UPSHOT_TEMPLATES__DIR", templates)]).await;
+    let (api, address) = stage.start_api().await;
+    let mut variables = stage.variables();
+    variables.push(("UPSHOT_API_URL".to_owned(), address));
+    let order_file = Path::new(&stage.files()).with_file_name("order.json");
+    let mut sly = order(2);
+    sly["id"] = SLY.into();
+    sly["subject"] = SLY.into();
+    std::fs::write(&order_file, sly.to_string()).unwrap();
+    stage.publish(&order(1)).await;
+    stage.until(&stage.job_of(&order(1)), |job| job.state == State::Dead).await;
+
+    for command in commands().await.into_iter().filter(|name| !SERVICES.contains(&name.as_str())) {
+        for line in arguments(&stage, &command, &order_file).await {
+            let narrow = [&variables[..], &[("COLUMNS".to_owned(), "80".to_owned())]].concat();
+            let output = run(&line, &narrow, Stdio::piped()).await;
+            let (said, beside) =
+                (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+            let shown = line.join(" ");
+            assert!(output.status.success(), "`upshot {shown}`: {beside}");
+            assert!(command == "jobs" || !said.is_empty(), "`upshot {shown}` says nothing");
+            assert_visible(&line, &said);
+            assert_visible(&line, &beside);
+            // Documents have lines of their own, and links are not broken.
+            let is_document = matches!(command.as_str(), "openapi" | "settings" | "help");
+            let wide = said.lines().find(|line| columns(line) > 80 && !line.contains("://"));
+            assert!(
+                is_document || wide.is_none(),
+                "`upshot {shown}` writes a line of more than 80 columns: {wide:?}"
+            );
+        }
+        for line in arguments(&stage, &command, &order_file).await {
+            if command == "help" {
+                continue;
+            }
+            let line = [&line[..], &["--json".to_owned()]].concat();
+            let output = run(&line, &variables, Stdio::piped()).await;
+            let said = String::from_utf8(output.stdout).unwrap();
+            let shown = line.join(" ");
+            assert!(output.status.success(), "`upshot {shown}`: {:?}", output.stderr);
+            assert_visible(&line, &said);
+            let documents: Result<Vec<Value>, _> = Deserializer::from_str(&said).into_iter().collect();
+            assert!(documents.is_ok_and(|documents| !documents.is_empty()), "`upshot {shown}`: {said}");
+        }
+        for (stdout, code, words) in [
+            (closed as fn() -> Stdio, 141, ""),
+            (full as fn() -> Stdio, 1, "standard output cannot be written"),
+        ] {
+            for line in arguments(&stage, &command, &order_file).await {
+                let output = run(&line, &variables, stdout()).await;
+                let (said, shown) = (String::from_utf8(output.stderr).unwrap(), line.join(" "));
+                assert_eq!(output.status.code(), Some(code), "`upshot {shown}`: {said}");
+                assert!(said.contains(words) && !said.contains("panicked"), "`upshot {shown}`: {said}");
+            }
+        }
+    }
+    // A command line that is not understood.
+    let output = run(&["jobs".to_owned(), HOSTILE.to_owned()], &variables, full()).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert_visible(&["jobs".to_owned()], &String::from_utf8(output.stderr).unwrap());
+    for process in [bridge, executor, api] {
+        assert_visible(&["service".to_owned()], &process.stop_and_read().await);
+    }
+    stage.finish().await;
+}
+
+/// Whether somebody answers at a port of this machine.
+async fn answers(port: u16) {
+    let reached = async {
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.expect("the service does not answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_goes_on_where_nobody_reads_its_log_or_the_disk_is_full() {
+    let stage = Stage::new().await;
+    for service in SERVICES {
+        for (place, stdio) in [closed as fn() -> Stdio, full].into_iter().enumerate() {
+            for format in ["human", "json"] {
+                let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+                let listen = if ["up", "api"].contains(&service) {
+                    "UPSHOT_API__LISTEN"
+                } else {
+                    "UPSHOT_PROBES__LISTEN"
+                };
+                let mut command = Command::new(binary().await);
+                command.arg(service).env_clear().envs(stage.variables()).env(listen, free.to_string());
+                command
+                    .env("UPSHOT_LOG__FORMAT", format)
+                    .env("UPSHOT_LOG__FILTER", "debug")
+                    .stdin(Stdio::null());
+                let mut running = command.stdout(stdio()).stderr(stdio()).kill_on_drop(true).spawn().unwrap();
+                let case = format!("upshot {service}, case {place}, {format}");
+                answers(free.port()).await;
+                assert!(running.try_wait().unwrap().is_none(), "{case} ended");
+                if service != "up" {
+                    // Each request is a line that is lost.
+                    let lost =
+                        async { while metric(free.port(), "upshot_log_lines_lost_total").await == 0.0 {} };
+                    tokio::time::timeout(PATIENCE, lost)
+                        .await
+                        .unwrap_or_else(|_| panic!("{case}: no line is lost"));
+                }
+                signal::send(running.id().unwrap(), Signal::Terminate).unwrap();
+                let ended = tokio::time::timeout(PATIENCE, running.wait()).await;
+                let status = ended.unwrap_or_else(|_| panic!("{case} does not stop")).unwrap();
+                assert!(status.success(), "{case}: {status}");
+            }
+        }
+    }
+    stage.finish().await;
+}
+
+async fn metric(port: u16, name: &str) -> f64 {
+    let text = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap().text().await.unwrap();
+    let line =
+        text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {text}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_terminal_of_80_columns_is_measured() {
+    // `script` gives the command a terminal.
+    let binary = binary().await;
+    let line = format!("stty cols 80; {} help; {} doctor", binary.display(), binary.display());
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).env_clear().env("PATH", std::env::var("PATH").unwrap());
+    command
+        .env("UPSHOT_DATA_DIR", "/nonexistent")
+        .env("UPSHOT_SMTP__URL", "smtp://127.0.0.1:1")
+        .env("TERM", "xterm");
+    let output = command.stdin(Stdio::null()).output().await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let table = said.split("CHECK").nth(1).unwrap_or_else(|| panic!("{said}"));
+    let wide = table.lines().find(|line| columns(line.trim_end()) > 80);
+    assert!(wide.is_none() && table.contains("redis: reached"), "{wide:?} in {said}");
+}
