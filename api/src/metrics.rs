@@ -14,6 +14,11 @@ pub(crate) fn describe() {
 
 /// Says what the metrics of requests mean, which other services count as well.
 pub(crate) fn describe_requests() {
+    describe_gauge!("upshot_api_connections", "Connections that are open.");
+    describe_counter!(
+        "upshot_api_connections_refused_total",
+        "Connections that were closed at once because too many were open."
+    );
     describe_counter!("upshot_api_requests_total", "Requests that were answered.");
     describe_histogram!("upshot_api_request_seconds", "Time from a request to the head of its answer.");
 }

@@ -1,6 +1,6 @@
 //! What an executor counts.
 
-use metrics::{counter, describe_counter, describe_histogram};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 
 /// How an attempt may end.
 pub(crate) const ENDS: [&str; 3] = ["achieved", "failed", "put_off"];
@@ -16,6 +16,11 @@ pub(crate) fn describe<'a>(kinds: impl Iterator<Item = &'a str>) {
                 .absolute(0);
         }
     }
+    describe_gauge!(
+        "upshot_executor_mail_refused",
+        "Whether the mail server refuses all mail, so that jobs wait for `breaker:smtp`."
+    );
+    gauge!("upshot_executor_mail_refused").set(0.0);
     describe_histogram!("upshot_executor_attempt_seconds", "Time that handlers took for an attempt.");
     describe_counter!(
         "upshot_executor_swept_total",

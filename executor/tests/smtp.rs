@@ -31,7 +31,7 @@ use upshot_shared::{
 
 fn settings(url: &str) -> SmtpSettings {
     SmtpSettings {
-        url: url.to_owned(),
+        url: url.into(),
         timeouts: SmtpTimeouts::all(Duration::from_secs(20)),
         ..SmtpSettings::default()
     }
@@ -259,7 +259,7 @@ async fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
     settings.ca_file = Some(authority.file.clone());
     send(&Mailer::new(&settings).unwrap(), "ada@example.org").await.unwrap();
     // Under another name it is another server.
-    settings.url = format!("smtp+starttls://127.0.0.1:{}", server.port);
+    settings.url = format!("smtp+starttls://127.0.0.1:{}", server.port).into();
     assert!(send(&Mailer::new(&settings).unwrap(), "ada@example.org").await.is_err());
     assert_eq!(server.messages(), 1);
     settings.ca_file = Some(dir.path().join("missing.pem"));

@@ -123,7 +123,7 @@ async fn an_executor_is_not_ready_and_its_jobs_wait_until_the_store_is_mended() 
     let server = Server::start(None).await;
     let store = open(&server);
     let mut settings = Settings::default();
-    settings.redis.url = redis.url();
+    settings.redis.url = redis.url().into();
     let connector = Connector::new(settings.redis.options()).unwrap();
     let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
     let job = NewJob::new(JobId::random(), "invoice.issue", "{}");

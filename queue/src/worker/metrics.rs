@@ -19,7 +19,20 @@ pub(super) fn describe(queue: &QueueName) {
         "upshot_queue_mended_total",
         "Jobs that were not where their state said, and that this process put right."
     );
+    describe_counter!(
+        "upshot_queue_clock_set_back_total",
+        "How often the clock of Redis was found to be set back."
+    );
+    describe_counter!(
+        "upshot_queue_retention_held_total",
+        "How often retention held finished jobs back, because a jump of the clock made too many old at once."
+    );
+    for state in ["succeeded", "dead", "cancelled"] {
+        counter!("upshot_queue_retention_held_total", "queue" => queue.to_string(), "state" => state)
+            .absolute(0);
+    }
     for name in [
+        "upshot_queue_clock_set_back_total",
         "upshot_queue_claimed_total",
         "upshot_queue_taken_over_total",
         "upshot_queue_refused_total",

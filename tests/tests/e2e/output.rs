@@ -281,10 +281,11 @@ async fn a_terminal_of_80_columns_is_measured() {
     // `script` gives the command a terminal.
     let binary = binary().await;
     let line = format!("stty cols 80; {} help; {} doctor", binary.display(), binary.display());
+    let data = tempfile::tempdir().unwrap();
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).env_clear().env("PATH", std::env::var("PATH").unwrap());
     command
-        .env("UPSHOT_DATA_DIR", "/nonexistent")
+        .env("UPSHOT_DATA_DIR", data.path())
         .env("UPSHOT_SMTP__URL", "smtp://127.0.0.1:1")
         .env("TERM", "xterm");
     let output = command.stdin(Stdio::null()).output().await.unwrap();

@@ -33,12 +33,9 @@ const BROKEN: [&str; 5] = [
 
 /// Runs a command to its end: whether it succeeded, and all that it wrote.
 async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (bool, String) {
+    let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(binary().await);
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(variables.iter().copied())
-        .env("UPSHOT_DATA_DIR", "/nonexistent");
+    command.args(arguments).env_clear().envs(variables.iter().copied()).env("UPSHOT_DATA_DIR", data.path());
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(PATIENCE, running).await.expect("the command does not end").unwrap();
     let both = [output.stdout, output.stderr].concat();
