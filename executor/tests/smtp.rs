@@ -386,7 +386,7 @@ async fn jobs_that_wait_for_a_server_that_refuses_all_go_on_once_it_accepts() {
     })
     .await;
     let mut all = Settings::default();
-    all.redis.url = redis.url();
+    all.redis.url = redis.url().into();
     let connector = Connector::new(all.redis.options()).unwrap();
     let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
     let mailer = Arc::new(
