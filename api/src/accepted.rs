@@ -76,7 +76,8 @@ impl AcceptedAt {
     /// What is told about jobs that are not there yet.
     pub fn not_yet(self) -> NotYet {
         let detail = "RabbitMQ has the event, and its jobs are not enqueued yet: ask again, or watch \
-                      `/readyz` if this stays so; an event that the bridge cannot accept is in quarantine";
+                      `/readyz` if this stays so; an event that the bridge cannot accept is in quarantine, and a job that ended is \
+                      forgotten after its retention";
         NotYet { status: "accepted", accepted_at: Moment(self.0), detail: detail.to_owned() }
     }
 }

@@ -45,7 +45,9 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            headers: Duration::from_secs(30),
+            // Longer than proxies keep an idle connection: one that is closed while a proxy sends
+            // an event over it is a 502.
+            headers: Duration::from_secs(75),
             headers_of_spare: Duration::from_secs(2),
             unread: Duration::from_secs(60),
         }
@@ -59,17 +61,19 @@ const SPARE: usize = 64;
 /// A pause after an accept that failed for want of files.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves `router` over up to `most` connections until `stop` is over, then waits for the
+/// Serves `router` over up to `most` connections, and `probes` over a few more, until `stop` is over, then waits for the
 /// requests in flight.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    probes: Router,
     most: usize,
     patience: Patience,
     stop: impl Future<Output = ()>,
 ) {
     let (room, spare) = (Arc::new(Semaphore::new(bounded(most))), Arc::new(Semaphore::new(SPARE)));
-    let full = layers::around(Router::new().fallback(too_many));
+    // A supervisor that is told 503 would restart a service that works.
+    let full = layers::around(probes.fallback(too_many));
     let graceful = GracefulShutdown::new();
     let open = metrics::gauge!("upshot_api_connections");
     let refused = metrics::counter!("upshot_api_connections_refused_total");
@@ -238,7 +242,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, router, most, patience, stop.clone().cancelled_owned()));
+        let probes = Router::new().route("/healthz", get(|| async { "ok" }));
+        let stopped = stop.clone().cancelled_owned();
+        let serving = tokio::spawn(serve(listener, router, probes, most, patience, stopped));
         Server { address, stop, serving, dropped }
     }
 
@@ -266,6 +272,8 @@ mod tests {
         assert_eq!(&start, b"HTTP/1.1 200");
         let second = said(server.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await).await;
         assert!(second.starts_with("HTTP/1.1 503") && second.contains("api.connections"), "{second}");
+        let probed = said(server.send("GET /healthz HTTP/1.0\r\n\r\n").await).await;
+        assert!(probed.starts_with("HTTP/1.0 200"), "{probed}");
         drop(first);
         loop {
             let again = said(server.send("GET / HTTP/1.0\r\n\r\n").await).await;

@@ -12,7 +12,7 @@ use tokio_util::{
 use upshot_shared::{Health, Settings, amqp, health::watch_redis};
 
 use crate::{
-    Error, routes,
+    Error, layers, routes,
     serve::{Patience, serve},
     state::Shared,
     upkeep,
@@ -55,6 +55,7 @@ impl Api {
             AbortOnDropHandle::new(tokio::spawn(upkeep::run(self.state.metrics.clone()))),
         ];
         warn_beyond_loopback(&listener);
+        let probes = routes::probes(self.state.health.clone(), self.state.metrics.clone());
         let streams = self.state.stop.clone();
         let stopping = stop.clone();
         let drain = async move {
@@ -62,7 +63,7 @@ impl Api {
             streams.cancel();
         };
         tokio::select! {
-            () = serve(listener, self.router(), self.state.connections, Patience::default(), drain) => {}
+            () = serve(listener, self.router(), probes, self.state.connections, Patience::default(), drain) => {}
             () = late(stop.cancelled_owned()) => {
                 tracing::warn!("requests in flight were cut off {GRACE:?} after the stop");
             }
@@ -80,8 +81,10 @@ pub async fn serve_probes(
     metrics: PrometheusHandle,
     stop: CancellationToken,
 ) {
-    let router = routes::probes(health, metrics);
-    serve(listener, router, PROBERS, Patience::default(), stop.cancelled_owned()).await;
+    let _upkeep = AbortOnDropHandle::new(tokio::spawn(upkeep::run(metrics.clone())));
+    let probes = routes::probes(health, metrics);
+    let router = layers::around(probes.clone().fallback(layers::unknown_address));
+    serve(listener, router, probes, PROBERS, Patience::default(), stop.cancelled_owned()).await;
 }
 
 fn warn_beyond_loopback(listener: &TcpListener) {

@@ -112,6 +112,8 @@ impl Renderer {
                 searched = true;
                 if let Some(all) = self.fallback.store(self.templates.all_fonts()) {
                     fonts = all;
+                    // A joiner beside a letter that the first fonts lack is one that these have.
+                    blanks.clear();
                     continue;
                 }
             }

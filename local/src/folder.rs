@@ -145,6 +145,12 @@ pub fn make_private(dir: &Path) -> Result<(), Error> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(Error::folder("create the data folder", dir))?;
     let mode = fs::metadata(dir).map_err(Error::folder("read", dir))?.permissions().mode();
+    if mode & 0o1000 != 0 {
+        // Such as /tmp.
+        let shared =
+            std::io::Error::other("it is shared by all users of this machine: choose a folder of your own");
+        return Err(Error::folder("keep other users out of", dir)(shared));
+    }
     if mode & 0o077 != 0 {
         let closed = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
         closed.map_err(Error::folder("keep other users out of", dir))?;

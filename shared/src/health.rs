@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(health.why_missing(ENQUEUE), None, "it is not needed");
         health.down_by_redis(
             REDIS,
-            &redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)),
+            &redis::RedisError::from(io::Error::from(io::ErrorKind::TimedOut)),
         );
         assert!(health.why_missing(REDIS).is_some() && health.missing().contains_key(REDIS));
         health.up(REDIS);

@@ -38,8 +38,15 @@ impl Registry {
         let jobs = state.watched.entry(queue.clone()).or_default();
         if let Some(sender) = jobs.get(id) {
             let mut receiver = sender.subscribe();
-            // What is known already counts as news for this watcher.
-            receiver.mark_changed();
+            let is_gone = matches!(*receiver.borrow(), Seen::Gone);
+            if is_gone {
+                // It may have come since: somebody waits for it.
+                receiver.mark_unchanged();
+                state.fresh.insert((queue.clone(), id.clone()));
+            } else {
+                // What is known already counts as news for this watcher.
+                receiver.mark_changed();
+            }
             return receiver;
         }
         let (sender, receiver) = watch::channel(Seen::Nothing);
@@ -154,12 +161,23 @@ mod tests {
         let (queue, id) = names();
         let registry = Registry::default();
         let first = registry.add(&queue, &id);
-        registry.publish(&queue, &id, Seen::Gone);
+        registry.publish(&queue, &id, Seen::Nothing);
         let second = registry.add(&queue, &id);
         assert!(second.has_changed().unwrap());
         drop(first);
         assert!(!registry.forget_unwatched(&queue, &id));
         drop(second);
         assert!(registry.forget_unwatched(&queue, &id));
+    }
+    #[test]
+    fn a_job_that_was_not_there_is_read_again_for_a_second_watcher() {
+        let (queue, id) = names();
+        let registry = Registry::default();
+        let _first = registry.add(&queue, &id);
+        registry.plan();
+        registry.publish(&queue, &id, Seen::Gone);
+        let second = registry.add(&queue, &id);
+        assert!(!second.has_changed().unwrap());
+        assert!(registry.plan().1.contains(&(queue, id)));
     }
 }

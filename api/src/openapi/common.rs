@@ -12,8 +12,8 @@ use crate::problem::MEDIA_TYPE;
 const JOB_ID: &str = "^[a-z2-7]{26}$";
 /// The form of a queue's name.
 const QUEUE: &str = "^[a-z0-9_-]{1,48}$";
-/// A name of 1 to 512 bytes: no control characters, and short enough in whatever script.
-const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]{1,128}$";
+/// A name: no control characters. The server counts bytes, at most 512.
+const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]{1,512}$";
 
 /// Completes a document that was put together from the handlers.
 pub fn complete(document: &mut OpenApi) {

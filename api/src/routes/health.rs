@@ -1,21 +1,17 @@
 //! `/healthz` and `/readyz`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use axum::{Json, Router, extract::State, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
-use tokio::runtime::Handle;
-use tokio_util::task::AbortOnDropHandle;
 use upshot_shared::Health;
 use utoipa::ToSchema;
 
 use super::metrics;
 use crate::{
-    layers,
     problem::{Details, Problem},
     state::Shared,
-    upkeep,
 };
 
 /// That the service is alive, or ready.
@@ -70,22 +66,12 @@ fn check(health: &Health) -> Result<Json<Well>, Problem> {
     if missing.is_empty() { Ok(Well::with(health.warnings())) } else { Err(Problem::not_ready(missing)) }
 }
 
-/// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API. To
-/// be called in a runtime, which then keeps the figures together for as long as
-/// the router lives.
+/// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API, or one that has
+/// room for nothing else.
 pub fn probes(health: Health, handle: PrometheusHandle) -> Router {
-    let upkeep = Handle::try_current().ok().map(|runtime| {
-        let running = runtime.spawn(upkeep::run(handle.clone()));
-        Arc::new(AbortOnDropHandle::new(running))
-    });
-    let figures = move || {
-        let _alive = &upkeep;
-        metrics::process(handle.clone())
-    };
-    let router = Router::new()
+    let figures = move || metrics::process(handle.clone());
+    Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(move || async move { check(&health) }))
         .route("/metrics", get(figures))
-        .fallback(layers::unknown_address);
-    layers::around(router)
 }

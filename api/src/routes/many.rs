@@ -30,20 +30,20 @@ pub struct RetryMany {
     queue: String,
     /// Only of this group.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 128, example = "5f1d7a84db00d2fc")]
+    #[schema(min_length = 1, max_length = 512, example = "5f1d7a84db00d2fc")]
     group: Option<String>,
     /// Only of this kind.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 512)]
     kind: Option<String>,
     /// Only of this tenant.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 512)]
     tenant: Option<String>,
     /// One each so much time, so that a dependency that has just recovered is
     /// not overrun; at most 1h. All at once if it is left out.
     #[serde(default, with = "duration")]
-    #[schema(value_type = String, required = false, pattern = "^([0-9]{1,6}ms|[0-9]{1,3}s|[1-5]?[0-9]m|[01]h)$", example = "100ms")]
+    #[schema(value_type = String, required = false, pattern = "^([0-9]{1,9}(ms|s|m|h|d) ?)+$", example = "100ms")]
     pace: Duration,
     /// Jobs a call, 1 to 10000; 1000 if it is left out.
     #[serde(default)]
@@ -63,19 +63,19 @@ pub struct PurgeMany {
     queue: String,
     /// Only of this group.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 128, example = "5f1d7a84db00d2fc")]
+    #[schema(min_length = 1, max_length = 512, example = "5f1d7a84db00d2fc")]
     group: Option<String>,
     /// Only of this kind.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 512)]
     kind: Option<String>,
     /// Only of this tenant.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 512)]
     tenant: Option<String>,
     /// Only those that died so long ago or longer; `0s` for all.
     #[serde(with = "duration")]
-    #[schema(value_type = String, pattern = "^[0-9]{1,3}(ms|s|m|h|d)$", example = "7d")]
+    #[schema(value_type = String, pattern = "^([0-9]{1,9}(ms|s|m|h|d) ?)+$", example = "7d")]
     older_than: Duration,
     /// Jobs a call, 1 to 10000; 1000 if it is left out.
     #[serde(default)]

@@ -23,7 +23,7 @@ use crate::{
 pub struct What {
     /// One kind of jobs; left out for the whole queue.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 128, example = "invoice.issue")]
+    #[schema(min_length = 1, max_length = 512, example = "invoice.issue")]
     kind: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! `GET /v1/jobs/{id}/progress`: a job while it changes, as server-sent events.
 
-use std::{convert::Infallible, pin::Pin, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::{Path, RawQuery, State},
@@ -27,6 +27,8 @@ use crate::{
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How often a silent stream says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often a job that is not there yet is looked for besides.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long a client waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(1);
 
@@ -120,8 +122,7 @@ fn from_the_beginning(
 /// Waits until a job is there, or the one that stands for it, for as long as its event may be
 /// on its way.
 async fn appearance(state: &Shared, id: &JobId, accepted: Option<AcceptedAt>) -> Option<Known> {
-    // Only wake-ups, in whatever queue it appears: every change of the id, and every few
-    // seconds the look of the watch at what it may have missed.
+    // In whatever queue it appears.
     let mut watches: Vec<Watch> = state.queues.keys().map(|queue| state.live.watch(queue, id)).collect();
     loop {
         match state.look_for(id).await {
@@ -131,13 +132,18 @@ async fn appearance(state: &Shared, id: &JobId, accepted: Option<AcceptedAt>) ->
             Err(_) => return None,
         }
         let left = Duration::from_millis(accepted?.left()?);
-        let looked: Vec<Pin<Box<_>>> = watches.iter_mut().map(|watch| Box::pin(watch.next())).collect();
-        if looked.is_empty() {
+        if watches.is_empty() {
             return None;
         }
-        // Over the hour is decided above.
-        let _ = tokio::time::timeout(left, future::select_all(looked)).await;
+        // A job that appears is seen at once. One that stands for it is looked for now and then.
+        let seen = future::select_all(watches.iter_mut().map(|watch| Box::pin(appears(watch))));
+        let _ = tokio::time::timeout(left.min(LOOK), seen).await;
     }
+}
+
+/// Waits until a watch sees a job.
+async fn appears(watch: &mut Watch) {
+    while !matches!(watch.next().await, Seen::Job(_)) {}
 }
 
 /// Where a stream is.

@@ -29,7 +29,7 @@ const MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub struct Reschedule {
     /// How long from now; `0s` for at once. At most 3650 days.
     #[serde(with = "duration")]
-    #[schema(value_type = String, pattern = "^[0-9]{1,3}(ms|s|m|h|d)$", example = "30s")]
+    #[schema(value_type = String, pattern = "^([0-9]{1,9}(ms|s|m|h|d) ?)+$", example = "30s")]
     delay: Duration,
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, value::RawValue};
 use upshot_queue::{Connector, NewJob, Queue, QueueName, Reconciled};
 use upshot_shared::{
     Event, Intake, Rejection, Settings,
-    amqp::Publisher,
+    amqp::{PublishError, Publisher},
     event::{Envelope, STRUCTURED},
     intake::Accepted,
     known::{self, Found},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long RabbitMQ may take to confirm an event.
-const CONFIRM: Duration = Duration::from_secs(10);
+const CONFIRM: Duration = Duration::from_secs(30);
 /// How long Redis may take to say whether an event is known. Not knowing is no reason not to
 /// publish it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -66,6 +66,10 @@ enum Outcome {
     PublishedPerhapsAgain,
     /// It cannot be accepted and was not published.
     Refused,
+    /// RabbitMQ took no message; what follows was not tried.
+    NotPublished,
+    /// RabbitMQ may have it; what follows was not tried.
+    Unknown,
 }
 
 #[derive(Debug, Serialize)]
@@ -118,11 +122,12 @@ impl Sender {
                 }
             };
             for (place, text) in events.iter().enumerate() {
-                let report = self
-                    .one(&shown, place + 1, text.get())
-                    .await
-                    .with_context(|| format!("{shown}, event {}", place + 1))?;
+                let report = self.one(&shown, place + 1, text.get()).await;
                 self.tell(&report, out)?;
+                if matches!(report.result, Outcome::NotPublished | Outcome::Unknown) {
+                    let why = report.detail.unwrap_or_default();
+                    bail!("{shown}, event {}: {why}; the events behind it were not tried", place + 1);
+                }
             }
         }
         Ok(())
@@ -139,13 +144,13 @@ impl Sender {
         Ok(())
     }
 
-    async fn one(&mut self, file: &str, place: usize, text: &str) -> anyhow::Result<Report> {
+    async fn one(&mut self, file: &str, place: usize, text: &str) -> Report {
         let report = Report::new(file, place);
         let body = Bytes::from(text.to_owned());
         let envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
         let Accepted { event, jobs } = match self.intake.accept(&envelope, &body) {
             Ok(accepted) => accepted,
-            Err(rejection) => return Ok(report.refused(rejection)),
+            Err(rejection) => return report.refused(rejection),
         };
         let known = self.look_up(&jobs).await;
         let found = || known.iter().flatten().flatten();
@@ -155,9 +160,13 @@ impl Sender {
         });
         let report = report.of(&event);
         if let Some(conflict) = conflict {
-            return Ok(report.refused(conflict));
+            return report.refused(conflict);
         }
-        self.publisher.publish_event(&event, text.as_bytes()).await?;
+        if let Err(error) = self.publisher.publish_event(&event, text.as_bytes()).await {
+            let unknown = matches!(error, PublishError::Unknown(_));
+            let result = if unknown { Outcome::Unknown } else { Outcome::NotPublished };
+            return Report { result, detail: Some(error.to_string()), ..report };
+        }
         let result = if known.is_none() {
             Outcome::PublishedPerhapsAgain
         } else if found().any(|found| found.reconciled == Some(Reconciled::Repaired)) {
@@ -173,7 +182,7 @@ impl Sender {
                 .map_or_else(|| (job.id.clone(), job.kind.clone()), |found| (found.job.id, found.job.kind));
             ReportedJob { queue: queue.to_string(), id: id.to_string(), kind }
         });
-        Ok(Report { result, jobs: jobs.collect(), ..report })
+        Report { result, jobs: jobs.collect(), ..report }
     }
 }
 
@@ -185,11 +194,15 @@ impl Sender {
             return None;
         }
         let looked = tokio::time::timeout(LOOK, known::look_up(&self.queues, jobs)).await;
-        let known = looked.ok().and_then(Result::ok);
-        if known.is_none() {
-            self.queues.clear();
+        match looked {
+            Ok(Ok(known)) => Some(known),
+            // One damaged job says nothing about the others.
+            Ok(Err(error)) if !matches!(error, upshot_queue::Error::Redis(_)) => None,
+            Ok(Err(_)) | Err(_) => {
+                self.queues.clear();
+                None
+            }
         }
-        known
     }
 }
 
@@ -236,6 +249,8 @@ impl Report {
                     self.file, self.event
                 ));
             }
+            // The error says it.
+            Outcome::NotPublished | Outcome::Unknown => return None,
             Outcome::Published => "",
             Outcome::Duplicate => "; it is a duplicate",
             Outcome::Repairs => "; it repairs a job that could not use what came first",

@@ -169,7 +169,7 @@ impl Address {
         self.0.first.load(Ordering::Relaxed)
     }
 
-    /// Is told which host took a connection: when that is lost, the next host is tried first.
+    /// Is told which host was used: the next connection tries the host after it first.
     pub(super) fn used_host(&self, place: usize) {
         self.0.first.store(place.wrapping_add(1), Ordering::Relaxed);
     }

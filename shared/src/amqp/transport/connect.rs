@@ -50,9 +50,18 @@ pub async fn connect(address: impl Into<Address>, name: &str, ahead: u64) -> Res
         let opened = open(on, &host, socket, name, ahead).await;
         if on.tls.is_some() { opened.map_err(tls::refused) } else { opened }
     };
-    let (place, link) = first(&target, address.first_host(), open).await?;
-    address.used_host(place);
-    Ok(link)
+    let start = address.first_host();
+    match first(&target, start, open).await {
+        Ok((place, link)) => {
+            address.used_host(place);
+            Ok(link)
+        }
+        Err(error) => {
+            // So that each host is the last one at some time, which may take longest.
+            address.used_host(start);
+            Err(error)
+        }
+    }
 }
 
 /// The socket of the first address that answers.
@@ -71,7 +80,8 @@ async fn first<T, F: Future<Output = Result<T, lapin::Error>>>(
     start: usize,
     open: impl Fn(Host, SocketAddr) -> F,
 ) -> Result<(usize, T), lapin::Error> {
-    let last = target.uri.query.connection_timeout.map_or(LAST, Duration::from_millis);
+    let said = target.uri.query.connection_timeout.map(Duration::from_millis);
+    let last = said.unwrap_or(LAST);
     let mut failed: Vec<(String, lapin::Error)> = Vec::new();
     let hosts = target.hosts.len();
     for turn in 0..hosts {
@@ -91,7 +101,7 @@ async fn first<T, F: Future<Output = Result<T, lapin::Error>>>(
         let addresses: Vec<SocketAddr> = found;
         for (n, socket) in addresses.iter().enumerate() {
             let is_last = turn + 1 == hosts && n + 1 == addresses.len();
-            let patience = if is_last { last } else { EACH.min(last) };
+            let patience = if is_last { last } else { said.unwrap_or(EACH) };
             match timeout(patience, open(host.clone(), *socket)).await {
                 Ok(Ok(opened)) => return Ok((place, opened)),
                 Ok(Err(error)) => failed.push((socket.to_string(), error)),
