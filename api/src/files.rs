@@ -5,7 +5,11 @@ use std::{ffi::OsString, io, sync::Arc, time::Duration};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures::{Stream, StreamExt, stream::BoxStream};
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{
+    Certificate, ClientOptions, ObjectStore, ObjectStoreExt, ObjectStoreScheme,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    path::Path,
+};
 use sha2::{Digest, Sha256};
 use upshot_shared::{secret::masked, settings::object_options};
 use url::Url;
@@ -49,16 +53,47 @@ pub struct Files {
 
 impl Files {
     /// Opens the store at `url`; `AWS_*` variables give endpoint, region and
-    /// credentials of one on S3.
+    /// credentials of one on S3, `ca_file` an authority that is trusted besides the public ones.
     ///
     /// # Errors
-    /// When the URL is not one of a store.
-    pub fn open(url: &str, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
+    /// When the URL is not one of a store, or the file holds no certificate.
+    pub fn open(
+        url: &str,
+        ca_file: Option<&std::path::Path>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Error> {
         let unusable = |why: String| Error { url: masked(url), why };
         let parsed = Url::parse(url).map_err(|why| unusable(why.to_string()))?;
+        if let (Some(file), "s3" | "s3a") = (ca_file, parsed.scheme()) {
+            return Self::trusting(url, &parsed, file, variables).map_err(unusable);
+        }
         let (store, root) = object_store::parse_url_opts(&parsed, object_options(variables))
             .map_err(|why| unusable(why.to_string()))?;
         Ok(Self { store: store.into(), root })
+    }
+
+    /// The same of one on S3 behind an authority of one's own.
+    fn trusting(
+        url: &str,
+        parsed: &Url,
+        ca_file: &std::path::Path,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, String> {
+        let unusable =
+            |why: &dyn std::fmt::Display| format!("`store.ca_file` is `{}`: {why}", ca_file.display());
+        let text = std::fs::read(ca_file).map_err(|why| unusable(&why))?;
+        let authorities = Certificate::from_pem_bundle(&text).map_err(|why| unusable(&why))?;
+        if authorities.is_empty() {
+            return Err(unusable(&"it holds no certificate"));
+        }
+        let client = authorities.into_iter().fold(ClientOptions::new(), ClientOptions::with_root_certificate);
+        let (_, root) = ObjectStoreScheme::parse(parsed).map_err(|why| why.to_string())?;
+        let options = object_options(variables).into_iter();
+        let options =
+            options.filter_map(|(name, value)| Some((name.parse::<AmazonS3ConfigKey>().ok()?, value)));
+        let builder = AmazonS3Builder::new().with_client_options(client).with_url(url);
+        let builder = options.fold(builder, |builder, (key, value)| builder.with_config(key, value));
+        Ok(Self { store: Arc::new(builder.build().map_err(|why| why.to_string())?), root })
     }
 
     /// Begins to read the file under `key`. Where its hash is known, the
@@ -156,9 +191,12 @@ mod tests {
 
     #[test]
     fn a_url_that_is_no_store_is_named() {
-        for url in ["ftp://x/y", "nonsense"] {
-            let error = Files::open(url, []).err().unwrap().to_string();
-            assert!(error.contains(url) && error.contains("s3://"), "{error}");
+        // A lone word may be a secret.
+        for (url, shown) in [("ftp://x/y", "ftp://x/y"), ("nonsense", "…")] {
+            let error = Files::open(url, None, []).err().unwrap().to_string();
+            assert!(error.contains(shown) && error.contains("s3://"), "{error}");
         }
+        let missing = Files::open("s3://bucket", Some("/nonexistent/ca.pem".as_ref()), []);
+        assert!(missing.err().unwrap().to_string().contains("store.ca_file"));
     }
 }

@@ -4,7 +4,7 @@
 //! of the operating system, so the API takes half of it at most. A client that sends its
 //! headers byte by byte, or does not read its answer, loses its connection.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -30,6 +30,9 @@ use crate::{
     layers,
     problem::{Code, Problem},
 };
+
+/// A socket whose writes have a time limit.
+type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
 
 /// How long a connection may take over what.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +123,7 @@ fn connection(
     headers: Duration,
     unread: Duration,
 ) -> http1::Connection<
-    TokioIo<std::pin::Pin<Box<TimeoutStream<TcpStream>>>>,
+    Io,
     impl hyper::service::HttpService<Incoming, ResBody = Body, Error = std::convert::Infallible, Future: Send>
     + Send,
 > {

@@ -85,6 +85,7 @@ impl Producer {
     }
 
     /// Publishes one event and waits until RabbitMQ has it.
+    #[expect(clippy::disallowed_methods, reason = "an id of the bench's own")]
     pub async fn publish(&self, message: Message) -> anyhow::Result<()> {
         let properties = BasicProperties::default()
             .with_content_type(STRUCTURED.into())

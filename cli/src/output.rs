@@ -212,7 +212,7 @@ pub mod tests {
             let page = |page: &mut Page| {
                 page.line(&text);
                 page.pairs(&[("label", text.clone())]);
-                page.table(&mut Table::new(["A", "B"]).wrapping(&[1]), &[[text.clone(), text.clone()]]);
+                page.table(Table::new(["A", "B"]).wrapping(&[1]), &[[text.clone(), text.clone()]]);
             };
             let human = written(false, None, |out| out.answer(&value, page).unwrap());
             prop_assert_eq!(human.lines().count(), 4, "{:?}", human);

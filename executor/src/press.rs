@@ -103,7 +103,7 @@ mod tests {
     async fn a_computation_that_panics_gives_its_place_back() {
         let places = Places::new(1);
         for _ in 0..2 {
-            let failed = places.run(|| panic!("a bug")).await.map(|()| ()).unwrap_err();
+            let failed = places.run(|| -> () { panic!("a bug") }).await.unwrap_err();
             assert!(failed.to_string().contains("interrupted"), "{failed}");
         }
     }

@@ -145,7 +145,8 @@ async fn without_an_answer_to_the_final_dot_it_is_unclear() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_final_dot_nothing_is_accepted_and_nothing_is_unclear() {
-    let stages: [(fn(&Told) -> bool, &str); 5] = [
+    type IsThis = fn(&Told) -> bool;
+    let stages: [(IsThis, &str); 5] = [
         (|told| *told == Told::Connected, "the greeting"),
         (|told| at(told, "EHLO"), "EHLO"),
         (|told| at(told, "MAIL"), "MAIL FROM"),
@@ -215,7 +216,7 @@ fn a_mail_is_accepted_when_and_only_when_a_2yz_follows_the_final_dot() {
             })
             .await;
             let mut settings = settings(&server.url());
-            settings.timeouts = SmtpTimeouts::all(Duration::from_millis(500));
+            settings.timeouts = SmtpTimeouts::all(Duration::from_secs(2));
             (send(&Mailer::new(&settings).unwrap(), "ada@example.org").await, server)
         });
         let last = answers.last().cloned().flatten();

@@ -297,10 +297,7 @@ mod tests {
         let health = Health::needing(&[REDIS]);
         assert!(health.why_missing(REDIS).is_some_and(|why| why.contains("not looked at")));
         assert_eq!(health.why_missing(ENQUEUE), None, "it is not needed");
-        health.down_by_redis(
-            REDIS,
-            &redis::RedisError::from(io::Error::from(io::ErrorKind::TimedOut)),
-        );
+        health.down_by_redis(REDIS, &redis::RedisError::from(io::Error::from(io::ErrorKind::TimedOut)));
         assert!(health.why_missing(REDIS).is_some() && health.missing().contains_key(REDIS));
         health.up(REDIS);
         assert!(health.why_missing(REDIS).is_none() && health.missing().is_empty());

@@ -352,7 +352,7 @@ mod tests {
             ("deadline = \"9999999999999999999999y\"", "duration"),
         ] {
             let route =
-                format!("[[routes]]\nevent = \"a.v1\"\njob = \"b\"\nqueue = \"c\"\nwithin = \"1m\"\n");
+                "[[routes]]\nevent = \"a.v1\"\njob = \"b\"\nqueue = \"c\"\nwithin = \"1m\"\n".to_owned();
             let route = if text.starts_with("within") {
                 route.replace("within = \"1m\"", text)
             } else {

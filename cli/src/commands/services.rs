@@ -45,7 +45,7 @@ pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
 pub async fn executor(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, false)?;
     private::keep_files(&settings)?;
-    let health = Health::needing(&["redis"]);
+    let health = Health::needing(&["redis", "store"]);
     let executor = Executor::new(&settings, health.clone())?;
     serve_probes(&settings, health, metrics, &stop).await?;
     let limit = stop::of_executor(&settings);

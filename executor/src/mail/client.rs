@@ -127,17 +127,22 @@ impl Client {
             mechanisms.flat_map(str::split_ascii_whitespace).map(str::to_ascii_uppercase).collect();
         let offered = |name: &str| mechanisms.iter().any(|mechanism| mechanism == name);
         let Login { user, password } = login;
+        // RFC 4616.
+        let both = BASE64.encode(format!("\0{user}\0{password}").as_bytes());
+        let (user, secret) = (BASE64.encode(user.as_bytes()), BASE64.encode(password.as_bytes()));
+        let secrets = [both.as_str(), &secret, password];
         let mut ask = async |command: &str, wanted: u16| {
-            expect(Stage::Login, limits, self.wire.ask(command), move |code| code == wanted).await.map(drop)
+            let asked =
+                expect(Stage::Login, limits, self.wire.ask(command), move |code| code == wanted).await;
+            // Some servers repeat a line that they do not understand.
+            asked.map(drop).map_err(|trouble| trouble.hiding(&secrets))
         };
         if offered("PLAIN") {
-            // RFC 4616.
-            let both = BASE64.encode(format!("\0{user}\0{password}").as_bytes());
             ask(&format!("AUTH PLAIN {both}"), 235).await
         } else if offered("LOGIN") {
             ask("AUTH LOGIN", 334).await?;
-            ask(&BASE64.encode(user.as_bytes()), 334).await?;
-            ask(&BASE64.encode(password.as_bytes()), 235).await
+            ask(&user, 334).await?;
+            ask(&secret, 235).await
         } else {
             let what = What::Cannot(
                 "it offers neither AUTH PLAIN nor AUTH LOGIN, and `smtp.url` names a user: take the login out \
@@ -177,12 +182,14 @@ impl Client {
         limits: Limits<'_>,
         begins: impl FnOnce(Duration) -> G,
     ) -> Result<Reply, Trouble> {
-        let yes = |code| (200..300).contains(&code);
         let wire = &mut self.wire;
         let from = envelope.from().map(ToString::to_string).unwrap_or_default();
-        expect(Stage::Sender, limits, wire.ask(&format!("MAIL FROM:<{from}>")), yes).await?;
+        expect(Stage::Sender, limits, wire.ask(&format!("MAIL FROM:<{from}>")), |code| code == 250).await?;
         for to in envelope.to() {
-            expect(Stage::Recipient, limits, wire.ask(&format!("RCPT TO:<{to}>")), yes).await?;
+            expect(Stage::Recipient, limits, wire.ask(&format!("RCPT TO:<{to}>")), |code| {
+                matches!(code, 250..=252)
+            })
+            .await?;
         }
         expect(Stage::Data, limits, wire.ask("DATA"), |code| code == 354).await?;
         for block in stuffed(message).chunks(BLOCK) {
@@ -194,7 +201,7 @@ impl Client {
             wire.write(b".\r\n").await?;
             wire.reply().await
         };
-        expect(Stage::Accept, limits, accepted, yes).await
+        expect(Stage::Accept, limits, accepted, |code| code == 250).await
     }
 }
 

@@ -21,6 +21,8 @@ use super::trouble::Meaning;
 pub(super) const MANY: usize = 5;
 /// Different refusals that are remembered.
 const TEXTS: usize = 64;
+/// How long a refusal is remembered at least.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// What follows from a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ struct Shut {
 /// Lets mails through or not.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// After this long a refusal is confirmed; twice as long it is remembered.
+    /// After this long a refusal is confirmed.
     confirm: Duration,
     refusals: VecDeque<Refusal>,
     shut: Option<Shut>,
@@ -132,16 +134,24 @@ impl Gate {
         self.pass = false;
     }
 
+    /// How long a refusal is remembered. A shop that mails little must find out as well; one mail
+    /// that is accepted forgets all of them.
+    fn kept(&self) -> Duration {
+        self.confirm.saturating_mul(2).max(REMEMBERED)
+    }
+
     /// Remembers a refusal; returns how many recipients got it lately.
     fn note(&mut self, now: Instant, text: &str, recipient: u64) -> usize {
-        let (kept, known) = (2 * self.confirm, |refusal: &Refusal| refusal.text == text);
+        let (kept, known) = (self.kept(), |refusal: &Refusal| refusal.text == text);
         let mut refusal = match self.refusals.iter().position(known) {
             Some(place) => self.refusals.remove(place),
             None => None,
         }
         .unwrap_or_else(|| Refusal { text: text.to_owned(), recipients: BTreeMap::new() });
         refusal.recipients.retain(|_, at| now.saturating_duration_since(*at) <= kept);
-        refusal.recipients.insert(recipient, now);
+        if refusal.recipients.len() < MANY || refusal.recipients.contains_key(&recipient) {
+            refusal.recipients.insert(recipient, now);
+        }
         let recipients = refusal.recipients.len();
         self.refusals.push_back(refusal);
         if self.refusals.len() > TEXTS {
@@ -222,7 +232,7 @@ mod tests {
                         if counts && !known { history.push((now, text.clone(), to)) }
                         let many: BTreeSet<u64> = history
                             .iter()
-                            .filter(|(at, of, _)| *of == text && now - *at <= 2 * CONFIRM)
+                            .filter(|(at, of, _)| *of == text && now - *at <= REMEMBERED)
                             .map(|(_, _, to)| *to)
                             .collect();
                         let parks = meaning == Meaning::Closed || counts && (known || many.len() >= MANY);

@@ -18,7 +18,7 @@ use super::{
     address::Server,
     client::{Client, Limits},
     gate::{Gate, Ruling},
-    trouble::{Meaning, Trouble},
+    trouble::{Meaning, Stage, Trouble},
 };
 
 /// How long an idle connection has to show that it is alive, and a goodbye to be answered.
@@ -90,20 +90,31 @@ impl Pool {
         self.gate(Gate::admit).map_err(|why| self.park(why))?;
         let limits = Limits { timeouts: &self.timeouts, by: lease.map(Lease::answer_by) };
         let _place = self.place(limits.by).await?;
-        let mut client = match self.usable().await {
-            Some(client) => client,
-            None => Client::connect(&self.server, &self.tls, limits)
-                .await
-                .map_err(|trouble| self.rule(&trouble, envelope))?,
-        };
         let awaits = |limit: Duration| {
             let what = format!("mail server {}: the mail may have been accepted", self.server);
             lease.map(|lease| lease.awaits(limit.saturating_add(SPARE), what))
         };
-        let reply = client
-            .send(envelope, message, limits, awaits)
-            .await
-            .map_err(|trouble| self.rule(&trouble, envelope))?;
+        let mut done = None;
+        if let Some(mut client) = self.usable().await {
+            match client.send(envelope, message, limits, awaits).await {
+                Ok(reply) => done = Some((client, reply)),
+                // What a server says of a connection that it has had enough of says nothing about
+                // the mail: another one decides.
+                Err(trouble) if trouble.stage <= Stage::Sender => {}
+                Err(trouble) => return Err(self.rule(&trouble, envelope)),
+            }
+        }
+        let (client, reply) = match done {
+            Some(done) => done,
+            None => {
+                let sending = async {
+                    let mut client = Client::connect(&self.server, &self.tls, limits).await?;
+                    let reply = client.send(envelope, message, limits, awaits).await?;
+                    Ok((client, reply))
+                };
+                sending.await.map_err(|trouble| self.rule(&trouble, envelope))?
+            }
+        };
         if self.gate(|gate| gate.accepted(Instant::now())) {
             tracing::info!(server = %self.server, "the mail server accepts mail again");
             self.opened.notify_one();

@@ -137,6 +137,18 @@ impl Trouble {
 }
 
 impl Trouble {
+    /// The same without these texts in what the server said.
+    pub(super) fn hiding(mut self, secrets: &[&str]) -> Self {
+        if let What::Said(reply) = &mut self.what {
+            for line in &mut reply.lines {
+                for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+                    *line = line.replace(secret, "…");
+                }
+            }
+        }
+        self
+    }
+
     /// What refusals of one cause have in common: stage, digits, and the text without what
     /// differs from one mail to the next.
     pub(super) fn cause(&self, recipient: &str, normalise: impl Fn(&str) -> String) -> String {

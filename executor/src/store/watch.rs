@@ -1,10 +1,10 @@
 //! Looks whether the store takes files, and lets jobs go on that wait for it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Need, Queue, Released};
+use upshot_queue::{Need, Queue, QueueName, Released};
 use upshot_shared::Health;
 
 use super::{Store, fault::NEED};
@@ -21,16 +21,18 @@ pub struct Watch {
     queues: Vec<Queue>,
     health: Health,
     every: Duration,
+    /// Jobs that waited for the store at the last look, by queue.
+    waited: HashMap<QueueName, u64>,
 }
 
 impl Watch {
     pub(super) fn new(store: Store, queues: Vec<Queue>, health: Health, every: Duration) -> Self {
-        Self { store, queues, health, every }
+        Self { store, queues, health, every, waited: HashMap::new() }
     }
 
     /// Works until `stop` fires. While the store does not take files, the executor is not
     /// ready, and says why.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut rounds = interval(self.every);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -45,7 +47,7 @@ impl Watch {
         }
     }
 
-    async fn look(&self) {
+    async fn look(&mut self) {
         let limit = self.every.max(LEAST);
         match timeout(limit, self.store.probe()).await {
             Ok(Ok(())) => {
@@ -60,12 +62,23 @@ impl Watch {
         }
     }
 
-    async fn release(&self) {
+    async fn release(&mut self) {
         let Ok(need) = NEED.parse::<Need>() else { return };
         for queue in &self.queues {
             let released = match queue.waiting_for(&need).await {
-                Ok(0) => continue,
-                Ok(_) => queue.meet(&need).await,
+                Ok(0) => {
+                    self.waited.remove(queue.name());
+                    continue;
+                }
+                Ok(waiting) => {
+                    // One job finds out whether the store takes what jobs do with it, and more
+                    // follow as long as fewer wait than before.
+                    let before = self.waited.insert(queue.name().clone(), waiting);
+                    match before {
+                        Some(before) if waiting < before => queue.meet(&need).await,
+                        _ => queue.meet_some(&need, 1).await.map(|released| Released { released, left: 0 }),
+                    }
+                }
                 Err(error) => Err(error),
             };
             match released {

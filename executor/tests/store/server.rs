@@ -41,10 +41,11 @@ impl Server {
                 // A client that goes away ends the connection, as it should.
                 open.spawn(async move {
                     match tls {
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => drop(serve(stream, &state).await),
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                drop(serve(stream, &state).await);
+                            }
+                        }
                         None => drop(serve(stream, &state).await),
                     }
                 });

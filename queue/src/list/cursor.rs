@@ -185,11 +185,7 @@ mod tests {
             (0..7usize).prop_map(At::Start),
             (prop::sample::select(vec![0, 3, 5, 6usize]), ms.clone(), id.clone())
                 .prop_map(|(state, score, id)| At::Sorted { state, score, id }),
-            (ms.clone(), ms.clone(), 0..1000usize).prop_map(|(until, claim, seen)| At::Claim {
-                until,
-                claim,
-                seen
-            }),
+            (ms.clone(), ms, 0..1000usize).prop_map(|(until, claim, seen)| At::Claim { until, claim, seen }),
             (0u64..1 << 50, 0u64..1 << 50, 0..1000usize).prop_map(|(ms, n, seen)| At::Line { ms, n, seen }),
             (0..4usize, flow, in_lane).prop_map(|(class, flow, behind)| At::Lane { class, flow, behind }),
             id.prop_map(At::Subject),

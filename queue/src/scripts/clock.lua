@@ -30,7 +30,7 @@ local function latest(name, score)
     -- Looking for a token that is not there yet does no harm.
     return now + (limit and limit.rate and math.ceil(2000 / limit.rate) or COUNTING_MS)
   end
-  local text = redis.call('HGET', JOB .. name, 'state')
+  local text = fields_of(JOB .. name, 'state')[1]
   local state, since = string.match(text or '', '^(%a+) (%d+)')
   if state ~= what or tonumber(since) <= now then return false end
   become(JOB .. name, what, text)

@@ -107,7 +107,9 @@ for i = 0, others - 1 do
     if line ~= '' then append_history(key, line, HISTORY_BYTES) end
     if verb == 'retry' or verb == 'bury' then
       redis.call('HINCRBY', key, 'failed:' .. second, 1)
-      redis.call('HSETNX', key, 'first:' .. second, at)
+      -- A time ahead comes from a clock that was set back since.
+      local before = redis.call('HGET', key, 'first:' .. second)
+      if not before or tonumber(before) > now then redis.call('HSET', key, 'first:' .. second, at) end
     elseif verb ~= 'cancel' then
       redis.call('HINCRBY', key, 'released', 1)
     end

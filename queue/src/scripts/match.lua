@@ -8,7 +8,7 @@ local looked, read, reply = 0, 0, {0}
 for i = 3, math.min(#ARGV, 130) do
   if read >= CALL_BYTES then break end
   looked = looked + 1
-  local body = redis.call('HGET', JOB .. ARGV[i], 'job')
+  local body = fields_of(JOB .. ARGV[i], 'job')[1]
   if body then
     read = read + #body
     local kind, flow = header(body)

@@ -13,7 +13,7 @@ end
 local list = LANE .. lane
 local length = redis.call('LLEN', list)
 local function enqueued(id)
-  local body = redis.call('HGET', JOB .. id, 'job')
+  local body = fields_of(JOB .. id, 'job')[1]
   return body and tonumber(string.match(body, '^%d+'))
 end
 -- When the job at a place was enqueued. Some may be forgotten: then it is one behind that.

@@ -51,7 +51,7 @@ if not index then
     end
     for id in string.gmatch(ids, '%S+') do
       -- One that was forgotten by hand may have come again meanwhile.
-      local text = redis.call('HGET', JOB .. id, 'state')
+      local text = fields_of(JOB .. id, 'state')[1]
       if text and string.match(text, '^succeeded (%d+)') == ended then
         if is_ahead then
           -- The clock was ahead when this was written, and would hold up all behind it until
@@ -84,7 +84,7 @@ else
     local id = entries[i]
     if read >= CALL_BYTES then break end
     -- What is somewhere else by its state only leaves this index.
-    if state_of(redis.call('HGET', JOB .. id, 'state')) == state then
+    if state_of(fields_of(JOB .. id, 'state')[1]) == state then
       if not may_go(tonumber(entries[i + 1])) then break end
       read = read + forget(id, JOB .. id)
       move('forgotten', id)

@@ -137,7 +137,17 @@ where
                 failed(&lease, &Failure::permanent(format!("the outcome cannot be stored as JSON: {error}")))
             }
         },
-        _ if lease.cancelled().is_cancelled() => End::Cancel { line: line(&lease, "cancelled", None) },
+        result if lease.cancelled().is_cancelled() => {
+            // What may have happened is told all the same.
+            let unclear = match &result {
+                Ok(Ok(Err(error))) => find::<Failure>(error)
+                    .filter(|failure| failure.class == FailureClass::Unclear)
+                    .map(|failure| shorten(&failure.message)),
+                Err(Some(awaited)) => Some(shorten(&awaited.what)),
+                _ => None,
+            };
+            End::Cancel { line: line(&lease, "cancelled", unclear) }
+        }
         Ok(Ok(Err(error))) => ended(&lease, &error),
         Ok(Err(panic)) => {
             let what = format!("the handler panicked: {}", said(&panic));

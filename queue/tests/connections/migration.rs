@@ -241,8 +241,8 @@ const NEED: &str = "wait confirmation";
 
 fn any_job(i: usize) -> NewJob {
     let mut job = job();
-    job.tenant = (i % 4 > 0).then(|| format!("tenant-{}", i % 4));
-    job.limit_keys = if i % 3 == 0 { vec!["smtp".to_owned()] } else { Vec::new() };
+    job.tenant = (!i.is_multiple_of(4)).then(|| format!("tenant-{}", i % 4));
+    job.limit_keys = if i.is_multiple_of(3) { vec!["smtp".to_owned()] } else { Vec::new() };
     job.deadline =
         (i % 5 == 3).then_some(Deadline { within: Duration::from_secs(3600), then: Late::Expires });
     job.delay = Duration::from_millis(if i % 6 == 5 { 3 } else { 0 });

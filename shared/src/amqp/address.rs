@@ -344,7 +344,7 @@ mod tests {
         // A connection that was lost is followed by one to the next host.
         assert_eq!(address.first_host(), 0);
         address.used_host(1);
-        assert_eq!(address.clone().first_host(), 2);
+        assert_eq!(address.first_host(), 2);
     }
 
     #[test]

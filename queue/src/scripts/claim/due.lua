@@ -35,7 +35,7 @@ for i, id in ipairs(due) do
   if read >= CALL_BYTES then break end
   promoted[i] = id
   -- An index entry without a job (deleted by hand) is dropped, here and below.
-  local job = redis.call('HMGET', JOB .. id, 'job', 'state')
+  local job = fields_of(JOB .. id, 'job', 'state')
   if job[1] then
     read = read + #job[1]
     local _, flow, class, deadline = header(job[1])
@@ -56,7 +56,7 @@ local waiting = {}
 -- Takes over what is left of one lease.
 local function take_over(claim, id)
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'state', 'released', 'cancel')
+  local job = fields_of(key, 'state', 'released', 'cancel')
   local text = job[1]
   local body = state_of(text) == 'running' and claim_of(text) == claim and redis.call('HGET', key, 'job')
   if body then

@@ -47,6 +47,12 @@ local function attempt_of(text)
   if not text then return '' end
   return string.match(text, '^running( %d+ %S+ %d+)') or string.match(text, '^%a+ %d+( .*)$') or ''
 end
+-- Fields of a job. A key that was damaged by hand has none: it must not end a script that has
+-- begun to write, and with it all that others wait for.
+local function fields_of(key, ...)
+  local read = redis.pcall('HMGET', key, ...)
+  return read.err and {false, false, false} or read
+end
 local function become(key, state, text)
   redis.call('HSET', key, 'state', state .. ' ' .. at .. attempt_of(text))
 end

@@ -69,7 +69,7 @@ end
 -- for it counts: a body may be large.
 local compared = 0
 local function listed_run_by(id)
-  local body = redis.call('HGET', JOB .. id, 'job') or ''
+  local body = fields_of(JOB .. id, 'job')[1] or ''
   compared = compared + #body
   return tonumber(string.match(body, '^%d+') or '0') * 1000 + PATIENCE_US
 end

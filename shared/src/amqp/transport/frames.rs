@@ -176,6 +176,7 @@ fn mend_method(payload: &mut [u8]) -> Option<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "short texts of the test's own")]
 mod tests {
     use amq_protocol::{
         frame::{AMQPContentHeader, AMQPFrame, WriteContext, gen_frame, parse_frame},
