@@ -98,6 +98,8 @@ impl Stage {
             ("UPSHOT_SMTP__URL", self.mail.url()),
             ("UPSHOT_QUEUES__INVOICES__LEASE", "1s".to_owned()),
             ("UPSHOT_QUEUES__INVOICES__BACKOFF__FIRST", "100ms".to_owned()),
+            ("UPSHOT_SMTP__CONFIRM_REFUSAL", "0s".to_owned()),
+            ("UPSHOT_STORE__LOOK", "200ms".to_owned()),
             ("UPSHOT_LOG__FORMAT", "json".to_owned()),
             ("UPSHOT_LOG__FILTER", "info,upshot_queue=debug,lapin=off".to_owned()),
         ]
