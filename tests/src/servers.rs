@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::OnceCell;
 use upshot_local::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 
-const VHOSTS: usize = 40;
+const VHOSTS: usize = 56;
 
 /// The servers that all tests share.
 #[derive(Debug)]
