@@ -9,7 +9,7 @@ local need, begins, some = NEED .. ARGV[1], ARGV[3] == 'begin', ARGV[3] == 'some
 if not begins and not some and ARGV[3] ~= 'continue' then
   return redis.error_reply('ARGS unpark: `' .. ARGV[3] .. '` is none of begin, continue, some')
 end
-local kind = kinds_paused and string.match(ARGV[1], '^resume (.+)$')
+local kind = kinds_paused and ARGV[3] == 'continue' and string.match(ARGV[1], '^resume (.+)$')
 if kind and redis.call('SISMEMBER', PAUSED_KINDS, kind) == 1 then
   -- It was paused again meanwhile, which ends what was begun.
   redis.call('HDEL', RELEASING, ARGV[1])
