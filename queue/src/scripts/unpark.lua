@@ -9,12 +9,6 @@ local need, begins, some = NEED .. ARGV[1], ARGV[3] == 'begin', ARGV[3] == 'some
 if not begins and not some and ARGV[3] ~= 'continue' then
   return redis.error_reply('ARGS unpark: `' .. ARGV[3] .. '` is none of begin, continue, some')
 end
-local kind = kinds_paused and ARGV[3] == 'continue' and string.match(ARGV[1], '^resume (.+)$')
-if kind and redis.call('SISMEMBER', PAUSED_KINDS, kind) == 1 then
-  -- It was paused again meanwhile, which ends what was begun.
-  redis.call('HDEL', RELEASING, ARGV[1])
-  return {0, 0}
-end
 -- `time up to which they had been parked, of how many, how many are done, since when`.
 local told = redis.call('HGET', RELEASING, ARGV[1])
 local upto, total, done, since = string.match(told or '', '^(%S+) (%d+) (%d+) (%d+)$')
