@@ -14,7 +14,7 @@
 //! | `keeper` | jobs that wait for the server go on |
 //!
 //! The conversation is written here and not taken from a library, because what a job does
-//! next depends on exactly where it broke off: a mail is accepted when, and only when, a 2yz
+//! next depends on exactly where it broke off: a mail is accepted when, and only when, a 250
 //! came after the final dot, and it may have been accepted when nothing came.
 
 mod address;

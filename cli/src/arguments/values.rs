@@ -2,8 +2,7 @@
 
 use upshot_shared::settings::duration as durations;
 
-/// The slowest rate: one a day. What comes less often is a schedule and no limit, and the wait of
-/// a rate near zero is more than a number can say.
+/// The slowest rate: one order a day.
 const SLOWEST: f64 = 1.0 / 86_400.0;
 /// The most orders a second.
 const MOST_ORDERS: f64 = 100_000.0;
@@ -15,15 +14,11 @@ pub fn duration(text: &str) -> Result<String, String> {
 
 /// The rate at which orders are published.
 pub fn orders_a_second(text: &str) -> Result<f64, String> {
-    rate(text, MOST_ORDERS)
-}
-
-fn rate(text: &str, most: f64) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if rate >= SLOWEST && rate <= most => Ok(rate),
+        Ok(rate) if rate >= SLOWEST && rate <= MOST_ORDERS => Ok(rate),
         Ok(rate) if rate > 0.0 && rate < SLOWEST => {
             Err(format!("it is slower than one a day: use {SLOWEST:.6} (a second) at least"))
         }
-        _ => Err(format!("use a number above 0 and up to {most} (a second)")),
+        _ => Err(format!("use a number above 0 and up to {MOST_ORDERS} (a second)")),
     }
 }

@@ -4,7 +4,7 @@
 //! kill every job that waits, so the gate shuts and jobs are parked instead:
 //! - at once, when the server refuses before it knows the recipient (554 at the greeting, a
 //!   wrong password, a sender that may not send);
-//! - when [`MANY`] different recipients got the same refusal within a short time and no mail
+//! - when [`MANY`] different recipients got the same refusal within an hour and no mail
 //!   was accepted in between. So that the first of them are not dead by then, a refusal is
 //!   confirmed by a second attempt before it is final.
 //!
