@@ -15,7 +15,7 @@ pub fn duration(text: &str) -> Result<String, String> {
 /// The rate at which orders are published.
 pub fn orders_a_second(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if rate >= SLOWEST && rate <= MOST_ORDERS => Ok(rate),
+        Ok(rate) if (SLOWEST..=MOST_ORDERS).contains(&rate) => Ok(rate),
         Ok(rate) if rate > 0.0 && rate < SLOWEST => {
             Err(format!("it is slower than one a day: use {SLOWEST:.6} (a second) at least"))
         }
