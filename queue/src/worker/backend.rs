@@ -19,7 +19,7 @@ use super::{
     claim, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle, stop, sweep,
     wake,
 };
-use crate::{connect::Connector, job::Job, protocol::Ended, queue::Error};
+use crate::{client::queue::Error, job::Job, redis::connect::Connector, worker::protocol::Ended};
 
 /// A queue in Redis as a source of work for one apalis worker.
 ///

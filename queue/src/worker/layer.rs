@@ -16,14 +16,14 @@ use tower::{Layer, Service};
 
 use super::lease::{Awaited, Lease};
 use crate::{
-    clock::utc_ms,
-    failure::{FailedAttempt, Failure, FailureClass, Park, Release, Snooze, Undecodable, with_causes},
-    fingerprint::normalise,
-    job::{Change, Job},
-    need::BadNeed,
-    protocol::End,
-    retry::{Decision, Earlier},
-    shorten::shorten,
+    job::{Change, Job, need::BadNeed, shorten::shorten},
+    policy::{
+        failure::{FailedAttempt, Failure, FailureClass, Park, Release, Snooze, Undecodable, with_causes},
+        fingerprint::normalise,
+        retry::{Decision, Earlier},
+    },
+    redis::clock::utc_ms,
+    worker::protocol::End,
 };
 
 /// Bytes of an outcome, as JSON, that are kept. A handler that returns more has its job
