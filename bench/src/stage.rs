@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
-use upshot_local::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use upshot_servers::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::{Connector, Queue};
 
 use crate::{load, machine::Machine, priority, service::Service, slowlog};

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_executor::{Executor, Registry, Steps};
-use upshot_local::{Proxy, RedisOptions, RedisServer};
+use upshot_servers::{Proxy, RedisOptions, RedisServer};
 use upshot_queue::{Connector, Job, JobId, Lease, NewJob, Park, Queue, QueueName, Release, State, Stop};
 use upshot_shared::{Evidence, Health, Outcome, Settings, settings::QueueSettings};
 

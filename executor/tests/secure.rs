@@ -7,7 +7,7 @@ use upshot_executor::{
     Stop,
     mail::{Mail, Mailer, Recipient},
 };
-use upshot_local::{MailServer, Wiretap};
+use upshot_servers::{MailServer, Wiretap};
 use upshot_shared::settings::{SmtpSettings, SmtpTimeouts, object_options};
 
 const HELLO: &[u8] = b"220 mail.example ESMTP\r\n";

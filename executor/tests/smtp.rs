@@ -22,7 +22,7 @@ use upshot_executor::{
     Executor, Registry, Stop,
     mail::{Accepted, Mail, Mailer, Recipient},
 };
-use upshot_local::{Authority, RedisOptions, RedisServer};
+use upshot_servers::{Authority, RedisOptions, RedisServer};
 use upshot_queue::{Connector, FailureClass, JobId, Lease, NewJob, Queue, State};
 use upshot_shared::{
     Evidence, Health, Outcome, Settings,

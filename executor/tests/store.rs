@@ -14,7 +14,7 @@ use upshot_executor::{
     Stop,
     store::{Settled, Store, sha256_of},
 };
-use upshot_local::{Authority, RedisOptions, RedisServer};
+use upshot_servers::{Authority, RedisOptions, RedisServer};
 use upshot_queue::{Connector, JobId, NewJob, Park, Queue, State};
 use upshot_shared::{Health, Settings};
 

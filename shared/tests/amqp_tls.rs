@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use lapin::{BasicProperties, ExchangeKind, options::ExchangeDeclareOptions, types::FieldTable};
 use tokio::{net::TcpStream, sync::OnceCell};
-use upshot_local::{Authority, RabbitOptions, RabbitServer, RabbitTls, Wiretap};
+use upshot_servers::{Authority, RabbitOptions, RabbitServer, RabbitTls, Wiretap};
 use upshot_shared::{
     amqp::{self, Address, Publisher},
     settings::AmqpSettings,

@@ -16,7 +16,7 @@ use lapin::{
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use upshot_local::{MailOptions, MailServer};
+use upshot_servers::{MailOptions, MailServer};
 use upshot_queue::{Connection, Connector, Job, JobId, Queue, RedisOptions, State};
 use upshot_shared::{
     Settings,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_bridge::Bridge;
 use upshot_executor::Executor;
-use upshot_local::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use upshot_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::Connector;
 use upshot_shared::{Settings, amqp, health::watch_redis_of_bridge, settings::Durability, telemetry};
 

@@ -19,7 +19,7 @@ use upshot_executor::{
     Executor, Registry, Steps,
     store::{Drafts, Store, Sweeper, sweep},
 };
-use upshot_local::{RedisOptions, RedisServer};
+use upshot_servers::{RedisOptions, RedisServer};
 use upshot_queue::{Changed, Connector, Failure, JobId, Lease, NewJob, Park, Queue, QueueName, State, Stop};
 use upshot_shared::{Evidence, Health, Outcome, Settings, settings::QueueSettings};
 

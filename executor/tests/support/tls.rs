@@ -7,7 +7,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use tokio_rustls::TlsAcceptor;
-use upshot_local::Authority;
+use upshot_servers::Authority;
 
 /// A server that is called `localhost`.
 pub fn acceptor(authority: &Authority) -> TlsAcceptor {

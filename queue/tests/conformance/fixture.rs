@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
-use upshot_local::{RedisCluster, RedisServer};
+use upshot_servers::{RedisCluster, RedisServer};
 use upshot_queue::{
     Connector, Counts, Failure, Job, JobId, Lease, NewJob, Queue, QueueName, RedisBackend, RedisOptions,
     Scrubber, State, Stop, WorkerOptions,
@@ -39,7 +39,7 @@ async fn shared_redis() -> String {
         Ok("cluster") => {
             let start = || async {
                 let dir = tempfile::tempdir().unwrap().keep();
-                let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
+                let options = upshot_servers::RedisOptions { ephemeral: true, ..Default::default() };
                 RedisCluster::start(&dir, options).await.unwrap()
             };
             CLUSTER.get_or_init(start).await.url()
@@ -56,7 +56,7 @@ async fn single_redis() -> String {
 /// A Redis of a test's own, to restart, fill or count.
 pub async fn own_redis() -> RedisServer {
     let dir = tempfile::tempdir().unwrap().keep();
-    let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
+    let options = upshot_servers::RedisOptions { ephemeral: true, ..Default::default() };
     RedisServer::start_with(&dir, options).await.unwrap()
 }
 

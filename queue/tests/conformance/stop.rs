@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
-use upshot_local::Proxy;
+use upshot_servers::Proxy;
 use upshot_queue::{JobId, Lease, NewJob, Release, Snooze, State, WorkerOptions};
 
 use crate::fixture::{Fixture, PATIENCE, Worker, options};

@@ -7,7 +7,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde_json::Value;
-use upshot_local::{RabbitOptions, RabbitServer};
+use upshot_servers::{RabbitOptions, RabbitServer};
 use upshot_shared::{
     amqp::{self, QUARANTINE},
     event::STRUCTURED,

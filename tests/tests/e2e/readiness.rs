@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
-use upshot_local::{RedisOptions, RedisServer};
+use upshot_servers::{RedisOptions, RedisServer};
 use upshot_queue::connect::info;
 use upshot_tests::{PATIENCE, Process, Stage, orders::order};
 

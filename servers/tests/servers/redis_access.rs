@@ -1,7 +1,7 @@
 //! Redis: passwords and users.
 
 use redis::AsyncCommands;
-use upshot_local::{RedisOptions, RedisServer};
+use upshot_servers::{RedisOptions, RedisServer};
 
 #[tokio::test]
 async fn only_those_who_know_a_password_are_let_in() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
-use upshot_local::signal::{self, Signal};
+use upshot_servers::signal::{self, Signal};
 
 /// A process that has started a server, and the server's processes.
 struct Parent {
@@ -16,7 +16,7 @@ struct Parent {
 }
 
 async fn start(kind: &str, folder: &Path) -> Parent {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_upshot-local"))
+    let mut process = Command::new(env!("CARGO_BIN_EXE_upshot-servers"))
         .arg(kind)
         .arg(folder)
         .stdin(Stdio::piped())

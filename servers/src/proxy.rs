@@ -5,8 +5,8 @@
 //! connection in the middle of a reply, and hold back one particular reply of the server:
 //!
 //! ```no_run
-//! # async fn example(mail: &upshot_local::MailServer) -> Result<(), upshot_local::Error> {
-//! use upshot_local::{Proxy, proxy};
+//! # async fn example(mail: &upshot_servers::MailServer) -> Result<(), upshot_servers::Error> {
+//! use upshot_servers::{Proxy, proxy};
 //! let proxy = Proxy::start(mail.port()).await?;
 //! let mut hold = proxy.hold_reply(proxy::smtp_acceptance());
 //! // … an executor sends a mail through proxy.port() …

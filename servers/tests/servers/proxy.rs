@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use upshot_local::{MailServer, Proxy, proxy};
+use upshot_servers::{MailServer, Proxy, proxy};
 
 use crate::mail::Sender;
 

@@ -1,8 +1,8 @@
 //! A listener that writes down what clients send, for tests of what travels in plain text.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), upshot_local::Error> {
-//! use upshot_local::Wiretap;
+//! # async fn example() -> Result<(), upshot_servers::Error> {
+//! use upshot_servers::Wiretap;
 //! let tap = Wiretap::start(b"", |_| None).await?;
 //! // … a client connects to tap.port() …
 //! let first = tap.heard().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 use tokio::time::{Instant, sleep};
-use upshot_local::{RedisOptions, RedisSentinels};
+use upshot_servers::{RedisOptions, RedisSentinels};
 
 #[tokio::test]
 async fn a_dead_master_is_replaced_and_comes_back_as_a_replica() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::cluster::ClusterClient;
 use redis::{AsyncCommands, RedisResult};
 use tokio::time::{Instant, sleep};
-use upshot_local::{RedisCluster, RedisOptions};
+use upshot_servers::{RedisCluster, RedisOptions};
 
 #[tokio::test]
 async fn every_slot_is_served_also_after_a_restart_of_a_node() {

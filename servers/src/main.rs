@@ -2,9 +2,9 @@
 //! by hand and for the tests of this crate:
 //!
 //! ```text
-//! upshot-local redis|redis-cluster|redis-sentinels FOLDER
-//! upshot-local rabbitmq FOLDER [VHOST...]
-//! upshot-local mail FOLDER
+//! upshot-servers redis|redis-cluster|redis-sentinels FOLDER
+//! upshot-servers rabbitmq FOLDER [VHOST...]
+//! upshot-servers mail FOLDER
 //! ```
 //!
 //! Prints one line when the server is ready: its address and its processes.
@@ -13,11 +13,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use upshot_local::{
+use upshot_servers::{
     Error, MailServer, RabbitOptions, RabbitServer, RedisCluster, RedisOptions, RedisSentinels, RedisServer,
 };
 
-const USAGE: &str = "usage: upshot-local redis|redis-cluster|redis-sentinels|rabbitmq|mail FOLDER [VHOST...]";
+const USAGE: &str = "usage: upshot-servers redis|redis-cluster|redis-sentinels|rabbitmq|mail FOLDER [VHOST...]";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

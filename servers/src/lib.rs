@@ -7,8 +7,8 @@
 //! - and ends when the process that started it is gone, however that came about.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), upshot_local::Error> {
-//! use upshot_local::{RabbitOptions, RabbitServer, RedisServer};
+//! # async fn example() -> Result<(), upshot_servers::Error> {
+//! use upshot_servers::{RabbitOptions, RabbitServer, RedisServer};
 //! let redis = RedisServer::start(".upshot/redis".as_ref()).await?;
 //! let options = RabbitOptions { vhosts: vec!["upshot".into()], ..RabbitOptions::default() };
 //! let rabbit = RabbitServer::start(".upshot/rabbitmq".as_ref(), options).await?;

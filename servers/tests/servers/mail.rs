@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use upshot_local::{MailOptions, MailServer};
+use upshot_servers::{MailOptions, MailServer};
 
 /// A connection on which one mail after another can be sent.
 pub(crate) struct Sender {

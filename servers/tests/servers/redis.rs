@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
-use upshot_local::{Error, RedisOptions, RedisServer, signal};
+use upshot_servers::{Error, RedisOptions, RedisServer, signal};
 
 async fn connect(server: &RedisServer) -> MultiplexedConnection {
     let client = redis::Client::open(server.url()).unwrap();

@@ -8,7 +8,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use upshot_local::{RabbitOptions, RabbitServer, signal};
+use upshot_servers::{RabbitOptions, RabbitServer, signal};
 
 const QUEUE: &str = "upshot.test";
 /// RabbitMQ before ra 2.11 (Debian's 3.10) writes the name of a new quorum queue
