@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 /// Where a running `upshot up` can be reached.
 #[derive(Debug, Serialize, Deserialize)]

@@ -64,10 +64,7 @@ use serde::de::DeserializeOwned;
 use tower::Service;
 use tracing::Instrument;
 use upshot_queue::{Failure, Job, Kinds, Lease, Stop, Undecodable};
-use upshot_shared::{
-    Outcome,
-    intake::{LABEL_ID, LABEL_SOURCE},
-};
+use upshot_shared::{Outcome, intake::{LABEL_ID, LABEL_SOURCE}};
 
 type Run = Box<dyn Fn(&Job, Lease) -> BoxFuture<'static, Result<Outcome, Stop>> + Send + Sync>;
 

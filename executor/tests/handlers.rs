@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use upshot_executor::{Executor, Registry, Steps};
 use upshot_servers::{Proxy, RedisOptions, RedisServer};
 use upshot_queue::{Connector, Job, JobId, Lease, NewJob, Park, Queue, QueueName, Release, State, Stop};
-use upshot_shared::{Evidence, Health, Outcome, Settings, settings::QueueSettings};
+use upshot_runtime::{Health, Settings, settings::QueueSettings};
+use upshot_shared::{Evidence, Outcome};
 
 /// Nothing here takes this long, and no grace is over by then.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use nix::sys::stat::{Mode, umask};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 /// Makes `data_dir`, and keeps others out of it and of the files that this process writes there,
 /// whatever its umask. A store elsewhere may be shared on purpose: the umask stays as it is then.

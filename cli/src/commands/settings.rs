@@ -1,6 +1,6 @@
 //! `upshot settings`: the annotated defaults, or what is in force.
 
-use upshot_shared::{Settings, settings::DEFAULTS};
+use upshot_runtime::{Settings, settings::DEFAULTS};
 
 use crate::{arguments::SettingsCommand, output::Output};
 
