@@ -115,11 +115,7 @@ impl Shared {
             max_event_bytes: settings.bridge.max_event_bytes.0,
             publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM),
             depths: watch::Sender::new(None),
-            files: Files::open(
-                &settings.store_url(),
-                settings.store.ca_file.as_deref(),
-                std::env::vars_os(),
-            )?,
+            files: Files::open(settings)?,
             health,
             metrics,
             stop: CancellationToken::new(),

@@ -15,6 +15,9 @@ use crate::{gate::Gate, pool::Pool};
 /// The warning that the mail server refuses all mail.
 const WARNING: &str = "smtp";
 
+/// The metric that says the same.
+const REFUSED: &str = "upshot_mail_refused";
+
 /// Looks after the jobs that wait for the mail server.
 ///
 /// Now and then it lets one of them go on, and all of them once a mail was accepted. What it
@@ -41,6 +44,11 @@ impl Keeper {
         every: Duration,
         health: Health,
     ) -> Self {
+        metrics::describe_gauge!(
+            REFUSED,
+            "Whether the mail server refuses all mail, so that jobs wait for `breaker:smtp`."
+        );
+        metrics::gauge!(REFUSED).set(0.0);
         Self { pool, need, queues, every, health }
     }
 
@@ -72,7 +80,7 @@ impl Keeper {
 
     fn tell(&self) {
         let why = self.pool.gate(|gate| gate.why_shut().map(ToOwned::to_owned));
-        metrics::gauge!("upshot_mail_refused").set(f64::from(u8::from(why.is_some())));
+        metrics::gauge!(REFUSED).set(f64::from(u8::from(why.is_some())));
         match why {
             Some(why) => self.health.warn(WARNING, &why),
             None => self.health.clear_warning(WARNING),

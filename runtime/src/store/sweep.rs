@@ -75,6 +75,7 @@ impl Sweeper {
         queues: impl IntoIterator<Item = Queue>,
         done: &'static str,
     ) -> Self {
+        super::metrics::describe();
         let folder = store.path(&drafts.folder());
         let queues = queues.into_iter().map(|queue| (queue.name().clone(), queue)).collect();
         Self { store, folder, queues, done, age: AGE, drafts: None, staging: None }
