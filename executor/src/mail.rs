@@ -35,10 +35,9 @@ use lettre::{
     Message,
     message::{Attachment, Body, Mailbox, MultiPart, SinglePart, header::ContentType},
 };
-use upshot_queue::{BadNeed, Failure, Lease, Need, Queue};
+use upshot_queue::{BadNeed, Failure, Lease, Need, Queue, Stop};
 use upshot_shared::{Health, settings::SmtpSettings};
 
-use crate::stop::Stop;
 use address::Server;
 pub use keeper::Keeper;
 use pool::Pool;

@@ -22,11 +22,10 @@ use object_store::{
     path::Path,
 };
 use sha2::{Digest, Sha256};
-use upshot_queue::{Failure, Queue, failure::with_causes};
+use upshot_queue::{Failure, Queue, Stop, failure::with_causes};
 use upshot_shared::{Health, secret::masked, settings::object_options};
 use url::Url;
 
-use crate::stop::Stop;
 use fault::stop;
 
 pub use drafts::Drafts;

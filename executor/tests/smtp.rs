@@ -57,7 +57,7 @@ async fn sent_to(server: &Server) -> Result<Accepted, Stop> {
 fn class(stop: &Stop) -> FailureClass {
     match stop {
         Stop::Failed(failure) => failure.class,
-        Stop::Parked(park) => panic!("parked: {park}"),
+        other => panic!("{other}"),
     }
 }
 
@@ -236,6 +236,7 @@ fn a_mail_is_accepted_when_and_only_when_a_250_follows_the_final_dot() {
                 class => prop_assert!(false, "{class}"),
             },
             Err(Stop::Failed(failure)) => prop_assert!(failure.class != FailureClass::Unclear, "{}", failure),
+            Err(other) => prop_assert!(false, "{other}"),
         }
         Ok(())
     });

@@ -41,7 +41,7 @@ fn open(server: &Server) -> Store {
 fn parked(stop: &Stop) -> &Park {
     match stop {
         Stop::Parked(park) => park,
-        Stop::Failed(failure) => panic!("{failure}"),
+        other => panic!("{other}"),
     }
 }
 
@@ -130,7 +130,7 @@ async fn an_executor_is_not_ready_and_its_jobs_wait_until_the_store_is_mended() 
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     let registry = {
         let store = store.clone();
-        let file = move |_: BTreeMap<String, String>| {
+        let file = move |_: BTreeMap<String, String>, _| {
             let store = store.clone();
             async move {
                 store.put("a", "content".into()).await?;

@@ -269,7 +269,7 @@ pub struct Job {
 impl Job {
     /// The flow that it waits in: its tenant and limit keys, as they are stored.
     pub fn flow(&self) -> String {
-        crate::job::flow::flow(self.tenant.as_deref(), &self.limit_keys)
+        flow::flow(self.tenant.as_deref(), &self.limit_keys)
     }
 
     /// The result of a step that was completed with these arguments.

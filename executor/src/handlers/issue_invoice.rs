@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use apalis_core::task::data::Data;
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
-use upshot_queue::{Failure, Job, Lease, Queue};
+use upshot_queue::{Failure, Job, Lease, Queue, Stop};
 use upshot_shared::{Evidence, Health, Outcome, Settings};
 
 use crate::{
@@ -22,7 +22,6 @@ use crate::{
     mail::{Keeper, Mail, Mailer, Recipient},
     press::Press,
     steps::Steps,
-    stop::Stop,
     store::{Drafts, Settled, Store, Sweeper, Watch, sha256_of},
 };
 

@@ -9,10 +9,8 @@ use std::{
 use lettre::address::Envelope;
 use rustls::ClientConfig;
 use tokio::sync::{Notify, Semaphore};
-use upshot_queue::{Failure, Lease, Need, Park, fingerprint::normalise};
+use upshot_queue::{Failure, Lease, Need, Park, Stop, fingerprint::normalise};
 use upshot_shared::settings::{SmtpSettings, SmtpTimeouts};
-
-use crate::stop::Stop;
 
 use super::{
     address::Server,

@@ -2,9 +2,7 @@
 
 use std::{error::Error as StdError, io};
 
-use upshot_queue::{Failure, Need, Park, failure::with_causes};
-
-use crate::stop::Stop;
+use upshot_queue::{Failure, Need, Park, Stop, failure::with_causes};
 
 /// What jobs wait for while the store refuses the settings.
 pub(super) const NEED: &str = "store";

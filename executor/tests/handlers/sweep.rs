@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apalis_core::{error::BoxDynError, task::data::Data};
+use apalis_core::task::data::Data;
 use futures::{FutureExt, future::BoxFuture};
 use serde::Deserialize;
 use serde_json::json;
@@ -20,7 +20,7 @@ use upshot_executor::{
     store::{Drafts, Store, Sweeper, sweep},
 };
 use upshot_local::{RedisOptions, RedisServer};
-use upshot_queue::{Changed, Connector, Failure, JobId, Lease, NewJob, Park, Queue, QueueName, State};
+use upshot_queue::{Changed, Connector, Failure, JobId, Lease, NewJob, Park, Queue, QueueName, State, Stop};
 use upshot_shared::{Evidence, Health, Outcome, Settings, settings::QueueSettings};
 
 use super::until;
@@ -44,7 +44,7 @@ struct Office {
 impl Office {
     fn handler(
         self,
-    ) -> impl Fn(Document, Data<Lease>) -> BoxFuture<'static, Result<Outcome, BoxDynError>> + Clone + Send + Sync
+    ) -> impl Fn(Document, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Stop>> + Clone + Send + Sync
     {
         move |document, lease| {
             let office = self.clone();
@@ -52,17 +52,17 @@ impl Office {
         }
     }
 
-    async fn work(&self, document: &Document, lease: &Lease) -> Result<Outcome, BoxDynError> {
+    async fn work(&self, document: &Document, lease: &Lease) -> Result<Outcome, Stop> {
         let steps = Steps::new(lease, ["render", "store"]);
         let key = self.drafts.key(lease.job(), "pdf");
-        let put = async || self.store.put(&key, "draft".into()).await.map_err(BoxDynError::from);
+        let put = async || self.store.put(&key, "draft".into()).await;
         steps.run("render", put).await?;
         let again = self.approved.load(Ordering::Acquire);
         if document.filed || again {
             // As it is after a crash in the middle of this step: the draft is still there.
             let file = async || match self.store.get(&key).await {
                 Ok(Some(_)) => Ok(()),
-                _ => Err(BoxDynError::from(Failure::permanent("the draft is gone"))),
+                _ => Err(Stop::from(Failure::permanent("the draft is gone"))),
             };
             steps.run("store", file).await?;
         }

@@ -4,8 +4,6 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::need::{BadNeed, Need};
-
 /// What kind of failure it was. The class decides whether and when to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -58,9 +56,9 @@ impl fmt::Display for FailureClass {
     }
 }
 
-/// Why an attempt did not finish: what a handler returns as its error.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{class}: {message}")]
+/// Why an attempt did not finish: what a handler returns as its error, as
+/// [`Stop`](crate::Stop) does.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The class.
     pub class: FailureClass,
@@ -69,6 +67,12 @@ pub struct Failure {
     /// For [`FailureClass::Throttled`]: the wait that the other side asked for. For
     /// [`FailureClass::Permanent`]: the wait after which a second attempt confirms it.
     pub retry_after: Option<Duration>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class, self.message)
+    }
 }
 
 impl Failure {
@@ -127,95 +131,6 @@ impl FailedAttempt {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
-
-/// Not now: what a handler returns as its error to run again later without
-/// having failed. The attempt does not count.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("snoozed for {wait:?}: {why}")]
-pub struct Snooze {
-    /// How long to wait.
-    pub wait: Duration,
-    /// For people.
-    pub why: String,
-}
-
-/// Not before something has happened: what a handler returns as its error to have its job
-/// parked until somebody calls [`Queue::meet`](crate::Queue::meet) with the need. The attempt
-/// does not count, completed steps stay, and the job is listed as parked with need and reason.
-/// No worker lets it go by itself, and no time does.
-///
-/// It runs from its beginning then, so the handler looks first whether it may go on:
-/// ```
-/// use apalis_core::error::BoxDynError;
-/// use upshot_queue::Park;
-///
-/// # fn is_confirmed(_: &str) -> Result<bool, BoxDynError> { Ok(false) }
-/// fn deliver(order: &str) -> Result<(), BoxDynError> {
-///     if !is_confirmed(order)? {
-///         return Err(Park::new(format!("{order} confirmed"), "the customer has not confirmed")?.into());
-///     }
-///     // …
-///     Ok(())
-/// }
-/// assert_eq!(deliver("order-1042").unwrap_err().to_string(),
-///     "parked for order-1042 confirmed: the customer has not confirmed");
-/// ```
-///
-/// # A need that is met too early
-/// Meeting a need lets those jobs go that are parked at that moment, and nothing remembers
-/// it. Between the handler's look and the parking there is a moment in which it can be met for
-/// nobody, and the job would then wait for the next time. So whoever meets needs does it in this
-/// order and not just once:
-/// 1. make true what the handlers look at, where they see it (commit the confirmation, close
-///    the breaker);
-/// 2. meet the need;
-/// 3. meet it again now and then for as long as it stays true, or at the latest when an
-///    attempt that had looked before must have ended (the worker's `timeout`). Without jobs that
-///    costs one call; [`Queue::needs_part`](crate::Queue::needs_part) lists what is waited for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("parked for {need}: {why}")]
-pub struct Park {
-    /// What it waits for.
-    pub need: Need,
-    /// For people.
-    pub why: String,
-}
-
-impl Park {
-    /// Parks the job until the need of this name is met.
-    ///
-    /// # Errors
-    /// When it names none (see [`Need`]). Returned by a handler this is a permanent failure:
-    /// the next attempt would name the same.
-    pub fn new(need: impl AsRef<str>, why: impl fmt::Display) -> Result<Self, BadNeed> {
-        Ok(Self { need: need.as_ref().parse()?, why: why.to_string() })
-    }
-}
-
-/// Not here: what a handler returns as its error to hand its job back, so that another worker
-/// runs it at once. The attempt does not count. It is meant for a worker that stops
-/// ([`Lease::stopping`](crate::Lease::stopping)) and claims no more; one that does not would get
-/// the job right back, so [`Snooze`] it then.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("handed back: {why}")]
-pub struct Release {
-    /// For people.
-    pub why: String,
-}
-
-impl Release {
-    /// Hands the job back.
-    pub fn new(why: impl fmt::Display) -> Self {
-        Self { why: why.to_string() }
-    }
-}
-
-/// The arguments cannot be read by this program: what a handler returns as its
-/// error when another version of it may be able to. The job is parked until one
-/// registers; the attempt does not count.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Undecodable(pub String);
 
 /// One line of a job's history: an attempt that did not finish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
