@@ -7,7 +7,7 @@ use apalis_core::{
     worker::{builder::WorkerBuilder, event::Event},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use upshot_queue::{Connector, Queue, QueueName, RedisBackend, WorkerOptions};
+use upshot_queue::{Client, Connector, Operator, QueueName, RedisBackend, WorkerOptions};
 use upshot_shared::{Health, Settings, health::watch_redis};
 
 use crate::{
@@ -26,7 +26,7 @@ pub enum Error {
     Redis(#[from] redis::RedisError),
     /// A queue's worker cannot be set up.
     #[error(transparent)]
-    Queue(#[from] upshot_queue::queue::Error),
+    Queue(#[from] upshot_queue::Error),
     /// Files cannot be kept.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -66,7 +66,8 @@ impl Executor {
         let connector = Connector::new(settings.redis.options())?;
         // Also of queues that others work on: their jobs may be alive.
         let conn = connector.connect()?;
-        let queue = |name: &QueueName| Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
+        let queue =
+            |name: &QueueName| Client::with_connection(conn.clone(), connector.prefix(), name.clone());
         let queues = settings.queues.keys().map(queue).collect();
         let handlers::All { registry, sweeper, keeper, watch } = handlers::all(settings, queues, &health)?;
         let beside = Some((sweeper, keeper, watch));
@@ -82,7 +83,7 @@ impl Executor {
         let mut limits = Vec::new();
         for (name, queue) in settings.worked_queues() {
             let of_queue = queue.limits.iter().map(|each| (each.key.clone(), each.limit())).collect();
-            limits.push((Queue::new(&connector, name.clone())?, of_queue));
+            limits.push((Operator::new(Client::new(&connector, name.clone())?), of_queue));
             // Refused now rather than in the middle of a restart.
             RedisBackend::new(&connector, queue.worker_options(name))?;
         }

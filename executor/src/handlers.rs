@@ -2,7 +2,7 @@
 
 pub mod issue_invoice;
 
-use upshot_queue::Queue;
+use upshot_queue::Client;
 use upshot_shared::{Health, Settings};
 
 use crate::{
@@ -28,7 +28,7 @@ pub struct All {
 ///
 /// # Errors
 /// When what a handler needs cannot be set up.
-pub fn all(settings: &Settings, queues: Vec<Queue>, health: &Health) -> Result<All, Error> {
+pub fn all(settings: &Settings, queues: Vec<Client>, health: &Health) -> Result<All, Error> {
     let desk = issue_invoice::Desk::new(settings)?;
     let sweeper = desk.sweeper(queues.clone());
     let keeper = desk.keeper(queues.clone(), health.clone());

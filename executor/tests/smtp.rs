@@ -23,7 +23,7 @@ use upshot_executor::{
     mail::{Accepted, Mail, Mailer, Recipient},
 };
 use upshot_local::{Authority, RedisOptions, RedisServer};
-use upshot_queue::{Connector, FailureClass, JobId, Lease, NewJob, Queue, State};
+use upshot_queue::{Client, Connector, FailureClass, JobId, Lease, NewJob, State};
 use upshot_shared::{
     Evidence, Health, Outcome, Settings,
     settings::{SmtpSettings, SmtpTimeouts},
@@ -391,7 +391,7 @@ async fn jobs_that_wait_for_a_server_that_refuses_all_go_on_once_it_accepts() {
     let mut all = Settings::default();
     all.redis.url = redis.url().into();
     let connector = Connector::new(all.redis.options()).unwrap();
-    let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
+    let queue = Client::new(&connector, "invoices".parse().unwrap()).unwrap();
     let mailer = Arc::new(
         Mailer::new(&SmtpSettings { probe: Duration::from_millis(100), ..settings(&server.url()) }).unwrap(),
     );

@@ -15,7 +15,7 @@ use upshot_executor::{
     store::{Settled, Store, sha256_of},
 };
 use upshot_local::{Authority, RedisOptions, RedisServer};
-use upshot_queue::{Connector, JobId, NewJob, Park, Queue, State};
+use upshot_queue::{Client, Connector, JobId, NewJob, Park, State};
 use upshot_shared::{Health, Settings};
 
 /// Nothing here takes this long.
@@ -125,7 +125,7 @@ async fn an_executor_is_not_ready_and_its_jobs_wait_until_the_store_is_mended() 
     let mut settings = Settings::default();
     settings.redis.url = redis.url().into();
     let connector = Connector::new(settings.redis.options()).unwrap();
-    let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
+    let queue = Client::new(&connector, "invoices".parse().unwrap()).unwrap();
     let job = NewJob::new(JobId::random(), "invoice.issue", "{}");
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     let registry = {

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use apalis_core::task::data::Data;
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
-use upshot_queue::{Failure, Job, Lease, Queue, Stop};
+use upshot_queue::{Client, Failure, Job, Lease, Stop};
 use upshot_shared::{Evidence, Health, Outcome, Settings};
 
 use crate::{
@@ -78,17 +78,17 @@ impl Desk {
     }
 
     /// Sweeps the drafts of jobs of these queues.
-    pub fn sweeper(&self, queues: impl IntoIterator<Item = Queue>) -> Sweeper {
+    pub fn sweeper(&self, queues: impl IntoIterator<Item = Client>) -> Sweeper {
         Sweeper::new(self.store.clone(), &self.drafts, queues, STORE)
     }
 
     /// Looks whether the store takes files.
-    pub fn watch(&self, queues: Vec<Queue>, health: Health, every: Duration) -> Watch {
+    pub fn watch(&self, queues: Vec<Client>, health: Health, every: Duration) -> Watch {
         self.store.watch(queues, health, every)
     }
 
     /// Looks after the jobs of these queues that wait for the mail server.
-    pub fn keeper(&self, queues: Vec<Queue>, health: Health) -> Keeper {
+    pub fn keeper(&self, queues: Vec<Client>, health: Health) -> Keeper {
         self.mailer.keeper(queues, health)
     }
 

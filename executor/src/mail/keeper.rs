@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Need, Queue, Released};
+use upshot_queue::{Client, Need, Released};
 use upshot_shared::Health;
 
 use super::{gate::Gate, pool::Pool};
@@ -22,7 +22,7 @@ const WARNING: &str = "smtp";
 pub struct Keeper {
     pool: Arc<Pool>,
     need: Need,
-    queues: Vec<Queue>,
+    queues: Vec<Client>,
     every: Duration,
     health: Health,
 }
@@ -37,7 +37,7 @@ impl Keeper {
     pub(super) fn new(
         pool: Arc<Pool>,
         need: Need,
-        queues: Vec<Queue>,
+        queues: Vec<Client>,
         every: Duration,
         health: Health,
     ) -> Self {
@@ -79,7 +79,7 @@ impl Keeper {
         }
     }
 
-    async fn release(&self, queue: &Queue) -> Result<(), upshot_queue::Error> {
+    async fn release(&self, queue: &Client) -> Result<(), upshot_queue::Error> {
         if queue.waiting_for(&self.need).await? == 0 {
             return Ok(());
         }
