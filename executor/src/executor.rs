@@ -7,13 +7,13 @@ use apalis_core::{
     worker::{builder::WorkerBuilder, event::Event},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use upshot_queue::{Connector, Queue, QueueName, RedisBackend, WorkerOptions};
+use upshot_queue::{Client, Connector, Operator, QueueName, RedisBackend, WorkerOptions};
 use upshot_runtime::{Health, Settings, health::watch_redis};
 
 use crate::{
-    attempt::Outgoing,
     build,
     limits::{self, OfQueue},
+    outgoing::{Outgoing, Queues},
     registry::{Dispatch, Registry},
     setup::{Beside, Jobs, SetupError},
 };
@@ -26,7 +26,7 @@ pub enum Error {
     Redis(#[from] redis::RedisError),
     /// A queue's worker cannot be set up.
     #[error(transparent)]
-    Queue(#[from] upshot_queue::queue::Error),
+    Queue(#[from] upshot_queue::Error),
     /// A state of the program's own cannot be set up.
     #[error("{0}")]
     Setup(SetupError),
@@ -43,7 +43,7 @@ pub struct Executor {
     connector: Connector,
     registry: Arc<Registry>,
     limits: Vec<OfQueue>,
-    outgoing: Outgoing,
+    outgoing: Arc<dyn Outgoing>,
     beside: Vec<Beside>,
     health: Health,
 }
@@ -59,21 +59,21 @@ impl Executor {
         let mut limits = Vec::new();
         for (name, queue) in settings.worked_queues() {
             let of_queue = queue.limits.iter().map(|each| (each.key.clone(), each.limit())).collect();
-            limits.push((Queue::new(&connector, name.clone())?, of_queue));
+            limits.push((Operator::new(Client::new(&connector, name.clone())?), of_queue));
             // Refused now rather than in the middle of a restart.
             RedisBackend::new(&connector, queue.worker_options(name))?;
         }
         // Also queues that others work on: their jobs may be alive.
         let queue =
-            |name: &QueueName| Queue::with_connection(connection.clone(), connector.prefix(), name.clone());
+            |name: &QueueName| Client::with_connection(connection.clone(), connector.prefix(), name.clone());
         let queues = settings.queues.keys().map(queue).collect();
         let (registry, beside) = jobs.prepare(settings, queues, &health).await.map_err(Error::Setup)?;
         crate::metrics::describe(registry.names());
-        let outgoing = Outgoing {
+        let outgoing = Arc::new(Queues {
             connection,
             prefix: connector.prefix().into(),
-            known: Arc::new(settings.queues.keys().cloned().collect()),
-        };
+            known: settings.queues.keys().cloned().collect(),
+        });
         let (settings, registry) = (settings.clone(), Arc::new(registry));
         Ok(Self { settings, connector, registry, limits, outgoing, beside, health })
     }
@@ -94,7 +94,7 @@ impl Executor {
         for (name, queue) in self.settings.worked_queues() {
             let connector = self.connector.clone();
             let dispatch =
-                Dispatch { registry: Arc::clone(&self.registry), outgoing: self.outgoing.clone() };
+                Dispatch { registry: Arc::clone(&self.registry), outgoing: Arc::clone(&self.outgoing) };
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
             let (stop, abandon, kinds) = (stop.clone(), abandon.clone(), kinds.clone());
             monitor = monitor.register(move |_| {

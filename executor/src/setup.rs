@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use futures::{FutureExt, future::BoxFuture};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::Queue;
+use upshot_queue::Client;
 use upshot_runtime::{Health, Settings, settings};
 
 use crate::{
@@ -90,7 +90,7 @@ impl Jobs {
     pub(crate) async fn prepare(
         self,
         settings: &Settings,
-        queues: Vec<Queue>,
+        queues: Vec<Client>,
         health: &Health,
     ) -> Result<(Registry, Vec<Beside>), SetupError> {
         let setup = Setup {
@@ -111,7 +111,7 @@ impl Jobs {
 #[derive(Clone)]
 pub struct Setup {
     settings: Settings,
-    queues: Vec<Queue>,
+    queues: Vec<Client>,
     health: Health,
     beside: Arc<Mutex<Vec<Beside>>>,
 }
@@ -137,7 +137,7 @@ impl Setup {
     }
 
     /// All queues of the settings, also those that other executors work on.
-    pub fn queues(&self) -> &[Queue] {
+    pub fn queues(&self) -> &[Client] {
         &self.queues
     }
 

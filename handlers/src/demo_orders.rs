@@ -9,7 +9,7 @@ use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use upshot::{
     Call,
-    queue::{Connector, Queue, State},
+    queue::{Client, Connector, State},
     shared::{Event, Intake},
 };
 
@@ -81,7 +81,7 @@ pub async fn run(mut call: Call) -> anyhow::Result<()> {
         .routes("order.completed.v1")
         .first()
         .context("no route for order.completed.v1 in the settings")?;
-    let queue = Queue::new(&Connector::new(settings.redis.options())?, route.queue.clone())?;
+    let queue = Client::new(&Connector::new(settings.redis.options())?, route.queue.clone())?;
     let before = ended(&queue).await.context("redis.url: cannot count jobs")?;
     // Numbers that no earlier run has used.
     let first = Utc::now().timestamp_millis() as u64 / 10 % 10_000_000_000;
@@ -126,7 +126,7 @@ pub async fn run(mut call: Call) -> anyhow::Result<()> {
 }
 
 /// Outcomes achieved and missed so far.
-async fn ended(queue: &Queue) -> anyhow::Result<(u64, u64)> {
+async fn ended(queue: &Client) -> anyhow::Result<(u64, u64)> {
     let counts = queue.counts().await?;
     Ok((counts.of(State::Succeeded), counts.of(State::Dead)))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Need, Queue, Released};
+use upshot_queue::{Client, Need, Released};
 use upshot_runtime::Health;
 
 use crate::{gate::Gate, pool::Pool};
@@ -25,7 +25,7 @@ const REFUSED: &str = "upshot_mail_refused";
 pub struct Keeper {
     pool: Arc<Pool>,
     need: Need,
-    queues: Vec<Queue>,
+    queues: Vec<Client>,
     every: Duration,
     health: Health,
 }
@@ -40,7 +40,7 @@ impl Keeper {
     pub(super) fn new(
         pool: Arc<Pool>,
         need: Need,
-        queues: Vec<Queue>,
+        queues: Vec<Client>,
         every: Duration,
         health: Health,
     ) -> Self {
@@ -87,7 +87,7 @@ impl Keeper {
         }
     }
 
-    async fn release(&self, queue: &Queue) -> Result<(), upshot_queue::Error> {
+    async fn release(&self, queue: &Client) -> Result<(), upshot_queue::Error> {
         if queue.waiting_for(&self.need).await? == 0 {
             return Ok(());
         }

@@ -25,7 +25,7 @@ use object_store::{
     path::Path,
 };
 use sha2::{Digest, Sha256};
-use upshot_queue::{Failure, Queue, Stop, failure::with_causes};
+use upshot_queue::{Client, Failure, Stop, failure::with_causes};
 use crate::{Health, secret::masked, settings::object_options};
 use url::Url;
 
@@ -166,7 +166,7 @@ impl Store {
 
     /// Looks whether the store takes files, and lets jobs of these queues go on that wait for
     /// it.
-    pub fn watch(&self, queues: Vec<Queue>, health: Health, every: Duration) -> Watch {
+    pub fn watch(&self, queues: Vec<Client>, health: Health, every: Duration) -> Watch {
         Watch::new(self.clone(), queues, health, every)
     }
 

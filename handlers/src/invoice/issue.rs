@@ -15,6 +15,8 @@ use upshot::{
     pdf::{Builtin, Press},
     prelude::*,
     queue,
+
+
 };
 
 use super::{Invoice, Order, Seller};
@@ -175,7 +177,7 @@ impl Desk {
         }
         let id = format!("{}.invoice", edition(cx.job(), '.'));
         let accepted =
-            self.mailer.send(mail(invoice, recipient, &id, name, pdf.to_vec()), cx.lease()).await?;
+            self.mailer.send(mail(invoice, recipient, &id, name, pdf.to_vec()), Some(cx.lease())).await?;
         Ok(Sent { message_id: accepted.message_id, reply: accepted.reply })
     }
 }
