@@ -101,10 +101,10 @@ impl Calls {
                 crashes: &Crashes::new(3, Wait::NONE),
                 crashes_by_kind: &[],
                 kinds: Some(&kinds),
-                number: self.number,
+                request_id: self.number,
                 shares: Shares::default(),
                 // As for a worker that is this quick.
-                ahead: want,
+                quantum: want,
             };
             let claimed = self.queue.claim(&claim).await?;
             anyhow::ensure!(!claimed.is_empty(), "{} of {size} jobs were claimed", ended.len());

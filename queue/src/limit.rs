@@ -76,15 +76,15 @@ pub struct Limit {
 }
 
 /// The smallest weight: smaller ones would use up the numbers that turns are counted in.
-const LIGHTEST: f64 = 0.01;
+pub(crate) const LIGHTEST: f64 = 0.01;
 /// The largest weight: the step from turn to turn of larger ones would be rounded away.
-const HEAVIEST: f64 = 100.0;
+pub(crate) const HEAVIEST: f64 = 100.0;
 
 /// The slowest rate, in jobs a second: one in eleven days. Times of the next job of slower ones
 /// would be none.
-const SLOWEST: f64 = 0.000_001;
+pub(crate) const SLOWEST: f64 = 0.000_001;
 /// The fastest rate.
-const FASTEST: f64 = 1_000_000.0;
+pub(crate) const FASTEST: f64 = 1_000_000.0;
 
 /// A limit that cannot be kept.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -8,13 +8,11 @@ use crate::{
     limit::{Limit, LimitKey},
     queue::{Error, Queue},
     release::Released,
-    scripts::{self, Call},
+    scripts::{self, Call, RESERVATIONS_GIVEN_UP},
 };
 
 /// Claims that are looked through at a time, of up to 160 jobs each.
 const CLAIMS: usize = 4;
-/// Keys under which what is kept is given up at a time.
-const KEYS: usize = 32;
 
 /// What holds jobs back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,7 +72,7 @@ impl Queue {
         let mut cursor = 0_u64;
         loop {
             let mut scan = redis::cmd("HSCAN");
-            scan.arg(self.keys.promised()).arg(cursor).arg("COUNT").arg(KEYS);
+            scan.arg(self.keys.promised()).arg(cursor).arg("COUNT").arg(RESERVATIONS_GIVEN_UP);
             let (next, promised): (u64, Vec<(String, String)>) =
                 scan.query_async(&mut self.conn.clone()).await?;
             let others: Vec<&str> = promised
@@ -82,7 +80,7 @@ impl Queue {
                 .filter(|(_, lane)| has_key(lane, key))
                 .map(|(other, _)| other.as_str())
                 .collect();
-            for others in others.chunks(KEYS) {
+            for others in others.chunks(RESERVATIONS_GIVEN_UP) {
                 self.limit_call("give_up", key, others).await?;
             }
             if next == 0 {

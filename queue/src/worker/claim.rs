@@ -19,7 +19,7 @@ use super::{
 use crate::{
     connect::{Backoff, Cause, told},
     job::Job,
-    protocol::{Claim, Claimed},
+    protocol::{Claim, Claimed, Maintained},
     scripts::MAX_CLAIM,
 };
 
@@ -30,9 +30,9 @@ struct Answer {
     asked: Instant,
 }
 
-/// Claims that are under way to Redis at once. A second one goes only when it is a
-/// full batch, so that Redis need not wait for us. `claim.lua` remembers what
-/// the oldest that is open was answered, and the one behind it.
+/// Claims that are under way to Redis at once. A second one is sent only when it asks for a full
+/// batch, so that Redis need not wait for the worker. `claim.lua` remembers the replies to the
+/// oldest open claim and to the one behind it.
 const UNDER_WAY: u64 = 2;
 
 /// Claims until the worker is told to stop, while the jobs of the claims before
@@ -54,8 +54,8 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     let mut under_way = FuturesUnordered::new();
     // While `Some`, the queue was seen empty and there is nothing to do until then.
     let mut idle_until: Option<Instant> = None;
-    let mut number: u64 = 1;
-    // Numbers without an answer.
+    let mut request_id: u64 = 1;
+    // Request ids without a reply.
     let mut open = BTreeSet::new();
     let mut turnover = Turnover::default();
     loop {
@@ -65,13 +65,13 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
                 None => return,
             }
         } else {
-            let remembered = open.first().is_none_or(|oldest| number < oldest + UNDER_WAY);
+            let remembered = open.first().is_none_or(|oldest| request_id < oldest + UNDER_WAY);
             let another = remembered && idle_until.is_none() && !core.stop.is_cancelled();
             tokio::select! {
                 biased;
                 answer = under_way.next() => {
-                    let Some((answered_number, answer)) = answer else { continue };
-                    open.remove(&answered_number);
+                    let Some((answered_id, answer)) = answer else { continue };
+                    open.remove(&answered_id);
                     // Told to stop before Redis answered; another may be answered yet.
                     let Some(answer) = answer else { continue };
                     let Answer { claimed, places, asked } = &answer;
@@ -93,22 +93,27 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
                 }
             }
         };
-        open.insert(number);
+        open.insert(request_id);
         turnover.note(core.finished.load(Ordering::Relaxed), core.held_us.load(Ordering::Relaxed));
-        let ahead = turnover.ahead(places.len());
-        under_way.push(async move { (number, claim(core, places, number, ahead).await) });
-        number += 1;
+        let quantum = turnover.quantum(places.len());
+        under_way.push(async move { (request_id, claim(core, places, request_id, quantum).await) });
+        request_id += 1;
     }
 }
 
-/// Claims until Redis answers, under the same number: jobs that an unanswered call
-/// has leased are not lost to us. The places stay taken. `None` when the worker is
-/// told to stop meanwhile.
-async fn claim(core: &Core, places: Vec<OwnedSemaphorePermit>, number: u64, ahead: usize) -> Option<Answer> {
+/// Claims until Redis answers, under the same request id, so the worker gets the jobs that an
+/// unanswered call has leased. The places stay taken. `None` when the worker is told to stop
+/// meanwhile.
+async fn claim(
+    core: &Core,
+    places: Vec<OwnedSemaphorePermit>,
+    request_id: u64,
+    quantum: usize,
+) -> Option<Answer> {
     let mut backoff = Backoff::default();
     loop {
         let asked = Instant::now();
-        match claim_once(core, places.len(), number, ahead).await {
+        match claim_once(core, places.len(), request_id, quantum).await {
             Ok(claimed) => {
                 if core.outages.claims.ends() {
                     tracing::info!(queue = %core.options.queue, "claiming works again");
@@ -143,7 +148,7 @@ async fn next_places(core: &Core, idle_until: Option<Instant>) -> Option<Vec<Own
         biased;
         () = core.stop.cancelled() => None,
         places = free_places(core) => Some(places),
-        // A full worker still promotes and takes over for the others.
+        // A full worker still does what is due, for the others.
         () = tokio::time::sleep(core.options.poll) => Some(Vec::new()),
     }
 }
@@ -183,7 +188,12 @@ fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
     Duration::from_millis(next_at.saturating_sub(now).max(0).unsigned_abs() + 1).min(poll)
 }
 
-async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Result<Claimed, RedisError> {
+async fn claim_once(
+    core: &Core,
+    want: usize,
+    request_id: u64,
+    quantum: usize,
+) -> Result<Claimed, RedisError> {
     let options = &core.options;
     let claim = Claim {
         worker: &core.worker,
@@ -192,19 +202,32 @@ async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Resu
         crashes: &core.crashes,
         crashes_by_kind: &core.crashes_by_kind,
         kinds: core.kinds.as_deref(),
-        number,
+        request_id,
         shares: options.shares,
-        ahead,
+        quantum,
     };
     core.claims.claim(&claim).await
 }
 
 fn report(core: &Core, claimed: &Claimed) {
     let queue = &core.options.queue;
-    if claimed.taken_over > 0 {
-        tracing::warn!(%queue, jobs = claimed.taken_over, dead = claimed.buried, "leases expired: jobs taken over");
-        metrics::counter!("upshot_queue_taken_over_total", "queue" => queue.to_string())
-            .increment(claimed.taken_over);
+    match &claimed.maintained {
+        Ok(Maintained { reclaimed, dead }) => {
+            if core.outages.maintenance.ends() {
+                tracing::info!(%queue, "due jobs are seen to again");
+            }
+            if *reclaimed > 0 {
+                tracing::warn!(%queue, jobs = reclaimed, dead, "leases expired: jobs reclaimed");
+                metrics::counter!("upshot_queue_taken_over_total", "queue" => queue.to_string())
+                    .increment(*reclaimed);
+            }
+        }
+        Err(error) => {
+            if core.outages.maintenance.begins(Cause::of(error)) {
+                let why = told(error);
+                tracing::warn!(%queue, %why, "no due job is promoted, reclaimed or expired until Redis lets us");
+            }
+        }
     }
     if claimed.unknown > 0 {
         tracing::warn!(%queue, jobs = claimed.unknown, "jobs of kinds that have no handler here: parked until a worker comes that has one");

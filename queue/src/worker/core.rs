@@ -61,6 +61,7 @@ pub(super) struct Core {
 #[derive(Debug, Default)]
 pub(super) struct Outages {
     pub(super) claims: Outage,
+    pub(super) maintenance: Outage,
     pub(super) settles: Outage,
     pub(super) renewals: Outage,
     pub(super) steps: Outage,

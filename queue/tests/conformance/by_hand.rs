@@ -18,9 +18,9 @@ pub fn claim(worker: &str, number: u64) -> Claim<'_> {
         crashes: &CRASHES,
         crashes_by_kind: &[],
         kinds: None,
-        number,
+        request_id: number,
         shares: Shares::default(),
-        ahead: 16,
+        quantum: 16,
     }
 }
 

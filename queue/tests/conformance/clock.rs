@@ -65,9 +65,9 @@ impl Timed {
             crashes: &Crashes::new(5, Wait::NONE),
             crashes_by_kind: &[],
             kinds: Some(&["1|test".to_owned()]),
-            number: self.number,
+            request_id: self.number,
             shares: Shares::default(),
-            ahead: 160,
+            quantum: 160,
         };
         let claimed = self.queue.claim(&claim).await.unwrap();
         claimed.jobs(&self.queue, worker).map(|job| job.map(|job| (job.id, job.token)).unwrap()).collect()

@@ -13,7 +13,8 @@ use apalis_core::error::BoxDynError;
 use serde_json::json;
 use upshot_queue::{
     Changed, Crashes, Failure, FailureClass, JobId, Need, NewJob, Park, RetryPolicy, Shares, State, Wait,
-    WorkerOptions, protocol::Claim,
+    WorkerOptions,
+    protocol::{Claim, Maintained},
 };
 
 use crate::fixture::{Fixture, Worker, options};
@@ -309,15 +310,15 @@ async fn a_kind_survives_as_many_lost_workers_as_it_may() {
         crashes: &crashes,
         crashes_by_kind: &budgets,
         kinds: None,
-        number,
+        request_id: number,
         shares: Shares::default(),
-        ahead: 1,
+        quantum: 1,
     };
     let claimed = fixture.queue.claim(&claim(2, 1)).await.unwrap();
     assert_eq!(claimed.len(), 2);
     fixture.until_after(claimed.now + 1).await;
     let taken_over = fixture.queue.claim(&claim(0, 2)).await.unwrap();
-    assert_eq!((taken_over.taken_over, taken_over.buried), (2, 1));
+    assert_eq!(taken_over.maintained.unwrap(), Maintained { reclaimed: 2, dead: 1 });
     assert_eq!(fixture.queue.job(&jobs[0].id).await.unwrap().unwrap().state, State::Dead);
     assert_eq!(fixture.queue.job(&jobs[1].id).await.unwrap().unwrap().state, State::Ready);
     fixture.finish().await;
@@ -340,15 +341,16 @@ async fn jobs_of_a_lost_worker_wait_as_after_any_crash() {
         crashes: &crashes,
         crashes_by_kind: &[],
         kinds: None,
-        number,
+        request_id: number,
         shares: Shares::default(),
-        ahead: 20,
+        quantum: 20,
     };
     let claimed = fixture.queue.claim(&claim(20, 1)).await.unwrap();
     assert_eq!(claimed.len(), 20);
     fixture.until_after(claimed.now + 1).await;
     let taken_over = fixture.queue.claim(&claim(20, 2)).await.unwrap();
-    assert_eq!((taken_over.taken_over, taken_over.len()), (20, 0));
+    assert_eq!(taken_over.maintained.as_ref().unwrap().reclaimed, 20);
+    assert!(taken_over.is_empty());
     let mut cmd = redis::cmd("ZRANGE");
     cmd.arg(fixture.queue.keys().scheduled()).arg(0).arg(-1).arg("WITHSCORES");
     let scheduled: Vec<(String, i64)> =

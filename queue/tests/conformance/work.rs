@@ -145,7 +145,7 @@ async fn large_jobs_are_taken_over_a_few_at_a_time() {
     let (mut number, mut taken_over) = (8, 0);
     while taken_over < 24 {
         number += 1;
-        let now = queue.claim(&claim_of(number, 0)).await.unwrap().taken_over;
+        let now = queue.claim(&claim_of(number, 0)).await.unwrap().maintained.unwrap().reclaimed;
         assert!(now <= 3, "{now} jobs of 200 kB were taken over at once");
         taken_over += now;
     }

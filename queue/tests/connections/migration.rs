@@ -204,9 +204,9 @@ impl Load {
             crashes: &Crashes::new(2, Wait::NONE),
             crashes_by_kind: &[],
             kinds: None,
-            number,
+            request_id: number,
             shares: Shares::default(),
-            ahead: 4,
+            quantum: 4,
         };
         until_ok("a claim", || async { self.called(self.queue.claim(&claim).await) }).await
     }

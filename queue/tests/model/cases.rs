@@ -186,9 +186,9 @@ async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
         crashes: &Crashes::new(2, Wait::NONE),
         crashes_by_kind: &[],
         kinds: None,
-        number: 1,
+        request_id: 1,
         shares,
-        ahead: 1,
+        quantum: 1,
     };
     assert_eq!(queue.claim(&claim).await.unwrap().len(), 1);
     // On one connection each sends its first call before it has an answer.

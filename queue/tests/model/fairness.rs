@@ -42,9 +42,9 @@ impl Worker {
             crashes: &Crashes::new(2, Wait::NONE),
             crashes_by_kind: &[],
             kinds: None,
-            number: self.number,
+            request_id: self.number,
             shares: self.shares,
-            ahead: self.ahead,
+            quantum: self.ahead,
         };
         let claimed = self.queue.claim(&claim).await.unwrap();
         claimed.jobs(&self.queue, "w").map(Result::unwrap).collect()

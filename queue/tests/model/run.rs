@@ -8,7 +8,7 @@ use std::{
 
 use upshot_queue::{
     Crashes, Deadline, Failure, JobId, Kinds, LimitKey, NewJob, Queue, Shares, State, Unique, Wait,
-    protocol::{Claim, End, Ended, Write},
+    protocol::{Claim, End, Ended, Maintained, Write},
 };
 
 use crate::{
@@ -370,13 +370,14 @@ impl Run {
             crashes: &Crashes::new(CRASHES, Wait { base: wait, cap: wait, floor: wait }),
             crashes_by_kind: &[],
             kinds: kinds.as_deref(),
-            number,
+            request_id: number,
             shares: self.shares,
-            ahead,
+            quantum: ahead,
         };
         let claimed = self.queue.claim(&claim).await.map_err(said)?;
         equal(self.model.now(), claimed.now.unsigned_abs())?;
-        equal(self.model.sweep(wait.as_millis() as u64), (claimed.taken_over, claimed.buried))?;
+        let Maintained { reclaimed, dead } = claimed.maintained.clone().map_err(said)?;
+        equal(self.model.sweep(wait.as_millis() as u64), (reclaimed, dead))?;
         let (more, next_at, unknown) = (claimed.more, claimed.next_at.unsigned_abs(), claimed.unknown);
         let jobs: Result<Vec<_>, _> = claimed.jobs(&self.queue, &name).collect();
         let jobs = jobs.map_err(said)?;
