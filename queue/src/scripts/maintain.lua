@@ -128,13 +128,15 @@ end
 local late, ended = first_entries(EXPIRING, MAX_BATCH), {}
 wake = put_all(cx) or #waiting > 0 or wake
 cx.read = 0
-for i, id in ipairs(late) do
-  if cx.read >= CALL_BYTES then break end
-  ended[i] = id
+for _, id in ipairs(late) do
   local key = JOB .. id
   local text = redis.call('HGET', key, 'state')
   local state = state_of(text)
-  local body = (state == 'ready' or state == 'scheduled' or state == 'parked') and redis.call('HGET', key, 'job')
+  local waits = state == 'ready' or state == 'scheduled' or state == 'parked'
+  -- Jobs behind large ones are left to the next call.
+  local is_left = waits and cx.read >= CALL_BYTES
+  if not is_left then ended[#ended + 1] = id end
+  local body = waits and not is_left and redis.call('HGET', key, 'job')
   if body then
     cx.read = cx.read + #body
     local kind, flow, class, deadline = header(body)
