@@ -11,8 +11,8 @@ use std::{
 
 use futures::future;
 use tokio::sync::Mutex;
-use upshot_queue::{Outbox, Queue, State, queue::Counts};
-use upshot_shared::amqp::{Depths, INTAKE, QUARANTINE};
+use upshot_queue::{Client, Counts, Outbox, State};
+use upshot_runtime::amqp::{Depths, INTAKE, QUARANTINE};
 
 /// How long figures are used again: several scrapers cost one round trip.
 const FRESH: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ pub struct Scrape {
 
 impl Scrape {
     /// The figures of these queues.
-    pub fn new(queues: Vec<Queue>) -> Self {
+    pub fn new(queues: Vec<Client>) -> Self {
         let scraped = |queue| Scraped { queue, is_up: AtomicBool::new(true) };
         Self { queues: queues.into_iter().map(scraped).collect(), last: Mutex::new(None) }
     }
@@ -76,7 +76,7 @@ impl Scrape {
 }
 
 struct Scraped {
-    queue: Queue,
+    queue: Client,
     /// Whether it could be read the last time, so that it is said once.
     is_up: AtomicBool,
 }

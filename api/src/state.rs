@@ -7,11 +7,9 @@ use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Connection, Connector, JobId, Queue, QueueName};
-use upshot_shared::{
-    Health, Intake, Settings,
-    amqp::{Depths, Publisher},
-};
+use upshot_queue::{Client, Connection, Connector, JobId, Operator, QueueName};
+use upshot_runtime::{Health, Settings, amqp::{Depths, Publisher}};
+use upshot_shared::Intake;
 
 use crate::{
     Error,
@@ -57,9 +55,9 @@ pub struct State {
     /// Connections at a time.
     pub connections: usize,
     /// The queues of the settings.
-    pub queues: BTreeMap<QueueName, Queue>,
+    pub queues: BTreeMap<QueueName, Client>,
     /// The same queues, for pages of lists.
-    pub lists: BTreeMap<QueueName, Queue>,
+    pub lists: BTreeMap<QueueName, Client>,
     /// Opens connections to Redis.
     pub connector: Connector,
     /// For commands that belong to no queue.
@@ -95,9 +93,9 @@ impl Shared {
         crate::metrics::describe();
         let connector = Connector::new(settings.redis.options())?;
         let (redis, pages) = (connector.connect()?, connector.connect()?);
-        let queues = |conn: &Connection| -> BTreeMap<QueueName, Queue> {
+        let queues = |conn: &Connection| -> BTreeMap<QueueName, Client> {
             let queue = |name: &QueueName| {
-                let queue = Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
+                let queue = Client::with_connection(conn.clone(), connector.prefix(), name.clone());
                 (name.clone(), queue)
             };
             settings.queues.keys().map(queue).collect()
@@ -113,15 +111,11 @@ impl Shared {
             lists,
             redis,
             connector,
-            intake: Intake::new(settings)?,
+            intake: Intake::new(settings.intake())?,
             max_event_bytes: settings.bridge.max_event_bytes.0,
             publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM),
             depths: watch::Sender::new(None),
-            files: Files::open(
-                &settings.store_url(),
-                settings.store.ca_file.as_deref(),
-                std::env::vars_os(),
-            )?,
+            files: Files::open(settings)?,
             health,
             metrics,
             stop: CancellationToken::new(),
@@ -174,20 +168,20 @@ impl State {
 
     /// Sees to it that jobs which follow in the background do, and says how to answer: 202 while
     /// there are some. A worker of the queue lets them go; this process does, while there is none.
-    pub fn go_on_releasing(&self, queue: &Queue, left: u64) -> StatusCode {
+    pub fn go_on_releasing(&self, queue: &Client, left: u64) -> StatusCode {
         if left == 0 {
             return StatusCode::OK;
         }
-        let (queue, stop) = (queue.clone(), self.stop.clone());
+        let (queue, stop) = (Operator::new(queue.clone()), self.stop.clone());
         tokio::spawn(async move {
             let releasing = async {
-                if !queue.is_swept().await? {
+                if !queue.client().is_swept().await? {
                     queue.finish_releases(|| !stop.is_cancelled()).await?;
                 }
                 Ok::<_, upshot_queue::Error>(())
             };
             if let Err(error) = releasing.await {
-                tracing::warn!(queue = %queue.name(), %error, "parked jobs wait for a worker to let them go");
+                tracing::warn!(queue = %queue.client().name(), %error, "parked jobs wait for a worker to let them go");
             }
         });
         StatusCode::ACCEPTED
@@ -197,7 +191,7 @@ impl State {
     ///
     /// # Errors
     /// A 400 that names the queues when it is not in the settings.
-    pub fn queue_of_parameter(&self, name: &str) -> Result<&Queue, Problem> {
+    pub fn queue_of_parameter(&self, name: &str) -> Result<&Client, Problem> {
         self.long(name).ok_or_else(|| Problem::parameter("queue", name, self.known_queues()))
     }
 
@@ -205,14 +199,22 @@ impl State {
     ///
     /// # Errors
     /// A 404 that names the queues when it is not in the settings.
-    pub fn queue_of_address(&self, name: &str) -> Result<&Queue, Problem> {
+    pub fn queue_of_address(&self, name: &str) -> Result<&Client, Problem> {
         self.long(name).ok_or_else(|| {
             let shown: String = name.chars().take(100).collect();
             Problem::new(Code::UnknownQueue, format!("queue `{shown}`: {}", self.known_queues()))
         })
     }
 
-    fn long(&self, name: &str) -> Option<&Queue> {
+    /// The same for what changes it.
+    ///
+    /// # Errors
+    /// Those of [`Self::queue_of_address`].
+    pub fn operator_of_address(&self, name: &str) -> Result<Operator, Problem> {
+        Ok(Operator::new(self.queue_of_address(name)?.clone()))
+    }
+
+    fn long(&self, name: &str) -> Option<&Client> {
         self.lists.get(&name.parse::<QueueName>().ok()?)
     }
 

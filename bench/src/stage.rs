@@ -10,8 +10,8 @@ use anyhow::{Context, ensure};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
-use upshot_local::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
-use upshot_queue::{Connector, Queue};
+use upshot_queue::{Client, Connector};
+use upshot_servers::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 
 use crate::{load, machine::Machine, priority, service::Service, slowlog};
 
@@ -59,13 +59,13 @@ impl Stage {
         let machine = Machine::look(redis.port(), rabbit.port()).await?;
         let stage = Self { machine, upshot, api, rabbit, redis, mail, dir, slow: Mutex::default() };
         stage.write_settings()?;
-        let link = upshot_shared::amqp::connect(
-            upshot_shared::amqp::Address::of_url(stage.amqp()),
+        let link = upshot_runtime::amqp::connect(
+            upshot_runtime::amqp::Address::of_url(stage.amqp()),
             "upshot-bench",
             u64::MAX,
         )
         .await?;
-        upshot_shared::amqp::declare(&link).await?;
+        upshot_runtime::amqp::declare(&link).await?;
         link.close().await;
         prepare(&stage.redis).await?;
         Ok(stage)
@@ -143,13 +143,13 @@ impl Stage {
     }
 
     /// The queue of the jobs that do nothing.
-    pub fn queue(&self) -> anyhow::Result<Queue> {
+    pub fn queue(&self) -> anyhow::Result<Client> {
         self.queue_on(&self.redis)
     }
 
     /// The same on another Redis.
-    pub fn queue_on(&self, redis: &RedisServer) -> anyhow::Result<Queue> {
-        Ok(Queue::new(&connector(redis)?, QUEUE.parse()?)?)
+    pub fn queue_on(&self, redis: &RedisServer) -> anyhow::Result<Client> {
+        Ok(Client::new(&connector(redis)?, QUEUE.parse()?)?)
     }
 
     /// Starts `upshot NAME ARGUMENT…` with the bench's settings.

@@ -11,11 +11,14 @@
 //! is changed, but for a file in the store that is deleted again.
 
 pub mod check;
+#[cfg(any(feature = "files", feature = "mail"))]
 mod outside;
 mod rabbitmq;
 mod redis;
 
-use upshot_shared::{Intake, Settings};
+use upshot_runtime::Settings;
+
+use upshot_shared::Intake;
 
 use check::Checks;
 
@@ -24,12 +27,20 @@ pub async fn examine(settings: &Settings) -> Checks {
     let mut checks = Checks::default();
     contracts(&mut checks, settings);
     // One after another where they share a server; the servers at the same time.
-    let (redis, rabbitmq, store, smtp) = tokio::join!(
-        redis::examine(settings),
-        rabbitmq::examine(settings),
-        outside::store(settings),
-        outside::smtp(settings)
-    );
+    let store = async {
+        #[cfg(feature = "files")]
+        return outside::store(settings).await;
+        #[cfg(not(feature = "files"))]
+        Checks::default()
+    };
+    let smtp = async {
+        #[cfg(feature = "mail")]
+        return outside::smtp(settings).await;
+        #[cfg(not(feature = "mail"))]
+        Checks::default()
+    };
+    let (redis, rabbitmq, store, smtp) =
+        tokio::join!(redis::examine(settings), rabbitmq::examine(settings), store, smtp);
     for more in [redis, rabbitmq, store, smtp] {
         checks.extend(more);
     }
@@ -40,7 +51,7 @@ fn contracts(checks: &mut Checks, settings: &Settings) {
     let mut checks = checks.of("settings");
     let (routes, queues) = (settings.routes.len(), settings.queues.len());
     checks.ok("settings", format!("they can be used; routes: {routes}, queues: {queues}"));
-    match Intake::new(settings) {
+    match Intake::new(settings.intake()) {
         Ok(_) => checks.ok("contracts", "all load"),
         Err(error) => checks.failed("contracts", error, "correct the contract, or `contracts.dir`"),
     }

@@ -16,7 +16,6 @@ mod table;
 use std::{
     fmt::Display,
     io::{self, BufWriter, IsTerminal, Write},
-    process::ExitCode,
 };
 
 use serde::Serialize;
@@ -30,6 +29,8 @@ pub use table::Table;
 const CLOSED_PIPE: u8 = 141;
 /// The exit code of a command line that is not understood.
 const USAGE: u8 = 2;
+/// The exit code of a command that failed.
+const FAILED: u8 = 1;
 /// The width of a terminal that does not tell.
 const USUAL: u16 = 80;
 /// What a terminal is at least taken for.
@@ -129,21 +130,26 @@ pub fn note(text: impl Display) {
 }
 
 /// The end of a command: what went wrong goes to standard error.
-pub fn ended(result: Result<(), anyhow::Error>) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
+pub fn ended(result: Result<(), anyhow::Error>) -> u8 {
+    let Err(error) = result else { return 0 };
     if let Some(Unwritten::Closed) = error.downcast_ref() {
-        return ExitCode::from(CLOSED_PIPE);
+        return CLOSED_PIPE;
     }
     note(format_args!("error: {}", upshot_shared::said::once(error.as_ref())));
-    ExitCode::FAILURE
+    FAILED
+}
+
+/// Ends the process. A thread that still computes, such as a rendering, does not hold it up.
+pub fn leave(code: u8) -> ! {
+    std::process::exit(code.into())
 }
 
 /// The end of a command line that asks for help, or is not understood.
-pub fn usage(error: &clap::Error) -> ExitCode {
+pub fn usage(error: &clap::Error) -> u8 {
     let text = error.render();
     if error.use_stderr() {
         note(text);
-        return ExitCode::from(USAGE);
+        return USAGE;
     }
     let help = if io::stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() };
     let mut stdout = io::stdout();

@@ -9,9 +9,11 @@ mod pure;
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, Value, aio::ConnectionLike};
+use redis::{
+    Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, Value, aio::ConnectionLike,
+};
 
-use crate::{
+use crate::redis::{
     connect::{Connection, Replicas},
     keys::Keys,
 };

@@ -5,7 +5,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
-use upshot_queue::{Cursor, Filter, Queue, QueueName, Searched};
+use upshot_queue::{Client, Cursor, Filter, QueueName, Searched};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -118,7 +118,7 @@ pub async fn jobs(
 }
 
 /// The queues to go through, in order.
-fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Queue>, Problem> {
+fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Client>, Problem> {
     let Some(text) = query.text("queue") else { return Ok(state.lists.values().collect()) };
     Ok(vec![state.queue_of_parameter(text)?])
 }
@@ -126,7 +126,7 @@ fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Queue>, Proble
 /// Where the list goes on: the place of a queue, and a cursor in it. A cursor
 /// is written `<queue>~<cursor of the queue>`, with nothing behind the tilde
 /// for the queue's beginning.
-fn place(query: &Query, queues: &[&Queue]) -> Result<(usize, Option<Cursor>), Problem> {
+fn place(query: &Query, queues: &[&Client]) -> Result<(usize, Option<Cursor>), Problem> {
     let Some(text) = query.text("cursor") else { return Ok((0, None)) };
     let read = || {
         let (queue, cursor) = text.split_once('~')?;
@@ -151,7 +151,7 @@ struct Found {
 }
 
 async fn page(
-    queues: &[&Queue],
+    queues: &[&Client],
     start: usize,
     mut from: Option<Cursor>,
     filter: &Filter,

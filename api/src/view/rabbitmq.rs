@@ -1,7 +1,7 @@
 //! What waits in RabbitMQ, as it is shown.
 
 use serde::Serialize;
-use upshot_shared::amqp::{Depth, Depths, INTAKE, QUARANTINE};
+use upshot_runtime::amqp::{Depth, Depths, INTAKE, QUARANTINE};
 use utoipa::ToSchema;
 
 /// Upshot's queues in RabbitMQ.

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::bail;
 use nix::sys::stat::{Mode, umask};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 /// Makes `data_dir`, and keeps others out of it and of the files that this process writes there,
 /// whatever its umask. A store elsewhere may be shared on purpose: the umask stays as it is then.
 pub fn keep(settings: &Settings) -> anyhow::Result<()> {
     let dir = Path::new(&settings.data_dir);
-    match upshot_local::make_private(dir) {
+    match upshot_servers::make_private(dir) {
         // Of a folder that another user made, only that user can change the rights.
         Err(why) if dir.is_dir() => {
             tracing::warn!(%why, "other users may see what is in data_dir: choose a folder of your own");

@@ -1,7 +1,7 @@
 //! `upshot queues`, `pause`, `resume`, `unpark`, `limit` and `outbox-end`: queues, through the API.
 
 use serde_json::{Value, json};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 use super::{
     client::Client,

@@ -9,10 +9,10 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_bridge::Bridge;
-use upshot_executor::Executor;
-use upshot_local::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use upshot_executor::{Executor, Jobs};
+use upshot_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::Connector;
-use upshot_shared::{Settings, amqp, health::watch_redis_of_bridge, settings::Durability, telemetry};
+use upshot_runtime::{Settings, amqp, health::watch_redis_of_bridge, settings::Durability, telemetry};
 
 use super::{private, services::needed_by_bridge, stop};
 use crate::{output::Output, running::Running};
@@ -21,7 +21,7 @@ const VHOST: &str = "upshot";
 
 /// Runs bridge, executor and API until told to stop, and the private servers
 /// under them where no others are named.
-pub async fn run(mut settings: Settings, out: &mut Output) -> anyhow::Result<()> {
+pub async fn run(mut settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow::Result<()> {
     telemetry::log(&settings.log)?;
     let metrics = telemetry::metrics()?;
     let stop = stop::on_signal()?;
@@ -48,7 +48,7 @@ pub async fn run(mut settings: Settings, out: &mut Output) -> anyhow::Result<()>
     );
     tokio::spawn(watch);
     let bridge = Bridge::new(&settings, health.clone())?;
-    let executor = Executor::new(&settings, health.clone())?;
+    let executor = Executor::new(&settings, health.clone(), jobs).await?;
     let listener = listen(&settings.api.listen).await?;
     let address = listener.local_addr()?;
     let api = Api::new(&settings, health.clone(), metrics)?;

@@ -80,7 +80,12 @@ fn a_file_includes_what_it_calls_and_nothing_else() {
 fn every_include_is_used() {
     let used: HashSet<&str> = SOURCES.iter().flat_map(|(_, source)| parts_of(source)).collect();
     for (name, text) in INCLUDES {
-        assert!(used.contains(text), "no script includes {name}");
+        let part =
+            text.rsplit("-- include: ").next().and_then(|rest| rest.split_once('\n')).map(|(_, part)| part);
+        assert!(
+            used.contains(text) || part.is_some_and(|part| used.contains(part)),
+            "no script includes {name}"
+        );
     }
 }
 

@@ -1,17 +1,18 @@
 //! Puts scripts together: each gets the functions that it calls, the keys and numbers that these
 //! use, and nothing else.
 //!
-//! A file names its includes in its header, `-- include: job, claim/lease`, in any number of such
-//! lines. Each include comes once, behind those that it names itself. Of an include a script gets
-//! the functions that are called. An include that does not exist, or that includes itself, is left
-//! out here; a test refuses both.
+//! A line `-- include: job, claim/lease` stands where the includes go: at the end of a file's
+//! header, or behind a part that may return without them, because each function costs time when
+//! it is created. Each include comes once, behind those that it names itself. Of an include a
+//! script gets the functions that are called. An include that does not exist, or that includes
+//! itself, is left out here; a test refuses both.
 //!
 //! Numbers are written into the code in place of their names ([`policy`]).
 
 use std::collections::HashSet;
 
 use super::policy;
-use crate::keys::NAMES;
+use crate::redis::keys::NAMES;
 
 macro_rules! includes {
     ($($name:literal)*) => {
@@ -45,7 +46,8 @@ pub(super) fn compose(flags: &str, clock: Clock, source: &'static str) -> String
         Clock::Test => (TEST_CLOCK, policy::TEST_CALL_BYTES),
     };
     let parts = called_parts(source);
-    let used: HashSet<&str> = parts.iter().chain([&micros]).flat_map(|part| words(part)).collect();
+    let mut used: HashSet<&str> = parts.iter().chain([&micros]).flat_map(|part| words(part)).collect();
+    used.insert("call");
     let mut text = format!("{flags}\n");
     let mut local = |name: &str, value: &str| {
         if used.contains(name) {
@@ -53,9 +55,10 @@ pub(super) fn compose(flags: &str, clock: Clock, source: &'static str) -> String
         }
     };
     // Locals are found faster than globals.
-    for name in ["redis", "ARGV", "unpack"] {
+    for name in ["redis", "ARGV", "unpack", "string", "tonumber"] {
         local(name, name);
     }
+    local("call", "redis.call");
     local("CONTROL", "KEYS[1]");
     for (name, rest) in NAMES {
         local(name, &format!("KEYS[1] .. '{rest}'"));
@@ -67,7 +70,7 @@ pub(super) fn compose(flags: &str, clock: Clock, source: &'static str) -> String
     let constants = policy::constants(call_bytes);
     for part in parts {
         for line in part.lines().filter(|line| !line.trim_start().starts_with("--")) {
-            push_line(&mut text, line, &constants);
+            push_line(&mut text, &line.replace("redis.call(", "call("), &constants);
         }
     }
     text.push_str("end\nreturn main()\n");
@@ -98,17 +101,17 @@ fn push_line(text: &mut String, line: &str, constants: &[(&str, String)]) {
     text.push('\n');
 }
 
-/// The functions of the includes that a script calls, itself or through others, and the script.
+/// The functions of the includes that a script calls, itself or through others, and the parts of
+/// the script, in order.
 fn called_parts(source: &'static str) -> Vec<&'static str> {
-    let mut files = parts_of(source);
-    // The script is the last.
-    files.pop();
+    let files = parts_of(source);
+    let is_own = |part: &&'static str| source.as_bytes().as_ptr_range().contains(&part.as_ptr());
     let mut used: HashSet<&str> = words(source).collect();
-    let items: Vec<&'static str> = files.into_iter().flat_map(items_of).collect();
-    let mut parts = vec![source];
+    let items = files.into_iter().flat_map(|part| if is_own(&part) { vec![part] } else { items_of(part) });
+    let mut parts = Vec::new();
     // An item calls only what stands before it.
-    for item in items.into_iter().rev() {
-        if names_of(item).iter().any(|name| used.contains(name)) {
+    for item in items.collect::<Vec<_>>().into_iter().rev() {
+        if is_own(&item) || names_of(item).iter().any(|name| used.contains(name)) {
             used.extend(words(item));
             parts.push(item);
         }
@@ -141,7 +144,8 @@ fn is_in_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// The texts of the includes of a file, in the order of their dependencies, and the file itself.
+/// The texts of the includes of a file, in the order of their dependencies, and the parts of the
+/// file around them.
 pub(super) fn parts_of(source: &'static str) -> Vec<&'static str> {
     let mut parts = Vec::new();
     add(source, &mut HashSet::new(), &mut parts);
@@ -149,23 +153,33 @@ pub(super) fn parts_of(source: &'static str) -> Vec<&'static str> {
 }
 
 fn add(source: &'static str, seen: &mut HashSet<&'static str>, parts: &mut Vec<&'static str>) {
-    for name in named_in(source) {
-        if let Some((_, text)) = INCLUDES.iter().find(|(each, _)| *each == name)
-            && seen.insert(name)
-        {
-            add(text, seen, parts);
+    let (mut start, mut end) = (0, 0);
+    for line in source.split_inclusive('\n') {
+        let names = included(line);
+        if names.is_some() {
+            parts.extend(source.get(start..end).filter(|part| !part.is_empty()));
+            start = end + line.len();
+        }
+        end += line.len();
+        for name in names.into_iter().flatten() {
+            if let Some((_, text)) = INCLUDES.iter().find(|(each, _)| *each == name)
+                && seen.insert(name)
+            {
+                add(text, seen, parts);
+            }
         }
     }
-    parts.push(source);
+    parts.extend(source.get(start..).filter(|part| !part.is_empty()));
 }
 
 /// The includes that a file names.
+#[cfg(test)]
 pub(super) fn named_in(source: &'static str) -> impl Iterator<Item = &'static str> {
-    source
-        .lines()
-        .take_while(|line| line.starts_with("--"))
-        .filter_map(|line| line.strip_prefix("-- include: "))
-        .flat_map(|names| names.split(", "))
+    source.lines().filter_map(included).flatten()
+}
+
+fn included(line: &'static str) -> Option<impl Iterator<Item = &'static str>> {
+    Some(line.strip_prefix("-- include: ")?.trim_end().split(", "))
 }
 
 /// The words of code, without what is in quotes.

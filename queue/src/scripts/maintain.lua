@@ -9,19 +9,25 @@
 --       spreads these waits; then pairs of a kind and what follows from a crash of its jobs,
 --       for kinds that differ
 -- Returns: {now ms, jobs reclaimed, those of them that are dead now}
--- include: open, int, job, state, append_history, moves, put, free, bury, expire, watch_deadline
--- include: take_out, release_lanes
-local cx = open()
-if cx.err then return cx end
+-- include: open
+local opened = open()
+if opened.err then return opened end
+local function first_entries(index, most)
+  return redis.call('ZRANGE', index, '-inf', opened.at, 'BYSCORE', 'LIMIT', '0', most)
+end
+local due, lost = first_entries(SCHEDULED, MAX_BATCH), first_entries(RUNNING, MAX_BATCH)
+local late, paced = first_entries(EXPIRING, MAX_BATCH), opened.limited and first_entries(PACED, LANES_LET_IN) or {}
+-- Mostly nothing is due. The functions below are not even created then.
+if not (due[1] or lost[1] or late[1] or paced[1]) then return {opened.now, 0, 0} end
+-- include: int, job, state, append_history, bury, expire, free, moves, put, release_lanes
+-- include: take_out, watch_deadline
+
+local cx = opened
 local worker, wanted = ARGV[1], tonumber(ARGV[2])
 local wake = false
 
-local function first_entries(index, most)
-  return redis.call('ZRANGE', index, '-inf', cx.at, 'BYSCORE', 'LIMIT', '0', most)
-end
-
 -- Promote.
-local due, promoted = first_entries(SCHEDULED, MAX_BATCH), {}
+local promoted = {}
 for i, id in ipairs(due) do
   -- Jobs behind large ones are left to the next call.
   if cx.read >= CALL_BYTES then break end
@@ -44,7 +50,6 @@ local is_cut = cx.read >= CALL_BYTES
 
 -- Reclaim.
 local reclaimed, dead, waiting = 0, 0, {}
-local lost = first_entries(RUNNING, MAX_BATCH)
 if lost[1] then
   local CRASHED = 'the lease expired: the worker stopped renewing it'
   local spread = tonumber(ARGV[4])
@@ -125,7 +130,7 @@ if lost[1] then
 end
 
 -- Expire. The jobs that were made ready are in their lanes by then.
-local late, ended = first_entries(EXPIRING, MAX_BATCH), {}
+local ended = {}
 wake = put_all(cx) or #waiting > 0 or wake
 cx.read = 0
 for _, id in ipairs(late) do
@@ -148,11 +153,9 @@ for _, id in ipairs(late) do
 end
 if #ended > 0 then redis.call('ZREM', EXPIRING, unpack(ended)) end
 
-if cx.limited and is_any_held(cx) then
-  for _, key in ipairs(first_entries(PACED, LANES_LET_IN)) do
-    redis.call('ZREM', PACED, key)
-    if release_lanes(cx, key) then wake = true end
-  end
+for _, key in ipairs(paced) do
+  redis.call('ZREM', PACED, key)
+  if release_lanes(cx, key) then wake = true end
 end
 
 tell(cx, worker)

@@ -3,9 +3,11 @@
 
 use crate::{
     job::MAX_TIME,
-    keys::SCHEMA,
-    limit::{FASTEST, HEAVIEST, LIGHTEST, SLOWEST},
-    priority::Priority,
+    policy::{
+        limit::{FASTEST, HEAVIEST, LIGHTEST, SLOWEST},
+        priority::Priority,
+    },
+    redis::keys::SCHEMA,
 };
 
 /// Bytes of history that are kept with a job.

@@ -92,9 +92,11 @@ fn a_state_says_which_attempt_and_which_claim() {
 fn a_fence_lets_no_other_attempt_through() {
     let pure = Pure::new("fence");
     let fence: String = pure.call("fence_of", ("2", "w-1"));
-    let is_held = |text: Option<&str>| pure.call::<Option<bool>>("is_held", (text, fence.as_str())) == Some(true);
+    let is_held =
+        |text: Option<&str>| pure.call::<Option<bool>>("is_held", (text, fence.as_str())) == Some(true);
     assert!(is_held(Some("running 2 w-1 17 9")));
-    for other in [None, Some("running 21 w-1 17 9"), Some("running 2 w-11 17 9"), Some("scheduled 2 w-1 17")] {
+    for other in [None, Some("running 21 w-1 17 9"), Some("running 2 w-11 17 9"), Some("scheduled 2 w-1 17")]
+    {
         assert!(!is_held(other), "{other:?}");
     }
 }
@@ -266,7 +268,11 @@ fn a_limit_is_read_in_all_its_forms() {
     let rate = limit("|0.5|||").unwrap();
     assert_eq!([number(&rate, "concurrency"), number(&rate, "burst")], [None, Some(1.0)]);
     let slow = limit("|0.000000001|||").unwrap();
-    assert_eq!(number(&slow, "rate"), Some(crate::limit::SLOWEST), "an earlier version stored slower ones");
+    assert_eq!(
+        number(&slow, "rate"),
+        Some(crate::policy::limit::SLOWEST),
+        "an earlier version stored slower ones"
+    );
     assert!(limit("damaged").is_none());
 }
 
@@ -286,8 +292,11 @@ fn parked_jobs_sort_by_when_they_should_run() {
         member(1_800_000_000_001, "", "acme"),
         member(900_000_000_000, "", "acme|smtp"),
     ];
-    assert_eq!(members[1], "2:acme\0\
-                            01800000000000\0id");
+    assert_eq!(
+        members[1],
+        "2:acme\0\
+                            01800000000000\0id"
+    );
     assert!(members[1] < members[0] && members[0] < members[2] && members[2] < members[3], "{members:?}");
     assert_eq!(pure.call::<Option<String>>("kind_of_need", "kind mail@1"), Some("mail@1".to_owned()));
     assert_eq!(pure.call::<Option<String>>("kind_of_need", "wait a kind mail@1"), None);

@@ -17,10 +17,10 @@ use super::{
     turnover::Turnover,
 };
 use crate::{
-    connect::{Backoff, Cause, told},
     job::Job,
-    protocol::{Claim, Claimed, Maintained},
+    redis::connect::{Backoff, Cause, told},
     scripts::MAX_CLAIM,
+    worker::protocol::{Claim, Claimed, Maintained},
 };
 
 /// What a claim was answered, and what it was asked with.
@@ -94,7 +94,8 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
             }
         };
         open.insert(request_id);
-        turnover.note(core.finished.load(Ordering::Relaxed), core.held_us.load(Ordering::Relaxed));
+        turnover
+            .note(core.leases.finished.load(Ordering::Relaxed), core.leases.held_us.load(Ordering::Relaxed));
         let quantum = turnover.quantum(places.len());
         under_way.push(async move { (request_id, claim(core, places, request_id, quantum).await) });
         request_id += 1;
@@ -196,7 +197,7 @@ async fn claim_once(
 ) -> Result<Claimed, RedisError> {
     let options = &core.options;
     let claim = Claim {
-        worker: &core.worker,
+        worker: core.worker(),
         want,
         lease: options.lease,
         crashes: &core.crashes,
@@ -244,7 +245,7 @@ fn start(
     Answer { claimed, places, asked }: Answer,
     started: &mpsc::UnboundedSender<Task<Arc<Job>>>,
 ) -> bool {
-    for (job, place) in claimed.jobs(&core.claims, &core.worker).zip(places) {
+    for (job, place) in claimed.jobs(&core.claims.client, core.worker()).zip(places) {
         let job = match job {
             Ok(job) => Arc::new(job),
             Err(error) => {
@@ -254,8 +255,9 @@ fn start(
                 continue;
             }
         };
-        let lease = Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(core), asked, place));
-        core.hold(&lease);
+        let lease =
+            Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(&core.leases), Some((asked, place))));
+        core.leases.hold(&lease);
         if core.stop.is_cancelled() {
             // It was answered after the stop: the job is to run elsewhere, and at once.
             lease.release_unstarted();

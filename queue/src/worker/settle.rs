@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use crate::{
-    connect::{Backoff, Cause, told},
-    protocol::{End, Ended},
+    redis::connect::{Backoff, Cause, told},
     scripts::{CALL_BYTES, MAX_ENDS},
+    worker::protocol::{End, Ended},
 };
 
 /// Batches that are under way to Redis at once. A second one goes only when it is
@@ -77,7 +77,7 @@ fn bytes_of(ended: &Ended) -> usize {
 async fn settle(core: &Core, batch: Vec<Ended>) {
     let mut backoff = Backoff::default();
     loop {
-        match core.settles.settle(&core.worker, &batch).await {
+        match core.settles.settle(core.worker(), &batch).await {
             Ok(written) => {
                 if core.outages.settles.ends() {
                     tracing::info!(queue = %core.options.queue, "writing ends works again");
@@ -111,7 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::JobId;
+    use crate::job::id::JobId;
 
     proptest! {
         #[test]

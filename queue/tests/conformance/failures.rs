@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use apalis_core::error::BoxDynError;
 use serde_json::json;
 use upshot_queue::{
     Changed, Crashes, Failure, FailureClass, JobId, Need, NewJob, Park, RetryPolicy, Shares, State, Wait,
@@ -64,7 +63,7 @@ async fn a_failure_is_retried_for_its_time_however_often_it_occurs() {
     assert!(dead.attempts > 3, "{} attempts: its number alone ended it", dead.attempts);
     assert!(dead.since - first >= 2000, "dead {} ms after its first failure", dead.since - first);
     // By hand it has all its time again.
-    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&id).await.unwrap(), Changed::To(State::Ready));
     let again = fixture.until_state(&id, State::Dead).await;
     assert!(again.since - again.first_failures[&FailureClass::Transient] >= 2000);
     worker.stop().await;
@@ -200,7 +199,7 @@ async fn some_jobs_find_out_whether_a_need_is_met() {
         let shut = is_shut.load(Ordering::Relaxed);
         async move {
             if shut {
-                return Err(BoxDynError::from(Park::new("breaker:smtp", "it refuses all")?));
+                return Err(upshot_queue::Stop::from(Park::new("breaker:smtp", "it refuses all")?));
             }
             Ok(json!(null))
         }
@@ -275,8 +274,8 @@ async fn a_panic_and_a_timeout_are_failures_of_their_own_class() {
 async fn a_dead_job_retried_by_hand_has_fresh_budgets_and_keeps_steps_and_history() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue(1).await.remove(0);
-    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Changed::Refused(State::Ready));
-    assert_eq!(fixture.queue.retry(&JobId::random()).await.unwrap(), Changed::Unknown);
+    assert_eq!(fixture.queue.operator.retry(&id).await.unwrap(), Changed::Refused(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&JobId::random()).await.unwrap(), Changed::Unknown);
     let worker = Worker::start(&fixture.connector, quick(), |job, lease| async move {
         if job.attempts == 1 {
             lease.complete_step("render", &json!("once")).await.unwrap();
@@ -284,7 +283,7 @@ async fn a_dead_job_retried_by_hand_has_fresh_budgets_and_keeps_steps_and_histor
         if job.attempts <= 5 { Err(Failure::transient("still away")) } else { Ok(json!("back")) }
     });
     fixture.until_state(&id, State::Dead).await;
-    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&id).await.unwrap(), Changed::To(State::Ready));
     let done = fixture.until_state(&id, State::Succeeded).await;
     // Three attempts, then two more failures within the fresh budget of two.
     assert_eq!((done.attempts, done.history.len()), (6, 5));
@@ -314,10 +313,10 @@ async fn a_kind_survives_as_many_lost_workers_as_it_may() {
         shares: Shares::default(),
         quantum: 1,
     };
-    let claimed = fixture.queue.claim(&claim(2, 1)).await.unwrap();
+    let claimed = fixture.queue.worker.claim(&claim(2, 1)).await.unwrap();
     assert_eq!(claimed.len(), 2);
     fixture.until_after(claimed.now + 1).await;
-    let taken_over = fixture.queue.claim(&claim(0, 2)).await.unwrap();
+    let taken_over = fixture.queue.worker.claim(&claim(0, 2)).await.unwrap();
     assert_eq!(taken_over.maintained.unwrap(), Maintained { reclaimed: 2, dead: 1 });
     assert_eq!(fixture.queue.job(&jobs[0].id).await.unwrap().unwrap().state, State::Dead);
     assert_eq!(fixture.queue.job(&jobs[1].id).await.unwrap().unwrap().state, State::Ready);
@@ -345,10 +344,10 @@ async fn jobs_of_a_lost_worker_wait_as_after_any_crash() {
         shares: Shares::default(),
         quantum: 20,
     };
-    let claimed = fixture.queue.claim(&claim(20, 1)).await.unwrap();
+    let claimed = fixture.queue.worker.claim(&claim(20, 1)).await.unwrap();
     assert_eq!(claimed.len(), 20);
     fixture.until_after(claimed.now + 1).await;
-    let taken_over = fixture.queue.claim(&claim(20, 2)).await.unwrap();
+    let taken_over = fixture.queue.worker.claim(&claim(20, 2)).await.unwrap();
     assert_eq!(taken_over.maintained.as_ref().unwrap().reclaimed, 20);
     assert!(taken_over.is_empty());
     let mut cmd = redis::cmd("ZRANGE");

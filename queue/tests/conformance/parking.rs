@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use apalis_core::error::BoxDynError;
 use serde_json::json;
 use upshot_queue::{
     Changed, FailureClass, JobId, Kinds, NeedCursor, NewJob, Park, Released, Snooze, State, Undecodable,
@@ -72,7 +71,7 @@ async fn a_parked_job_can_be_cancelled() {
     let id = fixture.enqueue(1).await.remove(0);
     let worker = Worker::start(&fixture.connector, knows(&[], "1"), |_, _| async { Ok(json!(null)) });
     fixture.until_state(&id, State::Parked).await;
-    assert_eq!(fixture.queue.cancel(&id).await.unwrap(), Changed::To(State::Cancelled));
+    assert_eq!(fixture.queue.operator.cancel(&id).await.unwrap(), Changed::To(State::Cancelled));
     assert!(fixture.queue.needs().await.unwrap().is_empty());
     worker.stop().await;
     fixture.finish().await;
@@ -112,10 +111,10 @@ async fn builds_that_cannot_read_a_job_do_not_hand_it_to_and_fro() {
     }
     for build in ["1.0", "1.1"] {
         let kinds = knows(&[("mail", 1)], build).kinds;
-        assert_eq!(fixture.queue.unpark_for(kinds.as_ref()).await.unwrap(), 0, "{build}");
+        assert_eq!(fixture.queue.worker.unpark_for(kinds.as_ref()).await.unwrap(), 0, "{build}");
     }
     let kinds = knows(&[("mail", 1)], "1.2").kinds;
-    assert_eq!(fixture.queue.unpark_for(kinds.as_ref()).await.unwrap(), 1);
+    assert_eq!(fixture.queue.worker.unpark_for(kinds.as_ref()).await.unwrap(), 1);
     fixture.finish().await;
 }
 
@@ -127,7 +126,7 @@ async fn a_worker_of_all_kinds_lets_parked_jobs_go_on() {
     fixture.until_count(State::Parked, 2).await;
     picky.stop().await;
     // By hand one goes on at once.
-    assert_eq!(fixture.queue.retry(&ids[0]).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&ids[0]).await.unwrap(), Changed::To(State::Ready));
     let any = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_count(State::Succeeded, 2).await;
     any.stop().await;
@@ -148,7 +147,7 @@ async fn a_handler_parks_its_job_until_its_need_is_met() {
                 lease.complete_step("ask", &json!("asked")).await?;
             }
             if !seen.load(Ordering::Acquire) {
-                return Err(BoxDynError::from(Park::new("order-1042 confirmed", "no answer yet")?));
+                return Err(upshot_queue::Stop::from(Park::new("order-1042 confirmed", "no answer yet")?));
             }
             Ok(lease.step("ask").cloned().unwrap())
         }
@@ -166,9 +165,9 @@ async fn a_handler_parks_its_job_until_its_need_is_met() {
 
     // Neither a worker of its kind nor one of all kinds has met it.
     for kinds in [knows(&[("test", 1)], "2").kinds, None] {
-        assert_eq!(queue.unpark_for(kinds.as_ref()).await.unwrap(), 0);
+        assert_eq!(queue.worker.unpark_for(kinds.as_ref()).await.unwrap(), 0);
     }
-    assert_eq!(queue.resume_kind("test").await.unwrap(), Released::default());
+    assert_eq!(queue.operator.resume_kind("test").await.unwrap(), Released::default());
     assert_eq!(queue.meet(&"order-1043 confirmed".parse().unwrap()).await.unwrap(), Released::default());
     assert_eq!(queue.job(&id).await.unwrap().unwrap().state, State::Parked);
 
@@ -193,7 +192,10 @@ async fn a_need_is_met_once_for_each_job_although_they_are_parked_again() {
     fixture.enqueue(JOBS).await;
     let options = WorkerOptions { concurrency: 512, ..options() };
     let worker = Worker::start_any(&fixture.connector, options, |_, _| async {
-        Err::<serde_json::Value, _>(BoxDynError::from(Park::new("breaker:smtp", "the mail server is away")?))
+        Err::<serde_json::Value, _>(upshot_queue::Stop::from(Park::new(
+            "breaker:smtp",
+            "the mail server is away",
+        )?))
     });
     fixture.until_count(State::Parked, JOBS as u64).await;
     let need = "breaker:smtp".parse().unwrap();
@@ -233,23 +235,23 @@ async fn jobs_are_let_go_in_parts_that_anybody_can_go_on_with() {
     let fixture = Fixture::new().await;
     let queue = &fixture.queue;
     park(&fixture, 300, "resume test").await;
-    assert_eq!(queue.resume_kind("test").await.unwrap(), Released { released: 128, left: 172 });
+    assert_eq!(queue.operator.resume_kind("test").await.unwrap(), Released { released: 128, left: 172 });
     let seen = queue.releases().await.unwrap();
     assert_eq!((seen[0].need.as_str(), seen[0].total, seen[0].done), ("resume test", 300, 128));
     // Somebody who begins once more goes on.
-    assert_eq!(queue.resume_kind("test").await.unwrap(), Released { released: 128, left: 44 });
+    assert_eq!(queue.operator.resume_kind("test").await.unwrap(), Released { released: 128, left: 44 });
     assert_eq!((seen.len(), queue.releases().await.unwrap()[0].total), (1, 300));
     // A pause ends it: what is parked stays parked.
-    queue.pause_kind("test").await.unwrap();
+    queue.operator.pause_kind("test").await.unwrap();
     assert!(queue.releases().await.unwrap().is_empty());
-    queue.finish_releases(|| true).await.unwrap();
+    queue.operator.finish_releases(|| true).await.unwrap();
     assert_eq!(queue.counts().await.unwrap().of(State::Parked), 44);
     assert!(!queue.is_swept().await.unwrap(), "there is no worker");
     // A worker that finds the kind resumed begins, where whoever resumed it did not get that far.
     let mut srem = redis::cmd("SREM");
     srem.arg(queue.keys().paused_kinds()).arg("test");
     srem.exec_async(&mut fixture.connector.connect().unwrap()).await.unwrap();
-    assert_eq!(queue.unpark_for(None).await.unwrap(), 44);
+    assert_eq!(queue.worker.unpark_for(None).await.unwrap(), 44);
     assert!(queue.releases().await.unwrap().is_empty());
     fixture.finish().await;
 }
@@ -262,10 +264,11 @@ async fn several_needs_are_let_go_in_turns() {
     park(&fixture, 400, "wait large").await;
     park(&fixture, 200, "wait small").await;
     for need in ["wait large", "wait small"] {
-        assert_eq!(queue.begin_release(need).await.unwrap().released, 128);
+        assert_eq!(queue.operator.begin_release(need).await.unwrap().released, 128);
     }
     let steps = std::cell::Cell::new(0);
     queue
+        .operator
         .finish_releases(|| {
             steps.set(steps.get() + 1);
             steps.get() <= 2
@@ -274,7 +277,7 @@ async fn several_needs_are_let_go_in_turns() {
         .unwrap();
     let left = queue.releases().await.unwrap();
     assert_eq!((left.len(), left[0].need.as_str(), left[0].done), (1, "wait large", 256));
-    queue.finish_releases(|| true).await.unwrap();
+    queue.operator.finish_releases(|| true).await.unwrap();
     assert_eq!(queue.counts().await.unwrap().of(State::Ready), 600);
     fixture.finish().await;
 }
@@ -284,7 +287,7 @@ async fn a_need_that_cannot_be_waited_for_is_a_permanent_failure() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue(1).await.remove(0);
     let worker = Worker::start_any(&fixture.connector, options(), |_, _| async {
-        Err::<serde_json::Value, _>(BoxDynError::from(Park::new("kind test@1", "odd")?))
+        Err::<serde_json::Value, _>(upshot_queue::Stop::from(Park::new("kind test@1", "odd")?))
     });
     let dead = fixture.until_state(&id, State::Dead).await;
     assert_eq!((dead.attempts, dead.history[0].class), (1, FailureClass::Permanent));
@@ -305,7 +308,10 @@ async fn needs_beyond_number_are_read_in_parts() {
     queue.enqueue(std::slice::from_ref(&future)).await.unwrap();
     let options = WorkerOptions { concurrency: 512, ..knows(&[("test", 1)], "1") };
     let worker = Worker::start_any(&fixture.connector, options, |job, _| async move {
-        Err::<serde_json::Value, _>(BoxDynError::from(Park::new(format!("{} confirmed", job.id), "not yet")?))
+        Err::<serde_json::Value, _>(upshot_queue::Stop::from(Park::new(
+            format!("{} confirmed", job.id),
+            "not yet",
+        )?))
     });
     fixture.until_count(State::Parked, JOBS as u64 + 1).await;
     worker.stop().await;
@@ -318,7 +324,7 @@ async fn needs_beyond_number_are_read_in_parts() {
         from = next;
     }
     let new = knows(&[("future", 1)], "2");
-    assert_eq!(queue.unpark_for(new.kinds.as_ref()).await.unwrap(), 0, "its claim takes it");
+    assert_eq!(queue.worker.unpark_for(new.kinds.as_ref()).await.unwrap(), 0, "its claim takes it");
     let worker = Worker::start(&fixture.connector, new, |_, _| async { Ok(json!(null)) });
     fixture.until_state(&future.id, State::Succeeded).await;
     worker.stop().await;

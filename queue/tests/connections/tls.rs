@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use upshot_local::{Authority, RedisCluster, RedisSentinels, RedisServer, Wiretap};
-use upshot_queue::{Connector, RedisOptions, queue::Verdict};
+use upshot_queue::{Connector, RedisOptions, Verdict};
+use upshot_servers::{Authority, RedisCluster, RedisSentinels, RedisServer, Wiretap};
 
 use crate::fixture::{enqueue, folder, job, key, options, queue, works, write_replicated};
 

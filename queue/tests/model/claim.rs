@@ -275,12 +275,10 @@ impl Model {
             let at = match job.state {
                 State::Scheduled => job.due,
                 State::Running => job.until,
-                State::Ready | State::Parked if !answer.more => {
-                    match self.token_at(job, answer.runs) {
-                        Some(at) => at + GRAIN.as_millis() as u64,
-                        None => continue,
-                    }
-                }
+                State::Ready | State::Parked if !answer.more => match self.token_at(job, answer.runs) {
+                    Some(at) => at + GRAIN.as_millis() as u64,
+                    None => continue,
+                },
                 _ => continue,
             };
             if next > at {

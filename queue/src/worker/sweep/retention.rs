@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{super::core::Core, EVERY, hold::Hold, note};
-use crate::{pace::Pace, queue::Error, retention::WINDOW, state::State};
+use crate::{error::Error, job::state::State, policy::pace::Pace, worker::retention::WINDOW};
 
 /// How often it is told how far a long one is.
 const TELLS: Duration = Duration::from_secs(10);

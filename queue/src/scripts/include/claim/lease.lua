@@ -94,7 +94,10 @@ local function lease(cx, c, id)
     if c.runs and string.sub(body, BEHIND_CLASS, c.known_end or 0) ~= c.known_head
       and is_unknown(cx, c, id, key, body, 'ready') then return false end
     if redis.call('HSETNX', key, 'state', c.first_attempt) == 1 then
-      answer(c, id, body, #body)
+      -- As `answer`, for each job.
+      local n = c.n + 1
+      c.n, c.bytes, c.leased[n] = n, c.bytes + #body, id
+      c.reply[2 * n + 3], c.reply[2 * n + 4] = id, body
       return true
     end
   end

@@ -35,7 +35,8 @@ local function serve_lane(cx, c, class, lane, turns)
   if not is_spent(cx, c) then popped, scores, dropped = take_first(cx, name, lane.planned) end
   local count, started = 0, 0
   for i = 1, popped and #popped or 0 do
-    if is_spent(cx, c) then
+    -- As `is_spent`, for each job.
+    if c.bytes >= CALL_BYTES or cx.read >= CALL_BYTES then
       put_back(name, popped, scores, i)
       break
     end
