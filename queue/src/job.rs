@@ -28,11 +28,11 @@ pub(crate) mod flow;
 pub mod id;
 pub mod need;
 mod new;
-pub(crate) mod shorten;
 pub mod state;
 mod stored;
 pub mod timeline;
 pub(crate) mod trace;
+pub(crate) mod truncate;
 
 use std::collections::{BTreeMap, HashMap};
 
