@@ -58,6 +58,7 @@ pub use self::{
 };
 
 pub use change::Changed;
+pub use client::configuration::{Configured, StoredConfiguration};
 pub use client::{Client, Counts, EnqueueResult, MAX_PAYLOAD, Operator};
 pub use configuration::{BadConfiguration, Configuration, Difference, Retention};
 pub use connect::{Connection, Connector, RedisOptions};

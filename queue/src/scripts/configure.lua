@@ -9,18 +9,21 @@
 -- include: open, int
 local cx = open()
 if cx.err then return cx end
-local stored = redis.call('HMGET', CONFIGURATION, 'version', 'document', 'by')
-local version, known = tonumber(stored[1] or 0), tonumber(ARGV[2])
+local version, known = tonumber(redis.call('HGET', CONFIGURATION, 'version') or 0), tonumber(ARGV[2])
 if ARGV[1] == 'done' then
   if version ~= known then return {0, version} end
   redis.call('HDEL', CONFIGURATION, 'unset')
   return {1, version}
 end
-if version == known + 1 and stored[2] == ARGV[3] and stored[3] == ARGV[4] then return {1, version} end
+local text = ARGV[4] .. '\n' .. ARGV[3]
+if version == known + 1 then
+  local latest = redis.call('LINDEX', CONFIGURATIONS, 0)
+  if latest and string.match(latest, '^%d+ %d+ (.*)$') == text then return {1, version} end
+end
 if version ~= known then return {0, version} end
 version = version + 1
-redis.call('HSET', CONFIGURATION, 'version', version, 'at', int(cx.now), 'by', ARGV[4], 'document', ARGV[3], 'unset', 1)
-redis.call('LPUSH', CONFIGURATIONS, version .. ' ' .. int(cx.now) .. ' ' .. ARGV[4] .. '\n' .. ARGV[3])
+redis.call('HSET', CONFIGURATION, 'version', version, 'unset', 1)
+redis.call('LPUSH', CONFIGURATIONS, int(version) .. ' ' .. cx.at .. ' ' .. text)
 redis.call('LTRIM', CONFIGURATIONS, 0, math.min(100, tonumber(ARGV[5])) - 1)
 redis.call('PUBLISH', CONFIGURED, version)
 return {1, version}

@@ -58,6 +58,10 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     // Request ids without a reply.
     let mut open = BTreeSet::new();
     let mut turnover = Turnover::default();
+    tokio::select! {
+        () = core.stop.cancelled() => return,
+        () = core.configured.cancelled() => {}
+    }
     loop {
         let slots = if under_way.is_empty() {
             match next_slots(core, idle_until.take()).await {
@@ -195,16 +199,16 @@ async fn claim_once(
     request_id: u64,
     quantum: usize,
 ) -> Result<Claimed, RedisError> {
-    let options = &core.options;
+    let (options, policy) = (&core.options, core.leases.policy());
     let claim = Claim {
         worker: core.worker(),
         want,
         lease: options.lease,
-        crashes: &core.crashes,
-        crashes_by_kind: &core.crashes_by_kind,
+        crashes: &policy.crashes,
+        crashes_by_kind: &policy.crashes_by_kind,
         kinds: core.kinds.as_deref(),
         request_id,
-        shares: options.shares,
+        shares: policy.shares,
         quantum,
     };
     core.claims.claim(&claim).await
