@@ -28,6 +28,7 @@ pub(crate) mod flow;
 pub mod id;
 pub mod need;
 mod new;
+mod sample;
 pub mod state;
 mod stored;
 pub mod timeline;
