@@ -159,7 +159,7 @@ pub async fn show(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::parse(raw.as_deref(), &["version"])?;
-    let version = query.within("version", 1, usize::MAX)?.map(|version| version as u64);
+    let version = query.within("version", 1, u32::MAX as usize)?.map(|version| version as u64);
     let queue = state.queue_of_address(&queue)?;
     match state.read(|| ConfigurationBody::read(queue, version)).await? {
         Some(body) => Ok(body.tagged()),
