@@ -20,6 +20,5 @@ mod outcomes;
 mod progress;
 mod queues;
 mod rejections;
-mod servers;
 mod stream;
 mod worker;
