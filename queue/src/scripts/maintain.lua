@@ -129,7 +129,9 @@ if lost[1] then
   if #waiting > 0 then redis.call('ZADD', SCHEDULED, unpack(waiting)) end
 end
 
--- Expire. The jobs that were made ready are in their lanes by then.
+-- Expire. The jobs that were made ready are in their lanes by then, and the deadlines of the
+-- reclaimed ones are watched again.
+if lost[1] then late = first_entries(EXPIRING, MAX_BATCH) end
 local ended = {}
 wake = put_all(cx) or #waiting > 0 or wake
 cx.read = 0

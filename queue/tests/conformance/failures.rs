@@ -210,8 +210,8 @@ async fn some_jobs_find_out_whether_a_need_is_met() {
     assert_eq!(fixture.queue.waiting_for(&need).await.unwrap(), 3);
     shut.store(false, Ordering::Relaxed);
     assert_eq!(fixture.queue.meet_some(&need, 1).await.unwrap(), 1);
-    let first = fixture.until_state(&ids[0], State::Succeeded).await;
-    assert_eq!(first.attempts, 1);
+    // Jobs that were parked in the same ms go by their ids.
+    fixture.until_count(State::Succeeded, 1).await;
     assert_eq!(fixture.queue.waiting_for(&need).await.unwrap(), 2);
     assert_eq!(fixture.queue.meet(&need).await.unwrap().released, 2);
     for id in &ids {
