@@ -356,7 +356,8 @@ async fn jobs_of_a_lost_worker_wait_as_after_any_crash() {
         cmd.query_async(&mut fixture.connector.connect().unwrap()).await.unwrap();
     assert_eq!(scheduled.len(), 20);
     let due: BTreeSet<i64> = scheduled.iter().map(|(_, due)| due - taken_over.now).collect();
-    assert!(due.iter().all(|wait| (5_000..=40_000).contains(wait)), "{due:?}");
+    // The waits count from the script in front of the claim, which is a little earlier.
+    assert!(due.iter().all(|wait| (4_900..=40_000).contains(wait)), "{due:?}");
     assert!(due.len() > 10 && due.last().unwrap() - due.first().unwrap() > 20_000, "{due:?}");
     assert_eq!(taken_over.next_at, taken_over.now + due.first().unwrap());
     fixture.finish().await;
