@@ -74,7 +74,7 @@ pub enum Command {
     Pause(Pause),
     /// End a pause.
     Resume(Pause),
-    /// Let the jobs go on that their handlers parked for a need.
+    /// Let the jobs go on that their handlers parked for a condition.
     ///
     /// All that are parked for it now, which may be none. `upshot queues` lists what is
     /// needed; a single job goes on with `upshot retry`.
@@ -232,7 +232,7 @@ mod tests {
             ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da", &["--in"]),
             ("prioritise mrtu2hq6wcbcvkoxmzkhxbs7da urgent", &["urgent", "critical"]),
             ("pause Invoices{}", &["Invoices{}", "queue name"]),
-            ("unpark invoices", &["<NEED>"]),
+            ("unpark invoices", &["<CONDITION>"]),
             ("unpark Invoices{} breaker:smtp", &["Invoices{}", "queue name"]),
             ("limit invoices smtp --concurrency 1", &["smtp", "key:NAME"]),
             ("limit invoices key:smtp", &["--concurrency", "--clear"]),

@@ -85,7 +85,8 @@ impl<S> Context<S> {
         self.name("step", name)?;
         if let Some(stored) = self.lease.step(name).cloned() {
             return serde_json::from_value(stored).map_err(|error| {
-                Failure::permanent(format!("the stored result of step `{name}` cannot be read: {error}")).into()
+                Failure::permanent(format!("the stored result of step `{name}` cannot be read: {error}"))
+                    .into()
             });
         }
         self.begins(name).await?;

@@ -18,11 +18,7 @@ use upshot_shared::{
     intake::{LABEL_ID, LABEL_SOURCE},
 };
 
-use crate::{
-    context::Context,
-    job::Job,
-    outgoing::Outgoing,
-};
+use crate::{context::Context, job::Job, outgoing::Outgoing};
 
 type Run = Box<dyn Fn(Lease, Arc<dyn Outgoing>) -> BoxFuture<'static, Result<Outcome, Stop>> + Send + Sync>;
 
@@ -43,7 +39,9 @@ impl std::fmt::Debug for Registry {
 
 /// Two types that do the same kind and version of job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("two types do jobs of kind `{kind}` version {version}: give one of them another KIND, ALIASES or VERSION")]
+#[error(
+    "two types do jobs of kind `{kind}` version {version}: give one of them another KIND, ALIASES or VERSION"
+)]
 pub struct Twice {
     kind: &'static str,
     version: u32,
@@ -57,7 +55,8 @@ impl Registry {
     pub(crate) fn add<T: Job>(&mut self, state: &Shared<T::State>) -> Result<(), Twice> {
         for kind in std::iter::once(&T::KIND).chain(T::ALIASES) {
             let state = Arc::clone(state);
-            let run: Run = Box::new(move |lease, outgoing| run::<T>(lease, outgoing, state.get().cloned()).boxed());
+            let run: Run =
+                Box::new(move |lease, outgoing| run::<T>(lease, outgoing, state.get().cloned()).boxed());
             if self.handlers.insert((kind, T::VERSION), run).is_some() {
                 return Err(Twice { kind, version: T::VERSION });
             }

@@ -117,7 +117,7 @@ async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
 
     // First it is true, then the need is met.
     confirmed.store(true, Ordering::Release);
-    assert_eq!(queue.meet(&"order-1042 confirmed".parse().unwrap()).await.unwrap().released, 1);
+    assert_eq!(queue.unpark(&"order-1042 confirmed".parse().unwrap()).await.unwrap().released, 1);
     ships.recv().await.unwrap();
     stop.cancel();
     let ended = tokio::time::timeout(PATIENCE, running).await;

@@ -7,8 +7,8 @@ use upshot_executor::{
     Stop,
     mail::{Mail, Mailer, Recipient},
 };
-use upshot_servers::{MailServer, Wiretap};
 use upshot_runtime::settings::{SmtpSettings, SmtpTimeouts, object_options};
+use upshot_servers::{MailServer, Wiretap};
 
 const HELLO: &[u8] = b"220 mail.example ESMTP\r\n";
 const SECRETS: [&[u8]; 4] = [b"s3cr3t", b"czNjcjN0", b"AUTH", b"MAIL FROM"];

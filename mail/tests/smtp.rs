@@ -23,8 +23,11 @@ use upshot_executor::{
     mail::{Accepted, Mail, Mailer, Recipient},
 };
 use upshot_queue::{Client, Connector, FailureClass, JobId, Lease, NewJob, State};
+use upshot_runtime::{
+    Health, Settings,
+    settings::{SmtpSettings, SmtpTimeouts},
+};
 use upshot_servers::{Authority, RedisOptions, RedisServer};
-use upshot_runtime::{Health, Settings, settings::{SmtpSettings, SmtpTimeouts}};
 use upshot_shared::{Evidence, Outcome};
 
 fn settings(url: &str) -> SmtpSettings {

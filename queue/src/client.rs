@@ -15,6 +15,7 @@ pub mod parking;
 mod read;
 pub mod reconcile;
 pub mod release;
+pub mod signals;
 mod unique;
 
 pub use enqueue::Verdict;

@@ -15,8 +15,8 @@ use upshot_executor::{
     store::{Settled, Store, sha256_of},
 };
 use upshot_queue::{Client, Connector, JobId, NewJob, Park, State};
-use upshot_servers::{Authority, RedisOptions, RedisServer};
 use upshot_runtime::{Health, Settings};
+use upshot_servers::{Authority, RedisOptions, RedisServer};
 
 /// Nothing here takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);

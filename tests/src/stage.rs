@@ -17,8 +17,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use upshot_queue::{Client, Connection, Connector, Job, JobId, RedisOptions, State};
+use upshot_runtime::{
+    Settings,
+    amqp::{self, Address, EVENTS, Publisher, QUARANTINE},
+};
 use upshot_servers::{MailOptions, MailServer};
-use upshot_runtime::{Settings, amqp::{self, Address, EVENTS, Publisher, QUARANTINE}};
 use upshot_shared::event::{Identity, STRUCTURED};
 
 use crate::{Process, servers::Servers};

@@ -145,9 +145,7 @@ impl Code {
             Self::StoreUnavailable => {
                 ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The file store does not answer")
             }
-            Self::NotBuilt => {
-                ("not-built", StatusCode::NOT_IMPLEMENTED, "The program is built without this")
-            }
+            Self::NotBuilt => ("not-built", StatusCode::NOT_IMPLEMENTED, "The program is built without this"),
             Self::NotReady => ("not-ready", StatusCode::SERVICE_UNAVAILABLE, "The service is not ready"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The request ran into a bug"),
         }

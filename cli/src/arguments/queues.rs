@@ -1,7 +1,7 @@
 //! What can be said about queues.
 
 use clap::{ArgGroup, Args};
-use upshot_queue::{LimitKey, Need, QueueName, Rate, Weight};
+use upshot_queue::{Condition, LimitKey, QueueName, Rate, Weight};
 
 use super::ApiAddress;
 
@@ -36,8 +36,8 @@ pub struct OutboxEnd {
 pub struct Unpark {
     /// The queue.
     pub queue: QueueName,
-    /// The need, such as `breaker:smtp`: by its name, or as `upshot queues` lists it.
-    pub need: Need,
+    /// The condition, such as `breaker:smtp`: by its name, or as `upshot queues` lists it.
+    pub condition: Condition,
     #[command(flatten)]
     pub api: ApiAddress,
 }

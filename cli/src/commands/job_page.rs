@@ -60,8 +60,8 @@ fn waits(job: &Value, now: DateTime<Utc>) -> String {
     if has(waiting, "retry_at") {
         said = format!("{said}; runs again {}", when(waiting, "retry_at", now));
     }
-    let need = optional(part(job, "parked"), "need");
-    if need.is_empty() { said } else { format!("{said}; need: {need}") }
+    let condition = optional(part(job, "parked"), "condition");
+    if condition.is_empty() { said } else { format!("{said}; condition: {condition}") }
 }
 
 fn progress(progress: &Value) -> String {
@@ -129,16 +129,16 @@ fn outcome(page: &mut Page, job: &Value) {
 /// What a person may do now.
 fn next(page: &mut Page, job: &Value) {
     let id = text(job, "id");
-    let need = optional(part(job, "parked"), "need");
+    let condition = optional(part(job, "parked"), "condition");
     let advice = match text(job, "state").as_str() {
         "dead" if has(job, "successor") => {
             format!("upshot job {}  (it runs in its place)", text(job, "successor"))
         }
         "dead" => format!("upshot retry {id}"),
-        "parked" if need.starts_with("wait ") => format!(
+        "parked" if condition.starts_with("wait ") => format!(
             "upshot unpark {} {}  (or `upshot retry {id}`, for this job alone)",
             text(job, "queue"),
-            need.trim_start_matches("wait ")
+            condition.trim_start_matches("wait ")
         ),
         "parked" => format!("upshot retry {id}"),
         "running" => format!("upshot job {id} --follow"),

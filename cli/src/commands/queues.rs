@@ -78,13 +78,17 @@ pub async fn end_group(settings: &Settings, end: &OutboxEnd, out: &mut Output) -
     Ok(())
 }
 
-/// Lets jobs go on that wait for a need.
+/// Lets jobs go on that wait for a condition.
 pub async fn unpark(settings: &Settings, unpark: &Unpark, out: &mut Output) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/unpark", unpark.queue);
-    let body = json!({"need": unpark.need.as_str()});
+    let body = json!({"condition": unpark.condition.stored()});
     let said = Client::new(settings, &unpark.api)?.post(&path, &body).await?;
-    let told =
-        format!("{}: {} jobs go on that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
+    let told = format!(
+        "{}: {} jobs go on that waited for {}",
+        unpark.queue,
+        text(&said, "unparked"),
+        unpark.condition
+    );
     out.answer(&said, |page| {
         page.text(told);
         if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
@@ -191,11 +195,16 @@ fn holding(queue: &Value) -> Vec<String> {
         lines.push(format!("{name}: outbox of {entries} entries, group {group} needs those since {since}"));
     }
     for release in list(queue, "releasing") {
-        let (need, done, jobs) = (text(release, "need"), text(release, "done"), text(release, "jobs"));
-        lines.push(format!("{name}: {done} of {jobs} parked jobs let go, need: {need}"));
+        let (condition, done, jobs) =
+            (text(release, "condition"), text(release, "done"), text(release, "jobs"));
+        lines.push(format!("{name}: {done} of {jobs} parked jobs let go, condition: {condition}"));
     }
-    for need in list(queue, "needs") {
-        lines.push(format!("{name}: {} parked, need: {}", text(need, "jobs"), text(need, "need")));
+    for condition in list(queue, "conditions") {
+        lines.push(format!(
+            "{name}: {} parked, condition: {}",
+            text(condition, "jobs"),
+            text(condition, "condition")
+        ));
     }
     lines
 }
@@ -248,15 +257,15 @@ mod tests {
         let group = |name: &str, since| json!({"name": name, "needs_since": since});
         let groups = [group("audit", Some("2026-03-14T09:26:53.589Z")), group("ledger", None)];
         let queue = json!({"name": "emails", "paused": true, "paused_kinds": ["a"], "limits": [limit],
-            "needs": [{"need": "resume a", "jobs": 7}, {"need": "wait breaker:smtp", "jobs": 2}],
+            "conditions": [{"condition": "resume a", "jobs": 7}, {"condition": "wait breaker:smtp", "jobs": 2}],
             "outbox": {"entries": 12, "groups": groups}});
         let expected = [
             "emails: paused",
             "emails: kind a is paused",
             "emails: key:smtp: 4 at once, 2.5 a second (3 running, 0 tokens left, 1 lanes waiting)",
             "emails: outbox of 12 entries, group audit needs those since 2026-03-14T09:26:53.589Z",
-            "emails: 7 parked, need: resume a",
-            "emails: 2 parked, need: wait breaker:smtp",
+            "emails: 7 parked, condition: resume a",
+            "emails: 2 parked, condition: wait breaker:smtp",
         ];
         assert_eq!(holding(&queue), expected);
     }

@@ -174,18 +174,28 @@ fn disposition(lease: &Lease, stop: Stop) -> End {
         Stop::Released(Release { why }) => {
             End::Release { line: line(lease, "released", Some(shorten(&why))) }
         }
-        Stop::Parked(Park { need, why }) => {
+        Stop::Parked(Park { condition, within, why }) => {
             let job = lease.job();
-            tracing::info!(job = %job.id, queue = %job.queue, %need, %why, "job parked by its handler");
-            let note = shorten(&format!("{need}: {why}"));
-            End::Park { need: need.stored(), why: shorten(&why), line: line(lease, "parked", Some(note)) }
+            tracing::info!(job = %job.id, queue = %job.queue, %condition, %why, "job parked by its handler");
+            let note = shorten(&format!("{condition}: {why}"));
+            End::Park {
+                condition: condition.stored(),
+                within,
+                why: shorten(&why),
+                line: line(lease, "parked", Some(note)),
+            }
         }
         Stop::Undecodable(Undecodable(why)) => {
             let job = lease.job();
             let kinds = lease.0.leases.options.kinds.clone().unwrap_or_default();
             tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
-            let need = kinds.need_of_args(&job.kind, job.version, job.needed.as_deref());
-            End::Park { need, why: shorten(&why), line: line(lease, "parked", Some(shorten(&why))) }
+            let condition = kinds.condition_of_args(&job.kind, job.version, job.needed.as_deref());
+            End::Park {
+                condition,
+                within: None,
+                why: shorten(&why),
+                line: line(lease, "parked", Some(shorten(&why))),
+            }
         }
     }
 }

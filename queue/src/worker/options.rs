@@ -43,6 +43,8 @@ pub struct WorkerOptions {
     pub keep_dead: Duration,
     /// The same for a cancelled job.
     pub keep_cancelled: Duration,
+    /// How long a signal is kept for jobs that wait for it later.
+    pub keep_signals: Duration,
     /// Fires when a stop in good order begins: nothing more is claimed, what has not
     /// started is handed back, and running handlers are told
     /// ([`Lease::stopping`](super::Lease::stopping)). An apalis monitor tells its
@@ -76,6 +78,7 @@ impl WorkerOptions {
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
+            keep_signals: Duration::from_secs(7 * 24 * 3600),
             stop: CancellationToken::new(),
             interrupt: CancellationToken::new(),
             abandon: CancellationToken::new(),

@@ -63,8 +63,13 @@ pub fn cancel() -> End {
     End::Cancel { line: line("cancelled") }
 }
 
-pub fn park(need: &str) -> End {
-    End::Park { need: need.to_owned(), why: "nobody is there".to_owned(), line: line("parked") }
+pub fn park(condition: &str) -> End {
+    End::Park {
+        condition: condition.to_owned(),
+        within: None,
+        why: "nobody is there".to_owned(),
+        line: line("parked"),
+    }
 }
 
 /// A line of the history.
