@@ -21,4 +21,4 @@ mod unique;
 pub use enqueue::Verdict;
 pub use handle::{Client, MAX_PAYLOAD};
 pub use operator::Operator;
-pub use read::Counts;
+pub use read::{Counts, SignalCounts};

@@ -58,7 +58,7 @@ pub use self::{
 };
 
 pub use change::Changed;
-pub use client::{Client, Counts, MAX_PAYLOAD, Operator, Verdict};
+pub use client::{Client, Counts, MAX_PAYLOAD, Operator, SignalCounts, Verdict};
 pub use condition::{BadCondition, Condition, MAX_CONDITION};
 pub use connect::{Connection, Connector, RedisOptions};
 pub use dead::{DeadFilter, Group};

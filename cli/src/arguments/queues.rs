@@ -43,6 +43,26 @@ pub struct Unpark {
 }
 
 #[derive(Debug, Args)]
+pub struct Signal {
+    /// The queue.
+    pub queue: QueueName,
+    /// What the jobs wait for, such as `order-1042 confirmed`.
+    pub key: String,
+    /// Whose jobs; without it, conditions that are not one tenant's.
+    #[arg(long, value_name = "T")]
+    pub tenant: Option<String>,
+    /// What the jobs are told, as JSON; null without it.
+    #[arg(long, value_name = "JSON", value_parser = parse_payload, default_value = "null", hide_default_value = true)]
+    pub payload: serde_json::Value,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+fn parse_payload(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is no JSON ({error}): put a text into quotes"))
+}
+
+#[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(true))]
 pub struct SetLimit {
     /// The queue.

@@ -1,4 +1,4 @@
-//! `upshot queues`, `pause`, `resume`, `unpark`, `limit` and `outbox-end`: queues, through the API.
+//! `upshot queues`, `pause`, `resume`, `signal`, `unpark`, `limit` and `outbox-end`: queues, through the API.
 
 use serde_json::{Value, json};
 use upshot_runtime::Settings;
@@ -8,7 +8,7 @@ use super::{
     value::{has, list, part, text},
 };
 use crate::{
-    arguments::{OutboxEnd, Pause, Queues, SetLimit, Unpark},
+    arguments::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark},
     output::{self, Output, Page, Table},
 };
 
@@ -78,7 +78,40 @@ pub async fn end_group(settings: &Settings, end: &OutboxEnd, out: &mut Output) -
     Ok(())
 }
 
-/// Lets jobs go on that wait for a condition.
+/// Sends a signal.
+pub async fn signal(settings: &Settings, signal: &Signal, out: &mut Output) -> anyhow::Result<()> {
+    let Signal { queue, key, tenant, payload, api } = signal;
+    let condition = Condition::new(tenant.as_deref(), key)?;
+    let path = format!("/v1/queues/{queue}/signals");
+    let body = json!({"key": key, "tenant": tenant, "payload": payload});
+    let said = Client::new(settings, api)?.post(&path, &body).await?;
+    let released = text(&said, "released");
+    let told = match text(&said, "result").as_str() {
+        "contradicts" => format!(
+            "{queue}: {condition} had another payload already, which stays: {}",
+            said.get("payload").unwrap_or(&Value::Null)
+        ),
+        "known" => format!("{queue}: {condition} was signalled already; {released} jobs continue"),
+        _ => format!("{queue}: {condition} is signalled; {released} jobs continue"),
+    };
+    out.answer(&said, |page| {
+        page.text(told);
+        more_follow(page, &said, queue);
+    })?;
+    Ok(())
+}
+
+/// Says that more jobs follow in the background.
+fn more_follow(page: &mut Page, said: &Value, queue: &QueueName) {
+    if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
+        let left = text(said, "left");
+        page.text(format!(
+            "{queue}: {left} more follow in the background: `upshot queues` shows how far that is"
+        ));
+    }
+}
+
+/// Lets jobs continue that wait for a condition.
 pub async fn unpark(settings: &Settings, unpark: &Unpark, out: &mut Output) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/unpark", unpark.queue);
     let body = json!({"condition": unpark.condition.stored()});
@@ -91,12 +124,7 @@ pub async fn unpark(settings: &Settings, unpark: &Unpark, out: &mut Output) -> a
     );
     out.answer(&said, |page| {
         page.text(told);
-        if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
-            let (left, queue) = (text(&said, "left"), &unpark.queue);
-            page.text(format!(
-                "{queue}: {left} more follow in the background: `upshot queues` shows how far that is"
-            ));
-        }
+        more_follow(page, &said, &unpark.queue);
     })?;
     Ok(())
 }

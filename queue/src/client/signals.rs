@@ -142,18 +142,6 @@ impl Client {
         Ok(SignalPage { signals: self.read_signals(&conditions).await?, next: last.filter(|_| more) })
     }
 
-    /// Bytes that are kept of signals.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn signal_bytes(&self) -> Result<u64, Error> {
-        self.check_layout().await?;
-        let mut cmd = redis::cmd("HGET");
-        cmd.arg(self.keys.control()).arg("signal_bytes");
-        let bytes: Option<u64> = cmd.query_async(&mut self.conn.clone()).await?;
-        Ok(bytes.unwrap_or(0))
-    }
-
     async fn read_signals(&self, conditions: &[String]) -> Result<Vec<Signal>, Error> {
         if conditions.is_empty() {
             return Ok(Vec::new());

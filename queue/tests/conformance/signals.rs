@@ -45,7 +45,13 @@ fn did(job: &Job) -> Vec<&str> {
 
 async fn transitions<const N: usize>(fixture: &Fixture, names: [&str; N]) -> [u64; N] {
     let counts = fixture.queue.counts().await.unwrap();
-    names.map(|name| counts.transitions(name))
+    let signals = counts.signals;
+    names.map(|name| match name {
+        "signals" => signals.stored,
+        "signals_early" => signals.early,
+        "signal_contradictions" => signals.contradictions,
+        name => counts.transitions(name),
+    })
 }
 
 /// A job that was parked for a condition by hand, as worker `one`.
@@ -233,7 +239,7 @@ async fn signals_are_bounded_in_size_and_number() {
     let large = fixture.queue.signal(&condition("a"), &json!("x".repeat(MAX_SIGNAL))).await;
     assert!(matches!(large, Err(Error::Signal(BadSignal::TooLarge(bytes))) if bytes == MAX_SIGNAL + 2));
     fixture.queue.signal(&condition("a"), &json!("x".repeat(MAX_SIGNAL - 2))).await.unwrap();
-    let kept = fixture.queue.signal_bytes().await.unwrap();
+    let kept = fixture.queue.counts().await.unwrap().signals.bytes;
     assert_eq!(kept, MAX_SIGNAL as u64 + 2 * "wait a".len() as u64);
     let mut conn = fixture.connector.connect().unwrap();
     let mut set = redis::cmd("HSET");
@@ -272,7 +278,7 @@ async fn kept_signals_are_listed_and_forgotten() {
     fixture.until_after(last + 1).await;
     assert!(!fixture.queue.worker.trim_signals(Duration::ZERO).await.unwrap());
     assert!(fixture.queue.kept_signals(None, 100).await.unwrap().signals.is_empty());
-    assert_eq!(fixture.queue.signal_bytes().await.unwrap(), 0);
+    assert_eq!(fixture.queue.counts().await.unwrap().signals.bytes, 0);
     fixture.finish().await;
 }
 
