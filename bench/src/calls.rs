@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use upshot_queue::{
     Client, Crashes, NewJob, Shares, Wait,
-    protocol::{Claim, End, Ended},
+    protocol::{Claim, Disposition, EndedAttempt},
     worker::Worker,
 };
 
@@ -75,7 +75,7 @@ impl Calls {
             job: Box::new(job),
             enqueue,
             made: 0,
-            number: 0,
+            request_id: 0,
             spent,
             took,
         }
@@ -122,9 +122,9 @@ impl Calls {
             for job in claimed.jobs(self.worker.client(), WORKER) {
                 let job = job?;
                 let flow = job.flow();
-                let end = End::Succeed("null".to_owned());
+                let end = Disposition::Succeed("null".to_owned());
                 let args = job.args.len();
-                ended.push(Ended { id: job.id, token: job.token, flow, args, end });
+                ended.push(EndedAttempt { id: job.id, token: job.token, flow, args, disposition: end });
             }
             mark = self.note_call(1, want == most, mark).await?;
         }

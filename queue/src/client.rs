@@ -3,6 +3,7 @@
 //! A [`Client`] enqueues and reads, an [`Operator`] changes.
 
 pub mod change;
+pub mod configuration;
 pub mod dead;
 pub mod dead_walk;
 mod enqueue;
@@ -18,7 +19,7 @@ pub mod release;
 pub mod signals;
 mod unique;
 
-pub use enqueue::Verdict;
+pub use enqueue::EnqueueResult;
 pub use handle::{Client, MAX_PAYLOAD};
 pub use operator::Operator;
 pub use read::{Counts, SignalCounts};

@@ -30,11 +30,12 @@ pub mod condition;
 pub(crate) mod flow;
 pub mod id;
 mod new;
-pub(crate) mod shorten;
+mod sample;
 pub mod state;
 mod stored;
 pub mod timeline;
 pub(crate) mod trace;
+pub(crate) mod truncate;
 
 use std::collections::{BTreeMap, HashMap};
 

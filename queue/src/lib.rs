@@ -52,14 +52,16 @@ pub mod worker;
 pub use self::{
     client::{change, dead, dead_walk, limits, list, outbox, parking, reconcile, release, signals},
     job::{condition, id, state, timeline},
-    policy::{failure, fingerprint, kinds, limit, priority, retry},
+    policy::{configuration, failure, fingerprint, kinds, limit, priority, retry},
     redis::{connect, keys},
     worker::{protocol, retention, scrub, set_back},
 };
 
 pub use change::Changed;
-pub use client::{Client, Counts, MAX_PAYLOAD, Operator, SignalCounts, Verdict};
+pub use client::configuration::{Configured, StoredConfiguration};
+pub use client::{Client, Counts, EnqueueResult, MAX_PAYLOAD, Operator, SignalCounts};
 pub use condition::{BadCondition, Condition, MAX_CONDITION};
+pub use configuration::{BadConfiguration, Configuration, Difference, Retention};
 pub use connect::{Connection, Connector, RedisOptions};
 pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};

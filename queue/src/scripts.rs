@@ -76,6 +76,7 @@ scripts! {
     PAGE_LANE = "page_lane.lua", ALWAYS;
     MATCH = "match.lua", ALWAYS;
     LIMITS = "limits.lua", ALWAYS;
+    CONFIGURE = "configure.lua", ALWAYS;
     CLOCK = "clock.lua", ALWAYS;
     RECOUNT = "recount.lua", ALWAYS;
     SCRUB = "scrub.lua", ALWAYS;

@@ -126,6 +126,26 @@ fn outcome(page: &mut Page, job: &Value) {
     page.table(Table::bare().indented().wrapping(&[1]), &rows);
 }
 
+/// Whether a handler named the condition: others are met by the queue itself.
+fn is_of_handler(condition: &str) -> bool {
+    ["wait ", "tenant "].iter().any(|word| condition.starts_with(word))
+}
+
+/// The command that sends the signal.
+fn signal_command(queue: &str, condition: &Condition) -> String {
+    let key = quoted(condition.key());
+    match condition.tenant() {
+        Some(tenant) => format!("upshot signal {queue} {key} --tenant {}", quoted(tenant)),
+        None => format!("upshot signal {queue} {key}"),
+    }
+}
+
+/// As one word for a shell, where it is not one already.
+fn quoted(text: &str) -> String {
+    let is_word = text.chars().all(|c| c.is_alphanumeric() || matches!(c, ':' | '.' | '_' | '-' | '/' | '@'));
+    if is_word { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// What a person may do now.
 fn next(page: &mut Page, job: &Value) {
     let id = text(job, "id");
@@ -135,11 +155,13 @@ fn next(page: &mut Page, job: &Value) {
             format!("upshot job {}  (it runs in its place)", text(job, "successor"))
         }
         "dead" => format!("upshot retry {id}"),
-        "parked" if condition.starts_with("wait ") => format!(
-            "upshot unpark {} {}  (or `upshot retry {id}`, for this job alone)",
-            text(job, "queue"),
-            condition.trim_start_matches("wait ")
-        ),
+        "parked" if is_of_handler(&condition) => {
+            let command = condition.parse::<Condition>().map_or_else(
+                |_| format!("upshot unpark {} {}", text(job, "queue"), quoted(&condition)),
+                |condition| signal_command(&text(job, "queue"), &condition),
+            );
+            format!("{command}  (or `upshot retry {id}`, for this job alone)")
+        }
         "parked" => format!("upshot retry {id}"),
         "running" => format!("upshot job {id} --follow"),
         _ => return,

@@ -23,7 +23,7 @@ pub const SCHEMA: u32 = 5;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 46] = [
+pub(crate) const NAMES: [(&str, &str); 49] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -58,6 +58,8 @@ pub(crate) const NAMES: [(&str, &str); 46] = [
     ("PASSED", ":passed"),
     ("PROMISED", ":promised"),
     ("PAUSED_KINDS", ":paused_kinds"),
+    ("CONFIGURATION", ":configuration"),
+    ("CONFIGURATIONS", ":configurations"),
     ("UNIQUE", ":unique:"),
     ("DUPLICATE", ":duplicate:"),
     ("GROUPS", ":groups"),
@@ -70,6 +72,7 @@ pub(crate) const NAMES: [(&str, &str); 46] = [
     ("WAKE", ":wake"),
     ("CHANGES", ":changes"),
     ("CANCELS", ":cancels"),
+    ("CONFIGURED", ":configured"),
 ];
 
 /// The keys of one queue.
@@ -303,6 +306,17 @@ impl Keys {
         self.key("paused_kinds")
     }
 
+    /// Hash: the `version` of the configuration, and `unset` until its limits are set.
+    pub fn configuration(&self) -> String {
+        self.key("configuration")
+    }
+
+    /// List: the latest versions of the configuration ([`crate::Configuration`]), the newest
+    /// first, each as `version at author`, a line feed and the document.
+    pub fn configurations(&self) -> String {
+        self.key("configurations")
+    }
+
     /// String: the id that holds an idempotency key.
     pub fn unique(&self, key: &str) -> String {
         format!("{}:unique:{key}", self.control)
@@ -339,10 +353,10 @@ impl Keys {
         self.key("stats")
     }
 
-    /// String: a worker's number of its last claim with an even or odd number, and the
-    /// queue's, for two leases.
-    pub fn claim(&self, worker: &str, number: u64) -> String {
-        format!("{}:claim:{worker}:{}", self.control, number % 2)
+    /// String: a worker's last request id that is even or odd, and the number that the queue gave its
+    /// claim; for two leases.
+    pub fn claim(&self, worker: &str, request_id: u64) -> String {
+        format!("{}:claim:{worker}:{}", self.control, request_id % 2)
     }
 
     /// String: the worker that sweeps just now, and the number of its last renewal.
@@ -368,6 +382,11 @@ impl Keys {
     /// Channel: ids of jobs that changed, separated by blanks.
     pub fn changes(&self) -> String {
         self.key("changes")
+    }
+
+    /// Channel: versions of the configuration that were stored.
+    pub fn configured(&self) -> String {
+        self.key("configured")
     }
 
     /// Channel: ids of running jobs that are to be cancelled.
@@ -422,6 +441,8 @@ mod tests {
             keys.passed(),
             keys.promised(),
             keys.paused_kinds(),
+            keys.configuration(),
+            keys.configurations(),
             keys.unique("order-1042"),
             keys.duplicate(&id),
             keys.groups(),
@@ -436,6 +457,7 @@ mod tests {
             keys.wake(),
             keys.changes(),
             keys.cancels(),
+            keys.configured(),
         ];
         let documented = include_str!("../../../docs/redis-keys.md");
         for key in &layout {
@@ -483,6 +505,8 @@ mod tests {
             keys.passed(),
             keys.promised(),
             keys.paused_kinds(),
+            keys.configuration(),
+            keys.configurations(),
             keys.unique(""),
             keys.duplicate(&id),
             keys.groups(),
@@ -496,6 +520,7 @@ mod tests {
             keys.wake(),
             keys.changes(),
             keys.cancels(),
+            keys.configured(),
         ];
         for (name, rest) in NAMES {
             let key = format!("{}{rest}", keys.control());

@@ -18,14 +18,14 @@ use super::{
     stop::{Park, Release, Snooze, Stop, Undecodable},
 };
 use crate::{
-    job::{Change, Job, shorten::shorten},
+    job::{Change, Job, truncate::truncate},
     policy::{
         failure::{FailedAttempt, Failure, FailureClass},
         fingerprint::normalise,
         retry::{Decision, Earlier},
     },
     redis::clock::utc_ms,
-    worker::protocol::{End, MAX_OUTCOME},
+    worker::protocol::{Disposition, MAX_OUTCOME},
 };
 
 /// Wraps the worker's handler: runs it as a task of its own, bounds its time,
@@ -117,13 +117,13 @@ where
         result = &mut attempt => Ok(result),
         () = out_of_time => Err(lease.0.awaited()),
         () = out_of_grace => {
-            let unclear = lease.0.awaited().map(|awaited| shorten(&awaited.what));
-            return lease.0.settle(End::Cancel { line: line(&lease, "cancelled", unclear) });
+            let unclear = lease.0.awaited().map(|awaited| truncate(&awaited.what));
+            return lease.0.settle(Disposition::Cancel { line: line(&lease, "cancelled", unclear) });
         }
     };
     let end = match result {
         Ok(Ok(Ok(outcome))) => match serde_json::to_string(&outcome) {
-            Ok(outcome) if outcome.len() <= MAX_OUTCOME => End::Succeed(outcome),
+            Ok(outcome) if outcome.len() <= MAX_OUTCOME => Disposition::Succeed(outcome),
             Ok(outcome) => {
                 let bytes = outcome.len();
                 let what = format!(
@@ -140,12 +140,12 @@ where
             // What may have happened is told all the same.
             let unclear = match &result {
                 Ok(Ok(Err(Stop::Failed(failure)))) if failure.class == FailureClass::Unclear => {
-                    Some(shorten(&failure.message))
+                    Some(truncate(&failure.message))
                 }
-                Err(Some(awaited)) => Some(shorten(&awaited.what)),
+                Err(Some(awaited)) => Some(truncate(&awaited.what)),
                 _ => None,
             };
-            End::Cancel { line: line(&lease, "cancelled", unclear) }
+            Disposition::Cancel { line: line(&lease, "cancelled", unclear) }
         }
         Ok(Ok(Err(stop))) => disposition(&lease, stop),
         Ok(Err(panic)) => {
@@ -165,23 +165,23 @@ where
 }
 
 /// What the end of a handler without an outcome means for its job.
-fn disposition(lease: &Lease, stop: Stop) -> End {
+fn disposition(lease: &Lease, stop: Stop) -> Disposition {
     match stop {
         Stop::Failed(failure) => failed(lease, &failure),
         Stop::Snoozed(Snooze { wait, why }) => {
-            End::Snooze { delay: wait, line: line(lease, "snoozed", Some(shorten(&why))) }
+            Disposition::Snooze { delay: wait, line: line(lease, "snoozed", Some(truncate(&why))) }
         }
         Stop::Released(Release { why }) => {
-            End::Release { line: line(lease, "released", Some(shorten(&why))) }
+            Disposition::Release { line: line(lease, "released", Some(truncate(&why))) }
         }
         Stop::Parked(Park { condition, within, why }) => {
             let job = lease.job();
             tracing::info!(job = %job.id, queue = %job.queue, %condition, %why, "job parked by its handler");
-            let note = shorten(&format!("{condition}: {why}"));
-            End::Park {
+            let note = truncate(&format!("{condition}: {why}"));
+            Disposition::Park {
                 condition: condition.stored(),
                 within,
-                why: shorten(&why),
+                why: truncate(&why),
                 line: line(lease, "parked", Some(note)),
             }
         }
@@ -190,11 +190,11 @@ fn disposition(lease: &Lease, stop: Stop) -> End {
             let kinds = lease.0.leases.options.kinds.clone().unwrap_or_default();
             tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
             let condition = kinds.condition_of_args(&job.kind, job.version, job.needed.as_deref());
-            End::Park {
+            Disposition::Park {
                 condition,
                 within: None,
-                why: shorten(&why),
-                line: line(lease, "parked", Some(shorten(&why))),
+                why: truncate(&why),
+                line: line(lease, "parked", Some(truncate(&why))),
             }
         }
     }
@@ -206,9 +206,9 @@ fn line(lease: &Lease, did: &str, note: Option<String>) -> String {
 }
 
 /// What follows from a failure.
-fn failed(lease: &Lease, failure: &Failure) -> End {
+fn failed(lease: &Lease, failure: &Failure) -> Disposition {
     let job = lease.job();
-    let options = &lease.0.leases.options;
+    let _options = &lease.0.leases.options;
     let now = utc_ms();
     let first = job.first_failures.get(&failure.class).copied().unwrap_or(now);
     let earlier = Earlier {
@@ -219,21 +219,21 @@ fn failed(lease: &Lease, failure: &Failure) -> End {
         at: now,
         attempt: job.attempts,
         class: failure.class,
-        message: shorten(&failure.message),
+        message: truncate(&failure.message),
         worker: job.worker.clone(),
         began: job.began,
     }
     .line();
     let class = failure.class;
     let (attempt, error) = (job.attempts, &failure.message);
-    match options.retry_of(&job.kind).draw(failure, earlier) {
+    match lease.0.leases.policy().retry_of(&job.kind).draw(failure, earlier) {
         Decision::Retry(delay) => {
             tracing::warn!(job = %job.id, queue = %job.queue, attempt, %class, %error, retry_in_ms = delay.as_millis() as u64, "attempt failed");
-            End::Retry { delay, class, line }
+            Disposition::Retry { delay, class, line }
         }
         Decision::Bury => {
             tracing::error!(job = %job.id, queue = %job.queue, attempt, %class, %error, "job is dead");
-            End::Bury { class, normal: normalise(&failure.message), line }
+            Disposition::Bury { class, normal: normalise(&failure.message), line }
         }
     }
 }

@@ -148,7 +148,7 @@ impl Claimed {
 
 /// An attempt that ended.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct EndedAttempt {
     /// Which job.
     pub id: JobId,
     /// The fencing token of the attempt.
@@ -158,13 +158,13 @@ pub struct Ended {
     /// Bytes of its arguments, which Redis reads for any end but a success.
     pub args: usize,
     /// How.
-    pub end: End,
+    pub disposition: Disposition,
 }
 
 /// How an attempt ended. Lines are JSON: a [`crate::policy::failure::FailedAttempt`] or
 /// a [`crate::job::Change`].
 #[derive(Clone, Debug)]
-pub enum End {
+pub enum Disposition {
     /// With an outcome, as JSON.
     Succeed(String),
     /// With a failure, to run again.
@@ -295,11 +295,11 @@ impl Worker {
     ///
     /// # Errors
     /// When Redis failed. The batch may have been written; repeated, it is refused.
-    pub async fn settle(&self, worker: &str, batch: &[Ended]) -> Result<Vec<bool>, RedisError> {
+    pub async fn settle(&self, worker: &str, batch: &[EndedAttempt]) -> Result<Vec<bool>, RedisError> {
         let (mut succeeded, mut others) = (Vec::with_capacity(batch.len()), Vec::new());
         for (place, ended) in batch.iter().enumerate() {
-            match &ended.end {
-                End::Succeed(outcome) => succeeded.push((place, ended, outcome.as_str())),
+            match &ended.disposition {
+                Disposition::Succeed(outcome) => succeeded.push((place, ended, outcome.as_str())),
                 end => others.push((place, ended, end)),
             }
         }
@@ -323,23 +323,23 @@ impl Worker {
             }
         }
         call.arg(others.len());
-        for (_, Ended { id, token, flow, .. }, end) in &others {
+        for (_, EndedAttempt { id, token, flow, .. }, end) in &others {
             call.arg(id.as_str()).arg(*token).arg(flow.as_str());
             match end {
                 // Those came first.
-                End::Succeed(_) => &mut call,
-                End::Retry { delay, class, line } => {
+                Disposition::Succeed(_) => &mut call,
+                Disposition::Retry { delay, class, line } => {
                     call.arg("retry").arg(delay_ms(*delay)).arg(class.as_str()).arg(line.as_str())
                 }
-                End::Bury { class, normal, line } => {
+                Disposition::Bury { class, normal, line } => {
                     call.arg("bury").arg(normal.as_str()).arg(class.as_str()).arg(line.as_str())
                 }
-                End::Snooze { delay, line } => {
+                Disposition::Snooze { delay, line } => {
                     call.arg("snooze").arg(delay_ms(*delay)).arg("").arg(line.as_str())
                 }
-                End::Release { line } => call.arg("release").arg("").arg("").arg(line.as_str()),
-                End::Cancel { line } => call.arg("cancel").arg("").arg("").arg(line.as_str()),
-                End::Park { condition, within, why, line } => {
+                Disposition::Release { line } => call.arg("release").arg("").arg("").arg(line.as_str()),
+                Disposition::Cancel { line } => call.arg("cancel").arg("").arg("").arg(line.as_str()),
+                Disposition::Park { condition, within, why, line } => {
                     let within = within.map(|within| delay_ms(within).to_string()).unwrap_or_default();
                     call.arg("park").arg(condition.as_str()).arg(format!("{within}|{why}")).arg(line.as_str())
                 }

@@ -316,8 +316,8 @@ async fn a_kind_survives_as_many_lost_workers_as_it_may() {
     let claimed = fixture.queue.worker.claim(&claim(2, 1)).await.unwrap();
     assert_eq!(claimed.len(), 2);
     fixture.until_after(claimed.now + 1).await;
-    let taken_over = fixture.queue.worker.claim(&claim(0, 2)).await.unwrap();
-    assert_eq!(taken_over.maintained.unwrap(), Maintained { reclaimed: 2, dead: 1 });
+    let reclaimed = fixture.queue.worker.claim(&claim(0, 2)).await.unwrap();
+    assert_eq!(reclaimed.maintained.unwrap(), Maintained { reclaimed: 2, dead: 1 });
     assert_eq!(fixture.queue.job(&jobs[0].id).await.unwrap().unwrap().state, State::Dead);
     assert_eq!(fixture.queue.job(&jobs[1].id).await.unwrap().unwrap().state, State::Ready);
     fixture.finish().await;
@@ -347,18 +347,18 @@ async fn jobs_of_a_lost_worker_wait_as_after_any_crash() {
     let claimed = fixture.queue.worker.claim(&claim(20, 1)).await.unwrap();
     assert_eq!(claimed.len(), 20);
     fixture.until_after(claimed.now + 1).await;
-    let taken_over = fixture.queue.worker.claim(&claim(20, 2)).await.unwrap();
-    assert_eq!(taken_over.maintained.as_ref().unwrap().reclaimed, 20);
-    assert!(taken_over.is_empty());
+    let reclaimed = fixture.queue.worker.claim(&claim(20, 2)).await.unwrap();
+    assert_eq!(reclaimed.maintained.as_ref().unwrap().reclaimed, 20);
+    assert!(reclaimed.is_empty());
     let mut cmd = redis::cmd("ZRANGE");
     cmd.arg(fixture.queue.keys().scheduled()).arg(0).arg(-1).arg("WITHSCORES");
     let scheduled: Vec<(String, i64)> =
         cmd.query_async(&mut fixture.connector.connect().unwrap()).await.unwrap();
     assert_eq!(scheduled.len(), 20);
-    let due: BTreeSet<i64> = scheduled.iter().map(|(_, due)| due - taken_over.now).collect();
+    let due: BTreeSet<i64> = scheduled.iter().map(|(_, due)| due - reclaimed.now).collect();
     // The waits count from the script in front of the claim, which is a little earlier.
     assert!(due.iter().all(|wait| (4_900..=40_000).contains(wait)), "{due:?}");
     assert!(due.len() > 10 && due.last().unwrap() - due.first().unwrap() > 20_000, "{due:?}");
-    assert_eq!(taken_over.next_at, taken_over.now + due.first().unwrap());
+    assert_eq!(reclaimed.next_at, reclaimed.now + due.first().unwrap());
     fixture.finish().await;
 }

@@ -292,7 +292,7 @@ async fn a_wait_and_a_deadline_may_end_together() {
     fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     let jobs = by_hand::lease(&fixture.queue, "one", 1).await;
     let mut end = by_hand::park("wait a");
-    if let upshot_queue::protocol::End::Park { within, .. } = &mut end {
+    if let upshot_queue::protocol::Disposition::Park { within, .. } = &mut end {
         *within = Some(Duration::from_millis(1));
     }
     by_hand::settle(&fixture.queue, "one", &jobs, &end).await;

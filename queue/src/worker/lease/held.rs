@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -22,7 +22,8 @@ use crate::{
     redis::connect::Outage,
     worker::{
         Worker, WorkerOptions,
-        protocol::{End, Ended, Write},
+        in_force::InForce,
+        protocol::{Disposition, EndedAttempt, Write},
     },
 };
 
@@ -40,6 +41,8 @@ pub(in crate::worker) struct Leases {
     pub(in crate::worker) held_us: AtomicU64,
     /// Whether it was said that steps cannot be stored.
     pub(super) steps: Outage,
+    /// What the worker goes by.
+    policy: RwLock<Arc<InForce>>,
     store: Store,
     held: Mutex<HashMap<JobId, Weak<LeaseState>>>,
 }
@@ -50,7 +53,7 @@ pub(in crate::worker) enum Store {
         renewals: Worker,
         writes: Worker,
         /// Attempts that ended and are to be written.
-        ended: mpsc::UnboundedSender<Ended>,
+        ended: mpsc::UnboundedSender<EndedAttempt>,
     },
     Detached(Arc<dyn Writes>),
 }
@@ -62,9 +65,11 @@ impl Leases {
         store: Store,
         stopping: CancellationToken,
     ) -> Self {
+        let policy = RwLock::new(Arc::new(InForce::of_options(&options)));
         Self {
             worker,
             options,
+            policy,
             stopping,
             finished: AtomicU64::new(0),
             held_us: AtomicU64::new(0),
@@ -72,6 +77,16 @@ impl Leases {
             store,
             held: Mutex::default(),
         }
+    }
+
+    /// What the worker goes by now.
+    pub(in crate::worker) fn policy(&self) -> Arc<InForce> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The worker goes by this from now on.
+    pub(in crate::worker) fn follow(&self, policy: InForce) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<JobId, Weak<LeaseState>>> {
@@ -205,18 +220,18 @@ impl LeaseState {
     }
 
     /// Says how the attempt ended, once; what follows is ignored.
-    pub(in crate::worker) fn settle(&self, end: End) {
+    pub(in crate::worker) fn settle(&self, disposition: Disposition) {
         if !self.settled.swap(true, Ordering::AcqRel) {
             self.leases.forget(self);
             let held = self.claimed.elapsed().as_micros();
             self.leases.held_us.fetch_add(u64::try_from(held).unwrap_or(u64::MAX), Ordering::Relaxed);
             self.leases.finished.fetch_add(1, Ordering::Relaxed);
-            let ended = Ended {
+            let ended = EndedAttempt {
                 id: self.job.id.clone(),
                 token: self.token,
                 flow: self.job.flow(),
                 args: self.job.args.len(),
-                end,
+                disposition,
             };
             if let Store::Redis { ended: settling, .. } = &self.leases.store {
                 // The receiver lives until the worker has closed; after that the
@@ -251,7 +266,7 @@ impl LeaseState {
 
     /// Hands the job back; the attempt does not count.
     pub(in crate::worker) fn release(&self, note: Option<String>) {
-        self.settle(End::Release { line: Change::of_attempt(&self.job, "released", note).line() });
+        self.settle(Disposition::Release { line: Change::of_attempt(&self.job, "released", note).line() });
     }
 
     /// Whether the lease has not run out, as far as is known.

@@ -16,17 +16,15 @@ const TELLS: Duration = Duration::from_secs(10);
 type Said = HashMap<State, Instant>;
 
 pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
-    let options = &core.options;
     let mut said = Said::new();
     loop {
-        for (of, keep) in [
-            (State::Succeeded, options.keep_succeeded),
-            (State::Dead, options.keep_dead),
-            (State::Cancelled, options.keep_cancelled),
-        ] {
+        let keep = core.leases.policy().keep;
+        for (of, keep) in
+            [(State::Succeeded, keep.succeeded), (State::Dead, keep.dead), (State::Cancelled, keep.cancelled)]
+        {
             note(core, "retention", trim(core, hold, of, keep, &mut said).await);
         }
-        note(core, "signals", trim_signals(core, hold).await);
+        note(core, "signals", trim_signals(core, hold, keep.signals).await);
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -55,10 +53,10 @@ async fn trim(core: &Core, hold: &Hold<'_>, of: State, keep: Duration, said: &mu
 }
 
 /// Forgets the signals that were kept for long enough.
-async fn trim_signals(core: &Core, hold: &Hold<'_>) -> Result<(), Error> {
+async fn trim_signals(core: &Core, hold: &Hold<'_>, keep: Duration) -> Result<(), Error> {
     while hold.is_ours() {
         let began = Instant::now();
-        if !core.renewals.trim_signals(core.options.keep_signals).await? {
+        if !core.renewals.trim_signals(keep).await? {
             break;
         }
         Pace::TRIM.rest(began.elapsed()).await;
@@ -78,6 +76,6 @@ fn waits(core: &Core, of: State, said: &mut Said) {
         "as many jobs were forgotten within an hour as may be; the rest of those that are older than their \
          retention waits. If the clock of Redis jumped ahead, set it right now; otherwise they go hour by hour"
     );
-    metrics::counter!("upshot_queue_retention_held_total", "queue" => queue.to_string(), "state" => state)
+    metrics::counter!("job_queue_retention_held_total", "queue" => queue.to_string(), "state" => state)
         .increment(1);
 }
