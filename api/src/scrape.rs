@@ -131,7 +131,8 @@ fn render(queues: &[Figures<'_>]) -> String {
     family(&mut text, "upshot_queue_transitions_total", "counter", help, transitions);
     let signals = read.iter().flat_map(|(queue, counts, _)| {
         let signals = counts.signals;
-        let known = [("stored", signals.stored), ("early", signals.early), ("contradictory", signals.contradictions)];
+        let known =
+            [("stored", signals.stored), ("early", signals.early), ("contradictory", signals.contradictions)];
         known.map(|(result, n)| (format!("queue=\"{queue}\",result=\"{result}\""), n))
     });
     let help = "Signals since the queue began: kept ones, those of them that no job waited for yet, and \

@@ -14,11 +14,11 @@ use server::Server;
 use tokio_util::sync::CancellationToken;
 use upshot_executor::{Context, Job, Jobs};
 use upshot_queue::{JobId, NewJob, Park, State, Stop};
-use upshot_servers::Authority;
 use upshot_runtime::{
     Health,
     store::{Settled, Store, sha256_of},
 };
+use upshot_servers::Authority;
 use upshot_shared::{Evidence, Outcome};
 use upshot_testkit::{TestRedis, within};
 

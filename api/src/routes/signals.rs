@@ -210,7 +210,9 @@ pub async fn list(
 /// The condition of a key and a tenant.
 fn condition(tenant: Option<&str>, key: &str) -> Result<Condition, Problem> {
     Condition::new(tenant, key).map_err(|why| match why {
-        upshot_queue::BadCondition::Tenant(_) => Problem::parameter("tenant", tenant.unwrap_or_default(), why),
+        upshot_queue::BadCondition::Tenant(_) => {
+            Problem::parameter("tenant", tenant.unwrap_or_default(), why)
+        }
         _ => Problem::parameter("key", key, why),
     })
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use upshot_queue::Condition;
 
 use super::value::{has, list, optional, part, text, time, when};
 use crate::output::{Page, Table};
@@ -126,24 +127,21 @@ fn outcome(page: &mut Page, job: &Value) {
     page.table(Table::bare().indented().wrapping(&[1]), &rows);
 }
 
-/// Whether a handler named the condition: others are met by the queue itself.
-fn is_of_handler(condition: &str) -> bool {
-    ["wait ", "tenant "].iter().any(|word| condition.starts_with(word))
-}
-
-/// The command that sends the signal.
-fn signal_command(queue: &str, condition: &Condition) -> String {
-    let key = quoted(condition.key());
-    match condition.tenant() {
-        Some(tenant) => format!("upshot signal {queue} {key} --tenant {}", quoted(tenant)),
-        None => format!("upshot signal {queue} {key}"),
-    }
-}
-
 /// As one word for a shell, where it is not one already.
 fn quoted(text: &str) -> String {
     let is_word = text.chars().all(|c| c.is_alphanumeric() || matches!(c, ':' | '.' | '_' | '-' | '/' | '@'));
     if is_word { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// The command that meets a condition which a handler named: a signal where it is one tenant's own,
+/// such as a confirmation; none of the queue's own conditions has one.
+fn command_for(queue: &str, condition: &str) -> Option<String> {
+    if let Some(key) = condition.strip_prefix("wait ") {
+        return Some(format!("upshot unpark {queue} {}", quoted(key)));
+    }
+    let condition: Condition = condition.strip_prefix("tenant ").and(condition.parse().ok())?;
+    let (key, tenant) = (quoted(condition.key()), quoted(condition.tenant()?));
+    Some(format!("upshot signal {queue} {key} --tenant {tenant}"))
 }
 
 /// What a person may do now.
@@ -155,14 +153,10 @@ fn next(page: &mut Page, job: &Value) {
             format!("upshot job {}  (it runs in its place)", text(job, "successor"))
         }
         "dead" => format!("upshot retry {id}"),
-        "parked" if is_of_handler(&condition) => {
-            let command = condition.parse::<Condition>().map_or_else(
-                |_| format!("upshot unpark {} {}", text(job, "queue"), quoted(&condition)),
-                |condition| signal_command(&text(job, "queue"), &condition),
-            );
-            format!("{command}  (or `upshot retry {id}`, for this job alone)")
-        }
-        "parked" => format!("upshot retry {id}"),
+        "parked" => command_for(&text(job, "queue"), &condition).map_or_else(
+            || format!("upshot retry {id}"),
+            |command| format!("{command}  (or `upshot retry {id}`, for this job alone)"),
+        ),
         "running" => format!("upshot job {id} --follow"),
         _ => return,
     };

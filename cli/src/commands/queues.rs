@@ -1,6 +1,7 @@
 //! `upshot queues`, `pause`, `resume`, `signal`, `unpark`, `limit` and `outbox-end`: queues, through the API.
 
 use serde_json::{Value, json};
+use upshot_queue::{Condition, QueueName};
 use upshot_runtime::Settings;
 
 use super::{

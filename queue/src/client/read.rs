@@ -134,7 +134,8 @@ impl Client {
     pub async fn counts(&self) -> Result<Counts, Error> {
         self.check_layout().await?;
         let mut pipe = redis::pipe();
-        let control = ["ready:0", "ready:1", "ready:2", "ready:3", "running", "succeeded", "paused", "signal_bytes"];
+        let control =
+            ["ready:0", "ready:1", "ready:2", "ready:3", "running", "succeeded", "paused", "signal_bytes"];
         pipe.cmd("HMGET").arg(self.keys.control()).arg(&control);
         pipe.cmd("HGETALL").arg(self.keys.stats());
         for index in State::ALL.into_iter().filter_map(|state| self.index(state)) {

@@ -149,8 +149,10 @@ impl Configuration {
             ("keep_signals", self.keep.signals),
         ] {
             if keep < LEAST_KEPT {
-                let remedy =
-                    format!("use at least {}: a job or signal is found again while it is kept", shown(LEAST_KEPT));
+                let remedy = format!(
+                    "use at least {}: a job or signal is found again while it is kept",
+                    shown(LEAST_KEPT)
+                );
                 return bad(key.to_owned(), shown(keep), remedy);
             }
         }

@@ -266,7 +266,12 @@ fn any_end(token: u64) -> Disposition {
             Disposition::Retry { delay: Duration::from_millis(2), class: FailureClass::Transient, line }
         }
         1 if token == 1 => Disposition::Release { line: String::new() },
-        2 if token == 1 => Disposition::Park { condition: CONDITION.to_owned(), within: None, why: "not confirmed".to_owned(), line },
+        2 if token == 1 => Disposition::Park {
+            condition: CONDITION.to_owned(),
+            within: None,
+            why: "not confirmed".to_owned(),
+            line,
+        },
         3 => Disposition::Bury { class: FailureClass::Permanent, normal: "no".to_owned(), line },
         _ => Disposition::Succeed("{}".to_owned()),
     }
