@@ -1,6 +1,7 @@
 //! The addresses, one concern a file.
 
 mod cancel;
+mod configuration;
 mod dead;
 mod events;
 mod files;
@@ -48,6 +49,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(unpark::unpark))
         .routes(routes!(signals::send, signals::list))
         .routes(routes!(limits::set))
+        .routes(routes!(configuration::show, configuration::apply))
         .routes(routes!(outbox::end))
         .routes(routes!(dead::groups))
         .routes(routes!(many::retry))

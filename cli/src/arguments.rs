@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod configuration;
 mod dead;
 mod jobs;
 mod queues;
@@ -7,6 +8,7 @@ mod values;
 
 use std::path::PathBuf;
 
+pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
 pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
@@ -89,6 +91,8 @@ pub enum Command {
     ///
     /// It replaces the one of before as a whole: what is not named is not limited.
     Limit(SetLimit),
+    /// Show how queues are worked on (retention, shares, retries, limits), or change it everywhere.
+    Config(Config),
     /// End a group of readers of a queue's outbox that reads no more.
     ///
     /// What no other group needs is dropped then.

@@ -11,12 +11,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use upshot_executor::{Child, Context, Executor, Job, Jobs, Stop};
-use upshot_queue::{Client, JobId, NewJob, Park, Release, State};
+use upshot_executor::{Child, Context, Executor, Job, Jobs, Stop, Waited};
+use upshot_queue::{Client, Condition, JobId, NewJob, Park, Release, State};
 use upshot_runtime::Health;
-use upshot_servers::{Proxy, RedisOptions, RedisServer};
+use upshot_servers::Proxy;
 use upshot_shared::{Evidence, Outcome};
-use upshot_testkit::{PATIENCE, TestRedis, within};
+use upshot_testkit::{PATIENCE, TestRedis, own_redis, within};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Ship {
@@ -82,9 +82,9 @@ async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
     let worker = redis.worker(jobs(Shop { confirmed: Arc::clone(&confirmed), slow: Some(slow) })).await;
     let parked = redis.until(&id, State::Parked).await;
     assert_eq!(parked.attempts, 0);
-    assert_eq!(parked.parked.unwrap().need, "wait order-1042 confirmed");
+    assert_eq!(parked.parked.unwrap().condition, "wait order-1042 confirmed");
 
-    // First it is true, then the need is met.
+    // First it is true, then the job is let go.
     confirmed.store(true, Ordering::Release);
     assert_eq!(queue.unpark(&"order-1042 confirmed".parse().unwrap()).await.unwrap().released, 1);
     within("the job runs", ships.recv()).await.unwrap();
@@ -96,6 +96,61 @@ async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
     let worker = redis.worker(jobs(Shop { confirmed: Arc::default(), slow: None })).await;
     let done = redis.until(&id, State::Succeeded).await;
     assert_eq!((done.attempts, done.steps.len()), (1, 2), "the first step was not done again");
+    worker.stop().await;
+    redis.finish().await;
+}
+
+/// Waits for what the customer says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Confirm {
+    within_ms: u64,
+}
+
+impl Job for Confirm {
+    const KIND: &'static str = "order.confirm";
+    type State = Shop;
+
+    async fn run(self, cx: &Context<Shop>) -> Result<Outcome, Stop> {
+        let said = match cx.wait_for("order-7 confirmed", Duration::from_millis(self.within_ms)).await? {
+            Waited::Signalled(payload) => payload.to_string(),
+            Waited::TimedOut => "nothing".to_owned(),
+        };
+        Ok(Outcome::achieved("confirmed", Evidence::new("said", [("said", said)])))
+    }
+}
+
+async fn confirm(queue: &Client, within_ms: u64) -> JobId {
+    let args = serde_json::json!({"within_ms": within_ms}).to_string();
+    let job = NewJob { tenant: Some("acme".to_owned()), ..NewJob::new(JobId::random(), "order.confirm", args) };
+    queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    job.id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_waits_for_a_signal_to_its_tenant() {
+    let redis = TestRedis::new("shipments").await;
+    let mut jobs = Jobs::new();
+    let state = jobs.state(Shop { confirmed: Arc::default(), slow: None });
+    jobs.job::<Confirm>(&state).unwrap();
+    let worker = redis.worker(jobs).await;
+
+    let brief = confirm(&redis.queue, 20).await;
+    let done = redis.until(&brief, State::Succeeded).await;
+    assert!(done.outcome.unwrap().to_string().contains("nothing"), "its wait ran out of time");
+
+    let late = confirm(&redis.queue, 3_600_000).await;
+    redis.until(&late, State::Parked).await;
+    let of_all = "order-7 confirmed".parse().unwrap();
+    assert_eq!(redis.queue.signal(&of_all, &serde_json::json!(1)).await.unwrap().released.released, 0);
+    let own = Condition::of_tenant("acme", "order-7 confirmed").unwrap();
+    let sent = redis.queue.signal(&own, &serde_json::json!({"by": "ann"})).await.unwrap();
+    assert_eq!(sent.released.released, 1);
+    let done = redis.until(&late, State::Succeeded).await;
+    assert!(done.outcome.unwrap().to_string().contains("ann"));
+
+    let early = confirm(&redis.queue, 3_600_000).await;
+    let done = redis.until(&early, State::Succeeded).await;
+    assert_eq!((done.attempts, done.answers.len()), (1, 1), "the signal was kept for it");
     worker.stop().await;
     redis.finish().await;
 }
@@ -185,9 +240,7 @@ impl Job for Wait {
 /// handler does not listen.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_stops_within_its_grace_although_redis_does_not_answer() {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-    let server = RedisServer::start_with(&dir, options).await.unwrap();
+    let server = own_redis().await;
     let proxy = Proxy::start(server.port()).await.unwrap();
     let mut redis = TestRedis::on(&format!("redis://127.0.0.1:{}/", proxy.port()), "test", "shipments");
     redis.settings.executor.shutdown_grace = Duration::from_secs(2);

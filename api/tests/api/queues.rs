@@ -216,6 +216,62 @@ async fn a_queue_that_is_not_known_is_told_which_are() {
 }
 
 #[tokio::test]
+async fn a_signal_is_sent_listed_and_contradicted() {
+    let fixture = Fixture::new().await;
+    let path = "/v1/queues/emails/signals";
+    let signal = json!({"key": "order-1 confirmed", "tenant": "acme", "payload": {"by": "ann"}});
+    let sent = fixture.change(path, signal.clone(), 200).await;
+    assert_eq!(
+        sent,
+        json!({"result": "stored", "payload": {"by": "ann"}, "released": 0, "left": 0})
+    );
+    assert_eq!(fixture.change(path, signal, 200).await["result"], "known");
+    let other = json!({"key": "order-1 confirmed", "tenant": "acme", "payload": {"by": "bob"}});
+    let contradicts = fixture.change(path, other, 200).await;
+    assert_eq!((&contradicts["result"], &contradicts["payload"]["by"]), (&json!("contradicts"), &json!("ann")));
+    fixture.change(path, json!({"key": "doors open"}), 200).await;
+
+    let first: Value = fixture.get(&format!("{path}?limit=1")).await.json().await.unwrap();
+    let next = first["next"].as_str().unwrap();
+    let second: Value = fixture.get(&format!("{path}?limit=1&cursor={next}")).await.json().await.unwrap();
+    assert_eq!(second["next"], Value::Null);
+    let keys: BTreeSet<&str> =
+        [&first, &second].iter().map(|page| page["signals"][0]["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, BTreeSet::from(["doors open", "order-1 confirmed"]));
+    let one: Value =
+        fixture.get(&format!("{path}?key=order-1%20confirmed&tenant=acme")).await.json().await.unwrap();
+    let one = &one["signals"][0];
+    assert_eq!((&one["tenant"], &one["contradictions"]), (&json!("acme"), &json!(1)));
+    assert_eq!(one["other"]["payload"]["by"], "bob");
+    let none: Value = fixture.get(&format!("{path}?key=order-1%20confirmed")).await.json().await.unwrap();
+    assert_eq!(none, json!({"signals": [], "next": null}), "it is one tenant's");
+
+    for (body, words) in [
+        (json!({"key": "resume order.confirm"}), &["`key`", "when the kind is resumed"][..]),
+        (json!({"key": ""}), &["`key`", "1 to 200"]),
+        (json!({"key": "a", "tenant": ""}), &["`tenant`", "leave it out"]),
+    ] {
+        let problem = fixture.change(path, body, 400).await;
+        let detail = problem["detail"].as_str().unwrap();
+        for word in words {
+            assert!(detail.contains(word), "`{word}` is not in: {detail}");
+        }
+    }
+    let large = json!({"key": "a", "payload": "x".repeat(70_000)});
+    let large = fixture.change(path, large, 413).await;
+    assert_eq!(large["type"], "urn:upshot:problem:body-too-large");
+    let metrics = fixture.get("/metrics").await.text().await.unwrap();
+    for line in [
+        "upshot_queue_signals_total{queue=\"emails\",result=\"stored\"} 2\n",
+        "upshot_queue_signals_total{queue=\"emails\",result=\"early\"} 2\n",
+        "upshot_queue_signals_total{queue=\"emails\",result=\"contradictory\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn a_queue_that_cannot_be_read_hides_no_other() {
     let fixture = Fixture::new().await;
     fixture.enqueue("emails", job("1", "order.confirm")).await;
