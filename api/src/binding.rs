@@ -12,7 +12,10 @@ use bytes::Bytes;
 use percent_encoding::percent_decode;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use upshot_shared::{Reason, Rejection, event::{Envelope, Header, STRUCTURED}};
+use upshot_shared::{
+    Reason, Rejection,
+    event::{Envelope, Header, STRUCTURED},
+};
 
 /// What an attribute's header starts with.
 const PREFIX: &str = "ce-";

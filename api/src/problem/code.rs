@@ -49,6 +49,8 @@ pub enum Code {
     UnknownGroup,
     /// The body of a request that is no event is too large.
     BodyTooLarge,
+    /// The queue keeps as many bytes of signals as it may.
+    SignalsFull,
     /// The content type is not the one that is needed.
     UnsupportedMediaType,
     /// The request was sent to a name that is not the API's.
@@ -123,6 +125,9 @@ impl Code {
             Self::UnknownQueue => ("unknown-queue", StatusCode::NOT_FOUND, "The queue is not known"),
             Self::UnknownGroup => ("unknown-group", StatusCode::NOT_FOUND, "The group is not known"),
             Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::SignalsFull => {
+                ("signals-full", StatusCode::INSUFFICIENT_STORAGE, "The queue keeps no more signals")
+            }
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -150,9 +155,7 @@ impl Code {
             Self::StoreUnavailable => {
                 ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The file store does not answer")
             }
-            Self::NotBuilt => {
-                ("not-built", StatusCode::NOT_IMPLEMENTED, "The program is built without this")
-            }
+            Self::NotBuilt => ("not-built", StatusCode::NOT_IMPLEMENTED, "The program is built without this"),
             Self::NotReady => ("not-ready", StatusCode::SERVICE_UNAVAILABLE, "The service is not ready"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The request ran into a bug"),
         }

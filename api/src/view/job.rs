@@ -76,7 +76,7 @@ pub struct JobBody {
     /// By when it has to start.
     #[schema(required)]
     deadline: Option<Moment>,
-    /// What it needs while it is parked.
+    /// What it waits for while it is parked.
     #[schema(required)]
     parked: Option<ParkedBody>,
     /// When it was asked to stop while it ran.
@@ -119,13 +119,13 @@ pub struct JobBody {
     earlier_args: Option<Vec<Value>>,
 }
 
-/// What a parked job needs.
+/// What a parked job waits for.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Parked)]
 pub struct ParkedBody {
-    /// The need; it is let go when the need is met.
+    /// The condition; the job continues when it is met.
     #[schema(example = "kind invoice.issue@2")]
-    need: String,
+    condition: String,
     /// For people.
     #[schema(example = "no handler for invoice.issue version 2 is registered")]
     why: String,
@@ -196,7 +196,8 @@ impl JobBody {
     /// The body of a job, with its arguments where they are wanted.
     pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
         let job = &known.job;
-        let parked = |parked: &Parked| ParkedBody { need: parked.need.clone(), why: parked.why.clone() };
+        let parked =
+            |parked: &Parked| ParkedBody { condition: parked.condition.clone(), why: parked.why.clone() };
         Self {
             summary: JobSummary::new(known, links),
             version: job.version,
