@@ -28,7 +28,7 @@ pub struct Error {
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It is not there (any more).
+    /// The store has no such file.
     #[error("the store has no such file")]
     Gone,
     /// The store does not answer.
@@ -72,7 +72,7 @@ impl Files {
         Ok(Self { store: store.into(), root })
     }
 
-    /// The same of one on S3 behind an authority of one's own.
+    /// The same for a store on S3 whose certificate has a private authority.
     fn trusting(
         url: &str,
         parsed: &Url,
@@ -96,10 +96,9 @@ impl Files {
         Ok(Self { store: Arc::new(builder.build().map_err(|why| why.to_string())?), root })
     }
 
-    /// Begins to read the file under `key`. Where its hash is known, the
-    /// content ends with an error instead of its last part if it is not the
-    /// content that was hashed: who reads it sees a broken transfer, not a
-    /// forged piece of evidence.
+    /// Begins to read the file under `key`. If its hash is known and does not match, the content
+    /// ends with an error instead of its last part. So a reader sees a broken transfer and no
+    /// forged evidence.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -123,8 +122,8 @@ impl Files {
     }
 }
 
-/// Passes `content` on, one part behind, and holds the last part back until the
-/// hash of all of it is seen to be `expected`.
+/// Passes `content` on, one part behind. Holds the last part back until the hash of the whole
+/// content is `expected`.
 fn verified(
     content: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     expected: String,

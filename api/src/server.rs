@@ -1,4 +1,4 @@
-//! The API as a service: its addresses, its background work, its end.
+//! The API as a service: its addresses, its background work, its shutdown.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API of these settings. It connects to nothing yet.
+    /// An API with these settings. It does not connect yet.
     ///
     /// # Errors
     /// When a setting cannot be used; the error names it.
@@ -103,7 +103,7 @@ async fn late(stop: WaitForCancellationFutureOwned) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Looks after RabbitMQ and reports.
+/// Watches RabbitMQ and reports.
 async fn watch_rabbitmq(state: Shared) {
     let publisher = state.publisher.clone();
     let seen = |depths| {
