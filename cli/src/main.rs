@@ -13,7 +13,7 @@ use anyhow::Context;
 use arguments::{Arguments, Command};
 use output::Output;
 
-/// How long work that cannot be interrupted may hold up the exit.
+/// How long work that cannot be interrupted may delay the exit.
 const LAST_WORK: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     };
     let mut out = Output::standard(arguments.json);
     let ended = runtime.block_on(run(arguments, &mut out));
-    // A rendering that is still at it must not hold up the exit.
+    // A running render must not delay the exit.
     runtime.shutdown_timeout(LAST_WORK);
     output::ended(ended)
 }

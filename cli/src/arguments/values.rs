@@ -1,4 +1,4 @@
-//! Values that are read with bounds: an impossible one is refused with the name of its flag.
+//! Values with bounds. An impossible value is refused with the name of its flag.
 
 use upshot_shared::settings::duration as durations;
 
@@ -7,7 +7,7 @@ const SLOWEST: f64 = 1.0 / 86_400.0;
 /// The most orders a second.
 const MOST_ORDERS: f64 = 100_000.0;
 
-/// Checks a duration and passes it on as it is written: the API reads it.
+/// Checks a duration and passes its text on, because the API reads it.
 pub fn duration(text: &str) -> Result<String, String> {
     durations::parse(text).map(|_| text.to_owned())
 }

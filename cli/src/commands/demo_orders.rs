@@ -29,7 +29,7 @@ const GOODS: &[(&str, &str, &str, &str)] = &[
 ];
 const TENANTS: &[&str] = &["berlin", "hamburg", "leipzig"];
 
-/// Publishes orders at a rate and says what became of them.
+/// Publishes orders at a rate and reports their results.
 pub async fn run(mut settings: Settings, demo: &DemoOrders, out: &mut Output) -> anyhow::Result<()> {
     Running::fill(&mut settings);
     let publisher = publish::publisher(&settings)?;
@@ -41,7 +41,7 @@ pub async fn run(mut settings: Settings, demo: &DemoOrders, out: &mut Output) ->
         .context("no route for order.completed.v1 in the settings")?;
     let queue = Queue::new(&Connector::new(settings.redis.options())?, route.queue.clone())?;
     let before = ended(&queue).await.context("redis.url: cannot count jobs")?;
-    // Numbers that no earlier run has used.
+    // Order numbers that no earlier run has used.
     let first = Utc::now().timestamp_millis() as u64 / 10 % 10_000_000_000;
     let pause = Duration::from_secs_f64(1.0 / demo.rate);
     let mut next = tokio::time::interval(pause);

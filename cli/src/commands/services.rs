@@ -16,7 +16,7 @@ use upshot_shared::{
 
 use super::{private, stop};
 
-/// Runs the bridge until it is told to stop.
+/// Runs the bridge until the stop.
 pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
     let health = needed_by_bridge(&settings);
@@ -28,8 +28,8 @@ pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a bridge waits for. Where more is demanded of Redis than to have taken a
-/// job, nothing is acknowledged before it was seen to do that.
+/// What a bridge waits for. If `redis.durability` demands more than taking a job, the bridge
+/// acknowledges nothing before Redis is seen to do it.
 pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
     match settings.redis.durability {
         Durability::Always => {
@@ -41,7 +41,7 @@ pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
     }
 }
 
-/// Runs an executor until it is told to stop.
+/// Runs an executor until the stop.
 pub async fn executor(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, false)?;
     private::keep_files(&settings)?;
@@ -54,7 +54,7 @@ pub async fn executor(settings: Settings) -> anyhow::Result<()> {
         .unwrap_or(Ok(()))?)
 }
 
-/// Runs the API until it is told to stop.
+/// Runs the API until the stop.
 pub async fn api(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
     let api = Api::new(&settings, Health::needing(&["rabbitmq", "redis", "topology"]), metrics)?;
@@ -68,7 +68,7 @@ pub async fn api(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Logs, metrics, signals; refuses to go on without the addresses.
+/// Sets up logs, metrics and signals. Refuses to continue without the addresses.
 fn start(settings: &Settings, amqp: bool) -> anyhow::Result<(CancellationToken, PrometheusHandle)> {
     telemetry::log(&settings.log)?;
     if amqp && settings.amqp.url.is_empty() {
@@ -87,7 +87,7 @@ fn start(settings: &Settings, amqp: bool) -> anyhow::Result<(CancellationToken, 
     Ok((stop::on_signal()?, telemetry::metrics()?))
 }
 
-/// `/healthz`, `/readyz` and `/metrics`, where the settings ask for them.
+/// Serves `/healthz`, `/readyz` and `/metrics` if the settings ask for them.
 async fn serve_probes(
     settings: &Settings,
     health: Health,
