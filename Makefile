@@ -34,7 +34,7 @@ lint: ## Check formatting, code and shell scripts
 	cargo fmt --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	@if command -v shellcheck >/dev/null; then \
-		echo shellcheck; shellcheck scripts/* .ci/run local/src/tether.sh; \
+		echo shellcheck; shellcheck scripts/* .ci/run servers/src/tether.sh; \
 	fi
 
 bench: ## Measure throughput, latency and memory; writes target/bench.json

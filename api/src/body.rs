@@ -113,7 +113,7 @@ mod tests {
     use serde::Deserialize;
     use serde_json::value::RawValue;
     use upshot_queue::Priority;
-    use upshot_shared::settings::duration;
+    use upshot_shared::duration;
 
     use super::*;
 

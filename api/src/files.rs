@@ -11,7 +11,7 @@ use object_store::{
     path::Path,
 };
 use sha2::{Digest, Sha256};
-use upshot_shared::{secret::masked, settings::object_options};
+use upshot_runtime::{secret::masked, settings::object_options};
 use url::Url;
 
 /// How long the store may take to begin its answer.

@@ -13,7 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use upshot_shared::settings::ApiSettings;
+use upshot_runtime::settings::ApiSettings;
 use url::Url;
 
 use crate::problem::{Code, Problem};

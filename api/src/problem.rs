@@ -15,7 +15,8 @@ use axum::{
 };
 use serde::Serialize;
 use upshot_queue::JobId;
-use upshot_shared::{Reason, Rejection, amqp::PublishError};
+use upshot_runtime::amqp::PublishError;
+use upshot_shared::{Reason, Rejection};
 use utoipa::ToSchema;
 
 use crate::view::StepBody;

@@ -12,7 +12,7 @@ use std::{
 use futures::future;
 use tokio::sync::Mutex;
 use upshot_queue::{Outbox, Queue, State, queue::Counts};
-use upshot_shared::amqp::{Depths, INTAKE, QUARANTINE};
+use upshot_runtime::amqp::{Depths, INTAKE, QUARANTINE};
 
 /// How long a reading is reused, so that several scrapers cost one round trip.
 const FRESH: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::AbortOnDropHandle,
 };
-use upshot_shared::{Health, Settings, amqp, health::watch_redis};
+use upshot_runtime::{Health, Settings, amqp, health::watch_redis};
 
 use crate::{
     Error, layers, routes,

@@ -8,10 +8,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{Connection, Connector, JobId, Queue, QueueName};
-use upshot_shared::{
-    Health, Intake, Settings,
-    amqp::{Depths, Publisher},
-};
+use upshot_runtime::{Health, Settings, amqp::{Depths, Publisher}};
+use upshot_shared::Intake;
 
 use crate::{
     Error,
@@ -112,7 +110,7 @@ impl Shared {
             lists,
             redis,
             connector,
-            intake: Intake::new(settings)?,
+            intake: Intake::new(settings.intake())?,
             max_event_bytes: settings.bridge.max_event_bytes.0,
             publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM),
             depths: watch::Sender::new(None),

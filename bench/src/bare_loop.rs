@@ -15,7 +15,7 @@ use lapin::{
 };
 use redis::AsyncConnectionConfig;
 use tokio::signal::unix::{SignalKind, signal};
-use upshot_shared::amqp;
+use upshot_runtime::amqp;
 
 use crate::arguments::BareLoop;
 

@@ -8,7 +8,8 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
-use upshot_shared::{amqp, event::STRUCTURED};
+use upshot_runtime::amqp;
+use upshot_shared::event::STRUCTURED;
 use uuid::Uuid;
 
 /// The type of the events.

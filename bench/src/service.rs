@@ -14,7 +14,7 @@ use tokio::{
     process::{Child, ChildStdin, Command},
 };
 
-use upshot_local::signal::Signal;
+use upshot_servers::signal::Signal;
 
 /// See `service.sh` for the other end of the pipe.
 const SCRIPT: &str = include_str!("service.sh");
@@ -80,7 +80,7 @@ impl Service {
 
     /// Ends it with SIGKILL.
     pub fn kill(&self) -> anyhow::Result<()> {
-        Ok(upshot_local::signal::send(self.pid, Signal::Kill)?)
+        Ok(upshot_servers::signal::send(self.pid, Signal::Kill)?)
     }
 
     /// Ends it in good order.

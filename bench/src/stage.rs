@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
-use upshot_local::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use upshot_servers::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::{Connector, Queue};
 
 use crate::{load, machine::Machine, priority, service::Service, slowlog};
@@ -59,13 +59,13 @@ impl Stage {
         let machine = Machine::look(redis.port(), rabbit.port()).await?;
         let stage = Self { machine, upshot, api, rabbit, redis, mail, dir, slow: Mutex::default() };
         stage.write_settings()?;
-        let link = upshot_shared::amqp::connect(
-            upshot_shared::amqp::Address::of_url(stage.amqp()),
+        let link = upshot_runtime::amqp::connect(
+            upshot_runtime::amqp::Address::of_url(stage.amqp()),
             "upshot-bench",
             u64::MAX,
         )
         .await?;
-        upshot_shared::amqp::declare(&link).await?;
+        upshot_runtime::amqp::declare(&link).await?;
         link.close().await;
         prepare(&stage.redis).await?;
         Ok(stage)

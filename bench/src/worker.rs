@@ -2,15 +2,10 @@
 
 use std::{future::Future, sync::Arc};
 
-use apalis_core::{
-    error::BoxDynError,
-    monitor::Monitor,
-    task::{data::Data, task_fn::task_fn},
-    worker::builder::WorkerBuilder,
-};
+use apalis_core::{monitor::Monitor, worker::builder::WorkerBuilder};
 use serde_json::Value;
 use upshot_queue::{
-    Connector, Failure, Job, Kinds, Lease, RedisBackend, RedisOptions, WorkerOptions, worker::AsIs,
+    Connector, Failure, Job, Kinds, RedisBackend, RedisOptions, WorkerOptions, worker::handler,
 };
 
 use crate::{
@@ -38,7 +33,7 @@ pub async fn run(options: &Worker) -> anyhow::Result<()> {
 }
 
 /// Runs a handler on a queue for as long as it is polled.
-pub async fn work<F, Fut>(connector: Connector, options: WorkerOptions, handler: F) -> anyhow::Result<()>
+pub async fn work<F, Fut>(connector: Connector, options: WorkerOptions, run: F) -> anyhow::Result<()>
 where
     F: Fn(Arc<Job>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<Value, Failure>> + Send + 'static,
@@ -46,14 +41,10 @@ where
     // Refused here rather than inside the monitor.
     RedisBackend::new(&connector, options.clone())?;
     let monitor = Monitor::new().register(move |_| {
-        let handler = handler.clone();
-        let service = task_fn(move |job: Arc<Job>, _: Data<Lease>| {
-            let run = handler(job);
-            async move { run.await.map_err(BoxDynError::from) }
-        });
+        let run = run.clone();
         #[expect(clippy::expect_used, reason = "the same options were accepted above")]
         let backend = RedisBackend::new(&connector, options.clone()).expect("accepted before");
-        WorkerBuilder::new(backend.worker()).backend(backend).build(AsIs(service))
+        WorkerBuilder::new(backend.worker()).backend(backend).build(handler(move |job, _| run(job)))
     });
     Ok(monitor.run().await?)
 }

@@ -4,11 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_queue::{Connector, Queue, QueueName, connect::Backoff};
-use upshot_shared::{
-    Health, Intake, Settings,
-    amqp::{self, INTAKE, Publisher},
-    contract,
-};
+use upshot_runtime::{Health, Settings, amqp::{self, INTAKE, Publisher}};
+use upshot_shared::{Intake, contract};
 
 use crate::{former, session};
 
@@ -62,7 +59,7 @@ impl Bridge {
         crate::metrics::describe(queues.keys());
         Ok(Self {
             settings: Arc::new(settings.clone()),
-            intake: Arc::new(Intake::new(settings)?),
+            intake: Arc::new(Intake::new(settings.intake())?),
             quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE),
             queues: Arc::new(queues),
             amqp,

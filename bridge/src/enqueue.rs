@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{JobId, NewJob, Queue, QueueName, Reconciled, Verdict, connect::Backoff, queue};
-use upshot_shared::{Reason, Rejection, health, json, rejection};
+use upshot_runtime::health;
+use upshot_shared::{Reason, Rejection, json, rejection};
 
 use crate::{
     Bridge,

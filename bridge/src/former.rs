@@ -12,7 +12,7 @@ use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::connect::Backoff;
-use upshot_shared::amqp::{self, Depth, FORMER_INTAKE, Link};
+use upshot_runtime::amqp::{self, Depth, FORMER_INTAKE, Link};
 
 use crate::{Bridge, session};
 

@@ -10,7 +10,7 @@ use lapin::{
     types::FieldTable,
 };
 use tokio_util::sync::CancellationToken;
-use upshot_shared::amqp::{self, INTAKE, Link, TopologyError};
+use upshot_runtime::amqp::{self, INTAKE, Link, TopologyError};
 
 use crate::{
     Bridge,

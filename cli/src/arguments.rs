@@ -12,7 +12,7 @@ pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
 pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Unpark};
 
 use clap::{Args, FromArgMatches, Parser, Subcommand};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 use crate::help;
 

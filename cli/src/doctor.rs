@@ -15,7 +15,9 @@ mod outside;
 mod rabbitmq;
 mod redis;
 
-use upshot_shared::{Intake, Settings};
+use upshot_runtime::Settings;
+
+use upshot_shared::Intake;
 
 use check::Checks;
 
@@ -40,7 +42,7 @@ fn contracts(checks: &mut Checks, settings: &Settings) {
     let mut checks = checks.of("settings");
     let (routes, queues) = (settings.routes.len(), settings.queues.len());
     checks.ok("settings", format!("they can be used; routes: {routes}, queues: {queues}"));
-    match Intake::new(settings) {
+    match Intake::new(settings.intake()) {
         Ok(_) => checks.ok("contracts", "all load"),
         Err(error) => checks.failed("contracts", error, "correct the contract, or `contracts.dir`"),
     }

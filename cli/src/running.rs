@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 /// The addresses of a running `upshot up`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl Running {
     pub fn read(settings: &Settings) -> Option<Self> {
         let text = std::fs::read_to_string(path(settings)).ok()?;
         let running: Self = serde_json::from_str(&text).ok()?;
-        upshot_local::signal::exists(running.pid).then_some(running)
+        upshot_servers::signal::exists(running.pid).then_some(running)
     }
 
     /// Fills in the addresses that the settings leave empty.

@@ -8,7 +8,7 @@ use apalis_core::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_queue::{Connector, Queue, QueueName, RedisBackend, WorkerOptions};
-use upshot_shared::{Health, Settings, health::watch_redis};
+use upshot_runtime::{Health, Settings, health::watch_redis};
 
 use crate::{
     build, handlers,

@@ -29,10 +29,9 @@ mod metrics;
 pub mod press;
 pub mod registry;
 pub mod steps;
-pub mod stop;
 pub mod store;
 
 pub use executor::{Error, Executor};
 pub use registry::Registry;
 pub use steps::Steps;
-pub use stop::Stop;
+pub use upshot_queue::Stop;

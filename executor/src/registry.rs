@@ -13,18 +13,18 @@
 //! | any other error | as a transient failure |
 //!
 //! Only a failure counts as an attempt. A handler that returns several of them returns
-//! [`BoxDynError`], and any error that has one of them as its source will do:
+//! [`Stop`], and `?` makes one of any other error:
 //! ```
-//! use apalis_core::{error::BoxDynError, task::data::Data};
+//! use apalis_core::task::data::Data;
 //! use serde::Deserialize;
 //! use upshot_executor::{Registry, Steps};
-//! use upshot_queue::{Failure, Lease, Park, Release};
+//! use upshot_queue::{Failure, Lease, Park, Release, Stop};
 //! use upshot_shared::{Evidence, Outcome};
 //!
 //! #[derive(Deserialize)]
 //! struct Shipment { order: String, parcels: Vec<String> }
 //!
-//! async fn ship(shipment: Shipment, lease: Data<Lease>) -> Result<Outcome, BoxDynError> {
+//! async fn ship(shipment: Shipment, lease: Data<Lease>) -> Result<Outcome, Stop> {
 //!     // It runs from here again when the need is met, so it looks first.
 //!     if !is_confirmed(&shipment.order).await? {
 //!         return Err(Park::new(format!("{} confirmed", shipment.order), "no confirmation yet")?.into());
@@ -52,29 +52,21 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
 
-use apalis_core::{
-    error::BoxDynError,
-    task::{
-        Task,
-        task_fn::{TaskFn, task_fn},
-    },
-};
+use apalis_core::task::{Task, data::Data};
 use futures::{FutureExt, future::BoxFuture};
 use serde::de::DeserializeOwned;
 use tower::Service;
 use tracing::Instrument;
-use upshot_queue::{Failure, Job, Kinds, Undecodable, worker::is_failure};
-use upshot_shared::{
-    Outcome,
-    intake::{LABEL_ID, LABEL_SOURCE},
-};
+use upshot_queue::{Failure, Job, Kinds, Lease, Stop, Undecodable};
+use upshot_shared::{Outcome, intake::{LABEL_ID, LABEL_SOURCE}};
 
-type Run = Box<dyn Fn(Task<Arc<Job>>) -> BoxFuture<'static, Result<Outcome, BoxDynError>> + Send + Sync>;
+type Run = Box<dyn Fn(&Job, Lease) -> BoxFuture<'static, Result<Outcome, Stop>> + Send + Sync>;
 
 /// Handlers by kind and version.
 #[derive(Default)]
@@ -97,27 +89,27 @@ impl Registry {
     /// Adds the handler of a kind and version of arguments. The kind is a
     /// stable name: jobs that are waiting carry it.
     #[must_use]
-    pub fn handle<Args, F, FnArgs>(mut self, kind: &'static str, version: u32, handler: F) -> Self
+    pub fn handle<Args, F, Fut, E>(mut self, kind: &'static str, version: u32, handler: F) -> Self
     where
-        Args: DeserializeOwned + Send + 'static,
-        F: Clone + Send + Sync + 'static,
-        FnArgs: 'static,
-        TaskFn<F, Args, FnArgs>: Service<Task<Args>, Response = Outcome, Error = BoxDynError>,
-        <TaskFn<F, Args, FnArgs> as Service<Task<Args>>>::Future: Send + 'static,
+        Args: DeserializeOwned,
+        F: Fn(Args, Data<Lease>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Outcome, E>> + Send + 'static,
+        E: Into<Stop>,
     {
-        let run = move |task: Task<Arc<Job>>| {
-            let args = task.try_map_args(|job| {
-                serde_json::from_slice::<Args>(&job.args).map_err(|error| {
-                    // Not the error's own text: it may quote the value.
-                    let (line, column) = (error.line(), error.column());
-                    Undecodable(format!(
-                        "the arguments of {kind} version {version} cannot be read: {:?} error at line {line}, column {column}",
-                        error.classify()
-                    ))
-                })
+        let run = move |job: &Job, lease: Lease| {
+            let args = serde_json::from_slice::<Args>(&job.args).map_err(|error| {
+                // Not the error's own text: it may quote the value.
+                let (line, column) = (error.line(), error.column());
+                Undecodable(format!(
+                    "the arguments of {kind} version {version} cannot be read: {:?} error at line {line}, column {column}",
+                    error.classify()
+                ))
             });
             match args {
-                Ok(task) => task_fn::<F, Args, FnArgs>(handler.clone()).call(task).boxed(),
+                Ok(args) => {
+                    let run = handler(args, Data::new(lease));
+                    async move { run.await.map_err(Into::into) }.boxed()
+                }
                 Err(undecodable) => futures::future::err(undecodable.into()).boxed(),
             }
         };
@@ -155,11 +147,11 @@ pub struct Dispatch {
 }
 
 impl Service<Task<Arc<Job>>> for Dispatch {
-    type Response = Outcome;
-    type Error = BoxDynError;
-    type Future = BoxFuture<'static, Result<Outcome, BoxDynError>>;
+    type Response = Result<Outcome, Stop>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Result<Outcome, Stop>, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
@@ -184,10 +176,12 @@ impl Service<Task<Arc<Job>>> for Dispatch {
         async move {
             let started = Instant::now();
             tracing::debug!("started");
-            let result = match registry.find(&job) {
-                Some(run) => run(task).await,
+            let lease = task.data().get::<Lease>().cloned();
+            let result = match (registry.find(&job), lease) {
+                (Some(run), Some(lease)) => run(&job, lease).await,
+                (Some(_), None) => Err("a job came without a lease: no worker of its queue claimed it".into()),
                 // The worker parks these jobs before they come here.
-                None => Err(Failure::permanent(format!(
+                (None, _) => Err(Failure::permanent(format!(
                     "no handler for kind `{}` version {} here: deploy an executor that has one, then `upshot retry` the job",
                     job.kind, job.version
                 ))
@@ -197,14 +191,14 @@ impl Service<Task<Arc<Job>>> for Dispatch {
             metrics::histogram!("upshot_executor_attempt_seconds", "kind" => job.kind.clone()).record(seconds);
             let ended = match &result {
                 Ok(_) => "achieved",
-                Err(error) if is_failure(error) => "failed",
+                Err(stop) if stop.is_failure() => "failed",
                 Err(_) => "put_off",
             };
             metrics::counter!("upshot_executor_attempts_total", "kind" => job.kind.clone(), "result" => ended).increment(1);
             if let Ok(outcome) = &result {
                 tracing::info!(ms = (seconds * 1000.0) as u64, outcome = %outcome.summary, "achieved");
             }
-            result
+            Ok(result)
         }
         .instrument(span)
         .boxed()

@@ -22,7 +22,7 @@ impl<'a, const N: usize> Steps<'a, N> {
     }
 
     /// Runs a step, or returns what it returned in an earlier attempt. A step may also put
-    /// the job off, with an error that a failure can become (`BoxDynError`).
+    /// the job off, with an error that a failure can become ([`Stop`](upshot_queue::Stop)).
     ///
     /// # Errors
     /// That of the step; a crash-class failure when the lease is lost, which

@@ -12,15 +12,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apalis_core::{error::BoxDynError, task::data::Data};
+use apalis_core::task::data::Data;
 use futures::{FutureExt, future::BoxFuture};
 use serde::Deserialize;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_executor::{Executor, Registry, Steps};
-use upshot_local::{Proxy, RedisOptions, RedisServer};
-use upshot_queue::{Connector, Job, JobId, Lease, NewJob, Park, Queue, QueueName, Release, State};
-use upshot_shared::{Evidence, Health, Outcome, Settings, settings::QueueSettings};
+use upshot_servers::{Proxy, RedisOptions, RedisServer};
+use upshot_queue::{Connector, Job, JobId, Lease, NewJob, Park, Queue, QueueName, Release, State, Stop};
+use upshot_runtime::{Health, Settings, settings::QueueSettings};
+use upshot_shared::{Evidence, Outcome};
 
 /// Nothing here takes this long, and no grace is over by then.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,15 +42,14 @@ struct Shop {
 impl Shop {
     fn handler(
         self,
-    ) -> impl Fn(Order, Data<Lease>) -> BoxFuture<'static, Result<Outcome, BoxDynError>> + Clone + Send + Sync
-    {
+    ) -> impl Fn(Order, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Stop>> + Clone + Send + Sync {
         move |order, lease| {
             let shop = self.clone();
             async move { shop.ship(&order, &lease).await }.boxed()
         }
     }
 
-    async fn ship(&self, order: &Order, lease: &Lease) -> Result<Outcome, BoxDynError> {
+    async fn ship(&self, order: &Order, lease: &Lease) -> Result<Outcome, Stop> {
         let steps = Steps::new(lease, ["wait", "ship"]);
         steps.run("wait", async || self.wait(order)).await?;
         if let Some(slow) = &self.slow {
@@ -57,11 +57,11 @@ impl Shop {
             lease.stopping().cancelled().await;
             return Err(Release::new("the worker stops").into());
         }
-        steps.run("ship", async || Ok::<_, BoxDynError>(())).await?;
+        steps.run("ship", async || Ok::<_, Stop>(())).await?;
         Ok(Outcome::achieved("shipped", Evidence::new("parcel", [("order", order.number.to_string())])))
     }
 
-    fn wait(&self, order: &Order) -> Result<(), BoxDynError> {
+    fn wait(&self, order: &Order) -> Result<(), Stop> {
         if self.confirmed.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -154,7 +154,7 @@ async fn an_executor_stops_within_its_grace_although_redis_does_not_answer() {
     let (began, mut begins) = mpsc::unbounded_channel();
     let registry = Registry::new().handle("order.wait", 1, move |(): ()| {
         began.send(()).unwrap();
-        std::future::pending::<Result<Outcome, BoxDynError>>()
+        std::future::pending::<Result<Outcome, Stop>>()
     });
     let executor = Executor::with_handlers(&settings, Health::default(), registry).unwrap();
     let stop = CancellationToken::new();

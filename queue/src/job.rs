@@ -22,10 +22,17 @@
 //! | `outcome` | what the handler returned, JSON; absent for `null` |
 //! | `duplicates` | enqueues that found this job |
 //! | `args:<n>`, `edits` | arguments that were replaced, and how often |
-//! | `repairs` | which of the edits put the arguments of an event ([`crate::reconcile`]): numbers between blanks |
+//! | `repairs` | which of the edits put the arguments of an event ([`crate::client::reconcile`]): numbers between blanks |
 
+pub(crate) mod flow;
+pub mod id;
+pub mod need;
 mod new;
+pub(crate) mod shorten;
+pub mod state;
 mod stored;
+pub mod timeline;
+pub(crate) mod trace;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,11 +48,15 @@ pub use stored::Unreadable;
 pub(crate) use stored::{Fields, numbers};
 
 use crate::{
-    clock::utc_ms,
-    failure::{FailedAttempt, FailureClass},
-    id::{JobId, QueueName},
-    priority::Priority,
-    state::State,
+    job::{
+        id::{JobId, QueueName},
+        state::State,
+    },
+    policy::{
+        failure::{FailedAttempt, FailureClass},
+        priority::Priority,
+    },
+    redis::clock::utc_ms,
 };
 
 /// Hexadecimal digits of a digest of arguments.
@@ -258,7 +269,7 @@ pub struct Job {
 impl Job {
     /// The flow that it waits in: its tenant and limit keys, as they are stored.
     pub fn flow(&self) -> String {
-        crate::flow::flow(self.tenant.as_deref(), &self.limit_keys)
+        flow::flow(self.tenant.as_deref(), &self.limit_keys)
     }
 
     /// The result of a step that was completed with these arguments.

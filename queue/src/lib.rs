@@ -32,66 +32,35 @@
 //! of limit keys) the job with the least time to its deadline.
 //!
 //! # Map
-//! | module | its one thing |
+//! | folder | its one thing |
 //! |---|---|
-//! | [`keys`] | every Redis key and channel |
-//! | [`job`] | what is enqueued, what is read back, and the stored form |
-//! | [`queue`] | the client: enqueue, read, count |
-//! | [`list`], [`timeline`] | lists with a cursor; a job's life as a list |
-//! | [`admin`], [`dead`], [`dead_walk`] | what people do to jobs; dead jobs grouped by cause, and walked through |
-//! | [`priority`], [`limit`], [`limits`] | classes and shares; limits, weights, pauses |
-//! | [`parking`], [`need`], [`release`] | jobs that wait for something else than time; what handlers park them for; how they are let go |
-//! | [`retention`] | how many jobs that ended are forgotten, and when |
-//! | [`reconcile`] | events of the same identity with other data: same, repair or conflict |
-//! | [`failure`], [`retry`] | why an attempt did not finish; what follows from it |
-//! | [`protocol`] | what a worker says to Redis: claim, settle, renew, write |
-//! | [`worker`] | the apalis backend; [`worker::Lease`] |
-//! | [`outbox`] | every transition, for readers in groups |
-//! | [`set_back`] | Redis' clock set back: what was written before counts anew |
-//! | [`scrub`] | looks for jobs that are not where their state says |
-//! | [`connect`] | connections that wait for Redis instead of failing |
+//! | [`job`] | the nouns: a job, its id, state and history, and the stored form |
+//! | `policy` | pure decisions: [`failure`], [`retry`], [`fingerprint`], priority, limits |
+//! | `redis` | [`connect`]: connections that wait for Redis instead of failing; [`keys`]: every key and channel |
+//! | `scripts` | every transition, in Lua |
+//! | `client` | what a program that enqueues, reads and changes jobs calls |
+//! | [`worker`] | the apalis backend, and [`protocol`], which it is built on |
 
-pub mod admin;
-mod clock;
-pub mod connect;
-pub mod dead;
-pub mod dead_walk;
-pub mod failure;
-pub mod fingerprint;
-mod flow;
-pub mod id;
+mod client;
 pub mod job;
-pub mod keys;
-mod layout;
-pub mod limit;
-pub mod limits;
-pub mod list;
-pub mod need;
-pub mod outbox;
-mod pace;
-pub mod parking;
-pub mod priority;
-pub mod protocol;
-pub mod queue;
-pub mod reconcile;
-pub mod release;
-pub mod retention;
-pub mod retry;
+mod policy;
+mod redis;
 mod scripts;
-pub mod scrub;
-pub mod set_back;
-mod shorten;
-pub mod state;
-pub mod timeline;
-mod trace;
-mod unique;
 pub mod worker;
+
+pub use self::{
+    client::{admin, dead, dead_walk, limits, list, outbox, parking, queue, reconcile, release},
+    job::{id, need, state, timeline},
+    policy::{failure, fingerprint, limit, priority, retry},
+    redis::{connect, keys},
+    worker::{protocol, retention, scrub, set_back},
+};
 
 pub use admin::Changed;
 pub use connect::{Connection, Connector, RedisOptions};
 pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};
-pub use failure::{Failure, FailureClass, Park, Release, Snooze, Undecodable};
+pub use failure::{Failure, FailureClass};
 pub use id::{IdError, JobId, QueueName};
 pub use job::{Deadline, Dropped, Expect, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
@@ -109,4 +78,4 @@ pub use retry::{Crashes, Decision, Earlier, RetryPolicy, Wait};
 pub use scripts::script_name;
 pub use scrub::Scrubber;
 pub use state::State;
-pub use worker::{Lease, RedisBackend, WorkerOptions};
+pub use worker::{Lease, Park, RedisBackend, Release, Snooze, Stop, Undecodable, WorkerOptions};

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind};
 
-use crate::{
+use crate::redis::{
     connect::{Connection, Replicas},
     keys::{Keys, NAMES, SCHEMA},
 };

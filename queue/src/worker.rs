@@ -5,30 +5,37 @@
 //! - [`settle`]: writes what finished meanwhile, in one script call;
 //! - [`renew`]: extends the leases that are still held, cancels the lost ones;
 //! - [`wake`]: listens for work while the worker is idle, and for cancelled jobs;
-//! - [`stop`]: notices that the worker is to stop, and hands back what has not started;
+//! - [`shutdown`]: notices that the worker is to stop, and hands back what has not started;
 //! - [`sweep`]: retention, parked jobs, the outbox, the scrubber.
 //!
 //! None of them ever gives up: while Redis is away they back off and go on.
 //! A fenced write compares token **and** worker: a Redis that lost its last
 //! second in a crash may give the same token again, but not to the same worker.
 
-mod as_is;
 mod backend;
 mod claim;
 mod core;
+mod handler;
 mod layer;
 mod lease;
 mod metrics;
 mod options;
+pub(crate) mod pace;
+pub mod protocol;
 mod renew;
+pub mod retention;
+pub mod scrub;
+pub mod set_back;
 mod settle;
+mod shutdown;
 mod stop;
 mod sweep;
 mod turnover;
 mod wake;
 
-pub use as_is::AsIs;
 pub use backend::RedisBackend;
-pub use layer::{MAX_OUTCOME, SettleLayer, SettleService, is_failure};
+pub use handler::{Handler, handler};
+pub use layer::{MAX_OUTCOME, SettleLayer, SettleService};
 pub use lease::{Awaits, Lease, WriteError};
 pub use options::WorkerOptions;
+pub use stop::{Park, Release, Snooze, Stop, Undecodable};

@@ -22,9 +22,8 @@ use crate::{
     rejection::{Reason, Rejection},
 };
 
-/// The contracts that come with Upshot.
-const BUILT_IN: &[(&str, &str)] =
-    &[("order.completed.v1", include_str!("../../contracts/events/order.completed.v1.schema.json"))];
+/// A contract that a program brings: the event's type, and the text of its JSON Schema.
+pub type BuiltIn = (&'static str, &'static str);
 
 const ENDING: &str = ".schema.json";
 
@@ -102,9 +101,9 @@ impl Contracts {
     ///
     /// # Errors
     /// A folder that cannot be read, a file that cannot be used as a contract.
-    pub fn load(dir: Option<&Path>) -> Result<Self, Error> {
+    pub fn load(built_in: &[BuiltIn], dir: Option<&Path>) -> Result<Self, Error> {
         let mut contracts = Self::default();
-        for (kind, schema) in BUILT_IN {
+        for (kind, schema) in built_in {
             contracts.add(kind, schema, &format!("{kind}{ENDING} (built in)"))?;
         }
         if let Some(dir) = dir {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -11,12 +11,11 @@ use chrono::{DateTime, Utc};
 use upshot_queue::{NewJob, QueueName};
 
 use crate::{
-    contract::{self, Contracts},
+    contract::{self, BuiltIn, Contracts},
     event::{Envelope, Event},
     json,
     rejection::{Reason, Rejection},
     route::{Route, template::Values},
-    settings::{QueueSettings, Settings},
 };
 
 /// The label under which a job carries its event's id.
@@ -27,6 +26,23 @@ pub const LABEL_SOURCE: &str = "source";
 pub const LABEL_TYPE: &str = "type";
 
 /// The rules by which events are accepted.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Which event becomes which job.
+    pub routes: Vec<Route>,
+    /// The contracts that the program brings.
+    pub built_in: Vec<BuiltIn>,
+    /// A folder with more contracts.
+    pub contracts: Option<PathBuf>,
+    /// The largest event, in bytes.
+    pub max_bytes: usize,
+    /// How long each queue keeps jobs that ended, at most.
+    pub kept: HashMap<QueueName, Duration>,
+    /// How far back an event's time may lie for `within` to count from it.
+    pub backdate: Duration,
+}
+
+/// Accepts events by rules.
 #[derive(Debug)]
 pub struct Intake {
     routes: HashMap<String, Vec<Route>>,
@@ -48,19 +64,17 @@ pub struct Accepted {
 }
 
 impl Intake {
-    /// The rules of these settings.
+    /// Reads the contracts of these rules.
     ///
     /// # Errors
     /// When a contract cannot be used.
-    pub fn new(settings: &Settings) -> Result<Self, contract::Error> {
-        let contracts = Contracts::load(settings.contracts.dir.as_deref().map(Path::new))?;
+    pub fn new(rules: Rules) -> Result<Self, contract::Error> {
+        let Rules { routes: all, built_in, contracts, max_bytes, kept, backdate } = rules;
+        let contracts = Contracts::load(&built_in, contracts.as_deref())?;
         let mut routes: HashMap<String, Vec<Route>> = HashMap::new();
-        for route in &settings.routes {
-            routes.entry(route.event.clone()).or_default().push(route.clone());
+        for route in all {
+            routes.entry(route.event.clone()).or_default().push(route);
         }
-        let kept = |of: &QueueSettings| of.keep_succeeded.max(of.keep_dead).max(of.keep_cancelled);
-        let kept = settings.queues.iter().map(|(name, of)| (name.clone(), kept(of))).collect();
-        let (max_bytes, backdate) = (settings.bridge.max_event_bytes.0, settings.bridge.backdate);
         Ok(Self { routes, contracts, max_bytes, kept, backdate })
     }
 
@@ -153,7 +167,12 @@ mod tests {
     use super::*;
     use crate::event::{Header, STRUCTURED};
 
-    fn settings() -> Settings {
+    #[derive(serde::Deserialize)]
+    struct Written {
+        routes: Vec<Route>,
+    }
+
+    fn rules() -> Rules {
         let text = r#"
             [[routes]]
             event = "t.v1"
@@ -168,7 +187,15 @@ mod tests {
             limit_keys = ["of:{tenant}", "{subject}"]
             unique = { key = "{subject}:{/n}", lifetime = "1h" }
         "#;
-        toml::from_str(text).unwrap()
+        let Written { routes } = toml::from_str(text).unwrap();
+        Rules {
+            routes,
+            built_in: Vec::new(),
+            contracts: None,
+            max_bytes: 64 << 10,
+            kept: HashMap::new(),
+            backdate: Duration::from_secs(7 * 24 * 3600),
+        }
     }
 
     /// Texts of all lengths around the limits, of one to four bytes a character.
@@ -218,7 +245,7 @@ mod tests {
             let always = always.map(|(name, value)| (format!("cloudEvents:{name}"), Header::from(value)));
             let headers = always.into_iter().chain(attributes).chain(beside).collect();
             let envelope = Envelope { headers, ..Envelope::default() };
-            is_taken(&Intake::new(&settings()).unwrap(), &envelope, &body.into())?;
+            is_taken(&Intake::new(rules()).unwrap(), &envelope, &body.into())?;
         }
 
         #[test]
@@ -241,13 +268,13 @@ mod tests {
                 unreadable: None,
             };
             let body = Value::Object(event).to_string();
-            is_taken(&Intake::new(&settings()).unwrap(), &envelope, &body.into())?;
+            is_taken(&Intake::new(rules()).unwrap(), &envelope, &body.into())?;
         }
     }
 
     #[test]
     fn a_bad_trace_context_is_no_reason_to_refuse_an_event() {
-        let intake = Intake::new(&settings()).unwrap();
+        let intake = Intake::new(rules()).unwrap();
         let event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t.v1", "subject": "o",
             "tenant": "t", "data": {"n": 1}});
         let mut envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };

@@ -20,10 +20,15 @@ use crate::{
     rejection::{Reason, Rejection},
 };
 
+/// The longest name of a route, in bytes.
+const MAX_ROUTE_NAME: usize = 128;
+
 /// The rule that maps an event type to a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Route {
+    /// Its name in figures and messages, unique in a program; `<event>:<job>` unless it has one.
+    pub name: String,
     /// The event type, such as `order.completed.v1`.
     pub event: String,
     /// The kind of job.
@@ -77,6 +82,9 @@ pub enum Why {
     /// A name that no queue takes.
     #[error("`job` has {0} bytes: use 1 to {MAX_NAME}")]
     Job(usize),
+    /// A name of its own that is empty, long or holds what no label shows.
+    #[error("`name` is `{0}`: use 1 to {MAX_ROUTE_NAME} letters, digits and `.:_-`")]
+    Name(String),
     /// A limit key that is no template.
     #[error("limit key {0}")]
     LimitKey(Malformed),
@@ -100,12 +108,19 @@ pub enum Why {
     Late,
 }
 
+/// The name of a route that has none of its own.
+fn default_name(event: &str, job: &str) -> String {
+    format!("{event}:{job}")
+}
+
 impl Route {
     /// A route with nothing but what it needs.
     pub fn new(event: impl Into<String>, job: impl Into<String>, queue: QueueName, within: Duration) -> Self {
+        let (event, job) = (event.into(), job.into());
         Self {
-            event: event.into(),
-            job: job.into(),
+            name: default_name(&event, &job),
+            event,
+            job,
             version: 1,
             queue,
             within,
@@ -203,6 +218,13 @@ impl Route {
         let impossible = |why| Err(Error { event: self.event.clone(), job: self.job.clone(), why });
         if !(1..=MAX_NAME).contains(&self.job.len()) {
             return impossible(Why::Job(self.job.len()));
+        }
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || ".:_-".contains(char);
+        let is_default = self.name == default_name(&self.event, &self.job);
+        if !is_default
+            && (self.name.is_empty() || self.name.len() > MAX_ROUTE_NAME || !self.name.chars().all(is_plain))
+        {
+            return impossible(Why::Name(self.name.clone()));
         }
         if self.limit_keys.len() > MAX_LIMIT_KEYS {
             return impossible(Why::LimitKeys(self.limit_keys.len()));

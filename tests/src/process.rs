@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, Command},
     sync::{OnceCell, watch},
 };
-use upshot_local::signal::{self, Signal};
+use upshot_servers::signal::{self, Signal};
 
 /// The binary: the one that `UPSHOT_TEST_BINARY` names (`make test` has built
 /// it already), or built now if the sources are newer.

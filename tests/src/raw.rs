@@ -9,7 +9,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use upshot_shared::amqp::EVENTS;
+use upshot_runtime::amqp::EVENTS;
 
 /// The class and the weight of a content header.
 const BASIC: [u8; 4] = [0, 60, 0, 0];

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::OnceCell;
-use upshot_local::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use upshot_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 
 const VHOSTS: usize = 56;
 

@@ -16,13 +16,10 @@ use lapin::{
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use upshot_local::{MailOptions, MailServer};
+use upshot_servers::{MailOptions, MailServer};
 use upshot_queue::{Connection, Connector, Job, JobId, Queue, RedisOptions, State};
-use upshot_shared::{
-    Settings,
-    amqp::{self, Address, EVENTS, Publisher, QUARANTINE},
-    event::{Identity, STRUCTURED},
-};
+use upshot_runtime::{Settings, amqp::{self, Address, EVENTS, Publisher, QUARANTINE}};
+use upshot_shared::event::{Identity, STRUCTURED};
 
 use crate::{Process, servers::Servers};
 

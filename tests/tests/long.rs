@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
-use upshot_local::Proxy;
+use upshot_servers::Proxy;
 use upshot_queue::{FailureClass, State};
 use upshot_tests::{Stage, orders::order};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::{Json, Router, extract::State, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
-use upshot_shared::Health;
+use upshot_runtime::Health;
 use utoipa::ToSchema;
 
 use super::metrics;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use upshot_queue::{Changed, DeadCursor, DeadFilter, DeadPart};
-use upshot_shared::settings::duration;
+use upshot_shared::duration;
 use utoipa::ToSchema;
 
 use crate::{

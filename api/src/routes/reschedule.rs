@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use serde::Deserialize;
-use upshot_shared::settings::duration;
+use upshot_shared::duration;
 use utoipa::ToSchema;
 
 use crate::{

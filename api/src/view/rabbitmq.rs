@@ -1,7 +1,7 @@
 //! The view of what waits in RabbitMQ.
 
 use serde::Serialize;
-use upshot_shared::amqp::{Depth, Depths, INTAKE, QUARANTINE};
+use upshot_runtime::amqp::{Depth, Depths, INTAKE, QUARANTINE};
 use utoipa::ToSchema;
 
 /// Upshot's queues in RabbitMQ.

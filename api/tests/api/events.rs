@@ -7,7 +7,7 @@ use lapin::{
     types::FieldTable,
 };
 use serde_json::json;
-use upshot_shared::amqp;
+use upshot_runtime::amqp;
 
 use crate::{
     fixture::{Fixture, PATIENCE, body, event, report},

@@ -11,12 +11,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_queue::{Connector, Expect, JobId, NewJob, Queue, QueueName, Scope};
-use upshot_shared::{
-    Event, Health, Intake, Route, Settings,
-    intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE},
-    route::UniqueRule,
-    settings::QueueSettings,
-};
+use upshot_runtime::{Health, Settings, settings::QueueSettings};
+use upshot_shared::{Event, Intake, Route, intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE}, route::UniqueRule};
 
 use crate::servers;
 
@@ -81,7 +77,7 @@ impl Fixture {
     /// Enqueues the jobs of an event as the bridge does.
     pub async fn enqueue_event(&self, event: &Value) -> Vec<JobId> {
         let event = Event::decode_structured(&Bytes::from(event.to_string())).unwrap();
-        let jobs = Intake::new(&self.settings).unwrap().jobs(&event).unwrap();
+        let jobs = Intake::new(self.settings.intake()).unwrap().jobs(&event).unwrap();
         let mut ids = Vec::new();
         for (queue, job) in jobs {
             ids.push(self.enqueue(queue.as_str(), job).await);

@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use upshot_shared::Health;
+use upshot_runtime::Health;
 
 use crate::{
     fixture::{Fixture, PATIENCE, job},

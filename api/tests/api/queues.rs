@@ -1,6 +1,5 @@
 //! Queues: what is where, and what holds it back.
 
-use apalis_core::error::BoxDynError;
 use serde_json::{Value, json};
 use upshot_queue::{JobId, NewJob, OutboxReader, Park, Priority};
 
@@ -98,7 +97,7 @@ async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
     let id = fixture.enqueue("emails", job("1", "order.confirm")).await;
     let worker = Worker::start_any(&fixture.connector, "emails", |job, _| async move {
         if job.token == 1 {
-            return Err(BoxDynError::from(Park::new("breaker:smtp", "the mail server is away")?));
+            return Err(upshot_queue::Stop::from(Park::new("breaker:smtp", "the mail server is away")?));
         }
         Ok(json!({"summary": "done"}))
     });

@@ -1,7 +1,7 @@
 //! One Redis and one RabbitMQ for the run; they end with the process.
 
 use tokio::sync::OnceCell;
-use upshot_local::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use upshot_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 
 /// An address at which nobody listens.
 pub const NOBODY: &str = "127.0.0.1:1";

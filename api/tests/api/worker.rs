@@ -2,17 +2,12 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use apalis_core::{
-    error::BoxDynError,
-    monitor::Monitor,
-    task::{data::Data, task_fn::task_fn},
-    worker::builder::WorkerBuilder,
-};
+use apalis_core::{monitor::Monitor, worker::builder::WorkerBuilder};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{
-    Connector, Failure, Job, Lease, RedisBackend, RetryPolicy, Wait, WorkerOptions, worker::AsIs,
+    Connector, Failure, Job, Lease, RedisBackend, RetryPolicy, Stop, Wait, WorkerOptions, worker::handler,
 };
 
 use crate::fixture::PATIENCE;
@@ -26,20 +21,20 @@ pub struct Worker {
 impl Worker {
     /// Runs a handler. A transient failure is tried again after an hour, so
     /// that the test sees the job wait.
-    pub fn start<F, Fut>(connector: &Connector, queue: &str, handler: F) -> Self
+    pub fn start<F, Fut>(connector: &Connector, queue: &str, run: F) -> Self
     where
         F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
-        Self::start_any(connector, queue, handler)
+        Self::start_any(connector, queue, run)
     }
 
     /// The same with any error.
-    pub fn start_any<F, Fut, E>(connector: &Connector, queue: &str, handler: F) -> Self
+    pub fn start_any<F, Fut, E>(connector: &Connector, queue: &str, run: F) -> Self
     where
         F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<Value, E>> + Send + 'static,
-        E: Into<BoxDynError> + 'static,
+        E: Into<Stop> + 'static,
     {
         let hour = Duration::from_secs(3600);
         let retry =
@@ -47,13 +42,9 @@ impl Worker {
         let options = WorkerOptions { retry, ..WorkerOptions::new(queue.parse().unwrap()) };
         let connector = connector.clone();
         let monitor = Monitor::new().register(move |_| {
-            let handler = handler.clone();
-            let service = task_fn(move |job: Arc<Job>, lease: Data<Lease>| {
-                let run = handler(job, lease.0);
-                async move { run.await.map_err(Into::into) }
-            });
+            let run = run.clone();
             let backend = RedisBackend::new(&connector, options.clone()).unwrap();
-            WorkerBuilder::new(backend.worker()).backend(backend).build(AsIs(service))
+            WorkerBuilder::new(backend.worker()).backend(backend).build(handler(run))
         });
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();

@@ -1,6 +1,6 @@
 //! Values with bounds. An impossible value is refused with the name of its flag.
 
-use upshot_shared::settings::duration as durations;
+use upshot_shared::duration as durations;
 
 /// The slowest rate: one order a day.
 const SLOWEST: f64 = 1.0 / 86_400.0;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 use super::{
     client::{Client, Refused},

@@ -6,11 +6,8 @@ use anyhow::Context;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use upshot_shared::{
-    Settings,
-    secret::{SecretUrl, masked},
-    visible::visible,
-};
+use upshot_runtime::{Settings, secret::{SecretUrl, masked}};
+use upshot_shared::visible::visible;
 use url::{Host, Url};
 
 use crate::{arguments::ApiAddress, running::Running};

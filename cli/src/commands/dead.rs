@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 use super::{
     client::Client,

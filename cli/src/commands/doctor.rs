@@ -2,7 +2,8 @@
 
 use anyhow::bail;
 use serde_json::json;
-use upshot_shared::{Settings, said};
+use upshot_runtime::Settings;
+use upshot_shared::said;
 
 use crate::{
     doctor::{self, check::Checks, check::Outcome},

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use anyhow::bail;
 use nix::sys::stat::{Mode, umask};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 /// Creates `data_dir`, and keeps other users out of it and of the files that this process writes
 /// there, with any umask. A store elsewhere may be shared on purpose, so the umask does not change
 /// for it.
 pub fn keep(settings: &Settings) -> anyhow::Result<()> {
     let dir = Path::new(&settings.data_dir);
-    match upshot_local::make_private(dir) {
+    match upshot_servers::make_private(dir) {
         // Only the owner of a folder can change its rights.
         Err(why) if dir.is_dir() => {
             tracing::warn!(%why, "other users may read data_dir: choose a folder that you own");

@@ -8,14 +8,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use upshot_queue::{Connector, NewJob, Queue, QueueName, Reconciled};
-use upshot_shared::{
-    Event, Intake, Rejection, Settings,
-    amqp::{PublishError, Publisher},
-    event::{Envelope, STRUCTURED},
-    intake::Accepted,
-    known::{self, Found},
-    rejection,
-};
+use upshot_runtime::{Settings, amqp::{PublishError, Publisher}, known::{self, Found}};
+use upshot_shared::{Event, Intake, Rejection, event::{Envelope, STRUCTURED}, intake::Accepted, rejection};
 
 use crate::{
     arguments::Publish,
@@ -85,7 +79,7 @@ pub async fn run(mut settings: Settings, publish: &Publish, out: &mut Output) ->
     Running::fill(&mut settings);
     let publisher = publisher(&settings)?;
     let mut sender =
-        Sender { intake: Intake::new(&settings)?, queues: queues(&settings)?, publisher, all: 0, refused: 0 };
+        Sender { intake: Intake::new(settings.intake())?, queues: queues(&settings)?, publisher, all: 0, refused: 0 };
     let ended = sender.files(publish, out).await;
     sender.publisher.close().await;
     ended?;

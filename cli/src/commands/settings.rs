@@ -1,6 +1,6 @@
 //! `upshot settings`: prints the annotated defaults, or the settings in force.
 
-use upshot_shared::{Settings, settings::DEFAULTS};
+use upshot_runtime::{Settings, settings::DEFAULTS};
 
 use crate::{arguments::SettingsCommand, output::Output};
 

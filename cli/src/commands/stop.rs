@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 /// How long a service without handlers may take to stop: to finish a batch or the requests in
 /// flight, and to disconnect from servers that may be frozen.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use upshot_executor::{mail::Mailer, store::Store};
-use upshot_shared::Settings;
+use upshot_runtime::Settings;
 
 use super::check::Checks;
 

@@ -7,10 +7,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions},
     types::FieldTable,
 };
-use upshot_shared::{
-    Settings,
-    amqp::{self, Address},
-};
+use upshot_runtime::{Settings, amqp::{self, Address}};
 use uuid::Uuid;
 
 use super::{

@@ -7,7 +7,7 @@ use upshot_queue::{
     Connection, Connector, Queue, State,
     connect::{Address, Mode, Node, Persistence, Writes, info, told},
 };
-use upshot_shared::{Settings, durability::Shortfall, settings::Durability};
+use upshot_runtime::{Settings, durability::Shortfall, settings::Durability};
 
 use super::{
     check::{Adding, Checks},

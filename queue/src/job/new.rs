@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::stored::{Meta, StoredExpect};
 use crate::{
-    flow::{encode, flow, stored_kind},
-    id::JobId,
-    priority::Priority,
-    trace,
+    job::{
+        flow::{encode, flow, stored_kind},
+        id::JobId,
+        trace,
+    },
+    policy::priority::Priority,
 };
 
 /// A job to enqueue.

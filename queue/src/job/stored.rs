@@ -12,12 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{Change, Dropped, Edit, Expect, Job, LogLine, Mark, Parked, Step};
 use crate::{
-    failure::{FailedAttempt, FailureClass},
-    flow,
-    id::{JobId, QueueName},
-    priority::Priority,
-    state::{State, UnknownState},
-    trace,
+    job::{
+        flow,
+        id::{JobId, QueueName},
+        state::{State, UnknownState},
+        trace,
+    },
+    policy::{
+        failure::{FailedAttempt, FailureClass},
+        priority::Priority,
+    },
 };
 
 /// What is stored about a job besides what scripts read: subject, trace

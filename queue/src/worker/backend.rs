@@ -16,10 +16,10 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    claim, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle, stop, sweep,
-    wake,
+    claim, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle, shutdown,
+    sweep, wake,
 };
-use crate::{connect::Connector, job::Job, protocol::Ended, queue::Error};
+use crate::{client::queue::Error, job::Job, redis::connect::Connector, worker::protocol::Ended};
 
 /// A queue in Redis as a source of work for one apalis worker.
 ///
@@ -83,7 +83,7 @@ impl RedisBackend {
                 AbortOnDropHandle::new(tokio::spawn(renew::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(wake::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(core)))),
-                AbortOnDropHandle::new(tokio::spawn(stop::run(Arc::clone(core), worker.clone()))),
+                AbortOnDropHandle::new(tokio::spawn(shutdown::run(Arc::clone(core), worker.clone()))),
             ];
         }
     }
@@ -108,7 +108,7 @@ impl Backend for RedisBackend {
 
     /// Stops claiming, hands back what was claimed and not started, and waits
     /// until every end is written, or is abandoned. apalis comes here when the last handler has ended;
-    /// the first two were done when the stop began ([`stop`]), if there was one to run.
+    /// the first two were done when the stop began ([`shutdown`]), if there was one to run.
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
         self.core.stop.cancel();
         let closing = self.closing.get_or_insert_with(|| {

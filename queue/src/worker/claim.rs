@@ -17,10 +17,10 @@ use super::{
     turnover::Turnover,
 };
 use crate::{
-    connect::{Backoff, Cause, told},
     job::Job,
-    protocol::{Claim, Claimed},
+    redis::connect::{Backoff, Cause, told},
     scripts::MAX_CLAIM,
+    worker::protocol::{Claim, Claimed},
 };
 
 /// What a claim was answered, and what it was asked with.

@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{lease::LeaseState, options::WorkerOptions};
 use crate::{
-    connect::{Connector, Outage},
-    flow::encode,
-    id::JobId,
-    parking::Kinds,
-    protocol::Ended,
-    queue::{Error, Queue},
-    retry::{Crashes, RetryPolicy},
+    client::{
+        parking::Kinds,
+        queue::{Error, Queue},
+    },
+    job::{flow::encode, id::JobId},
+    policy::retry::{Crashes, RetryPolicy},
+    redis::connect::{Connector, Outage},
+    worker::protocol::Ended,
 };
 
 /// One worker's shared state.

@@ -1,7 +1,6 @@
 //! The middleware that watches an attempt and says how it ended.
 
 use std::{
-    error::Error as StdError,
     panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
@@ -14,16 +13,19 @@ use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
 use tower::{Layer, Service};
 
-use super::lease::{Awaited, Lease};
+use super::{
+    lease::{Awaited, Lease},
+    stop::{Park, Release, Snooze, Stop, Undecodable},
+};
 use crate::{
-    clock::utc_ms,
-    failure::{FailedAttempt, Failure, FailureClass, Park, Release, Snooze, Undecodable, with_causes},
-    fingerprint::normalise,
-    job::{Change, Job},
-    need::BadNeed,
-    protocol::End,
-    retry::{Decision, Earlier},
-    shorten::shorten,
+    job::{Change, Job, shorten::shorten},
+    policy::{
+        failure::{FailedAttempt, Failure, FailureClass},
+        fingerprint::normalise,
+        retry::{Decision, Earlier},
+    },
+    redis::clock::utc_ms,
+    worker::protocol::End,
 };
 
 /// Bytes of an outcome, as JSON, that are kept. A handler that returns more has its job
@@ -50,10 +52,10 @@ impl<S> Layer<S> for SettleLayer {
     }
 }
 
-impl<S> Service<Task<Arc<Job>>> for SettleService<S>
+impl<S, T> Service<Task<Arc<Job>>> for SettleService<S>
 where
-    S: Service<Task<Arc<Job>>, Error = BoxDynError>,
-    S::Response: Serialize + Send + 'static,
+    S: Service<Task<Arc<Job>>, Response = Result<T, Stop>, Error = BoxDynError>,
+    T: Serialize + Send + 'static,
     S::Future: Send + 'static,
 {
     type Response = ();
@@ -73,7 +75,9 @@ where
             // It was handed back when the stop began.
             return async { Ok(()) }.boxed();
         }
-        let attempt = self.inner.call(task);
+        let called = self.inner.call(task);
+        // An error is one of apalis or of a middleware: the handler's own end is the response.
+        let attempt = async move { called.await.unwrap_or_else(|error| Err(error.into())) };
         // A task of its own, so that handlers use all cores; it is aborted when
         // the worker drops it.
         let watched = AbortOnDropHandle::new(tokio::spawn(watch(lease, attempt)));
@@ -83,7 +87,7 @@ where
 
 async fn watch<F, T>(lease: Lease, attempt: F)
 where
-    F: Future<Output = Result<T, BoxDynError>>,
+    F: Future<Output = Result<T, Stop>>,
     T: Serialize,
 {
     let options = &lease.0.core.options;
@@ -140,15 +144,15 @@ where
         result if lease.cancelled().is_cancelled() => {
             // What may have happened is told all the same.
             let unclear = match &result {
-                Ok(Ok(Err(error))) => find::<Failure>(error)
-                    .filter(|failure| failure.class == FailureClass::Unclear)
-                    .map(|failure| shorten(&failure.message)),
+                Ok(Ok(Err(Stop::Failed(failure)))) if failure.class == FailureClass::Unclear => {
+                    Some(shorten(&failure.message))
+                }
                 Err(Some(awaited)) => Some(shorten(&awaited.what)),
                 _ => None,
             };
             End::Cancel { line: line(&lease, "cancelled", unclear) }
         }
-        Ok(Ok(Err(error))) => ended(&lease, &error),
+        Ok(Ok(Err(stop))) => disposition(&lease, stop),
         Ok(Err(panic)) => {
             let what = format!("the handler panicked: {}", said(&panic));
             failed(&lease, &Failure::new(FailureClass::Crashed, what))
@@ -165,54 +169,30 @@ where
     lease.0.settle(end);
 }
 
-/// What a handler's error means. One that is none of ours counts as a transient
-/// failure: trying again is safe, giving up is not.
-fn ended(lease: &Lease, error: &BoxDynError) -> End {
-    if let Some(Snooze { wait, why }) = find(error) {
-        return End::Snooze { delay: *wait, line: line(lease, "snoozed", Some(shorten(why))) };
-    }
-    if let Some(Park { need, why }) = find(error) {
-        tracing::info!(job = %lease.job().id, queue = %lease.job().queue, %need, %why, "job parked by its handler");
-        let note = shorten(&format!("{need}: {why}"));
-        return End::Park { need: need.stored(), why: shorten(why), line: line(lease, "parked", Some(note)) };
-    }
-    if let Some(Release { why }) = find(error) {
-        return End::Release { line: line(lease, "released", Some(shorten(why))) };
-    }
-    if let Some(bad) = find::<BadNeed>(error) {
-        // The next attempt would name the same.
-        return failed(lease, &Failure::permanent(bad));
-    }
-    if let Some(Undecodable(why)) = find(error) {
-        let job = lease.job();
-        let kinds = lease.0.core.options.kinds.clone().unwrap_or_default();
-        tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
-        let need = kinds.need_of_args(&job.kind, job.version, job.needed.as_deref());
-        return End::Park { need, why: shorten(why), line: line(lease, "parked", Some(shorten(why))) };
-    }
-    let failure = find(error).cloned();
-    failed(lease, &failure.unwrap_or_else(|| Failure::transient(with_causes(error.as_ref()))))
-}
-
-/// Whether an attempt that a handler ends with this error has failed. Otherwise it was put
-/// off ([`Snooze`], [`Park`], [`Release`], [`Undecodable`]), and does not count.
-pub fn is_failure(error: &BoxDynError) -> bool {
-    find::<Snooze>(error).is_none()
-        && find::<Park>(error).is_none()
-        && find::<Release>(error).is_none()
-        && find::<Undecodable>(error).is_none()
-}
-
-/// An error of a type among an error and its sources.
-fn find<T: StdError + 'static>(error: &BoxDynError) -> Option<&T> {
-    let mut at: Option<&(dyn StdError + 'static)> = Some(error.as_ref());
-    while let Some(error) = at {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
+/// What the end of a handler without an outcome means for its job.
+fn disposition(lease: &Lease, stop: Stop) -> End {
+    match stop {
+        Stop::Failed(failure) => failed(lease, &failure),
+        Stop::Snoozed(Snooze { wait, why }) => {
+            End::Snooze { delay: wait, line: line(lease, "snoozed", Some(shorten(&why))) }
         }
-        at = error.source();
+        Stop::Released(Release { why }) => {
+            End::Release { line: line(lease, "released", Some(shorten(&why))) }
+        }
+        Stop::Parked(Park { need, why }) => {
+            let job = lease.job();
+            tracing::info!(job = %job.id, queue = %job.queue, %need, %why, "job parked by its handler");
+            let note = shorten(&format!("{need}: {why}"));
+            End::Park { need: need.stored(), why: shorten(&why), line: line(lease, "parked", Some(note)) }
+        }
+        Stop::Undecodable(Undecodable(why)) => {
+            let job = lease.job();
+            let kinds = lease.0.core.options.kinds.clone().unwrap_or_default();
+            tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
+            let need = kinds.need_of_args(&job.kind, job.version, job.needed.as_deref());
+            End::Park { need, why: shorten(&why), line: line(lease, "parked", Some(shorten(&why))) }
+        }
     }
-    None
 }
 
 /// A line of the history that is no failure.
@@ -256,22 +236,4 @@ fn failed(lease: &Lease, failure: &Failure) -> End {
 fn said(panic: &Box<dyn std::any::Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_are_found_below_other_errors() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("outer")]
-        struct Outer(#[source] Failure);
-        let error: BoxDynError = Box::new(Outer(Failure::permanent("no such customer")));
-        assert_eq!(find(&error), Some(&Failure::permanent("no such customer")));
-        assert_eq!(find::<Failure>(&"odd".into()), None);
-        assert!(is_failure(&error) && is_failure(&"odd".into()));
-        let release: BoxDynError = Release::new("the worker stops").into();
-        assert!(!is_failure(&release));
-    }
 }

@@ -14,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{core::Core, layer::MAX_OUTCOME, renew};
 use crate::{
-    connect::{Backoff, Cause, told},
-    job::{Change, Job, Progress},
-    protocol::{End, Ended, Write},
-    shorten::{shorten, shorten_to},
+    job::{
+        Change, Job, Progress,
+        shorten::{shorten, shorten_to},
+    },
+    redis::connect::{Backoff, Cause, told},
+    worker::protocol::{End, Ended, Write},
 };
 
 /// The name of a step, as far as people are shown it.

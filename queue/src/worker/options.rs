@@ -4,7 +4,11 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{id::QueueName, parking::Kinds, priority::Shares, retry::RetryPolicy};
+use crate::{
+    client::parking::Kinds,
+    job::id::QueueName,
+    policy::{priority::Shares, retry::RetryPolicy},
+};
 
 /// The settings of one worker on one queue.
 #[derive(Clone, Debug)]

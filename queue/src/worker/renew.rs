@@ -9,7 +9,7 @@ use redis::RedisError;
 
 use super::{core::Core, lease::LeaseState};
 use crate::{
-    connect::{Backoff, Cause, told},
+    redis::connect::{Backoff, Cause, told},
     scripts::MAX_BATCH,
 };
 

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use crate::{
-    connect::{Backoff, Cause, told},
-    protocol::{End, Ended},
+    redis::connect::{Backoff, Cause, told},
     scripts::{CALL_BYTES, MAX_ENDS},
+    worker::protocol::{End, Ended},
 };
 
 /// Batches that are under way to Redis at once. A second one goes only when it is
@@ -111,7 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::JobId;
+    use crate::job::id::JobId;
 
     proptest! {
         #[test]

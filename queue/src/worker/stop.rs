@@ -1,29 +1,235 @@
-//! Notices that the worker is to stop, while its handlers still run.
+//! How a handler ends an attempt without an outcome.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
-use apalis_core::worker::context::WorkerContext;
+use apalis_core::error::BoxDynError;
 
-use super::core::Core;
+use crate::{
+    job::need::Need,
+    policy::failure::{Failure, with_causes},
+};
 
-/// How often it looks whether apalis was told: that says nothing to a backend before its last
-/// handler has ended.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// Waits for the stop. From then on nothing is claimed, and what was claimed and has not
-/// started runs elsewhere; running handlers are told.
-pub(super) async fn run(core: Arc<Core>, worker: WorkerContext) {
-    tokio::select! {
-        () = core.options.stop.cancelled() => {}
-        () = core.stop.cancelled() => {}
-        () = apalis_stops(&worker) => {}
-    }
-    core.stop.cancel();
-    core.release_unstarted();
+/// Why a handler ends an attempt without an outcome, and what follows for the job.
+///
+/// It is what a handler returns as its error. `?` makes one of each of the types below, and of
+/// any other error, which counts as a transient failure: trying again is safe, giving up is not.
+/// ```
+/// use upshot_queue::{Failure, Park, Stop};
+///
+/// fn deliver(order: &str) -> Result<(), Stop> {
+///     let label = std::fs::read_to_string(format!("/labels/{order}"))?;
+///     if label.is_empty() {
+///         return Err(Failure::permanent(format!("{order} has an empty label")).into());
+///     }
+///     Err(Park::new(format!("{order} confirmed"), "the customer has not confirmed")?.into())
+/// }
+/// assert!(matches!(deliver("order-1042"), Err(Stop::Failed(_))));
+/// ```
+/// For this, neither `Stop` nor [`Failure`], [`Snooze`], [`Park`], [`Release`] or
+/// [`Undecodable`] is a [`std::error::Error`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The attempt failed. The class decides about another one.
+    Failed(Failure),
+    /// The job runs again after a time.
+    Snoozed(Snooze),
+    /// The job waits for something other than time.
+    Parked(Park),
+    /// Another worker runs the job at once.
+    Released(Release),
+    /// The job waits for a program that can read its arguments.
+    Undecodable(Undecodable),
 }
 
-async fn apalis_stops(worker: &WorkerContext) {
-    while !worker.is_shutting_down() {
-        tokio::time::sleep(LOOK).await;
+/// Not now: the job runs again later without having failed. The attempt does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snooze {
+    /// How long to wait.
+    pub wait: Duration,
+    /// For people.
+    pub why: String,
+}
+
+/// Not before something has happened: the job is parked until somebody calls
+/// [`Queue::meet`](crate::Queue::meet) with the need. The attempt does not count, completed
+/// steps stay, and the job is listed as parked with need and reason. No worker lets it go by
+/// itself, and no time does.
+///
+/// The job then runs from its beginning, so the handler looks first whether it may continue:
+/// ```
+/// use upshot_queue::{Park, Stop};
+///
+/// # fn is_confirmed(_: &str) -> std::io::Result<bool> { Ok(false) }
+/// fn deliver(order: &str) -> Result<(), Stop> {
+///     if !is_confirmed(order)? {
+///         return Err(Park::new(format!("{order} confirmed"), "the customer has not confirmed")?.into());
+///     }
+///     // …
+///     Ok(())
+/// }
+/// assert_eq!(deliver("order-1042").unwrap_err().to_string(),
+///     "parked for order-1042 confirmed: the customer has not confirmed");
+/// ```
+///
+/// # A need that is met too early
+/// Meeting a need lets those jobs continue that are parked at that moment, and nothing remembers
+/// it. Between the handler's look and the parking there is a moment in which it can be met for
+/// no job, and the job would then wait for the next time. So a program that meets needs does it
+/// in this order and not just once:
+/// 1. make true what the handlers look at, where they see it (commit the confirmation, close
+///    the breaker);
+/// 2. meet the need;
+/// 3. meet it again now and then for as long as it stays true, or at the latest when an
+///    attempt that had looked before must have ended (the worker's `timeout`). Without jobs that
+///    costs one call; [`Queue::needs_part`](crate::Queue::needs_part) lists what is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Park {
+    /// What it waits for.
+    pub need: Need,
+    /// For people.
+    pub why: String,
+}
+
+/// Not here: the job is handed back, so that another worker runs it at once. The attempt does
+/// not count. It is meant for a worker that stops ([`Lease::stopping`](super::Lease::stopping))
+/// and claims no more; one that does not would get the job right back, so [`Snooze`] it then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// For people.
+    pub why: String,
+}
+
+/// This program cannot read the arguments, and another version of it may be able to. The job is
+/// parked until one registers; the attempt does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecodable(pub String);
+
+impl Stop {
+    /// Whether the attempt failed. Otherwise it was put off, and does not count.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+
+    /// What happened, for people.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Failed(failure) => &failure.message,
+            Self::Snoozed(Snooze { why, .. })
+            | Self::Parked(Park { why, .. })
+            | Self::Released(Release { why })
+            | Self::Undecodable(Undecodable(why)) => why,
+        }
+    }
+
+    /// A job came without a lease.
+    pub(super) fn without_lease() -> Self {
+        Self::from("a job came without a lease: it was not claimed by this backend")
+    }
+}
+
+impl Snooze {
+    /// Puts the job off.
+    pub fn new(wait: Duration, why: impl fmt::Display) -> Self {
+        Self { wait, why: why.to_string() }
+    }
+}
+
+impl Park {
+    /// Parks the job until the need of this name is met.
+    ///
+    /// # Errors
+    /// A permanent failure when it names none (see [`Need`]): the next attempt would name the
+    /// same.
+    pub fn new(need: impl AsRef<str>, why: impl fmt::Display) -> Result<Self, Failure> {
+        let need = need.as_ref().parse::<Need>().map_err(Failure::permanent)?;
+        Ok(Self { need, why: why.to_string() })
+    }
+}
+
+impl Release {
+    /// Hands the job back.
+    pub fn new(why: impl fmt::Display) -> Self {
+        Self { why: why.to_string() }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => failure.fmt(f),
+            Self::Snoozed(Snooze { wait, why }) => write!(f, "snoozed for {wait:?}: {why}"),
+            Self::Parked(Park { need, why }) => write!(f, "parked for {need}: {why}"),
+            Self::Released(Release { why }) => write!(f, "handed back: {why}"),
+            Self::Undecodable(Undecodable(why)) => f.write_str(why),
+        }
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Snooze> for Stop {
+    fn from(snooze: Snooze) -> Self {
+        Self::Snoozed(snooze)
+    }
+}
+
+impl From<Park> for Stop {
+    fn from(park: Park) -> Self {
+        Self::Parked(park)
+    }
+}
+
+impl From<Release> for Stop {
+    fn from(release: Release) -> Self {
+        Self::Released(release)
+    }
+}
+
+impl From<Undecodable> for Stop {
+    fn from(undecodable: Undecodable) -> Self {
+        Self::Undecodable(undecodable)
+    }
+}
+
+/// Any other error: of the standard library, of a crate, boxed, an `anyhow::Error`, a text.
+impl<E: Into<BoxDynError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(Failure::transient(with_causes(error.into().as_ref())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fails(error: impl Into<Stop>) -> Stop {
+        error.into()
+    }
+
+    #[test]
+    fn any_error_is_a_transient_failure_with_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] std::io::Error);
+        let error = Outer(std::io::Error::other("inner"));
+        assert_eq!(fails(error), Stop::Failed(Failure::transient("outer: inner")));
+        assert_eq!(fails(BoxDynError::from("boxed")), Stop::Failed(Failure::transient("boxed")));
+    }
+
+    #[test]
+    fn what_is_said_stays_what_it_is() {
+        let failure = Failure::permanent("no such customer");
+        assert_eq!(fails(failure.clone()), Stop::Failed(failure));
+        let release = fails(Release::new("the worker stops"));
+        assert!(!release.is_failure() && release.why() == "the worker stops");
+        assert!(!fails(Snooze::new(Duration::from_secs(1), "later")).is_failure());
+        let bad = || -> Result<(), Stop> { Err(Park::new("", "no name")?.into()) };
+        assert!(
+            matches!(bad(), Err(Stop::Failed(failure)) if failure.class == crate::FailureClass::Permanent)
+        );
     }
 }

@@ -17,10 +17,11 @@ use std::{
 
 use super::core::Core;
 use crate::{
-    pace::Pace,
-    parking::NeedCursor,
-    queue::{Error, Queue},
-    scrub::Scrubber,
+    client::{
+        parking::NeedCursor,
+        queue::{Error, Queue},
+    },
+    worker::{pace::Pace, scrub::Scrubber},
 };
 use hold::Hold;
 

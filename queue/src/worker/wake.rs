@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 use redis::RedisResult;
 
 use super::core::Core;
-use crate::connect::{Backoff, Heard};
+use crate::redis::connect::{Backoff, Heard};
 
 /// Listens until the worker ends. Without the connection the worker still
 /// looks at every poll interval; only the latency suffers.

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use apalis_core::error::BoxDynError;
 use serde_json::json;
 use tokio::sync::mpsc;
 use upshot_queue::{
@@ -173,7 +172,7 @@ async fn the_timeline_tells_a_jobs_life() {
         |job, lease| async move {
             if job.token == 1 {
                 let snooze = Snooze { wait: Duration::ZERO, why: "it is cold".to_owned() };
-                return Err(BoxDynError::from(snooze));
+                return Err(upshot_queue::Stop::from(snooze));
             }
             if job.attempts == 1 {
                 let progress = Progress { percent: 50, step: Some("render".into()), message: None };

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use serde_json::json;
-use upshot_local::{RedisCluster, RedisOptions, RedisSentinels, RedisServer};
+use upshot_servers::{RedisCluster, RedisOptions, RedisSentinels, RedisServer};
 use upshot_queue::{
     Connector, Error, JobId, NewJob, Queue, RedisOptions as QueueOptions, State, connect::Backoff,
 };

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use apalis_core::error::BoxDynError;
 use serde_json::json;
 use upshot_queue::{
     Changed, Crashes, Failure, FailureClass, JobId, Need, NewJob, Park, RetryPolicy, Shares, State, Wait,
@@ -199,7 +198,7 @@ async fn some_jobs_find_out_whether_a_need_is_met() {
         let shut = is_shut.load(Ordering::Relaxed);
         async move {
             if shut {
-                return Err(BoxDynError::from(Park::new("breaker:smtp", "it refuses all")?));
+                return Err(upshot_queue::Stop::from(Park::new("breaker:smtp", "it refuses all")?));
             }
             Ok(json!(null))
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
-use upshot_local::Proxy;
+use upshot_servers::Proxy;
 use upshot_queue::{FailureClass, Lease, RetryPolicy, State, WorkerOptions};
 
 use crate::fixture::{Fixture, Worker, options};

@@ -1,28 +1,30 @@
 //! One Redis for the run, a key prefix for each test, workers, and waiting on signals.
 
 use std::{
+    convert::Infallible,
     future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use apalis_core::{
-    error::BoxDynError,
     monitor::Monitor,
-    task::data::Data,
-    task::task_fn::task_fn,
+    task::Task,
     worker::{builder::WorkerBuilder, context::WorkerContext},
 };
+use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use upshot_local::{RedisCluster, RedisServer};
+use tower::Service;
+use upshot_servers::{RedisCluster, RedisServer};
 use upshot_queue::{
     Connector, Counts, Failure, Job, JobId, Lease, NewJob, Queue, QueueName, RedisBackend, RedisOptions,
-    Scrubber, State, WorkerOptions, worker::AsIs,
+    Scrubber, State, Stop, WorkerOptions,
 };
 
 /// Nothing here takes this long; a test that waits longer has failed.
@@ -37,7 +39,7 @@ async fn shared_redis() -> String {
         Ok("cluster") => {
             let start = || async {
                 let dir = tempfile::tempdir().unwrap().keep();
-                let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
+                let options = upshot_servers::RedisOptions { ephemeral: true, ..Default::default() };
                 RedisCluster::start(&dir, options).await.unwrap()
             };
             CLUSTER.get_or_init(start).await.url()
@@ -54,7 +56,7 @@ async fn single_redis() -> String {
 /// A Redis of a test's own, to restart, fill or count.
 pub async fn own_redis() -> RedisServer {
     let dir = tempfile::tempdir().unwrap().keep();
-    let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
+    let options = upshot_servers::RedisOptions { ephemeral: true, ..Default::default() };
     RedisServer::start_with(&dir, options).await.unwrap()
 }
 
@@ -241,7 +243,7 @@ impl Worker {
     where
         F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<Value, E>> + Send + 'static,
-        E: Into<BoxDynError> + 'static,
+        E: Into<Stop> + 'static,
     {
         Self::start_beside(connector, options, move |job, lease, _| handler(job, lease))
     }
@@ -251,18 +253,15 @@ impl Worker {
     where
         F: Fn(Arc<Job>, Lease, WorkerContext) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<Value, E>> + Send + 'static,
-        E: Into<BoxDynError> + 'static,
+        E: Into<Stop> + 'static,
     {
         let stop = CancellationToken::new();
         let connector = connector.clone();
         let monitor = Monitor::new().register(move |_| {
             let handler = handler.clone();
-            let service = task_fn(move |job: Arc<Job>, lease: Data<Lease>, worker: WorkerContext| {
-                let run = handler(job, lease.0, worker);
-                async move { run.await.map_err(Into::into) }
-            });
+            let service = Beside(handler);
             let backend = RedisBackend::new(&connector, options.clone()).unwrap();
-            WorkerBuilder::new(backend.worker()).backend(backend).build(AsIs(service))
+            WorkerBuilder::new(backend.worker()).backend(backend).build(service)
         });
         let stopped = stop.clone().cancelled_owned();
         let running = tokio::spawn(async move {
@@ -284,5 +283,34 @@ impl Worker {
     pub async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.running).await.expect("the worker did not stop").unwrap();
+    }
+}
+
+/// A handler that is also given apalis' worker.
+#[derive(Clone)]
+struct Beside<F>(F);
+
+impl<F, Fut, E> Service<Task<Arc<Job>>> for Beside<F>
+where
+    F: Fn(Arc<Job>, Lease, WorkerContext) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Value, E>> + Send,
+    E: Into<Stop>,
+{
+    type Response = Result<Value, Stop>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Result<Value, Stop>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, task: Task<Arc<Job>>) -> Self::Future {
+        let run = self.0.clone();
+        async move {
+            let lease = task.data().get::<Lease>().expect("a lease").clone();
+            let worker = task.data().get::<WorkerContext>().expect("a worker").clone();
+            Ok(run(task.args, lease, worker).await.map_err(Into::into))
+        }
+        .boxed()
     }
 }

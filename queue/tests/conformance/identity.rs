@@ -2,7 +2,6 @@
 
 use std::{cell::Cell, time::Duration};
 
-use apalis_core::error::BoxDynError;
 use serde_json::json;
 use upshot_queue::{
     Changed, Conflict, Deadline, Error, FailureClass, Job, JobId, Late, NewJob, Queue, Reconciled, Rejection,
@@ -167,7 +166,7 @@ async fn a_job_that_cannot_be_read_is_repaired_and_runs_with_the_version_of_the_
     let worker = Worker::start_any(&fixture.connector, options, |job, _| async move {
         match &job.args[..] {
             b"mended" => Ok(json!(job.version)),
-            _ => Err(BoxDynError::from(Undecodable("missing field `to`".into()))),
+            _ => Err(upshot_queue::Stop::from(Undecodable("missing field `to`".into()))),
         }
     });
     fixture.until_state(&first.id, State::Parked).await;

@@ -13,7 +13,7 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
-use upshot_local::Proxy;
+use upshot_servers::Proxy;
 use upshot_queue::{
     Changed, Deadline, Failure, FailureClass, Job, JobId, Late, Limit, LimitKey, LimitUse, NewJob, Priority,
     Progress, Queue, Reconciled, Released, RetryPolicy, Scope, Scrubber, State, Trimmed, Unique, Verdict,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use upshot_local::Proxy;
+use upshot_servers::Proxy;
 use upshot_queue::{Failure, JobId, Outbox, OutboxReader, Queue, RetryPolicy, State, Wait, WorkerOptions};
 
 use crate::fixture::{Fixture, Worker, name, options};

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use apalis_core::error::BoxDynError;
 use serde_json::json;
 use upshot_queue::{
     Changed, FailureClass, JobId, Kinds, NeedCursor, NewJob, Park, Released, Snooze, State, Undecodable,
@@ -148,7 +147,7 @@ async fn a_handler_parks_its_job_until_its_need_is_met() {
                 lease.complete_step("ask", &json!("asked")).await?;
             }
             if !seen.load(Ordering::Acquire) {
-                return Err(BoxDynError::from(Park::new("order-1042 confirmed", "no answer yet")?));
+                return Err(upshot_queue::Stop::from(Park::new("order-1042 confirmed", "no answer yet")?));
             }
             Ok(lease.step("ask").cloned().unwrap())
         }
@@ -193,7 +192,10 @@ async fn a_need_is_met_once_for_each_job_although_they_are_parked_again() {
     fixture.enqueue(JOBS).await;
     let options = WorkerOptions { concurrency: 512, ..options() };
     let worker = Worker::start_any(&fixture.connector, options, |_, _| async {
-        Err::<serde_json::Value, _>(BoxDynError::from(Park::new("breaker:smtp", "the mail server is away")?))
+        Err::<serde_json::Value, _>(upshot_queue::Stop::from(Park::new(
+            "breaker:smtp",
+            "the mail server is away",
+        )?))
     });
     fixture.until_count(State::Parked, JOBS as u64).await;
     let need = "breaker:smtp".parse().unwrap();
@@ -284,7 +286,7 @@ async fn a_need_that_cannot_be_waited_for_is_a_permanent_failure() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue(1).await.remove(0);
     let worker = Worker::start_any(&fixture.connector, options(), |_, _| async {
-        Err::<serde_json::Value, _>(BoxDynError::from(Park::new("kind test@1", "odd")?))
+        Err::<serde_json::Value, _>(upshot_queue::Stop::from(Park::new("kind test@1", "odd")?))
     });
     let dead = fixture.until_state(&id, State::Dead).await;
     assert_eq!((dead.attempts, dead.history[0].class), (1, FailureClass::Permanent));
@@ -305,7 +307,10 @@ async fn needs_beyond_number_are_read_in_parts() {
     queue.enqueue(std::slice::from_ref(&future)).await.unwrap();
     let options = WorkerOptions { concurrency: 512, ..knows(&[("test", 1)], "1") };
     let worker = Worker::start_any(&fixture.connector, options, |job, _| async move {
-        Err::<serde_json::Value, _>(BoxDynError::from(Park::new(format!("{} confirmed", job.id), "not yet")?))
+        Err::<serde_json::Value, _>(upshot_queue::Stop::from(Park::new(
+            format!("{} confirmed", job.id),
+            "not yet",
+        )?))
     });
     fixture.until_count(State::Parked, JOBS as u64 + 1).await;
     worker.stop().await;

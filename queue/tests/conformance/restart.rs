@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use upshot_local::RedisServer;
+use upshot_servers::RedisServer;
 use upshot_queue::{
     Changed, Deadline, FailureClass, Filter, Job, JobId, Late, Limit, LimitKey, LimitUse, NewJob,
     OutboxReader, Priority, Queue, Scope, State, Unique, Verdict,

@@ -4,10 +4,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use apalis_core::error::BoxDynError;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
-use upshot_local::Proxy;
+use upshot_servers::Proxy;
 use upshot_queue::{JobId, Lease, NewJob, Release, Snooze, State, WorkerOptions};
 
 use crate::fixture::{Fixture, PATIENCE, Worker, options};
@@ -22,7 +21,7 @@ async fn outlast(
     lease: Lease,
     said: mpsc::UnboundedSender<()>,
     gate: Arc<Notify>,
-) -> Result<Value, BoxDynError> {
+) -> Result<Value, upshot_queue::Stop> {
     said.send(())?;
     lease.stopping().cancelled().await;
     said.send(())?;
@@ -47,7 +46,7 @@ fn tell(worker: &Worker, as_a_service: Option<&WorkerOptions>) {
 #[tokio::test]
 async fn a_handler_that_is_told_hands_its_job_back_and_another_worker_runs_it() {
     let fixture = Fixture::new().await;
-    let back: [fn() -> BoxDynError; 2] = [
+    let back: [fn() -> upshot_queue::Stop; 2] = [
         || Release::new("the worker stops").into(),
         || Snooze { wait: Duration::ZERO, why: "the worker stops".to_owned() }.into(),
     ];

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use upshot_local::RedisCluster;
+use upshot_servers::RedisCluster;
 use upshot_queue::{Connector, Queue, RedisOptions, connect::Writes, queue::Verdict};
 
 use crate::fixture::{

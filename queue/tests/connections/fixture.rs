@@ -3,7 +3,7 @@
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use redis::{AsyncCommands, RedisResult, Value};
-use upshot_local::RedisOptions as Local;
+use upshot_servers::RedisOptions as Local;
 use upshot_queue::{
     Connection, Connector, JobId, NewJob, Queue, QueueName, RedisOptions, State,
     connect::{Backoff, Heard, Listener},

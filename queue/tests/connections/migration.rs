@@ -11,7 +11,7 @@ use std::{
 
 use redis::{RedisResult, Value, aio::MultiplexedConnection};
 use tokio::sync::Notify;
-use upshot_local::RedisCluster;
+use upshot_servers::RedisCluster;
 use upshot_queue::{
     Crashes, Deadline, FailureClass, Filter, JobId, Late, NewJob, Priority, Queue, Scrubber, Shares, State,
     Wait,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upshot_local::{RedisCluster, RedisOptions as Local, RedisServer};
+use upshot_servers::{RedisCluster, RedisOptions as Local, RedisServer};
 use upshot_queue::{
     Connection, Connector,
     connect::{Cause, Persistence, Writes, info, told},

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::{AsyncCommands, RedisResult};
-use upshot_local::RedisSentinels;
+use upshot_servers::RedisSentinels;
 use upshot_queue::{Connection, Connector, Queue, RedisOptions, connect::Listener, queue::Verdict};
 
 use crate::fixture::{

@@ -1,7 +1,7 @@
 //! One server: logins, and what a login may.
 
 use redis::AsyncCommands;
-use upshot_local::RedisServer;
+use upshot_servers::RedisServer;
 use upshot_queue::{Connector, RedisOptions};
 
 use crate::fixture::{connector, documented_user, folder, key, options, works, write_replicated};

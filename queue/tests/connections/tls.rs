@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upshot_local::{Authority, RedisCluster, RedisSentinels, RedisServer, Wiretap};
+use upshot_servers::{Authority, RedisCluster, RedisSentinels, RedisServer, Wiretap};
 use upshot_queue::{Connector, RedisOptions, queue::Verdict};
 
 use crate::fixture::{enqueue, folder, job, key, options, queue, works, write_replicated};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use upshot_local::RedisServer;
+use upshot_servers::RedisServer;
 use upshot_queue::{
     Connection, Connector, JobId, Queue, RedisOptions,
     connect::{self, Heard},
@@ -28,7 +28,7 @@ impl Server {
         static REDIS: OnceCell<RedisServer> = OnceCell::const_new();
         let start = || async {
             let dir = tempfile::tempdir().unwrap().keep();
-            let options = upshot_local::RedisOptions { ephemeral: true, ..Default::default() };
+            let options = upshot_servers::RedisOptions { ephemeral: true, ..Default::default() };
             RedisServer::start_with(&dir, options).await.unwrap()
         };
         let url = REDIS.get_or_init(start).await.url();

@@ -14,7 +14,7 @@ const EVENT: usize = 64 << 10;
 fn contract(schema: &Value) -> Result<Contracts, Error> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("a.v1.schema.json"), schema.to_string()).unwrap();
-    Contracts::load(Some(dir.path()))
+    Contracts::load(&[], Some(dir.path()))
 }
 
 fn place(contracts: &Contracts, data: &Value) -> Option<String> {

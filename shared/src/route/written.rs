@@ -5,14 +5,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use upshot_queue::{Deadline, Late, Priority, QueueName, Scope};
 
-use super::{Error, Route, UniqueRule, Why};
-use crate::settings::duration;
+use super::{Error, Route, UniqueRule, Why, default_name};
+use crate::duration;
 
 /// A route as it is written and printed. What is wrong with it is said with the
 /// route's name, because the line that TOML shows may be that of another key.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     event: String,
     job: String,
     #[serde(default = "one")]
@@ -52,7 +54,7 @@ impl TryFrom<Written> for Route {
     type Error = Error;
 
     fn try_from(written: Written) -> Result<Self, Error> {
-        let Written { event, job, version, queue, within, priority, limit_keys, deadline, late, unique } =
+        let Written { name, event, job, version, queue, within, priority, limit_keys, deadline, late, unique } =
             written;
         let impossible = |why| Error { event: event.clone(), job: job.clone(), why };
         let templates: Result<_, _> = limit_keys.iter().map(|key| key.parse()).collect();
@@ -67,7 +69,8 @@ impl TryFrom<Written> for Route {
             Ok::<_, Error>(UniqueRule { key, scope: unique.scope, lifetime, replaces_dead })
         };
         let unique = unique.map(rule).transpose()?;
-        let route = Self { event, job, version, queue, within, priority, limit_keys, deadline, unique };
+        let name = name.unwrap_or_else(|| default_name(&event, &job));
+        let route = Self { name, event, job, version, queue, within, priority, limit_keys, deadline, unique };
         route.check()?;
         Ok(route)
     }
@@ -75,8 +78,9 @@ impl TryFrom<Written> for Route {
 
 impl From<Route> for Written {
     fn from(route: Route) -> Self {
-        let Route { event, job, version, queue, within, priority, limit_keys, deadline, unique } = route;
+        let Route { name, event, job, version, queue, within, priority, limit_keys, deadline, unique } = route;
         Self {
+            name: (name != default_name(&event, &job)).then_some(name),
             event,
             job,
             version,
@@ -124,6 +128,7 @@ mod tests {
             "unique = { key = 'monthly:{tenant}:{/month}', lifetime = '30d' }\npriority = 'low'",
             "unique = { key = 'once', lifetime = '1h', replaces_dead = true }",
             "unique = { key = 'once', scope = 'queue', lifetime = '1h' }",
+            "name = 'invoices'",
         ] {
             let route = read(more).unwrap();
             let printed = toml::to_string(&route).unwrap();
@@ -143,6 +148,7 @@ mod tests {
             ("limit_keys = ['bank:{tenant']", ["`t.v1` to `a.b`", "bank:{tenant", "{/customer/id}"]),
             ("limit_keys = ['{tenent}']", ["`t.v1` to `a.b`", "{tenent}", "{tenant}"]),
             ("limit_keys = ['a', 'b', 'c', 'd']", ["`t.v1` to `a.b`", "4", "at most 3"]),
+            ("name = 'a b'", ["`t.v1` to `a.b`", "`a b`", "letters"]),
             ("late = 'run'", ["`t.v1` to `a.b`", "late", "add a deadline"]),
             ("deadline = '0s'", ["`t.v1` to `a.b`", "0s", "1ms"]),
             ("deadline = '10m'\nlate = 'never'", ["never", "expire", "line 6"]),

@@ -7,11 +7,9 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde_json::Value;
-use upshot_local::{RabbitOptions, RabbitServer};
-use upshot_shared::{
-    amqp::{self, QUARANTINE},
-    event::STRUCTURED,
-};
+use upshot_servers::{RabbitOptions, RabbitServer};
+use upshot_runtime::amqp::{self, QUARANTINE};
+use upshot_shared::event::STRUCTURED;
 use upshot_tests::{Process, Stage, orders::order};
 
 async fn post(client: &reqwest::Client, api: &str, event: &Value) -> (u16, Value) {

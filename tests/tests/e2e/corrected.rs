@@ -4,7 +4,7 @@ use std::path::Path;
 
 use data_encoding::BASE64;
 use serde_json::Value;
-use upshot_local::Wiretap;
+use upshot_servers::Wiretap;
 use upshot_queue::State;
 use upshot_tests::{Process, Stage, orders::order};
 

@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::MetadataExt, path::PathBuf};
 
-use upshot_local::{Proxy, proxy::smtp_acceptance, signal::Signal};
+use upshot_servers::{Proxy, proxy::smtp_acceptance, signal::Signal};
 use upshot_queue::{FailureClass, Job, State};
 use upshot_tests::{Process, Stage, orders::order};
 

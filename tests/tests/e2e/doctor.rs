@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tokio::net::TcpListener;
-use upshot_local::{RedisOptions, RedisServer};
+use upshot_servers::{RedisOptions, RedisServer};
 use upshot_tests::{Process, Stage};
 
 /// What the doctor says as JSON, and whether it is content.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use tokio::net::TcpListener;
-use upshot_local::Proxy;
+use upshot_servers::Proxy;
 use upshot_queue::State;
 use upshot_tests::{Stage, orders::order, servers::Servers};
 

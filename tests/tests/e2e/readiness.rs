@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
-use upshot_local::{RedisOptions, RedisServer};
+use upshot_servers::{RedisOptions, RedisServer};
 use upshot_queue::connect::info;
 use upshot_tests::{PATIENCE, Process, Stage, orders::order};
 
@@ -173,7 +173,7 @@ async fn a_redis_that_does_less_than_is_demanded_gets_no_jobs() {
     stage.publish(&event).await;
     bridge.until(503, &["durability", "appendfsync everysec", "appendfsync always"]).await;
     // The event was delivered and is not taken over.
-    let delivered = async { while stage.waiting_in(upshot_shared::amqp::INTAKE).await > 0 {} };
+    let delivered = async { while stage.waiting_in(upshot_runtime::amqp::INTAKE).await > 0 {} };
     tokio::time::timeout(PATIENCE, delivered).await.unwrap();
     assert!(stage.queue.job(&stage.job_of(&event)).await.unwrap().is_none());
     say(&stage, &["CONFIG", "SET", "appendfsync", "always"]).await;

@@ -1,7 +1,7 @@
 //! A stop in good order ends, also while Redis or RabbitMQ are frozen. How long
 //! that takes is not measured here: the limits are tested where they stand.
 
-use upshot_local::{
+use upshot_servers::{
     RedisOptions, RedisServer,
     signal::{self, Signal},
 };

@@ -10,10 +10,8 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde_json::Value;
-use upshot_shared::{
-    amqp::{self, EVENTS, FORMER_INTAKE, INTAKE, Link, QUARANTINE},
-    event::STRUCTURED,
-};
+use upshot_runtime::amqp::{self, EVENTS, FORMER_INTAKE, INTAKE, Link, QUARANTINE};
+use upshot_shared::event::STRUCTURED;
 use upshot_tests::{PATIENCE, Stage, orders::order};
 
 async fn operator(stage: &Stage) -> (Link, Channel) {

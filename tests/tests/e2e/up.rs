@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use serde_json::Value;
-use upshot_shared::amqp::{self, Address};
+use upshot_runtime::amqp::{self, Address};
 use upshot_tests::{Process, orders::order};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,11 @@ use std::{
 };
 
 use super::{super::core::Core, EVERY, hold::Hold, note};
-use crate::{pace::Pace, queue::Error, retention::WINDOW, state::State};
+use crate::{
+    client::queue::Error,
+    job::state::State,
+    worker::{pace::Pace, retention::WINDOW},
+};
 
 /// How often it is told how far a long one is.
 const TELLS: Duration = Duration::from_secs(10);

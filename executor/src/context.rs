@@ -1,0 +1,187 @@
+//! What a handler has at hand while it does a job.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::sync::CancellationToken;
+use upshot_queue::{Failure, FailureClass, Job, JobId, Lease, Progress, Release, Stop, worker::WriteError};
+
+use crate::{
+    attempt::{Attempt, EnqueueError},
+    child::Child,
+};
+
+/// One attempt at a job, as its handler sees it. `S` is the state that all jobs of the handler share.
+pub struct Context<S> {
+    attempt: Arc<dyn Attempt>,
+    state: Arc<S>,
+    steps: &'static [&'static str],
+    /// Steps and children that this attempt has named.
+    named: Mutex<BTreeSet<(&'static str, String)>>,
+    percent: AtomicU8,
+}
+
+impl<S> std::fmt::Debug for Context<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("job", &self.job().id).finish_non_exhaustive()
+    }
+}
+
+impl<S> Context<S> {
+    /// The context of an attempt. `steps` are those of [`Job::STEPS`](crate::Job::STEPS).
+    pub fn new(attempt: Arc<dyn Attempt>, state: Arc<S>, steps: &'static [&'static str]) -> Self {
+        Self { attempt, state, steps, named: Mutex::default(), percent: AtomicU8::new(0) }
+    }
+
+    /// The state that was given with the handler.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// The job as it was when the attempt began.
+    pub fn job(&self) -> &Job {
+        self.attempt.job()
+    }
+
+    /// The arguments as they were published.
+    pub fn args(&self) -> &Bytes {
+        &self.attempt.job().args
+    }
+
+    /// The lease, for tools that bound their work by it. `None` in a test without Redis.
+    pub fn lease(&self) -> Option<&Lease> {
+        self.attempt.lease()
+    }
+
+    /// Runs a step, or returns what it returned in an earlier attempt.
+    ///
+    /// The result is stored with the job when the step completes. Between the step's effect and
+    /// the storing a crash is possible: a step with an effect outside finds out by itself whether
+    /// an earlier attempt got that far.
+    ///
+    /// # Errors
+    /// That of the step. A permanent failure when the attempt runs a step of the same name twice,
+    /// or when the result cannot be stored or read.
+    pub async fn step<T, E, F>(&self, name: &str, step: F) -> Result<T, Stop>
+    where
+        T: Serialize + DeserializeOwned,
+        E: Into<Stop>,
+        F: AsyncFnOnce() -> Result<T, E>,
+    {
+        self.name("step", name)?;
+        if let Some(stored) = self.attempt.step(name) {
+            return serde_json::from_value(stored).map_err(|error| {
+                Failure::permanent(format!("the stored result of step `{name}` cannot be read: {error}")).into()
+            });
+        }
+        self.begins(name).await?;
+        // A process that was stopped for long must not act on an old lease.
+        self.attempt.verify().await.map_err(over)?;
+        let result = step().await.map_err(Into::into)?;
+        let value = serde_json::to_value(&result).map_err(|error| {
+            Failure::permanent(format!("the result of step `{name}` cannot be written as JSON: {error}"))
+        })?;
+        self.attempt.complete_step(name, &value).await.map_err(over)?;
+        tracing::debug!(step = name, "step completed");
+        Ok(result)
+    }
+
+    /// Hands the job back when the worker stops or the job is cancelled. A handler that takes long
+    /// calls it between its parts: another worker goes on at once, and the attempt does not count.
+    ///
+    /// # Errors
+    /// [`Stop::Released`], to be returned with `?`.
+    pub fn checkpoint(&self) -> Result<(), Stop> {
+        let why = if self.cancelled().is_cancelled() {
+            "the job is cancelled"
+        } else if self.stopping().is_cancelled() {
+            "the worker stops"
+        } else {
+            return Ok(());
+        };
+        Err(Release::new(why).into())
+    }
+
+    /// Says how far the job is, to those that watch it.
+    ///
+    /// # Errors
+    /// When another worker has the job. Redis that is away is no error: progress is dropped then.
+    pub async fn progress(&self, percent: u8, message: impl Into<String>) -> Result<(), Stop> {
+        let percent = percent.min(100);
+        self.percent.store(percent, Ordering::Relaxed);
+        let progress = Progress { percent, step: None, message: Some(message.into()) };
+        self.attempt.progress(&progress).await.map_err(over)
+    }
+
+    /// Adds a line to the job's log. The newest lines are kept, 2,000 bytes of each.
+    ///
+    /// # Errors
+    /// As [`Self::progress`].
+    pub async fn log(&self, line: impl AsRef<str>) -> Result<(), Stop> {
+        self.attempt.log(line.as_ref()).await.map_err(over)
+    }
+
+    /// Fires when the job is cancelled. The handler is dropped after a grace.
+    pub fn cancelled(&self) -> &CancellationToken {
+        self.attempt.cancelled()
+    }
+
+    /// Fires when the worker begins to stop. The handler may finish within the grace.
+    pub fn stopping(&self) -> &CancellationToken {
+        self.attempt.stopping()
+    }
+
+    /// Enqueues another job, and returns its id. A later attempt finds the same job.
+    ///
+    /// # Errors
+    /// A transient failure when Redis does not take it. A permanent one when no settings name the
+    /// queue, or when this attempt enqueued a child of the same name and number already.
+    pub async fn enqueue(&self, child: Child) -> Result<JobId, Stop> {
+        self.name("child", &format!("{} {}", child.name, child.number))?;
+        let queue = child.queue.clone().unwrap_or_else(|| self.job().queue.clone());
+        let job = child.below(self.job());
+        let id = job.id.clone();
+        self.attempt.enqueue(&queue, job).await.map_err(|error| match error {
+            EnqueueError::UnknownQueue(_) => Failure::permanent(error),
+            EnqueueError::Queue(_) => Failure::transient(error),
+        })?;
+        Ok(id)
+    }
+
+    /// Shows that a step begins, with the percentage that its place says.
+    async fn begins(&self, name: &str) -> Result<(), Stop> {
+        if let Some(place) = self.steps.iter().position(|step| *step == name) {
+            let percent = (place * 100 / self.steps.len()) as u8;
+            self.percent.store(percent, Ordering::Relaxed);
+        }
+        let percent = self.percent.load(Ordering::Relaxed);
+        let progress = Progress { percent, step: Some(name.to_owned()), message: None };
+        self.attempt.progress(&progress).await.map_err(over)
+    }
+
+    fn name(&self, what: &'static str, name: &str) -> Result<(), Failure> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.insert((what, name.to_owned())) {
+            return Ok(());
+        }
+        let remedy = if what == "step" { "give each step a name of its own" } else { "give each a number" };
+        Err(Failure::permanent(format!("the {what} `{name}` comes twice in one attempt: {remedy}")))
+    }
+}
+
+/// What follows from a write that was not made.
+fn over(error: WriteError) -> Stop {
+    match error {
+        // Nobody sees this: the attempt is over.
+        WriteError::Stale(_) => Failure::new(FailureClass::Crashed, error).into(),
+        // It would be no smaller the next time.
+        WriteError::TooLarge { .. } | WriteError::Json(_) => Failure::permanent(error).into(),
+    }
+}

@@ -1,0 +1,195 @@
+//! What people do to jobs: cancel, reschedule, re-prioritise, retry, forget.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    client::queue::{Error, Queue},
+    job::{Change, Rejection, id::JobId, state::State},
+    policy::priority::Priority,
+    redis::clock::{delay_ms, utc_ms},
+    scripts::{self, Call, MAX_BATCH},
+};
+
+/// What became of a job that somebody wanted to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// Done; it is in this state now.
+    To(State),
+    /// It runs, and its handler was told to stop. It ends as cancelled unless it
+    /// succeeds before.
+    Stopping,
+    /// It is no longer known.
+    Forgotten,
+    /// It is in this state, in which that cannot be done; nothing was changed.
+    Refused(State),
+    /// It is dead and gave way to a job with its idempotency key ([`crate::Job::successor`]), which
+    /// was not cancelled: that one can be retried, if it is dead. Where it is forgotten the
+    /// work may be done; enqueue it anew if it is not. Nothing was changed.
+    Replaced,
+    /// Other arguments would repeat a completed step that was not named. Nothing was changed.
+    Stepped,
+    /// It is not known (any more).
+    Unknown,
+}
+
+/// One thing to do to one job.
+struct Order<'a> {
+    id: &'a JobId,
+    verb: &'static str,
+    first: String,
+    second: Vec<u8>,
+    did: &'static str,
+    note: Option<String>,
+}
+
+impl<'a> Order<'a> {
+    fn new(id: &'a JobId, verb: &'static str, did: &'static str) -> Self {
+        Self { id, verb, first: String::new(), second: Vec::new(), did, note: None }
+    }
+}
+
+impl Queue {
+    /// Cancels a job. One that waits is cancelled at once; the handler of one
+    /// that runs is told within a second, wherever it runs.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn cancel(&self, id: &JobId) -> Result<Changed, Error> {
+        self.change_one(Order::new(id, "cancel", "cancelled")).await
+    }
+
+    /// Lets a waiting job run after `delay` from now; at once for zero.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn reschedule(&self, id: &JobId, delay: Duration) -> Result<Changed, Error> {
+        let note = Some(format!("to run in {delay:?}"));
+        let first = delay_ms(delay).to_string();
+        self.change_one(Order { first, note, ..Order::new(id, "reschedule", "rescheduled") }).await
+    }
+
+    /// Gives a waiting job another priority.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn prioritise(&self, id: &JobId, priority: Priority) -> Result<Changed, Error> {
+        let (first, note) = (priority.class().to_string(), Some(priority.to_string()));
+        self.change_one(Order { first, note, ..Order::new(id, "prioritise", "prioritised") }).await
+    }
+
+    /// Makes a dead job ready again, with its completed steps and its history,
+    /// and with fresh budgets for failures; or lets a parked one go on at once,
+    /// whatever it waits for.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn retry(&self, id: &JobId) -> Result<Changed, Error> {
+        self.change_one(Order { first: "0".to_owned(), ..Order::new(id, "retry", "retried") }).await
+    }
+
+    /// The same with other arguments; the old ones are kept with the job. A job that has
+    /// completed a step is not changed: [`Self::retry_repeating`].
+    ///
+    /// # Errors
+    /// When they are too large, or Redis failed.
+    pub async fn retry_with(&self, id: &JobId, args: &Bytes) -> Result<Changed, Error> {
+        self.retry_repeating::<&str>(id, args, &[]).await
+    }
+
+    /// The same for a job that has completed steps. Their results were made from the earlier
+    /// arguments: they are set aside ([`crate::Job::dropped`]), and the steps run again. Each of
+    /// them has to be named, so that a caller has seen what is done twice; others may be. The
+    /// same bytes are not other arguments: the steps stay completed.
+    ///
+    /// # Errors
+    /// When the arguments are too large, or Redis failed.
+    pub async fn retry_repeating<S: AsRef<str>>(
+        &self,
+        id: &JobId,
+        args: &Bytes,
+        steps: &[S],
+    ) -> Result<Changed, Error> {
+        let (bytes, limit) = (args.len(), self.max_payload);
+        if bytes > limit {
+            return Err(Rejection::Payload { bytes, limit }.into());
+        }
+        let named = steps.iter().map(|name| format!("{}:{}", name.as_ref().len(), name.as_ref()));
+        let mut second = named.collect::<String>().into_bytes();
+        second.push(b'=');
+        second.extend_from_slice(args);
+        self.change_one(Order { first: "0".to_owned(), second, ..Order::new(id, "retry", "edited") }).await
+    }
+
+    /// Makes dead jobs run again, one each `pace`, in the order given. The pace
+    /// is kept by their due times: it needs nobody to go on counting.
+    ///
+    /// # Errors
+    /// When Redis failed; earlier parts of a list of more than 128 are retried by
+    /// then, and doing the same again goes on from there.
+    pub async fn retry_paced(&self, ids: &[JobId], pace: Duration) -> Result<Vec<Changed>, Error> {
+        let order = |(i, id)| {
+            let delay = pace.saturating_mul(u32::try_from(i).unwrap_or(u32::MAX));
+            Order { first: delay_ms(delay).to_string(), ..Order::new(id, "retry", "retried") }
+        };
+        self.change(ids.iter().enumerate().map(order).collect()).await
+    }
+
+    /// Forgets jobs that ended, if that was at least `age` ago.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn forget(&self, ids: &[JobId], age: Duration) -> Result<Vec<Changed>, Error> {
+        let first = delay_ms(age).to_string();
+        let order = |id| Order { first: first.clone(), ..Order::new(id, "forget", "") };
+        self.change(ids.iter().map(order).collect()).await
+    }
+
+    async fn change_one(&self, order: Order<'_>) -> Result<Changed, Error> {
+        Ok(self.change(vec![order]).await?.pop().unwrap_or(Changed::Unknown))
+    }
+
+    async fn change(&self, orders: Vec<Order<'_>>) -> Result<Vec<Changed>, Error> {
+        let mut all = Vec::with_capacity(orders.len());
+        let at = utc_ms();
+        let mut orders = orders.as_slice();
+        while !orders.is_empty() {
+            let batch = orders.get(..MAX_BATCH).unwrap_or(orders);
+            let mut call = Call::new(&scripts::CHANGE, &self.keys);
+            call.arg(batch.len());
+            for Order { id, verb, first, second, did, note } in batch {
+                let change = Change {
+                    at,
+                    did: (*did).to_owned(),
+                    note: note.clone(),
+                    worker: None,
+                    attempt: None,
+                    began: None,
+                };
+                let line = if did.is_empty() { String::new() } else { change.line() };
+                call.arg(id.as_str()).arg(*verb).arg(first.as_str()).arg(second.as_slice()).arg(line);
+            }
+            let said: Vec<String> = call.run(&mut self.conn.clone()).await?;
+            all.extend(said.iter().map(|said| changed(said)));
+            // Those behind large ones are for the next call.
+            orders = orders.get(said.len().max(1)..).unwrap_or_default();
+        }
+        Ok(all)
+    }
+}
+
+/// What the script said about one job.
+fn changed(said: &str) -> Changed {
+    match said {
+        "" => Changed::Unknown,
+        "cancelling" => Changed::Stopping,
+        "forgotten" => Changed::Forgotten,
+        _ => match said.strip_prefix("is ") {
+            Some("replaced") => Changed::Replaced,
+            Some("stepped") => Changed::Stepped,
+            Some(state) => Changed::Refused(state.parse().unwrap_or(State::Ready)),
+            None => Changed::To(said.parse().unwrap_or(State::Ready)),
+        },
+    }
+}

@@ -1,0 +1,245 @@
+//! Where a list goes on: behind the entry that was seen last, by its name and not by how many
+//! were seen. So a page costs the same wherever it begins, and what leaves the list moves nothing.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    job::{id::JobId, state::State},
+    policy::priority::Priority,
+};
+
+/// Where a list goes on. A text of its own making, to be passed on unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Cursor(pub(super) At);
+
+/// A place in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// The beginning of a state, by its place in [`State::ALL`].
+    Start(usize),
+    /// Behind a job in the sorted set of a state.
+    Sorted { state: usize, score: i64, id: JobId },
+    /// Behind so many jobs of a claim whose lease ran out then (ms).
+    Claim { until: i64, claim: i64, seen: usize },
+    /// Behind so many jobs of a line of those that succeeded: the ms and the number of its id.
+    Line { ms: u64, n: u64, seen: usize },
+    /// In a lane.
+    Lane { class: usize, flow: Arc<str>, behind: InLane },
+    /// Behind a job in the list of a subject.
+    Subject(JobId),
+}
+
+/// A place in a lane: those with a place of their own come first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum InLane {
+    /// Its beginning.
+    Start,
+    /// Behind one that has a place of its own (µs).
+    Placed { score: i64, id: JobId },
+    /// Behind one in its list: when it was enqueued (ms), and which place it had.
+    Listed { enqueued_at: i64, place: u64, id: JobId },
+}
+
+/// A word that is no cursor of this list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a cursor of this list: pass on the `next` of the page before, unchanged")]
+pub struct BadCursor(pub(super) String);
+
+const READY: usize = 1;
+const RUNNING: usize = 2;
+const SUCCEEDED: usize = 4;
+/// The word in front of a cursor in a subject's list.
+const SUBJECT: &str = "subject";
+const PLACED: &str = "placed";
+const LISTED: &str = "listed";
+/// Larger numbers are no times, and Lua would round them.
+const MOST: i64 = 1 << 53;
+/// Bytes of a flow, in digits: a tenant and its limit keys, each byte escaped.
+const LONGEST_FLOW: usize = 16 << 10;
+
+impl Cursor {
+    /// The place of the state that it is in; none in a subject's list.
+    pub(super) fn state(&self) -> Option<usize> {
+        match &self.0 {
+            At::Start(state) | At::Sorted { state, .. } => Some(*state),
+            At::Claim { .. } => Some(RUNNING),
+            At::Line { .. } => Some(SUCCEEDED),
+            At::Lane { .. } => Some(READY),
+            At::Subject(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            At::Start(state) => write!(f, "{state}"),
+            At::Sorted { state, score, id } => write!(f, "{state}.{score}.{id}"),
+            At::Claim { until, claim, seen } => write!(f, "{RUNNING}.{until}.{claim}.{seen}"),
+            At::Line { ms, n, seen } => write!(f, "{SUCCEEDED}.{ms}.{n}.{seen}"),
+            At::Lane { class, flow, behind } => {
+                // A flow may hold any character.
+                write!(f, "{READY}.{class}.{}", HEXLOWER.encode(flow.as_bytes()))?;
+                match behind {
+                    InLane::Start => Ok(()),
+                    InLane::Placed { score, id } => write!(f, ".{PLACED}.{score}.{id}"),
+                    InLane::Listed { enqueued_at, place, id } => {
+                        write!(f, ".{LISTED}.{enqueued_at}.{place}.{id}")
+                    }
+                }
+            }
+            At::Subject(id) => write!(f, "{SUBJECT}.{id}"),
+        }
+    }
+}
+
+impl From<Cursor> for String {
+    fn from(cursor: Cursor) -> Self {
+        cursor.to_string()
+    }
+}
+
+impl TryFrom<String> for Cursor {
+    type Error = BadCursor;
+
+    fn try_from(s: String) -> Result<Self, BadCursor> {
+        s.parse()
+    }
+}
+
+/// A number that Redis and Lua keep exactly.
+fn number<T: TryFrom<i64>>(text: &str) -> Option<T> {
+    let number: i64 = text.parse().ok()?;
+    // One way to write each: `+1` and `01` are none of ours.
+    let is_ours = (-MOST..=MOST).contains(&number) && number.to_string() == text;
+    T::try_from(number).ok().filter(|_| is_ours)
+}
+
+fn in_lane(parts: &[&str]) -> Option<InLane> {
+    match parts {
+        [] => Some(InLane::Start),
+        [PLACED, score, id] => Some(InLane::Placed { score: number(score)?, id: id.parse().ok()? }),
+        [LISTED, enqueued_at, place, id] => Some(InLane::Listed {
+            enqueued_at: number(enqueued_at)?,
+            place: number(place)?,
+            id: id.parse().ok()?,
+        }),
+        _ => None,
+    }
+}
+
+fn at(text: &str) -> Option<At> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let (first, rest) = parts.split_first()?;
+    if *first == SUBJECT {
+        let [id] = rest else { return None };
+        return Some(At::Subject(id.parse().ok()?));
+    }
+    let state = number(first).filter(|state| *state < State::ALL.len())?;
+    match (state, rest) {
+        (_, []) => Some(At::Start(state)),
+        (READY, [class, flow, behind @ ..]) if flow.len() <= LONGEST_FLOW => {
+            let class = number(class).filter(|class| *class < Priority::ALL.len())?;
+            let flow = String::from_utf8(HEXLOWER.decode(flow.as_bytes()).ok()?).ok()?;
+            Some(At::Lane { class, flow: flow.into(), behind: in_lane(behind)? })
+        }
+        (RUNNING, [until, claim, seen]) => {
+            Some(At::Claim { until: number(until)?, claim: number(claim)?, seen: number(seen)? })
+        }
+        (SUCCEEDED, [ms, n, seen]) => Some(At::Line { ms: number(ms)?, n: number(n)?, seen: number(seen)? }),
+        (READY | RUNNING | SUCCEEDED, _) => None,
+        (_, [score, id]) => Some(At::Sorted { state, score: number(score)?, id: id.parse().ok()? }),
+        _ => None,
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(s: &str) -> Result<Self, BadCursor> {
+        at(s).map(Self).ok_or_else(|| BadCursor(s.chars().take(100).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn places() -> impl Strategy<Value = At> {
+        let id = any::<u64>().prop_map(|n| JobId::derive(&[&n.to_string()]));
+        let ms = -MOST..=MOST;
+        let flow = ".{0,20}".prop_map(Arc::<str>::from);
+        let in_lane = prop_oneof![
+            Just(InLane::Start),
+            (ms.clone(), id.clone()).prop_map(|(score, id)| InLane::Placed { score, id }),
+            (ms.clone(), 0u64..1 << 50, id.clone()).prop_map(|(enqueued_at, place, id)| InLane::Listed {
+                enqueued_at,
+                place,
+                id
+            }),
+        ];
+        prop_oneof![
+            (0..7usize).prop_map(At::Start),
+            (prop::sample::select(vec![0, 3, 5, 6usize]), ms.clone(), id.clone())
+                .prop_map(|(state, score, id)| At::Sorted { state, score, id }),
+            (ms.clone(), ms, 0..1000usize).prop_map(|(until, claim, seen)| At::Claim { until, claim, seen }),
+            (0u64..1 << 50, 0u64..1 << 50, 0..1000usize).prop_map(|(ms, n, seen)| At::Line { ms, n, seen }),
+            (0..4usize, flow, in_lane).prop_map(|(class, flow, behind)| At::Lane { class, flow, behind }),
+            id.prop_map(At::Subject),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn cursors_are_read_back(at in places()) {
+            let cursor = Cursor(at);
+            prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+
+        #[test]
+        fn only_what_a_page_answered_is_read(text in "([0-9]|subject)(\\.([0-9a-f]{0,4}|placed|listed|[a-z2-7]{26}|-?[0-9]{1,20})){0,6}") {
+            if let Ok(cursor) = text.parse::<Cursor>() {
+                prop_assert_eq!(cursor.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn the_states_are_at_their_places() {
+        for (place, state) in
+            [(READY, State::Ready), (RUNNING, State::Running), (SUCCEEDED, State::Succeeded)]
+        {
+            assert_eq!(State::ALL[place], state);
+        }
+    }
+
+    #[test]
+    fn others_are_refused() {
+        let id = "a".repeat(26);
+        for bad in [
+            String::new(),
+            "9".to_owned(),
+            "1.2".to_owned(),
+            // What counted entries.
+            "5.1773480413000.1".to_owned(),
+            "1.2.3.9.61".to_owned(),
+            "1.2.6.listed".to_owned(),
+            format!("5.1e3.{id}"),
+            format!("5.9223372036854775807.{id}"),
+            format!("5.+1.{id}"),
+            format!("1.7.61.placed.1.{id}"),
+            format!("1.2.61.listed.1.-1.{id}"),
+            "4.1.2.-1".to_owned(),
+            "subject.x".to_owned(),
+            format!("subject.{id}.1"),
+        ] {
+            assert!(bad.parse::<Cursor>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Of many jobs those of a kind and a tenant, looked for where they are.
+
+use redis::RedisResult;
+
+use crate::{
+    client::queue::Queue,
+    job::{flow::encode, id::JobId},
+    scripts::{self, Call, MAX_BATCH},
+};
+
+impl Queue {
+    /// The places of those among these jobs that are of a kind and a tenant (any for `None`).
+    pub(crate) async fn matching(
+        &self,
+        kind: Option<&str>,
+        tenant: Option<&str>,
+        ids: &[&JobId],
+    ) -> RedisResult<Vec<usize>> {
+        let named = |name: Option<&str>| name.map(|name| format!("={}", encode(name))).unwrap_or_default();
+        let (kind, tenant) = (named(kind), named(tenant));
+        let (mut places, mut start) = (Vec::new(), 0);
+        while let Some(rest) = ids.get(start..).filter(|rest| !rest.is_empty()) {
+            let mut call = Call::new(&scripts::MATCH, &self.keys);
+            call.arg(&kind).arg(&tenant);
+            for id in rest.iter().take(MAX_BATCH) {
+                call.arg(id.as_str());
+            }
+            let found: Vec<usize> = call.run(&mut self.conn.clone()).await?;
+            let (looked, fits) = found.split_first().map_or((1, &[][..]), |(looked, fits)| (*looked, fits));
+            places.extend(fits.iter().map(|place| start + place.saturating_sub(1)));
+            start += looked.max(1);
+        }
+        Ok(places)
+    }
+}

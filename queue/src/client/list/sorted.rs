@@ -1,0 +1,46 @@
+//! Parts of sorted sets, behind an entry by its name.
+
+use redis::RedisResult;
+
+use crate::{
+    client::queue::Queue,
+    job::state::State,
+    scripts::{self, Call},
+};
+
+/// A sorted set that is read in parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sorted<'a> {
+    /// The index of a state; of running jobs that of their claims.
+    Of(State),
+    /// The jobs of a lane that have a place of their own.
+    Placed(&'a str),
+    /// The dead jobs of a group.
+    Members(&'a str),
+}
+
+impl Queue {
+    /// Up to `most` entries and their scores behind one, or from the beginning. Finished jobs
+    /// come the newest first unless `up` says otherwise, others always in order.
+    pub(crate) async fn part_of(
+        &self,
+        sorted: Sorted<'_>,
+        up: bool,
+        behind: Option<(i64, &str)>,
+        most: usize,
+    ) -> RedisResult<Vec<(String, i64)>> {
+        let (what, of) = match sorted {
+            Sorted::Of(state) => (state.as_str(), ""),
+            Sorted::Placed(lane) => ("placed", lane),
+            Sorted::Members(group) => ("members", group),
+        };
+        let mut call = Call::new(&scripts::PAGE, &self.keys);
+        call.arg(what).arg(of).arg(if up { "up" } else { "down" });
+        match behind {
+            Some((score, member)) => call.arg(score).arg(member),
+            None => call.arg("").arg(""),
+        };
+        let found: Vec<(String, f64)> = call.arg(most).run(&mut self.conn.clone()).await?;
+        Ok(found.into_iter().map(|(member, score)| (member, score as i64)).collect())
+    }
+}

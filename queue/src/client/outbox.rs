@@ -1,0 +1,294 @@
+//! The outbox: every transition of every job, in the order in which it happened.
+//!
+//! Each script that changes jobs appends one entry to a stream of the same
+//! slot, with all that it changed; so an entry is there exactly when its
+//! transitions are. A consumer group reads it at least once: what a reader took
+//! and did not acknowledge is given to another after a while. Entries that no
+//! group has acknowledged are never dropped; without a group the newest stay.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use redis::{
+    RedisError, Value,
+    streams::{StreamAutoClaimReply, StreamId, StreamRangeReply, StreamReadReply},
+};
+
+use crate::{
+    client::queue::{Error, Queue},
+    job::id::{JobId, QueueName},
+    redis::connect::Connector,
+    scripts::{self, Call},
+    worker::pace::Pace,
+};
+
+/// What happened to a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When, UTC ms of Redis' clock.
+    pub at: i64,
+    /// Which job.
+    pub id: JobId,
+    /// What: a name of [`crate::client::queue::Counts::transitions`].
+    pub what: String,
+    /// The worker that did it; empty where it was none.
+    pub by: String,
+}
+
+/// Transitions of one script call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The entry's id in the stream, to acknowledge.
+    pub id: String,
+    /// What happened, in order.
+    pub transitions: Vec<Transition>,
+}
+
+/// How much of the outbox there is, and who reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outbox {
+    /// Entries that are kept.
+    pub entries: u64,
+    /// Who reads it.
+    pub groups: Vec<OutboxGroup>,
+}
+
+/// A consumer group of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxGroup {
+    /// Its name.
+    pub name: String,
+    /// Members that have read anything.
+    pub members: u64,
+    /// Entries that a member took and has not acknowledged.
+    pub unacknowledged: u64,
+    /// Entries that no member has taken yet; `None` where Redis does not know.
+    pub lag: Option<u64>,
+    /// When the oldest entry was made that the group still needs (UTC ms), if it needs one;
+    /// it keeps that and all behind it.
+    pub needs_since: Option<i64>,
+}
+
+/// A member of a consumer group. It has a connection of its own, because it
+/// waits on it.
+#[derive(Debug)]
+pub struct OutboxReader {
+    queue: Queue,
+    group: String,
+    member: String,
+    take_over: Duration,
+}
+
+/// Entries that are kept for nobody in particular.
+const KEPT: usize = 1_000;
+/// Entries that one command drops: ten times as many would take Redis over 5 ms.
+const DROPPED: usize = 1_000;
+
+impl OutboxReader {
+    /// Joins a group, which is made where it does not exist; it starts with the
+    /// oldest entry that is still there. `member` has to be this reader's own
+    /// and may come again after a restart.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn join(
+        connector: &Connector,
+        queue: QueueName,
+        group: &str,
+        member: &str,
+    ) -> Result<Self, Error> {
+        let queue = Queue::new(connector, queue)?;
+        queue.check_layout().await?;
+        let mut cmd = redis::cmd("XGROUP");
+        cmd.arg("CREATE").arg(queue.keys().outbox()).arg(group).arg(0).arg("MKSTREAM");
+        match cmd.exec_async(&mut queue.conn.clone()).await {
+            Err(error) if error.code() != Some("BUSYGROUP") => return Err(error.into()),
+            _ => {}
+        }
+        let take_over = Duration::from_secs(30);
+        Ok(Self { queue, group: group.to_owned(), member: member.to_owned(), take_over })
+    }
+
+    /// Entries of a member that did not acknowledge them for this long are taken over.
+    #[must_use]
+    pub fn taking_over_after(self, take_over: Duration) -> Self {
+        Self { take_over, ..self }
+    }
+
+    /// Up to `most` entries: first those that were taken and not acknowledged
+    /// for a while, then new ones. Waits up to `wait` for one; `wait` has to be
+    /// shorter than the response timeout of the connection.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn read(&mut self, most: usize, wait: Duration) -> Result<Vec<Entry>, Error> {
+        let key = self.queue.keys().outbox();
+        let mut cmd = redis::cmd("XAUTOCLAIM");
+        cmd.arg(&key).arg(&self.group).arg(&self.member).arg(self.take_over.as_millis() as u64);
+        cmd.arg("0-0").arg("COUNT").arg(most);
+        let left: StreamAutoClaimReply = cmd.query_async(&mut self.queue.conn).await?;
+        if !left.claimed.is_empty() {
+            return Ok(left.claimed.into_iter().map(entry).collect());
+        }
+        let mut cmd = redis::cmd("XREADGROUP");
+        cmd.arg("GROUP").arg(&self.group).arg(&self.member).arg("COUNT").arg(most);
+        if !wait.is_zero() {
+            cmd.arg("BLOCK").arg(wait.as_millis() as u64);
+        }
+        cmd.arg("STREAMS").arg(&key).arg(">");
+        let read: Option<StreamReadReply> = cmd.query_async(&mut self.queue.conn).await?;
+        Ok(read.into_iter().flat_map(|read| read.keys).flat_map(|key| key.ids).map(entry).collect())
+    }
+
+    /// Says that these entries were dealt with.
+    ///
+    /// # Errors
+    /// When Redis failed; they come again then.
+    pub async fn acknowledge(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut cmd = redis::cmd("XACK");
+        cmd.arg(self.queue.keys().outbox()).arg(&self.group);
+        for entry in entries {
+            cmd.arg(&entry.id);
+        }
+        Ok(cmd.exec_async(&mut self.queue.conn).await?)
+    }
+}
+
+impl Queue {
+    /// The newest entries of the outbox, the newest first, without joining a group.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn latest_transitions(&self, most: usize) -> Result<Vec<Entry>, Error> {
+        self.check_layout().await?;
+        let mut cmd = redis::cmd("XREVRANGE");
+        cmd.arg(self.keys.outbox()).arg("+").arg("-").arg("COUNT").arg(most);
+        let read: StreamRangeReply = cmd.query_async(&mut self.conn.clone()).await?;
+        Ok(read.ids.into_iter().map(entry).collect())
+    }
+
+    /// How much of the outbox there is, and who reads it.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn outbox(&self) -> Result<Outbox, Error> {
+        self.check_layout().await?;
+        let (key, mut conn) = (self.keys.outbox(), self.conn.clone());
+        let entries = redis::cmd("XLEN").arg(&key).query_async(&mut conn).await?;
+        let mut cmd = redis::cmd("XINFO");
+        cmd.arg("GROUPS").arg(&key);
+        let stored: Vec<HashMap<String, Value>> = match cmd.query_async(&mut conn).await {
+            // There is no stream yet.
+            Err(error) if is_absent(&error) => Vec::new(),
+            answer => answer?,
+        };
+        let mut groups = Vec::new();
+        for fields in stored {
+            let text =
+                |name| fields.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok());
+            let number =
+                |name| fields.get(name).and_then(|value| redis::from_redis_value_ref::<u64>(value).ok());
+            let name = text("name").unwrap_or_default();
+            let mut cmd = redis::cmd("XPENDING");
+            cmd.arg(&key).arg(&name);
+            type Pending = (u64, Option<String>, Value, Value);
+            let (unacknowledged, mut needed, ..): Pending = match cmd.query_async(&mut conn).await {
+                // It was ended meanwhile.
+                Err(error) if error.code() == Some("NOGROUP") => continue,
+                answer => answer?,
+            };
+            let lag = number("lag");
+            if needed.is_none() && lag != Some(0) {
+                // The first that no member has taken.
+                let mut cmd = redis::cmd("XRANGE");
+                let last = text("last-delivered-id").unwrap_or_default();
+                cmd.arg(&key).arg(format!("({last}")).arg("+").arg("COUNT").arg(1);
+                let next: StreamRangeReply = cmd.query_async(&mut conn).await?;
+                needed = next.ids.into_iter().next().map(|entry| entry.id);
+            }
+            let needs_since = needed.and_then(|id| id.split_once('-')?.0.parse().ok());
+            let members = number("consumers").unwrap_or(0);
+            groups.push(OutboxGroup { name, members, unacknowledged, lag, needs_since });
+        }
+        Ok(Outbox { entries, groups })
+    }
+
+    /// Ends a consumer group: nothing is kept for it any longer. Returns whether there was one.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn end_outbox_group(&self, group: &str) -> Result<bool, Error> {
+        self.check_layout().await?;
+        let mut cmd = redis::cmd("XGROUP");
+        cmd.arg("DESTROY").arg(self.keys.outbox()).arg(group);
+        match cmd.query_async(&mut self.conn.clone()).await {
+            Err(error) if is_absent(&error) => Ok(false),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Drops entries that every group has acknowledged; without a group, all
+    /// but the newest.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn trim_outbox(&self) -> Result<(), Error> {
+        // An outbox may grow by any number between two sweeps.
+        loop {
+            let began = Instant::now();
+            let mut call = Call::new(&scripts::TRIM_OUTBOX, &self.keys);
+            let dropped: u64 = call.arg(KEPT).arg(DROPPED).run(&mut self.conn.clone()).await?;
+            if dropped == 0 {
+                return Ok(());
+            }
+            Pace::TRIM.rest(began.elapsed()).await;
+        }
+    }
+}
+
+fn is_absent(error: &RedisError) -> bool {
+    // The one by `XINFO`, the other by `XGROUP`.
+    let said = ["no such key", "requires the key to exist"];
+    error.detail().is_some_and(|detail| said.iter().any(|words| detail.contains(words)))
+}
+
+fn entry(stored: StreamId) -> Entry {
+    let at = stored.id.split_once('-').and_then(|(ms, _)| ms.parse().ok()).unwrap_or(0);
+    let mut by = String::new();
+    let mut transitions = Vec::new();
+    for (what, value) in stored.map {
+        let text: String = redis::from_redis_value(value).unwrap_or_default();
+        if what == "by" {
+            by = text;
+            continue;
+        }
+        let each = |id: &str| Transition {
+            at,
+            id: JobId::trusted(id.to_owned()),
+            what: what.clone(),
+            by: String::new(),
+        };
+        transitions.extend(text.split(' ').filter(|id| !id.is_empty()).map(each));
+    }
+    // The client keeps the fields in no order; what one call did to a job has one.
+    transitions.sort_by_key(|transition| rank(&transition.what));
+    for transition in &mut transitions {
+        transition.by.clone_from(&by);
+    }
+    Entry { id: stored.id, transitions }
+}
+
+/// The order of what one script call may do to the same job.
+fn rank(what: &str) -> u8 {
+    match what {
+        // A dead job is forgotten before the one that takes its place is enqueued.
+        "promoted" | "crashed" | "unparked" | "forgotten" => 0,
+        "claimed" => 2,
+        _ => 1,
+    }
+}

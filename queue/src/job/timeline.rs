@@ -1,0 +1,134 @@
+//! A job's life as a list, put together from what is stored anyway.
+//!
+//! Nothing is written for it on the way that most jobs go: the enqueue, the last
+//! claim and the end have their times in the job; only what is unusual (a
+//! failed attempt, a release, something done by hand) adds a line.
+
+use serde::Serialize;
+
+use crate::{
+    job::{Job, state::State},
+    policy::failure::FailureClass,
+};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Entry {
+    /// UTC ms.
+    pub at: i64,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    /// The job came into the queue.
+    Enqueued,
+    /// A worker took it.
+    Claimed {
+        /// Which attempt, counted from 1.
+        attempt: u64,
+        /// Who.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        worker: Option<String>,
+    },
+    /// It said how far it is.
+    Progress {
+        /// 0 to 100.
+        percent: u8,
+        /// The step that ran.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        step: Option<String>,
+    },
+    /// A step was completed.
+    Step {
+        /// Its name.
+        name: String,
+    },
+    /// The handler wrote a line.
+    Log {
+        /// The line.
+        message: String,
+    },
+    /// An attempt failed.
+    Failed {
+        /// Which attempt; 0 for none, when the deadline passed before one.
+        attempt: u64,
+        /// The class.
+        class: FailureClass,
+        /// What happened.
+        message: String,
+    },
+    /// Something else was done to it.
+    Changed {
+        /// See [`crate::job::Change`].
+        did: String,
+        /// Details for people.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// It ended.
+    Finished {
+        /// How.
+        state: State,
+    },
+}
+
+/// The life of a job, oldest first. Capped lists (marks, log, history) may miss
+/// their oldest entries.
+pub fn timeline(job: &Job) -> Vec<Entry> {
+    let entry = |at, what| Entry { at, what };
+    let claimed =
+        |at, attempt, worker: &Option<String>| entry(at, What::Claimed { attempt, worker: worker.clone() });
+    let mut within = within_attempts(job).into_iter().peekable();
+    let mut entries = vec![entry(job.enqueued_at, What::Enqueued)];
+    // How attempts ended and what else was done, with the claim that it ended.
+    let failures = job.history.iter().map(|failed| {
+        let (attempt, class, message) = (failed.attempt, failed.class, failed.message.clone());
+        let began = failed.began.map(|began| claimed(began, failed.attempt, &failed.worker));
+        (began, entry(failed.at, What::Failed { attempt, class, message }))
+    });
+    let changes = job.changes.iter().map(|change| {
+        let began = change.began.zip(change.attempt);
+        let began = began.map(|(began, attempt)| claimed(began, attempt, &change.worker));
+        (began, entry(change.at, What::Changed { did: change.did.clone(), note: change.note.clone() }))
+    });
+    let mut ends: Vec<(Option<Entry>, Entry)> = failures.chain(changes).collect();
+    ends.sort_by_key(|(_, end)| end.at);
+    let last = job
+        .began
+        .filter(|began| ends.iter().all(|(claim, _)| claim.as_ref().map(|claim| claim.at) != Some(*began)));
+    for (claim, end) in ends {
+        entries.extend(claim);
+        while let Some(inner) = within.next_if(|inner| inner.at <= end.at) {
+            entries.push(inner);
+        }
+        entries.push(end);
+    }
+    entries.extend(last.map(|began| claimed(began, job.attempts, &job.worker)));
+    entries.extend(within);
+    if job.state.is_final() {
+        entries.push(entry(job.since, What::Finished { state: job.state }));
+    }
+    // Stable: things of the same millisecond stay in the order of cause and effect.
+    entries.sort_by_key(|entry| entry.at);
+    entries
+}
+
+/// What attempts wrote while they ran, oldest first.
+fn within_attempts(job: &Job) -> Vec<Entry> {
+    let marks = job.marks.iter().map(|mark| Entry {
+        at: mark.at,
+        what: What::Progress { percent: mark.percent, step: mark.step.clone() },
+    });
+    let steps =
+        job.steps.iter().map(|step| Entry { at: step.at, what: What::Step { name: step.name.clone() } });
+    let lines =
+        job.log.iter().map(|line| Entry { at: line.at, what: What::Log { message: line.message.clone() } });
+    let mut entries: Vec<Entry> = marks.chain(steps).chain(lines).collect();
+    entries.sort_by_key(|entry| entry.at);
+    entries
+}

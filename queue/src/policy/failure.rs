@@ -1,0 +1,191 @@
+//! Why an attempt did not finish.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of failure it was. The class decides whether and when to retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// May go away by itself: a connection refused, a 503.
+    Transient,
+    /// The other side asked to come back later.
+    Throttled,
+    /// Will fail again for the same arguments.
+    Permanent,
+    /// An effect was asked for and its answer did not come: it may have happened.
+    Unclear,
+    /// The attempt ran longer than it may.
+    TimedOut,
+    /// The handler panicked, or its process ended.
+    Crashed,
+    /// The deadline passed before it could run.
+    Expired,
+}
+
+impl FailureClass {
+    /// All classes.
+    pub const ALL: [Self; 7] = [
+        Self::Transient,
+        Self::Throttled,
+        Self::Permanent,
+        Self::Unclear,
+        Self::TimedOut,
+        Self::Crashed,
+        Self::Expired,
+    ];
+
+    /// The name that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Throttled => "throttled",
+            Self::Permanent => "permanent",
+            Self::Unclear => "unclear",
+            Self::TimedOut => "timed_out",
+            Self::Crashed => "crashed",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why an attempt did not finish: what a handler returns as its error, as
+/// [`Stop`](crate::Stop) does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The class.
+    pub class: FailureClass,
+    /// What happened, for people; it must name no secret.
+    pub message: String,
+    /// For [`FailureClass::Throttled`]: the wait that the other side asked for. For
+    /// [`FailureClass::Permanent`]: the wait after which a second attempt confirms it.
+    pub retry_after: Option<Duration>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class, self.message)
+    }
+}
+
+impl Failure {
+    /// A failure that may go away by itself.
+    pub fn transient(message: impl fmt::Display) -> Self {
+        Self::new(FailureClass::Transient, message)
+    }
+
+    /// A failure that will occur again for the same arguments.
+    pub fn permanent(message: impl fmt::Display) -> Self {
+        Self::new(FailureClass::Permanent, message)
+    }
+
+    /// A failure that is probably permanent: the job runs once more after `wait`, and the
+    /// second permanent failure is final.
+    pub fn permanent_if_confirmed(message: impl fmt::Display, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::permanent(message) }
+    }
+
+    /// An effect was asked for and its answer did not come: it may have happened. It is
+    /// repeated a few times only, because each repetition may be a second one.
+    pub fn unclear(message: impl fmt::Display) -> Self {
+        Self::new(FailureClass::Unclear, message)
+    }
+
+    /// The other side asked to come back after `wait`.
+    pub fn throttled(message: impl fmt::Display, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(FailureClass::Throttled, message) }
+    }
+
+    /// A failure of any class.
+    pub fn new(class: FailureClass, message: impl fmt::Display) -> Self {
+        Self { class, message: message.to_string(), retry_after: None }
+    }
+}
+
+/// What an error and its sources say, each once: many errors repeat their source in their own
+/// text, and others leave it out.
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl FailedAttempt {
+    /// A line of the history.
+    pub(crate) fn line(&self) -> String {
+        // Numbers and strings always serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// One line of a job's history: an attempt that did not finish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    /// When it ended, UTC ms.
+    pub at: i64,
+    /// Which attempt it was, counted from 1.
+    pub attempt: u64,
+    /// The class.
+    pub class: FailureClass,
+    /// What happened.
+    pub message: String,
+    /// Who ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// When it began, UTC ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Layer(String, bool, Option<Box<Layer>>);
+
+    impl fmt::Display for Layer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match &self.2 {
+                Some(source) if self.1 => write!(f, "{}: {source}", self.0),
+                _ => f.write_str(&self.0),
+            }
+        }
+    }
+
+    impl std::error::Error for Layer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.2.as_deref().map(|source| source as _)
+        }
+    }
+
+    proptest! {
+        /// Whether or not a layer repeats its source.
+        #[test]
+        fn every_cause_is_said_once(layers in prop::collection::vec(any::<bool>(), 1..7)) {
+            let chain = layers.iter().enumerate().rev().fold(None, |source, (n, repeats)| {
+                Some(Box::new(Layer(format!("cause <{n}>"), *repeats, source)))
+            });
+            let said = with_causes(&*chain.unwrap());
+            for n in 0..layers.len() {
+                prop_assert_eq!(said.matches(&format!("cause <{n}>")).count(), 1, "{}", said);
+            }
+        }
+    }
+}

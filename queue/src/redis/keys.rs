@@ -1,0 +1,488 @@
+//! The one place that names Redis keys and channels, for Rust and for Lua.
+//!
+//! All keys of a queue start with its control key, which holds the hash tag
+//! `{queue}`: a script is given that key, derives the others from it, and touches one slot
+//! of a Redis Cluster. It is also given [`Keys::none`], a key that never exists.
+//!
+//! Without the second key a script would be torn apart while its slot moves to another node.
+//! Redis checks the named keys before a script starts, and each further key at the command
+//! that uses it. So a script whose control key is still there would start, and the first key
+//! that has left would end it midway, with half of its writes done. Of a slot that moves, both
+//! nodes refuse a call of several keys unless they have all of them
+//! (`TRYAGAIN`, see "Multiple keys operations" of the cluster specification). Neither node ever
+//! has the second key, so no script starts until the slot has moved. Callers repeat a call that
+//! was refused like that: nothing of it ran.
+//!
+//! `docs/redis-keys.md` is the committed snapshot.
+
+use crate::job::id::{JobId, QueueName};
+
+/// The version of the layout of keys and fields. It is stored with the queue;
+/// scripts refuse a queue that was written by another one.
+pub const SCHEMA: u32 = 5;
+
+/// Every key below the control key: the name that Lua scripts use, and what
+/// follows the control key. One that ends with a colon is a prefix.
+pub(crate) const NAMES: [(&str, &str); 44] = [
+    ("JOB", ":job:"),
+    ("LANE", ":lane:"),
+    ("PLACED", ":placed:"),
+    ("GONE", ":gone:"),
+    ("LANES", ":lanes:"),
+    ("RING", ":ring:"),
+    ("FLOWS", ":flows:"),
+    ("SCHEDULED", ":scheduled"),
+    ("RUNNING", ":running"),
+    ("LEASE", ":lease:"),
+    ("PARKED", ":parked"),
+    ("SUCCEEDED", ":succeeded"),
+    ("DEAD", ":dead"),
+    ("CANCELLED", ":cancelled"),
+    ("EXPIRING", ":expiring"),
+    ("NEEDS", ":needs"),
+    ("NEED", ":need:"),
+    ("RELEASING", ":releasing"),
+    ("UNKNOWN", ":unknown"),
+    ("UNKNOWN_JOBS", ":unknown:"),
+    ("UNKNOWN_TURNS", ":unknown_turns"),
+    ("LIMITS", ":limits"),
+    ("BUCKETS", ":buckets"),
+    ("HOLDING", ":holding"),
+    ("HOLDERS", ":holders:"),
+    ("COUNTING", ":counting"),
+    ("BLOCKED", ":blocked:"),
+    ("HELD", ":held"),
+    ("PACED", ":paced"),
+    ("PASSED", ":passed"),
+    ("PROMISED", ":promised"),
+    ("PAUSED_KINDS", ":paused_kinds"),
+    ("UNIQUE", ":unique:"),
+    ("DUPLICATE", ":duplicate:"),
+    ("GROUPS", ":groups"),
+    ("GROUP", ":group:"),
+    ("MEMBERS", ":members:"),
+    ("SUBJECTS", ":subjects"),
+    ("STATS", ":stats"),
+    ("CLAIM", ":claim:"),
+    ("OUTBOX", ":outbox"),
+    ("WAKE", ":wake"),
+    ("CHANGES", ":changes"),
+    ("CANCELS", ":cancels"),
+];
+
+/// The keys of one queue.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    control: String,
+    /// Scripts read the time from [`Keys::clock`] instead of asking Redis.
+    test_clock: bool,
+}
+
+impl Keys {
+    /// Keys below `prefix`, which separates installations on one Redis.
+    pub fn new(prefix: &str, queue: &QueueName) -> Self {
+        Self { control: format!("{prefix}:{{{queue}}}"), test_clock: false }
+    }
+
+    /// The same keys, with a clock that a test sets.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_test_clock(mut self) -> Self {
+        self.test_clock = true;
+        self
+    }
+
+    pub(crate) fn has_test_clock(&self) -> bool {
+        self.test_clock
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.control)
+    }
+
+    /// Hash: schema, pause, counts of jobs and claims, virtual time; what every script is
+    /// given.
+    pub fn control(&self) -> &str {
+        &self.control
+    }
+
+    /// Nothing, ever: the second key that every script is given, so that Redis Cluster runs none
+    /// while the slot moves to another node.
+    pub fn none(&self) -> String {
+        self.key("none")
+    }
+
+    /// Hash: one job. Fields are listed in [`crate::job`].
+    pub fn job(&self, id: &JobId) -> String {
+        format!("{}:job:{id}", self.control)
+    }
+
+    /// What every job's key starts with.
+    pub fn job_prefix(&self) -> String {
+        self.key("job:")
+    }
+
+    /// List: ids of one lane (`class:flow`) in the order in which they were enqueued,
+    /// behind a `*` if the lane has one of the next two.
+    pub fn lane(&self, lane: &str) -> String {
+        format!("{}:lane:{lane}", self.control)
+    }
+
+    /// Sorted set: ids of a lane that have a place of their own, by when they should have
+    /// run (µs): those with a deadline, and those that are ready again.
+    pub fn placed(&self, lane: &str) -> String {
+        format!("{}:placed:{lane}", self.control)
+    }
+
+    /// Hash: how often each id stands in a lane's list that left it without being claimed;
+    /// `all`: all of them.
+    pub fn gone(&self, lane: &str) -> String {
+        format!("{}:gone:{lane}", self.control)
+    }
+
+    /// Sorted set, all scores 0: flows of one class that have, or just had, ready jobs.
+    pub fn lanes(&self, class: usize) -> String {
+        format!("{}:lanes:{class}", self.control)
+    }
+
+    /// Sorted set: flows of one class by their turn (virtual time).
+    pub fn ring(&self, class: usize) -> String {
+        format!("{}:ring:{class}", self.control)
+    }
+
+    /// Hash: how many lanes of one class each tenant has in the ring, and how many
+    /// each limit key holds (`tenant|limit key`).
+    pub fn flows(&self, class: usize) -> String {
+        format!("{}:flows:{class}", self.control)
+    }
+
+    /// Sorted set: ids by the ms at which they become ready.
+    pub fn scheduled(&self) -> String {
+        self.key("scheduled")
+    }
+
+    /// Sorted set: numbers of claims by the ms at which their lease expires.
+    pub fn running(&self) -> String {
+        self.key("running")
+    }
+
+    /// Hash: the `ids` of one claim's jobs, and how many of them are `left` running.
+    pub fn lease(&self, claim: u64) -> String {
+        format!("{}:lease:{claim}", self.control)
+    }
+
+    /// Sorted set: ids by the ms at which they were parked.
+    pub fn parked(&self) -> String {
+        self.key("parked")
+    }
+
+    /// Stream: ids that succeeded, several in an entry, whose one field is named by
+    /// when (ms).
+    pub fn succeeded(&self) -> String {
+        self.key("succeeded")
+    }
+
+    /// Sorted set: ids by the ms at which they died.
+    pub fn dead(&self) -> String {
+        self.key("dead")
+    }
+
+    /// Sorted set: ids by the ms at which they were cancelled.
+    pub fn cancelled(&self) -> String {
+        self.key("cancelled")
+    }
+
+    /// Sorted set: ids by the deadline (ms) at which they end as expired.
+    pub fn expiring(&self) -> String {
+        self.key("expiring")
+    }
+
+    /// Hash: how many parked jobs wait for each need.
+    pub fn needs(&self) -> String {
+        self.key("needs")
+    }
+
+    /// Sorted set: ids that wait for one need (see [`crate::client::parking`]), by the ms at which
+    /// they were parked.
+    pub fn need(&self, need: &str) -> String {
+        format!("{}:need:{need}", self.control)
+    }
+
+    /// Hash: of each need whose jobs are let go in parts, how far that is: up to which time (ms)
+    /// they had been parked, how many there were, how many are done, and since when (ms).
+    pub fn releasing(&self) -> String {
+        self.key("releasing")
+    }
+
+    /// Sorted set: kinds (`K@V`) that jobs are parked for because a worker did not run them,
+    /// by when a claim last visited them (µs).
+    pub fn unknown(&self) -> String {
+        self.key("unknown")
+    }
+
+    /// Sorted set, all scores 0: `class:flow NUL place NUL id` of the jobs that are parked for
+    /// one kind.
+    pub fn unknown_jobs(&self, kind: &str) -> String {
+        format!("{}:unknown:{kind}", self.control)
+    }
+
+    /// Hash: the flow of a class and kind (`class:K@V`) whose parked jobs a claim visited last.
+    pub fn unknown_turns(&self) -> String {
+        self.key("unknown_turns")
+    }
+
+    /// Hash: limits and weights by limit key.
+    pub fn limits(&self) -> String {
+        self.key("limits")
+    }
+
+    /// Hash: tokens left in the bucket of each limit key, and when they were counted (µs).
+    pub fn buckets(&self) -> String {
+        self.key("buckets")
+    }
+
+    /// Hash: how many running jobs count for each limit key.
+    pub fn holding(&self) -> String {
+        self.key("holding")
+    }
+
+    /// Set: those of them that started before the key limited anything.
+    pub fn holders(&self, key: &str) -> String {
+        format!("{}:holders:{key}", self.control)
+    }
+
+    /// Hash: limit keys whose running jobs are being counted, and until when (ms) none start
+    /// under them for that.
+    pub fn counting(&self) -> String {
+        self.key("counting")
+    }
+
+    /// Sorted set: lanes that wait for one limit key, by class and turn.
+    pub fn blocked(&self, key: &str) -> String {
+        format!("{}:blocked:{key}", self.control)
+    }
+
+    /// Hash: the limit key that each blocked lane waits for.
+    pub fn held(&self) -> String {
+        self.key("held")
+    }
+
+    /// Sorted set: limit keys by the ms at which they have a token for a blocked lane.
+    pub fn paced(&self) -> String {
+        self.key("paced")
+    }
+
+    /// Hash: of each lane that found room under one of its limit keys and none under another,
+    /// how often it was sent on, and the key that it waited for last.
+    pub fn passed(&self) -> String {
+        self.key("passed")
+    }
+
+    /// Hash: by limit key the lane that was sent on so often that the next place is its own.
+    pub fn promised(&self) -> String {
+        self.key("promised")
+    }
+
+    /// Set: kinds that are paused.
+    pub fn paused_kinds(&self) -> String {
+        self.key("paused_kinds")
+    }
+
+    /// String: the id that holds an idempotency key.
+    pub fn unique(&self, key: &str) -> String {
+        format!("{}:unique:{key}", self.control)
+    }
+
+    /// String: the id of the job that one of this id was found to be a duplicate of,
+    /// under an idempotency key; for as long as its enqueue says.
+    pub fn duplicate(&self, id: &JobId) -> String {
+        format!("{}:duplicate:{id}", self.control)
+    }
+
+    /// Sorted set: fingerprints of dead jobs by the ms at which one was last seen.
+    pub fn groups(&self) -> String {
+        self.key("groups")
+    }
+
+    /// Hash: what dead jobs of one fingerprint have in common.
+    pub fn group(&self, fingerprint: &str) -> String {
+        format!("{}:group:{fingerprint}", self.control)
+    }
+
+    /// Sorted set: dead ids of one fingerprint by the ms at which they died.
+    pub fn members(&self, fingerprint: &str) -> String {
+        format!("{}:members:{fingerprint}", self.control)
+    }
+
+    /// Sorted set, all scores 0: `subject NUL id`, read by prefix.
+    pub fn subjects(&self) -> String {
+        self.key("subjects")
+    }
+
+    /// Hash: counters of transitions.
+    pub fn stats(&self) -> String {
+        self.key("stats")
+    }
+
+    /// String: a worker's number of its last claim with an even or odd number, and the
+    /// queue's, for two leases.
+    pub fn claim(&self, worker: &str, number: u64) -> String {
+        format!("{}:claim:{worker}:{}", self.control, number % 2)
+    }
+
+    /// String: the worker that sweeps just now, and the number of its last renewal.
+    pub fn sweeper(&self) -> String {
+        self.key("sweeper")
+    }
+
+    /// Stream: transitions, several in an entry.
+    pub fn outbox(&self) -> String {
+        self.key("outbox")
+    }
+
+    /// String: the time (µs) where a test sets it.
+    pub fn clock(&self) -> String {
+        self.key("clock")
+    }
+
+    /// Channel: there may be work for a worker that sleeps.
+    pub fn wake(&self) -> String {
+        self.key("wake")
+    }
+
+    /// Channel: ids of jobs that changed, separated by blanks.
+    pub fn changes(&self) -> String {
+        self.key("changes")
+    }
+
+    /// Channel: ids of running jobs that are to be cancelled.
+    pub fn cancels(&self) -> String {
+        self.key("cancels")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The committed snapshot of the layout. Changing it orphans stored jobs.
+    #[test]
+    fn layout_matches_the_snapshot() {
+        let keys = Keys::new("upshot", &"invoices".parse().unwrap());
+        let id: JobId = "aaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap();
+        let layout = [
+            keys.control().to_owned(),
+            keys.none(),
+            keys.job(&id),
+            keys.lane("2:acme"),
+            keys.placed("2:acme"),
+            keys.gone("2:acme"),
+            keys.lanes(2),
+            keys.ring(2),
+            keys.flows(2),
+            keys.scheduled(),
+            keys.running(),
+            keys.lease(17),
+            keys.parked(),
+            keys.succeeded(),
+            keys.dead(),
+            keys.cancelled(),
+            keys.expiring(),
+            keys.needs(),
+            keys.need("kind invoice.issue@2"),
+            keys.releasing(),
+            keys.unknown(),
+            keys.unknown_jobs("invoice.issue@2"),
+            keys.unknown_turns(),
+            keys.limits(),
+            keys.buckets(),
+            keys.holding(),
+            keys.holders("key:smtp"),
+            keys.counting(),
+            keys.blocked("key:smtp"),
+            keys.held(),
+            keys.paced(),
+            keys.passed(),
+            keys.promised(),
+            keys.paused_kinds(),
+            keys.unique("order-1042"),
+            keys.duplicate(&id),
+            keys.groups(),
+            keys.group("0123456789abcdef"),
+            keys.members("0123456789abcdef"),
+            keys.subjects(),
+            keys.stats(),
+            keys.claim("4711-8d3fa0b2", 5),
+            keys.sweeper(),
+            keys.outbox(),
+            keys.clock(),
+            keys.wake(),
+            keys.changes(),
+            keys.cancels(),
+        ];
+        let documented = include_str!("../../../docs/redis-keys.md");
+        for key in &layout {
+            assert!(key.contains("{invoices}"), "{key} has no hash tag");
+            assert!(documented.contains(&format!("`{key}`")), "docs/redis-keys.md does not list `{key}`");
+        }
+        assert_eq!(documented.matches("| `upshot:{invoices}").count(), layout.len());
+    }
+
+    #[test]
+    fn lua_and_rust_name_the_same_keys() {
+        let keys = Keys::new("upshot", &"invoices".parse().unwrap());
+        let id: JobId = "aaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap();
+        let rust = [
+            keys.job(&id),
+            keys.lane(""),
+            keys.placed(""),
+            keys.gone(""),
+            keys.lanes(2),
+            keys.flows(2),
+            keys.scheduled(),
+            keys.running(),
+            keys.lease(0).replace(":0", ":"),
+            keys.parked(),
+            keys.succeeded(),
+            keys.dead(),
+            keys.cancelled(),
+            keys.expiring(),
+            keys.needs(),
+            keys.need(""),
+            keys.releasing(),
+            keys.unknown(),
+            keys.unknown_jobs(""),
+            keys.unknown_turns(),
+            keys.limits(),
+            keys.buckets(),
+            keys.holding(),
+            keys.holders(""),
+            keys.counting(),
+            keys.blocked(""),
+            keys.held(),
+            keys.paced(),
+            keys.passed(),
+            keys.promised(),
+            keys.paused_kinds(),
+            keys.unique(""),
+            keys.duplicate(&id),
+            keys.groups(),
+            keys.group(""),
+            keys.members(""),
+            keys.subjects(),
+            keys.stats(),
+            keys.ring(0),
+            keys.claim("", 0).replace(":0", ""),
+            keys.outbox(),
+            keys.wake(),
+            keys.changes(),
+            keys.cancels(),
+        ];
+        for (name, rest) in NAMES {
+            let key = format!("{}{rest}", keys.control());
+            let known =
+                rust.iter().any(|each| *each == key || (key.ends_with(':') && each.starts_with(&key)));
+            assert!(known, "{name} has no function of its own");
+        }
+    }
+}

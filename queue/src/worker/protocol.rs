@@ -1,0 +1,379 @@
+//! What a worker says to Redis: claim, settle, renew, write.
+//!
+//! Each is one script call and may be repeated until it is answered. The apalis
+//! backend is built on it; so could be any other runtime.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::{FromRedisValue, ParsingError, RedisError, Value};
+
+use crate::{
+    client::queue::Queue,
+    job::{Fields, Job, Unreadable, id::JobId, state::State},
+    policy::{failure::FailureClass, priority::Shares, retry::Crashes},
+    redis::clock::delay_ms,
+    scripts::{self, Call, MAX_BATCH, MAX_CLAIM},
+};
+
+/// A call for work.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// Who claims.
+    pub worker: &'a str,
+    /// At most this many jobs, up to 160; 0 only promotes and takes over.
+    pub want: usize,
+    /// How long the leases last.
+    pub lease: Duration,
+    /// What becomes of a job that lost its worker.
+    pub crashes: &'a Crashes,
+    /// The same for jobs of kinds that differ, each by its stored name.
+    pub crashes_by_kind: &'a [(String, Crashes)],
+    /// What the worker runs ([`Kinds::stored`](crate::Kinds::stored)); `None` for everything. A
+    /// job of another kind is parked; jobs that are parked for one of these are leased first.
+    pub kinds: Option<&'a [String]>,
+    /// The number of the call. Under the same number the same jobs are answered, as
+    /// long as no call with a number higher by two has come: two may be under way.
+    pub number: u64,
+    /// What the less urgent classes get in any case.
+    pub shares: Shares,
+    /// How many jobs a lane may be given ahead of its turn, 1 to 160, for a tenant of
+    /// weight 1: the more, the fewer lanes a large claim is taken from. The lane waits for
+    /// that afterwards.
+    pub ahead: usize,
+}
+
+/// What a call for work was answered.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Redis' time, UTC ms.
+    pub now: i64,
+    /// When there is something to do again, UTC ms; 0 for unknown, which it is where as
+    /// many jobs were leased as were asked for.
+    pub next_at: i64,
+    /// Jobs whose lease had expired.
+    pub taken_over: u64,
+    /// Of these, jobs that are dead now.
+    pub buried: u64,
+    /// Whether there is more to do at once.
+    pub more: bool,
+    /// Jobs that were parked because the worker does not run their kind.
+    pub unknown: u64,
+    jobs: Vec<(String, Content)>,
+}
+
+/// What a claim says of a job.
+#[derive(Clone, Debug)]
+enum Content {
+    /// Its body: there is nothing else of a job that runs for the first time.
+    Body(Bytes),
+    /// Its token, and all of its fields.
+    Fields(u64, Fields),
+}
+
+impl FromRedisValue for Content {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        match value {
+            Value::BulkString(body) => Ok(Self::Body(body.into())),
+            fields => {
+                let mut fields = Vec::<Value>::from_redis_value(fields)?.into_iter();
+                let token = u64::from_redis_value(fields.next().unwrap_or(Value::Nil))?;
+                Ok(Self::Fields(token, Fields::from_redis_value(Value::Array(fields.collect()))?))
+            }
+        }
+    }
+}
+
+impl FromRedisValue for Claimed {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let mut reply = Vec::<Value>::from_redis_value(value)?.into_iter();
+        let mut number = || i64::from_redis_value(reply.next().unwrap_or(Value::Nil));
+        let (now, next_at) = (number()?, number()?);
+        let (taken_over, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
+        let (more, unknown) = (number()? == 1, number()?.unsigned_abs());
+        let mut jobs = Vec::with_capacity(reply.len() / 2);
+        while let (Some(id), Some(content)) = (reply.next(), reply.next()) {
+            jobs.push((String::from_redis_value(id)?, Content::from_redis_value(content)?));
+        }
+        Ok(Self { now, next_at, taken_over, buried, more, unknown, jobs })
+    }
+}
+
+impl Claimed {
+    /// How many jobs were leased.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// The jobs, as they are now that they run.
+    pub fn jobs<'a>(
+        self,
+        queue: &'a Queue,
+        worker: &'a str,
+    ) -> impl Iterator<Item = Result<Job, Unreadable>> + 'a {
+        let now = self.now;
+        self.jobs.into_iter().map(move |(id, content)| {
+            let id = JobId::trusted(id);
+            let (token, mut job) = match content {
+                Content::Body(body) => (1, Job::fresh(&id, queue.name(), &body)?),
+                Content::Fields(token, fields) => (token, Job::read(&id, queue.name(), fields)?),
+            };
+            // They were read before the lease was written.
+            job.attempts = token.saturating_sub(job.token.saturating_sub(job.attempts));
+            job.token = token;
+            job.state = State::Running;
+            (job.since, job.began) = (now, Some(now));
+            job.worker = Some(worker.to_owned());
+            Ok(job)
+        })
+    }
+}
+
+/// An attempt that ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Which job.
+    pub id: JobId,
+    /// The fencing token of the attempt.
+    pub token: u64,
+    /// The flow of the job.
+    pub flow: String,
+    /// Bytes of its arguments, which Redis reads for any end but a success.
+    pub args: usize,
+    /// How.
+    pub end: End,
+}
+
+/// How an attempt ended. Lines are JSON: a [`crate::policy::failure::FailedAttempt`] or
+/// a [`crate::job::Change`].
+#[derive(Clone, Debug)]
+pub enum End {
+    /// With an outcome, as JSON.
+    Succeed(String),
+    /// With a failure, to run again.
+    Retry {
+        /// After this.
+        delay: Duration,
+        /// Why it failed.
+        class: FailureClass,
+        /// For the history.
+        line: String,
+    },
+    /// With a failure, not to run again.
+    Bury {
+        /// Why it failed.
+        class: FailureClass,
+        /// What messages of the same cause have in common.
+        normal: String,
+        /// For the history.
+        line: String,
+    },
+    /// Without having failed, to run again. The attempt does not count.
+    Snooze {
+        /// After this.
+        delay: Duration,
+        /// For the history.
+        line: String,
+    },
+    /// It did not really start. The attempt does not count.
+    Release {
+        /// For the history; may be empty.
+        line: String,
+    },
+    /// It stopped because the job was cancelled.
+    Cancel {
+        /// For the history.
+        line: String,
+    },
+    /// It cannot go on here. The attempt does not count.
+    Park {
+        /// What has to be met.
+        need: String,
+        /// For people.
+        why: String,
+        /// For the history.
+        line: String,
+    },
+}
+
+/// What became of leases that were to be renewed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Somebody else has them, or they ended.
+    pub lost: Vec<String>,
+    /// Still held, but to be cancelled.
+    pub cancelled: Vec<String>,
+}
+
+/// A write of a running attempt.
+#[derive(Clone, Copy, Debug)]
+pub enum Write<'a> {
+    /// How far it is, as JSON; and the mark that it leaves (`percent step`).
+    Progress(&'a str, &'a str),
+    /// The name of a completed step, its result, as JSON, and the digest of the arguments that
+    /// it was made from ([`crate::Job::args_digest`]); an empty one for any.
+    Step(&'a str, &'a str, &'a str),
+    /// A line of the log, as a JSON string.
+    Log(&'a str),
+}
+
+/// Lines of the log, and marks of progress, that are kept with a job.
+const LINES: usize = 100;
+/// Bytes of each.
+const BYTES: usize = 8 * 1024;
+/// Marks that are kept with a job.
+const MARKS: usize = 32;
+
+/// How many arguments `complete.lua` needs to know of a success: all behind them have
+/// their usual value.
+fn width(token: u64, outcome: &str) -> usize {
+    match (token, outcome) {
+        (1, "null") => 1,
+        (_, "null") => 2,
+        _ => 3,
+    }
+}
+
+impl Queue {
+    /// Promotes, takes over, expires, and leases jobs.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, RedisError> {
+        let mut call = Call::new(&scripts::CLAIM, &self.keys);
+        call.arg(claim.worker).arg(claim.want.min(MAX_CLAIM)).arg(claim.lease.as_millis() as u64);
+        call.arg(MAX_BATCH).arg(claim.crashes.stored()).arg(claim.number);
+        call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
+        call.arg(claim.ahead.clamp(1, MAX_CLAIM)).arg(rand::random::<f64>());
+        match claim.kinds {
+            None => call.arg(-1),
+            Some(kinds) => call.arg(kinds.len()).arg(kinds),
+        };
+        for (kind, crashes) in claim.crashes_by_kind {
+            call.arg(kind).arg(crashes.stored());
+        }
+        call.run(&mut self.conn.clone()).await
+    }
+
+    /// Writes how attempts ended, at most 192; whether each was written, or
+    /// refused as stale. Of two ends of one attempt success is looked at first.
+    ///
+    /// # Errors
+    /// When Redis failed. The batch may have been written; repeated, it is refused.
+    pub async fn settle(&self, worker: &str, batch: &[Ended]) -> Result<Vec<bool>, RedisError> {
+        let (mut succeeded, mut others) = (Vec::with_capacity(batch.len()), Vec::new());
+        for (place, ended) in batch.iter().enumerate() {
+            match &ended.end {
+                End::Succeed(outcome) => succeeded.push((place, ended, outcome.as_str())),
+                end => others.push((place, ended, end)),
+            }
+        }
+        succeeded.sort_by_key(|(_, ended, _)| ended.flow.as_str());
+        let groups: Vec<_> = succeeded.chunk_by(|(_, one, _), (_, next, _)| one.flow == next.flow).collect();
+        let mut call = Call::new(&scripts::COMPLETE, &self.keys);
+        call.arg(worker).arg(groups.len());
+        for group in groups {
+            let Some((_, first, _)) = group.first() else { continue };
+            let width =
+                group.iter().map(|(_, ended, outcome)| width(ended.token, outcome)).max().unwrap_or(1);
+            call.arg(first.flow.as_str()).arg(width).arg(group.len());
+            for (_, ended, outcome) in group {
+                call.arg(ended.id.as_str());
+                if width > 1 {
+                    call.arg(ended.token);
+                }
+                if width > 2 {
+                    call.arg(*outcome);
+                }
+            }
+        }
+        call.arg(others.len());
+        for (_, Ended { id, token, flow, .. }, end) in &others {
+            call.arg(id.as_str()).arg(*token).arg(flow.as_str());
+            match end {
+                // Those came first.
+                End::Succeed(_) => &mut call,
+                End::Retry { delay, class, line } => {
+                    call.arg("retry").arg(delay_ms(*delay)).arg(class.as_str()).arg(line.as_str())
+                }
+                End::Bury { class, normal, line } => {
+                    call.arg("bury").arg(normal.as_str()).arg(class.as_str()).arg(line.as_str())
+                }
+                End::Snooze { delay, line } => {
+                    call.arg("snooze").arg(delay_ms(*delay)).arg("").arg(line.as_str())
+                }
+                End::Release { line } => call.arg("release").arg("").arg("").arg(line.as_str()),
+                End::Cancel { line } => call.arg("cancel").arg("").arg("").arg(line.as_str()),
+                End::Park { need, why, line } => {
+                    call.arg("park").arg(need.as_str()).arg(why.as_str()).arg(line.as_str())
+                }
+            };
+        }
+        let refused: Vec<usize> = call.run(&mut self.conn.clone()).await?;
+        let places: Vec<usize> = succeeded
+            .iter()
+            .map(|(place, ..)| *place)
+            .chain(others.iter().map(|(place, ..)| *place))
+            .collect();
+        let mut written = vec![true; batch.len()];
+        for nth in refused {
+            let place = nth.checked_sub(1).and_then(|nth| places.get(nth));
+            if let Some(written) = place.and_then(|place| written.get_mut(*place)) {
+                *written = false;
+            }
+        }
+        Ok(written)
+    }
+
+    /// Extends at most 128 leases. Jobs of one claim share a lease: all of them are
+    /// extended with any of them.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn renew<'a>(
+        &self,
+        worker: &str,
+        lease: Duration,
+        leases: impl ExactSizeIterator<Item = (&'a JobId, u64)>,
+    ) -> Result<Renewed, RedisError> {
+        let mut call = Call::new(&scripts::RENEW, &self.keys);
+        call.arg(lease.as_millis() as u64).arg(worker).arg(leases.len());
+        for (id, token) in leases {
+            call.arg(id.as_str()).arg(token);
+        }
+        let (lost, cancelled) = call.run(&mut self.conn.clone()).await?;
+        Ok(Renewed { lost, cancelled })
+    }
+
+    /// A write of a running attempt; false when the attempt is stale.
+    ///
+    /// # Errors
+    /// When Redis failed. It may have been written. Repeated, a step is stored once, with
+    /// its first result; a line of the log or a mark of progress is there twice.
+    pub async fn write(
+        &self,
+        worker: &str,
+        id: &JobId,
+        token: u64,
+        write: Write<'_>,
+    ) -> Result<bool, RedisError> {
+        let mut call = Call::new(&scripts::WRITE, &self.keys);
+        call.arg(id.as_str()).arg(token).arg(worker);
+        match write {
+            Write::Progress(progress, mark) => {
+                call.arg("progress").arg(mark).arg(progress).arg(BYTES).arg(MARKS)
+            }
+            Write::Step(name, result, digest) => {
+                call.arg("step").arg(name).arg(result).arg(digest).arg(LINES)
+            }
+            Write::Log(line) => call.arg("log").arg("").arg(line).arg(BYTES).arg(LINES),
+        };
+        let stored: u8 = call.run(&mut self.conn.clone()).await?;
+        Ok(stored == 1)
+    }
+}

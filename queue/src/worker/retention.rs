@@ -1,0 +1,65 @@
+//! Retention: jobs that ended are forgotten after a while, and never all at once.
+//!
+//! A clock of Redis that jumps ahead makes every job old. So of what is kept in a state, only a
+//! share is forgotten within an hour; the rest waits, and that is said. What is due because
+//! somebody shortened the retention is not held back.
+
+use std::time::Duration;
+
+use crate::{
+    client::queue::{Error, Queue},
+    job::state::State,
+    redis::clock::delay_ms,
+    scripts::{self, Call, MAX_BATCH},
+};
+
+/// The time in which no more than a share is forgotten.
+pub const WINDOW: Duration = Duration::from_secs(3600);
+/// The share, where the retention is long.
+const SHARE: f64 = 0.25;
+
+/// What one call forgot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Jobs that are forgotten.
+    pub forgotten: u64,
+    /// Whether there are more to forget at once.
+    pub more: bool,
+    /// Whether more are due than may be forgotten in this hour.
+    pub held: bool,
+}
+
+/// The part of the kept jobs that may be forgotten within an hour. In quiet times it is an hour's
+/// part of the retention, so short ones need more: twice that, because work comes in waves.
+fn share(keep: Duration) -> f64 {
+    if keep.is_zero() {
+        return 1.0;
+    }
+    (2.0 * WINDOW.as_secs_f64() / keep.as_secs_f64()).clamp(SHARE, 1.0)
+}
+
+impl Queue {
+    /// Forgets jobs that ended longer ago than `keep` in state `of`, at most 128 a call, and no
+    /// more than a share of those that are kept within an hour.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn trim(&self, of: State, keep: Duration) -> Result<Trimmed, Error> {
+        let mut call = Call::new(&scripts::TRIM, &self.keys);
+        call.arg(of.as_str()).arg(delay_ms(keep)).arg(MAX_BATCH);
+        call.arg(share(keep)).arg(delay_ms(WINDOW));
+        let (forgotten, more, held): (u64, u8, u8) = call.run(&mut self.conn.clone()).await?;
+        Ok(Trimmed { forgotten, more: more == 1, held: held == 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_retentions_may_forget_more_within_an_hour() {
+        let hours = |n: f64| share(Duration::from_secs_f64(n * 3600.0));
+        assert_eq!([0.0, 0.5, 2.0, 4.0, 8.0, 168.0].map(hours), [1.0, 1.0, 1.0, 0.5, 0.25, 0.25]);
+    }
+}

@@ -1,0 +1,257 @@
+//! The scrubber: looks whether jobs are where their state says, and mends what
+//! is not. Expected to find nothing: every transition is one script.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use crate::{
+    client::queue::{Error, Queue},
+    job::state::State,
+    policy::priority::Priority,
+    scripts::{self, Call, MAX_BATCH},
+};
+
+/// What a pass found and mended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Jobs in the index of no state.
+    pub missing: u64,
+    /// Jobs in the index of a second state.
+    pub doubled: u64,
+    /// Index entries without a job.
+    pub ghosts: u64,
+    /// Lanes with jobs that nobody's turn would have reached.
+    pub stuck: u64,
+    /// Counts of jobs that are ready, run or count for a limit, that were off.
+    pub miscounted: u64,
+}
+
+impl Found {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.missing + self.doubled + self.ghosts + self.stuck + self.miscounted
+    }
+}
+
+/// Where a pass is: first through the entries of each index, then through the lists of the
+/// lanes, then through all jobs.
+#[derive(Clone, Debug, Default)]
+pub struct Scrubber {
+    /// Which index; behind the last one come the lanes.
+    index: usize,
+    cursor: u64,
+    /// The lists, once they began to be read; behind the last one come the jobs.
+    lanes: Option<Lanes>,
+    /// When the first of them was read, ms of Redis' clock.
+    began: u64,
+    /// What they had.
+    listed: Listed,
+    found: Found,
+}
+
+/// Where a pass is among the lanes.
+#[derive(Clone, Debug, Default)]
+struct Lanes {
+    class: usize,
+    /// The last lane of the class that is being read.
+    flow: Option<String>,
+    /// Lanes that come next, the last one first.
+    next: Vec<String>,
+    /// Ids of the lane that were read, from its end on.
+    seen: u64,
+    /// Ids that had been taken off the ends of lists when the last of them were read.
+    popped: u64,
+}
+
+/// The ids that the lists have, so that a job which none of them has is noticed without
+/// looking for it in any: by their hashes, 64 bits each.
+#[derive(Clone, Debug, Default)]
+struct Listed {
+    ids: HashSet<u64>,
+    /// There were too many: nothing is said of jobs that none seems to have.
+    is_cut: bool,
+}
+
+impl Listed {
+    /// Some 18 MB.
+    const MOST: usize = 1_000_000;
+
+    fn insert(&mut self, id: &str) {
+        if self.ids.len() < Self::MOST {
+            self.ids.insert(hash(id));
+        } else {
+            self.is_cut = true;
+        }
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.ids.contains(&hash(id))
+    }
+}
+
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Parts of lists that are read in a step.
+const PARTS: usize = 16;
+
+impl Scrubber {
+    /// Looks at some jobs more, about 128, or at 16 parts of lists; what was found, when the pass is
+    /// through. The next call starts another pass.
+    ///
+    /// # Errors
+    /// When Redis failed; the next call goes on.
+    pub async fn step(&mut self, queue: &Queue) -> Result<Option<Found>, Error> {
+        // Not with a pass: what nobody has counted holds its limit closed, and then overshoots it.
+        queue.finish_counting().await?;
+        if let Some(&state) = State::ALL.get(self.index) {
+            self.look_at_index(queue, state).await?;
+            return Ok(None);
+        }
+        if !self.lanes.as_ref().is_some_and(Lanes::are_read) {
+            self.look_at_lanes(queue).await?;
+            return Ok(None);
+        }
+        let prefix = queue.keys().job_prefix();
+        let pattern = format!("{}*", escape(&prefix));
+        let mut conn = queue.conn.clone();
+        let (cursor, keys) = conn.scan_page(queue.keys().control(), self.cursor, &pattern, MAX_BATCH).await?;
+        let ids: Vec<String> = keys
+            .iter()
+            .filter_map(|key| key.strip_prefix(&prefix))
+            .map(|id| if self.listed.has(id) { id.to_owned() } else { format!("?{id}") })
+            .collect();
+        self.mend(queue, "jobs", &ids).await?;
+        self.cursor = cursor;
+        Ok((cursor == 0).then(|| std::mem::take(self).found))
+    }
+
+    /// A whole pass.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn pass(queue: &Queue) -> Result<Found, Error> {
+        let mut scrubber = Self::default();
+        loop {
+            if let Some(found) = scrubber.step(queue).await? {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn look_at_index(&mut self, queue: &Queue, state: State) -> Result<(), Error> {
+        let Some(index) = queue.index(state) else {
+            self.index += 1;
+            return Ok(());
+        };
+        let mut cmd = redis::cmd("ZSCAN");
+        cmd.arg(&index).arg(self.cursor).arg("COUNT").arg(MAX_BATCH);
+        let (cursor, page): (u64, Vec<(String, f64)>) = cmd.query_async(&mut queue.conn.clone()).await?;
+        let ids: Vec<String> = page.into_iter().map(|(id, _)| id).collect();
+        self.mend(queue, state.as_str(), &ids).await?;
+        self.cursor = cursor;
+        if cursor == 0 {
+            self.index += 1;
+        }
+        Ok(())
+    }
+
+    async fn look_at_lanes(&mut self, queue: &Queue) -> Result<(), Error> {
+        if self.lanes.is_none() {
+            (self.began, _) = self.call(queue, "jobs", &[]).await?;
+        }
+        let lanes = self.lanes.get_or_insert_default();
+        for _ in 0..PARTS {
+            let Some(flow) = lanes.next.last() else {
+                return lanes.more(queue).await;
+            };
+            let mut call = Call::new(&scripts::SCRUB_LANE, queue.keys());
+            call.arg(format!("{}:{flow}", lanes.class)).arg(lanes.seen).arg(lanes.popped);
+            let (doubled, ghosts, ids, seen, popped): (u64, u64, Vec<String>, u64, u64) =
+                call.run(&mut queue.conn.clone()).await?;
+            self.found.doubled += doubled;
+            self.found.ghosts += ghosts;
+            (lanes.seen, lanes.popped) = (seen, popped);
+            if ids.len() < MAX_BATCH {
+                lanes.seen = 0;
+                lanes.next.pop();
+            }
+            ids.iter().for_each(|id| self.listed.insert(id));
+        }
+        Ok(())
+    }
+
+    async fn mend(&mut self, queue: &Queue, what: &str, ids: &[String]) -> Result<(), Error> {
+        // Redis may return more than it was asked for.
+        for mut batch in ids.chunks(MAX_BATCH) {
+            while !batch.is_empty() {
+                let (_, looked) = self.call(queue, what, batch).await?;
+                batch = batch.get(looked..).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the time, ms of Redis' clock, and how many of the ids were looked at: of
+    /// some at least one.
+    async fn call(&mut self, queue: &Queue, what: &str, ids: &[String]) -> Result<(u64, usize), Error> {
+        let mut call = Call::new(&scripts::SCRUB, queue.keys());
+        call.arg(what).arg(if self.listed.is_cut { 0 } else { self.began });
+        for id in ids {
+            call.arg(id);
+        }
+        type Reply = (u64, u64, u64, u64, u64, u64, usize);
+        let (missing, doubled, ghosts, stuck, miscounted, now, looked): Reply =
+            call.run(&mut queue.conn.clone()).await?;
+        self.found.missing += missing;
+        self.found.doubled += doubled;
+        self.found.ghosts += ghosts;
+        self.found.stuck += stuck;
+        self.found.miscounted += miscounted;
+        // The clock was set back: what is enqueued now seems to have been there before.
+        self.listed.is_cut |= now < self.began;
+        Ok((now, looked.max(1)))
+    }
+}
+
+impl Lanes {
+    fn are_read(&self) -> bool {
+        self.class == Priority::ALL.len()
+    }
+
+    /// Reads which lanes come next, if there are any.
+    async fn more(&mut self, queue: &Queue) -> Result<(), Error> {
+        while !self.are_read() {
+            let after = self.flow.as_ref().map_or_else(|| "-".to_owned(), |flow| format!("({flow}"));
+            let mut cmd = redis::cmd("ZRANGE");
+            cmd.arg(queue.keys().lanes(self.class)).arg(after).arg("+").arg("BYLEX");
+            cmd.arg("LIMIT").arg(0).arg(MAX_BATCH);
+            self.next = cmd.query_async(&mut queue.conn.clone()).await?;
+            self.next.reverse();
+            if let Some(last) = self.next.first() {
+                self.flow = Some(last.clone());
+                return Ok(());
+            }
+            self.class += 1;
+            self.flow = None;
+        }
+        Ok(())
+    }
+}
+
+/// A text as a pattern that matches just it.
+fn escape(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}

@@ -1,0 +1,395 @@
+//! Publishing with confirms: it returns when the broker has the message.
+//!
+//! One task keeps the connection; callers use it or fail at once. So a broker that is frozen
+//! costs one attempt at a time, however many callers there are, and a caller that gives up
+//! leaves no message behind that is published later.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Event,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::{AMQPValue, FieldTable, ShortString},
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use upshot_queue::connect::Backoff;
+
+use super::{
+    address::Address,
+    names::{EVENTS, PROBE},
+    topology::{self, Depths, TopologyError},
+    transport::{self, Link},
+};
+use upshot_shared::event::STRUCTURED;
+
+/// How often the connection is looked at besides its events.
+const LOOK: Duration = Duration::from_secs(1);
+/// Messages that are under way at the same time, each on a channel of its own.
+const UNDER_WAY: usize = 32;
+
+/// Why a message was not published, or perhaps not.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PublishError {
+    /// RabbitMQ is away, or takes no messages. The message was not published.
+    #[error("not published: {0}; publish the same event again later")]
+    Unavailable(Arc<str>),
+    /// The message was sent, and no confirm came: RabbitMQ may have it.
+    #[error(
+        "RabbitMQ did not confirm ({0}): it may have the event or not; publish it again under the same id, \
+         which is safe"
+    )]
+    Unknown(String),
+    /// The broker took it and had no queue for it.
+    #[error("not published: no queue is bound for it; start `upshot bridge`, it declares exchange and queue")]
+    Unroutable,
+    /// The broker refused it.
+    #[error(
+        "not published: RabbitMQ refused the message (negative confirm): a queue is full or not available"
+    )]
+    Refused,
+}
+
+/// Publishes messages. Connects at first use and again after every loss, in a task of its own.
+/// Cheap to clone; clones share a connection, which ends with the last of them.
+#[derive(Clone)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+    alive: CancellationToken,
+    _alive: Arc<DropGuard>,
+}
+
+struct Shared {
+    address: Address,
+    name: Box<str>,
+    declares: bool,
+    patience: Duration,
+    state: watch::Sender<State>,
+    keeper: OnceLock<()>,
+}
+
+#[derive(Clone)]
+enum State {
+    /// Nothing was tried yet.
+    Unknown,
+    Up(Arc<Live>),
+    Down(Arc<str>),
+}
+
+/// A connection that takes messages.
+struct Live {
+    link: Link,
+    /// Channels that nothing is under way on. One message is under way on a channel at a time:
+    /// lapin matches a message that was returned to whichever confirm comes next.
+    idle: Mutex<Vec<Channel>>,
+    /// One for each message that may be under way.
+    slots: Semaphore,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("name", &self.shared.name).finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// A publisher that waits for a confirm for `patience`. With `declares` it declares Upshot's
+    /// topology on each connection, for which it needs the permission to configure.
+    pub fn new(address: impl Into<Address>, name: &str, declares: bool, patience: Duration) -> Self {
+        let alive = CancellationToken::new();
+        let shared = Shared {
+            address: address.into(),
+            name: name.into(),
+            declares,
+            patience,
+            state: watch::Sender::new(State::Unknown),
+            keeper: OnceLock::new(),
+        };
+        let guard = Arc::new(alive.clone().drop_guard());
+        Self { shared: Arc::new(shared), alive, _alive: guard }
+    }
+
+    /// The connection; waits for the first attempt, and fails at once while there is none.
+    async fn live(&self) -> Result<Arc<Live>, PublishError> {
+        self.shared.keeper.get_or_init(|| {
+            tokio::spawn(keep(Arc::clone(&self.shared), self.alive.clone()));
+        });
+        let mut states = self.shared.state.subscribe();
+        let tried = states.wait_for(|state| !matches!(state, State::Unknown));
+        let state = match timeout(self.shared.patience, tried).await {
+            Ok(Ok(state)) => state.clone(),
+            // The sender is ours.
+            Ok(Err(_)) | Err(_) => State::Unknown,
+        };
+        match state {
+            State::Up(live) => Ok(live),
+            State::Down(why) => Err(PublishError::Unavailable(why)),
+            State::Unknown => {
+                let why = format!("no connection to RabbitMQ within {:?}", self.shared.patience);
+                Err(PublishError::Unavailable(why.into()))
+            }
+        }
+    }
+
+    /// Asks RabbitMQ to confirm a message that goes nowhere, so a caller can tell early whether
+    /// it takes any. Only for a publisher that declares.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn check(&self) -> Result<(), PublishError> {
+        self.publish(PROBE, "", b"", BasicProperties::default(), false).await
+    }
+
+    /// Declares Upshot's topology again, and returns how many messages wait.
+    ///
+    /// # Errors
+    /// When RabbitMQ is away, or something cannot be declared.
+    pub async fn declare(&self) -> Result<Depths, DeclareError> {
+        let live = self.live().await?;
+        match timeout(self.shared.patience, topology::declare(&live.link)).await {
+            Ok(declared) => Ok(declared?),
+            Err(_) => {
+                live.link.cut();
+                Err(self.silent().into())
+            }
+        }
+    }
+
+    /// Publishes one persistent message and waits for the confirm. With `mandatory`, a message
+    /// for which no queue is bound is an error.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        body: &[u8],
+        properties: BasicProperties,
+        mandatory: bool,
+    ) -> Result<(), PublishError> {
+        let live = self.live().await?;
+        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+        let persistent = properties.with_delivery_mode(2);
+        let patience = self.shared.patience;
+        let unsent = |why: String| PublishError::Unavailable(why.into());
+        let busy =
+            |_| unsent(format!("{UNDER_WAY} messages are under way, and none ended within {patience:?}"));
+        // The semaphore is never closed.
+        let _slot = timeout(patience, live.slots.acquire()).await.map_err(busy)?;
+        let channel = match timeout(patience, live.channel()).await {
+            Ok(channel) => channel.map_err(|error| unsent(error.to_string()))?,
+            Err(_) => {
+                live.link.cut();
+                return Err(unsent(format!("no answer within {patience:?}")));
+            }
+        };
+        let confirm = async {
+            let key = short_string(routing_key);
+            let sent = channel.basic_publish(exchange.into(), key, options, body, persistent);
+            let confirmed = sent.await?.await?;
+            // A channel that was refused once may stay refused after there is room again.
+            if matches!(confirmed, Confirmation::Ack(_)) {
+                live.idle().push(channel);
+            }
+            Ok::<_, lapin::Error>(confirmed)
+        };
+        match timeout(patience, confirm).await {
+            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
+            Ok(Ok(Confirmation::Ack(Some(_)))) => Err(PublishError::Unroutable),
+            Ok(Ok(Confirmation::Nack(_))) => Err(PublishError::Refused),
+            Ok(Ok(Confirmation::NotRequested)) => {
+                Err(PublishError::Unknown("confirms are not on".to_owned()))
+            }
+            Ok(Err(error)) => Err(PublishError::Unknown(error.to_string())),
+            Err(_) => {
+                // What was not sent yet must not be sent after the caller was told.
+                live.link.cut();
+                Err(self.silent())
+            }
+        }
+    }
+
+    /// Publishes an event in structured mode, for whatever queue is bound.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    #[expect(clippy::disallowed_methods, reason = "the id is cut to a short string")]
+    pub async fn publish_event(&self, event: &upshot_shared::Event, body: &[u8]) -> Result<(), PublishError> {
+        let mut properties = BasicProperties::default()
+            .with_content_type(STRUCTURED.into())
+            .with_message_id(short_string(&event.id));
+        if let Some(trace) = &event.trace {
+            let mut headers = FieldTable::default();
+            headers.insert("traceparent".into(), AMQPValue::LongString(trace.as_str().into()));
+            properties = properties.with_headers(headers);
+        }
+        self.publish(EVENTS, &event.kind, body, properties, true).await
+    }
+
+    fn silent(&self) -> PublishError {
+        PublishError::Unknown(format!("no answer within {:?}", self.shared.patience))
+    }
+
+    /// Closes the connection in good order.
+    pub async fn close(&self) {
+        let state = self.shared.state.borrow().clone();
+        if let State::Up(live) = state {
+            live.link.close().await;
+        }
+        self.alive.cancel();
+    }
+}
+
+/// A text as a short string, which has at most 255 bytes; what is longer is cut.
+fn short_string(text: &str) -> ShortString {
+    let end = text.floor_char_boundary(255);
+    text.get(..end).unwrap_or_default().into()
+}
+
+/// Why the topology cannot be declared.
+#[derive(Debug, thiserror::Error)]
+pub enum DeclareError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connection(#[from] PublishError),
+    /// RabbitMQ refused something.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+}
+
+impl Live {
+    fn idle(&self) -> MutexGuard<'_, Vec<Channel>> {
+        // The list is whole after every statement that changes it.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A channel that nothing is under way on.
+    async fn channel(&self) -> Result<Channel, lapin::Error> {
+        loop {
+            let Some(channel) = self.idle().pop() else { return confirming(&self.link).await };
+            if channel.status().connected() {
+                return Ok(channel);
+            }
+        }
+    }
+}
+
+async fn confirming(link: &Link) -> Result<Channel, lapin::Error> {
+    let channel = link.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
+}
+
+/// Keeps the connection until nobody can publish any more.
+async fn keep(shared: Arc<Shared>, alive: CancellationToken) {
+    let mut backoff = Backoff::default();
+    while !alive.is_cancelled() {
+        let why = tokio::select! {
+            () = alive.cancelled() => return,
+            why = connected(&shared, &mut backoff) => why,
+        };
+        shared.state.send_replace(State::Down(why.into()));
+        tokio::select! {
+            () = alive.cancelled() => return,
+            () = backoff.wait() => {}
+        }
+    }
+}
+
+/// Connects and stays connected; returns why no longer.
+async fn connected(shared: &Shared, backoff: &mut Backoff) -> String {
+    let link = match transport::connect(&shared.address, &shared.name, u64::MAX).await {
+        Ok(link) => link,
+        Err(error) => return error.to_string(),
+    };
+    let mut events = Box::pin(link.events_listener());
+    let channel = match timeout(shared.patience, confirming(&link)).await {
+        Ok(Ok(channel)) => channel,
+        Ok(Err(error)) => return error.to_string(),
+        Err(_) => return format!("no answer within {:?}", shared.patience),
+    };
+    if shared.declares {
+        match timeout(shared.patience, topology::declare(&link)).await {
+            Ok(Ok(_)) => {}
+            // What is wrong the next declaration says; publishing may work all the same.
+            Ok(Err(TopologyError::Different { .. } | TopologyError::Missing { .. })) => {}
+            Ok(Err(error)) => return error.to_string(),
+            Err(_) => return format!("no answer within {:?}", shared.patience),
+        }
+        // Under an alarm RabbitMQ says so once somebody publishes.
+        let probe = probe(&channel);
+        tokio::pin!(probe);
+        let answer = loop {
+            tokio::select! {
+                answer = &mut probe => break answer.err(),
+                event = events.next() => match event {
+                    Some(Event::ConnectionBlocked(why)) => {
+                        shared.state.send_replace(blocked(&why));
+                    }
+                    Some(Event::Error(error)) => break Some(error),
+                    Some(_) => {}
+                    None => return "the connection was closed".to_owned(),
+                },
+                () = sleep(shared.patience), if !link.status().blocked() => {
+                    return format!("no answer within {:?}", shared.patience);
+                }
+            }
+        };
+        if let Some(error) = answer.filter(|_| !link.status().connected()) {
+            return error.to_string();
+        }
+    }
+    let live = Arc::new(Live { link, idle: Mutex::new(vec![channel]), slots: Semaphore::new(UNDER_WAY) });
+    shared.state.send_replace(State::Up(Arc::clone(&live)));
+    backoff.reset();
+    stay(shared, &live, events.as_mut()).await
+}
+
+async fn stay(
+    shared: &Shared,
+    live: &Arc<Live>,
+    mut events: std::pin::Pin<&mut (impl Stream<Item = Event> + Send)>,
+) -> String {
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Event::ConnectionBlocked(why)) => {
+                    shared.state.send_replace(blocked(&why));
+                }
+                Some(Event::ConnectionUnblocked) => {
+                    shared.state.send_replace(State::Up(Arc::clone(live)));
+                }
+                // Also what happens to a channel is said here.
+                Some(Event::Error(error)) if !live.link.status().connected() => return error.to_string(),
+                Some(_) => {}
+                None => return "the connection was closed".to_owned(),
+            },
+            () = live.link.was_cut() => return format!("no answer within {:?}", shared.patience),
+            () = sleep(LOOK) => {
+                if !live.link.status().connected() {
+                    return "the connection was lost".to_owned();
+                }
+            }
+        }
+    }
+}
+
+fn blocked(why: &str) -> State {
+    State::Down(
+        format!("RabbitMQ takes no messages ({why}): free memory or disk there, or raise its limits").into(),
+    )
+}
+
+async fn probe(channel: &Channel) -> Result<(), lapin::Error> {
+    let properties = BasicProperties::default();
+    let options = BasicPublishOptions::default();
+    channel.basic_publish(PROBE.into(), "".into(), options, b"", properties).await?.await.map(drop)
+}

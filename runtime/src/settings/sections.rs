@@ -1,0 +1,133 @@
+//! The smaller sections of the settings; `default.toml` explains every key.
+#![expect(missing_docs, reason = "default.toml is the documentation of every key")]
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use upshot_queue::QueueName;
+
+use super::bytes::ByteSize;
+use upshot_shared::{contract::BuiltIn, duration};
+use crate::secret::SecretUrl;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BridgeSettings {
+    pub prefetch: u16,
+    pub prefetch_bytes: ByteSize,
+    pub batch: usize,
+    pub max_event_bytes: ByteSize,
+    #[serde(with = "duration")]
+    pub contract_timeout: Duration,
+    #[serde(with = "duration")]
+    pub backdate: Duration,
+}
+
+impl Default for BridgeSettings {
+    fn default() -> Self {
+        Self {
+            prefetch: 512,
+            prefetch_bytes: ByteSize(32 << 20),
+            batch: 256,
+            max_event_bytes: ByteSize(64 << 10),
+            contract_timeout: Duration::from_secs(2),
+            backdate: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContractSettings {
+    pub dir: Option<String>,
+    /// What the program brings.
+    #[serde(skip)]
+    pub built_in: Vec<BuiltIn>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TemplateSettings {
+    pub dir: Option<String>,
+    pub fonts: Vec<String>,
+}
+
+impl Default for TemplateSettings {
+    fn default() -> Self {
+        Self { dir: None, fonts: vec!["/usr/share/fonts".to_owned()] }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExecutorSettings {
+    pub queues: Vec<QueueName>,
+    #[serde(with = "duration")]
+    pub shutdown_grace: Duration,
+}
+
+impl Default for ExecutorSettings {
+    fn default() -> Self {
+        Self { queues: Vec::new(), shutdown_grace: Duration::from_secs(20) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiSettings {
+    pub listen: String,
+    pub public_url: Option<String>,
+    pub hosts: Vec<String>,
+    pub connections: usize,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8080".to_owned(), public_url: None, hosts: Vec::new(), connections: 4096 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    pub url: SecretUrl,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    #[serde(with = "duration")]
+    pub look: Duration,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { url: SecretUrl::default(), ca_file: None, look: Duration::from_secs(30) }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProbesSettings {
+    pub listen: String,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Auto,
+    Human,
+    Json,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    pub format: LogFormat,
+    pub filter: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info,lapin=warn".to_owned() }
+    }
+}

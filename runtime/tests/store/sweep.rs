@@ -1,0 +1,200 @@
+//! What no job needs is removed from the store, and nothing else.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use apalis_core::task::data::Data;
+use futures::{FutureExt, future::BoxFuture};
+use serde::Deserialize;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use upshot_executor::{
+    Executor, Registry, Steps,
+    store::{Drafts, Store, Sweeper, sweep},
+};
+use upshot_servers::{RedisOptions, RedisServer};
+use upshot_queue::{Changed, Connector, Failure, JobId, Lease, NewJob, Park, Queue, QueueName, State, Stop};
+use upshot_runtime::{Health, Settings, settings::QueueSettings};
+use upshot_shared::{Evidence, Outcome};
+
+use super::until;
+
+/// A document that is written as a draft and filed in a second step.
+#[derive(Debug, Deserialize)]
+struct Document {
+    /// Whether it is filed, and how the job ends.
+    filed: bool,
+    end: String,
+}
+
+#[derive(Clone)]
+struct Office {
+    store: Store,
+    drafts: Drafts,
+    /// Then all jobs go on.
+    approved: Arc<AtomicBool>,
+}
+
+impl Office {
+    fn handler(
+        self,
+    ) -> impl Fn(Document, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Stop>> + Clone + Send + Sync
+    {
+        move |document, lease| {
+            let office = self.clone();
+            async move { office.work(&document, &lease).await }.boxed()
+        }
+    }
+
+    async fn work(&self, document: &Document, lease: &Lease) -> Result<Outcome, Stop> {
+        let steps = Steps::new(lease, ["render", "store"]);
+        let key = self.drafts.key(lease.job(), "pdf");
+        let put = async || self.store.put(&key, "draft".into()).await;
+        steps.run("render", put).await?;
+        let again = self.approved.load(Ordering::Acquire);
+        if document.filed || again {
+            // As it is after a crash in the middle of this step: the draft is still there.
+            let file = async || match self.store.get(&key).await {
+                Ok(Some(_)) => Ok(()),
+                _ => Err(Stop::from(Failure::permanent("the draft is gone"))),
+            };
+            steps.run("store", file).await?;
+        }
+        match document.end.as_str() {
+            _ if again => {}
+            "dead" => return Err(Failure::permanent("no such customer").into()),
+            "parked" => return Err(Park::new("approved", "nobody has approved it yet")?.into()),
+            _ => {}
+        }
+        Ok(Outcome::achieved("filed", Evidence::new("object", [("key", key)])))
+    }
+}
+
+/// Writes a file and all that is above it.
+fn write(root: &Path, key: &str) {
+    let path = root.join(key);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, "draft").unwrap();
+}
+
+fn make_old(path: &Path) {
+    let then = SystemTime::now() - sweep::AGE - Duration::from_secs(60);
+    File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+/// All files under a folder.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
+    let redis = RedisServer::start_with(&dir, options).await.unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let name: QueueName = "documents".parse().unwrap();
+    let mut settings = Settings::default();
+    settings.redis.url = redis.url().into();
+    settings.queues = [(name.clone(), QueueSettings::default())].into();
+    let connector = Connector::new(settings.redis.options()).unwrap();
+    let queue = Queue::new(&connector, name).unwrap();
+    let store = Store::open(&format!("file://{}", root.path().display()), None).unwrap();
+    let drafts = Drafts::new(&settings.redis.prefix);
+    let sweeper = || Sweeper::new(store.clone(), &drafts, [queue.clone()], "store");
+    assert_eq!(sweeper().round().await.unwrap(), sweep::Swept::default(), "the folder is empty");
+
+    let office = Office { store: store.clone(), drafts: drafts.clone(), approved: Arc::default() };
+    let approved = Arc::clone(&office.approved);
+    let registry = Registry::new().handle("document.file", 1, office.handler());
+    let executor = Executor::with_handlers(&settings, Health::default(), registry).unwrap();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let running = tokio::spawn(async move { executor.run(stopped).await.unwrap() });
+    let made = async |filed: bool, end: &str, state: State| -> JobId {
+        let args = json!({"filed": filed, "end": end}).to_string();
+        let job = NewJob::new(JobId::random(), "document.file", args);
+        queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+        until(&connector, &queue, &job.id, state).await.id
+    };
+    let dead = made(false, "dead", State::Dead).await;
+    let parked = made(false, "parked", State::Parked).await;
+    let filed = made(true, "dead", State::Dead).await;
+    let succeeded = made(false, "succeeded", State::Succeeded).await;
+    let cancelled = made(false, "parked", State::Parked).await;
+    assert_eq!(queue.cancel(&cancelled).await.unwrap(), Changed::To(State::Cancelled));
+    let forgotten = made(false, "dead", State::Dead).await;
+    assert_eq!(
+        queue.forget(std::slice::from_ref(&forgotten), Duration::ZERO).await.unwrap(),
+        [Changed::Forgotten]
+    );
+
+    let damaged = made(false, "dead", State::Dead).await;
+    let mut raw = connector.connect().unwrap();
+    let job = redis::cmd("HSET").arg(queue.keys().job(&damaged)).arg("job").arg("x").to_owned();
+    job.query_async::<()>(&mut raw).await.unwrap();
+
+    let draft = |id: &JobId| format!("drafts/{}/documents/{id}.pdf", settings.redis.prefix);
+    let unknown = JobId::random();
+    let others = [
+        draft(&JobId::random()).replace("documents", "letters"),
+        draft(&unknown).replace(&settings.redis.prefix, "another"),
+        format!("drafts/{unknown}.pdf"),
+        format!("invoices/{unknown}/INV-1.pdf"),
+    ];
+    let half = [format!("{}#1", draft(&unknown)), "invoices/INV-2.pdf#7".to_owned()];
+    others.iter().chain(&half).for_each(|key| write(root.path(), key));
+    files(root.path()).iter().for_each(|path| make_old(path));
+    let young = draft(&unknown);
+    write(root.path(), &young);
+
+    // Of two at a time each thing is removed by one.
+    let (mut one, mut two) = (sweeper(), sweeper());
+    let (by_one, by_two) = tokio::join!(one.round(), two.round());
+    let (by_one, by_two) = (by_one.unwrap(), by_two.unwrap());
+    assert_eq!((by_one.drafts + by_two.drafts, by_one.staging + by_two.staging), (4, 2));
+    for _ in 0..3 {
+        assert_eq!(one.round().await.unwrap(), sweep::Swept::default());
+    }
+    let is_there = |key: &str| root.path().join(key).exists();
+    for id in [&filed, &succeeded, &cancelled, &forgotten] {
+        assert!(!is_there(&draft(id)), "{id}");
+    }
+    for key in others.iter().chain([&draft(&dead), &draft(&parked), &draft(&damaged), &young]) {
+        assert!(is_there(key), "{key}");
+    }
+    assert!(!half.iter().any(|key| is_there(key)));
+
+    // What can run again has its draft.
+    approved.store(true, Ordering::Release);
+    queue.retry(&dead).await.unwrap();
+    queue.retry(&parked).await.unwrap();
+    for id in [&dead, &parked] {
+        until(&connector, &queue, id, State::Succeeded).await;
+    }
+    files(root.path()).iter().for_each(|path| make_old(path));
+    assert_eq!(one.round().await.unwrap().drafts, 3, "those two, and the young one");
+
+    // Without Redis nothing is known to be needless.
+    approved.store(false, Ordering::Release);
+    let lost = made(false, "dead", State::Dead).await;
+    make_old(&root.path().join(draft(&lost)));
+    stop.cancel();
+    running.await.unwrap();
+    redis.stop().await.unwrap();
+    let blind = tokio::time::timeout(Duration::from_secs(5), one.round()).await;
+    assert!(!matches!(blind, Ok(Ok(_))), "{blind:?}");
+    assert!(is_there(&draft(&lost)));
+}
