@@ -14,8 +14,8 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Limits of one queue.
 pub type OfQueue = (Queue, Vec<(LimitKey, Limit)>);
 
-/// Sets all limits, however long Redis is away, or until `stop` fires. Nothing
-/// is claimed before: a limit that comes late is none.
+/// Sets all limits, however long Redis is away, or until `stop` fires. Nothing is claimed before: a
+/// late limit has no effect on those jobs.
 pub async fn set(queues: &[OfQueue], stop: &CancellationToken) {
     let outage = Outage::default();
     for (queue, limits) in queues {

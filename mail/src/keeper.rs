@@ -1,4 +1,4 @@
-//! Lets jobs go on that were parked because the mail server refused all mail.
+//! Releases jobs that were parked because the mail server refused all mail.
 
 use std::{
     sync::Arc,
@@ -15,10 +15,10 @@ use crate::{gate::Gate, pool::Pool};
 /// The warning that the mail server refuses all mail.
 const WARNING: &str = "smtp";
 
-/// Looks after the jobs that wait for the mail server.
+/// Watches the jobs that wait for the mail server.
 ///
-/// Now and then it lets one of them go on, and all of them once a mail was accepted. What it
-/// needs for that is in Redis, so it also finds jobs that an earlier process parked.
+/// Now and then it releases one job, and all jobs once a mail was accepted. It reads its state from
+/// Redis, so it also finds jobs that an earlier process parked.
 pub struct Keeper {
     pool: Arc<Pool>,
     need: Need,
@@ -44,7 +44,7 @@ impl Keeper {
         Self { pool, need, queues, every, health }
     }
 
-    /// Works until `stop` fires.
+    /// Watches until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
         let mut rounds = interval(self.every);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -57,7 +57,7 @@ impl Keeper {
             let round = async {
                 self.tell();
                 for queue in &self.queues {
-                    // A Redis that is away is somebody else's to report; the next round comes.
+                    // Another part reports that Redis is away; the next round comes.
                     if let Err(error) = self.release(queue).await {
                         tracing::debug!(queue = %queue.name(), %error, "jobs that wait for the mail server stay");
                     }
@@ -88,7 +88,7 @@ impl Keeper {
         };
         if self.pool.gate(is_proven) {
             let Released { released, left } = queue.meet(&self.need).await?;
-            tracing::info!(queue = %queue.name(), released, left, "jobs that waited for the mail server go on");
+            tracing::info!(queue = %queue.name(), released, left, "jobs that waited for the mail server continue");
             return Ok(());
         }
         self.pool.gate(Gate::let_one_pass);

@@ -52,7 +52,7 @@ pub enum Malformed {
     Place {
         /// The text.
         text: String,
-        /// What stands between the braces.
+        /// The text between the braces.
         name: String,
     },
     /// A `~` in a pointer that escapes nothing.
@@ -62,7 +62,7 @@ pub enum Malformed {
     Pointer {
         /// The text.
         text: String,
-        /// What stands between the braces.
+        /// The text between the braces.
         name: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Other arguments for a job that has completed steps: everything is made from them anew.
+//! Other arguments for a job with completed steps: every step runs again with them.
 
 use std::path::Path;
 
