@@ -12,7 +12,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p upshot \
+    cargo build --release --locked -p upshot-handlers \
     && install -D target/release/upshot /out/upshot
 
 FROM debian:bookworm-slim

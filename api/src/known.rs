@@ -1,6 +1,6 @@
 //! Reads a job for an answer: its hash, and when it runs again.
 
-use upshot_queue::{Error, Job, JobId, Queue, State};
+use upshot_queue::{Client, Error, Job, JobId, State};
 
 /// A job, with what Redis keeps about it outside its hash.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ impl Known {
     ///
     /// # Errors
     /// When Redis failed or a job is damaged.
-    pub async fn read(queue: &Queue, ids: &[JobId]) -> Result<Vec<Self>, Error> {
+    pub async fn read(queue: &Client, ids: &[JobId]) -> Result<Vec<Self>, Error> {
         let jobs = queue.jobs(ids).await?;
         Self::complete(queue, jobs).await
     }
@@ -27,7 +27,7 @@ impl Known {
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn complete(queue: &Queue, jobs: Vec<Job>) -> Result<Vec<Self>, Error> {
+    pub async fn complete(queue: &Client, jobs: Vec<Job>) -> Result<Vec<Self>, Error> {
         let scheduled = |job: &&Job| job.state == State::Scheduled;
         let ids: Vec<JobId> = jobs.iter().filter(scheduled).map(|job| job.id.clone()).collect();
         let mut times = queue.due_times(&ids).await?.into_iter();

@@ -19,7 +19,7 @@ mod registry;
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{Notify, watch};
-use upshot_queue::{Connector, JobId, Queue, QueueName};
+use upshot_queue::{Client, Connector, JobId, QueueName};
 
 use crate::known::Known;
 use registry::Registry;
@@ -41,7 +41,7 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     connector: Connector,
-    queues: BTreeMap<QueueName, Queue>,
+    queues: BTreeMap<QueueName, Client>,
     registry: Registry,
     /// The set of watched jobs changed.
     watched: Notify,
@@ -51,7 +51,7 @@ struct Inner {
 
 impl Live {
     /// Without watchers.
-    pub fn new(connector: Connector, queues: BTreeMap<QueueName, Queue>) -> Self {
+    pub fn new(connector: Connector, queues: BTreeMap<QueueName, Client>) -> Self {
         Self(Arc::new(Inner {
             connector,
             queues,

@@ -11,7 +11,7 @@ use std::{
 
 use futures::future;
 use tokio::sync::Mutex;
-use upshot_queue::{Outbox, Queue, State, queue::Counts};
+use upshot_queue::{Client, Counts, Outbox, State};
 use upshot_runtime::amqp::{Depths, INTAKE, QUARANTINE};
 
 /// How long a reading is reused, so that several scrapers cost one round trip.
@@ -53,7 +53,7 @@ pub struct Scrape {
 
 impl Scrape {
     /// The figures of these queues.
-    pub fn new(queues: Vec<Queue>) -> Self {
+    pub fn new(queues: Vec<Client>) -> Self {
         let scraped = |queue| Scraped { queue, is_up: AtomicBool::new(true) };
         Self { queues: queues.into_iter().map(scraped).collect(), last: Mutex::new(None) }
     }
@@ -76,7 +76,7 @@ impl Scrape {
 }
 
 struct Scraped {
-    queue: Queue,
+    queue: Client,
     /// Whether the last read succeeded, so that a failure is logged once.
     is_up: AtomicBool,
 }

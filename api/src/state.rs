@@ -7,7 +7,7 @@ use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Connection, Connector, JobId, Queue, QueueName};
+use upshot_queue::{Client, Connection, Connector, JobId, Operator, QueueName};
 use upshot_runtime::{Health, Settings, amqp::{Depths, Publisher}};
 use upshot_shared::Intake;
 
@@ -54,9 +54,9 @@ pub struct State {
     /// Connections at the same time.
     pub connections: usize,
     /// The queues of the settings.
-    pub queues: BTreeMap<QueueName, Queue>,
+    pub queues: BTreeMap<QueueName, Client>,
     /// The same queues, for pages of lists.
-    pub lists: BTreeMap<QueueName, Queue>,
+    pub lists: BTreeMap<QueueName, Client>,
     /// Opens connections to Redis.
     pub connector: Connector,
     /// For commands that belong to no queue.
@@ -92,9 +92,9 @@ impl Shared {
         crate::metrics::describe();
         let connector = Connector::new(settings.redis.options())?;
         let (redis, pages) = (connector.connect()?, connector.connect()?);
-        let queues = |conn: &Connection| -> BTreeMap<QueueName, Queue> {
+        let queues = |conn: &Connection| -> BTreeMap<QueueName, Client> {
             let queue = |name: &QueueName| {
-                let queue = Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
+                let queue = Client::with_connection(conn.clone(), connector.prefix(), name.clone());
                 (name.clone(), queue)
             };
             settings.queues.keys().map(queue).collect()
@@ -114,11 +114,7 @@ impl Shared {
             max_event_bytes: settings.bridge.max_event_bytes.0,
             publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM),
             depths: watch::Sender::new(None),
-            files: Files::open(
-                &settings.store_url(),
-                settings.store.ca_file.as_deref(),
-                std::env::vars_os(),
-            )?,
+            files: Files::open(settings)?,
             health,
             metrics,
             stop: CancellationToken::new(),
@@ -170,20 +166,20 @@ impl State {
 
     /// Makes sure that jobs are released in the background, and returns the status: 202 while some
     /// are left. A worker of the queue releases them; without a worker this process does.
-    pub fn go_on_releasing(&self, queue: &Queue, left: u64) -> StatusCode {
+    pub fn go_on_releasing(&self, queue: &Client, left: u64) -> StatusCode {
         if left == 0 {
             return StatusCode::OK;
         }
-        let (queue, stop) = (queue.clone(), self.stop.clone());
+        let (queue, stop) = (Operator::new(queue.clone()), self.stop.clone());
         tokio::spawn(async move {
             let releasing = async {
-                if !queue.is_swept().await? {
+                if !queue.client().is_swept().await? {
                     queue.finish_releases(|| !stop.is_cancelled()).await?;
                 }
                 Ok::<_, upshot_queue::Error>(())
             };
             if let Err(error) = releasing.await {
-                tracing::warn!(queue = %queue.name(), %error, "parked jobs wait for a worker to release them");
+                tracing::warn!(queue = %queue.client().name(), %error, "parked jobs wait for a worker to release them");
             }
         });
         StatusCode::ACCEPTED
@@ -193,7 +189,7 @@ impl State {
     ///
     /// # Errors
     /// A 400 that names the queues when it is not in the settings.
-    pub fn queue_of_parameter(&self, name: &str) -> Result<&Queue, Problem> {
+    pub fn queue_of_parameter(&self, name: &str) -> Result<&Client, Problem> {
         self.long(name).ok_or_else(|| Problem::parameter("queue", name, self.known_queues()))
     }
 
@@ -201,14 +197,22 @@ impl State {
     ///
     /// # Errors
     /// A 404 that names the queues when it is not in the settings.
-    pub fn queue_of_address(&self, name: &str) -> Result<&Queue, Problem> {
+    pub fn queue_of_address(&self, name: &str) -> Result<&Client, Problem> {
         self.long(name).ok_or_else(|| {
             let shown: String = name.chars().take(100).collect();
             Problem::new(Code::UnknownQueue, format!("queue `{shown}`: {}", self.known_queues()))
         })
     }
 
-    fn long(&self, name: &str) -> Option<&Queue> {
+    /// The same for what changes it.
+    ///
+    /// # Errors
+    /// Those of [`Self::queue_of_address`].
+    pub fn operator_of_address(&self, name: &str) -> Result<Operator, Problem> {
+        Ok(Operator::new(self.queue_of_address(name)?.clone()))
+    }
+
+    fn long(&self, name: &str) -> Option<&Client> {
         self.lists.get(&name.parse::<QueueName>().ok()?)
     }
 

@@ -2,7 +2,7 @@
 
 use axum::{Json, http::StatusCode};
 use serde::Serialize;
-use upshot_queue::{Changed, JobId, Queue, State};
+use upshot_queue::{Changed, JobId, Operator, State};
 use upshot_shared::intake::LABEL_TYPE;
 use utoipa::ToSchema;
 
@@ -29,7 +29,7 @@ pub struct Target<'a> {
     /// Its id.
     pub id: JobId,
     /// Its queue.
-    pub queue: &'a Queue,
+    pub queue: Operator,
     /// The type of the event that the job comes from.
     pub event_type: Option<String>,
     /// How often the arguments were replaced.
@@ -44,7 +44,7 @@ impl<'a> Target<'a> {
     pub async fn find(state: &'a Shared, id: &str) -> Result<Self, Problem> {
         let id = job_id(id)?;
         let mut known = state.find(&id).await?;
-        let Some(queue) = state.queues.get(&known.job.queue) else {
+        let Some(queue) = state.queues.get(&known.job.queue).cloned().map(Operator::new) else {
             let detail = format!("its queue {} is not in the settings", known.job.queue);
             return Err(Problem::new(Code::UnknownJob, detail));
         };
@@ -64,7 +64,7 @@ impl<'a> Target<'a> {
     ) -> Result<(), Problem> {
         match changed {
             Changed::To(_) | Changed::Stopping => {
-                tracing::info!(job_id = %self.id, queue = %self.queue.name(), did, "an operator changed the job");
+                tracing::info!(job_id = %self.id, queue = %self.queue.client().name(), did, "an operator changed the job");
                 Ok(())
             }
             Changed::Refused(now) => Err(refused(now)),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use upshot_queue::{
-    Crashes, NewJob, Queue, Shares, Wait,
+    Client, Crashes, NewJob, Shares, Wait,
     protocol::{Claim, End, Ended},
+    worker::Worker,
 };
 
 use crate::{
@@ -33,7 +34,7 @@ impl Dearest {
 
 /// A queue without other users.
 pub struct Calls {
-    queue: Queue,
+    worker: Worker,
     redis: MultiplexedConnection,
     /// The process of its Redis.
     pid: u32,
@@ -60,21 +61,31 @@ struct Mark {
 impl Calls {
     /// Makes jobs by their number, and enqueues this many in one call.
     pub fn new(
-        queue: Queue,
+        queue: Client,
         redis: MultiplexedConnection,
         pid: u32,
         enqueue: usize,
         job: impl Fn(usize) -> NewJob + Send + Sync + 'static,
     ) -> Self {
         let (spent, took) = Default::default();
-        Self { queue, redis, pid, job: Box::new(job), enqueue, made: 0, number: 0, spent, took }
+        Self {
+            worker: Worker::new(queue),
+            redis,
+            pid,
+            job: Box::new(job),
+            enqueue,
+            made: 0,
+            number: 0,
+            spent,
+            took,
+        }
     }
 
     /// Enqueues as many jobs as these, without noting what it costs.
     pub async fn fill(&mut self, n: usize) -> anyhow::Result<()> {
         let jobs: Vec<NewJob> = (self.made..self.made + n).map(&self.job).collect();
         self.made += n;
-        self.queue.enqueue(&jobs).await?;
+        self.worker.client().enqueue(&jobs).await?;
         Ok(())
     }
 
@@ -106,9 +117,9 @@ impl Calls {
                 // As for a worker that is this quick.
                 ahead: want,
             };
-            let claimed = self.queue.claim(&claim).await?;
+            let claimed = self.worker.claim(&claim).await?;
             anyhow::ensure!(!claimed.is_empty(), "{} of {size} jobs were claimed", ended.len());
-            for job in claimed.jobs(&self.queue, WORKER) {
+            for job in claimed.jobs(self.worker.client(), WORKER) {
                 let job = job?;
                 let flow = job.flow();
                 let end = End::Succeed("null".to_owned());
@@ -118,7 +129,7 @@ impl Calls {
             mark = self.note_call(1, want == most, mark).await?;
         }
         self.note_batch(1, size, claims, mark);
-        self.queue.settle(WORKER, &ended).await?;
+        self.worker.settle(WORKER, &ended).await?;
         let now = self.note_call(2, true, mark).await?;
         self.note_batch(2, size, mark, now);
         Ok(())

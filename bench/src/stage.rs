@@ -10,8 +10,8 @@ use anyhow::{Context, ensure};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
+use upshot_queue::{Client, Connector};
 use upshot_servers::{MailOptions, MailServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
-use upshot_queue::{Connector, Queue};
 
 use crate::{load, machine::Machine, priority, service::Service, slowlog};
 
@@ -143,13 +143,13 @@ impl Stage {
     }
 
     /// The queue of the jobs that do nothing.
-    pub fn queue(&self) -> anyhow::Result<Queue> {
+    pub fn queue(&self) -> anyhow::Result<Client> {
         self.queue_on(&self.redis)
     }
 
     /// The same on another Redis.
-    pub fn queue_on(&self, redis: &RedisServer) -> anyhow::Result<Queue> {
-        Ok(Queue::new(&connector(redis)?, QUEUE.parse()?)?)
+    pub fn queue_on(&self, redis: &RedisServer) -> anyhow::Result<Client> {
+        Ok(Client::new(&connector(redis)?, QUEUE.parse()?)?)
     }
 
     /// Starts `upshot NAME ARGUMENT…` with the bench's settings.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use upshot_queue::{Connector, Queue, QueueName, connect::Backoff};
+use upshot_queue::{Client, Connector, QueueName, connect::Backoff};
 use upshot_runtime::{Health, Settings, amqp::{self, INTAKE, Publisher}};
 use upshot_shared::{Intake, contract};
 
@@ -20,7 +20,7 @@ pub enum Error {
     Redis(#[from] redis::RedisError),
     /// A queue's client cannot be set up.
     #[error(transparent)]
-    Queue(#[from] upshot_queue::queue::Error),
+    Queue(#[from] upshot_queue::Error),
 }
 
 /// How long quarantine may take to confirm.
@@ -33,7 +33,7 @@ pub struct Bridge {
     /// Kept, because it remembers which of RabbitMQ's hosts to try first.
     pub(crate) amqp: amqp::Address,
     pub(crate) intake: Arc<Intake>,
-    pub(crate) queues: Arc<HashMap<QueueName, Queue>>,
+    pub(crate) queues: Arc<HashMap<QueueName, Client>>,
     pub(crate) quarantine: Publisher,
     pub(crate) health: Health,
 }
@@ -50,7 +50,7 @@ impl Bridge {
             if !queues.contains_key(&route.queue) {
                 queues.insert(
                     route.queue.clone(),
-                    Queue::new(&connector, route.queue.clone())?
+                    Client::new(&connector, route.queue.clone())?
                         .with_max_payload(settings.bridge.max_event_bytes.0),
                 );
             }

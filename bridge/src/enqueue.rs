@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{JobId, NewJob, Queue, QueueName, Reconciled, Verdict, connect::Backoff, queue};
+use upshot_queue::{Client, JobId, NewJob, QueueName, Reconciled, Verdict, connect::Backoff};
 use upshot_runtime::health;
 use upshot_shared::{Reason, Rejection, json, rejection};
 
@@ -41,7 +41,7 @@ pub(crate) async fn enqueue(
                     bridge.health.up(BATCH);
                     return Ok(refused(&verdicts));
                 }
-                Err(Failed::Queue(queue::Error::Redis(error))) => {
+                Err(Failed::Queue(upshot_queue::Error::Redis(error))) => {
                     bridge.health.down_by_redis(BATCH, &error);
                 }
                 Err(error) => bridge.health.down(BATCH, &error),
@@ -61,7 +61,7 @@ pub(crate) async fn enqueue(
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
-    Queue(#[from] queue::Error),
+    Queue(#[from] upshot_queue::Error),
     #[error("job {0} was forgotten while it was looked at")]
     Gone(JobId),
 }
@@ -112,7 +112,7 @@ async fn once<'a>(bridge: &Bridge, jobs: &'a HashMap<QueueName, Jobs>) -> Result
 /// Finds, among jobs that were there already, those whose event had other data or another tenant,
 /// by position. Repairs a job that could not use the first data.
 async fn conflicts(
-    queue: &Queue,
+    queue: &Client,
     jobs: &[NewJob],
     verdicts: &[Verdict],
 ) -> Result<HashMap<usize, Rejection>, Failed> {

@@ -11,10 +11,10 @@ pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
 pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Unpark};
 
-use clap::{Args, FromArgMatches, Parser, Subcommand};
-use upshot_runtime::Settings;
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use upshot_runtime::{Settings, settings::Program};
 
-use crate::help;
+use crate::{app::usual_file, help};
 
 /// Upshot turns domain events into business outcomes: events come over RabbitMQ, Redis holds
 /// durable jobs, and each job shows whether its expected outcome was achieved, in time, with
@@ -22,7 +22,8 @@ use crate::help;
 #[derive(Debug, Parser)]
 #[command(name = "upshot", version, max_term_width = 100)]
 pub struct Arguments {
-    /// A settings file; `upshot settings` prints all keys with their defaults.
+    /// A settings file; `upshot settings` prints all keys with their defaults. Without one,
+    /// `upshot.toml` in the working folder is read where it exists.
     #[arg(long, global = true, env = "UPSHOT_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON instead of text: one document, or one a line for lists and streams.
@@ -55,8 +56,6 @@ pub enum Command {
     /// Checks each event as the bridge will check it. An event that cannot be accepted is not
     /// published; the others are, and the command exits with 1.
     Publish(Publish),
-    /// Publish the orders of a made-up shop.
-    DemoOrders(DemoOrders),
     /// List jobs.
     Jobs(Jobs),
     /// Show one job, its timeline, or the progress of a running job.
@@ -114,19 +113,6 @@ pub struct Publish {
 }
 
 #[derive(Debug, Args)]
-pub struct DemoOrders {
-    /// How many orders; 0 continues until interrupted.
-    #[arg(long, default_value_t = 200)]
-    pub count: u64,
-    /// Orders a second.
-    #[arg(long, default_value_t = 20.0, value_parser = values::orders_a_second, allow_hyphen_values = true)]
-    pub rate: f64,
-    /// Return only when every order has its invoice.
-    #[arg(long)]
-    pub wait: bool,
-}
-
-#[derive(Debug, Args)]
 pub struct ApiAddress {
     /// Where the API is, such as http://127.0.0.1:8080 or host:8080; by default that of a
     /// running `upshot up`, or api.listen.
@@ -155,18 +141,51 @@ pub struct Paging {
     pub cursor: Option<String>,
 }
 
-impl Arguments {
-    /// The parsed command line. An error is a mistake, or the requested help.
-    pub fn read() -> Result<Self, clap::Error> {
-        Self::from_arg_matches(&help::command().try_get_matches()?)
-    }
+/// What was said on the command line of a program.
+#[derive(Debug)]
+pub struct Said {
+    config: Option<PathBuf>,
+    /// Whether answers are JSON.
+    pub json: bool,
+    /// Which command.
+    pub command: Asked,
+}
 
+/// The command that was asked for.
+#[derive(Debug)]
+pub enum Asked {
+    /// One that every program has.
+    Ours(Box<Command>),
+    /// One of the program's own, and what was said behind it.
+    Own(String, ArgMatches),
+}
+
+impl Arguments {
+    /// What was said to a program with these commands of its own; an error is what is wrong, or
+    /// the help that was asked for.
+    pub fn read(own: Vec<clap::Command>) -> Result<Said, clap::Error> {
+        let names: Vec<String> = own.iter().map(|command| command.get_name().to_owned()).collect();
+        let matches = help::command(own).try_get_matches()?;
+        if let Some((name, behind)) = matches.subcommand()
+            && names.iter().any(|own| own == name)
+        {
+            let config = behind.get_one::<PathBuf>("config").cloned();
+            let command = Asked::Own(name.to_owned(), behind.clone());
+            return Ok(Said { config, json: behind.get_flag("json"), command });
+        }
+        let Self { config, json, command } = Self::from_arg_matches(&matches)?;
+        Ok(Said { config, json, command: Asked::Ours(Box::new(command)) })
+    }
+}
+
+impl Said {
     /// The settings in force.
-    pub fn settings(&self) -> anyhow::Result<Settings> {
+    pub fn settings(&self, program: &Program) -> Result<Settings, upshot_runtime::settings::Error> {
         // A variable that is not Unicode is not one of Upshot's.
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Ok(Settings::load(self.config.as_deref(), variables)?)
+        let file = self.config.clone().or_else(usual_file);
+        Settings::load(program, file.as_deref(), variables)
     }
 }
 
@@ -174,28 +193,6 @@ impl Arguments {
 mod tests {
     use super::*;
 
-    #[test]
-    fn help_matches_the_snapshot() {
-        let mut help = String::new();
-        let mut command = help::command().term_width(100);
-        command.build();
-        help.push_str(&command.render_long_help().to_string());
-        for sub in command.get_subcommands_mut() {
-            if sub.get_name() != "help" {
-                let text = sub.render_long_help();
-                help.push_str(&format!("\n# upshot {}\n\n{text}", sub.get_name()));
-            }
-        }
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.txt");
-        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-            std::fs::write(path, &help).unwrap();
-        }
-        let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            committed == help,
-            "docs/cli.txt is not what `upshot --help` says: run the tests with UPDATE_SNAPSHOTS=1"
-        );
-    }
     fn parse(line: &str) -> Result<Arguments, String> {
         let words = ["upshot"].into_iter().chain(line.split_whitespace());
         Arguments::try_parse_from(words).map_err(|error| error.to_string())
@@ -247,8 +244,6 @@ mod tests {
             ("limit invoices key:smtp --rate 1e-300", &["1e-300", "--rate", "0.000001"]),
             ("limit invoices tenant:a --weight nan", &["nan", "--weight", "0.01 to 100"]),
             ("limit invoices tenant:a --weight -1", &["-1", "--weight", "0.01 to 100"]),
-            ("demo-orders --rate nan", &["nan", "--rate", "100000"]),
-            ("demo-orders --rate 1e-300", &["1e-300", "--rate", "one a day"]),
             ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da --in 101y", &["101y", "--in", "century"]),
             ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da --in -5s", &["-5s", "--in", "30s"]),
             ("dead-retry invoices --pace 9999999999999999999y", &["--pace", "30s"]),

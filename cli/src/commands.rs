@@ -3,7 +3,6 @@
 pub mod change;
 mod client;
 pub mod dead;
-pub mod demo_orders;
 pub mod doctor;
 mod follow;
 #[cfg(test)]

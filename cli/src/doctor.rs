@@ -11,6 +11,7 @@
 //! except for a file in the store that they delete again.
 
 pub mod check;
+#[cfg(any(feature = "files", feature = "mail"))]
 mod outside;
 mod rabbitmq;
 mod redis;
@@ -26,12 +27,20 @@ pub async fn examine(settings: &Settings) -> Checks {
     let mut checks = Checks::default();
     contracts(&mut checks, settings);
     // Checks of one server run one after another, different servers at the same time.
-    let (redis, rabbitmq, store, smtp) = tokio::join!(
-        redis::examine(settings),
-        rabbitmq::examine(settings),
-        outside::store(settings),
-        outside::smtp(settings)
-    );
+    let store = async {
+        #[cfg(feature = "files")]
+        return outside::store(settings).await;
+        #[cfg(not(feature = "files"))]
+        Checks::default()
+    };
+    let smtp = async {
+        #[cfg(feature = "mail")]
+        return outside::smtp(settings).await;
+        #[cfg(not(feature = "mail"))]
+        Checks::default()
+    };
+    let (redis, rabbitmq, store, smtp) =
+        tokio::join!(redis::examine(settings), rabbitmq::examine(settings), store, smtp);
     for more in [redis, rabbitmq, store, smtp] {
         checks.extend(more);
     }

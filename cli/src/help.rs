@@ -9,7 +9,7 @@ use crate::arguments::Arguments;
 /// The groups, and their commands in order.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
-    ("Publish events", &["publish", "demo-orders"]),
+    ("Publish events", &["publish"]),
     ("Jobs", &["jobs", "job", "retry", "cancel", "reschedule", "prioritise"]),
     ("Queues", &["queues", "pause", "resume", "unpark", "limit", "outbox-end"]),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
@@ -20,11 +20,15 @@ const COLUMNS: (usize, usize) = (15, 98);
 
 /// The command line. clap lists subcommands under one heading only, so the template holds the
 /// groups.
-pub fn command() -> Command {
-    let mut built = Arguments::command();
+pub fn command(own: Vec<Command>) -> Command {
+    let names: Vec<String> = own.iter().map(|command| command.get_name().to_owned()).collect();
+    let of_program: Vec<&str> = names.iter().map(String::as_str).collect();
+    let arguments = Arguments::command().subcommands(own);
+    let mut built = arguments.clone();
     built.build();
+    let groups = GROUPS.iter().copied().chain([("This program", of_program.as_slice())]);
     let mut template = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
-    for (heading, names) in GROUPS {
+    for (heading, names) in groups.filter(|(_, names)| !names.is_empty()) {
         // Writing to a string does not fail.
         let _ = writeln!(template, "\n{heading}:");
         for name in names {
@@ -48,7 +52,7 @@ pub fn command() -> Command {
         }
     }
     template.push_str("\nOptions:\n{options}{after-help}");
-    Arguments::command().help_template(template)
+    arguments.help_template(template)
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ mod table;
 use std::{
     fmt::Display,
     io::{self, BufWriter, IsTerminal, Write},
-    process::ExitCode,
 };
 
 use serde::Serialize;
@@ -29,6 +28,8 @@ pub use table::Table;
 const CLOSED_PIPE: u8 = 141;
 /// The exit code of a wrong command line.
 const USAGE: u8 = 2;
+/// The exit code of a command that failed.
+const FAILED: u8 = 1;
 /// The width of a terminal that does not report one.
 const USUAL: u16 = 80;
 /// The least width that is assumed for a terminal.
@@ -128,21 +129,26 @@ pub fn note(text: impl Display) {
 }
 
 /// Ends a command. An error goes to standard error.
-pub fn ended(result: Result<(), anyhow::Error>) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
+pub fn ended(result: Result<(), anyhow::Error>) -> u8 {
+    let Err(error) = result else { return 0 };
     if let Some(Unwritten::Closed) = error.downcast_ref() {
-        return ExitCode::from(CLOSED_PIPE);
+        return CLOSED_PIPE;
     }
     note(format_args!("error: {}", upshot_shared::said::once(error.as_ref())));
-    ExitCode::FAILURE
+    FAILED
+}
+
+/// Ends the process. A thread that still computes, such as a rendering, does not hold it up.
+pub fn leave(code: u8) -> ! {
+    std::process::exit(code.into())
 }
 
 /// Ends a command line that asks for help or is wrong.
-pub fn usage(error: &clap::Error) -> ExitCode {
+pub fn usage(error: &clap::Error) -> u8 {
     let text = error.render();
     if error.use_stderr() {
         note(text);
-        return ExitCode::from(USAGE);
+        return USAGE;
     }
     let help = if io::stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() };
     let mut stdout = io::stdout();

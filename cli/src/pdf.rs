@@ -10,6 +10,7 @@ use std::{num::NonZero, path::Path, sync::Arc, thread};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use upshot_document::Renderer;
+pub use upshot_document::{Builtin, Error};
 use upshot_queue::Failure;
 use upshot_runtime::settings::TemplateSettings;
 
@@ -21,12 +22,12 @@ pub struct Press {
 }
 
 impl Press {
-    /// Loads the templates.
+    /// Loads the templates that the program brings, and those of the settings.
     ///
     /// # Errors
     /// Those of [`Renderer::new`].
-    pub fn new(settings: &TemplateSettings) -> Result<Self, upshot_document::Error> {
-        let renderer = Renderer::new(settings.dir.as_deref().map(Path::new))?;
+    pub fn new(settings: &TemplateSettings, builtin: &[Builtin]) -> Result<Self, Error> {
+        let renderer = Renderer::new(builtin, settings.dir.as_deref().map(Path::new))?;
         let fonts = settings.fonts.iter().map(Into::into).collect();
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Self { renderer: renderer.with_fonts(fonts), places: Places::new(cores) })

@@ -11,7 +11,20 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use upshot_document::Renderer;
+use upshot_document::{Builtin, Renderer};
+
+/// The templates of the shipped handlers.
+const SHIPPED: &[Builtin] = &[
+    Builtin { path: "invoice.typ", content: include_bytes!("../../handlers/templates/invoice.typ") },
+    Builtin {
+        path: "fonts/Inter-Regular.otf",
+        content: include_bytes!("../../handlers/templates/fonts/Inter-Regular.otf"),
+    },
+    Builtin {
+        path: "fonts/Inter-SemiBold.otf",
+        content: include_bytes!("../../handlers/templates/fonts/Inter-SemiBold.otf"),
+    },
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -21,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = rest.first().filter(|folder| *folder != "-").map(Path::new);
     let times: u32 = rest.get(1).map_or(Ok(1), |times| times.parse())?;
 
-    let renderer = Renderer::new(folder)?;
+    let renderer = Renderer::new(SHIPPED, folder)?;
     let data = serde_json::from_slice(&fs::read(data)?)?;
     let mut took = Vec::new();
     for round in 1..=times {

@@ -33,5 +33,6 @@ mod standards;
 mod templates;
 mod world;
 
+pub use builtin::Builtin;
 pub use error::{Error, Missing};
 pub use renderer::{MAX_DATA, Renderer};

@@ -156,7 +156,7 @@ proptest! {
 
     #[test]
     fn no_text_leaves_its_margins_or_is_printed_over_another(data in invoices()) {
-        let renderer = Renderer::new(None).unwrap();
+        let renderer = Renderer::new(crate::builtin::SHIPPED, None).unwrap();
         let runs = runs(&renderer, &data).unwrap();
         let faults = faults(&runs);
         prop_assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -181,7 +181,7 @@ fn invoice(text: &str, lines: usize) -> Value {
 /// Each number of lines ends at another place of its last page.
 #[test]
 fn the_payment_box_never_stands_alone() {
-    let renderer = Renderer::new(None).unwrap();
+    let renderer = Renderer::new(crate::builtin::SHIPPED, None).unwrap();
     for lines in 1..70 {
         let faults = faults(&runs(&renderer, &invoice("Ada", lines)).unwrap());
         assert!(faults.is_empty(), "{lines}: {}", faults.join("\n"));
@@ -220,8 +220,8 @@ proptest! {
     #[test]
     fn a_text_is_drawn_or_its_characters_are_named(text in any_script(), with_fonts in any::<bool>()) {
         thread_local! {
-            static ALL: Renderer = Renderer::new(None).unwrap().with_fonts(vec!["/usr/share/fonts".into()]);
-            static OWN: Renderer = Renderer::new(None).unwrap();
+            static ALL: Renderer = Renderer::new(crate::builtin::SHIPPED, None).unwrap().with_fonts(vec!["/usr/share/fonts".into()]);
+            static OWN: Renderer = Renderer::new(crate::builtin::SHIPPED, None).unwrap();
         }
         let renderer = if with_fonts { ALL.with(Clone::clone) } else { OWN.with(Clone::clone) };
         match renderer.pages("invoice.typ", &invoice(&text, 1)) {

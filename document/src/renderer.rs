@@ -10,6 +10,7 @@ use typst_kit::fonts::FontStore;
 use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, PdfStandards};
 
+use crate::builtin::Builtin;
 use crate::error::{Error, Missing};
 use crate::fallback::Fallback;
 use crate::glyphs;
@@ -36,7 +37,7 @@ pub(crate) struct Pages<'a> {
 }
 
 impl Renderer {
-    /// Loads the built-in templates and, over them, the files of `templates`:
+    /// Loads the templates that a program brings and, over them, the files of `templates`:
     /// `*.typ`, images and other files that templates read, and fonts in its
     /// folder `fonts/`. A file replaces the built-in one of the same name.
     ///
@@ -46,9 +47,9 @@ impl Renderer {
     /// # Errors
     /// If the folder cannot be read, a file in `fonts/` is no font, or a
     /// template has a syntax error.
-    pub fn new(templates: Option<&Path>) -> Result<Self, Error> {
+    pub fn new(builtin: &[Builtin], templates: Option<&Path>) -> Result<Self, Error> {
         let fallback = Arc::new(Fallback::new(Vec::new()));
-        Ok(Self { templates: Arc::new(Templates::load(templates)?), fallback })
+        Ok(Self { templates: Arc::new(Templates::load(builtin, templates)?), fallback })
     }
 
     /// Searches these folders, and the folders in them, for characters that the fonts of the
@@ -190,6 +191,7 @@ mod tests {
     use typst::layout::{Frame, FrameItem};
 
     use super::*;
+    use crate::builtin::SHIPPED;
 
     /// The invoice as the executor would send it, with `text` wherever a
     /// customer or a shop can write something.
@@ -207,7 +209,7 @@ mod tests {
     }
 
     fn pages(data: &Value) -> Result<String, Error> {
-        let renderer = Renderer::new(None)?;
+        let renderer = Renderer::new(SHIPPED, None)?;
         let mut text = String::new();
         for page in renderer.pages("invoice.typ", data)?.document.pages() {
             collect(&page.frame, &mut text);
@@ -255,7 +257,7 @@ mod tests {
 
     #[test]
     fn characters_without_a_picture_and_long_words_make_a_document() {
-        let renderer = Renderer::new(None).unwrap();
+        let renderer = Renderer::new(SHIPPED, None).unwrap();
         let long = "W".repeat(300);
         for text in [
             "",

@@ -9,7 +9,7 @@ use typst::syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot};
 use typst::text::Font;
 use typst_kit::fonts::{FontStore, embedded};
 
-use crate::builtin;
+use crate::builtin::Builtin;
 use crate::error::Error;
 use crate::fallback;
 use crate::world::diagnosis;
@@ -35,9 +35,9 @@ impl Templates {
     ///
     /// Syntax errors are found here, so that a service with a broken template
     /// refuses to start instead of failing at its first invoice.
-    pub(crate) fn load(folder: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn load(builtin: &[Builtin], folder: Option<&Path>) -> Result<Self, Error> {
         let mut files: BTreeMap<String, Bytes> =
-            builtin::FILES.iter().map(|file| (file.path.to_owned(), Bytes::new(file.content))).collect();
+            builtin.iter().map(|file| (file.path.to_owned(), Bytes::new(file.content))).collect();
         if let Some(folder) = folder {
             read_folder(folder, "", &mut files)?;
             if folder.join(FONTS).is_dir() {

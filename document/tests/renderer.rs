@@ -8,7 +8,20 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use upshot_document::{Error, MAX_DATA, Renderer};
+use upshot_document::{Builtin, Error, MAX_DATA, Renderer};
+
+/// The templates of the shipped handlers.
+const SHIPPED: &[Builtin] = &[
+    Builtin { path: "invoice.typ", content: include_bytes!("../../handlers/templates/invoice.typ") },
+    Builtin {
+        path: "fonts/Inter-Regular.otf",
+        content: include_bytes!("../../handlers/templates/fonts/Inter-Regular.otf"),
+    },
+    Builtin {
+        path: "fonts/Inter-SemiBold.otf",
+        content: include_bytes!("../../handlers/templates/fonts/Inter-SemiBold.otf"),
+    },
+];
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -22,7 +35,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 
 /// Renders a folder's `letter.typ`.
 fn render(files: &[(&str, &str)], data: &Value) -> Result<Vec<u8>, Error> {
-    Renderer::new(Some(folder(files).path()))?.render("letter.typ", data)
+    Renderer::new(SHIPPED, Some(folder(files).path()))?.render("letter.typ", data)
 }
 
 fn failure(template: &str) -> String {
@@ -55,7 +68,7 @@ fn the_same_data_gives_the_same_bytes_in_every_renderer_and_thread() {
     let hash = |renderer: &Renderer, customer| {
         Sha256::digest(renderer.render("invoice.typ", &invoice(customer)).unwrap())
     };
-    let renderer = Renderer::new(None).unwrap();
+    let renderer = Renderer::new(SHIPPED, None).unwrap();
     let first = hash(&renderer, "Ada");
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -66,13 +79,13 @@ fn the_same_data_gives_the_same_bytes_in_every_renderer_and_thread() {
             });
         }
     });
-    assert_eq!(hash(&Renderer::new(None).unwrap(), "Ada"), first);
+    assert_eq!(hash(&Renderer::new(SHIPPED, None).unwrap(), "Ada"), first);
     assert_ne!(hash(&renderer, "Eve"), first);
 }
 
 #[test]
 fn the_invoice_is_pdf_a_and_pdf_ua() {
-    let renderer = Renderer::new(None).unwrap();
+    let renderer = Renderer::new(SHIPPED, None).unwrap();
     let long_word = "W".repeat(300);
     for customer in ["Ada", "Zoë Ærøskøbing-Łukasz", "Ελένη", "Наталья", &long_word] {
         let pdf = renderer.render("invoice.typ", &invoice(customer)).unwrap();
@@ -86,7 +99,7 @@ fn the_invoice_is_pdf_a_and_pdf_ua() {
 fn a_character_that_no_font_has_is_named_with_its_field() {
     let mut data = invoice("李\u{7} Łukasz");
     data["lines"][1]["description"] = json!("\u{1f384} 李");
-    let error = Renderer::new(None).unwrap().render("invoice.typ", &data).unwrap_err();
+    let error = Renderer::new(SHIPPED, None).unwrap().render("invoice.typ", &data).unwrap_err();
     let Error::MissingGlyphs { missing, .. } = &error else { panic!("{error}") };
     let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
     assert_eq!(missing, ["U+674E (/customer/name, /lines/1/description)", "U+1F384 (/lines/1/description)"]);
@@ -96,7 +109,7 @@ fn a_character_that_no_font_has_is_named_with_its_field() {
     }
     // Many are counted.
     let many: String = ('\u{4e00}'..'\u{4e14}').collect();
-    let error = Renderer::new(None).unwrap().render("invoice.typ", &invoice(&many)).unwrap_err().to_string();
+    let error = Renderer::new(SHIPPED, None).unwrap().render("invoice.typ", &invoice(&many)).unwrap_err().to_string();
     assert!(error.contains("U+4E07 (/customer/name) and 12 more"), "{error}");
     // Of the template itself.
     let error = render(&[("letter.typ", "李")], &json!({})).unwrap_err().to_string();
@@ -138,7 +151,7 @@ fn a_mistake_in_an_included_file_is_named_there() {
 #[test]
 fn a_syntax_error_is_found_before_anything_is_rendered() {
     let folder = folder(&[("other.typ", "fine\n#let x = (")]);
-    let error = Renderer::new(Some(folder.path())).err().unwrap().to_string();
+    let error = Renderer::new(SHIPPED, Some(folder.path())).err().unwrap().to_string();
     assert_eq!(error, "template `other.typ`, line 2, column 10: unclosed delimiter");
 }
 
@@ -171,12 +184,12 @@ fn a_folder_overrides_by_file_name_and_keeps_the_rest() {
         ("fonts/LICENCE.txt", "not a font, and not taken for one"),
         ("sub/other.typ", "#let ("),
     ]);
-    let renderer = Renderer::new(Some(folder.path())).unwrap();
+    let renderer = Renderer::new(SHIPPED, Some(folder.path())).unwrap();
     let own = renderer.render("invoice.typ", &json!({})).unwrap();
     assert!(!contains(&own, "pdfaid"));
 
     let empty = tempfile::tempdir().unwrap();
-    let built_in = Renderer::new(Some(empty.path())).unwrap().render("invoice.typ", &invoice("Ada")).unwrap();
+    let built_in = Renderer::new(SHIPPED, Some(empty.path())).unwrap().render("invoice.typ", &invoice("Ada")).unwrap();
     assert!(contains(&built_in, "pdfaid"));
 }
 
@@ -185,27 +198,27 @@ fn the_repositorys_folder_is_the_built_in_one() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates");
     let data = invoice("Ada");
     assert_eq!(
-        Renderer::new(Some(&folder)).unwrap().render("invoice.typ", &data).unwrap(),
-        Renderer::new(None).unwrap().render("invoice.typ", &data).unwrap()
+        Renderer::new(SHIPPED, Some(&folder)).unwrap().render("invoice.typ", &data).unwrap(),
+        Renderer::new(SHIPPED, None).unwrap().render("invoice.typ", &data).unwrap()
     );
 }
 
 #[test]
 fn what_is_missing_or_broken_is_named() {
-    let unknown = Renderer::new(None).unwrap().render("reminder.typ", &json!({})).unwrap_err().to_string();
+    let unknown = Renderer::new(SHIPPED, None).unwrap().render("reminder.typ", &json!({})).unwrap_err().to_string();
     assert_eq!(unknown, "there is no template `reminder.typ`; the templates are `invoice.typ`");
 
     let broken = folder(&[("fonts/Mine.ttf", "no font")]);
-    let error = Renderer::new(Some(broken.path())).err().unwrap();
+    let error = Renderer::new(SHIPPED, Some(broken.path())).err().unwrap();
     assert!(matches!(&error, Error::NotAFont { path } if path == "fonts/Mine.ttf"), "{error}");
 
     let missing = broken.path().join("missing");
-    let error = Renderer::new(Some(&missing)).err().unwrap();
+    let error = Renderer::new(SHIPPED, Some(&missing)).err().unwrap();
     assert!(matches!(&error, Error::Folder { path, .. } if *path == missing), "{error}");
 
     fs::write(broken.path().join("latin1.typ"), b"caf\xe9").unwrap();
     fs::remove_file(broken.path().join("fonts/Mine.ttf")).unwrap();
-    let error = Renderer::new(Some(broken.path())).err().unwrap();
+    let error = Renderer::new(SHIPPED, Some(broken.path())).err().unwrap();
     assert!(matches!(&error, Error::NotUtf8 { path } if path == "latin1.typ"), "{error}");
 }
 

@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use upshot_queue::{Failure, FailureClass, Job, JobId, Lease, Progress, Release, Stop, worker::WriteError};
 
 use crate::{
-    attempt::{Attempt, EnqueueError},
     child::Child,
+    outgoing::{EnqueueError, Outgoing},
 };
 
 /// One attempt at a job, as its handler sees it. `S` is the state that all jobs of the handler share.
 pub struct Context<S> {
-    attempt: Arc<dyn Attempt>,
+    lease: Lease,
+    outgoing: Arc<dyn Outgoing>,
     state: Arc<S>,
     steps: &'static [&'static str],
     /// Steps and children that this attempt has named.
@@ -35,9 +36,15 @@ impl<S> std::fmt::Debug for Context<S> {
 }
 
 impl<S> Context<S> {
-    /// The context of an attempt. `steps` are those of [`Job::STEPS`](crate::Job::STEPS).
-    pub fn new(attempt: Arc<dyn Attempt>, state: Arc<S>, steps: &'static [&'static str]) -> Self {
-        Self { attempt, state, steps, named: Mutex::default(), percent: AtomicU8::new(0) }
+    /// The context of the attempt that has this lease. `steps` are those of
+    /// [`Job::STEPS`](crate::Job::STEPS).
+    pub fn new(
+        lease: Lease,
+        outgoing: Arc<dyn Outgoing>,
+        state: Arc<S>,
+        steps: &'static [&'static str],
+    ) -> Self {
+        Self { lease, outgoing, state, steps, named: Mutex::default(), percent: AtomicU8::new(0) }
     }
 
     /// The state that was given with the handler.
@@ -47,17 +54,17 @@ impl<S> Context<S> {
 
     /// The job as it was when the attempt began.
     pub fn job(&self) -> &Job {
-        self.attempt.job()
+        self.lease.job()
     }
 
     /// The arguments as they were published.
     pub fn args(&self) -> &Bytes {
-        &self.attempt.job().args
+        &self.lease.job().args
     }
 
-    /// The lease, for tools that bound their work by it. `None` in a test without Redis.
-    pub fn lease(&self) -> Option<&Lease> {
-        self.attempt.lease()
+    /// The lease, for tools that bound their work by it.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// Runs a step, or returns what it returned in an earlier attempt.
@@ -76,19 +83,19 @@ impl<S> Context<S> {
         F: AsyncFnOnce() -> Result<T, E>,
     {
         self.name("step", name)?;
-        if let Some(stored) = self.attempt.step(name) {
+        if let Some(stored) = self.lease.step(name).cloned() {
             return serde_json::from_value(stored).map_err(|error| {
                 Failure::permanent(format!("the stored result of step `{name}` cannot be read: {error}")).into()
             });
         }
         self.begins(name).await?;
         // A process that was stopped for long must not act on an old lease.
-        self.attempt.verify().await.map_err(over)?;
+        self.lease.verify().await.map_err(over)?;
         let result = step().await.map_err(Into::into)?;
         let value = serde_json::to_value(&result).map_err(|error| {
             Failure::permanent(format!("the result of step `{name}` cannot be written as JSON: {error}"))
         })?;
-        self.attempt.complete_step(name, &value).await.map_err(over)?;
+        self.lease.complete_step(name, &value).await.map_err(over)?;
         tracing::debug!(step = name, "step completed");
         Ok(result)
     }
@@ -118,7 +125,7 @@ impl<S> Context<S> {
         let percent = percent.min(100);
         self.percent.store(percent, Ordering::Relaxed);
         let progress = Progress { percent, step: None, message: Some(message.into()) };
-        self.attempt.progress(&progress).await.map_err(over)
+        self.lease.progress(&progress).await.map_err(over)
     }
 
     /// Adds a line to the job's log. The newest lines are kept, 2,000 bytes of each.
@@ -126,17 +133,17 @@ impl<S> Context<S> {
     /// # Errors
     /// As [`Self::progress`].
     pub async fn log(&self, line: impl AsRef<str>) -> Result<(), Stop> {
-        self.attempt.log(line.as_ref()).await.map_err(over)
+        self.lease.log(line.as_ref()).await.map_err(over)
     }
 
     /// Fires when the job is cancelled. The handler is dropped after a grace.
     pub fn cancelled(&self) -> &CancellationToken {
-        self.attempt.cancelled()
+        self.lease.cancelled()
     }
 
     /// Fires when the worker begins to stop. The handler may finish within the grace.
     pub fn stopping(&self) -> &CancellationToken {
-        self.attempt.stopping()
+        self.lease.stopping()
     }
 
     /// Enqueues another job, and returns its id. A later attempt finds the same job.
@@ -149,7 +156,7 @@ impl<S> Context<S> {
         let queue = child.queue.clone().unwrap_or_else(|| self.job().queue.clone());
         let job = child.below(self.job());
         let id = job.id.clone();
-        self.attempt.enqueue(&queue, job).await.map_err(|error| match error {
+        self.outgoing.enqueue(&queue, job).await.map_err(|error| match error {
             EnqueueError::UnknownQueue(_) => Failure::permanent(error),
             EnqueueError::Queue(_) => Failure::transient(error),
         })?;
@@ -164,7 +171,7 @@ impl<S> Context<S> {
         }
         let percent = self.percent.load(Ordering::Relaxed);
         let progress = Progress { percent, step: Some(name.to_owned()), message: None };
-        self.attempt.progress(&progress).await.map_err(over)
+        self.lease.progress(&progress).await.map_err(over)
     }
 
     fn name(&self, what: &'static str, name: &str) -> Result<(), Failure> {

@@ -7,15 +7,15 @@ use apalis_core::{
     worker::{builder::WorkerBuilder, event::Event},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use upshot_queue::{Connector, Queue, QueueName, RedisBackend, WorkerOptions};
+use upshot_queue::{Client, Connector, Operator, QueueName, RedisBackend, WorkerOptions};
 use upshot_runtime::{Health, Settings, health::watch_redis};
 
 use crate::{
-    build, handlers,
+    build,
     limits::{self, OfQueue},
-    mail::{self, Keeper},
-    registry::Registry,
-    store::{self, Sweeper, Watch},
+    outgoing::{Outgoing, Queues},
+    registry::{Dispatch, Registry},
+    setup::{Beside, Jobs, SetupError},
 };
 
 /// Why an executor cannot be set up. Once it runs it does not fail, it waits.
@@ -26,19 +26,10 @@ pub enum Error {
     Redis(#[from] redis::RedisError),
     /// A queue's worker cannot be set up.
     #[error(transparent)]
-    Queue(#[from] upshot_queue::queue::Error),
-    /// Files cannot be kept.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// Mail cannot be sent.
-    #[error(transparent)]
-    Mail(#[from] mail::Error),
-    /// Templates cannot be used.
-    #[error(transparent)]
-    Templates(#[from] upshot_document::Error),
-    /// The seller on invoices is incomplete.
-    #[error("[seller]: {0}")]
-    Seller(#[from] toml::de::Error),
+    Queue(#[from] upshot_queue::Error),
+    /// A state of the program's own cannot be set up.
+    #[error("{0}")]
+    Setup(SetupError),
     /// A fault of ours.
     #[error(
         "the workers ended without having been told to; their jobs are taken over when their leases run out"
@@ -52,47 +43,43 @@ pub struct Executor {
     connector: Connector,
     registry: Arc<Registry>,
     limits: Vec<OfQueue>,
-    /// What works beside the built-in handlers.
-    beside: Option<(Sweeper, Keeper, Watch)>,
+    outgoing: Arc<dyn Outgoing>,
+    beside: Vec<Beside>,
     health: Health,
 }
 
 impl Executor {
-    /// Checks the settings and sets up the built-in handlers.
+    /// Checks the settings and sets up the states of the jobs.
     ///
     /// # Errors
     /// What cannot be used, and why.
-    pub fn new(settings: &Settings, health: Health) -> Result<Self, Error> {
+    pub async fn new(settings: &Settings, health: Health, jobs: Jobs) -> Result<Self, Error> {
         let connector = Connector::new(settings.redis.options())?;
-        // Also of queues that others work on: their jobs may be alive.
-        let conn = connector.connect()?;
-        let queue = |name: &QueueName| Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
-        let queues = settings.queues.keys().map(queue).collect();
-        let handlers::All { registry, sweeper, keeper, watch } = handlers::all(settings, queues, &health)?;
-        let beside = Some((sweeper, keeper, watch));
-        Ok(Self { beside, ..Self::with_handlers(settings, health, registry)? })
-    }
-
-    /// The same with handlers of one's own.
-    ///
-    /// # Errors
-    /// What cannot be used, and why.
-    pub fn with_handlers(settings: &Settings, health: Health, registry: Registry) -> Result<Self, Error> {
-        let connector = Connector::new(settings.redis.options())?;
+        let connection = connector.connect()?;
         let mut limits = Vec::new();
         for (name, queue) in settings.worked_queues() {
             let of_queue = queue.limits.iter().map(|each| (each.key.clone(), each.limit())).collect();
-            limits.push((Queue::new(&connector, name.clone())?, of_queue));
+            limits.push((Operator::new(Client::new(&connector, name.clone())?), of_queue));
             // Refused now rather than in the middle of a restart.
             RedisBackend::new(&connector, queue.worker_options(name))?;
         }
+        // Also queues that others work on: their jobs may be alive.
+        let queue =
+            |name: &QueueName| Client::with_connection(connection.clone(), connector.prefix(), name.clone());
+        let queues = settings.queues.keys().map(queue).collect();
+        let (registry, beside) = jobs.prepare(settings, queues, &health).await.map_err(Error::Setup)?;
         crate::metrics::describe(registry.names());
+        let outgoing = Arc::new(Queues {
+            connection,
+            prefix: connector.prefix().into(),
+            known: settings.queues.keys().cloned().collect(),
+        });
         let (settings, registry) = (settings.clone(), Arc::new(registry));
-        Ok(Self { settings, connector, registry, limits, beside: None, health })
+        Ok(Self { settings, connector, registry, limits, outgoing, beside, health })
     }
 
     /// Runs until `stop` fires: then nothing more is claimed, handlers are told
-    /// (`Lease::stopping`), what runs is finished within the grace period, and
+    /// (`Context::stopping`), what runs is finished within the grace period, and
     /// the rest is handed back.
     ///
     /// # Errors
@@ -105,7 +92,9 @@ impl Executor {
         // leases to run out; so they are handed back before it loses patience.
         let mut monitor = Monitor::new().shutdown_timeout(grace + Duration::from_secs(1));
         for (name, queue) in self.settings.worked_queues() {
-            let (connector, registry) = (self.connector.clone(), Arc::clone(&self.registry));
+            let connector = self.connector.clone();
+            let dispatch =
+                Dispatch { registry: Arc::clone(&self.registry), outgoing: Arc::clone(&self.outgoing) };
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
             let (stop, abandon, kinds) = (stop.clone(), abandon.clone(), kinds.clone());
             monitor = monitor.register(move |_| {
@@ -117,11 +106,11 @@ impl Executor {
                     ..queue.worker_options(&name)
                 };
                 let concurrency = options.concurrency;
-                #[expect(clippy::expect_used, reason = "the same options were accepted in `with_handlers`")]
+                #[expect(clippy::expect_used, reason = "the same options were accepted in `new`")]
                 let backend = RedisBackend::new(&connector, options).expect("accepted before");
                 let worker = format!("{name}-{}", backend.worker());
                 tracing::info!(queue = %name, worker = backend.worker(), concurrency, "working");
-                WorkerBuilder::new(worker).backend(backend).build(Registry::service(&registry))
+                WorkerBuilder::new(worker).backend(backend).build(dispatch.clone())
             });
         }
         let monitor = monitor.on_event(|worker, event| {
@@ -142,13 +131,11 @@ impl Executor {
             });
             io::Result::Ok(())
         };
-        let beside = self.beside.take().map(|(sweeper, keeper, watch)| {
-            [
-                AbortOnDropHandle::new(tokio::spawn(sweeper.run(stop.clone()))),
-                AbortOnDropHandle::new(tokio::spawn(keeper.run(stop.clone()))),
-                AbortOnDropHandle::new(tokio::spawn(watch.run(stop.clone()))),
-            ]
-        });
+        let beside: Vec<_> = self
+            .beside
+            .drain(..)
+            .map(|run| AbortOnDropHandle::new(tokio::spawn(run(stop.clone()))))
+            .collect();
         let work = async {
             limits::set(&self.limits, &stop).await;
             // apalis does not say why a worker ended; only whether we wanted it.

@@ -1,37 +1,39 @@
-//! Does the work: worker pools over the queues, and the handlers.
+//! What a handler author uses, and the service that runs handlers.
 //!
 //! | module | its one thing |
 //! |---|---|
-//! | `build` | which build of the program runs |
+//! | [`job`] | a type for each kind of job |
+//! | [`context`] | what a handler has at hand: steps, progress, its state |
+//! | [`child`] | a job that a handler enqueues |
+//! | [`setup`] | the jobs of a program, and what is set up before the first of them runs |
+//! | [`outgoing`] | where the jobs go that handlers enqueue |
+//! | `registry` | which type does which kind of job |
 //! | [`executor`] | the service: a worker per queue until it is stopped |
 //! | [`limits`] | limits of the settings, set at start |
-//! | [`registry`] | which handler does which kind of job |
-//! | [`handlers`] | the list of all handlers, one a file |
-//! | [`steps`] | named parts of a job that are done once |
-//! | [`stop`] | how an attempt ends that has no outcome |
-//! | [`store`] | files: a local folder or S3 |
-//! | [`mail`] | mail over SMTP |
+//! | `build` | which build of the program runs |
 //! | `metrics` | what an executor counts |
-//! | [`press`] | documents, rendered on as many threads as there are cores |
-//! | [`invoice`] | an order's invoice, computed |
 //!
-//! To add a handler: write a file in `handlers/` with an async function, name
-//! its kind there, and add a line to [`handlers::all`]. [`registry`] says what it
-//! may return.
+//! # What is stable
+//! [`Job`], [`Context`], [`Child`], [`Stop`] and its parts, `Outcome` and `Evidence` keep their
+//! meaning within 0.x: a change that breaks a handler is named in the changelog with its remedy.
+//! [`Setup`] and [`Outgoing`] may still change.
 
 mod build;
+pub mod child;
+pub mod context;
 pub mod executor;
-pub mod handlers;
-pub mod invoice;
+pub mod job;
 pub mod limits;
-pub mod mail;
 mod metrics;
-pub mod press;
-pub mod registry;
-pub mod steps;
-pub mod store;
+pub mod outgoing;
+mod registry;
+pub mod setup;
 
+pub use child::Child;
+pub use context::Context;
 pub use executor::{Error, Executor};
-pub use registry::Registry;
-pub use steps::Steps;
+pub use job::Job;
+pub use outgoing::Outgoing;
+pub use registry::Twice;
+pub use setup::{Jobs, Setup, SetupError};
 pub use upshot_queue::Stop;

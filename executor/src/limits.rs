@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{
-    Limit, LimitKey, Queue,
-    connect::{Cause, Outage},
-};
+use upshot_queue::{Limit, LimitKey, Operator, connect::Outage};
 
 /// How long to wait before another try.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Limits of one queue.
-pub type OfQueue = (Queue, Vec<(LimitKey, Limit)>);
+pub type OfQueue = (Operator, Vec<(LimitKey, Limit)>);
 
 /// Sets all limits, however long Redis is away, or until `stop` fires. Nothing is claimed before: a
 /// late limit has no effect on those jobs.
@@ -21,8 +18,8 @@ pub async fn set(queues: &[OfQueue], stop: &CancellationToken) {
     for (queue, limits) in queues {
         for (key, limit) in limits {
             while let Err(error) = queue.set_limit(key, *limit).await {
-                if outage.begins(Cause::of_call(&error)) {
-                    tracing::warn!(queue = %queue.name(), %key, %error, "a limit cannot be set yet");
+                if outage.begins(error.cause()) {
+                    tracing::warn!(queue = %queue.client().name(), %key, %error, "a limit cannot be set yet");
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -30,7 +27,7 @@ pub async fn set(queues: &[OfQueue], stop: &CancellationToken) {
                 }
             }
             outage.ends();
-            tracing::info!(queue = %queue.name(), %key, ?limit, "limited");
+            tracing::info!(queue = %queue.client().name(), %key, ?limit, "limited");
         }
     }
 }

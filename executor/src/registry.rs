@@ -1,77 +1,38 @@
-//! Which handler does which kind of job.
-//!
-//! A handler is an ordinary apalis handler: an async function whose first
-//! argument is the job's arguments and whose others are extracted
-//! (`Data<Lease>`, `TaskId`, `Attempt`). It returns an [`Outcome`], or says why
-//! there is none:
-//! | error | then |
-//! |---|---|
-//! | [`Failure`] | a retry after a wait, or a dead job, by its class |
-//! | [`Snooze`](upshot_queue::Snooze) | it runs again after a time |
-//! | [`Park`](upshot_queue::Park) | it waits until somebody meets a need: a breaker that closes, a confirmation, other jobs |
-//! | [`Release`](upshot_queue::Release) | another worker runs it at once; for the stop of this one |
-//! | any other error | as a transient failure |
-//!
-//! Only a failure counts as an attempt. A handler that returns several of them returns
-//! [`Stop`], and `?` makes one of any other error:
-//! ```
-//! use apalis_core::task::data::Data;
-//! use serde::Deserialize;
-//! use upshot_executor::{Registry, Steps};
-//! use upshot_queue::{Failure, Lease, Park, Release, Stop};
-//! use upshot_shared::{Evidence, Outcome};
-//!
-//! #[derive(Deserialize)]
-//! struct Shipment { order: String, parcels: Vec<String> }
-//!
-//! async fn ship(shipment: Shipment, lease: Data<Lease>) -> Result<Outcome, Stop> {
-//!     // It runs from here again when the need is met, so it looks first.
-//!     if !is_confirmed(&shipment.order).await? {
-//!         return Err(Park::new(format!("{} confirmed", shipment.order), "no confirmation yet")?.into());
-//!     }
-//!     let steps = Steps::new(&lease, ["label", "parcels"]);
-//!     let label = steps.run("label", async || print_label(&shipment.order).await).await?;
-//!     for parcel in &shipment.parcels {
-//!         // Parcels that were announced are found again by whoever goes on.
-//!         if lease.stopping().is_cancelled() {
-//!             return Err(Release::new("the worker stops").into());
-//!         }
-//!         announce(parcel, &label).await?;
-//!     }
-//!     steps.done().await?;
-//!     Ok(Outcome::achieved("shipped", Evidence::new("label", [("id", label)])))
-//! }
-//!
-//! let registry = Registry::new().handle("order.ship", 1, ship);
-//! # async fn is_confirmed(_: &str) -> Result<bool, Failure> { Ok(true) }
-//! # async fn print_label(_: &str) -> Result<String, Failure> { Ok(String::new()) }
-//! # async fn announce(_: &str, _: &str) -> Result<(), Failure> { Ok(()) }
-//! ```
-//! `upshot unpark shipments "order-1042 confirmed"` or `Queue::meet` lets it go on;
-//! [`Park`](upshot_queue::Park) says in which order nobody is missed.
+//! Which type does which kind of job.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     convert::Infallible,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{Arc, OnceLock},
+    task::{self, Poll},
     time::Instant,
 };
 
-use apalis_core::task::{Task, data::Data};
+use apalis_core::task::Task;
 use futures::{FutureExt, future::BoxFuture};
-use serde::de::DeserializeOwned;
 use tower::Service;
 use tracing::Instrument;
-use upshot_queue::{Failure, Job, Kinds, Lease, Stop, Undecodable};
-use upshot_shared::{Outcome, intake::{LABEL_ID, LABEL_SOURCE}};
+use upshot_queue::{Failure, FailureClass, Job as StoredJob, Kinds, Lease, Stop, Undecodable};
+use upshot_shared::{
+    Outcome,
+    intake::{LABEL_ID, LABEL_SOURCE},
+};
 
-type Run = Box<dyn Fn(&Job, Lease) -> BoxFuture<'static, Result<Outcome, Stop>> + Send + Sync>;
+use crate::{
+    context::Context,
+    job::Job,
+    outgoing::Outgoing,
+};
+
+type Run = Box<dyn Fn(Lease, Arc<dyn Outgoing>) -> BoxFuture<'static, Result<Outcome, Stop>> + Send + Sync>;
+
+/// The state that handlers share. It is set before the first job runs.
+pub(crate) type Shared<S> = Arc<OnceLock<Arc<S>>>;
 
 /// Handlers by kind and version.
 #[derive(Default)]
 pub struct Registry {
-    handlers: HashMap<(&'static str, u32), Run>,
+    handlers: BTreeMap<(&'static str, u32), Run>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -80,41 +41,28 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-impl Registry {
-    /// No handlers.
-    pub fn new() -> Self {
-        Self::default()
-    }
+/// Two types that do the same kind and version of job.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("two types do jobs of kind `{kind}` version {version}: give one of them another KIND, ALIASES or VERSION")]
+pub struct Twice {
+    kind: &'static str,
+    version: u32,
+}
 
-    /// Adds the handler of a kind and version of arguments. The kind is a
-    /// stable name: jobs that are waiting carry it.
-    #[must_use]
-    pub fn handle<Args, F, Fut, E>(mut self, kind: &'static str, version: u32, handler: F) -> Self
-    where
-        Args: DeserializeOwned,
-        F: Fn(Args, Data<Lease>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Outcome, E>> + Send + 'static,
-        E: Into<Stop>,
-    {
-        let run = move |job: &Job, lease: Lease| {
-            let args = serde_json::from_slice::<Args>(&job.args).map_err(|error| {
-                // Not the error's own text: it may quote the value.
-                let (line, column) = (error.line(), error.column());
-                Undecodable(format!(
-                    "the arguments of {kind} version {version} cannot be read: {:?} error at line {line}, column {column}",
-                    error.classify()
-                ))
-            });
-            match args {
-                Ok(args) => {
-                    let run = handler(args, Data::new(lease));
-                    async move { run.await.map_err(Into::into) }.boxed()
-                }
-                Err(undecodable) => futures::future::err(undecodable.into()).boxed(),
+impl Registry {
+    /// Adds a type under its kind and its previous names.
+    ///
+    /// # Errors
+    /// When another type has the kind and version.
+    pub(crate) fn add<T: Job>(&mut self, state: &Shared<T::State>) -> Result<(), Twice> {
+        for kind in std::iter::once(&T::KIND).chain(T::ALIASES) {
+            let state = Arc::clone(state);
+            let run: Run = Box::new(move |lease, outgoing| run::<T>(lease, outgoing, state.get().cloned()).boxed());
+            if self.handlers.insert((kind, T::VERSION), run).is_some() {
+                return Err(Twice { kind, version: T::VERSION });
             }
-        };
-        self.handlers.insert((kind, version), Box::new(run));
-        self
+        }
+        Ok(())
     }
 
     /// What a worker with these handlers can run. Arguments that this build of the program
@@ -129,33 +77,60 @@ impl Registry {
         self.handlers.keys().map(|(kind, _)| *kind)
     }
 
-    fn find(&self, job: &Job) -> Option<&Run> {
+    fn find(&self, job: &StoredJob) -> Option<&Run> {
         let same = |kind: &str, version: u32| kind == job.kind && version == job.version;
         self.handlers.iter().find(|((kind, version), _)| same(kind, *version)).map(|(_, run)| run)
     }
+}
 
-    /// The service that a worker calls.
-    pub fn service(this: &Arc<Self>) -> Dispatch {
-        Dispatch { registry: Arc::clone(this) }
+/// Reads the arguments and runs the handler.
+async fn run<T: Job>(
+    lease: Lease,
+    outgoing: Arc<dyn Outgoing>,
+    state: Option<Arc<T::State>>,
+) -> Result<Outcome, Stop> {
+    let job = lease.job();
+    let args = serde_json::from_slice::<T>(&job.args).map_err(|error| {
+        // Not the error's own text: it may quote the value.
+        let (line, column) = (error.line(), error.column());
+        Undecodable(format!(
+            "the arguments of {} version {} cannot be read: {:?} error at line {line}, column {column}",
+            job.kind,
+            job.version,
+            error.classify()
+        ))
+    })?;
+    let state = state.ok_or_else(|| {
+        Failure::transient(format!("the state of {} is not set up: the executor has not started", job.kind))
+    })?;
+    let cx = Context::new(lease, outgoing, state, T::STEPS);
+    let Some(most) = T::TIMEOUT else { return args.run(&cx).await };
+    match tokio::time::timeout(most, args.run(&cx)).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            let what = format!("the attempt ran longer than {most:?}, the time-out of its kind");
+            Err(Failure::new(FailureClass::TimedOut, what).into())
+        }
     }
 }
 
 /// Calls the handler of each job, in a span that says whose work it is.
-#[derive(Clone, Debug)]
-pub struct Dispatch {
-    registry: Arc<Registry>,
+#[derive(Clone)]
+pub(crate) struct Dispatch {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) outgoing: Arc<dyn Outgoing>,
 }
 
-impl Service<Task<Arc<Job>>> for Dispatch {
+impl Service<Task<Arc<StoredJob>>> for Dispatch {
     type Response = Result<Outcome, Stop>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Result<Outcome, Stop>, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, task: Task<Arc<Job>>) -> Self::Future {
+    fn call(&mut self, task: Task<Arc<StoredJob>>) -> Self::Future {
         let job = Arc::clone(&task.args);
         let (trace_id, parent_id) = trace_ids(job.trace.as_deref());
         let span = tracing::info_span!(
@@ -170,7 +145,7 @@ impl Service<Task<Arc<Job>>> for Dispatch {
             trace_id,
             parent_id,
         );
-        let registry = Arc::clone(&self.registry);
+        let (registry, outgoing) = (Arc::clone(&self.registry), Arc::clone(&self.outgoing));
         // Nothing of a handler runs before this future is polled: a panic in it
         // must be caught with the attempt, not end the worker.
         async move {
@@ -178,7 +153,7 @@ impl Service<Task<Arc<Job>>> for Dispatch {
             tracing::debug!("started");
             let lease = task.data().get::<Lease>().cloned();
             let result = match (registry.find(&job), lease) {
-                (Some(run), Some(lease)) => run(&job, lease).await,
+                (Some(run), Some(lease)) => run(lease, outgoing).await,
                 (Some(_), None) => Err("a job came without a lease: no worker of its queue claimed it".into()),
                 // The worker parks these jobs before they come here.
                 (None, _) => Err(Failure::permanent(format!(

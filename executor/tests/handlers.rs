@@ -18,8 +18,8 @@ use serde::Deserialize;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_executor::{Executor, Registry, Steps};
+use upshot_queue::{Client, Connector, Job, JobId, Lease, NewJob, Park, QueueName, Release, State, Stop};
 use upshot_servers::{Proxy, RedisOptions, RedisServer};
-use upshot_queue::{Connector, Job, JobId, Lease, NewJob, Park, Queue, QueueName, Release, State, Stop};
 use upshot_runtime::{Health, Settings, settings::QueueSettings};
 use upshot_shared::{Evidence, Outcome};
 
@@ -78,7 +78,7 @@ fn run(settings: &Settings, shop: Shop) -> (CancellationToken, JoinHandle<()>) {
 }
 
 /// Waits until the job is in a state: reads it, and again after each change.
-async fn until(connector: &Connector, queue: &Queue, id: &JobId, state: State) -> Job {
+async fn until(connector: &Connector, queue: &Client, id: &JobId, state: State) -> Job {
     let waiting = async {
         let mut listener = connector.listen().await.unwrap();
         listener.subscribe(queue.keys().changes()).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
     settings.queues = [(name.clone(), QueueSettings::default())].into();
     settings.executor.shutdown_grace = 2 * PATIENCE;
     let connector = Connector::new(settings.redis.options()).unwrap();
-    let queue = Queue::new(&connector, name).unwrap();
+    let queue = Client::new(&connector, name).unwrap();
     let job = NewJob::new(JobId::random(), "order.ship", r#"{"number": 1042}"#);
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
 
@@ -148,11 +148,11 @@ async fn an_executor_stops_within_its_grace_although_redis_does_not_answer() {
     settings.redis.url = format!("redis://127.0.0.1:{}/", proxy.port()).into();
     settings.queues = [(name.clone(), QueueSettings::default())].into();
     settings.executor.shutdown_grace = Duration::from_secs(2);
-    let queue = Queue::new(&Connector::new(settings.redis.options()).unwrap(), name).unwrap();
+    let queue = Client::new(&Connector::new(settings.redis.options()).unwrap(), name).unwrap();
     let job = NewJob::new(JobId::random(), "order.wait", "null");
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     let (began, mut begins) = mpsc::unbounded_channel();
-    let registry = Registry::new().handle("order.wait", 1, move |(): ()| {
+    let registry = Registry::new().handle("order.wait", 1, move |(): (), _| {
         began.send(()).unwrap();
         std::future::pending::<Result<Outcome, Stop>>()
     });

@@ -4,14 +4,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{SecondsFormat, Utc};
+use clap::{Args, FromArgMatches};
 use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
-use upshot_queue::{Connector, Queue, State};
-use upshot_runtime::Settings;
-use upshot_shared::Event;
+use upshot::{
+    Call,
+    queue::{Client, Connector, State},
+    shared::{Event, Intake},
+};
 
-use super::{publish, stop};
-use crate::{arguments::DemoOrders, output::Output, running::Running};
+/// The command's name.
+pub const NAME: &str = "demo-orders";
+
+/// The slowest rate: one order a day.
+const SLOWEST: f64 = 1.0 / 86_400.0;
+/// The most orders a second.
+const MOST_ORDERS: f64 = 100_000.0;
 
 const FIRST: &[&str] =
     &["Ada", "Grace", "Edsger", "Barbara", "Alan", "Radia", "Donald", "Frances", "Niklaus", "Hedy"];
@@ -30,17 +38,50 @@ const GOODS: &[(&str, &str, &str, &str)] = &[
 ];
 const TENANTS: &[&str] = &["berlin", "hamburg", "leipzig"];
 
+#[derive(Debug, Args)]
+struct DemoOrders {
+    /// How many orders; 0 continues until interrupted.
+    #[arg(long, default_value_t = 200)]
+    count: u64,
+    /// Orders a second.
+    #[arg(long, default_value_t = 20.0, value_parser = orders_a_second, allow_hyphen_values = true)]
+    rate: f64,
+    /// Return only when every order has its invoice.
+    #[arg(long)]
+    wait: bool,
+}
+
+/// The command line of `demo-orders`.
+pub fn command() -> clap::Command {
+    DemoOrders::augment_args(clap::Command::new(NAME).about("Publish the orders of a made-up shop"))
+}
+
+/// The rate at which orders are published.
+fn orders_a_second(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (SLOWEST..=MOST_ORDERS).contains(&rate) => Ok(rate),
+        Ok(rate) if rate > 0.0 && rate < SLOWEST => {
+            Err(format!("it is slower than one a day: use {SLOWEST:.6} (a second) at least"))
+        }
+        _ => Err(format!("use a number above 0 and up to {MOST_ORDERS} (a second)")),
+    }
+}
+
 /// Publishes orders at a rate and reports their results.
-pub async fn run(mut settings: Settings, demo: &DemoOrders, out: &mut Output) -> anyhow::Result<()> {
-    Running::fill(&mut settings);
-    let publisher = publish::publisher(&settings)?;
-    let stop = stop::on_signal()?;
-    let intake = upshot_shared::Intake::new(settings.intake())?;
+///
+/// # Errors
+/// When an order cannot be published, or Redis does not tell what became of them.
+pub async fn run(mut call: Call) -> anyhow::Result<()> {
+    let demo = DemoOrders::from_arg_matches(&call.matches)?;
+    let publisher = call.publisher()?;
+    let stop = call.stop.clone();
+    let settings = &call.settings;
+    let intake = Intake::new(settings.intake())?;
     let route = intake
         .routes("order.completed.v1")
         .first()
         .context("no route for order.completed.v1 in the settings")?;
-    let queue = Queue::new(&Connector::new(settings.redis.options())?, route.queue.clone())?;
+    let queue = Client::new(&Connector::new(settings.redis.options())?, route.queue.clone())?;
     let before = ended(&queue).await.context("redis.url: cannot count jobs")?;
     // Order numbers that no earlier run has used.
     let first = Utc::now().timestamp_millis() as u64 / 10 % 10_000_000_000;
@@ -62,7 +103,7 @@ pub async fn run(mut settings: Settings, demo: &DemoOrders, out: &mut Output) ->
             .with_context(|| format!("order {}", first + published))?;
         published += 1;
         if said.elapsed() >= Duration::from_secs(2) {
-            say(out, published, before, ended(&queue).await?)?;
+            say(&mut call, published, before, ended(&queue).await?)?;
             said = Instant::now();
         }
     }
@@ -71,7 +112,7 @@ pub async fn run(mut settings: Settings, demo: &DemoOrders, out: &mut Output) ->
         let now = ended(&queue).await?;
         let done = now.0 + now.1 >= before.0 + before.1 + published;
         if done || !demo.wait || said.elapsed() >= Duration::from_secs(2) {
-            say(out, published, before, now)?;
+            say(&mut call, published, before, now)?;
             said = Instant::now();
         }
         if done || !demo.wait {
@@ -85,21 +126,19 @@ pub async fn run(mut settings: Settings, demo: &DemoOrders, out: &mut Output) ->
 }
 
 /// Outcomes achieved and missed so far.
-async fn ended(queue: &Queue) -> anyhow::Result<(u64, u64)> {
+async fn ended(queue: &Client) -> anyhow::Result<(u64, u64)> {
     let counts = queue.counts().await?;
     Ok((counts.of(State::Succeeded), counts.of(State::Dead)))
 }
 
-fn say(out: &mut Output, published: u64, before: (u64, u64), now: (u64, u64)) -> anyhow::Result<()> {
+fn say(call: &mut Call, published: u64, before: (u64, u64), now: (u64, u64)) -> anyhow::Result<()> {
     let (achieved, missed) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
     let open = published.saturating_sub(achieved + missed);
     let value = json!({ "published": published, "achieved": achieved, "open": open, "missed": missed });
-    out.item(&value, |page| {
-        page.text(format!(
-            "{published} orders published: {achieved} invoices delivered, {open} open, {missed} missed"
-        ));
-    })?;
-    Ok(())
+    call.say(
+        &value,
+        format!("{published} orders published: {achieved} invoices delivered, {open} open, {missed} missed"),
+    )
 }
 
 fn order(number: u64, random: &mut impl Rng) -> Value {
@@ -143,17 +182,30 @@ fn order(number: u64, random: &mut impl Rng) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use upshot_shared::{Intake, event::{Envelope, STRUCTURED}};
+    use upshot::{
+        runtime::Settings,
+        shared::event::{Envelope, STRUCTURED},
+    };
 
     use super::*;
+    use crate::program::PROGRAM;
 
     #[test]
     fn orders_keep_to_the_contract() {
-        let intake = Intake::new(&Settings::default()).unwrap();
+        let intake = Intake::new(Settings::of(&PROGRAM).unwrap().intake()).unwrap();
         let envelope = Envelope { content_type: Some(STRUCTURED.into()), ..Envelope::default() };
         for number in 0..200 {
             let event = order(number, &mut rand::rng()).to_string();
             intake.accept(&envelope, &event.into()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_rate_that_cannot_be_meant_is_named() {
+        for (rate, words) in [("nan", "100000"), ("1e-300", "one a day"), ("-1", "above 0")] {
+            let line = [NAME, "--rate", rate];
+            let said = command().try_get_matches_from(line).unwrap_err().to_string();
+            assert!(said.contains(rate) && said.contains(words), "{said}");
         }
     }
 }

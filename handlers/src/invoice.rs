@@ -22,9 +22,12 @@
 
 #[cfg(test)]
 mod against_python;
+#[cfg(test)]
+mod agreement;
 mod amount;
 mod currency;
 mod error;
+pub mod issue;
 mod money;
 mod order;
 #[cfg(test)]

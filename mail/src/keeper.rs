@@ -7,13 +7,16 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Need, Queue, Released};
+use upshot_queue::{Client, Need, Released};
 use upshot_runtime::Health;
 
 use crate::{gate::Gate, pool::Pool};
 
 /// The warning that the mail server refuses all mail.
 const WARNING: &str = "smtp";
+
+/// The metric that says the same.
+const REFUSED: &str = "upshot_mail_refused";
 
 /// Watches the jobs that wait for the mail server.
 ///
@@ -22,7 +25,7 @@ const WARNING: &str = "smtp";
 pub struct Keeper {
     pool: Arc<Pool>,
     need: Need,
-    queues: Vec<Queue>,
+    queues: Vec<Client>,
     every: Duration,
     health: Health,
 }
@@ -37,10 +40,15 @@ impl Keeper {
     pub(super) fn new(
         pool: Arc<Pool>,
         need: Need,
-        queues: Vec<Queue>,
+        queues: Vec<Client>,
         every: Duration,
         health: Health,
     ) -> Self {
+        metrics::describe_gauge!(
+            REFUSED,
+            "Whether the mail server refuses all mail, so that jobs wait for `breaker:smtp`."
+        );
+        metrics::gauge!(REFUSED).set(0.0);
         Self { pool, need, queues, every, health }
     }
 
@@ -72,14 +80,14 @@ impl Keeper {
 
     fn tell(&self) {
         let why = self.pool.gate(|gate| gate.why_shut().map(ToOwned::to_owned));
-        metrics::gauge!("upshot_mail_refused").set(f64::from(u8::from(why.is_some())));
+        metrics::gauge!(REFUSED).set(f64::from(u8::from(why.is_some())));
         match why {
             Some(why) => self.health.warn(WARNING, &why),
             None => self.health.clear_warning(WARNING),
         }
     }
 
-    async fn release(&self, queue: &Queue) -> Result<(), upshot_queue::Error> {
+    async fn release(&self, queue: &Client) -> Result<(), upshot_queue::Error> {
         if queue.waiting_for(&self.need).await? == 0 {
             return Ok(());
         }

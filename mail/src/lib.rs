@@ -35,7 +35,7 @@ use lettre::{
     Message,
     message::{Attachment, Body, Mailbox, MultiPart, SinglePart, header::ContentType},
 };
-use upshot_queue::{BadNeed, Failure, Lease, Need, Queue, Stop};
+use upshot_queue::{BadNeed, Client, Failure, Lease, Need, Stop};
 use upshot_runtime::{Health, settings::SmtpSettings};
 
 use address::Server;
@@ -129,7 +129,7 @@ impl Mailer {
     }
 
     /// Watches the jobs of these queues that wait for the mail server.
-    pub fn keeper(&self, queues: Vec<Queue>, health: Health) -> Keeper {
+    pub fn keeper(&self, queues: Vec<Client>, health: Health) -> Keeper {
         Keeper::new(Arc::clone(&self.pool), self.need.clone(), queues, self.settings.probe, health)
     }
 

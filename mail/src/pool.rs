@@ -11,9 +11,9 @@ use rustls::ClientConfig;
 use tokio::sync::{Notify, Semaphore};
 use upshot_queue::{Failure, Lease, Need, Park, Stop, fingerprint::normalise};
 use upshot_runtime::settings::{SmtpSettings, SmtpTimeouts};
-
-
 use crate::{
+
+
     address::Server,
     client::{Client, Limits},
     gate::{Gate, Ruling},

@@ -22,8 +22,8 @@ use upshot_executor::{
     Executor, Registry, Stop,
     mail::{Accepted, Mail, Mailer, Recipient},
 };
+use upshot_queue::{Client, Connector, FailureClass, JobId, Lease, NewJob, State};
 use upshot_servers::{Authority, RedisOptions, RedisServer};
-use upshot_queue::{Connector, FailureClass, JobId, Lease, NewJob, Queue, State};
 use upshot_runtime::{Health, Settings, settings::{SmtpSettings, SmtpTimeouts}};
 use upshot_shared::{Evidence, Outcome};
 
@@ -55,7 +55,7 @@ async fn sent_to(server: &Server) -> Result<Accepted, Stop> {
 fn class(stop: &Stop) -> FailureClass {
     match stop {
         Stop::Failed(failure) => failure.class,
-        Stop::Parked(park) => panic!("parked: {park}"),
+        other => panic!("{other}"),
     }
 }
 
@@ -234,6 +234,7 @@ fn a_mail_is_accepted_when_and_only_when_a_250_follows_the_final_dot() {
                 class => prop_assert!(false, "{class}"),
             },
             Err(Stop::Failed(failure)) => prop_assert!(failure.class != FailureClass::Unclear, "{}", failure),
+            Err(other) => prop_assert!(false, "{other}"),
         }
         Ok(())
     });
@@ -388,7 +389,7 @@ async fn jobs_that_wait_for_a_server_that_refuses_all_go_on_once_it_accepts() {
     let mut all = Settings::default();
     all.redis.url = redis.url().into();
     let connector = Connector::new(all.redis.options()).unwrap();
-    let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
+    let queue = Client::new(&connector, "invoices".parse().unwrap()).unwrap();
     let mailer = Arc::new(
         Mailer::new(&SmtpSettings { probe: Duration::from_millis(100), ..settings(&server.url()) }).unwrap(),
     );

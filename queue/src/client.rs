@@ -1,13 +1,23 @@
 //! What a program that enqueues, reads and changes jobs calls.
+//!
+//! A [`Client`] enqueues and reads, an [`Operator`] changes.
 
-pub mod admin;
+pub mod change;
 pub mod dead;
 pub mod dead_walk;
+mod enqueue;
+pub(crate) mod handle;
 pub mod limits;
 pub mod list;
+pub(crate) mod operator;
 pub mod outbox;
 pub mod parking;
-pub mod queue;
+mod read;
 pub mod reconcile;
 pub mod release;
 mod unique;
+
+pub use enqueue::Verdict;
+pub use handle::{Client, MAX_PAYLOAD};
+pub use operator::Operator;
+pub use read::Counts;

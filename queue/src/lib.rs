@@ -42,6 +42,7 @@
 //! | [`worker`] | the apalis backend, and [`protocol`], which it is built on |
 
 mod client;
+mod error;
 pub mod job;
 mod policy;
 mod redis;
@@ -49,28 +50,30 @@ mod scripts;
 pub mod worker;
 
 pub use self::{
-    client::{admin, dead, dead_walk, limits, list, outbox, parking, queue, reconcile, release},
+    client::{change, dead, dead_walk, limits, list, outbox, parking, reconcile, release},
     job::{id, need, state, timeline},
-    policy::{failure, fingerprint, limit, priority, retry},
+    policy::{failure, fingerprint, kinds, limit, priority, retry},
     redis::{connect, keys},
     worker::{protocol, retention, scrub, set_back},
 };
 
-pub use admin::Changed;
+pub use change::Changed;
+pub use client::{Client, Counts, MAX_PAYLOAD, Operator, Verdict};
 pub use connect::{Connection, Connector, RedisOptions};
 pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};
+pub use error::Error;
 pub use failure::{Failure, FailureClass};
 pub use id::{IdError, JobId, QueueName};
 pub use job::{Deadline, Dropped, Expect, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
+pub use kinds::Kinds;
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
 pub use list::{BadCursor, Cursor, Filter, Page, Searched};
 pub use need::{BadNeed, Need};
 pub use outbox::{Outbox, OutboxGroup, OutboxReader};
-pub use parking::{Kinds, NeedCursor};
+pub use parking::NeedCursor;
 pub use priority::{Priority, Shares};
-pub use queue::{Counts, Error, Queue, Verdict};
 pub use reconcile::{Conflict, Reconciled};
 pub use release::{Released, Releasing};
 pub use retention::Trimmed;

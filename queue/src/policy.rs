@@ -2,6 +2,8 @@
 
 pub mod failure;
 pub mod fingerprint;
+pub mod kinds;
 pub mod limit;
+pub(crate) mod pace;
 pub mod priority;
 pub mod retry;

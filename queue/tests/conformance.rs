@@ -23,6 +23,8 @@ mod faults;
 mod fencing;
 #[path = "conformance/fixture.rs"]
 mod fixture;
+#[path = "shared/handles.rs"]
+mod handles;
 #[path = "conformance/identity.rs"]
 mod identity;
 #[path = "conformance/kinds.rs"]

@@ -5,6 +5,8 @@
 mod cluster;
 #[path = "connections/fixture.rs"]
 mod fixture;
+#[path = "shared/handles.rs"]
+mod handles;
 #[path = "connections/migration.rs"]
 mod migration;
 #[path = "connections/refusals.rs"]

@@ -13,6 +13,8 @@ mod claim;
 mod end;
 #[path = "model/fairness.rs"]
 mod fairness;
+#[path = "shared/handles.rs"]
+mod handles;
 #[path = "model/job.rs"]
 mod job;
 #[path = "model/legal.rs"]

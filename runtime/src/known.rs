@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::future;
-use upshot_queue::{Error, Job, NewJob, Queue, QueueName, Reconciled};
+use upshot_queue::{Client, Error, Job, NewJob, QueueName, Reconciled};
 
 use upshot_shared::json;
 
@@ -22,7 +22,7 @@ pub struct Found {
 /// # Errors
 /// When Redis failed or a job is damaged.
 pub async fn look_up(
-    queues: &BTreeMap<QueueName, Queue>,
+    queues: &BTreeMap<QueueName, Client>,
     expected: &[(QueueName, NewJob)],
 ) -> Result<Vec<Option<Found>>, Error> {
     let look = |(queue, job): &'_ (QueueName, NewJob)| {

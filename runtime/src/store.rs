@@ -3,6 +3,7 @@
 mod drafts;
 mod fault;
 mod metrics;
+mod reading;
 mod staging;
 pub mod sweep;
 mod watch;
@@ -16,6 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use futures::StreamExt;
 use object_store::{
     Certificate, ClientOptions, ObjectStore, ObjectStoreExt, ObjectStoreScheme,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
@@ -23,13 +25,14 @@ use object_store::{
     path::Path,
 };
 use sha2::{Digest, Sha256};
-use upshot_queue::{Failure, Queue, Stop, failure::with_causes};
+use upshot_queue::{Client, Failure, Stop, failure::with_causes};
 use crate::{Health, secret::masked, settings::object_options};
 use url::Url;
 
 use fault::stop;
 
 pub use drafts::Drafts;
+pub use reading::{ReadError, Reading};
 pub use sweep::Sweeper;
 pub use watch::Watch;
 
@@ -114,7 +117,36 @@ impl Store {
             let local = LocalFileSystem::new_with_prefix(&path)?.with_fsync(true);
             return Ok(Self { store: Arc::new(local), base: Path::default(), root: Some(path) });
         }
-        let (scheme, base) = ObjectStoreScheme::parse(&parsed).map_err(|error| wrong(error.to_string()))?;
+        Self::on_s3(url, &parsed, ca_file, variables)
+    }
+
+    /// Opens the store to read from it: a folder that is not there yet is not made.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn open_for_reading(
+        url: &str,
+        ca_file: Option<&std::path::Path>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Error> {
+        let wrong = |why: String| Error::Url { url: masked(url), why };
+        let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
+        if parsed.scheme() == "file" {
+            let path = parsed.to_file_path().map_err(|()| wrong("not an absolute path".to_owned()))?;
+            let base = Path::from_absolute_path(path).map_err(object_store::Error::from)?;
+            return Ok(Self { store: Arc::new(LocalFileSystem::new()), base, root: None });
+        }
+        Self::on_s3(url, &parsed, ca_file, variables)
+    }
+
+    fn on_s3(
+        url: &str,
+        parsed: &Url,
+        ca_file: Option<&std::path::Path>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Error> {
+        let wrong = |why: String| Error::Url { url: masked(url), why };
+        let (scheme, base) = ObjectStoreScheme::parse(parsed).map_err(|error| wrong(error.to_string()))?;
         if scheme != ObjectStoreScheme::AmazonS3 {
             return Err(wrong("neither a file nor S3".to_owned()));
         }
@@ -134,8 +166,27 @@ impl Store {
 
     /// Checks whether the store takes files, and releases the jobs of these queues that wait for
     /// it.
-    pub fn watch(&self, queues: Vec<Queue>, health: Health, every: Duration) -> Watch {
+    pub fn watch(&self, queues: Vec<Client>, health: Health, every: Duration) -> Watch {
         Watch::new(self.clone(), queues, health, every)
+    }
+
+    /// Begins to read a file.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn read(&self, key: &str) -> Result<Reading, ReadError> {
+        // Refuses `.` and `..` as well, which no handler writes.
+        let key = Path::parse(key).map_err(|_| ReadError::Gone)?;
+        let path: Path = self.base.parts().chain(key.parts()).collect();
+        match self.store.get(&path).await {
+            Ok(object) => {
+                let bytes = object.meta.size;
+                let content = object.into_stream().map(|part| part.map_err(std::io::Error::other));
+                Ok(Reading { bytes, content: content.boxed() })
+            }
+            Err(object_store::Error::NotFound { .. }) => Err(ReadError::Gone),
+            Err(error) => Err(ReadError::Unavailable(error.to_string())),
+        }
     }
 
     fn path(&self, key: &str) -> Path {

@@ -14,8 +14,8 @@ use upshot_executor::{
     Stop,
     store::{Settled, Store, sha256_of},
 };
+use upshot_queue::{Client, Connector, JobId, NewJob, Park, State};
 use upshot_servers::{Authority, RedisOptions, RedisServer};
-use upshot_queue::{Connector, JobId, NewJob, Park, Queue, State};
 use upshot_runtime::{Health, Settings};
 
 /// Nothing here takes this long.
@@ -41,7 +41,7 @@ fn open(server: &Server) -> Store {
 fn parked(stop: &Stop) -> &Park {
     match stop {
         Stop::Parked(park) => park,
-        Stop::Failed(failure) => panic!("{failure}"),
+        other => panic!("{other}"),
     }
 }
 
@@ -125,12 +125,12 @@ async fn an_executor_is_not_ready_and_its_jobs_wait_until_the_store_is_mended() 
     let mut settings = Settings::default();
     settings.redis.url = redis.url().into();
     let connector = Connector::new(settings.redis.options()).unwrap();
-    let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
+    let queue = Client::new(&connector, "invoices".parse().unwrap()).unwrap();
     let job = NewJob::new(JobId::random(), "invoice.issue", "{}");
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     let registry = {
         let store = store.clone();
-        let file = move |_: BTreeMap<String, String>| {
+        let file = move |_: BTreeMap<String, String>, _| {
             let store = store.clone();
             async move {
                 store.put("a", "content".into()).await?;

@@ -16,8 +16,8 @@ use lapin::{
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use upshot_queue::{Client, Connection, Connector, Job, JobId, RedisOptions, State};
 use upshot_servers::{MailOptions, MailServer};
-use upshot_queue::{Connection, Connector, Job, JobId, Queue, RedisOptions, State};
 use upshot_runtime::{Settings, amqp::{self, Address, EVENTS, Publisher, QUARANTINE}};
 use upshot_shared::event::{Identity, STRUCTURED};
 
@@ -38,7 +38,7 @@ pub struct Stage {
     /// The mail catcher.
     pub mail: MailServer,
     /// The queue of invoices.
-    pub queue: Queue,
+    pub queue: Client,
     connector: Connector,
     prefix: String,
     publisher: Publisher,
@@ -59,7 +59,7 @@ impl Stage {
         let amqp = servers.rabbit.url(&vhost);
         let prefix = format!("e2e-{vhost}");
         let connector = Connector::new(RedisOptions::new(&redis, &prefix)).unwrap();
-        let queue = Queue::new(&connector, "invoices".parse().unwrap()).unwrap();
+        let queue = Client::new(&connector, "invoices".parse().unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let options = MailOptions { ephemeral: true, ..MailOptions::default() };
         // Its folder goes with the server, which may be in the middle of that when ours goes.

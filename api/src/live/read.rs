@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upshot_queue::{Error, JobId, Queue, QueueName, connect::Backoff};
+use upshot_queue::{Client, Error, JobId, QueueName, connect::Backoff};
 
 use super::{Inner, Seen};
 use crate::known::Known;
@@ -31,7 +31,7 @@ pub(super) async fn run(inner: &Inner) {
 }
 
 /// Reads jobs, and repeats until Redis answers, because watchers wait for them.
-async fn read(inner: &Inner, queue: &Queue, name: &QueueName, mut ids: Vec<JobId>, backoff: &mut Backoff) {
+async fn read(inner: &Inner, queue: &Client, name: &QueueName, mut ids: Vec<JobId>, backoff: &mut Backoff) {
     loop {
         match Known::read(queue, &ids).await {
             Ok(found) => {

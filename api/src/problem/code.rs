@@ -65,6 +65,8 @@ pub enum Code {
     RedisUnavailable,
     /// The file store does not answer.
     StoreUnavailable,
+    /// The program is built without what the address needs.
+    NotBuilt,
     /// Something that the API needs is missing.
     NotReady,
     /// A bug, or damaged data.
@@ -138,6 +140,9 @@ impl Code {
             }
             Self::StoreUnavailable => {
                 ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The file store does not answer")
+            }
+            Self::NotBuilt => {
+                ("not-built", StatusCode::NOT_IMPLEMENTED, "The program is built without this")
             }
             Self::NotReady => ("not-ready", StatusCode::SERVICE_UNAVAILABLE, "The service is not ready"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The request ran into a bug"),

@@ -8,7 +8,7 @@ use axum::{
 };
 use futures::future;
 use serde::Serialize;
-use upshot_queue::Queue;
+use upshot_queue::Client;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -66,13 +66,13 @@ pub async fn groups(
     let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
     let skip = query.within("skip", 0, SKIP)?.unwrap_or_default();
-    let queues: Vec<&Queue> = match query.text("queue") {
+    let queues: Vec<&Client> = match query.text("queue") {
         Some(name) => vec![state.queue_of_parameter(name)?],
         None => state.lists.values().collect(),
     };
     // One more than shown tells whether there is another page.
     let wanted = skip + limit + 1;
-    let read = |queue: &Queue| {
+    let read = |queue: &Client| {
         let queue = queue.clone();
         async move { queue.dead_groups(0, wanted).await.map(|groups| (queue, groups)) }
     };

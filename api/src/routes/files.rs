@@ -45,6 +45,7 @@ const SHOWN: [&str; 5] = ["application/pdf", "image/png", "image/jpeg", "text/pl
         (status = 400, description = "This cannot be a job's id", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No such job, or its outcome names no such file", body = Details, content_type = "application/problem+json"),
         (status = 410, description = "The outcome names it, and the store does not have it any more", body = Details, content_type = "application/problem+json"),
+        (status = 501, description = "The program is built without a store", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis or the store does not answer", body = Details, content_type = "application/problem+json"),
     )
 )]
@@ -102,6 +103,10 @@ fn unreadable(id: &JobId, file: &StoredFile, why: &ReadError) -> Problem {
         ReadError::Gone => {
             let detail = format!("job {id} stored `{}`, and the store does not have it any more", file.name);
             Problem::new(Code::FileGone, detail)
+        }
+        ReadError::NotBuilt => {
+            let detail = "this program has no store: build it with the feature `files` of the crate `upshot`";
+            Problem::new(Code::NotBuilt, detail)
         }
         ReadError::Unavailable(_) => {
             tracing::warn!(job = %id, key = %file.key, %why, "a file cannot be read");

@@ -66,7 +66,8 @@ pub async fn set(
     Path(queue): Path<String>,
     Body(set): Body<SetLimit>,
 ) -> Result<Json<QueueBody>, Problem> {
-    let queue = state.queue_of_address(&queue)?;
+    let operator = state.operator_of_address(&queue)?;
+    let queue = operator.client();
     let SetLimit { key: name, concurrency, rate, burst, weight } = set;
     if name.len() > LONGEST {
         return Err(Problem::parameter("key", &name, "use at most 512 bytes for the name"));
@@ -74,7 +75,7 @@ pub async fn set(
     let key: LimitKey = name.parse().map_err(|why| Problem::parameter("key", &name, why))?;
     let limit = Limit { concurrency, rate, burst, weight };
     // Running jobs are counted again, which takes longer for many jobs.
-    state.ask_for_many(queue.set_limit(&key, limit)).await?;
+    state.ask_for_many(operator.set_limit(&key, limit)).await?;
     tracing::info!(queue = %queue.name(), %key, ?limit, "an operator set a limit");
     Ok(Json(state.ask(QueueBody::read(queue)).await?))
 }

@@ -5,7 +5,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 use serde::Serialize;
-use upshot_queue::{Cursor, Filter, Queue, QueueName, Searched};
+use upshot_queue::{Client, Cursor, Filter, QueueName, Searched};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -118,14 +118,14 @@ pub async fn jobs(
 }
 
 /// The queues to go through, in order.
-fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Queue>, Problem> {
+fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Client>, Problem> {
     let Some(text) = query.text("queue") else { return Ok(state.lists.values().collect()) };
     Ok(vec![state.queue_of_parameter(text)?])
 }
 
 /// Where the list continues: a queue, and a cursor in the queue. The text form is `<queue>~<cursor
 /// of the queue>`, with nothing after the tilde for the queue's beginning.
-fn place(query: &Query, queues: &[&Queue]) -> Result<(usize, Option<Cursor>), Problem> {
+fn place(query: &Query, queues: &[&Client]) -> Result<(usize, Option<Cursor>), Problem> {
     let Some(text) = query.text("cursor") else { return Ok((0, None)) };
     let read = || {
         let (queue, cursor) = text.split_once('~')?;
@@ -150,7 +150,7 @@ struct Found {
 }
 
 async fn page(
-    queues: &[&Queue],
+    queues: &[&Client],
     start: usize,
     mut from: Option<Cursor>,
     filter: &Filter,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use upshot_queue::{Changed, DeadCursor, DeadFilter, DeadPart};
+use upshot_queue::{Changed, DeadCursor, DeadFilter, DeadPart, Operator};
 use upshot_shared::duration;
 use utoipa::ToSchema;
 
@@ -132,6 +132,7 @@ pub async fn retry(
     Body(many): Body<RetryMany>,
 ) -> Result<Json<Retried>, Problem> {
     let queue = state.queue_of_parameter(&many.queue)?;
+    let operator = Operator::new(queue.clone());
     if many.pace > SLOWEST {
         return Err(Problem::parameter("pace", &format!("{:?}", many.pace), "use at most 1h"));
     }
@@ -143,7 +144,7 @@ pub async fn retry(
     let (done, next) = state
         .ask_for_many(async {
             let DeadPart { ids, next } = queue.dead_part(&filter, Some(until), from, most).await?;
-            Ok((queue.retry_paced(&ids, many.pace).await?, next))
+            Ok((operator.retry_paced(&ids, many.pace).await?, next))
         })
         .await?;
     let retried = done.iter().filter(|changed| matches!(changed, Changed::To(_))).count();
@@ -175,6 +176,7 @@ pub async fn purge(
     Body(many): Body<PurgeMany>,
 ) -> Result<Json<Purged>, Problem> {
     let queue = state.queue_of_parameter(&many.queue)?;
+    let operator = Operator::new(queue.clone());
     let most = most(many.limit)?;
     let from = from(many.from.as_deref())?;
     let filter = filter(many.group, many.kind, many.tenant)?;
@@ -183,7 +185,7 @@ pub async fn purge(
     let (done, next) = state
         .ask_for_many(async {
             let DeadPart { ids, next } = queue.dead_part(&filter, Some(until), from, most).await?;
-            Ok((queue.forget(&ids, many.older_than).await?, next))
+            Ok((operator.forget(&ids, many.older_than).await?, next))
         })
         .await?;
     let purged = done.iter().filter(|changed| **changed == Changed::Forgotten).count();

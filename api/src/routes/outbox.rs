@@ -50,8 +50,9 @@ pub async fn end(
     Path(queue): Path<String>,
     Body(Group { group }): Body<Group>,
 ) -> Result<Json<QueueBody>, Problem> {
-    let queue = state.queue_of_address(&queue)?;
-    if !state.ask(queue.end_outbox_group(&group)).await? {
+    let operator = state.operator_of_address(&queue)?;
+    let queue = operator.client();
+    if !state.ask(operator.drop_outbox_group(&group)).await? {
         let shown: String = group.chars().take(100).collect();
         let detail = format!("the outbox of queue {} has no group `{shown}`", queue.name());
         return Err(Problem::new(Code::UnknownGroup, detail));

@@ -63,17 +63,18 @@ pub async fn pause(
     Path(queue): Path<String>,
     Body(what): Body<What>,
 ) -> Result<Json<Paused>, Problem> {
-    let queue = state.queue_of_address(&queue)?;
+    let operator = state.operator_of_address(&queue)?;
+    let queue = operator.client();
     let mut kind_known = None;
     match what.kind()? {
         Some(kind) => {
             let mut routes = state.intake.all_routes();
             kind_known = Some(routes.any(|route| route.queue == *queue.name() && route.job == kind));
-            state.ask(queue.pause_kind(&kind)).await?;
+            state.ask(operator.pause_kind(&kind)).await?;
             tracing::info!(queue = %queue.name(), kind, "an operator paused the kind");
         }
         None => {
-            state.ask(queue.pause()).await?;
+            state.ask(operator.pause()).await?;
             tracing::info!(queue = %queue.name(), "an operator paused the queue");
         }
     }
@@ -106,16 +107,17 @@ pub async fn resume(
     Path(queue): Path<String>,
     Body(what): Body<What>,
 ) -> Result<(StatusCode, Json<QueueBody>), Problem> {
-    let queue = state.queue_of_address(&queue)?;
+    let operator = state.operator_of_address(&queue)?;
+    let queue = operator.client();
     let mut left = 0;
     match what.kind()? {
         Some(kind) => {
-            let Released { released, left: follow } = state.ask(queue.resume_kind(&kind)).await?;
+            let Released { released, left: follow } = state.ask(operator.resume_kind(&kind)).await?;
             tracing::info!(queue = %queue.name(), kind, released, left = follow, "an operator resumed the kind");
             left = follow;
         }
         None => {
-            state.ask(queue.resume()).await?;
+            state.ask(operator.resume()).await?;
             tracing::info!(queue = %queue.name(), "an operator resumed the queue");
         }
     }

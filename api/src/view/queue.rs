@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use futures::future;
 use serde::Serialize;
 use upshot_queue::{
-    Error, Limit, LimitKey, LimitUse, LimitsInUse, NeedCursor, Outbox, OutboxGroup, Priority, Queue,
+    Client, Error, Limit, LimitKey, LimitUse, LimitsInUse, NeedCursor, Outbox, OutboxGroup, Priority,
     Releasing, State,
 };
 use utoipa::ToSchema;
@@ -156,7 +156,7 @@ impl QueueBody {
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn read(queue: &Queue) -> Result<Self, Error> {
+    pub async fn read(queue: &Client) -> Result<Self, Error> {
         let needs = queue.needs_part(NeedCursor::default());
         let holding = future::try_join(queue.paused_kinds(), queue.limits_in_use(LOOKED_AT));
         let (counts, (mut paused_kinds, used), (needs, more_needs), outbox, releases) =

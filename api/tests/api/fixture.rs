@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
-use upshot_queue::{Connector, Expect, JobId, NewJob, Queue, QueueName, Scope};
+use upshot_queue::{Connector, Expect, JobId, NewJob, QueueName, Scope};
 use upshot_runtime::{Health, Settings, settings::QueueSettings};
 use upshot_shared::{Event, Intake, Route, intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE}, route::UniqueRule};
 
@@ -58,8 +58,8 @@ impl Fixture {
         Self { connector, base, client: Client::new(), settings, store, stop, serving }
     }
 
-    pub fn queue(&self, name: &str) -> Queue {
-        Queue::new(&self.connector, name.parse().unwrap()).unwrap()
+    pub fn queue(&self, name: &str) -> upshot_queue::Client {
+        upshot_queue::Client::new(&self.connector, name.parse().unwrap()).unwrap()
     }
 
     /// Where stored files are.

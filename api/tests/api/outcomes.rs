@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{Expect, Failure, JobId, NewJob};
+use upshot_queue::{Expect, Failure, JobId, NewJob, Operator};
 
 use crate::{
     fixture::{Fixture, event, job, report},
@@ -119,7 +119,7 @@ async fn an_event_that_was_a_duplicate_leads_to_the_job_that_stands_for_it() {
     let refused = fixture.change(&format!("/v1/jobs/{second}/cancel"), json!(null), 404).await;
     assert!(refused["detail"].as_str().unwrap().contains(first.as_str()), "{refused}");
 
-    let emails = fixture.queue("emails");
+    let emails = Operator::new(fixture.queue("emails"));
     emails.cancel(&first).await.unwrap();
     emails.forget(std::slice::from_ref(&first), Duration::ZERO).await.unwrap();
     for gone in [of_event("r-2", 404).await, fixture.json(&format!("/v1/jobs/{second}"), 404).await] {

@@ -3,7 +3,7 @@
 
 use std::slice::from_mut;
 
-use upshot_queue::{JobId, Limit, LimitKey, NewJob, Priority, Queue};
+use upshot_queue::{Client, JobId, Limit, LimitKey, NewJob, Operator, Priority};
 
 use super::bridge::transitions;
 use crate::{
@@ -70,12 +70,13 @@ async fn once(stage: &Stage, n: usize, concurrency: usize, mixed: bool) -> anyho
 }
 
 /// Limits that are read and counted, and that delay no job for long.
-pub(super) async fn set_limits(queue: &Queue) -> anyhow::Result<()> {
-    queue.set_limit(&LimitKey::Queue, Limit::concurrency(100_000)).await?;
-    queue.set_limit(&LimitKey::Key("provider".into()), Limit::concurrency(100_000)).await?;
+pub(super) async fn set_limits(queue: &Client) -> anyhow::Result<()> {
+    let operator = Operator::new(queue.clone());
+    operator.set_limit(&LimitKey::Queue, Limit::concurrency(100_000)).await?;
+    operator.set_limit(&LimitKey::Key("provider".into()), Limit::concurrency(100_000)).await?;
     for tenant in 0..TENANTS / 2 {
         let key = LimitKey::Tenant(format!("tenant-{tenant}"));
-        queue.set_limit(&key, Limit { concurrency: Some(1000), ..Limit::weight(2.0) }).await?;
+        operator.set_limit(&key, Limit { concurrency: Some(1000), ..Limit::weight(2.0) }).await?;
     }
     Ok(())
 }

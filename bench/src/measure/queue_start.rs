@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
-use upshot_queue::{JobId, NewJob, Queue, WorkerOptions};
+use upshot_queue::{Client, JobId, NewJob, WorkerOptions};
 
 use crate::{
     arguments::Amounts,
@@ -69,7 +69,7 @@ pub async fn waits(stage: &Stage, rate: u32, seconds: u64) -> anyhow::Result<Vec
 
 /// Enqueues `n` jobs at the rate, one a call.
 async fn enqueue(
-    queue: &Queue,
+    queue: &Client,
     starts: &mut mpsc::UnboundedReceiver<f64>,
     rate: u32,
     n: usize,

@@ -5,7 +5,7 @@ use std::{slice::from_mut, time::Duration};
 use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, StatusCode};
-use upshot_queue::{Queue, State};
+use upshot_queue::State;
 use upshot_shared::event::STRUCTURED;
 
 use super::bridge::transitions;
@@ -60,7 +60,7 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
 async fn invoices(stage: &Stage, executor: &mut Service, n: usize) -> anyhow::Result<()> {
     let count = n.to_string();
     let mut orders = stage.upshot("demo-orders", &["--count", &count, "--rate", "1000"]).await?;
-    let queue = Queue::new(&stage.connector()?, "invoices".parse()?)?;
+    let queue = upshot_queue::Client::new(&stage.connector()?, "invoices".parse()?)?;
     let delivered = async {
         while queue.counts().await?.of(State::Succeeded) < n as u64 {
             executor.check()?;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
-use upshot_queue::{Connector, NewJob, Queue, QueueName, Reconciled};
+use upshot_queue::{Client, Connector, NewJob, QueueName, Reconciled};
 use upshot_runtime::{Settings, amqp::{PublishError, Publisher}, known::{self, Found}};
 use upshot_shared::{Event, Intake, Rejection, event::{Envelope, STRUCTURED}, intake::Accepted, rejection};
 
@@ -93,7 +93,7 @@ pub async fn run(mut settings: Settings, publish: &Publish, out: &mut Output) ->
 struct Sender {
     intake: Intake,
     /// The queues that know events; empty without a Redis to ask.
-    queues: BTreeMap<QueueName, Queue>,
+    queues: BTreeMap<QueueName, Client>,
     publisher: Publisher,
     all: usize,
     refused: usize,
@@ -257,12 +257,12 @@ impl Report {
 }
 
 /// The queues of the routes; none if the settings name no Redis.
-fn queues(settings: &Settings) -> anyhow::Result<BTreeMap<QueueName, Queue>> {
+fn queues(settings: &Settings) -> anyhow::Result<BTreeMap<QueueName, Client>> {
     if settings.redis.url.is_empty() {
         return Ok(BTreeMap::new());
     }
     let connector = Connector::new(settings.redis.options())?;
-    let queue = |name: &QueueName| Ok((name.clone(), Queue::new(&connector, name.clone())?));
+    let queue = |name: &QueueName| Ok((name.clone(), Client::new(&connector, name.clone())?));
     settings.routes.iter().map(|route| queue(&route.queue)).collect()
 }
 

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_bridge::Bridge;
-use upshot_executor::Executor;
+use upshot_executor::{Executor, Jobs};
 use upshot_runtime::{Health, Settings, amqp, health::{DURABILITY, ENQUEUE, REDIS, watch_redis_of_bridge}, settings::Durability, telemetry};
 
 use super::{private, stop};
@@ -36,12 +36,18 @@ pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
     }
 }
 
+/// What an executor waits for. Only a program with a store has one to wait for.
+#[cfg(feature = "files")]
+const NEEDED_BY_EXECUTOR: &[&str] = &["redis", "store"];
+#[cfg(not(feature = "files"))]
+const NEEDED_BY_EXECUTOR: &[&str] = &["redis"];
+
 /// Runs an executor until the stop.
-pub async fn executor(settings: Settings) -> anyhow::Result<()> {
+pub async fn executor(settings: Settings, jobs: Jobs) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, false)?;
     private::keep_files(&settings)?;
-    let health = Health::needing(&["redis", "store"]);
-    let executor = Executor::new(&settings, health.clone())?;
+    let health = Health::needing(NEEDED_BY_EXECUTOR);
+    let executor = Executor::new(&settings, health.clone(), jobs).await?;
     serve_probes(&settings, health, metrics, &stop).await?;
     let limit = stop::of_executor(&settings);
     Ok(stop::within("executor", &stop, limit, Box::pin(executor.run(stop.clone())))

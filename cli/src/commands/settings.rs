@@ -1,11 +1,15 @@
 //! `upshot settings`: prints the annotated defaults, or the settings in force.
 
-use upshot_runtime::{Settings, settings::DEFAULTS};
+use upshot_runtime::{
+    Settings,
+    settings::{DEFAULTS, Program},
+};
 
 use crate::{arguments::SettingsCommand, output::Output};
 
 /// Prints settings as TOML, or as JSON. Secrets mask themselves.
 pub fn run(
+    program: &Program,
     load: impl Fn() -> anyhow::Result<Settings>,
     command: &SettingsCommand,
     out: &mut Output,
@@ -14,7 +18,11 @@ pub fn run(
         let settings = load()?;
         out.document(&settings, &toml::to_string_pretty(&settings)?)?;
     } else {
-        out.document(&Settings::default(), DEFAULTS)?;
+        let text = match program.defaults {
+            "" => DEFAULTS.to_owned(),
+            own => format!("{DEFAULTS}\n# What {} brings.\n\n{own}", program.name),
+        };
+        out.document(&Settings::of(program)?, &text)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_bridge::Bridge;
-use upshot_executor::Executor;
+use upshot_executor::{Executor, Jobs};
 use upshot_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::Connector;
 use upshot_runtime::{Settings, amqp, health::watch_redis_of_bridge, settings::Durability, telemetry};
@@ -21,7 +21,7 @@ const VHOST: &str = "upshot";
 
 /// Runs bridge, executor and API until the stop, with private servers where the settings name no
 /// others.
-pub async fn run(mut settings: Settings, out: &mut Output) -> anyhow::Result<()> {
+pub async fn run(mut settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow::Result<()> {
     telemetry::log(&settings.log)?;
     let metrics = telemetry::metrics()?;
     let stop = stop::on_signal()?;
@@ -48,7 +48,7 @@ pub async fn run(mut settings: Settings, out: &mut Output) -> anyhow::Result<()>
     );
     tokio::spawn(watch);
     let bridge = Bridge::new(&settings, health.clone())?;
-    let executor = Executor::new(&settings, health.clone())?;
+    let executor = Executor::new(&settings, health.clone(), jobs).await?;
     let listener = listen(&settings.api.listen).await?;
     let address = listener.local_addr()?;
     let api = Api::new(&settings, health.clone(), metrics)?;

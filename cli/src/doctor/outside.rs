@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use upshot_executor::{mail::Mailer, store::Store};
+#[cfg(feature = "mail")]
+use upshot_mail::Mailer;
 use upshot_runtime::Settings;
+#[cfg(feature = "files")]
+use upshot_runtime::store::Store;
 
 use super::check::Checks;
 
 /// How long a store or a mail server may take. Their clients wait for minutes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[cfg(feature = "files")]
 pub(super) async fn store(settings: &Settings) -> Checks {
     let mut all = Checks::default();
     let mut checks = all.of("store");
@@ -30,6 +34,7 @@ pub(super) async fn store(settings: &Settings) -> Checks {
     all
 }
 
+#[cfg(feature = "mail")]
 pub(super) async fn smtp(settings: &Settings) -> Checks {
     let mut all = Checks::default();
     let mut checks = all.of("smtp");

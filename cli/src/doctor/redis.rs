@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::{FromRedisValue, RedisResult};
 use upshot_queue::{
-    Connection, Connector, Queue, State,
+    Client, Connection, Connector, State,
     connect::{Address, Mode, Node, Persistence, Writes, info, told},
 };
 use upshot_runtime::{Settings, durability::Shortfall, settings::Durability};
@@ -224,7 +224,7 @@ async fn replicas(checks: &mut Adding<'_>, settings: &Settings, conn: &mut Conne
 
 async fn queues(checks: &mut Adding<'_>, settings: &Settings, connector: &Connector, conn: &Connection) {
     for name in settings.queues.keys() {
-        let queue = Queue::with_connection(conn.clone(), connector.prefix(), name.clone());
+        let queue = Client::with_connection(conn.clone(), connector.prefix(), name.clone());
         let check = format!("queue {name}");
         match queue.counts().await {
             Ok(counts) => {

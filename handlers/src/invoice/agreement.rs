@@ -10,9 +10,11 @@ use proptest::{
 use serde_json::{Value, json};
 use upshot_runtime::settings::SmtpSettings;
 
-use super::{Mailer, Recipient, mail};
-use crate::invoice::{
+use upshot::mail::{Mailer, Recipient};
+
+use super::{
     Invoice, InvoiceError, Order, Seller,
+    issue::mail,
     tests::{example, kept},
 };
 
@@ -175,10 +177,10 @@ fn case(text: &'static str) -> (Value, &'static str) {
 #[test]
 fn cases_from_outside_that_are_right_are_handled() {
     for (text, gross, said) in [
-        (include_str!("../../../../tests/cases/qty_2.0.json"), "€23.80", ""),
-        (include_str!("../../../../tests/cases/qty_1e2.json"), "€1,190.00", ""),
-        (include_str!("../../../../tests/cases/note_CRLF.json"), "€53.29", ""),
-        (include_str!("../../../../tests/cases/emailIDN.json"), "€53.29", "<ada@xn--bcher-kva.example>"),
+        (include_str!("../../../tests/cases/qty_2.0.json"), "€23.80", ""),
+        (include_str!("../../../tests/cases/qty_1e2.json"), "€1,190.00", ""),
+        (include_str!("../../../tests/cases/note_CRLF.json"), "€53.29", ""),
+        (include_str!("../../../tests/cases/emailIDN.json"), "€53.29", "<ada@xn--bcher-kva.example>"),
     ] {
         let (data, raw) = case(text);
         assert_eq!(kept(&data), Ok(()), "{raw}");
@@ -194,13 +196,13 @@ fn cases_from_outside_that_are_right_are_handled() {
 #[test]
 fn cases_from_outside_that_are_wrong_are_refused_at_the_gate_with_the_field() {
     for (text, place, why) in [
-        (include_str!("../../../../tests/cases/emailDotAt.json"), "/data/customer/email", "cannot be mailed"),
+        (include_str!("../../../tests/cases/emailDotAt.json"), "/data/customer/email", "cannot be mailed"),
         (
-            include_str!("../../../../tests/cases/emailDoubleDot.json"),
+            include_str!("../../../tests/cases/emailDoubleDot.json"),
             "/data/customer/email",
             "cannot be mailed",
         ),
-        (include_str!("../../../../tests/cases/date9999.json"), "/data/completed_at", "due date"),
+        (include_str!("../../../tests/cases/date9999.json"), "/data/completed_at", "due date"),
     ] {
         let (data, raw) = case(text);
         assert_eq!(kept(&data), Err(place.to_owned()), "{raw}");
@@ -227,6 +229,6 @@ fn cases_from_outside_that_are_wrong_are_refused_at_the_gate_with_the_field() {
 /// Whatever became of it at the gate, the handler does not choose between two values.
 #[test]
 fn a_member_that_is_there_twice_is_not_read() {
-    let (_, raw) = case(include_str!("../../../../tests/cases/dupkey.json"));
+    let (_, raw) = case(include_str!("../../../tests/cases/dupkey.json"));
     assert!(handled(raw.as_bytes()).unwrap_err().contains("duplicate field `currency`"));
 }

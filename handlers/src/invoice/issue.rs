@@ -8,37 +8,51 @@
 //!
 //! Other arguments are another invoice: its file and its mail have names of their own.
 
-use std::{sync::Arc, time::Duration};
-
-use apalis_core::task::data::Data;
-use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
-use upshot_queue::{Failure, Job, Lease, Queue};
-use upshot_runtime::{Health, Settings};
-use upshot_shared::{Evidence, Outcome};
+use upshot::{
+    files::{Drafts, Settled, Store, Sweeper, sha256_of},
+    mail::{Mail, Mailer, Recipient},
+    pdf::{Builtin, Press},
+    prelude::*,
+    queue,
 
-use crate::{
-    executor::Error,
-    invoice::{Invoice, Order, Seller},
-    mail::{Keeper, Mail, Mailer, Recipient},
-    press::Press,
-    steps::Steps,
-    stop::Stop,
-    store::{Drafts, Settled, Store, Sweeper, Watch, sha256_of},
+
 };
 
-/// The kind; waiting jobs carry it.
-pub const KIND: &str = "invoice.issue";
-/// The version of the arguments: the data of `order.completed.v1`.
-pub const VERSION: u32 = 1;
-
-#[cfg(test)]
-mod agreement;
+use super::{Invoice, Order, Seller};
 
 /// The step after which nothing reads the draft.
 const STORE: &str = "store";
 const TEMPLATE: &str = "invoice.typ";
 const PDF: &str = "application/pdf";
+
+/// The templates that come with the handler.
+const TEMPLATES: &[Builtin] = &[
+    Builtin { path: TEMPLATE, content: include_bytes!("../../templates/invoice.typ") },
+    Builtin {
+        path: "fonts/Inter-Regular.otf",
+        content: include_bytes!("../../templates/fonts/Inter-Regular.otf"),
+    },
+    Builtin {
+        path: "fonts/Inter-SemiBold.otf",
+        content: include_bytes!("../../templates/fonts/Inter-SemiBold.otf"),
+    },
+];
+
+/// The job: the data of `order.completed.v1`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct IssueInvoice(Order);
+
+impl Job for IssueInvoice {
+    const KIND: &'static str = "invoice.issue";
+    const STEPS: &'static [&'static str] = &["render", STORE, "send"];
+    type State = Desk;
+
+    async fn run(self, cx: &Context<Desk>) -> Result<Outcome, Stop> {
+        cx.state().issue(&self.0, cx).await
+    }
+}
 
 /// What issuing an invoice takes.
 pub struct Desk {
@@ -65,58 +79,43 @@ struct Sent {
 }
 
 impl Desk {
-    /// Sets up templates, store and mail.
+    /// The section of the settings with the seller.
+    pub const SECTION: &'static str = "seller";
+
+    /// Sets up templates, store and mail, and what looks after them.
     ///
     /// # Errors
     /// What cannot be used.
-    pub fn new(settings: &Settings) -> Result<Arc<Self>, Error> {
-        Ok(Arc::new(Self {
-            seller: settings.seller.clone().map_or_else(|| Ok(Seller::default()), toml::Table::try_into)?,
-            press: Press::new(&settings.templates)?,
+    pub async fn set_up(setup: Setup) -> Result<Self, upshot::executor::SetupError> {
+        let (settings, queues) = (setup.settings(), setup.queues().to_vec());
+        let desk = Self {
+            seller: setup.section(Self::SECTION)?,
+            press: Press::new(&settings.templates, TEMPLATES)?,
             store: Store::open(&settings.store_url(), settings.store.ca_file.as_deref())?,
             drafts: Drafts::new(&settings.redis.prefix),
             mailer: Mailer::new(&settings.smtp)?,
-        }))
+        };
+        let health = setup.health().clone();
+        let sweeper = Sweeper::new(desk.store.clone(), &desk.drafts, queues.clone(), STORE);
+        let keeper = desk.mailer.keeper(queues.clone(), health.clone());
+        let watch = desk.store.watch(queues, health, settings.store.look);
+        setup.beside(|stop| sweeper.run(stop));
+        setup.beside(|stop| keeper.run(stop));
+        setup.beside(|stop| watch.run(stop));
+        Ok(desk)
     }
 
-    /// Sweeps the drafts of jobs of these queues.
-    pub fn sweeper(&self, queues: impl IntoIterator<Item = Queue>) -> Sweeper {
-        Sweeper::new(self.store.clone(), &self.drafts, queues, STORE)
-    }
-
-    /// Looks whether the store takes files.
-    pub fn watch(&self, queues: Vec<Queue>, health: Health, every: Duration) -> Watch {
-        self.store.watch(queues, health, every)
-    }
-
-    /// Looks after the jobs of these queues that wait for the mail server.
-    pub fn keeper(&self, queues: Vec<Queue>, health: Health) -> Keeper {
-        self.mailer.keeper(queues, health)
-    }
-
-    /// The handler for the registry.
-    pub fn handler(
-        self: Arc<Self>,
-    ) -> impl Fn(Order, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Stop>> + Clone + Send + Sync {
-        move |order, lease| {
-            let desk = Arc::clone(&self);
-            async move { desk.issue(&order, &lease).await }.boxed()
-        }
-    }
-
-    async fn issue(&self, order: &Order, lease: &Lease) -> Result<Outcome, Stop> {
-        let steps = Steps::new(lease, ["render", STORE, "send"]);
+    async fn issue(&self, order: &Order, cx: &Context<Self>) -> Result<Outcome, Stop> {
         let invoice = Invoice::of(order, &self.seller).map_err(Failure::permanent)?;
         // An address that cannot be mailed to is found before anything is filed.
         let customer = invoice.customer();
         let recipient = Recipient::new(&customer.name, &customer.email)?;
         let name = format!("{}.pdf", invoice.number());
 
-        let draft = steps.run("render", async || self.render(&invoice, lease).await).await?;
-        let filed = steps.run(STORE, async || self.file(&invoice, draft, &name, lease).await).await?;
+        let draft = cx.step("render", async || self.render(&invoice, cx).await).await?;
+        let filed = cx.step(STORE, async || self.file(&invoice, draft, &name, cx).await).await?;
         let sent =
-            steps.run("send", async || self.send(&invoice, &recipient, &filed, &name, lease).await).await?;
-        steps.done().await?;
+            cx.step("send", async || self.send(&invoice, &recipient, &filed, &name, cx).await).await?;
 
         let object = Evidence::new(
             "object",
@@ -131,10 +130,10 @@ impl Desk {
         Ok(Outcome::achieved(format!("invoice {} filed and mailed", invoice.number()), object).and(mail))
     }
 
-    async fn render(&self, invoice: &Invoice, lease: &Lease) -> Result<Filed, Stop> {
+    async fn render(&self, invoice: &Invoice, cx: &Context<Self>) -> Result<Filed, Stop> {
         let pdf = self.press.render(TEMPLATE, invoice.data()).await?;
         let filed =
-            Filed { key: self.drafts.key(lease.job(), "pdf"), sha256: sha256_of(&pdf), bytes: pdf.len() };
+            Filed { key: self.drafts.key(cx.job(), "pdf"), sha256: sha256_of(&pdf), bytes: pdf.len() };
         self.store.put(&filed.key, pdf.into()).await?;
         Ok(filed)
     }
@@ -144,14 +143,14 @@ impl Desk {
         invoice: &Invoice,
         mut draft: Filed,
         name: &str,
-        lease: &Lease,
+        cx: &Context<Self>,
     ) -> Result<Filed, Stop> {
         // The job's id keeps shops apart that give out the same order numbers.
-        let key = format!("invoices/{}/{name}", edition(lease.job(), '/'));
+        let key = format!("invoices/{}/{name}", edition(cx.job(), '/'));
         if self.store.settle(&draft.key, &key, &draft.sha256).await? == Settled::Gone {
             // A rule of the store's own or an operator removed it: the invoice can be rendered
             // again. The templates may have changed, but nothing was filed or mailed yet.
-            draft = self.render(invoice, lease).await?;
+            draft = self.render(invoice, cx).await?;
             if self.store.settle(&draft.key, &key, &draft.sha256).await? == Settled::Gone {
                 return Err(Failure::transient(format!("`{}` went from the store at once", draft.key)).into());
             }
@@ -165,7 +164,7 @@ impl Desk {
         recipient: &Recipient,
         filed: &Filed,
         name: &str,
-        lease: &Lease,
+        cx: &Context<Self>,
     ) -> Result<Sent, Stop> {
         let pdf = self.store.get(&filed.key).await?;
         let pdf = pdf.ok_or_else(|| Failure::permanent(format!("`{}` is gone from the store", filed.key)))?;
@@ -176,9 +175,9 @@ impl Desk {
             ))
             .into());
         }
-        let id = format!("{}.invoice", edition(lease.job(), '.'));
+        let id = format!("{}.invoice", edition(cx.job(), '.'));
         let accepted =
-            self.mailer.send(mail(invoice, recipient, &id, name, pdf.to_vec()), Some(lease)).await?;
+            self.mailer.send(mail(invoice, recipient, &id, name, pdf.to_vec()), Some(cx.lease())).await?;
         Ok(Sent { message_id: accepted.message_id, reply: accepted.reply })
     }
 }
@@ -186,7 +185,7 @@ impl Desk {
 /// Names what is made from the arguments that a job has: its id, and behind it which other
 /// arguments these are. A corrected invoice is another file, and its mail another mail: mail
 /// servers drop a second one with the same Message-ID.
-fn edition(job: &Job, separator: char) -> String {
+fn edition(job: &queue::Job, separator: char) -> String {
     match job.edits() {
         0 => job.id.to_string(),
         edit => format!("{}{separator}edit-{edit}", job.id),
@@ -194,7 +193,7 @@ fn edition(job: &Job, separator: char) -> String {
 }
 
 /// The mail that brings an invoice.
-fn mail<'a>(invoice: &Invoice, to: &'a Recipient, id: &'a str, name: &'a str, pdf: Vec<u8>) -> Mail<'a> {
+pub(super) fn mail<'a>(invoice: &Invoice, to: &'a Recipient, id: &'a str, name: &'a str, pdf: Vec<u8>) -> Mail<'a> {
     let number = invoice.number();
     Mail {
         id,

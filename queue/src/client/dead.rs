@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::{
-    client::queue::{Error, Queue},
+    client::handle::Client,
+    error::Error,
     job::{flow::decode, id::JobId},
     policy::failure::FailureClass,
 };
@@ -33,7 +34,7 @@ pub struct Group {
     pub sample: JobId,
 }
 
-impl Queue {
+impl Client {
     /// Groups of dead jobs, the last seen first.
     ///
     /// # Errors

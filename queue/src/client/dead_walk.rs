@@ -7,11 +7,8 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    client::{
-        dead::DeadFilter,
-        list::Sorted,
-        queue::{Error, Queue},
-    },
+    client::{dead::DeadFilter, handle::Client, list::Sorted},
+    error::Error,
     job::{id::JobId, state::State},
 };
 
@@ -74,7 +71,7 @@ pub struct DeadPart {
     pub next: Option<DeadCursor>,
 }
 
-impl Queue {
+impl Client {
     /// Up to `most` dead jobs that the filter admits and that died by `until`
     /// (UTC ms; all for `None`), the longest dead first; a walk that goes on keeps
     /// the `until` that it began with. Kind and tenant are

@@ -3,10 +3,9 @@
 use redis::{FromRedisValue, RedisError, Value};
 
 use crate::{
-    client::{
-        queue::{Error, Queue},
-        release::Released,
-    },
+    client::operator::Operator,
+    client::{handle::Client, release::Released},
+    error::Error,
     job::flow::{decode, encode},
     policy::limit::{Limit, LimitKey},
     redis::clock::utc_ms,
@@ -50,7 +49,7 @@ pub struct LimitUse {
     pub waiting_lanes: u64,
 }
 
-impl Queue {
+impl Operator {
     /// Sets a limit or weight, in all processes at once; the default clears it.
     /// Jobs that run already are counted, and go on when they are too many; while they are
     /// counted none start under the limit.
@@ -60,16 +59,55 @@ impl Queue {
     pub async fn set_limit(&self, key: &LimitKey, limit: Limit) -> Result<(), Error> {
         let stored = limit.stored(key)?;
         let name = key.stored();
-        let set = self.limit_call("limit", &name, &[&stored]).await?;
+        let set = self.client.limit_call("limit", &name, &[&stored]).await?;
         if set.some_kept {
-            self.give_up(&name).await?;
+            self.client.give_up(&name).await?;
         }
         if let Some(claim) = set.counting {
-            self.count_running(&name, claim).await?;
+            self.client.count_running(&name, claim).await?;
         }
         Ok(())
     }
 
+    /// No job of the queue starts until it is resumed; what runs goes on. The
+    /// waiting jobs are not touched, so it costs the same with any number.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn pause(&self) -> Result<(), Error> {
+        self.client.limit_call("pause", "", &[]).await.map(drop)
+    }
+
+    /// Ends a pause of the queue.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.client.limit_call("resume", "", &[]).await.map(drop)
+    }
+
+    /// No job of a kind starts until it is resumed. Each is parked when its turn
+    /// comes.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn pause_kind(&self, kind: &str) -> Result<(), Error> {
+        self.client.limit_call("pause_kind", &encode(kind), &[]).await.map(drop)
+    }
+
+    /// Ends a pause of a kind: the first of its parked jobs are let go at once, the rest in the
+    /// background ([`crate::client::release`]). Workers begin with it, should the caller not get that
+    /// far.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn resume_kind(&self, kind: &str) -> Result<Released, Error> {
+        self.client.limit_call("resume_kind", &encode(kind), &[]).await?;
+        self.begin_release(&format!("resume {}", encode(kind))).await
+    }
+}
+
+impl Client {
     /// Lanes that need a key of which the limit was changed may keep places under other keys in
     /// an order that holds no more. What is kept from now on is kept in the new one.
     async fn give_up(&self, key: &str) -> Result<(), Error> {
@@ -189,43 +227,6 @@ impl Queue {
         let (running, waiting_lanes, limit, bucket): Reply = pipe.query_async(&mut self.conn.clone()).await?;
         let limit = limit.as_deref().map(Limit::read).unwrap_or_default();
         Ok(used(key, &limit, running.unwrap_or(0), bucket.as_deref(), waiting_lanes))
-    }
-
-    /// No job of the queue starts until it is resumed; what runs goes on. The
-    /// waiting jobs are not touched, so it costs the same with any number.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn pause(&self) -> Result<(), Error> {
-        self.limit_call("pause", "", &[]).await.map(drop)
-    }
-
-    /// Ends a pause of the queue.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn resume(&self) -> Result<(), Error> {
-        self.limit_call("resume", "", &[]).await.map(drop)
-    }
-
-    /// No job of a kind starts until it is resumed. Each is parked when its turn
-    /// comes.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn pause_kind(&self, kind: &str) -> Result<(), Error> {
-        self.limit_call("pause_kind", &encode(kind), &[]).await.map(drop)
-    }
-
-    /// Ends a pause of a kind: the first of its parked jobs are let go at once, the rest in the
-    /// background ([`crate::client::release`]). Workers begin with it, should the caller not get that
-    /// far.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn resume_kind(&self, kind: &str) -> Result<Released, Error> {
-        self.limit_call("resume_kind", &encode(kind), &[]).await?;
-        self.begin_release(&format!("resume {}", encode(kind))).await
     }
 
     /// Kinds that are paused.

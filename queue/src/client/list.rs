@@ -9,7 +9,8 @@ mod sorted;
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    client::queue::{Error, Queue},
+    client::handle::Client,
+    error::Error,
     job::{Job, id::JobId, state::State},
 };
 
@@ -103,7 +104,7 @@ struct Slice {
     cost: usize,
 }
 
-impl Queue {
+impl Client {
     /// A page of at most `limit` jobs. Finished jobs come newest first, the
     /// others in the order in which something will happen to them; ready ones by
     /// class and lane.

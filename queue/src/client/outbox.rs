@@ -6,10 +6,7 @@
 //! and did not acknowledge is given to another after a while. Entries that no
 //! group has acknowledged are never dropped; without a group the newest stay.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
 
 use redis::{
     RedisError, Value,
@@ -17,11 +14,11 @@ use redis::{
 };
 
 use crate::{
-    client::queue::{Error, Queue},
+    client::handle::Client,
+    client::operator::Operator,
+    error::Error,
     job::id::{JobId, QueueName},
     redis::connect::Connector,
-    scripts::{self, Call},
-    worker::pace::Pace,
 };
 
 /// What happened to a job.
@@ -31,7 +28,7 @@ pub struct Transition {
     pub at: i64,
     /// Which job.
     pub id: JobId,
-    /// What: a name of [`crate::client::queue::Counts::transitions`].
+    /// What: a name of [`crate::Counts::transitions`].
     pub what: String,
     /// The worker that did it; empty where it was none.
     pub by: String,
@@ -75,16 +72,11 @@ pub struct OutboxGroup {
 /// waits on it.
 #[derive(Debug)]
 pub struct OutboxReader {
-    queue: Queue,
+    queue: Client,
     group: String,
     member: String,
     take_over: Duration,
 }
-
-/// Entries that are kept for nobody in particular.
-const KEPT: usize = 1_000;
-/// Entries that one command drops: ten times as many would take Redis over 5 ms.
-const DROPPED: usize = 1_000;
 
 impl OutboxReader {
     /// Joins a group, which is made where it does not exist; it starts with the
@@ -99,7 +91,7 @@ impl OutboxReader {
         group: &str,
         member: &str,
     ) -> Result<Self, Error> {
-        let queue = Queue::new(connector, queue)?;
+        let queue = Client::new(connector, queue)?;
         queue.check_layout().await?;
         let mut cmd = redis::cmd("XGROUP");
         cmd.arg("CREATE").arg(queue.keys().outbox()).arg(group).arg(0).arg("MKSTREAM");
@@ -159,7 +151,7 @@ impl OutboxReader {
     }
 }
 
-impl Queue {
+impl Client {
     /// The newest entries of the outbox, the newest first, without joining a group.
     ///
     /// # Errors
@@ -217,36 +209,20 @@ impl Queue {
         }
         Ok(Outbox { entries, groups })
     }
+}
 
-    /// Ends a consumer group: nothing is kept for it any longer. Returns whether there was one.
+impl Operator {
+    /// Drops a consumer group: nothing is kept for it any longer. Returns whether there was one.
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn end_outbox_group(&self, group: &str) -> Result<bool, Error> {
-        self.check_layout().await?;
+    pub async fn drop_outbox_group(&self, group: &str) -> Result<bool, Error> {
+        self.client.check_layout().await?;
         let mut cmd = redis::cmd("XGROUP");
-        cmd.arg("DESTROY").arg(self.keys.outbox()).arg(group);
-        match cmd.query_async(&mut self.conn.clone()).await {
+        cmd.arg("DESTROY").arg(self.client.keys.outbox()).arg(group);
+        match cmd.query_async(&mut self.client.conn.clone()).await {
             Err(error) if is_absent(&error) => Ok(false),
             answer => Ok(answer?),
-        }
-    }
-
-    /// Drops entries that every group has acknowledged; without a group, all
-    /// but the newest.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn trim_outbox(&self) -> Result<(), Error> {
-        // An outbox may grow by any number between two sweeps.
-        loop {
-            let began = Instant::now();
-            let mut call = Call::new(&scripts::TRIM_OUTBOX, &self.keys);
-            let dropped: u64 = call.arg(KEPT).arg(DROPPED).run(&mut self.conn.clone()).await?;
-            if dropped == 0 {
-                return Ok(());
-            }
-            Pace::TRIM.rest(began.elapsed()).await;
         }
     }
 }

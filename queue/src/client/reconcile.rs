@@ -21,7 +21,8 @@ use bytes::Bytes;
 use redis::{FromRedisValue, RedisError, Value};
 
 use crate::{
-    client::queue::{Error, Queue},
+    client::handle::Client,
+    error::Error,
     job::{Change, Job, NewJob, numbers, state::State},
     policy::failure::FailureClass,
     redis::clock::utc_ms,
@@ -110,7 +111,7 @@ fn decide(tenant: Option<&str>, stored: &Stored, same: impl Fn(&[u8]) -> bool) -
     Decision::Conflict(Conflict::Data { state: stored.state })
 }
 
-impl Queue {
+impl Client {
     /// Compares jobs, each of which an enqueue found to be a duplicate under its own id, with
     /// those that are there, and repairs what may be repaired. An answer for each, in order.
     /// `same` compares arguments: the queue does not know what they mean. The first are those of
@@ -130,7 +131,7 @@ impl Queue {
         self.reconcile_all(jobs, same, true).await
     }
 
-    /// Says what [`Queue::reconcile`] would do, and does nothing.
+    /// Says what [`Client::reconcile`] would do, and does nothing.
     ///
     /// # Errors
     /// When Redis failed.

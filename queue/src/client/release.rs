@@ -3,14 +3,16 @@
 //! Any number of jobs may be parked for a need, and making them all ready in one go would hold up
 //! everything else. So the first part is let go at once, and what is left is recorded in Redis
 //! (`releasing`): a worker of the queue goes on with it, with pauses, and so does whoever calls
-//! [`Queue::finish_releases`]. How far it is can be seen ([`Queue::releases`]).
+//! [`Operator::finish_releases`]. How far it is can be seen ([`Client::releases`]).
 
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
-    client::queue::{Error, Queue},
+    client::handle::Client,
+    client::operator::Operator,
+    error::Error,
+    policy::pace::Pace,
     scripts::{self, Call, MAX_BATCH},
-    worker::pace::Pace,
 };
 
 /// What became of the jobs that were parked for a need.
@@ -38,14 +40,14 @@ pub struct Releasing {
 /// Needs that are read at once; Redis may answer with a few more.
 const PART: usize = 100;
 
-impl Queue {
+impl Operator {
     /// Lets the first jobs go on that are parked for a need now, as it is stored, and records the
     /// rest.
     ///
     /// # Errors
     /// When Redis failed; what was begun goes on.
     pub async fn begin_release(&self, need: &str) -> Result<Released, Error> {
-        self.release_part(need, "begin").await
+        self.client.release_part(need, "begin").await
     }
 
     /// Lets all jobs go on that are parked for a need now, as it is stored; returns how many.
@@ -57,12 +59,23 @@ impl Queue {
         let mut part = self.begin_release(need).await?;
         let mut all = part.released;
         while part.left > 0 {
-            part = self.release_part(need, "continue").await?;
+            part = self.client.release_part(need, "continue").await?;
             all += part.released;
         }
         Ok(all)
     }
 
+    /// Goes on with what was begun, with pauses, until nothing is left or `goes_on` says
+    /// otherwise. Several that do this at once do no harm.
+    ///
+    /// # Errors
+    /// When Redis failed; what was begun goes on.
+    pub async fn finish_releases(&self, goes_on: impl Fn() -> bool) -> Result<(), Error> {
+        self.client.finish_releases(goes_on).await
+    }
+}
+
+impl Client {
     /// The needs whose jobs are being let go, some 100 at most.
     ///
     /// # Errors
@@ -83,12 +96,8 @@ impl Queue {
         Ok(cmd.arg(self.keys.sweeper()).query_async(&mut self.conn.clone()).await?)
     }
 
-    /// Goes on with what was begun, with pauses, until nothing is left or `goes_on` says
-    /// otherwise. Several that do this at once do no harm.
-    ///
-    /// # Errors
-    /// When Redis failed; what was begun goes on.
-    pub async fn finish_releases(&self, goes_on: impl Fn() -> bool) -> Result<(), Error> {
+    /// See [`Operator::finish_releases`].
+    pub(crate) async fn finish_releases(&self, goes_on: impl Fn() -> bool) -> Result<(), Error> {
         loop {
             let releases = self.releases().await?;
             if releases.is_empty() {
@@ -106,7 +115,7 @@ impl Queue {
         }
     }
 
-    async fn release_part(&self, need: &str, how: &str) -> Result<Released, Error> {
+    pub(crate) async fn release_part(&self, need: &str, how: &str) -> Result<Released, Error> {
         let mut call = Call::new(&scripts::UNPARK, &self.keys);
         call.arg(need).arg(MAX_BATCH).arg(how);
         let (released, left) = call.run(&mut self.conn.clone()).await?;

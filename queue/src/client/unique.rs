@@ -1,7 +1,8 @@
 //! Idempotency keys: what stands for a duplicate, and what an enqueue would find.
 
 use crate::{
-    client::queue::{Error, Queue},
+    client::handle::Client,
+    error::Error,
     job::{Job, NewJob, id::JobId, state::State},
 };
 
@@ -9,7 +10,7 @@ use crate::{
 /// the one that stands now is given up.
 const SUCCESSIONS: usize = 64;
 
-impl Queue {
+impl Client {
     /// The jobs that stand for these, which were found to be duplicates under an idempotency
     /// key, in order: the one that each was found to repeat, or where that died and gave way
     /// the job that took its place. `None` for one that was no duplicate, or of which that is

@@ -84,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::client::parking::Kinds;
+    use crate::policy::kinds::Kinds;
 
     proptest! {
         #[test]

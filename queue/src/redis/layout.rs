@@ -5,9 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    client::queue::{Error, Queue},
-    redis::keys::SCHEMA,
+use redis::RedisResult;
+
+use super::{
+    connect::Connection,
+    keys::{Keys, SCHEMA},
 };
 
 /// How long a layout that fits is taken for granted: a queue is not replaced every second.
@@ -17,28 +19,24 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layout(Arc<Mutex<Option<Instant>>>);
 
-impl Queue {
-    /// Compares the layout in Redis with that of this program, as every script does. To be
-    /// called before keys are read whose meaning depends on it; costs a round trip a second.
-    ///
-    /// # Errors
-    /// When they differ, or Redis failed.
-    pub(crate) async fn check_layout(&self) -> Result<(), Error> {
-        let Layout(seen) = &self.layout;
+impl Layout {
+    /// The layout in Redis, if it is not that of this program.
+    pub(crate) async fn other(&self, keys: &Keys, conn: &Connection) -> RedisResult<Option<String>> {
+        let Self(seen) = self;
         if seen.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < FRESH) {
-            return Ok(());
+            return Ok(None);
         }
         let mut pipe = redis::pipe();
-        pipe.cmd("HGET").arg(self.keys.control()).arg("schema");
-        pipe.cmd("EXISTS").arg(self.keys.stats());
-        let (found, used): (Option<String>, bool) = pipe.query_async(&mut self.conn.clone()).await?;
+        pipe.cmd("HGET").arg(keys.control()).arg("schema");
+        pipe.cmd("EXISTS").arg(keys.stats());
+        let (found, used): (Option<String>, bool) = pipe.query_async(&mut conn.clone()).await?;
         match found {
-            Some(version) if version != SCHEMA.to_string() => Err(Error::Layout { found: version }),
+            Some(version) if version != SCHEMA.to_string() => Ok(Some(version)),
             // The first layout had no version yet.
-            None if used => Err(Error::Layout { found: "1".to_owned() }),
+            None if used => Ok(Some("1".to_owned())),
             _ => {
                 *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                Ok(())
+                Ok(None)
             }
         }
     }

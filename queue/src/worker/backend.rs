@@ -19,7 +19,7 @@ use super::{
     claim, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle, shutdown,
     sweep, wake,
 };
-use crate::{client::queue::Error, job::Job, redis::connect::Connector, worker::protocol::Ended};
+use crate::{error::Error, job::Job, redis::connect::Connector, worker::protocol::Ended};
 
 /// A queue in Redis as a source of work for one apalis worker.
 ///
@@ -68,7 +68,7 @@ impl RedisBackend {
 
     /// The worker's name in Redis, in logs and in the history of jobs.
     pub fn worker(&self) -> &str {
-        &self.core.worker
+        self.core.worker()
     }
 
     fn spawn_loops(&mut self, worker: &WorkerContext) {

@@ -94,7 +94,8 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
             }
         };
         open.insert(number);
-        turnover.note(core.finished.load(Ordering::Relaxed), core.held_us.load(Ordering::Relaxed));
+        turnover
+            .note(core.leases.finished.load(Ordering::Relaxed), core.leases.held_us.load(Ordering::Relaxed));
         let ahead = turnover.ahead(places.len());
         under_way.push(async move { (number, claim(core, places, number, ahead).await) });
         number += 1;
@@ -186,7 +187,7 @@ fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
 async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Result<Claimed, RedisError> {
     let options = &core.options;
     let claim = Claim {
-        worker: &core.worker,
+        worker: core.worker(),
         want,
         lease: options.lease,
         crashes: &core.crashes,
@@ -221,7 +222,7 @@ fn start(
     Answer { claimed, places, asked }: Answer,
     started: &mpsc::UnboundedSender<Task<Arc<Job>>>,
 ) -> bool {
-    for (job, place) in claimed.jobs(&core.claims, &core.worker).zip(places) {
+    for (job, place) in claimed.jobs(&core.claims.client, core.worker()).zip(places) {
         let job = match job {
             Ok(job) => Arc::new(job),
             Err(error) => {
@@ -231,8 +232,9 @@ fn start(
                 continue;
             }
         };
-        let lease = Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(core), asked, place));
-        core.hold(&lease);
+        let lease =
+            Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(&core.leases), Some((asked, place))));
+        core.leases.hold(&lease);
         if core.stop.is_cancelled() {
             // It was answered after the stop: the job is to run elsewhere, and at once.
             lease.release_unstarted();

@@ -25,13 +25,8 @@ use crate::{
         retry::{Decision, Earlier},
     },
     redis::clock::utc_ms,
-    worker::protocol::End,
+    worker::protocol::{End, MAX_OUTCOME},
 };
-
-/// Bytes of an outcome, as JSON, that are kept. A handler that returns more has its job
-/// end as a permanent failure: what is large belongs into a store, and where it is there
-/// into the outcome.
-pub const MAX_OUTCOME: usize = 1024 * 1024;
 
 /// Wraps the worker's handler: runs it as a task of its own, bounds its time,
 /// catches its panic, drops it when the lease is lost, and settles the lease.
@@ -90,7 +85,7 @@ where
     F: Future<Output = Result<T, Stop>>,
     T: Serialize,
 {
-    let options = &lease.0.core.options;
+    let options = &lease.0.leases.options;
     let attempt = AssertUnwindSafe(attempt).catch_unwind();
     tokio::pin!(attempt);
     let out_of_time = async {
@@ -187,7 +182,7 @@ fn disposition(lease: &Lease, stop: Stop) -> End {
         }
         Stop::Undecodable(Undecodable(why)) => {
             let job = lease.job();
-            let kinds = lease.0.core.options.kinds.clone().unwrap_or_default();
+            let kinds = lease.0.leases.options.kinds.clone().unwrap_or_default();
             tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
             let need = kinds.need_of_args(&job.kind, job.version, job.needed.as_deref());
             End::Park { need, why: shorten(&why), line: line(lease, "parked", Some(shorten(&why))) }
@@ -203,7 +198,7 @@ fn line(lease: &Lease, did: &str, note: Option<String>) -> String {
 /// What follows from a failure.
 fn failed(lease: &Lease, failure: &Failure) -> End {
     let job = lease.job();
-    let options = &lease.0.core.options;
+    let options = &lease.0.leases.options;
     let now = utc_ms();
     let first = job.first_failures.get(&failure.class).copied().unwrap_or(now);
     let earlier = Earlier {

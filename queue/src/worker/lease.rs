@@ -1,25 +1,28 @@
 //! The right to run a job until a time, and the writes that it allows.
 
+mod awaited;
+mod detached;
+mod held;
+
 use std::{
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use redis::RedisError;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::{core::Core, layer::MAX_OUTCOME, renew};
+pub(super) use awaited::Awaited;
+pub use awaited::Awaits;
+pub use detached::{Detached, Writes};
+pub(super) use held::{LeaseState, Leases, Store};
+
 use crate::{
     job::{
-        Change, Job, Progress,
+        Job, Progress,
         shorten::{shorten, shorten_to},
     },
     redis::connect::{Backoff, Cause, told},
-    worker::protocol::{End, Ended, Write},
+    worker::protocol::{MAX_OUTCOME, Write},
 };
 
 /// The name of a step, as far as people are shown it.
@@ -53,144 +56,6 @@ pub enum WriteError {
 /// fencing token; a late one is refused and counted.
 #[derive(Clone)]
 pub struct Lease(pub(super) Arc<LeaseState>);
-
-pub(super) struct LeaseState {
-    pub(super) job: Arc<Job>,
-    pub(super) token: u64,
-    pub(super) core: Arc<Core>,
-    pub(super) lost: CancellationToken,
-    pub(super) cancelled: CancellationToken,
-    claimed: Instant,
-    valid_until: Mutex<Instant>,
-    /// The handler was started, or never will be.
-    begun: AtomicBool,
-    /// When the handler was started.
-    began: OnceLock<Instant>,
-    /// An effect whose answer the handler waits for, the newest last.
-    awaited: Mutex<Vec<Awaited>>,
-    settled: AtomicBool,
-    _place: OwnedSemaphorePermit,
-}
-
-impl LeaseState {
-    pub(super) fn new(job: Arc<Job>, core: Arc<Core>, claimed: Instant, place: OwnedSemaphorePermit) -> Self {
-        Self {
-            token: job.token,
-            lost: CancellationToken::new(),
-            cancelled: CancellationToken::new(),
-            claimed,
-            valid_until: Mutex::new(claimed + core.options.lease),
-            begun: AtomicBool::new(false),
-            began: OnceLock::new(),
-            awaited: Mutex::default(),
-            settled: AtomicBool::new(false),
-            _place: place,
-            job,
-            core,
-        }
-    }
-
-    /// Redis extended the lease by a call that was sent at `asked`.
-    pub(super) fn extend(&self, asked: Instant) {
-        let until = asked + self.core.options.lease;
-        *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
-    }
-
-    /// Redis says that the lease is no longer ours.
-    pub(super) fn lose(&self) {
-        self.settled.store(true, Ordering::Release);
-        self.lost.cancel();
-    }
-
-    /// Says how the attempt ended, once; what follows is ignored.
-    pub(super) fn settle(&self, end: End) {
-        if !self.settled.swap(true, Ordering::AcqRel) {
-            self.core.forget(self);
-            let held = self.claimed.elapsed().as_micros();
-            self.core.held_us.fetch_add(u64::try_from(held).unwrap_or(u64::MAX), Ordering::Relaxed);
-            self.core.finished.fetch_add(1, Ordering::Relaxed);
-            let ended = Ended {
-                id: self.job.id.clone(),
-                token: self.token,
-                flow: self.job.flow(),
-                args: self.job.args.len(),
-                end,
-            };
-            // The receiver lives until the worker has closed; after that the
-            // lease runs out by itself.
-            let _ = self.core.ended.send(ended);
-        }
-    }
-}
-
-/// An effect that was asked for and not answered yet.
-#[derive(Clone, Debug)]
-pub(super) struct Awaited {
-    id: u64,
-    /// How long its answer is waited for.
-    pub(super) until: Instant,
-    /// What may have happened.
-    pub(super) what: String,
-}
-
-/// Says, while it lives, that an effect was asked for and not answered yet
-/// ([`Lease::awaits`]).
-#[must_use = "the effect counts as answered when this is dropped"]
-pub struct Awaits(Arc<LeaseState>, u64);
-
-impl std::fmt::Debug for Awaits {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Awaits").field("job", &self.0.job.id).finish()
-    }
-}
-
-impl Drop for Awaits {
-    fn drop(&mut self) {
-        let mut awaited = self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        awaited.retain(|each| each.id != self.1);
-    }
-}
-
-impl LeaseState {
-    /// The handler starts now. False when the job was handed back before.
-    pub(super) fn begin(&self) -> bool {
-        let _ = self.began.set(Instant::now());
-        !self.begun.swap(true, Ordering::AcqRel)
-    }
-
-    /// When the attempt has run for as long as it may.
-    pub(super) fn ends(&self) -> Instant {
-        *self.began.get_or_init(Instant::now) + self.core.options.timeout
-    }
-
-    /// The effect whose answer is waited for the longest.
-    pub(super) fn awaited(&self) -> Option<Awaited> {
-        let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        awaited.iter().max_by_key(|each| each.until).cloned()
-    }
-
-    /// Hands the job back unless its handler has started; it never will then.
-    pub(super) fn release_unstarted(&self) {
-        if self.begin() {
-            self.release(None);
-        }
-    }
-
-    /// Hands the job back; the attempt does not count.
-    pub(super) fn release(&self, note: Option<String>) {
-        self.settle(End::Release { line: Change::of_attempt(&self.job, "released", note).line() });
-    }
-}
-
-impl Drop for LeaseState {
-    fn drop(&mut self) {
-        // Nobody said how it ended: it never started.
-        if !self.settled.load(Ordering::Acquire) {
-            self.release(None);
-        }
-        self.core.forget(self);
-    }
-}
 
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -227,7 +92,7 @@ impl Lease {
     /// [`Release`](crate::Release): the job runs elsewhere at once, and the attempt does not
     /// count.
     pub fn stopping(&self) -> &CancellationToken {
-        &self.0.core.stopping
+        &self.0.leases.stopping
     }
 
     /// Says that the outside world was asked for an effect that cannot be called back, and
@@ -239,20 +104,13 @@ impl Lease {
     /// [`Unclear`](crate::FailureClass::Unclear), and `what` may have happened stands in the
     /// failure.
     pub fn awaits(&self, within: Duration, what: impl std::fmt::Display) -> Awaits {
-        static IDS: AtomicU64 = AtomicU64::new(0);
-        let id = IDS.fetch_add(1, Ordering::Relaxed);
-        let now = Instant::now();
-        // A wait beyond all clocks is as good as none.
-        let until = now.checked_add(within).unwrap_or(now);
-        let mut awaited = self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        awaited.push(Awaited { id, until, what: what.to_string() });
-        Awaits(Arc::clone(&self.0), id)
+        self.0.effects.begin(within, what.to_string())
     }
 
     /// Until when whatever the handler waits for should have answered: shortly before the
     /// attempt runs out of time, so that the handler can still say what it waited for.
     pub fn answer_by(&self) -> Instant {
-        let timeout = self.0.core.options.timeout;
+        let timeout = self.0.leases.options.timeout;
         let spare = (timeout / 10).min(Duration::from_secs(1));
         let ends = self.0.ends();
         ends.checked_sub(spare).unwrap_or(ends)
@@ -270,11 +128,10 @@ impl Lease {
             if self.0.lost.is_cancelled() {
                 return Err(WriteError::Stale(self.0.job.id.clone()));
             }
-            let until = *self.0.valid_until.lock().unwrap_or_else(PoisonError::into_inner);
-            if until > Instant::now() {
+            if self.0.is_valid() {
                 return Ok(());
             }
-            if renew::renew(&self.0.core, std::slice::from_ref(&self.0)).await.is_err() {
+            if self.0.leases.renew(std::slice::from_ref(&self.0)).await.is_err() {
                 backoff.wait().await;
             }
         }
@@ -293,7 +150,7 @@ impl Lease {
         // One line of the timeline: no line feeds.
         let step = progress.step.as_deref().unwrap_or_default().replace('\n', " ");
         let mark = format!("{} {step}", progress.percent);
-        match self.write(Write::Progress(&value, &mark)).await {
+        match self.0.write(Write::Progress(&value, &mark)).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.stale()),
             Err(error) => {
@@ -310,7 +167,7 @@ impl Lease {
     /// As [`Self::progress`].
     pub async fn log(&self, message: &str) -> Result<(), WriteError> {
         let line = serde_json::to_string(&shorten(message))?;
-        match self.write(Write::Log(&line)).await {
+        match self.0.write(Write::Log(&line)).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.stale()),
             Err(error) => {
@@ -338,16 +195,16 @@ impl Lease {
         let digest = self.0.job.args_digest();
         let mut backoff = Backoff::default();
         loop {
-            match self.write(Write::Step(name, &value, &digest)).await {
+            match self.0.write(Write::Step(name, &value, &digest)).await {
                 Ok(true) => {
-                    if self.0.core.outages.steps.ends() {
+                    if self.0.leases.steps.ends() {
                         tracing::info!(queue = %self.0.job.queue, "storing steps works again");
                     }
                     return Ok(());
                 }
                 Ok(false) => return Err(self.stale()),
                 Err(error) => {
-                    if self.0.core.outages.steps.begins(Cause::of(&error)) {
+                    if self.0.leases.steps.begins(Cause::of(&error)) {
                         let why = told(&error);
                         tracing::warn!(job = %self.0.job.id, step = name, %why, "steps not stored yet");
                     }
@@ -363,13 +220,8 @@ impl Lease {
         WriteError::Stale(self.0.job.id.clone())
     }
 
-    async fn write(&self, write: Write<'_>) -> Result<bool, RedisError> {
-        let core = &self.0.core;
-        core.writes.write(&core.worker, &self.0.job.id, self.0.token, write).await
-    }
-
     /// How long the lease lasts without a renewal.
     pub fn duration(&self) -> Duration {
-        self.0.core.options.lease
+        self.0.leases.options.lease
     }
 }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    client::parking::Kinds,
     job::id::QueueName,
+    policy::kinds::Kinds,
     policy::{priority::Shares, retry::RetryPolicy},
 };
 

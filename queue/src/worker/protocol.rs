@@ -8,13 +8,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{FromRedisValue, ParsingError, RedisError, Value};
 
+use super::Worker;
 use crate::{
-    client::queue::Queue,
+    client::handle::Client,
     job::{Fields, Job, Unreadable, id::JobId, state::State},
     policy::{failure::FailureClass, priority::Shares, retry::Crashes},
     redis::clock::delay_ms,
     scripts::{self, Call, MAX_BATCH, MAX_CLAIM},
 };
+
+/// Bytes of an outcome, as JSON, that are kept. A handler that returns more has its job
+/// end as a permanent failure: what is large belongs into a store, and where it is there
+/// into the outcome.
+pub const MAX_OUTCOME: usize = 1024 * 1024;
 
 /// A call for work.
 #[derive(Clone, Debug)]
@@ -113,7 +119,7 @@ impl Claimed {
     /// The jobs, as they are now that they run.
     pub fn jobs<'a>(
         self,
-        queue: &'a Queue,
+        queue: &'a Client,
         worker: &'a str,
     ) -> impl Iterator<Item = Result<Job, Unreadable>> + 'a {
         let now = self.now;
@@ -239,13 +245,13 @@ fn width(token: u64, outcome: &str) -> usize {
     }
 }
 
-impl Queue {
+impl Worker {
     /// Promotes, takes over, expires, and leases jobs.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, RedisError> {
-        let mut call = Call::new(&scripts::CLAIM, &self.keys);
+        let mut call = Call::new(&scripts::CLAIM, &self.client.keys);
         call.arg(claim.worker).arg(claim.want.min(MAX_CLAIM)).arg(claim.lease.as_millis() as u64);
         call.arg(MAX_BATCH).arg(claim.crashes.stored()).arg(claim.number);
         call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
@@ -257,7 +263,7 @@ impl Queue {
         for (kind, crashes) in claim.crashes_by_kind {
             call.arg(kind).arg(crashes.stored());
         }
-        call.run(&mut self.conn.clone()).await
+        call.run(&mut self.client.conn.clone()).await
     }
 
     /// Writes how attempts ended, at most 192; whether each was written, or
@@ -275,7 +281,7 @@ impl Queue {
         }
         succeeded.sort_by_key(|(_, ended, _)| ended.flow.as_str());
         let groups: Vec<_> = succeeded.chunk_by(|(_, one, _), (_, next, _)| one.flow == next.flow).collect();
-        let mut call = Call::new(&scripts::COMPLETE, &self.keys);
+        let mut call = Call::new(&scripts::COMPLETE, &self.client.keys);
         call.arg(worker).arg(groups.len());
         for group in groups {
             let Some((_, first, _)) = group.first() else { continue };
@@ -314,7 +320,7 @@ impl Queue {
                 }
             };
         }
-        let refused: Vec<usize> = call.run(&mut self.conn.clone()).await?;
+        let refused: Vec<usize> = call.run(&mut self.client.conn.clone()).await?;
         let places: Vec<usize> = succeeded
             .iter()
             .map(|(place, ..)| *place)
@@ -341,12 +347,12 @@ impl Queue {
         lease: Duration,
         leases: impl ExactSizeIterator<Item = (&'a JobId, u64)>,
     ) -> Result<Renewed, RedisError> {
-        let mut call = Call::new(&scripts::RENEW, &self.keys);
+        let mut call = Call::new(&scripts::RENEW, &self.client.keys);
         call.arg(lease.as_millis() as u64).arg(worker).arg(leases.len());
         for (id, token) in leases {
             call.arg(id.as_str()).arg(token);
         }
-        let (lost, cancelled) = call.run(&mut self.conn.clone()).await?;
+        let (lost, cancelled) = call.run(&mut self.client.conn.clone()).await?;
         Ok(Renewed { lost, cancelled })
     }
 
@@ -362,7 +368,7 @@ impl Queue {
         token: u64,
         write: Write<'_>,
     ) -> Result<bool, RedisError> {
-        let mut call = Call::new(&scripts::WRITE, &self.keys);
+        let mut call = Call::new(&scripts::WRITE, &self.client.keys);
         call.arg(id.as_str()).arg(token).arg(worker);
         match write {
             Write::Progress(progress, mark) => {
@@ -373,7 +379,7 @@ impl Queue {
             }
             Write::Log(line) => call.arg("log").arg("").arg(line).arg(BYTES).arg(LINES),
         };
-        let stored: u8 = call.run(&mut self.conn.clone()).await?;
+        let stored: u8 = call.run(&mut self.client.conn.clone()).await?;
         Ok(stored == 1)
     }
 }

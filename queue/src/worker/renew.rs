@@ -1,13 +1,10 @@
 //! Extends the leases that are still held and cancels the lost ones.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use redis::RedisError;
 
-use super::{core::Core, lease::LeaseState};
+use super::core::Core;
 use crate::{
     redis::connect::{Backoff, Cause, told},
     scripts::MAX_BATCH,
@@ -42,30 +39,8 @@ pub(super) async fn run(core: Arc<Core>) {
 }
 
 async fn renew_all(core: &Arc<Core>) -> Result<(), RedisError> {
-    for batch in core.leases().chunks(MAX_BATCH) {
-        renew(core, batch).await?;
-    }
-    Ok(())
-}
-
-/// One renewal of at most 128 leases.
-pub(super) async fn renew(core: &Arc<Core>, leases: &[Arc<LeaseState>]) -> Result<(), RedisError> {
-    let asked = Instant::now();
-    let named = leases.iter().map(|lease| (&lease.job.id, lease.token));
-    let renewed = core.renewals.renew(&core.worker, core.options.lease, named).await?;
-    for lease in leases {
-        let is = |ids: &[String]| ids.iter().any(|id| id == lease.job.id.as_str());
-        if is(&renewed.lost) {
-            // An attempt that has just ended is no longer running either; its
-            // own write settles it, and losing it here changes nothing.
-            tracing::debug!(job = %lease.job.id, token = lease.token, "lease lost");
-            lease.lose();
-        } else {
-            lease.extend(asked);
-            if is(&renewed.cancelled) {
-                lease.cancelled.cancel();
-            }
-        }
+    for batch in core.leases.all().chunks(MAX_BATCH) {
+        core.leases.renew(batch).await?;
     }
     Ok(())
 }

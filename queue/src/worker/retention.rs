@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
+use super::Worker;
 use crate::{
-    client::queue::{Error, Queue},
+    error::Error,
     job::state::State,
     redis::clock::delay_ms,
     scripts::{self, Call, MAX_BATCH},
@@ -38,17 +39,17 @@ fn share(keep: Duration) -> f64 {
     (2.0 * WINDOW.as_secs_f64() / keep.as_secs_f64()).clamp(SHARE, 1.0)
 }
 
-impl Queue {
+impl Worker {
     /// Forgets jobs that ended longer ago than `keep` in state `of`, at most 128 a call, and no
     /// more than a share of those that are kept within an hour.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn trim(&self, of: State, keep: Duration) -> Result<Trimmed, Error> {
-        let mut call = Call::new(&scripts::TRIM, &self.keys);
+        let mut call = Call::new(&scripts::TRIM, &self.client.keys);
         call.arg(of.as_str()).arg(delay_ms(keep)).arg(MAX_BATCH);
         call.arg(share(keep)).arg(delay_ms(WINDOW));
-        let (forgotten, more, held): (u64, u8, u8) = call.run(&mut self.conn.clone()).await?;
+        let (forgotten, more, held): (u64, u8, u8) = call.run(&mut self.client.conn.clone()).await?;
         Ok(Trimmed { forgotten, more: more == 1, held: held == 1 })
     }
 }

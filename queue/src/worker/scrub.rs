@@ -6,8 +6,9 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use super::Worker;
 use crate::{
-    client::queue::{Error, Queue},
+    error::Error,
     job::state::State,
     policy::priority::Priority,
     scripts::{self, Call, MAX_BATCH},
@@ -106,9 +107,9 @@ impl Scrubber {
     ///
     /// # Errors
     /// When Redis failed; the next call goes on.
-    pub async fn step(&mut self, queue: &Queue) -> Result<Option<Found>, Error> {
+    pub async fn step(&mut self, queue: &Worker) -> Result<Option<Found>, Error> {
         // Not with a pass: what nobody has counted holds its limit closed, and then overshoots it.
-        queue.finish_counting().await?;
+        queue.client.finish_counting().await?;
         if let Some(&state) = State::ALL.get(self.index) {
             self.look_at_index(queue, state).await?;
             return Ok(None);
@@ -117,10 +118,11 @@ impl Scrubber {
             self.look_at_lanes(queue).await?;
             return Ok(None);
         }
-        let prefix = queue.keys().job_prefix();
+        let prefix = queue.client.keys().job_prefix();
         let pattern = format!("{}*", escape(&prefix));
-        let mut conn = queue.conn.clone();
-        let (cursor, keys) = conn.scan_page(queue.keys().control(), self.cursor, &pattern, MAX_BATCH).await?;
+        let mut conn = queue.client.conn.clone();
+        let (cursor, keys) =
+            conn.scan_page(queue.client.keys().control(), self.cursor, &pattern, MAX_BATCH).await?;
         let ids: Vec<String> = keys
             .iter()
             .filter_map(|key| key.strip_prefix(&prefix))
@@ -135,7 +137,7 @@ impl Scrubber {
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn pass(queue: &Queue) -> Result<Found, Error> {
+    pub async fn pass(queue: &Worker) -> Result<Found, Error> {
         let mut scrubber = Self::default();
         loop {
             if let Some(found) = scrubber.step(queue).await? {
@@ -144,14 +146,15 @@ impl Scrubber {
         }
     }
 
-    async fn look_at_index(&mut self, queue: &Queue, state: State) -> Result<(), Error> {
-        let Some(index) = queue.index(state) else {
+    async fn look_at_index(&mut self, queue: &Worker, state: State) -> Result<(), Error> {
+        let Some(index) = queue.client.index(state) else {
             self.index += 1;
             return Ok(());
         };
         let mut cmd = redis::cmd("ZSCAN");
         cmd.arg(&index).arg(self.cursor).arg("COUNT").arg(MAX_BATCH);
-        let (cursor, page): (u64, Vec<(String, f64)>) = cmd.query_async(&mut queue.conn.clone()).await?;
+        let (cursor, page): (u64, Vec<(String, f64)>) =
+            cmd.query_async(&mut queue.client.conn.clone()).await?;
         let ids: Vec<String> = page.into_iter().map(|(id, _)| id).collect();
         self.mend(queue, state.as_str(), &ids).await?;
         self.cursor = cursor;
@@ -161,7 +164,7 @@ impl Scrubber {
         Ok(())
     }
 
-    async fn look_at_lanes(&mut self, queue: &Queue) -> Result<(), Error> {
+    async fn look_at_lanes(&mut self, queue: &Worker) -> Result<(), Error> {
         if self.lanes.is_none() {
             (self.began, _) = self.call(queue, "jobs", &[]).await?;
         }
@@ -170,10 +173,10 @@ impl Scrubber {
             let Some(flow) = lanes.next.last() else {
                 return lanes.more(queue).await;
             };
-            let mut call = Call::new(&scripts::SCRUB_LANE, queue.keys());
+            let mut call = Call::new(&scripts::SCRUB_LANE, queue.client.keys());
             call.arg(format!("{}:{flow}", lanes.class)).arg(lanes.seen).arg(lanes.popped);
             let (doubled, ghosts, ids, seen, popped): (u64, u64, Vec<String>, u64, u64) =
-                call.run(&mut queue.conn.clone()).await?;
+                call.run(&mut queue.client.conn.clone()).await?;
             self.found.doubled += doubled;
             self.found.ghosts += ghosts;
             (lanes.seen, lanes.popped) = (seen, popped);
@@ -186,7 +189,7 @@ impl Scrubber {
         Ok(())
     }
 
-    async fn mend(&mut self, queue: &Queue, what: &str, ids: &[String]) -> Result<(), Error> {
+    async fn mend(&mut self, queue: &Worker, what: &str, ids: &[String]) -> Result<(), Error> {
         // Redis may return more than it was asked for.
         for mut batch in ids.chunks(MAX_BATCH) {
             while !batch.is_empty() {
@@ -199,15 +202,15 @@ impl Scrubber {
 
     /// Returns the time, ms of Redis' clock, and how many of the ids were looked at: of
     /// some at least one.
-    async fn call(&mut self, queue: &Queue, what: &str, ids: &[String]) -> Result<(u64, usize), Error> {
-        let mut call = Call::new(&scripts::SCRUB, queue.keys());
+    async fn call(&mut self, queue: &Worker, what: &str, ids: &[String]) -> Result<(u64, usize), Error> {
+        let mut call = Call::new(&scripts::SCRUB, queue.client.keys());
         call.arg(what).arg(if self.listed.is_cut { 0 } else { self.began });
         for id in ids {
             call.arg(id);
         }
         type Reply = (u64, u64, u64, u64, u64, u64, usize);
         let (missing, doubled, ghosts, stuck, miscounted, now, looked): Reply =
-            call.run(&mut queue.conn.clone()).await?;
+            call.run(&mut queue.client.conn.clone()).await?;
         self.found.missing += missing;
         self.found.doubled += doubled;
         self.found.ghosts += ghosts;
@@ -225,13 +228,13 @@ impl Lanes {
     }
 
     /// Reads which lanes come next, if there are any.
-    async fn more(&mut self, queue: &Queue) -> Result<(), Error> {
+    async fn more(&mut self, queue: &Worker) -> Result<(), Error> {
         while !self.are_read() {
             let after = self.flow.as_ref().map_or_else(|| "-".to_owned(), |flow| format!("({flow}"));
             let mut cmd = redis::cmd("ZRANGE");
-            cmd.arg(queue.keys().lanes(self.class)).arg(after).arg("+").arg("BYLEX");
+            cmd.arg(queue.client.keys().lanes(self.class)).arg(after).arg("+").arg("BYLEX");
             cmd.arg("LIMIT").arg(0).arg(MAX_BATCH);
-            self.next = cmd.query_async(&mut queue.conn.clone()).await?;
+            self.next = cmd.query_async(&mut queue.client.conn.clone()).await?;
             self.next.reverse();
             if let Some(last) = self.next.first() {
                 self.flow = Some(last.clone());

@@ -8,10 +8,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::Worker;
 use crate::{
-    client::queue::{Error, Queue},
+    error::Error,
+    policy::pace::Pace,
     scripts::{self, Call},
-    worker::pace::Pace,
 };
 
 /// What has times, in the order in which it is counted anew.
@@ -28,7 +29,7 @@ pub struct Clock {
     pub anew: u64,
 }
 
-impl Queue {
+impl Worker {
     /// Looks at Redis' clock, and where that was set back counts anew what lies too far ahead.
     ///
     /// # Errors
@@ -57,7 +58,7 @@ impl Queue {
     }
 
     async fn clock_call(&self, what: &str, from: u64) -> Result<(i64, u64, u64), Error> {
-        let mut call = Call::new(&scripts::CLOCK, &self.keys);
-        Ok(call.arg(what).arg(from).run(&mut self.conn.clone()).await?)
+        let mut call = Call::new(&scripts::CLOCK, &self.client.keys);
+        Ok(call.arg(what).arg(from).run(&mut self.client.conn.clone()).await?)
     }
 }

@@ -77,7 +77,7 @@ fn bytes_of(ended: &Ended) -> usize {
 async fn settle(core: &Core, batch: Vec<Ended>) {
     let mut backoff = Backoff::default();
     loop {
-        match core.settles.settle(&core.worker, &batch).await {
+        match core.settles.settle(core.worker(), &batch).await {
             Ok(written) => {
                 if core.outages.settles.ends() {
                     tracing::info!(queue = %core.options.queue, "writing ends works again");

@@ -19,7 +19,7 @@ pub(super) async fn run(core: Arc<Core>, worker: WorkerContext) {
         () = apalis_stops(&worker) => {}
     }
     core.stop.cancel();
-    core.release_unstarted();
+    core.leases.release_unstarted();
 }
 
 async fn apalis_stops(worker: &WorkerContext) {

@@ -51,7 +51,7 @@ pub struct Snooze {
 }
 
 /// Not before something has happened: the job is parked until somebody calls
-/// [`Queue::meet`](crate::Queue::meet) with the need. The attempt does not count, completed
+/// [`Client::meet`](crate::Client::meet) with the need. The attempt does not count, completed
 /// steps stay, and the job is listed as parked with need and reason. No worker lets it go by
 /// itself, and no time does.
 ///
@@ -81,7 +81,7 @@ pub struct Snooze {
 /// 2. meet the need;
 /// 3. meet it again now and then for as long as it stays true, or at the latest when an
 ///    attempt that had looked before must have ended (the worker's `timeout`). Without jobs that
-///    costs one call; [`Queue::needs_part`](crate::Queue::needs_part) lists what is waited for.
+///    costs one call; [`Client::needs_part`](crate::Client::needs_part) lists what is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Park {
     /// What it waits for.

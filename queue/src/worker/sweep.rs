@@ -15,14 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::core::Core;
-use crate::{
-    client::{
-        parking::NeedCursor,
-        queue::{Error, Queue},
-    },
-    worker::{pace::Pace, scrub::Scrubber},
-};
+use super::{Worker, core::Core};
+use crate::{client::parking::NeedCursor, error::Error, policy::pace::Pace, worker::scrub::Scrubber};
 use hold::Hold;
 
 /// How often each is done.
@@ -76,7 +70,7 @@ async fn needs(core: &Core) -> Infallible {
 async fn releases(core: &Core, hold: &Hold<'_>) -> Infallible {
     loop {
         if hold.is_ours() {
-            note(core, "releases", core.renewals.finish_releases(|| hold.is_ours()).await);
+            note(core, "releases", core.renewals.client.finish_releases(|| hold.is_ours()).await);
         }
         tokio::time::sleep(EVERY).await;
     }
@@ -114,11 +108,11 @@ async fn scrub(core: &Core, hold: &Hold<'_>) -> Infallible {
 }
 
 /// Takes a step; whether the pass is through.
-async fn scrub_step(queue: &Queue, scrubber: &mut Scrubber) -> Result<bool, Error> {
+async fn scrub_step(queue: &Worker, scrubber: &mut Scrubber) -> Result<bool, Error> {
     let Some(found) = scrubber.step(queue).await? else { return Ok(false) };
     if found.total() > 0 {
-        tracing::error!(queue = %queue.name(), ?found, "jobs were not where their state said; mended");
-        metrics::counter!("upshot_queue_mended_total", "queue" => queue.name().to_string())
+        tracing::error!(queue = %queue.client.name(), ?found, "jobs were not where their state said; mended");
+        metrics::counter!("upshot_queue_mended_total", "queue" => queue.client.name().to_string())
             .increment(found.total());
     }
     Ok(true)

@@ -20,7 +20,7 @@ pub(super) async fn run(core: Arc<Core>) {
 
 /// Follows one connection until it is lost.
 async fn follow(core: &Core, backoff: &mut Backoff) -> RedisResult<Infallible> {
-    let (wake, cancels) = (core.claims.keys().wake(), core.claims.keys().cancels());
+    let (wake, cancels) = (core.claims.client.keys().wake(), core.claims.client.keys().cancels());
     let mut listener = core.connector.listen().await?;
     listener.subscribe(&[&wake, &cancels]).await?;
     backoff.reset();
@@ -30,7 +30,7 @@ async fn follow(core: &Core, backoff: &mut Backoff) -> RedisResult<Infallible> {
     loop {
         match listener.next().await? {
             Heard::Message(message) if message.get_channel_name() == cancels => {
-                core.cancel(&message.get_payload::<String>().unwrap_or_default());
+                core.leases.cancel(&message.get_payload::<String>().unwrap_or_default());
             }
             Heard::Message(_) => core.wake.notify_one(),
             // A message that is missed costs no more than a poll and a renewal,

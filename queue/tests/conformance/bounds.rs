@@ -56,7 +56,7 @@ fn bounded() -> Vec<usize> {
 async fn large_jobs_are_unparked_a_few_at_a_time() {
     let fixture = Fixture::new().await;
     let ids = ended(&fixture, &park("a key")).await;
-    assert_eq!(fixture.queue.unpark("a key").await.unwrap(), JOBS as u64);
+    assert_eq!(fixture.queue.operator.unpark("a key").await.unwrap(), JOBS as u64);
     assert_eq!(calls(&fixture, "unparked").await, bounded());
     assert!(fixture.queue.needs().await.unwrap().is_empty());
     let jobs = fixture.queue.jobs(&ids).await.unwrap();
@@ -71,7 +71,7 @@ async fn large_jobs_are_retried_a_few_at_a_time() {
     let unknown = JobId::random();
     // What each became is told in the order that was asked for, whatever call did it.
     let asked: Vec<JobId> = ids[..5].iter().chain([&unknown]).chain(&ids[5..]).cloned().collect();
-    let said = fixture.queue.retry_paced(&asked, Duration::from_secs(60)).await.unwrap();
+    let said = fixture.queue.operator.retry_paced(&asked, Duration::from_secs(60)).await.unwrap();
     let expected = |(place, id): (usize, &JobId)| match place {
         _ if *id == unknown => Changed::Unknown,
         0 => Changed::To(State::Ready),
@@ -90,7 +90,7 @@ async fn large_jobs_are_retried_a_few_at_a_time() {
 async fn large_jobs_are_forgotten_a_few_at_a_time() {
     let fixture = Fixture::new().await;
     let ids = ended(&fixture, &cancel()).await;
-    let said = fixture.queue.forget(&ids, Duration::ZERO).await.unwrap();
+    let said = fixture.queue.operator.forget(&ids, Duration::ZERO).await.unwrap();
     assert_eq!(said, [Changed::Forgotten; JOBS]);
     assert_eq!(calls(&fixture, "forgotten").await, bounded());
     assert!(fixture.queue.jobs(&ids).await.unwrap().is_empty());

@@ -4,9 +4,11 @@ use std::{sync::LazyLock, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Crashes, FailureClass, Job, Queue, Shares, Wait,
+    Crashes, FailureClass, Job, Shares, Wait,
     protocol::{Claim, Claimed, End, Ended},
 };
+
+use crate::handles::Queue;
 
 /// A call for up to 16 jobs, whose lease outlives the test.
 pub fn claim(worker: &str, number: u64) -> Claim<'_> {
@@ -31,7 +33,7 @@ pub fn jobs(queue: &Queue, worker: &str, claimed: Claimed) -> Vec<Job> {
 
 /// Leases jobs.
 pub async fn lease(queue: &Queue, worker: &str, number: u64) -> Vec<Job> {
-    jobs(queue, worker, queue.claim(&claim(worker, number)).await.unwrap())
+    jobs(queue, worker, queue.worker.claim(&claim(worker, number)).await.unwrap())
 }
 
 pub fn ended(job: &Job, end: End) -> Ended {
@@ -41,7 +43,7 @@ pub fn ended(job: &Job, end: End) -> Ended {
 /// Ends attempts in the same way; none is refused.
 pub async fn settle(queue: &Queue, worker: &str, jobs: &[Job], end: &End) {
     let batch: Vec<Ended> = jobs.iter().map(|job| ended(job, end.clone())).collect();
-    assert!(queue.settle(worker, &batch).await.unwrap().into_iter().all(|written| written));
+    assert!(queue.worker.settle(worker, &batch).await.unwrap().into_iter().all(|written| written));
 }
 
 pub fn succeed() -> End {

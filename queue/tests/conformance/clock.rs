@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 use upshot_queue::{
-    Connection, Crashes, FailureClass, JobId, Limit, LimitKey, NewJob, Queue, Shares, State, Wait,
+    Connection, Crashes, FailureClass, JobId, Limit, LimitKey, NewJob, Shares, State, Wait,
     protocol::{Claim, End, Ended},
 };
+
+use crate::handles::Queue;
 
 use crate::{
     by_hand::{self, bury, park, succeed},
@@ -69,7 +71,7 @@ impl Timed {
             shares: Shares::default(),
             ahead: 160,
         };
-        let claimed = self.queue.claim(&claim).await.unwrap();
+        let claimed = self.queue.worker.claim(&claim).await.unwrap();
         claimed.jobs(&self.queue, worker).map(|job| job.map(|job| (job.id, job.token)).unwrap()).collect()
     }
 
@@ -82,7 +84,7 @@ impl Timed {
             end: end.clone(),
         };
         let batch: Vec<Ended> = jobs.iter().map(ended).collect();
-        assert!(self.queue.settle(worker, &batch).await.unwrap().into_iter().all(|written| written));
+        assert!(self.queue.worker.settle(worker, &batch).await.unwrap().into_iter().all(|written| written));
     }
 
     async fn count(&self, state: State) -> u64 {
@@ -98,36 +100,40 @@ impl Timed {
 async fn a_lease_lasts_for_its_length_at_most() {
     let mut timed = Timed::new().await;
     timed.enqueue(&[Timed::job(), Timed::job()]).await;
-    assert_eq!(timed.queue.mind_clock().await.unwrap().set_back, Duration::ZERO);
+    assert_eq!(timed.queue.worker.mind_clock().await.unwrap().set_back, Duration::ZERO);
     let lost = timed.claim("gone", 1).await;
     let kept = timed.claim("lives", 1).await;
     timed.back(HOUR).await;
-    let clock = timed.queue.mind_clock().await.unwrap();
+    let clock = timed.queue.worker.mind_clock().await.unwrap();
     assert_eq!((clock.set_back, clock.anew), (HOUR, 2));
     // Whoever lives loses nothing.
     assert!(timed.claim("other", 9).await.is_empty());
     timed.ahead(LEASE / 2).await;
     let leases = kept.iter().map(|(id, token)| (id, *token));
-    assert!(timed.queue.renew("lives", LEASE, leases).await.unwrap().lost.is_empty());
+    assert!(timed.queue.worker.renew("lives", LEASE, leases).await.unwrap().lost.is_empty());
     timed.ahead(LEASE / 2 + SECOND).await;
     let taken = timed.claim("other", 9).await;
     assert_eq!(taken, [(lost[0].0.clone(), 2)], "and no sooner, and nothing else");
-    assert_eq!(timed.queue.mind_clock().await.unwrap().set_back, Duration::ZERO, "it is counted anew once");
+    assert_eq!(
+        timed.queue.worker.mind_clock().await.unwrap().set_back,
+        Duration::ZERO,
+        "it is counted anew once"
+    );
     timed.finish();
 }
 
 #[tokio::test]
 async fn a_delay_lasts_for_what_is_left_of_it() {
     let mut timed = Timed::new().await;
-    timed.queue.mind_clock().await.unwrap();
+    timed.queue.worker.mind_clock().await.unwrap();
     let soon = NewJob { delay: SECOND * 10, ..Timed::job() };
     timed.enqueue(&[Timed::job(), soon.clone()]).await;
     let failed = timed.claim("one", 1).await;
     let line = String::new();
     timed.end("one", &failed, &End::Retry { delay: SECOND * 20, class: FailureClass::Transient, line }).await;
-    timed.queue.mind_clock().await.unwrap();
+    timed.queue.worker.mind_clock().await.unwrap();
     timed.back(HOUR * 5).await;
-    assert_eq!(timed.queue.mind_clock().await.unwrap().anew, 2);
+    assert_eq!(timed.queue.worker.mind_clock().await.unwrap().anew, 2);
     timed.ahead(SECOND * 11).await;
     assert_eq!(timed.claim("one", 9).await, [(soon.id, 1)]);
     timed.ahead(SECOND * 10).await;
@@ -138,16 +144,16 @@ async fn a_delay_lasts_for_what_is_left_of_it() {
 #[tokio::test]
 async fn a_rate_goes_on_at_its_pace() {
     let mut timed = Timed::new().await;
-    timed.queue.mind_clock().await.unwrap();
+    timed.queue.worker.mind_clock().await.unwrap();
     let key = LimitKey::Key("smtp".to_owned());
-    timed.queue.set_limit(&key, Limit::rate(1.0, 1)).await.unwrap();
+    timed.queue.operator.set_limit(&key, Limit::rate(1.0, 1)).await.unwrap();
     let limited = |_| NewJob { limit_keys: vec!["smtp".to_owned()], ..Timed::job() };
     let jobs: Vec<NewJob> = (0..4).map(limited).collect();
     timed.enqueue(&jobs).await;
     assert_eq!(timed.claim("one", 9).await.len(), 1);
     assert_eq!(timed.claim("one", 9).await.len(), 0, "the lane waits");
     timed.back(DAY).await;
-    assert_eq!(timed.queue.mind_clock().await.unwrap().anew, 2, "the lease, and the next token");
+    assert_eq!(timed.queue.worker.mind_clock().await.unwrap().anew, 2, "the lease, and the next token");
     let mut started = 0;
     for _ in 0..8 {
         timed.ahead(SECOND).await;
@@ -162,9 +168,9 @@ async fn a_rate_goes_on_at_its_pace() {
 #[tokio::test]
 async fn nobody_waits_for_a_count_of_another_time() {
     let mut timed = Timed::new().await;
-    timed.queue.mind_clock().await.unwrap();
+    timed.queue.worker.mind_clock().await.unwrap();
     let key = LimitKey::Key("smtp".to_owned());
-    timed.queue.set_limit(&key, Limit::concurrency(5)).await.unwrap();
+    timed.queue.operator.set_limit(&key, Limit::concurrency(5)).await.unwrap();
     // Whoever counted is gone.
     let until = timed.us / 1000 + 10_000;
     let counting = timed.queue.keys().counting();
@@ -173,7 +179,7 @@ async fn nobody_waits_for_a_count_of_another_time() {
     timed.enqueue(&[job]).await;
     assert!(timed.claim("one", 1).await.is_empty());
     timed.back(HOUR).await;
-    timed.queue.mind_clock().await.unwrap();
+    timed.queue.worker.mind_clock().await.unwrap();
     timed.ahead(SECOND * 11).await;
     assert_eq!(timed.claim("one", 1).await.len(), 1);
     timed.finish();
@@ -191,14 +197,14 @@ async fn a_clock_that_jumps_ahead_erases_no_history() {
         timed.end("one", &claimed, &end).await;
         let keep = DAY * 30;
         // As the sweeper does, while all is well.
-        let trimmed = timed.queue.trim(state, keep).await.unwrap();
+        let trimmed = timed.queue.worker.trim(state, keep).await.unwrap();
         assert_eq!((trimmed.forgotten, trimmed.held), (0, false));
         timed.ahead(DAY * 3650).await;
         let mut forgotten = Vec::new();
         for _ in 0..3 {
             let (mut all, mut held) = (0, false);
             for _ in 0..9 {
-                let trimmed = timed.queue.trim(state, keep).await.unwrap();
+                let trimmed = timed.queue.worker.trim(state, keep).await.unwrap();
                 all += trimmed.forgotten;
                 held |= trimmed.held;
             }
@@ -209,12 +215,12 @@ async fn a_clock_that_jumps_ahead_erases_no_history() {
         assert_eq!(forgotten, [25, 19, 14], "{state}: a quarter of what is kept, an hour");
         // Set right, it forgets nothing more.
         timed.back(DAY * 3650).await;
-        timed.queue.mind_clock().await.unwrap();
-        assert_eq!(timed.queue.trim(state, keep).await.unwrap().forgotten, 0);
+        timed.queue.worker.mind_clock().await.unwrap();
+        assert_eq!(timed.queue.worker.trim(state, keep).await.unwrap().forgotten, 0);
         assert_eq!(timed.count(state).await, 42);
         // Whoever shortens the retention means it.
         timed.ahead(DAY).await;
-        let trimmed = timed.queue.trim(state, HOUR).await.unwrap();
+        let trimmed = timed.queue.worker.trim(state, HOUR).await.unwrap();
         assert_eq!((trimmed.forgotten, trimmed.held), (42, false), "{state}");
         timed.finish();
     }
@@ -227,18 +233,18 @@ async fn what_ended_in_the_future_ended_just_now() {
         let mut timed = Timed::new().await;
         timed.enqueue(&[Timed::job(), Timed::job()]).await;
         timed.ahead(DAY * 365).await;
-        timed.queue.mind_clock().await.unwrap();
+        timed.queue.worker.mind_clock().await.unwrap();
         let early = timed.claim("one", 1).await;
         timed.end("one", &early, &end).await;
         timed.back(DAY * 365).await;
-        timed.queue.mind_clock().await.unwrap();
+        timed.queue.worker.mind_clock().await.unwrap();
         let late = timed.claim("one", 1).await;
         timed.end("one", &late, &end).await;
-        assert_eq!(timed.queue.trim(state, DAY).await.unwrap().forgotten, 0);
+        assert_eq!(timed.queue.worker.trim(state, DAY).await.unwrap().forgotten, 0);
         timed.ahead(HOUR * 2).await;
         let mut forgotten = 0;
         for _ in 0..4 {
-            forgotten += timed.queue.trim(state, HOUR).await.unwrap().forgotten;
+            forgotten += timed.queue.worker.trim(state, HOUR).await.unwrap().forgotten;
         }
         assert_eq!(forgotten, 2, "{state}");
         timed.finish();

@@ -23,10 +23,10 @@ async fn a_waiting_job_is_cancelled_at_once() {
     later.delay = Duration::from_secs(3600);
     fixture.queue.enqueue(std::slice::from_ref(&later)).await.unwrap();
     for id in [&ids[0], &later.id] {
-        assert_eq!(fixture.queue.cancel(id).await.unwrap(), Changed::To(State::Cancelled));
+        assert_eq!(fixture.queue.operator.cancel(id).await.unwrap(), Changed::To(State::Cancelled));
     }
-    assert_eq!(fixture.queue.cancel(&ids[0]).await.unwrap(), Changed::Refused(State::Cancelled));
-    assert_eq!(fixture.queue.cancel(&JobId::random()).await.unwrap(), Changed::Unknown);
+    assert_eq!(fixture.queue.operator.cancel(&ids[0]).await.unwrap(), Changed::Refused(State::Cancelled));
+    assert_eq!(fixture.queue.operator.cancel(&JobId::random()).await.unwrap(), Changed::Unknown);
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_state(&ids[1], State::Succeeded).await;
     worker.stop().await;
@@ -53,7 +53,7 @@ async fn the_handler_of_a_running_job_is_told_wherever_it_runs() {
     begun.recv().await.unwrap();
     begun.recv().await.unwrap();
     for id in &ids {
-        assert_eq!(fixture.queue.cancel(id).await.unwrap(), Changed::Stopping);
+        assert_eq!(fixture.queue.operator.cancel(id).await.unwrap(), Changed::Stopping);
     }
     let stopped = fixture.until_state(&ids[0], State::Cancelled).await;
     assert!(stopped.cancel_asked_at.is_some() && stopped.failures.is_empty());
@@ -75,7 +75,7 @@ async fn a_handler_that_does_not_listen_is_dropped_after_a_grace() {
         std::future::pending()
     });
     begun.recv().await.unwrap();
-    assert_eq!(fixture.queue.cancel(&id).await.unwrap(), Changed::Stopping);
+    assert_eq!(fixture.queue.operator.cancel(&id).await.unwrap(), Changed::Stopping);
     fixture.until_state(&id, State::Cancelled).await;
     worker.stop().await;
     fixture.finish().await;
@@ -90,7 +90,7 @@ async fn a_dead_job_is_retried_with_other_arguments_and_keeps_the_old_ones() {
         if &job.args[..] == b"right" { Ok(json!("ok")) } else { Err(Failure::permanent("cannot be read")) }
     });
     fixture.until_state(&job.id, State::Dead).await;
-    let edited = fixture.queue.retry_with(&job.id, &"right".into()).await.unwrap();
+    let edited = fixture.queue.operator.retry_with(&job.id, &"right".into()).await.unwrap();
     assert_eq!(edited, Changed::To(State::Ready));
     let done = fixture.until_state(&job.id, State::Succeeded).await;
     assert_eq!(&done.args[..], b"right");
@@ -132,7 +132,7 @@ async fn dead_jobs_are_grouped_by_cause_and_retried_at_a_pace() {
     let part = fixture.queue.dead_part(&filter, None, None, 100).await.unwrap();
     assert_eq!((part.ids.len(), part.next), (5, None));
     let asked = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let retried = fixture.queue.retry_paced(&part.ids, pace).await.unwrap();
+    let retried = fixture.queue.operator.retry_paced(&part.ids, pace).await.unwrap();
     assert!(retried.iter().all(|changed| matches!(changed, Changed::To(_))), "{retried:?}");
     fixture.until_count(State::Succeeded, 5).await;
     let mut began = Vec::new();
@@ -149,9 +149,9 @@ async fn dead_jobs_are_grouped_by_cause_and_retried_at_a_pace() {
 
     let all = DeadFilter { kind: Some("test".into()), ..DeadFilter::default() };
     let part = fixture.queue.dead_part(&all, None, None, 100).await.unwrap();
-    let kept = fixture.queue.forget(&part.ids, Duration::from_secs(3600)).await.unwrap();
+    let kept = fixture.queue.operator.forget(&part.ids, Duration::from_secs(3600)).await.unwrap();
     assert_eq!(kept, [Changed::Refused(State::Dead); 2]);
-    let purged = fixture.queue.forget(&part.ids, Duration::ZERO).await.unwrap();
+    let purged = fixture.queue.operator.forget(&part.ids, Duration::ZERO).await.unwrap();
     assert_eq!(purged, [Changed::Forgotten; 2]);
     assert!(fixture.queue.dead_groups(0, 10).await.unwrap().is_empty());
     worker.stop().await;

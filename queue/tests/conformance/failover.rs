@@ -4,9 +4,9 @@ use std::future::Future;
 
 use serde_json::json;
 use upshot_servers::{RedisCluster, RedisOptions, RedisSentinels, RedisServer};
-use upshot_queue::{
-    Connector, Error, JobId, NewJob, Queue, RedisOptions as QueueOptions, State, connect::Backoff,
-};
+use upshot_queue::{Connector, Error, JobId, NewJob, RedisOptions as QueueOptions, State, connect::Backoff};
+
+use crate::handles::Queue;
 
 use crate::fixture::{Fixture, PATIENCE, Worker, name, options};
 

@@ -62,7 +62,7 @@ async fn a_failure_is_retried_for_its_time_however_often_it_occurs() {
     assert!(dead.attempts > 3, "{} attempts: its number alone ended it", dead.attempts);
     assert!(dead.since - first >= 2000, "dead {} ms after its first failure", dead.since - first);
     // By hand it has all its time again.
-    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&id).await.unwrap(), Changed::To(State::Ready));
     let again = fixture.until_state(&id, State::Dead).await;
     assert!(again.since - again.first_failures[&FailureClass::Transient] >= 2000);
     worker.stop().await;
@@ -273,8 +273,8 @@ async fn a_panic_and_a_timeout_are_failures_of_their_own_class() {
 async fn a_dead_job_retried_by_hand_has_fresh_budgets_and_keeps_steps_and_history() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue(1).await.remove(0);
-    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Changed::Refused(State::Ready));
-    assert_eq!(fixture.queue.retry(&JobId::random()).await.unwrap(), Changed::Unknown);
+    assert_eq!(fixture.queue.operator.retry(&id).await.unwrap(), Changed::Refused(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&JobId::random()).await.unwrap(), Changed::Unknown);
     let worker = Worker::start(&fixture.connector, quick(), |job, lease| async move {
         if job.attempts == 1 {
             lease.complete_step("render", &json!("once")).await.unwrap();
@@ -282,7 +282,7 @@ async fn a_dead_job_retried_by_hand_has_fresh_budgets_and_keeps_steps_and_histor
         if job.attempts <= 5 { Err(Failure::transient("still away")) } else { Ok(json!("back")) }
     });
     fixture.until_state(&id, State::Dead).await;
-    assert_eq!(fixture.queue.retry(&id).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&id).await.unwrap(), Changed::To(State::Ready));
     let done = fixture.until_state(&id, State::Succeeded).await;
     // Three attempts, then two more failures within the fresh budget of two.
     assert_eq!((done.attempts, done.history.len()), (6, 5));
@@ -312,10 +312,10 @@ async fn a_kind_survives_as_many_lost_workers_as_it_may() {
         shares: Shares::default(),
         ahead: 1,
     };
-    let claimed = fixture.queue.claim(&claim(2, 1)).await.unwrap();
+    let claimed = fixture.queue.worker.claim(&claim(2, 1)).await.unwrap();
     assert_eq!(claimed.len(), 2);
     fixture.until_after(claimed.now + 1).await;
-    let taken_over = fixture.queue.claim(&claim(0, 2)).await.unwrap();
+    let taken_over = fixture.queue.worker.claim(&claim(0, 2)).await.unwrap();
     assert_eq!((taken_over.taken_over, taken_over.buried), (2, 1));
     assert_eq!(fixture.queue.job(&jobs[0].id).await.unwrap().unwrap().state, State::Dead);
     assert_eq!(fixture.queue.job(&jobs[1].id).await.unwrap().unwrap().state, State::Ready);
@@ -343,10 +343,10 @@ async fn jobs_of_a_lost_worker_wait_as_after_any_crash() {
         shares: Shares::default(),
         ahead: 20,
     };
-    let claimed = fixture.queue.claim(&claim(20, 1)).await.unwrap();
+    let claimed = fixture.queue.worker.claim(&claim(20, 1)).await.unwrap();
     assert_eq!(claimed.len(), 20);
     fixture.until_after(claimed.now + 1).await;
-    let taken_over = fixture.queue.claim(&claim(20, 2)).await.unwrap();
+    let taken_over = fixture.queue.worker.claim(&claim(20, 2)).await.unwrap();
     assert_eq!((taken_over.taken_over, taken_over.len()), (20, 0));
     let mut cmd = redis::cmd("ZRANGE");
     cmd.arg(fixture.queue.keys().scheduled()).arg(0).arg(-1).arg("WITHSCORES");

@@ -46,7 +46,7 @@ async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usiz
     // Under a number that was used before, the same jobs would be answered.
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let claim = Claim { want, shares, ahead, ..by_hand::claim("one", number) };
-    let claimed = fixture.queue.claim(&claim).await.unwrap();
+    let claimed = fixture.queue.worker.claim(&claim).await.unwrap();
     let more = claimed.more;
     let (mut jobs, mut ended) = (Vec::new(), Vec::new());
     for job in claimed.jobs(&fixture.queue, "one") {
@@ -56,7 +56,7 @@ async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usiz
         jobs.push(String::from_utf8(job.args.to_vec()).unwrap());
     }
     if !ended.is_empty() {
-        let written = fixture.queue.settle("one", &ended).await.unwrap();
+        let written = fixture.queue.worker.settle("one", &ended).await.unwrap();
         assert!(written.into_iter().all(|written| written));
     }
     (jobs, more)
@@ -176,7 +176,7 @@ async fn a_claim_beside_very_many_lanes_is_smaller_and_says_that_there_is_more()
     let (order, more) = serve_ahead(&fixture, STRICT, 70, 70).await;
     assert_eq!((order.len(), more), (70, false));
     // A limit is no reason to ask again at once.
-    fixture.queue.set_limit(&LimitKey::Queue, Limit::concurrency(50)).await.unwrap();
+    fixture.queue.operator.set_limit(&LimitKey::Queue, Limit::concurrency(50)).await.unwrap();
     let (order, more) = serve_ahead(&fixture, STRICT, 128, 128).await;
     assert_eq!((order.len(), more), (50, false));
     fixture.finish().await;
@@ -217,7 +217,7 @@ async fn the_more_tenants_wait_the_less_one_is_given_ahead_of_its_turn() {
 async fn tenants_share_by_weight_whatever_number_of_lanes_they_have() {
     let fixture = Fixture::new().await;
     let weight = LimitKey::Tenant("heavy".into());
-    fixture.queue.set_limit(&weight, Limit::weight(3.0)).await.unwrap();
+    fixture.queue.operator.set_limit(&weight, Limit::weight(3.0)).await.unwrap();
     let mut jobs = Vec::new();
     for i in 0..400 {
         jobs.push(job("heavy", Priority::Normal, "heavy"));
@@ -281,11 +281,11 @@ async fn those_that_left_a_lane_are_passed_over_however_many() {
     fixture.queue.enqueue(&jobs).await.unwrap();
     let (mut order, mut rounds) = (Vec::new(), 0);
     for (i, job) in jobs.iter().enumerate().take(500).filter(|(i, _)| i % 100 > 0) {
-        assert!(matches!(fixture.queue.cancel(&job.id).await.unwrap(), Changed::To(_)), "{i}");
+        assert!(matches!(fixture.queue.operator.cancel(&job.id).await.unwrap(), Changed::To(_)), "{i}");
     }
     // It is ready again, and so comes behind those that were ready before.
-    fixture.queue.prioritise(&jobs[501].id, Priority::High).await.unwrap();
-    fixture.queue.prioritise(&jobs[501].id, Priority::Normal).await.unwrap();
+    fixture.queue.operator.prioritise(&jobs[501].id, Priority::High).await.unwrap();
+    fixture.queue.operator.prioritise(&jobs[501].id, Priority::Normal).await.unwrap();
     while order.len() < 105 {
         let (jobs, more) = serve(&fixture, STRICT, 3).await;
         assert!(!jobs.is_empty() || more, "after {order:?}");
@@ -315,17 +315,17 @@ async fn a_job_that_is_late_expires_or_runs_as_it_was_told() {
     expires.deadline = Some(Deadline { within, then: Late::Expires });
     runs.deadline = Some(Deadline { within, then: Late::Runs });
     // Paused, so that neither starts in time.
-    fixture.queue.pause().await.unwrap();
+    fixture.queue.operator.pause().await.unwrap();
     fixture.queue.enqueue(&[expires.clone(), runs.clone()]).await.unwrap();
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     let dead = fixture.until_state(&expires.id, State::Dead).await;
     assert_eq!((dead.attempts, dead.history[0].class), (0, FailureClass::Expired));
     assert_eq!(dead.failures.get(&FailureClass::Expired), Some(&1));
     assert_eq!(fixture.queue.job(&runs.id).await.unwrap().unwrap().state, State::Ready);
-    fixture.queue.resume().await.unwrap();
+    fixture.queue.operator.resume().await.unwrap();
     fixture.until_state(&runs.id, State::Succeeded).await;
     // By hand it runs after all.
-    assert_eq!(fixture.queue.retry(&expires.id).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&expires.id).await.unwrap(), Changed::To(State::Ready));
     fixture.until_state(&expires.id, State::Succeeded).await;
     worker.stop().await;
     fixture.finish().await;
@@ -337,13 +337,19 @@ async fn priority_and_time_of_a_waiting_job_can_be_changed() {
     let jobs: Vec<NewJob> = ["one", "two", "three"].map(|args| job(args, Priority::Normal, "a")).into();
     fixture.queue.enqueue(&jobs).await.unwrap();
     let queue = &fixture.queue;
-    assert_eq!(queue.prioritise(&jobs[2].id, Priority::High).await.unwrap(), Changed::To(State::Ready));
-    let later = queue.reschedule(&jobs[0].id, Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(
+        queue.operator.prioritise(&jobs[2].id, Priority::High).await.unwrap(),
+        Changed::To(State::Ready)
+    );
+    let later = queue.operator.reschedule(&jobs[0].id, Duration::from_secs(3600)).await.unwrap();
     assert_eq!(later, Changed::To(State::Scheduled));
     assert_eq!(drain(&fixture, STRICT, 9).await, ["three", "two"]);
-    assert_eq!(queue.reschedule(&jobs[0].id, Duration::ZERO).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(
+        queue.operator.reschedule(&jobs[0].id, Duration::ZERO).await.unwrap(),
+        Changed::To(State::Ready)
+    );
     assert_eq!(drain(&fixture, STRICT, 9).await, ["one"]);
-    let done = queue.reschedule(&jobs[0].id, Duration::ZERO).await.unwrap();
+    let done = queue.operator.reschedule(&jobs[0].id, Duration::ZERO).await.unwrap();
     assert_eq!(done, Changed::Refused(State::Succeeded));
     let job = queue.job(&jobs[0].id).await.unwrap().unwrap();
     let did: Vec<&str> = job.changes.iter().map(|change| change.did.as_str()).collect();
@@ -354,7 +360,7 @@ async fn priority_and_time_of_a_waiting_job_can_be_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_keep_the_shares_of_tenants() {
     let fixture = Fixture::new().await;
-    fixture.queue.pause().await.unwrap();
+    fixture.queue.operator.pause().await.unwrap();
     let tenants = ["a", "b", "c"];
     for tenant in tenants {
         let jobs: Vec<NewJob> = (0..300).map(|_| job(tenant, Priority::Normal, tenant)).collect();
@@ -370,7 +376,7 @@ async fn two_workers_keep_the_shares_of_tenants() {
         })
     };
     let workers = [worker(), worker()];
-    fixture.queue.resume().await.unwrap();
+    fixture.queue.operator.resume().await.unwrap();
     fixture.until_count(State::Succeeded, 900).await;
     for worker in workers {
         worker.stop().await;

@@ -23,9 +23,11 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 use upshot_servers::{RedisCluster, RedisServer};
 use upshot_queue::{
-    Connector, Counts, Failure, Job, JobId, Lease, NewJob, Queue, QueueName, RedisBackend, RedisOptions,
-    Scrubber, State, Stop, WorkerOptions,
+    Connector, Counts, Failure, Job, JobId, Lease, NewJob, QueueName, RedisBackend, RedisOptions, Scrubber,
+    State, Stop, WorkerOptions,
 };
+
+use crate::handles::Queue;
 
 /// Nothing here takes this long; a test that waits longer has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -189,7 +191,7 @@ impl Fixture {
         let other = t("crashed") + t("cancelled") + t("parked");
         assert!(t("claimed") <= ended && ended <= t("claimed") + other, "claims and ends differ: {counts:?}");
         // A whole pass of the scrubber finds nothing to mend.
-        let found = Scrubber::pass(&self.queue).await.unwrap();
+        let found = Scrubber::pass(&self.queue.worker).await.unwrap();
         assert_eq!(found.total(), 0, "{found:?}");
     }
 }

@@ -4,9 +4,11 @@ use std::{cell::Cell, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, Conflict, Deadline, Error, FailureClass, Job, JobId, Late, NewJob, Queue, Reconciled, Rejection,
-    Scope, State, Undecodable, Unique, Verdict, protocol::End, reconcile::MAX_REPAIRS, timeline,
+    Changed, Conflict, Deadline, Error, FailureClass, Job, JobId, Late, NewJob, Reconciled, Rejection, Scope,
+    State, Undecodable, Unique, Verdict, protocol::End, reconcile::MAX_REPAIRS, timeline,
 };
+
+use crate::handles::Queue;
 
 use crate::{
     by_hand::{self, bury, park, succeed},
@@ -123,7 +125,7 @@ async fn a_running_job_and_one_that_completed_a_step_are_not_repaired() {
     let other = event(&first.id, "other");
     assert_eq!(again(queue, &other).await, data_conflict(State::Running));
     let step = upshot_queue::protocol::Write::Step("charge", "1", "");
-    assert!(queue.write("one", &first.id, 1, step).await.unwrap());
+    assert!(queue.worker.write("one", &first.id, 1, step).await.unwrap());
     by_hand::settle(queue, "one", &leased, &bury()).await;
     assert_eq!(again(queue, &other).await, data_conflict(State::Dead));
     fixture.finish().await;
@@ -137,14 +139,20 @@ async fn arguments_of_an_operator_are_not_compared() {
     let first = event(&JobId::random(), "first");
     queue.enqueue(std::slice::from_ref(&first)).await.unwrap();
     end(queue, 1, &bury()).await;
-    assert_eq!(queue.retry_with(&first.id, &"by hand".into()).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(
+        queue.operator.retry_with(&first.id, &"by hand".into()).await.unwrap(),
+        Changed::To(State::Ready)
+    );
     assert_eq!(again(queue, &first).await, Reconciled::Same);
     assert_eq!(again(queue, &event(&first.id, "by hand")).await, data_conflict(State::Ready));
     end(queue, 2, &bury()).await;
     let other = event(&first.id, "other");
     assert_eq!(again(queue, &other).await, Reconciled::Repaired);
     end(queue, 3, &bury()).await;
-    assert_eq!(queue.retry_with(&first.id, &"by hand".into()).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(
+        queue.operator.retry_with(&first.id, &"by hand".into()).await.unwrap(),
+        Changed::To(State::Ready)
+    );
     for event in [&first, &other] {
         assert_eq!(again(queue, event).await, Reconciled::Same);
     }
@@ -193,7 +201,7 @@ async fn a_job_that_changes_between_read_and_repair_is_looked_at_again() {
     let same = |_: &[u8], _: &[u8]| {
         looks.set(looks.get() + 1);
         if looks.get() == 1 {
-            assert_eq!(meanwhile(queue.retry(&first.id)).unwrap(), Changed::To(State::Ready));
+            assert_eq!(meanwhile(queue.operator.retry(&first.id)).unwrap(), Changed::To(State::Ready));
         }
         false
     };
@@ -219,7 +227,7 @@ async fn a_job_that_changes_all_the_time_is_an_error_and_no_conflict() {
     let other = event(&first.id, "other");
     let same = |_: &[u8], _: &[u8]| {
         meanwhile(async {
-            queue.retry(&first.id).await.unwrap();
+            queue.operator.retry(&first.id).await.unwrap();
             end(queue, number.replace(number.get() + 1), &bury()).await;
         });
         false
@@ -288,7 +296,7 @@ async fn a_dead_job_that_gave_way_is_not_repaired_and_a_repaired_one_has_no_dead
     assert_eq!(queue.enqueue(std::slice::from_ref(&next)).await.unwrap(), [Verdict::Inserted]);
     let other = event(&first.id, "other");
     assert_eq!(again(queue, &other).await, data_conflict(State::Dead));
-    assert_eq!(queue.cancel(&next.id).await.unwrap(), Changed::To(State::Cancelled));
+    assert_eq!(queue.operator.cancel(&next.id).await.unwrap(), Changed::To(State::Cancelled));
     assert_eq!(again(queue, &other).await, Reconciled::Repaired);
     assert_eq!(job(queue, &first.id).await.deadline, None);
     end(queue, 2, &succeed()).await;

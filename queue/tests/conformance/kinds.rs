@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Deadline, Job, JobId, Late, Limit, LimitKey, NewJob, Priority, Queue, Scrubber, Shares, State,
+    Deadline, Job, JobId, Late, Limit, LimitKey, NewJob, Priority, Scrubber, Shares, State,
     connect::Heard,
     protocol::{Claim, Claimed},
 };
+
+use crate::handles::Queue;
 
 use crate::{
     by_hand,
@@ -36,7 +38,7 @@ async fn claim(queue: &Queue, kind: &str, number: u64, want: usize) -> Claimed {
     let kinds = [format!("1|{kind}")];
     let claim =
         Claim { kinds: Some(&kinds), want, ahead: want, shares: NONE, ..by_hand::claim(kind, number) };
-    queue.claim(&claim).await.unwrap()
+    queue.worker.claim(&claim).await.unwrap()
 }
 
 /// The jobs that such a claim leases.
@@ -86,7 +88,7 @@ async fn workers_of_different_kinds_do_not_hand_a_job_to_and_fro() {
     fixture.until_state(&unknown[0].id, State::Parked).await;
     // What they do now and then lets none of it go.
     for kind in [("one", 1), ("other", 1)] {
-        assert_eq!(queue.unpark_for(knows(&[kind], "1").kinds.as_ref()).await.unwrap(), 0);
+        assert_eq!(queue.worker.unpark_for(knows(&[kind], "1").kinds.as_ref()).await.unwrap(), 0);
     }
     for worker in workers {
         worker.stop().await;
@@ -213,13 +215,13 @@ async fn parked_jobs_are_taken_by_class_in_their_order_and_by_turns_of_their_flo
     queue.enqueue(&[urgent.clone(), soon.clone()]).await.unwrap();
     park(queue).await;
     let raised = &few[1];
-    queue.prioritise(&raised.id, Priority::Critical).await.unwrap();
+    queue.operator.prioritise(&raised.id, Priority::Critical).await.unwrap();
     let kinds = ["1|mail".to_owned()];
     let mut order = Vec::new();
     for number in 1..=5 {
         let claim =
             Claim { kinds: Some(&kinds), want: 1, ahead: 1, shares: NONE, ..by_hand::claim("mail", number) };
-        order.extend(by_hand::jobs(queue, "mail", queue.claim(&claim).await.unwrap()));
+        order.extend(by_hand::jobs(queue, "mail", queue.worker.claim(&claim).await.unwrap()));
     }
     let found: Vec<&JobId> = order.iter().map(|job| &job.id).collect();
     assert_eq!(found[..2], [&raised.id, &urgent.id]);
@@ -235,16 +237,16 @@ async fn limits_hold_for_jobs_that_are_taken_from_where_they_were_parked() {
     let fixture = Fixture::new().await;
     let queue = &fixture.queue;
     let key = LimitKey::Tenant("a".to_owned());
-    queue.set_limit(&key, Limit::concurrency(1)).await.unwrap();
-    queue.set_limit(&LimitKey::Tenant("closed".to_owned()), Limit::concurrency(0)).await.unwrap();
+    queue.operator.set_limit(&key, Limit::concurrency(1)).await.unwrap();
+    queue.operator.set_limit(&LimitKey::Tenant("closed".to_owned()), Limit::concurrency(0)).await.unwrap();
     let first =
         [of_tenant("mail", "a", 3), of_tenant("mail", "closed", 200), of_tenant("mail", "z", 2)].concat();
     queue.enqueue(&first).await.unwrap();
     // A lane that is held is not looked at, so nothing of it is parked.
     park(queue).await;
-    queue.set_limit(&LimitKey::Tenant("closed".to_owned()), Limit::default()).await.unwrap();
+    queue.operator.set_limit(&LimitKey::Tenant("closed".to_owned()), Limit::default()).await.unwrap();
     park(queue).await;
-    queue.set_limit(&LimitKey::Tenant("closed".to_owned()), Limit::concurrency(0)).await.unwrap();
+    queue.operator.set_limit(&LimitKey::Tenant("closed".to_owned()), Limit::concurrency(0)).await.unwrap();
     assert_eq!(queue.needs().await.unwrap(), [("kind mail@1".to_owned(), 205)]);
     let tenants = |jobs: &[Job]| {
         let mut tenants: Vec<String> = jobs.iter().filter_map(|job| job.tenant.clone()).collect();
@@ -270,7 +272,7 @@ async fn a_rate_says_when_a_parked_job_can_run() {
     let queue = &fixture.queue;
     queue.enqueue(&of_tenant("mail", "a", 2)).await.unwrap();
     park(queue).await;
-    queue.set_limit(&LimitKey::Tenant("a".to_owned()), Limit::rate(0.1, 1)).await.unwrap();
+    queue.operator.set_limit(&LimitKey::Tenant("a".to_owned()), Limit::rate(0.1, 1)).await.unwrap();
     let claimed = claim(queue, "mail", 1, 8).await;
     assert_eq!(claimed.len(), 1);
     let wait = claimed.next_at - claimed.now;
@@ -285,9 +287,9 @@ async fn jobs_that_are_parked_for_a_paused_kind_wait_until_it_is_resumed() {
     let queue = &fixture.queue;
     queue.enqueue(&jobs("mail", 2)).await.unwrap();
     park(queue).await;
-    queue.pause_kind("mail").await.unwrap();
+    queue.operator.pause_kind("mail").await.unwrap();
     assert!(claim(queue, "mail", 1, 8).await.is_empty());
-    assert_eq!(queue.resume_kind("mail").await.unwrap().released, 0);
+    assert_eq!(queue.operator.resume_kind("mail").await.unwrap().released, 0);
     let leased = lease(queue, "mail", 2, 8).await;
     assert_eq!(leased.len(), 2);
     settle(queue, "mail", &leased).await;
@@ -373,7 +375,7 @@ async fn the_scrubber_finds_parked_jobs_that_no_claim_would() {
     redis::cmd("DEL").arg(queue.keys().unknown()).exec_async(&mut conn).await.unwrap();
     redis::cmd("DEL").arg(queue.keys().unknown_jobs("mail@1")).exec_async(&mut conn).await.unwrap();
     assert!(claim(queue, "mail", 1, 8).await.is_empty());
-    assert_eq!(Scrubber::pass(queue).await.unwrap().missing, 2);
+    assert_eq!(Scrubber::pass(&queue.worker).await.unwrap().missing, 2);
     let leased = lease(queue, "mail", 2, 8).await;
     assert_eq!(leased.len(), 2);
     settle(queue, "mail", &leased).await;
@@ -400,14 +402,18 @@ async fn kinds_take_turns_where_one_of_them_never_ends() {
         queue.enqueue(&[&first[..], &second].concat()).await.unwrap();
         park(queue).await;
         if held {
-            queue.set_limit(&LimitKey::Key("closed".to_owned()), Limit::concurrency(0)).await.unwrap();
+            queue
+                .operator
+                .set_limit(&LimitKey::Key("closed".to_owned()), Limit::concurrency(0))
+                .await
+                .unwrap();
         }
         let kinds = ["1|a.first".to_owned(), "1|b.second".to_owned()];
         let mut found = false;
         for number in 1..=4 {
             let claim =
                 Claim { kinds: Some(&kinds), want: 8, shares: NONE, ..by_hand::claim("both", number) };
-            let claimed = queue.claim(&claim).await.unwrap();
+            let claimed = queue.worker.claim(&claim).await.unwrap();
             assert!(held || claimed.len() == 8);
             assert!(!held || claimed.more || claimed.next_at > 0, "it comes back for what it did not visit");
             let leased = by_hand::jobs(queue, "both", claimed);

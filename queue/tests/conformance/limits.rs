@@ -33,7 +33,7 @@ pub fn limited(n: usize, tenant: &str, keys: &[&str]) -> Vec<NewJob> {
 /// Asks for eight jobs, as worker `one`.
 pub async fn claim(fixture: &Fixture, number: u64) -> Claimed {
     let claim = Claim { want: 8, ahead: 1, ..by_hand::claim("one", number) };
-    fixture.queue.claim(&claim).await.unwrap()
+    fixture.queue.worker.claim(&claim).await.unwrap()
 }
 
 /// They succeed.
@@ -91,7 +91,7 @@ impl Gate {
 async fn a_limit_on_a_key_holds_across_tenants_and_workers() {
     let fixture = Fixture::new().await;
     let smtp = LimitKey::Key("smtp".into());
-    fixture.queue.set_limit(&smtp, Limit::concurrency(3)).await.unwrap();
+    fixture.queue.operator.set_limit(&smtp, Limit::concurrency(3)).await.unwrap();
     fixture.queue.enqueue(&limited(20, "a", &["smtp"])).await.unwrap();
     fixture.queue.enqueue(&limited(20, "b", &["smtp"])).await.unwrap();
     let free = limited(1, "c", &[]);
@@ -116,8 +116,8 @@ async fn a_limit_on_a_key_holds_across_tenants_and_workers() {
 async fn limits_of_queue_and_tenant_are_kept_and_can_be_changed() {
     let fixture = Fixture::new().await;
     let tenant = LimitKey::Tenant("a".into());
-    fixture.queue.set_limit(&LimitKey::Queue, Limit::concurrency(4)).await.unwrap();
-    fixture.queue.set_limit(&tenant, Limit::concurrency(1)).await.unwrap();
+    fixture.queue.operator.set_limit(&LimitKey::Queue, Limit::concurrency(4)).await.unwrap();
+    fixture.queue.operator.set_limit(&tenant, Limit::concurrency(1)).await.unwrap();
     fixture.queue.enqueue(&limited(10, "a", &[])).await.unwrap();
     let mut gate = Gate::new(&fixture, 2);
     gate.started(1).await;
@@ -125,10 +125,10 @@ async fn limits_of_queue_and_tenant_are_kept_and_can_be_changed() {
     gate.started(3).await;
     assert_eq!(fixture.queue.limit_use(&LimitKey::Queue).await.unwrap().running, Some(4));
     // More room: more of them start, without anything having ended.
-    fixture.queue.set_limit(&LimitKey::Queue, Limit::concurrency(6)).await.unwrap();
+    fixture.queue.operator.set_limit(&LimitKey::Queue, Limit::concurrency(6)).await.unwrap();
     gate.started(2).await;
-    fixture.queue.set_limit(&LimitKey::Queue, Limit::default()).await.unwrap();
-    fixture.queue.set_limit(&tenant, Limit::default()).await.unwrap();
+    fixture.queue.operator.set_limit(&LimitKey::Queue, Limit::default()).await.unwrap();
+    fixture.queue.operator.set_limit(&tenant, Limit::default()).await.unwrap();
     assert!(fixture.queue.limits().await.unwrap().limits.is_empty());
     gate.started(10).await;
     gate.go.add_permits(100);
@@ -144,7 +144,7 @@ async fn a_limit_counts_what_ran_before_it_was_set() {
     fixture.queue.enqueue(&limited(4, "a", &["db"])).await.unwrap();
     let mut gate = Gate::new(&fixture, 1);
     gate.started(4).await;
-    fixture.queue.set_limit(&key, Limit::concurrency(5)).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::concurrency(5)).await.unwrap();
     assert_eq!(fixture.queue.limit_use(&key).await.unwrap().running, Some(4));
     fixture.queue.enqueue(&limited(3, "a", &["db"])).await.unwrap();
     gate.started(1).await;
@@ -162,7 +162,7 @@ async fn a_limit_counts_what_ran_before_it_was_set() {
 async fn a_rate_is_kept_on_the_average_with_its_burst() {
     let fixture = Fixture::new().await;
     let key = LimitKey::Key("api".into());
-    fixture.queue.set_limit(&key, Limit::rate(50.0, 5)).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::rate(50.0, 5)).await.unwrap();
     fixture.queue.enqueue(&limited(15, "a", &["api"])).await.unwrap();
     fixture.queue.enqueue(&limited(15, "b", &["api"])).await.unwrap();
     let options = WorkerOptions { concurrency: 64, ..WorkerOptions::new(name()) };
@@ -183,12 +183,12 @@ async fn a_rate_is_kept_on_the_average_with_its_burst() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_queue_starts_nothing_and_touches_no_job() {
     let fixture = Fixture::new().await;
-    fixture.queue.pause().await.unwrap();
+    fixture.queue.operator.pause().await.unwrap();
     let ids = fixture.enqueue(50).await;
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     let counts = fixture.queue.counts().await.unwrap();
     assert!(counts.paused && counts.of(State::Ready) == 50);
-    fixture.queue.resume().await.unwrap();
+    fixture.queue.operator.resume().await.unwrap();
     fixture.until_count(State::Succeeded, 50).await;
     let done = fixture.queue.job(&ids[0]).await.unwrap().unwrap();
     assert!(done.changes.is_empty());
@@ -199,7 +199,7 @@ async fn a_paused_queue_starts_nothing_and_touches_no_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_a_paused_kind_are_parked_and_others_run() {
     let fixture = Fixture::new().await;
-    fixture.queue.pause_kind("slow|kind").await.unwrap();
+    fixture.queue.operator.pause_kind("slow|kind").await.unwrap();
     let kind = |kind: &str| NewJob::new(JobId::random(), kind, "");
     let jobs = [kind("slow|kind"), kind("other"), kind("slow|kind")];
     fixture.queue.enqueue(&jobs).await.unwrap();
@@ -209,7 +209,7 @@ async fn jobs_of_a_paused_kind_are_parked_and_others_run() {
     let parked = fixture.queue.job(&jobs[0].id).await.unwrap().unwrap();
     assert_eq!((parked.attempts, parked.parked.unwrap().why.as_str()), (0, "the kind is paused"));
     assert_eq!(fixture.queue.limits().await.unwrap().paused_kinds, ["slow|kind"]);
-    assert_eq!(fixture.queue.resume_kind("slow|kind").await.unwrap().released, 2);
+    assert_eq!(fixture.queue.operator.resume_kind("slow|kind").await.unwrap().released, 2);
     fixture.until_count(State::Succeeded, 3).await;
     worker.stop().await;
     fixture.finish().await;
@@ -221,7 +221,7 @@ async fn what_a_limit_holds_costs_no_commands() {
     let redis = own_redis().await;
     let fixture = Fixture::on(redis.url());
     let key = LimitKey::Key("closed".into());
-    fixture.queue.set_limit(&key, Limit::concurrency(0)).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::concurrency(0)).await.unwrap();
     let counted = async |number| {
         let before = fixture.commands().await;
         let claimed = claim(&fixture, number).await;
@@ -242,7 +242,7 @@ async fn what_a_limit_holds_costs_no_commands() {
     assert!(held <= empty + 4, "{held} commands with 1000 jobs held, {empty} with none");
     let used = fixture.queue.limit_use(&key).await.unwrap();
     assert_eq!(used, LimitUse { running: Some(0), tokens: None, waiting_lanes: 50 });
-    fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::default()).await.unwrap();
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_count(State::Succeeded, 1000).await;
     worker.stop().await;
@@ -254,7 +254,7 @@ async fn what_a_limit_holds_costs_no_commands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_of_the_whole_queue_is_reached_and_not_only_kept() {
     let fixture = Fixture::new().await;
-    fixture.queue.set_limit(&LimitKey::Queue, Limit::rate(50.0, 1)).await.unwrap();
+    fixture.queue.operator.set_limit(&LimitKey::Queue, Limit::rate(50.0, 1)).await.unwrap();
     fixture.enqueue(20).await;
     let claimed = claim(&fixture, 1).await;
     assert_eq!(claimed.len(), 1);
@@ -275,7 +275,7 @@ async fn a_changed_rate_does_not_change_what_came_before() {
     let key = LimitKey::Key("api".into());
     // A token in a quarter of an hour, and all that had come are used up.
     let slow = 0.001;
-    fixture.queue.set_limit(&key, Limit::rate(slow, 2)).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::rate(slow, 2)).await.unwrap();
     fixture.queue.enqueue(&limited(10, "a", &["api"])).await.unwrap();
     let fresh = LimitUse { running: None, tokens: Some(2), waiting_lanes: 0 };
     assert_eq!(fixture.queue.limit_use(&key).await.unwrap(), fresh);
@@ -289,9 +289,9 @@ async fn a_changed_rate_does_not_change_what_came_before() {
     let ago = (claimed.now - 100_000) * 1000;
     let mut cmd = redis::cmd("HSET");
     cmd.arg(&bucket).arg("key:api").arg(format!("0.000000 {ago}")).exec_async(&mut admin).await.unwrap();
-    fixture.queue.set_limit(&key, Limit::rate(0.01, 50)).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::rate(0.01, 50)).await.unwrap();
     assert_eq!(claim(&fixture, 2).await.len(), 0, "a tenth of a token had come");
-    fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::default()).await.unwrap();
     end(&fixture, claimed).await;
     fixture.finish().await;
 }
@@ -304,7 +304,7 @@ async fn no_job_starts_under_a_limit_before_what_runs_is_counted() {
     fixture.queue.enqueue(&limited(20, "a", &["db"])).await.unwrap();
     let mut running = claim(&fixture, 1).await;
     assert_eq!(running.len(), 8);
-    fixture.queue.set_limit(&key, Limit::concurrency(8)).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::concurrency(8)).await.unwrap();
     // As it is when the caller ended before it counted anything.
     let (keys, mut admin) = (fixture.queue.keys(), fixture.connector.connect().unwrap());
     let mut pipe = redis::pipe();
@@ -318,13 +318,13 @@ async fn no_job_starts_under_a_limit_before_what_runs_is_counted() {
     // The time is over; the next pass of a scrubber counts them.
     let mut cmd = redis::cmd("HSET");
     cmd.arg(keys.counting()).arg("key:db").arg(running.now).exec_async(&mut admin).await.unwrap();
-    Scrubber::pass(&fixture.queue).await.unwrap();
+    Scrubber::pass(&fixture.queue.worker).await.unwrap();
     assert_eq!(fixture.queue.limit_use(&key).await.unwrap().running, Some(8));
     assert_eq!(claim(&fixture, 3).await.len(), 0);
     end(&fixture, running).await;
     running = claim(&fixture, 4).await;
     assert_eq!(running.len(), 8);
     end(&fixture, running).await;
-    fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::default()).await.unwrap();
     fixture.finish().await;
 }

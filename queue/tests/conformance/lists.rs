@@ -76,13 +76,13 @@ async fn pages_of_ready_jobs_hold_none_that_left_its_lane() {
         jobs.iter().skip(at).step_by(n).map(|job| job.id.clone()).collect()
     };
     for id in every(7, 1) {
-        fixture.queue.cancel(&id).await.unwrap();
+        fixture.queue.operator.cancel(&id).await.unwrap();
     }
     for id in every(7, 2) {
-        fixture.queue.reschedule(&id, Duration::ZERO).await.unwrap();
+        fixture.queue.operator.reschedule(&id, Duration::ZERO).await.unwrap();
     }
     for id in every(7, 3) {
-        fixture.queue.prioritise(&id, Priority::Critical).await.unwrap();
+        fixture.queue.operator.prioritise(&id, Priority::Critical).await.unwrap();
     }
     let cancelled: BTreeSet<JobId> = every(7, 1).into_iter().collect();
     let ready: BTreeSet<JobId> =
@@ -109,13 +109,13 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
     let ready = Filter { state: Some(State::Ready), ..Filter::default() };
     let claim = async |number, want| {
         let claim = Claim { want, ahead: want, ..by_hand::claim("w", number) };
-        by_hand::jobs(&fixture.queue, "w", fixture.queue.claim(&claim).await.unwrap())
+        by_hand::jobs(&fixture.queue, "w", fixture.queue.worker.claim(&claim).await.unwrap())
     };
     let page = fixture.queue.list(&ready, None, 100).await.unwrap();
     let mut listed: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
     let mut claimed: Vec<Job> = claim(1, 50).await;
     // The list is marked, and the last one that was seen is no longer in the lane.
-    fixture.queue.cancel(&ids[99]).await.unwrap();
+    fixture.queue.operator.cancel(&ids[99]).await.unwrap();
     let page = fixture.queue.list(&ready, page.next, 50).await.unwrap();
     listed.extend(page.jobs.into_iter().map(|job| job.id));
     assert_eq!(listed, ids[..150]);
@@ -129,7 +129,7 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
         Ended { id: job.id, token, flow, args: job.args.len(), end: End::Succeed("null".to_owned()) }
     };
     let ended: Vec<Ended> = claimed.into_iter().map(end).collect();
-    assert_eq!(fixture.queue.settle("w", &ended).await.unwrap(), [true; 159]);
+    assert_eq!(fixture.queue.worker.settle("w", &ended).await.unwrap(), [true; 159]);
     fixture.finish().await;
 }
 
@@ -139,8 +139,8 @@ async fn pages_end_also_where_an_id_stands_in_a_list_twice() {
     let fixture = Fixture::new().await;
     let jobs: Vec<NewJob> = (0..30).map(|_| NewJob::new(JobId::random(), "test", "1")).collect();
     fixture.queue.enqueue(&jobs).await.unwrap();
-    fixture.queue.cancel(&jobs[5].id).await.unwrap();
-    assert_eq!(fixture.queue.trim(State::Cancelled, Duration::ZERO).await.unwrap(), trimmed(1));
+    fixture.queue.operator.cancel(&jobs[5].id).await.unwrap();
+    assert_eq!(fixture.queue.worker.trim(State::Cancelled, Duration::ZERO).await.unwrap(), trimmed(1));
     fixture.queue.enqueue(&jobs[5..6]).await.unwrap();
     for limit in [1, 5, 8, 29, 30, 100] {
         let ids = walk(&fixture, &Filter::default(), limit).await;
@@ -163,7 +163,7 @@ async fn a_job_that_runs_again_is_listed_once() {
     let mut claim = async |want| {
         number += 1;
         let claim = Claim { want, ahead: 1, ..by_hand::claim("w", number) };
-        by_hand::jobs(&fixture.queue, "w", fixture.queue.claim(&claim).await.unwrap())
+        by_hand::jobs(&fixture.queue, "w", fixture.queue.worker.claim(&claim).await.unwrap())
     };
     let first = claim(5).await;
     let end = |job: &Job, end| Ended {
@@ -175,7 +175,7 @@ async fn a_job_that_runs_again_is_listed_once() {
     };
     let back: Vec<Ended> =
         first[1..4].iter().map(|job| end(job, End::Release { line: String::new() })).collect();
-    assert_eq!(fixture.queue.settle("w", &back).await.unwrap(), [true; 3]);
+    assert_eq!(fixture.queue.worker.settle("w", &back).await.unwrap(), [true; 3]);
     let second = claim(5).await;
     assert_eq!(second.len(), 3);
     let running = Filter { state: Some(State::Running), ..Filter::default() };
@@ -187,7 +187,7 @@ async fn a_job_that_runs_again_is_listed_once() {
     let done: Vec<Ended> = [&first[0], &first[4], &second[0], &second[1], &second[2]]
         .map(|job| end(job, End::Succeed("null".to_owned())))
         .into();
-    assert_eq!(fixture.queue.settle("w", &done).await.unwrap(), [true; 5]);
+    assert_eq!(fixture.queue.worker.settle("w", &done).await.unwrap(), [true; 5]);
     let succeeded = Filter { state: Some(State::Succeeded), ..Filter::default() };
     for limit in [1, 2, 5] {
         assert_eq!(walk(&fixture, &succeeded, limit).await.len(), 5, "limit {limit}");
@@ -215,8 +215,11 @@ async fn retention_forgets_finished_jobs_whole() {
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_state(&job.id, State::Succeeded).await;
     worker.stop().await;
-    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::from_secs(3600)).await.unwrap(), trimmed(0));
-    assert_eq!(fixture.queue.trim(State::Succeeded, Duration::ZERO).await.unwrap(), trimmed(1));
+    assert_eq!(
+        fixture.queue.worker.trim(State::Succeeded, Duration::from_secs(3600)).await.unwrap(),
+        trimmed(0)
+    );
+    assert_eq!(fixture.queue.worker.trim(State::Succeeded, Duration::ZERO).await.unwrap(), trimmed(1));
     assert!(fixture.queue.job(&job.id).await.unwrap().is_none());
     let filter = Filter { subject: Some("order-7".into()), ..Filter::default() };
     assert!(walk(&fixture, &filter, 10).await.is_empty());
@@ -304,7 +307,7 @@ async fn a_list_goes_on_behind_a_job_that_has_left() {
             let want = (600 - leased).min(150);
             let worker = format!("w{number}-{leased}");
             let claim = Claim { want, ..by_hand::claim(&worker, 1) };
-            leased += fixture.queue.claim(&claim).await.unwrap().len();
+            leased += fixture.queue.worker.claim(&claim).await.unwrap().len();
         }
         let page = fixture.queue.list(&ready, cursor.clone(), 100).await.unwrap();
         let seen: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
@@ -333,8 +336,8 @@ async fn pages_of_a_sorted_set_go_on_behind_an_entry_that_has_left() {
     let filter = Filter { state: Some(State::Scheduled), ..Filter::default() };
     let page = fixture.queue.list(&filter, None, 100).await.unwrap();
     assert_eq!(page.jobs.iter().map(|job| job.id.clone()).collect::<Vec<_>>(), all[..100]);
-    fixture.queue.cancel(&all[99]).await.unwrap();
-    fixture.queue.cancel(&all[42]).await.unwrap();
+    fixture.queue.operator.cancel(&all[99]).await.unwrap();
+    fixture.queue.operator.cancel(&all[42]).await.unwrap();
     let page = fixture.queue.list(&filter, page.next, 100).await.unwrap();
     assert_eq!(page.jobs.iter().map(|job| job.id.clone()).collect::<Vec<_>>(), all[100..200]);
     let walked = walk(&fixture, &filter, 7).await;

@@ -16,12 +16,14 @@ use serde_json::json;
 use upshot_servers::Proxy;
 use upshot_queue::{
     Changed, Deadline, Failure, FailureClass, Job, JobId, Late, Limit, LimitKey, LimitUse, NewJob, Priority,
-    Progress, Queue, Reconciled, Released, RetryPolicy, Scope, Scrubber, State, Trimmed, Unique, Verdict,
-    Wait, WorkerOptions,
+    Progress, Reconciled, Released, RetryPolicy, Scope, Scrubber, State, Trimmed, Unique, Verdict, Wait,
+    WorkerOptions,
     connect::Backoff,
     protocol::{Claim, End, Ended, Renewed, Write},
     script_name,
 };
+
+use crate::handles::Queue;
 
 use crate::{
     by_hand::{self, bury, cancel, claim, ended, line, park, retry, succeed},
@@ -196,7 +198,7 @@ async fn a_claim() {
         cut.fixture.queue.enqueue(std::slice::from_ref(&due)).await.unwrap();
         let since = cut.job(&due.id).await.since;
         cut.fixture.until_after(since + 1).await;
-        let claimed = cut.twice("claim.lua", async |queue| queue.claim(&claim("one", 1)).await).await;
+        let claimed = cut.twice("claim.lua", async |queue| queue.worker.claim(&claim("one", 1)).await).await;
         let jobs: Vec<Job> = by_hand::jobs(&cut.queue, "one", claimed);
         let leased: Vec<(&JobId, u64, u64)> =
             jobs.iter().map(|job| (&job.id, job.token, job.attempts)).collect();
@@ -215,11 +217,11 @@ async fn a_claim_of_jobs_that_were_parked_for_their_kind() {
         let cut = Cut::new(kept).await;
         let ids = cut.fixture.enqueue(3).await;
         let none = Claim { kinds: Some(&[]), ..claim("other", 1) };
-        let parked = cut.fixture.queue.claim(&none).await.unwrap();
+        let parked = cut.fixture.queue.worker.claim(&none).await.unwrap();
         assert_eq!((parked.len(), parked.unknown), (0, 3));
         let known = ["1|test".to_owned()];
         let knows = Claim { kinds: Some(&known), ..claim("one", 1) };
-        let claimed = cut.twice("claim.lua", async |queue| queue.claim(&knows).await).await;
+        let claimed = cut.twice("claim.lua", async |queue| queue.worker.claim(&knows).await).await;
         let jobs: Vec<Job> = by_hand::jobs(&cut.queue, "one", claimed);
         let leased: Vec<(&JobId, u64, u64)> =
             jobs.iter().map(|job| (&job.id, job.token, job.attempts)).collect();
@@ -241,7 +243,7 @@ async fn a_claim_that_parks_what_the_worker_does_not_run() {
         let cut = Cut::new(kept).await;
         let ids = cut.fixture.enqueue(2).await;
         let none = Claim { kinds: Some(&[]), ..claim("one", 1) };
-        let claimed = cut.twice("claim.lua", async |queue| queue.claim(&none).await).await;
+        let claimed = cut.twice("claim.lua", async |queue| queue.worker.claim(&none).await).await;
         assert!(claimed.is_empty());
         assert_eq!(cut.states(&ids).await, [State::Parked, State::Parked]);
         assert_eq!(cut.transitions(["claimed", "parked"]).await, [0, 2]);
@@ -273,9 +275,9 @@ async fn a_claim_that_takes_over() {
         let cut = Cut::new(kept).await;
         let ids = cut.fixture.enqueue(2).await;
         let brief = Claim { lease: Duration::from_millis(1), ..claim("gone", 1) };
-        let gone = cut.fixture.queue.claim(&brief).await.unwrap();
+        let gone = cut.fixture.queue.worker.claim(&brief).await.unwrap();
         cut.fixture.until_after(gone.now + 1).await;
-        let claimed = cut.twice("claim.lua", async |queue| queue.claim(&claim("one", 1)).await).await;
+        let claimed = cut.twice("claim.lua", async |queue| queue.worker.claim(&claim("one", 1)).await).await;
         let jobs: Vec<Job> = by_hand::jobs(&cut.queue, "one", claimed);
         assert_eq!(jobs.iter().map(|job| job.token).collect::<Vec<_>>(), [2, 2]);
         for id in &ids {
@@ -304,14 +306,14 @@ async fn a_completion() {
     for kept in Kept::ALL {
         let cut = Cut::new(kept).await;
         let key = LimitKey::Tenant("a".into());
-        cut.fixture.queue.set_limit(&key, Limit::concurrency(10)).await.unwrap();
+        cut.fixture.queue.operator.set_limit(&key, Limit::concurrency(10)).await.unwrap();
         let job = |_| NewJob { tenant: Some("a".into()), ..NewJob::new(JobId::random(), "test", "x") };
         let new: Vec<NewJob> = (0..ends.len()).map(job).collect();
         cut.fixture.queue.enqueue(&new).await.unwrap();
         let jobs = cut.claim(1).await;
         let batch: Vec<Ended> =
             jobs.iter().zip(&ends).map(|(job, (end, ..))| ended(job, end.clone())).collect();
-        let written = cut.twice("complete.lua", async |queue| queue.settle("one", &batch).await).await;
+        let written = cut.twice("complete.lua", async |queue| queue.worker.settle("one", &batch).await).await;
         assert_eq!(written, [false; 7], "all were written by the first call");
         for (job, (_, state, what)) in jobs.iter().zip(&ends) {
             let stored = cut.job(&job.id).await;
@@ -342,12 +344,13 @@ async fn a_write() {
             Write::Progress("{\"percent\":50}", "50 render"),
             Write::Log("\"half way\""),
         ] {
-            let stored = cut.twice("write.lua", async |queue| queue.write("one", &id, 1, write).await).await;
+            let stored =
+                cut.twice("write.lua", async |queue| queue.worker.write("one", &id, 1, write).await).await;
             assert!(stored, "{write:?}");
         }
         // Who has a step's answer lost may come with another result; the first one stays.
         let other = Write::Step("render", "2", "");
-        assert!(cut.twice("write.lua", async |queue| queue.write("one", &id, 1, other).await).await);
+        assert!(cut.twice("write.lua", async |queue| queue.worker.write("one", &id, 1, other).await).await);
         let job = cut.job(&id).await;
         assert_eq!((job.steps.len(), job.step("render")), (1, Some(&json!(1))));
         assert_eq!(job.progress.map(|progress| progress.percent), Some(50));
@@ -364,11 +367,13 @@ async fn a_renewal() {
         let cut = Cut::new(kept).await;
         let ids = cut.fixture.enqueue(3).await;
         let jobs = cut.claim(1).await;
-        assert_eq!(cut.fixture.queue.cancel(&ids[1]).await.unwrap(), Changed::Stopping);
+        assert_eq!(cut.fixture.queue.operator.cancel(&ids[1]).await.unwrap(), Changed::Stopping);
         cut.settle(&jobs[2..], &succeed()).await;
         let hour = Duration::from_secs(3600);
         let renewed = cut
-            .twice("renew.lua", async |queue| queue.renew("one", hour, ids.iter().map(|id| (id, 1))).await)
+            .twice("renew.lua", async |queue| {
+                queue.worker.renew("one", hour, ids.iter().map(|id| (id, 1))).await
+            })
             .await;
         let named = |id: &JobId| vec![id.to_string()];
         assert_eq!(renewed, Renewed { lost: named(&ids[2]), cancelled: named(&ids[1]) });
@@ -399,24 +404,29 @@ async fn a_change() {
         let dead = cut.ended(4, &bury()).await;
         let waiting = cut.fixture.enqueue(3).await;
 
-        let again = cut.twice("change.lua", async |queue| queue.cancel(&waiting[0]).await).await;
+        let again = cut.twice("change.lua", async |queue| queue.operator.cancel(&waiting[0]).await).await;
         assert_eq!(again, Changed::Refused(State::Cancelled));
-        let again = cut.twice("change.lua", async |queue| queue.reschedule(&waiting[1], hour).await).await;
+        let again =
+            cut.twice("change.lua", async |queue| queue.operator.reschedule(&waiting[1], hour).await).await;
         assert_eq!(again, Changed::To(State::Scheduled));
         let urgent = Priority::High;
-        let again = cut.twice("change.lua", async |queue| queue.prioritise(&waiting[2], urgent).await).await;
+        let again =
+            cut.twice("change.lua", async |queue| queue.operator.prioritise(&waiting[2], urgent).await).await;
         assert_eq!(again, Changed::To(State::Ready));
 
-        let again = cut.twice("change.lua", async |queue| queue.retry(&dead[0]).await).await;
+        let again = cut.twice("change.lua", async |queue| queue.operator.retry(&dead[0]).await).await;
         assert_eq!(again, Changed::Refused(State::Ready));
         let other = "other".into();
-        let again = cut.twice("change.lua", async |queue| queue.retry_with(&dead[1], &other).await).await;
+        let again =
+            cut.twice("change.lua", async |queue| queue.operator.retry_with(&dead[1], &other).await).await;
         assert_eq!(again, Changed::Refused(State::Ready));
         let paced = &dead[2..3];
-        let again = cut.twice("change.lua", async |queue| queue.retry_paced(paced, hour).await).await;
+        let again =
+            cut.twice("change.lua", async |queue| queue.operator.retry_paced(paced, hour).await).await;
         assert_eq!(again, [Changed::Refused(State::Ready)]);
         let ended = &dead[3..];
-        let again = cut.twice("change.lua", async |queue| queue.forget(ended, Duration::ZERO).await).await;
+        let again =
+            cut.twice("change.lua", async |queue| queue.operator.forget(ended, Duration::ZERO).await).await;
         assert_eq!(again, [Changed::Unknown]);
 
         let edited = cut.job(&dead[1]).await;
@@ -431,13 +441,13 @@ async fn a_change() {
         // What runs is told to stop, and what is parked goes on.
         let jobs = cut.claim(2).await;
         assert_eq!(jobs.len(), 4);
-        let again = cut.twice("change.lua", async |queue| queue.cancel(&jobs[0].id).await).await;
+        let again = cut.twice("change.lua", async |queue| queue.operator.cancel(&jobs[0].id).await).await;
         assert_eq!(again, Changed::Stopping);
         let noted = cut.job(&jobs[0].id).await;
         assert_eq!(noted.changes.iter().filter(|change| change.did == "cancelled").count(), 1, "{noted:?}");
         cut.settle(&jobs[..1], &cancel()).await;
         cut.settle(&jobs[1..2], &park("a key")).await;
-        let again = cut.twice("change.lua", async |queue| queue.retry(&jobs[1].id).await).await;
+        let again = cut.twice("change.lua", async |queue| queue.operator.retry(&jobs[1].id).await).await;
         assert_eq!(again, Changed::Refused(State::Ready));
         assert_eq!(cut.transitions(["unparked"]).await, [1]);
         assert!(cut.fixture.queue.needs().await.unwrap().is_empty());
@@ -452,7 +462,7 @@ async fn a_limit_or_a_pause() {
         let cut = Cut::new(kept).await;
         let tenant = LimitKey::Tenant("a".into());
         let set = async |limit| {
-            cut.twice("limit.lua", async |queue| queue.set_limit(&tenant, limit).await).await;
+            cut.twice("limit.lua", async |queue| queue.operator.set_limit(&tenant, limit).await).await;
         };
         set(Limit::concurrency(0)).await;
         let job = |_| NewJob { tenant: Some("a".into()), ..NewJob::new(JobId::random(), "test", "x") };
@@ -469,13 +479,13 @@ async fn a_limit_or_a_pause() {
         assert!(cut.fixture.queue.limits().await.unwrap().limits.is_empty());
         cut.settle(&jobs, &succeed()).await;
 
-        cut.twice("limit.lua", async |queue| queue.pause().await).await;
+        cut.twice("limit.lua", async |queue| queue.operator.pause().await).await;
         assert!(cut.claim(3).await.is_empty());
-        cut.twice("limit.lua", async |queue| queue.resume().await).await;
-        cut.twice("limit.lua", async |queue| queue.pause_kind("test").await).await;
+        cut.twice("limit.lua", async |queue| queue.operator.resume().await).await;
+        cut.twice("limit.lua", async |queue| queue.operator.pause_kind("test").await).await;
         assert!(cut.claim(4).await.is_empty());
         assert_eq!(cut.fixture.queue.counts().await.unwrap().of(State::Parked), 1);
-        let released = cut.twice("limit.lua", async |queue| queue.resume_kind("test").await).await;
+        let released = cut.twice("limit.lua", async |queue| queue.operator.resume_kind("test").await).await;
         assert_eq!(released, Released { released: 1, left: 0 });
         let rest = cut.claim(5).await;
         assert_eq!(rest.len(), 1);
@@ -494,7 +504,7 @@ async fn a_count_of_what_ran_before_a_limit() {
         cut.fixture.queue.enqueue(&new).await.unwrap();
         let jobs = cut.claim(1).await;
         let limit = Limit::concurrency(3);
-        cut.twice("recount.lua", async |queue| queue.set_limit(&tenant, limit).await).await;
+        cut.twice("recount.lua", async |queue| queue.operator.set_limit(&tenant, limit).await).await;
         assert_eq!(cut.fixture.queue.limit_use(&tenant).await.unwrap().running, Some(3));
         cut.settle(&jobs[..1], &succeed()).await;
         assert_eq!(cut.fixture.queue.limit_use(&tenant).await.unwrap().running, Some(2));
@@ -509,7 +519,7 @@ async fn an_unpark() {
     for kept in Kept::ALL {
         let cut = Cut::new(kept).await;
         let ids = cut.ended(3, &park("a key")).await;
-        let released = cut.twice("unpark.lua", async |queue| queue.unpark("a key").await).await;
+        let released = cut.twice("unpark.lua", async |queue| queue.operator.unpark("a key").await).await;
         assert_eq!(released, 0, "the first call let all go");
         assert_eq!(cut.transitions(["unparked"]).await, [3]);
         assert!(cut.fixture.queue.needs().await.unwrap().is_empty());
@@ -529,7 +539,8 @@ async fn a_trim() {
             let cut = Cut::new(kept).await;
             let ids = cut.ended(3, end).await;
             let waiting = cut.fixture.enqueue(1).await;
-            let trimmed = cut.twice("trim.lua", async |queue| queue.trim(*state, Duration::ZERO).await).await;
+            let trimmed =
+                cut.twice("trim.lua", async |queue| queue.worker.trim(*state, Duration::ZERO).await).await;
             assert_eq!(trimmed, Trimmed::default(), "the first call forgot all");
             assert_eq!(cut.transitions(["forgotten"]).await, [3]);
             assert!(cut.states(&ids).await.is_empty());
@@ -552,7 +563,7 @@ async fn a_trim_of_the_outbox() {
         }
         () = pipe.query_async(&mut admin).await.unwrap();
         cut.fixture.enqueue(1).await;
-        cut.twice("trim_outbox.lua", Queue::trim_outbox).await;
+        cut.twice("trim_outbox.lua", async |queue| queue.worker.trim_outbox().await).await;
         let left = cut.fixture.queue.latest_transitions(10_000).await.unwrap();
         assert!((1_000..=1_100).contains(&left.len()), "{} are left", left.len());
         assert_eq!(left[0].transitions.len(), 1, "the newest is among them");
@@ -599,7 +610,7 @@ async fn a_step_of_the_scrubber() {
             cut.arm(script, reports);
             let (mut scrubber, mut failed) = (Scrubber::default(), 0);
             let found = loop {
-                match scrubber.step(&cut.queue).await {
+                match scrubber.step(&cut.queue.worker).await {
                     Ok(Some(found)) => break found,
                     Ok(None) => {}
                     Err(_) => failed += 1,
@@ -607,7 +618,7 @@ async fn a_step_of_the_scrubber() {
             };
             assert_eq!((failed, found.total()), (1, 0), "{damage}, {kept:?}: {found:?}");
             assert_eq!(cut.transitions(["mended"]).await, [1], "{damage}, {kept:?}");
-            assert_eq!(Scrubber::pass(&cut.fixture.queue).await.unwrap().total(), 0, "{damage}");
+            assert_eq!(Scrubber::pass(&cut.fixture.queue.worker).await.unwrap().total(), 0, "{damage}");
             let jobs = cut.claim(1).await;
             assert_eq!(jobs.len(), 3, "{damage}: each is in its lane once");
             cut.settle(&jobs, &succeed()).await;

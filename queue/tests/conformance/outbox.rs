@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 use upshot_servers::Proxy;
-use upshot_queue::{Failure, JobId, Outbox, OutboxReader, Queue, RetryPolicy, State, Wait, WorkerOptions};
+use upshot_queue::{Failure, JobId, Outbox, OutboxReader, RetryPolicy, State, Wait, WorkerOptions};
+
+use crate::handles::Queue;
 
 use crate::fixture::{Fixture, Worker, name, options};
 
@@ -78,7 +80,7 @@ async fn an_outbox_that_nobody_reads_is_cut_whatever_it_grew_by() {
         pipe.cmd("XADD").arg(&key).arg("*").arg("by").arg("w").ignore();
     }
     () = pipe.query_async(&mut conn).await.unwrap();
-    fixture.queue.trim_outbox().await.unwrap();
+    fixture.queue.worker.trim_outbox().await.unwrap();
     let left: u64 = redis::cmd("XLEN").arg(&key).query_async(&mut conn).await.unwrap();
     assert!((1000..=1100).contains(&left), "{left}");
     fixture.finish().await;
@@ -100,13 +102,13 @@ async fn only_what_every_group_has_acknowledged_is_dropped() {
     let mut slow = OutboxReader::join(&fixture.connector, name(), "slow", "one").await.unwrap();
     let entries = fast.read(1000, NOW).await.unwrap();
     fast.acknowledge(&entries).await.unwrap();
-    fixture.queue.trim_outbox().await.unwrap();
+    fixture.queue.worker.trim_outbox().await.unwrap();
     assert_eq!(length().await, 450, "the slow group has read nothing");
     let read = slow.read(300, NOW).await.unwrap();
-    fixture.queue.trim_outbox().await.unwrap();
+    fixture.queue.worker.trim_outbox().await.unwrap();
     assert_eq!(length().await, 450, "read is not acknowledged");
     slow.acknowledge(&read).await.unwrap();
-    fixture.queue.trim_outbox().await.unwrap();
+    fixture.queue.worker.trim_outbox().await.unwrap();
     let left = length().await;
     assert!((150..=260).contains(&left), "{left}");
     assert_eq!(slow.read(1000, NOW).await.unwrap().len(), 150);
@@ -118,7 +120,7 @@ async fn only_what_every_group_has_acknowledged_is_dropped() {
 async fn who_reads_the_outbox_and_what_is_kept_for_them_is_known() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.queue.outbox().await.unwrap(), Outbox::default());
-    assert!(!fixture.queue.end_outbox_group("gone").await.unwrap());
+    assert!(!fixture.queue.operator.drop_outbox_group("gone").await.unwrap());
     fixture.enqueue(1).await;
     let mut gone = OutboxReader::join(&fixture.connector, name(), "gone", "one").await.unwrap();
     let mut reads = OutboxReader::join(&fixture.connector, name(), "reads", "one").await.unwrap();
@@ -140,8 +142,8 @@ async fn who_reads_the_outbox_and_what_is_kept_for_them_is_known() {
     // What was taken is dealt with, the others nobody has taken.
     gone.acknowledge(&first).await.unwrap();
     assert_eq!(seen("gone").await, (1, 0, 2, Some(all[1].transitions[0].at)));
-    assert!(fixture.queue.end_outbox_group("gone").await.unwrap());
-    assert!(!fixture.queue.end_outbox_group("gone").await.unwrap());
+    assert!(fixture.queue.operator.drop_outbox_group("gone").await.unwrap());
+    assert!(!fixture.queue.operator.drop_outbox_group("gone").await.unwrap());
     let left: Vec<String> =
         fixture.queue.outbox().await.unwrap().groups.into_iter().map(|group| group.name).collect();
     assert_eq!(left, ["reads"]);
@@ -166,7 +168,7 @@ async fn a_group_that_joins_while_the_outbox_is_trimmed_reads_what_is_left() {
     let trimming = Queue::new(&connector, name()).unwrap();
     // How many the first command dropped: of all answers here the only number.
     let mut first = proxy.hold_reply(|_, reply| reply.starts_with(b":"));
-    let trimmed = tokio::spawn(async move { trimming.trim_outbox().await });
+    let trimmed = tokio::spawn(async move { trimming.worker.trim_outbox().await });
     first.reached().await;
     let mut reader = OutboxReader::join(&fixture.connector, name(), "late", "one").await.unwrap();
     let length = async || redis::cmd("XLEN").arg(&key).query_async::<usize>(&mut conn.clone()).await.unwrap();
@@ -184,7 +186,7 @@ async fn a_group_that_joins_while_the_outbox_is_trimmed_reads_what_is_left() {
     }
     assert_eq!(read, left);
     // Now they are nobody's.
-    fixture.queue.trim_outbox().await.unwrap();
+    fixture.queue.worker.trim_outbox().await.unwrap();
     assert!(length().await <= 100);
     fixture.finish().await;
 }

@@ -71,7 +71,7 @@ async fn a_parked_job_can_be_cancelled() {
     let id = fixture.enqueue(1).await.remove(0);
     let worker = Worker::start(&fixture.connector, knows(&[], "1"), |_, _| async { Ok(json!(null)) });
     fixture.until_state(&id, State::Parked).await;
-    assert_eq!(fixture.queue.cancel(&id).await.unwrap(), Changed::To(State::Cancelled));
+    assert_eq!(fixture.queue.operator.cancel(&id).await.unwrap(), Changed::To(State::Cancelled));
     assert!(fixture.queue.needs().await.unwrap().is_empty());
     worker.stop().await;
     fixture.finish().await;
@@ -111,10 +111,10 @@ async fn builds_that_cannot_read_a_job_do_not_hand_it_to_and_fro() {
     }
     for build in ["1.0", "1.1"] {
         let kinds = knows(&[("mail", 1)], build).kinds;
-        assert_eq!(fixture.queue.unpark_for(kinds.as_ref()).await.unwrap(), 0, "{build}");
+        assert_eq!(fixture.queue.worker.unpark_for(kinds.as_ref()).await.unwrap(), 0, "{build}");
     }
     let kinds = knows(&[("mail", 1)], "1.2").kinds;
-    assert_eq!(fixture.queue.unpark_for(kinds.as_ref()).await.unwrap(), 1);
+    assert_eq!(fixture.queue.worker.unpark_for(kinds.as_ref()).await.unwrap(), 1);
     fixture.finish().await;
 }
 
@@ -126,7 +126,7 @@ async fn a_worker_of_all_kinds_lets_parked_jobs_go_on() {
     fixture.until_count(State::Parked, 2).await;
     picky.stop().await;
     // By hand one goes on at once.
-    assert_eq!(fixture.queue.retry(&ids[0]).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&ids[0]).await.unwrap(), Changed::To(State::Ready));
     let any = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_count(State::Succeeded, 2).await;
     any.stop().await;
@@ -165,9 +165,9 @@ async fn a_handler_parks_its_job_until_its_need_is_met() {
 
     // Neither a worker of its kind nor one of all kinds has met it.
     for kinds in [knows(&[("test", 1)], "2").kinds, None] {
-        assert_eq!(queue.unpark_for(kinds.as_ref()).await.unwrap(), 0);
+        assert_eq!(queue.worker.unpark_for(kinds.as_ref()).await.unwrap(), 0);
     }
-    assert_eq!(queue.resume_kind("test").await.unwrap(), Released::default());
+    assert_eq!(queue.operator.resume_kind("test").await.unwrap(), Released::default());
     assert_eq!(queue.meet(&"order-1043 confirmed".parse().unwrap()).await.unwrap(), Released::default());
     assert_eq!(queue.job(&id).await.unwrap().unwrap().state, State::Parked);
 
@@ -235,23 +235,23 @@ async fn jobs_are_let_go_in_parts_that_anybody_can_go_on_with() {
     let fixture = Fixture::new().await;
     let queue = &fixture.queue;
     park(&fixture, 300, "resume test").await;
-    assert_eq!(queue.resume_kind("test").await.unwrap(), Released { released: 128, left: 172 });
+    assert_eq!(queue.operator.resume_kind("test").await.unwrap(), Released { released: 128, left: 172 });
     let seen = queue.releases().await.unwrap();
     assert_eq!((seen[0].need.as_str(), seen[0].total, seen[0].done), ("resume test", 300, 128));
     // Somebody who begins once more goes on.
-    assert_eq!(queue.resume_kind("test").await.unwrap(), Released { released: 128, left: 44 });
+    assert_eq!(queue.operator.resume_kind("test").await.unwrap(), Released { released: 128, left: 44 });
     assert_eq!((seen.len(), queue.releases().await.unwrap()[0].total), (1, 300));
     // A pause ends it: what is parked stays parked.
-    queue.pause_kind("test").await.unwrap();
+    queue.operator.pause_kind("test").await.unwrap();
     assert!(queue.releases().await.unwrap().is_empty());
-    queue.finish_releases(|| true).await.unwrap();
+    queue.operator.finish_releases(|| true).await.unwrap();
     assert_eq!(queue.counts().await.unwrap().of(State::Parked), 44);
     assert!(!queue.is_swept().await.unwrap(), "there is no worker");
     // A worker that finds the kind resumed begins, where whoever resumed it did not get that far.
     let mut srem = redis::cmd("SREM");
     srem.arg(queue.keys().paused_kinds()).arg("test");
     srem.exec_async(&mut fixture.connector.connect().unwrap()).await.unwrap();
-    assert_eq!(queue.unpark_for(None).await.unwrap(), 44);
+    assert_eq!(queue.worker.unpark_for(None).await.unwrap(), 44);
     assert!(queue.releases().await.unwrap().is_empty());
     fixture.finish().await;
 }
@@ -264,10 +264,11 @@ async fn several_needs_are_let_go_in_turns() {
     park(&fixture, 400, "wait large").await;
     park(&fixture, 200, "wait small").await;
     for need in ["wait large", "wait small"] {
-        assert_eq!(queue.begin_release(need).await.unwrap().released, 128);
+        assert_eq!(queue.operator.begin_release(need).await.unwrap().released, 128);
     }
     let steps = std::cell::Cell::new(0);
     queue
+        .operator
         .finish_releases(|| {
             steps.set(steps.get() + 1);
             steps.get() <= 2
@@ -276,7 +277,7 @@ async fn several_needs_are_let_go_in_turns() {
         .unwrap();
     let left = queue.releases().await.unwrap();
     assert_eq!((left.len(), left[0].need.as_str(), left[0].done), (1, "wait large", 256));
-    queue.finish_releases(|| true).await.unwrap();
+    queue.operator.finish_releases(|| true).await.unwrap();
     assert_eq!(queue.counts().await.unwrap().of(State::Ready), 600);
     fixture.finish().await;
 }
@@ -323,7 +324,7 @@ async fn needs_beyond_number_are_read_in_parts() {
         from = next;
     }
     let new = knows(&[("future", 1)], "2");
-    assert_eq!(queue.unpark_for(new.kinds.as_ref()).await.unwrap(), 0, "its claim takes it");
+    assert_eq!(queue.worker.unpark_for(new.kinds.as_ref()).await.unwrap(), 0, "its claim takes it");
     let worker = Worker::start(&fixture.connector, new, |_, _| async { Ok(json!(null)) });
     fixture.until_state(&future.id, State::Succeeded).await;
     worker.stop().await;

@@ -7,10 +7,12 @@ use serde_json::json;
 use upshot_servers::RedisServer;
 use upshot_queue::{
     Changed, Deadline, FailureClass, Filter, Job, JobId, Late, Limit, LimitKey, LimitUse, NewJob,
-    OutboxReader, Priority, Queue, Scope, State, Unique, Verdict,
+    OutboxReader, Priority, Scope, State, Unique, Verdict,
     connect::Backoff,
     protocol::{Claim, End, Renewed, Write},
 };
+
+use crate::handles::Queue;
 
 use crate::{
     by_hand::{bury, cancel, claim, jobs, lease, park, retry, settle, succeed},
@@ -109,10 +111,10 @@ async fn every_job_is_where_it_was(killed: bool) {
     }
     let (one_at_a_time, api) = (LimitKey::Tenant("slow".into()), LimitKey::Key("api".into()));
     let limits = [LimitKey::Queue, one_at_a_time.clone(), api.clone()];
-    queue.set_limit(&one_at_a_time, Limit::concurrency(1)).await.unwrap();
+    queue.operator.set_limit(&one_at_a_time, Limit::concurrency(1)).await.unwrap();
     // A token in a quarter of an hour.
-    queue.set_limit(&api, Limit::rate(0.001, 2)).await.unwrap();
-    queue.pause_kind("paused").await.unwrap();
+    queue.operator.set_limit(&api, Limit::rate(0.001, 2)).await.unwrap();
+    queue.operator.pause_kind("paused").await.unwrap();
 
     // One of each end, by worker `one`.
     let first = ["succeeded", "failed", "dead", "dead", "cancelled", "parked", "slow", "released"].map(job);
@@ -123,7 +125,7 @@ async fn every_job_is_where_it_was(killed: bool) {
         jobs.iter().filter(|job| job.tenant.as_deref() == Some(tenant)).cloned().collect()
     };
     let dead = of(&leased, "dead");
-    assert!(queue.write("one", &dead[0].id, 1, Write::Step("render", "\"once\"", "")).await.unwrap());
+    assert!(queue.worker.write("one", &dead[0].id, 1, Write::Step("render", "\"once\"", "")).await.unwrap());
     let outcome = End::Succeed("{\"sent\":true}".to_owned());
     for (tenant, end) in [
         ("succeeded", outcome),
@@ -143,7 +145,7 @@ async fn every_job_is_where_it_was(killed: bool) {
         Write::Progress("{\"percent\":50}", "50 render"),
         Write::Log("\"half way\""),
     ] {
-        assert!(queue.write("one", &slow.id, 1, write).await.unwrap());
+        assert!(queue.worker.write("one", &slow.id, 1, write).await.unwrap());
     }
     let with_key = || NewJob { limit_keys: vec!["api".into()], ..job("keyed") };
     let paused = NewJob { kind: "paused".into(), ..job("any") };
@@ -154,7 +156,7 @@ async fn every_job_is_where_it_was(killed: bool) {
     let lost = job("lost");
     queue.enqueue(std::slice::from_ref(&lost)).await.unwrap();
     let brief = Claim { lease: Duration::from_millis(1), ..claim("gone", 1) };
-    let gone = jobs(queue, "gone", queue.claim(&brief).await.unwrap());
+    let gone = jobs(queue, "gone", queue.worker.claim(&brief).await.unwrap());
     assert_eq!(ids(&gone), [&lost.id]);
 
     // What waits: behind limits, by priority, with a deadline, with an idempotency key, for
@@ -182,7 +184,7 @@ async fn every_job_is_where_it_was(killed: bool) {
     reader.acknowledge(&read).await.unwrap();
     let unacknowledged = reader.read(2, NOW).await.unwrap();
     let entries = queue.latest_transitions(1_000).await.unwrap().len();
-    queue.pause().await.unwrap();
+    queue.operator.pause().await.unwrap();
     let before = known(&fixture, &limits).await;
     assert_eq!(before.jobs.len(), first.len() + 3 + 1 + all.len());
 
@@ -211,9 +213,9 @@ async fn every_job_is_where_it_was(killed: bool) {
     reader.acknowledge(&rest).await.unwrap();
 
     // The pause holds; what is due is promoted nevertheless, and the lost worker noticed.
-    let paused_claim = queue.claim(&claim("two", 1)).await.unwrap();
+    let paused_claim = queue.worker.claim(&claim("two", 1)).await.unwrap();
     assert_eq!((paused_claim.len(), paused_claim.taken_over, paused_claim.buried), (0, 1, 0));
-    queue.resume().await.unwrap();
+    queue.operator.resume().await.unwrap();
     let next = lease(queue, "two", 2).await;
     // The most urgent first and the least urgent last; what limits hold, and the paused
     // kind, are not among them.
@@ -229,7 +231,7 @@ async fn every_job_is_where_it_was(killed: bool) {
     assert_eq!((taken_over.attempts, taken_over.token), (2, 2));
     assert_eq!(taken_over.failures.get(&FailureClass::Crashed), Some(&1));
     let late = [crate::by_hand::ended(&gone[0], succeed())];
-    assert_eq!(queue.settle("gone", &late).await.unwrap(), [false], "it has another worker");
+    assert_eq!(queue.worker.settle("gone", &late).await.unwrap(), [false], "it has another worker");
     settle(queue, "two", &next, &succeed()).await;
 
     // What ran goes on under its lease: the last claim is answered again, and the lease is
@@ -238,8 +240,8 @@ async fn every_job_is_where_it_was(killed: bool) {
     assert_eq!(ids(&claimed_again), ids(&keyed));
     let leases = || [&slow].into_iter().chain(&keyed).map(|job| (&job.id, job.token));
     let leases: Vec<_> = leases().collect();
-    assert_eq!(queue.renew("one", HOUR, leases.into_iter()).await.unwrap(), Renewed::default());
-    assert!(queue.write("one", &slow.id, 1, Write::Step("send", "2", "")).await.unwrap());
+    assert_eq!(queue.worker.renew("one", HOUR, leases.into_iter()).await.unwrap(), Renewed::default());
+    assert!(queue.worker.write("one", &slow.id, 1, Write::Step("send", "2", "")).await.unwrap());
     assert_eq!(
         queue.limit_use(&one_at_a_time).await.unwrap(),
         LimitUse { running: Some(1), tokens: None, waiting_lanes: 1 }
@@ -256,20 +258,20 @@ async fn every_job_is_where_it_was(killed: bool) {
     let next = lease(queue, "two", 3).await;
     assert_eq!(ids(&next), [&held[0].id]);
     settle(queue, "two", &next, &succeed()).await;
-    queue.set_limit(&api, Limit::default()).await.unwrap();
+    queue.operator.set_limit(&api, Limit::default()).await.unwrap();
     let next = lease(queue, "two", 4).await;
     assert_eq!(ids(&next), [&held[1].id]);
     settle(queue, "two", &next, &succeed()).await;
 
     // What was dead, parked or put off goes on by hand; the paused kind was parked by its turn.
     assert_eq!(
-        queue.retry_paced(&[dead[0].id.clone(), dead[1].id.clone()], NOW).await.unwrap(),
+        queue.operator.retry_paced(&[dead[0].id.clone(), dead[1].id.clone()], NOW).await.unwrap(),
         [Changed::To(State::Ready); 2]
     );
-    assert_eq!(queue.unpark("a key").await.unwrap(), 1);
-    assert_eq!(queue.resume_kind("paused").await.unwrap().released, 1);
+    assert_eq!(queue.operator.unpark("a key").await.unwrap(), 1);
+    assert_eq!(queue.operator.resume_kind("paused").await.unwrap().released, 1);
     let failed = &first[1].id;
-    assert_eq!(queue.reschedule(failed, NOW).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(queue.operator.reschedule(failed, NOW).await.unwrap(), Changed::To(State::Ready));
     let next = lease(queue, "two", 5).await;
     assert_eq!(next.len(), 5);
     let revived = next.iter().find(|job| job.id == dead[0].id).unwrap();
@@ -278,7 +280,7 @@ async fn every_job_is_where_it_was(killed: bool) {
     assert_eq!(retried.failures.get(&FailureClass::Transient), Some(&1));
     settle(queue, "two", &next, &succeed()).await;
     let cancelled = &first[4].id;
-    assert_eq!(queue.retry(cancelled).await.unwrap(), Changed::Refused(State::Cancelled));
+    assert_eq!(queue.operator.retry(cancelled).await.unwrap(), Changed::Refused(State::Cancelled));
 
     let counts = queue.counts().await.unwrap();
     // The one that is due in an hour, the cancelled one, and all others.

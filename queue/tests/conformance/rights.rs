@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde_json::json;
 use upshot_queue::{
     Changed, Connection, DeadFilter, Deadline, Failure, Filter, JobId, Kinds, Late, Limit, LimitKey, NewJob,
-    OutboxReader, Priority, Progress, Queue, RetryPolicy, Scope, Scrubber, State, Unique, Wait,
-    WorkerOptions, connect::Writes, protocol::Claim,
+    OutboxReader, Priority, Progress, RetryPolicy, Scope, Scrubber, State, Unique, Wait, WorkerOptions,
+    connect::Writes, protocol::Claim,
 };
+
+use crate::handles::Queue;
 
 use crate::{
     by_hand::claim,
@@ -64,7 +66,7 @@ async fn the_documented_user_may_all_that_is_needed() {
     let lost = job("succeeds");
     queue.enqueue(std::slice::from_ref(&lost)).await.unwrap();
     let brief = Claim { lease: Duration::from_millis(1), ..claim("gone", 1) };
-    assert_eq!(queue.claim(&brief).await.unwrap().len(), 1);
+    assert_eq!(queue.worker.claim(&brief).await.unwrap().len(), 1);
     let steps = job("steps");
     let fails = NewJob { subject: Some("order-1".into()), ..job("fails once") };
     let dies = [job("dies"), job("dies"), job("dies")];
@@ -94,11 +96,11 @@ async fn the_documented_user_may_all_that_is_needed() {
 
     // A limit, a rate, a weight, a pause.
     let (api, tenant) = (LimitKey::Key("api".into()), LimitKey::Tenant("a".into()));
-    queue.set_limit(&api, Limit::rate(1_000.0, 1)).await.unwrap();
-    queue.set_limit(&LimitKey::Queue, Limit::concurrency(8)).await.unwrap();
-    queue.pause_kind("other").await.unwrap();
-    queue.pause().await.unwrap();
-    queue.resume().await.unwrap();
+    queue.operator.set_limit(&api, Limit::rate(1_000.0, 1)).await.unwrap();
+    queue.operator.set_limit(&LimitKey::Queue, Limit::concurrency(8)).await.unwrap();
+    queue.operator.pause_kind("other").await.unwrap();
+    queue.operator.pause().await.unwrap();
+    queue.operator.resume().await.unwrap();
 
     let mut reader =
         OutboxReader::join(&connector, name(), "audit", "one").await.unwrap().taking_over_after(NOW);
@@ -135,11 +137,11 @@ async fn the_documented_user_may_all_that_is_needed() {
     fixture.until_state(&waits.id, State::Running).await;
 
     // What runs is counted, the handler is told over its channel, and others are heard.
-    queue.set_limit(&tenant, Limit { weight: Some(2.0), ..Limit::concurrency(5) }).await.unwrap();
+    queue.operator.set_limit(&tenant, Limit { weight: Some(2.0), ..Limit::concurrency(5) }).await.unwrap();
     assert_eq!(queue.limit_use(&tenant).await.unwrap().running, Some(1));
     let mut listener = connector.listen().await.unwrap();
     listener.subscribe(queue.keys().changes()).await.unwrap();
-    assert_eq!(queue.cancel(&waits.id).await.unwrap(), Changed::Stopping);
+    assert_eq!(queue.operator.cancel(&waits.id).await.unwrap(), Changed::Stopping);
     listener.next().await.unwrap();
     listener.unsubscribe(queue.keys().changes()).await.unwrap();
     fixture.until_state(&waits.id, State::Cancelled).await;
@@ -166,20 +168,23 @@ async fn the_documented_user_may_all_that_is_needed() {
     }
 
     // What people do.
-    assert_eq!(queue.retry(&dies[0].id).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(queue.operator.retry(&dies[0].id).await.unwrap(), Changed::To(State::Ready));
     let other = "succeeds".into();
-    assert_eq!(queue.retry_with(&dies[1].id, &other).await.unwrap(), Changed::To(State::Ready));
-    assert_eq!(queue.prioritise(&dies[0].id, Priority::High).await.unwrap(), Changed::To(State::Ready));
-    assert_eq!(queue.reschedule(&dies[0].id, HOUR).await.unwrap(), Changed::To(State::Scheduled));
-    assert_eq!(queue.cancel(&dies[0].id).await.unwrap(), Changed::To(State::Cancelled));
-    assert_eq!(queue.cancel(&later.id).await.unwrap(), Changed::To(State::Cancelled));
-    assert_eq!(queue.cancel(&dies[1].id).await.unwrap(), Changed::To(State::Cancelled));
-    assert_eq!(queue.retry(&odd.id).await.unwrap(), Changed::To(State::Ready));
-    assert_eq!(queue.resume_kind("other").await.unwrap().released, 0);
-    assert_eq!(queue.unpark_for(Some(&kinds)).await.unwrap(), 0);
-    assert_eq!(queue.cancel(&odd.id).await.unwrap(), Changed::To(State::Cancelled));
+    assert_eq!(queue.operator.retry_with(&dies[1].id, &other).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(
+        queue.operator.prioritise(&dies[0].id, Priority::High).await.unwrap(),
+        Changed::To(State::Ready)
+    );
+    assert_eq!(queue.operator.reschedule(&dies[0].id, HOUR).await.unwrap(), Changed::To(State::Scheduled));
+    assert_eq!(queue.operator.cancel(&dies[0].id).await.unwrap(), Changed::To(State::Cancelled));
+    assert_eq!(queue.operator.cancel(&later.id).await.unwrap(), Changed::To(State::Cancelled));
+    assert_eq!(queue.operator.cancel(&dies[1].id).await.unwrap(), Changed::To(State::Cancelled));
+    assert_eq!(queue.operator.retry(&odd.id).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(queue.operator.resume_kind("other").await.unwrap().released, 0);
+    assert_eq!(queue.worker.unpark_for(Some(&kinds)).await.unwrap(), 0);
+    assert_eq!(queue.operator.cancel(&odd.id).await.unwrap(), Changed::To(State::Cancelled));
     for key in [&api, &tenant, &LimitKey::Queue] {
-        queue.set_limit(key, Limit::default()).await.unwrap();
+        queue.operator.set_limit(key, Limit::default()).await.unwrap();
     }
 
     // The outbox, all of it, in parts and waiting for more.
@@ -193,14 +198,17 @@ async fn the_documented_user_may_all_that_is_needed() {
         reader.acknowledge(&read).await.unwrap();
     }
     assert_eq!(queue.latest_transitions(1_000).await.unwrap().len(), entries);
-    queue.trim_outbox().await.unwrap();
+    queue.worker.trim_outbox().await.unwrap();
 
     // The scrubber, and retention.
-    assert_eq!(Scrubber::pass(&queue).await.unwrap().total(), 0);
-    assert_eq!(queue.forget(std::slice::from_ref(&dies[2].id), NOW).await.unwrap(), [Changed::Forgotten]);
+    assert_eq!(Scrubber::pass(&queue.worker).await.unwrap().total(), 0);
+    assert_eq!(
+        queue.operator.forget(std::slice::from_ref(&dies[2].id), NOW).await.unwrap(),
+        [Changed::Forgotten]
+    );
     let mut forgotten = 1;
     for state in [State::Succeeded, State::Dead, State::Cancelled] {
-        forgotten += queue.trim(state, NOW).await.unwrap().forgotten;
+        forgotten += queue.worker.trim(state, NOW).await.unwrap().forgotten;
     }
     assert_eq!(forgotten as usize, 1 + all.len(), "every job has ended");
 

@@ -31,16 +31,16 @@ async fn damage_is_found_and_mended() {
     run(&["DEL", &keys.job(&ids[3])]).await;
     // Nobody's turn would reach the lane.
     run(&["DEL", &keys.ring(2)]).await;
-    let found = Scrubber::pass(&fixture.queue).await.unwrap();
+    let found = Scrubber::pass(&fixture.queue.worker).await.unwrap();
     assert_eq!((found.missing, found.doubled, found.ghosts), (2, 2, 2), "{found:?}");
-    assert_eq!(Scrubber::pass(&fixture.queue).await.unwrap().total(), 0);
+    assert_eq!(Scrubber::pass(&fixture.queue.worker).await.unwrap().total(), 0);
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_count(State::Succeeded, 5).await;
     worker.stop().await;
     assert_eq!(fixture.queue.counts().await.unwrap().transitions("mended"), found.total());
     // The job that nobody had claimed was taken over from nobody.
     assert_eq!(fixture.queue.counts().await.unwrap().transitions("crashed"), 1);
-    assert_eq!(Scrubber::pass(&fixture.queue).await.unwrap().total(), 0);
+    assert_eq!(Scrubber::pass(&fixture.queue.worker).await.unwrap().total(), 0);
     fixture.finish_damaged();
 }
 
@@ -51,11 +51,11 @@ async fn a_lane_without_a_turn_gets_one() {
     let keys = fixture.queue.keys();
     let mut admin = fixture.connector.connect().unwrap();
     redis::cmd("DEL").arg(keys.ring(2)).arg(keys.flows(2)).exec_async(&mut admin).await.unwrap();
-    let found = Scrubber::pass(&fixture.queue).await.unwrap();
+    let found = Scrubber::pass(&fixture.queue.worker).await.unwrap();
     assert_eq!((found.total(), found.stuck), (1, 1));
     // A limit that was deleted by hand while lanes waited for it.
     let key = LimitKey::Tenant("a".into());
-    fixture.queue.set_limit(&key, Limit::concurrency(0)).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::concurrency(0)).await.unwrap();
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!(null)) });
     fixture.until_count(State::Succeeded, 3).await;
     worker.stop().await;
@@ -71,8 +71,8 @@ async fn what_succeeded_and_is_not_listed_is_listed_again() {
     worker.stop().await;
     let mut admin = fixture.connector.connect().unwrap();
     redis::cmd("DEL").arg(fixture.queue.keys().succeeded()).exec_async(&mut admin).await.unwrap();
-    assert_eq!(Scrubber::pass(&fixture.queue).await.unwrap().missing, 3);
-    assert_eq!(Scrubber::pass(&fixture.queue).await.unwrap().total(), 0);
+    assert_eq!(Scrubber::pass(&fixture.queue.worker).await.unwrap().missing, 3);
+    assert_eq!(Scrubber::pass(&fixture.queue.worker).await.unwrap().total(), 0);
     let filter = Filter { state: Some(State::Succeeded), ..Filter::default() };
     let mut listed = Vec::new();
     let mut from = None;
@@ -101,11 +101,11 @@ async fn a_pass_finds_nothing_while_the_newest_jobs_are_cancelled() {
     let mut scrubber = Scrubber::default();
     let mut newest = ids.iter().rev();
     let found = loop {
-        if let Some(found) = scrubber.step(&fixture.queue).await.unwrap() {
+        if let Some(found) = scrubber.step(&fixture.queue.worker).await.unwrap() {
             break found;
         }
         for id in newest.by_ref().take(3) {
-            fixture.queue.cancel(id).await.unwrap();
+            fixture.queue.operator.cancel(id).await.unwrap();
         }
     };
     assert_eq!(found.total(), 0, "{found:?}");
@@ -122,7 +122,7 @@ async fn retention_forgets_only_what_has_ended() {
     let mut admin = fixture.connector.connect().unwrap();
     let mut cmd = redis::cmd("ZADD");
     cmd.arg(fixture.queue.keys().dead()).arg(1).arg(id.as_str()).exec_async(&mut admin).await.unwrap();
-    let forgotten = fixture.queue.trim(State::Dead, std::time::Duration::ZERO).await.unwrap();
+    let forgotten = fixture.queue.worker.trim(State::Dead, std::time::Duration::ZERO).await.unwrap();
     assert_eq!(forgotten, Trimmed::default());
     assert_eq!(fixture.queue.job(&id).await.unwrap().unwrap().state, State::Ready);
     fixture.finish().await;
@@ -136,13 +136,13 @@ async fn calls_over_many_large_jobs_are_bounded() {
     let jobs: Vec<NewJob> = (0..10).map(large).collect();
     fixture.queue.enqueue(&jobs).await.unwrap();
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
-    assert_eq!(Scrubber::pass(&fixture.queue).await.unwrap().total(), 0);
+    assert_eq!(Scrubber::pass(&fixture.queue.worker).await.unwrap().total(), 0);
     for id in &ids {
-        fixture.queue.cancel(id).await.unwrap();
+        fixture.queue.operator.cancel(id).await.unwrap();
     }
     let mut forgotten = 0;
     loop {
-        let some = fixture.queue.trim(State::Cancelled, std::time::Duration::ZERO).await.unwrap();
+        let some = fixture.queue.worker.trim(State::Cancelled, std::time::Duration::ZERO).await.unwrap();
         assert!(some.forgotten <= 3, "{some:?} jobs of 200 kB in a call");
         forgotten += some.forgotten;
         if !some.more {

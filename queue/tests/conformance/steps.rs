@@ -1,7 +1,9 @@
 //! A step's result belongs to the arguments that it was made from.
 
 use serde_json::json;
-use upshot_queue::{Changed, Failure, Job, JobId, NewJob, Queue, State, protocol::Write};
+use upshot_queue::{Changed, Failure, Job, JobId, NewJob, State, protocol::Write};
+
+use crate::handles::Queue;
 
 use crate::{
     by_hand::{bury, lease, settle},
@@ -26,7 +28,7 @@ async fn dead(queue: &Queue, names: &[&str]) -> Job {
     let leased = lease(queue, "one", 1).await;
     let digest = leased[0].args_digest();
     for name in names {
-        assert!(queue.write("one", &new.id, 1, Write::Step(name, "1", &digest)).await.unwrap());
+        assert!(queue.worker.write("one", &new.id, 1, Write::Step(name, "1", &digest)).await.unwrap());
     }
     settle(queue, "one", &leased, &bury()).await;
     job(queue, &new.id).await
@@ -41,15 +43,21 @@ async fn other_arguments_set_the_steps_aside_that_a_caller_has_named() {
     let before = dead(queue, &names).await;
     let right = "right".into();
     for named in [&[][..], &names[..3], &["other"]] {
-        assert_eq!(queue.retry_repeating(&before.id, &right, named).await.unwrap(), Changed::Stepped);
+        assert_eq!(
+            queue.operator.retry_repeating(&before.id, &right, named).await.unwrap(),
+            Changed::Stepped
+        );
     }
-    assert_eq!(queue.retry_with(&before.id, &right).await.unwrap(), Changed::Stepped);
+    assert_eq!(queue.operator.retry_with(&before.id, &right).await.unwrap(), Changed::Stepped);
     let refused = job(queue, &before.id).await;
     assert_eq!((refused.state, &refused.args[..], refused.edits()), (State::Dead, &b"wrong"[..], 0));
     assert_eq!((&refused.steps, &refused.changes), (&before.steps, &before.changes));
 
     let all = [&names[..], &["never completed"]].concat();
-    assert_eq!(queue.retry_repeating(&before.id, &right, &all).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(
+        queue.operator.retry_repeating(&before.id, &right, &all).await.unwrap(),
+        Changed::To(State::Ready)
+    );
     let ready = job(queue, &before.id).await;
     assert!(ready.steps.is_empty(), "{ready:?}");
     assert!(ready.dropped.iter().all(|dropped| dropped.edit == 1));
@@ -64,7 +72,10 @@ async fn the_same_bytes_are_not_other_arguments() {
     let fixture = Fixture::new().await;
     let queue = &fixture.queue;
     let before = dead(queue, &["render"]).await;
-    assert_eq!(queue.retry_with(&before.id, &"wrong".into()).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(
+        queue.operator.retry_with(&before.id, &"wrong".into()).await.unwrap(),
+        Changed::To(State::Ready)
+    );
     let ready = job(queue, &before.id).await;
     assert_eq!((ready.step("render"), ready.edits()), (Some(&json!(1)), 0));
     assert!(ready.earlier_args.is_empty());
@@ -81,9 +92,9 @@ async fn a_step_that_was_made_from_other_arguments_is_replaced_by_its_next_resul
     let leased = retried(queue, &before.id).await;
     let digest = before.args_digest();
     let write = |digest| Write::Step("render", "2", digest);
-    assert!(queue.write("one", &before.id, 2, write(&digest)).await.unwrap());
+    assert!(queue.worker.write("one", &before.id, 2, write(&digest)).await.unwrap());
     assert_eq!(job(queue, &before.id).await.step("render"), Some(&json!(1)), "the first result stays");
-    assert!(queue.write("one", &before.id, 2, write("00")).await.unwrap());
+    assert!(queue.worker.write("one", &before.id, 2, write("00")).await.unwrap());
     let after = job(queue, &before.id).await;
     assert_eq!((after.step("render"), &after.steps[0].result), (None, &json!(2)));
     settle(queue, "one", &leased, &bury()).await;
@@ -91,7 +102,7 @@ async fn a_step_that_was_made_from_other_arguments_is_replaced_by_its_next_resul
 }
 
 async fn retried(queue: &Queue, id: &JobId) -> Vec<Job> {
-    assert_eq!(queue.retry(id).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(queue.operator.retry(id).await.unwrap(), Changed::To(State::Ready));
     lease(queue, "one", 2).await
 }
 
@@ -109,10 +120,11 @@ async fn a_handler_gets_no_result_that_other_arguments_gave() {
         Ok(lease.step("render").unwrap().clone())
     });
     fixture.until_state(&new.id, State::Dead).await;
-    let changed = fixture.queue.retry_repeating(&new.id, &"right".into(), &["render"]).await.unwrap();
+    let changed =
+        fixture.queue.operator.retry_repeating(&new.id, &"right".into(), &["render"]).await.unwrap();
     assert_eq!(changed, Changed::To(State::Ready));
     fixture.until_state(&new.id, State::Dead).await;
-    assert_eq!(fixture.queue.retry(&new.id).await.unwrap(), Changed::To(State::Ready));
+    assert_eq!(fixture.queue.operator.retry(&new.id).await.unwrap(), Changed::To(State::Ready));
     let done = fixture.until_state(&new.id, State::Succeeded).await;
     assert_eq!(done.outcome, Some(json!("right")));
     worker.stop().await;

@@ -21,7 +21,12 @@ impl Busy {
     async fn new() -> (Self, JobId) {
         let fixture = Fixture::new().await;
         for key in ["a", "b"] {
-            fixture.queue.set_limit(&LimitKey::Key(key.into()), Limit::concurrency(1)).await.unwrap();
+            fixture
+                .queue
+                .operator
+                .set_limit(&LimitKey::Key(key.into()), Limit::concurrency(1))
+                .await
+                .unwrap();
             fixture.queue.enqueue(&limited(60, &format!("of-{key}"), &[key])).await.unwrap();
         }
         let mut busy = Self { fixture, number: 0, running: Vec::new() };
@@ -104,7 +109,12 @@ impl Busy {
 
     async fn finish(mut self) {
         for key in ["a", "b"] {
-            self.fixture.queue.set_limit(&LimitKey::Key(key.into()), Limit::default()).await.unwrap();
+            self.fixture
+                .queue
+                .operator
+                .set_limit(&LimitKey::Key(key.into()), Limit::default())
+                .await
+                .unwrap();
         }
         self.end(|_| true).await;
         self.fixture.finish().await;
@@ -125,7 +135,7 @@ async fn a_job_that_needs_two_busy_keys_gets_both() {
 async fn a_place_is_kept_for_nobody_who_is_gone() {
     let (mut busy, both) = Busy::new().await;
     busy.until_kept().await;
-    busy.fixture.queue.cancel(&both).await.unwrap();
+    busy.fixture.queue.operator.cancel(&both).await.unwrap();
     busy.claim().await;
     assert_eq!(busy.running.len(), 2, "the kept place is free again");
     busy.finish().await;
@@ -136,7 +146,7 @@ async fn no_place_is_kept_while_the_other_key_is_closed() {
     let (mut busy, _) = Busy::new().await;
     busy.until_kept().await;
     let (kept, other) = busy.kept_and_other();
-    busy.fixture.queue.set_limit(&LimitKey::Key(other.into()), Limit::concurrency(0)).await.unwrap();
+    busy.fixture.queue.operator.set_limit(&LimitKey::Key(other.into()), Limit::concurrency(0)).await.unwrap();
     for _ in 0..8 {
         busy.claim().await;
         assert_eq!(busy.running.len(), 2, "the kept place is free while {other} is closed");
@@ -174,11 +184,11 @@ async fn whatever_is_kept_is_given_up_when_the_key_it_waits_for_is_closed() {
     const LANES: usize = 200;
     let fixture = Fixture::new().await;
     let key = LimitKey::Key("shared".into());
-    fixture.queue.set_limit(&key, Limit::concurrency(1)).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::concurrency(1)).await.unwrap();
     let lane = |i: usize| (format!("tenant-{i:03}"), format!("key:own-{i:03}"));
     for i in 0..LANES {
         let own = format!("own-{i:03}");
-        fixture.queue.set_limit(&LimitKey::Key(own.clone()), Limit::concurrency(1)).await.unwrap();
+        fixture.queue.operator.set_limit(&LimitKey::Key(own.clone()), Limit::concurrency(1)).await.unwrap();
         fixture.queue.enqueue(&limited(1, &lane(i).0, &[&own, "shared"])).await.unwrap();
     }
     let mut number = 0;
@@ -198,15 +208,15 @@ async fn whatever_is_kept_is_given_up_when_the_key_it_waits_for_is_closed() {
         promise.arg(&own).arg(format!("2:{tenant}|{}|shared", own.trim_start_matches("key:")));
     }
     promise.exec_async(&mut admin).await.unwrap();
-    fixture.queue.set_limit(&key, Limit::concurrency(0)).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::concurrency(0)).await.unwrap();
     let mut kept = redis::cmd("HLEN");
     let kept: usize = kept.arg(keys.promised()).query_async(&mut admin).await.unwrap();
     assert_eq!(kept, 0);
     by_hand::settle(&fixture.queue, "one", &running, &by_hand::succeed()).await;
-    fixture.queue.set_limit(&key, Limit::default()).await.unwrap();
+    fixture.queue.operator.set_limit(&key, Limit::default()).await.unwrap();
     for i in 0..LANES {
         let own = LimitKey::Key(format!("own-{i:03}"));
-        fixture.queue.set_limit(&own, Limit::default()).await.unwrap();
+        fixture.queue.operator.set_limit(&own, Limit::default()).await.unwrap();
     }
     fixture.finish().await;
 }
@@ -222,7 +232,7 @@ async fn a_lane_that_needs_one_key_only_by_now_waits_for_it_like_others() {
     assert!(busy.runs(&urgent[0]));
     // Its turn comes, and before anybody asks for work it needs one key only.
     busy.end(|job| job.limit_keys == [other]).await;
-    busy.fixture.queue.set_limit(&LimitKey::Key(other.into()), Limit::default()).await.unwrap();
+    busy.fixture.queue.operator.set_limit(&LimitKey::Key(other.into()), Limit::default()).await.unwrap();
     // Whoever cleared it died before the lane gave up what is kept for it.
     busy.keep(kept, "2:both|b|a").await;
     busy.claim().await;
@@ -237,14 +247,14 @@ async fn a_more_urgent_lane_that_needs_two_keys_is_kept_the_place_instead() {
     busy.until_kept().await;
     let (kept, _) = busy.kept_and_other();
     let third = LimitKey::Key("c".into());
-    busy.fixture.queue.set_limit(&third, Limit::concurrency(1)).await.unwrap();
+    busy.fixture.queue.operator.set_limit(&third, Limit::concurrency(1)).await.unwrap();
     for key in [kept, "c"] {
         busy.enqueue_urgent(60, &format!("urgent-{key}"), &[key]).await;
     }
     busy.claim().await;
     let urgent = busy.enqueue_urgent(1, "urgent-both", &[kept, "c"]).await;
     busy.until_runs(&urgent[0], &[kept, "c"]).await;
-    busy.fixture.queue.set_limit(&third, Limit::default()).await.unwrap();
+    busy.fixture.queue.operator.set_limit(&third, Limit::default()).await.unwrap();
     busy.finish().await;
 }
 
@@ -256,7 +266,7 @@ async fn a_kept_place_that_was_not_used_is_there_for_the_next_urgent_lane() {
     let (kept, _) = busy.kept_and_other();
     let gone = busy.enqueue_urgent(1, "gone", &[kept]).await;
     let next = busy.enqueue_urgent(1, "next", &[kept]).await;
-    busy.fixture.queue.cancel(&gone[0]).await.unwrap();
+    busy.fixture.queue.operator.cancel(&gone[0]).await.unwrap();
     busy.claim().await;
     assert!(busy.runs(&next[0]));
     busy.finish().await;
@@ -267,7 +277,12 @@ async fn a_kept_place_that_was_not_used_is_there_for_the_next_urgent_lane() {
 async fn urgent_lanes_are_let_in_for_the_free_place_and_for_the_kept_one() {
     let fixture = Fixture::new().await;
     for (key, places) in [("a", 2), ("b", 1)] {
-        fixture.queue.set_limit(&LimitKey::Key(key.into()), Limit::concurrency(places)).await.unwrap();
+        fixture
+            .queue
+            .operator
+            .set_limit(&LimitKey::Key(key.into()), Limit::concurrency(places))
+            .await
+            .unwrap();
     }
     let mut busy = Busy { fixture, number: 0, running: Vec::new() };
     for (tenant, keys) in [("of-b", &["b"][..]), ("both", &["a", "b"])] {

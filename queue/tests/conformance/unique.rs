@@ -56,7 +56,7 @@ async fn a_key_ends_with_its_lifetime_and_with_its_job() {
     fixture.until_state(&next.id, State::Succeeded).await;
     fixture.until_state(&short.id, State::Succeeded).await;
     worker.stop().await;
-    fixture.queue.trim(State::Succeeded, Duration::ZERO).await.unwrap();
+    fixture.queue.worker.trim(State::Succeeded, Duration::ZERO).await.unwrap();
     // Its job is forgotten, so nobody is found; no lock is left behind.
     let again = fixture.queue.enqueue(&[job("k", Scope::Queue, "mail", "a")]).await.unwrap();
     assert_eq!(again, [Verdict::Inserted]);
@@ -79,9 +79,16 @@ async fn a_dead_job_gives_way_where_it_is_told_to() {
     // Both beside each other is what the key is there against.
     let gone_by = fixture.queue.job(&first.id).await.unwrap().unwrap();
     assert_eq!((gone_by.state, gone_by.successor), (State::Dead, Some(second.id.clone())));
-    assert_eq!(fixture.queue.retry(&first.id).await.unwrap(), Changed::Replaced);
-    assert_eq!(fixture.queue.forget(&[second.id], Duration::ZERO).await.unwrap(), [Changed::Forgotten]);
-    assert_eq!(fixture.queue.retry(&first.id).await.unwrap(), Changed::Replaced, "it may have succeeded");
+    assert_eq!(fixture.queue.operator.retry(&first.id).await.unwrap(), Changed::Replaced);
+    assert_eq!(
+        fixture.queue.operator.forget(&[second.id], Duration::ZERO).await.unwrap(),
+        [Changed::Forgotten]
+    );
+    assert_eq!(
+        fixture.queue.operator.retry(&first.id).await.unwrap(),
+        Changed::Replaced,
+        "it may have succeeded"
+    );
     // The same id: the dead job is gone and the new one stands in its place.
     let same = NewJob { id: first.id.clone(), unique: None, replaces_dead: true, ..first };
     assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&same)).await.unwrap(), [Verdict::Inserted]);
@@ -160,7 +167,8 @@ async fn who_took_a_dead_jobs_place_stands_for_its_duplicates() {
     }
     fixture.until_state(&third.id, State::Dead).await;
     worker.stop().await;
-    let forgotten = fixture.queue.forget(std::slice::from_ref(&third.id), Duration::ZERO).await.unwrap();
+    let forgotten =
+        fixture.queue.operator.forget(std::slice::from_ref(&third.id), Duration::ZERO).await.unwrap();
     assert_eq!(forgotten, [Changed::Forgotten]);
     assert_eq!(stands().await, [Some(second.id)], "the last that is known");
     fixture.finish_after_forgetting(1).await;

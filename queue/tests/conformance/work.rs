@@ -134,18 +134,18 @@ async fn large_jobs_are_taken_over_a_few_at_a_time() {
     queue.enqueue(&(0..24).map(|_| large_job()).collect::<Vec<_>>()).await.unwrap();
     let mut leases = Vec::new();
     for number in 1..=8 {
-        let claimed = queue.claim(&claim_of(number, 3)).await.unwrap();
+        let claimed = queue.worker.claim(&claim_of(number, 3)).await.unwrap();
         let jobs: Vec<Job> = claimed.jobs(queue, "w").map(Result::unwrap).collect();
         leases.extend(jobs.into_iter().map(|job| (job.id, job.token)));
     }
     assert_eq!(leases.len(), 24);
     // All expire in the same moment.
     let each = leases.iter().map(|(id, token)| (id, *token));
-    queue.renew("w", Duration::from_millis(1), each).await.unwrap();
+    queue.worker.renew("w", Duration::from_millis(1), each).await.unwrap();
     let (mut number, mut taken_over) = (8, 0);
     while taken_over < 24 {
         number += 1;
-        let now = queue.claim(&claim_of(number, 0)).await.unwrap().taken_over;
+        let now = queue.worker.claim(&claim_of(number, 0)).await.unwrap().taken_over;
         assert!(now <= 3, "{now} jobs of 200 kB were taken over at once");
         taken_over += now;
     }
@@ -167,7 +167,7 @@ async fn large_jobs_expire_a_few_at_a_time_and_none_runs_meanwhile() {
     let (mut number, mut dead) = (0, 0);
     while dead < 24 {
         number += 1;
-        let claimed = queue.claim(&claim_of(number, 3)).await.unwrap();
+        let claimed = queue.worker.claim(&claim_of(number, 3)).await.unwrap();
         assert!(claimed.is_empty(), "a job was leased although its deadline had passed");
         let all = queue.counts().await.unwrap().of(State::Dead);
         assert!(all - dead <= 3, "{} jobs of 200 kB ended at once", all - dead);
@@ -207,7 +207,7 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
     let fixture = Fixture::new().await;
     let queue = &fixture.queue;
     let key = LimitKey::Key("printer".to_owned());
-    queue.set_limit(&key, Limit::concurrency(50)).await.unwrap();
+    queue.operator.set_limit(&key, Limit::concurrency(50)).await.unwrap();
     let jobs: Vec<NewJob> = (0..24)
         .map(|i| {
             let mut job = large_job();
@@ -221,7 +221,7 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
     let mut number = 0;
     while left > 0 {
         number += 1;
-        let claimed = queue.claim(&claim_of(number, 100)).await.unwrap();
+        let claimed = queue.worker.claim(&claim_of(number, 100)).await.unwrap();
         left -= 3;
         assert_eq!((claimed.len(), claimed.more), (3, left > 0));
         assert_eq!(queue.limit_use(&key).await.unwrap().running, Some(3));
@@ -234,9 +234,9 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
             end: End::Succeed("null".to_owned()),
         };
         let ended: Vec<_> = jobs.iter().map(succeed).collect();
-        assert_eq!(queue.settle("w", &ended).await.unwrap(), [true; 3]);
+        assert_eq!(queue.worker.settle("w", &ended).await.unwrap(), [true; 3]);
     }
-    queue.set_limit(&key, Limit::default()).await.unwrap();
+    queue.operator.set_limit(&key, Limit::default()).await.unwrap();
     fixture.finish().await;
 }
 

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use upshot_servers::RedisCluster;
-use upshot_queue::{Connector, Queue, RedisOptions, connect::Writes, queue::Verdict};
+use upshot_queue::{Connector, RedisOptions, Verdict, connect::Writes};
+
+use crate::handles::Queue;
 
 use crate::fixture::{
     connector, documented_user, enqueue, folder, job, key, options, queue, ready, until_ok, works,

@@ -5,10 +5,11 @@ use std::{future::Future, path::PathBuf, time::Duration};
 use redis::{AsyncCommands, RedisResult, Value};
 use upshot_servers::RedisOptions as Local;
 use upshot_queue::{
-    Connection, Connector, JobId, NewJob, Queue, QueueName, RedisOptions, State,
+    Connection, Connector, JobId, NewJob, QueueName, RedisOptions, State, Verdict,
     connect::{Backoff, Heard, Listener},
-    queue::Verdict,
 };
+
+use crate::handles::Queue;
 
 /// Nothing here takes this long; a test that waits longer has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);

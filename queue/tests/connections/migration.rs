@@ -13,10 +13,11 @@ use redis::{RedisResult, Value, aio::MultiplexedConnection};
 use tokio::sync::Notify;
 use upshot_servers::RedisCluster;
 use upshot_queue::{
-    Crashes, Deadline, FailureClass, Filter, JobId, Late, NewJob, Priority, Queue, Scrubber, Shares, State,
-    Wait,
+    Crashes, Deadline, FailureClass, Filter, JobId, Late, NewJob, Priority, Scrubber, Shares, State, Wait,
     protocol::{Claim, Claimed, End, Ended},
 };
+
+use crate::handles::Queue;
 
 use crate::fixture::{PATIENCE, connector, folder, job, queue, until_ok};
 
@@ -182,13 +183,14 @@ impl Load {
             let jobs: Vec<NewJob> = (0..12).map(any_job).collect();
             until_ok("an enqueue", || async { self.called(self.queue.enqueue(&jobs).await) }).await;
             let [cancelled, urgent, later] = [0, 1, 2].map(|i| jobs[i].id.clone());
-            until_ok("a cancel", || async { self.called(self.queue.cancel(&cancelled).await) }).await;
+            until_ok("a cancel", || async { self.called(self.queue.operator.cancel(&cancelled).await) })
+                .await;
             until_ok("a priority", || async {
-                self.called(self.queue.prioritise(&urgent, Priority::High).await)
+                self.called(self.queue.operator.prioritise(&urgent, Priority::High).await)
             })
             .await;
             until_ok("a delay", || async {
-                self.called(self.queue.reschedule(&later, Duration::from_millis(5)).await)
+                self.called(self.queue.operator.reschedule(&later, Duration::from_millis(5)).await)
             })
             .await;
             ids.extend(jobs.into_iter().map(|job| job.id));
@@ -208,7 +210,7 @@ impl Load {
             shares: Shares::default(),
             ahead: 4,
         };
-        until_ok("a claim", || async { self.called(self.queue.claim(&claim).await) }).await
+        until_ok("a claim", || async { self.called(self.queue.worker.claim(&claim).await) }).await
     }
 
     /// Claims and ends attempts until the slot has moved and nothing is left.
@@ -224,9 +226,10 @@ impl Load {
                 })
                 .collect();
             if !batch.is_empty() {
-                until_ok("an end", || async { self.called(self.queue.settle(&worker, &batch).await) }).await;
+                until_ok("an end", || async { self.called(self.queue.worker.settle(&worker, &batch).await) })
+                    .await;
             } else if self.is_done() {
-                until_ok("an unpark", || self.queue.unpark(NEED)).await;
+                until_ok("an unpark", || self.queue.operator.unpark(NEED)).await;
                 let counts = until_ok("a count", || self.queue.counts()).await;
                 let waiting = [State::Scheduled, State::Ready, State::Running, State::Parked];
                 if waiting.into_iter().all(|state| counts.of(state) == 0) {
@@ -329,7 +332,7 @@ async fn a_slot_moves_under_load_and_every_job_stays_whole() {
     for what in ["enqueued", "claimed", "succeeded", "dead", "cancelled", "retried", "released", "parked"] {
         assert_eq!(told.get(what).copied().unwrap_or(0), counts.transitions(what), "{what}");
     }
-    let found = Scrubber::pass(&queue).await.unwrap();
+    let found = Scrubber::pass(&queue.worker).await.unwrap();
     assert_eq!(found.total(), 0, "{found:?}");
     cluster.stop().await.unwrap();
 }

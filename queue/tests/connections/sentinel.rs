@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use redis::{AsyncCommands, RedisResult};
 use upshot_servers::RedisSentinels;
-use upshot_queue::{Connection, Connector, Queue, RedisOptions, connect::Listener, queue::Verdict};
+use upshot_queue::{Connection, Connector, RedisOptions, Verdict, connect::Listener};
+
+use crate::handles::Queue;
 
 use crate::fixture::{
     PATIENCE, connector, enqueue, folder, heard, job, key, listen, options, queue, ready, until_ok, works,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use upshot_servers::{Authority, RedisCluster, RedisSentinels, RedisServer, Wiretap};
-use upshot_queue::{Connector, RedisOptions, queue::Verdict};
+use upshot_queue::{Connector, RedisOptions, Verdict};
 
 use crate::fixture::{enqueue, folder, job, key, options, queue, works, write_replicated};
 

@@ -190,10 +190,12 @@ async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
         shares,
         ahead: 1,
     };
-    assert_eq!(queue.claim(&claim).await.unwrap().len(), 1);
+    assert_eq!(queue.worker.claim(&claim).await.unwrap().len(), 1);
     // On one connection each sends its first call before it has an answer.
-    let (set, cleared) =
-        tokio::join!(queue.set_limit(&key, Limit::concurrency(1)), queue.set_limit(&key, Limit::default()));
+    let (set, cleared) = tokio::join!(
+        queue.operator.set_limit(&key, Limit::concurrency(1)),
+        queue.operator.set_limit(&key, Limit::default())
+    );
     set.unwrap();
     cleared.unwrap();
     let mut cmd = redis::cmd("HLEN");

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use redis::{FromRedisValue, RedisResult};
-use upshot_queue::{JobId, Late, LimitKey, Queue, Scrubber, State};
+use upshot_queue::{JobId, Late, LimitKey, Scrubber, State};
+
+use crate::handles::Queue;
 
 use crate::{
     job::{ModelJob, class, stored},
@@ -26,7 +28,7 @@ pub async fn check(server: &Server, queue: &Queue, model: &Model) -> Result<(), 
     end.outbox().await?;
     end.conserved()?;
     // It comes last, because it mends what it finds.
-    let found = Scrubber::pass(queue).await.map_err(|error| error.to_string())?;
+    let found = Scrubber::pass(&queue.worker).await.map_err(|error| error.to_string())?;
     if found.total() > 0 { Err(format!("the scrubber found {found:?}")) } else { Ok(()) }
 }
 

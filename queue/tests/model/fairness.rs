@@ -6,9 +6,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use upshot_queue::{
-    Crashes, Job, JobId, Limit, LimitKey, NewJob, Priority, Queue, Shares, Wait,
+    Crashes, Job, JobId, Limit, LimitKey, NewJob, Priority, Shares, Wait,
     protocol::{Claim, End, Ended},
 };
+
+use crate::handles::Queue;
 
 use crate::server::Server;
 
@@ -46,7 +48,7 @@ impl Worker {
             shares: self.shares,
             ahead: self.ahead,
         };
-        let claimed = self.queue.claim(&claim).await.unwrap();
+        let claimed = self.queue.worker.claim(&claim).await.unwrap();
         claimed.jobs(&self.queue, "w").map(Result::unwrap).collect()
     }
 
@@ -63,7 +65,7 @@ impl Worker {
             end: End::Succeed("null".to_owned()),
         };
         let batch: Vec<Ended> = jobs.iter().map(ended).collect();
-        assert!(self.queue.settle("w", &batch).await.unwrap().into_iter().all(|written| written));
+        assert!(self.queue.worker.settle("w", &batch).await.unwrap().into_iter().all(|written| written));
     }
 }
 
@@ -104,7 +106,12 @@ async fn share_by_weight(most: usize, ahead: usize) {
             let weight = [0.5, 1.0, 2.0, 5.0][rng.random_range(0..4)];
             let lanes = rng.random_range(1..4);
             if weight != 1.0 {
-                worker.queue.set_limit(&LimitKey::Tenant(name.clone()), Limit::weight(weight)).await.unwrap();
+                worker
+                    .queue
+                    .operator
+                    .set_limit(&LimitKey::Tenant(name.clone()), Limit::weight(weight))
+                    .await
+                    .unwrap();
             }
             for lane in 0..lanes {
                 let keys: Vec<String> = (0..lane).map(|key| format!("key{key}")).collect();
@@ -142,8 +149,8 @@ async fn share_by_weight(most: usize, ahead: usize) {
 async fn tenants_share_the_room_under_one_limit() {
     let server = Server::connect().await;
     let mut worker = Worker::new(&server).await;
-    worker.queue.set_limit(&LimitKey::Key("smtp".to_owned()), Limit::concurrency(1)).await.unwrap();
-    worker.queue.set_limit(&LimitKey::Tenant("big".to_owned()), Limit::weight(3.0)).await.unwrap();
+    worker.queue.operator.set_limit(&LimitKey::Key("smtp".to_owned()), Limit::concurrency(1)).await.unwrap();
+    worker.queue.operator.set_limit(&LimitKey::Tenant("big".to_owned()), Limit::weight(3.0)).await.unwrap();
     for tenant in ["big", "small", "other"] {
         let (tenant, keys) = (Some(tenant.to_owned()), vec!["smtp".to_owned()]);
         worker.enqueue(200, |job| NewJob { tenant: tenant.clone(), limit_keys: keys.clone(), ..job }).await;
@@ -167,7 +174,7 @@ async fn classes_share_the_room_under_one_limit() {
     let server = Server::connect().await;
     let mut worker = Worker::new(&server).await;
     worker.shares = Shares { high: 0.0, normal: 0.0, low: 0.25 };
-    worker.queue.set_limit(&LimitKey::Key("smtp".to_owned()), Limit::concurrency(1)).await.unwrap();
+    worker.queue.operator.set_limit(&LimitKey::Key("smtp".to_owned()), Limit::concurrency(1)).await.unwrap();
     for priority in [Priority::Critical, Priority::Low] {
         let keys = vec!["smtp".to_owned()];
         worker.enqueue(200, |job| NewJob { priority, limit_keys: keys.clone(), ..job }).await;
@@ -189,7 +196,7 @@ async fn classes_share_the_room_under_one_limit() {
 async fn a_tenant_with_several_lanes_is_one_tenant_under_a_limit() {
     let server = Server::connect().await;
     let mut worker = Worker::new(&server).await;
-    worker.queue.set_limit(&LimitKey::Key("smtp".to_owned()), Limit::concurrency(1)).await.unwrap();
+    worker.queue.operator.set_limit(&LimitKey::Key("smtp".to_owned()), Limit::concurrency(1)).await.unwrap();
     for (tenant, also) in [("many", None), ("many", Some("a")), ("many", Some("b")), ("one", None)] {
         let keys: Vec<String> = ["smtp"].into_iter().chain(also).map(ToOwned::to_owned).collect();
         let tenant = Some(tenant.to_owned());
@@ -213,8 +220,8 @@ async fn a_place_is_kept_for_a_job_that_waits_for_a_token() {
     let server = Server::connect().await;
     let mut worker = Worker::new(&server).await;
     let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
-    worker.queue.set_limit(&LimitKey::Key("mail".to_owned()), Limit::rate(10.0, 1)).await.unwrap();
-    worker.queue.set_limit(&LimitKey::Key("slow".to_owned()), Limit::concurrency(1)).await.unwrap();
+    worker.queue.operator.set_limit(&LimitKey::Key("mail".to_owned()), Limit::rate(10.0, 1)).await.unwrap();
+    worker.queue.operator.set_limit(&LimitKey::Key("slow".to_owned()), Limit::concurrency(1)).await.unwrap();
     for key in ["mail", "slow"] {
         worker.enqueue(60, |job| NewJob { limit_keys: keys(&[key]), ..job }).await;
     }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use upshot_queue::{JobId, Queue, State, outbox::Transition};
+use upshot_queue::{JobId, State, outbox::Transition};
+
+use crate::handles::Queue;
 
 /// Entries that are read at a time: more than one operation writes, nearly always.
 const PAGE: usize = 32;

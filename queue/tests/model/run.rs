@@ -7,9 +7,11 @@ use std::{
 };
 
 use upshot_queue::{
-    Crashes, Deadline, Failure, JobId, Kinds, LimitKey, NewJob, Queue, Shares, State, Unique, Wait,
+    Crashes, Deadline, Failure, JobId, Kinds, LimitKey, NewJob, Shares, State, Unique, Wait,
     protocol::{Claim, End, Ended, Write},
 };
+
+use crate::handles::Queue;
 
 use crate::{
     claim::{Answer, knows},
@@ -170,7 +172,10 @@ impl Run {
                 let name = self.name(*who);
                 let batch: Vec<Ended> =
                     leases.iter().map(|(lease, ending)| self.ended(&name, *lease, *ending)).collect();
-                equal(self.model.settle(&name, &batch), queue.settle(&name, &batch).await.map_err(said)?)
+                equal(
+                    self.model.settle(&name, &batch),
+                    queue.worker.settle(&name, &batch).await.map_err(said)?,
+                )
             }
             Operation::Renew(who, leases) => {
                 let name = self.name(*who);
@@ -178,7 +183,7 @@ impl Run {
                     leases.iter().map(|lease| self.lease(&name, *lease)).collect();
                 let until = self.model.now() + LEASE_MS;
                 let each = leases.iter().map(|(id, token)| (id, *token));
-                let renewed = queue.renew(&name, ms(LEASE_MS), each).await.map_err(said)?;
+                let renewed = queue.worker.renew(&name, ms(LEASE_MS), each).await.map_err(said)?;
                 equal(self.model.renew(&name, until, &leases), renewed)
             }
             Operation::Write(who, lease, writing) => {
@@ -196,7 +201,7 @@ impl Run {
                     Writing::Step(..) => Write::Step(&first, &second, ""),
                     Writing::Log(_) => Write::Log(&first),
                 };
-                let written = queue.write(&name, &id, token, write).await.map_err(said)?;
+                let written = queue.worker.write(&name, &id, token, write).await.map_err(said)?;
                 equal(self.model.write(&name, &id, token, write), written)
             }
             Operation::Crash(worker) => {
@@ -210,19 +215,20 @@ impl Run {
                 Ok(())
             }
             Operation::Cancel(job) => {
-                equal(model.cancel(&id(*job)), queue.cancel(&id(*job)).await.map_err(said)?)
+                equal(model.cancel(&id(*job)), queue.operator.cancel(&id(*job)).await.map_err(said)?)
             }
             Operation::Reschedule(job, delay) => {
-                let changed = queue.reschedule(&id(*job), ms(*delay)).await.map_err(said)?;
+                let changed = queue.operator.reschedule(&id(*job), ms(*delay)).await.map_err(said)?;
                 equal(model.reschedule(&id(*job), *delay), changed)
             }
             Operation::Prioritise(job, priority) => {
-                let changed = queue.prioritise(&id(*job), *priority).await.map_err(said)?;
+                let changed = queue.operator.prioritise(&id(*job), *priority).await.map_err(said)?;
                 equal(model.prioritise(&id(*job), *priority), changed)
             }
-            Operation::Retry(job) => {
-                equal(model.retry(&id(*job), None, false, 0), queue.retry(&id(*job)).await.map_err(said)?)
-            }
+            Operation::Retry(job) => equal(
+                model.retry(&id(*job), None, false, 0),
+                queue.operator.retry(&id(*job)).await.map_err(said)?,
+            ),
             Operation::Edit(job, args) => {
                 // Half of them agree to repeat what the job has completed.
                 let repeats = args % 2 == 0;
@@ -230,25 +236,28 @@ impl Run {
                 let steps: Vec<String> = known.iter().flat_map(|job| job.steps.keys().cloned()).collect();
                 // Few different ones, so that they are the same again now and then.
                 let args = [args % 4, b'\n'];
-                let changed =
-                    queue.retry_repeating(&id(*job), &args.to_vec().into(), &steps).await.map_err(said)?;
+                let changed = queue
+                    .operator
+                    .retry_repeating(&id(*job), &args.to_vec().into(), &steps)
+                    .await
+                    .map_err(said)?;
                 equal(model.retry(&id(*job), Some(&args), repeats, 0), changed)
             }
             Operation::RetryPaced(jobs, pace) => {
                 let ids: Vec<JobId> = jobs.iter().map(|job| id(*job)).collect();
-                let changed = queue.retry_paced(&ids, ms(*pace)).await.map_err(said)?;
+                let changed = queue.operator.retry_paced(&ids, ms(*pace)).await.map_err(said)?;
                 let retry = |(i, id)| model.retry(id, None, false, i as u64 * pace);
                 equal(ids.iter().enumerate().map(retry).collect(), changed)
             }
             Operation::Forget(jobs, age) => {
                 let ids: Vec<JobId> = jobs.iter().map(|job| id(*job)).collect();
-                let changed = queue.forget(&ids, ms(*age)).await.map_err(said)?;
+                let changed = queue.operator.forget(&ids, ms(*age)).await.map_err(said)?;
                 equal(ids.iter().map(|id| model.forget(id, *age)).collect(), changed)
             }
             Operation::Trim(of, retention) => {
                 let (mut forgotten, mut more) = (0, true);
                 while more {
-                    let trimmed = queue.trim(*of, ms(*retention)).await.map_err(said)?;
+                    let trimmed = queue.worker.trim(*of, ms(*retention)).await.map_err(said)?;
                     forgotten += trimmed.forgotten;
                     more = trimmed.more;
                 }
@@ -256,25 +265,26 @@ impl Run {
             }
             Operation::SetLimit(key, limit) => {
                 model.set_limit(key, *limit);
-                queue.set_limit(key, *limit).await.map_err(said)
+                queue.operator.set_limit(key, *limit).await.map_err(said)
             }
             Operation::Pause => {
                 model.paused = true;
-                queue.pause().await.map_err(said)
+                queue.operator.pause().await.map_err(said)
             }
             Operation::Resume => {
                 model.paused = false;
-                queue.resume().await.map_err(said)
+                queue.operator.resume().await.map_err(said)
             }
             Operation::PauseKind(kind) => {
                 model.paused_kinds.insert(KINDS[*kind].to_owned());
-                queue.pause_kind(KINDS[*kind]).await.map_err(said)
+                queue.operator.pause_kind(KINDS[*kind]).await.map_err(said)
             }
             Operation::ResumeKind(kind) => {
                 model.paused_kinds.remove(KINDS[*kind]);
                 let need = format!("resume {}", encode(KINDS[*kind]));
-                let begun = queue.resume_kind(KINDS[*kind]).await.map_err(said)?;
-                let rest = if begun.left > 0 { queue.unpark(&need).await.map_err(said)? } else { 0 };
+                let begun = queue.operator.resume_kind(KINDS[*kind]).await.map_err(said)?;
+                let rest =
+                    if begun.left > 0 { queue.operator.unpark(&need).await.map_err(said)? } else { 0 };
                 equal(model.unpark(&need), begun.released + rest)
             }
             Operation::Reconcile(job, tenant, args) => {
@@ -290,7 +300,7 @@ impl Run {
                     if n < KINDS.len() { format!("resume {kind}") } else { format!("kind {kind}@1") }
                 };
                 let need = NEEDS.get(*need).map_or_else(of_kind, |need| (*need).to_owned());
-                equal(model.unpark(&need), queue.unpark(&need).await.map_err(said)?)
+                equal(model.unpark(&need), queue.operator.unpark(&need).await.map_err(said)?)
             }
         }
     }
@@ -374,7 +384,7 @@ impl Run {
             shares: self.shares,
             ahead,
         };
-        let claimed = self.queue.claim(&claim).await.map_err(said)?;
+        let claimed = self.queue.worker.claim(&claim).await.map_err(said)?;
         equal(self.model.now(), claimed.now.unsigned_abs())?;
         equal(self.model.sweep(wait.as_millis() as u64), (claimed.taken_over, claimed.buried))?;
         let (more, next_at, unknown) = (claimed.more, claimed.next_at.unsigned_abs(), claimed.unknown);

@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use upshot_servers::RedisServer;
 use upshot_queue::{
-    Connection, Connector, JobId, Queue, RedisOptions,
+    Connection, Connector, JobId, RedisOptions,
     connect::{self, Heard},
 };
+
+use crate::handles::Queue;
 
 /// A connection, which several runs use one after the other.
 #[derive(Clone)]

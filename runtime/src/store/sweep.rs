@@ -19,7 +19,7 @@ use futures::{StreamExt, stream::BoxStream};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Job, JobId, Queue, QueueName, State, failure::with_causes};
+use upshot_queue::{Client, Job, JobId, QueueName, State, failure::with_causes};
 
 use super::{Drafts, Store, staging};
 
@@ -51,14 +51,14 @@ pub enum Error {
     Folder(#[from] io::Error),
     /// A queue does not answer.
     #[error(transparent)]
-    Queue(#[from] upshot_queue::Error),
+    Client(#[from] upshot_queue::Error),
 }
 
 /// Sweeps the drafts of the jobs of some queues.
 pub struct Sweeper {
     store: Store,
     folder: Path,
-    queues: HashMap<QueueName, Queue>,
+    queues: HashMap<QueueName, Client>,
     done: &'static str,
     age: Duration,
     drafts: Option<BoxStream<'static, object_store::Result<ObjectMeta>>>,
@@ -71,9 +71,10 @@ impl Sweeper {
     pub fn new(
         store: Store,
         drafts: &Drafts,
-        queues: impl IntoIterator<Item = Queue>,
+        queues: impl IntoIterator<Item = Client>,
         done: &'static str,
     ) -> Self {
+        super::metrics::describe();
         let folder = store.path(&drafts.folder());
         let queues = queues.into_iter().map(|queue| (queue.name().clone(), queue)).collect();
         Self { store, folder, queues, done, age: AGE, drafts: None, staging: None }
@@ -121,7 +122,7 @@ impl Sweeper {
 
     async fn sweep_drafts(&mut self) -> Result<u64, Error> {
         let limit = chrono::Utc::now() - self.age;
-        let mut old: Vec<(Queue, JobId, ObjectMeta)> = Vec::new();
+        let mut old: Vec<(Client, JobId, ObjectMeta)> = Vec::new();
         let store = &self.store.store;
         let listed = self.drafts.get_or_insert_with(|| store.list(Some(&self.folder)));
         for _ in 0..LOOKED_AT {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Need, Queue, QueueName, Released};
+use upshot_queue::{Client, Need, QueueName, Released};
 use crate::Health;
 
 use super::{Store, fault::NEED};
@@ -18,7 +18,7 @@ const LEAST: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Watch {
     store: Store,
-    queues: Vec<Queue>,
+    queues: Vec<Client>,
     health: Health,
     every: Duration,
     /// Jobs that waited for the store at the last check, by queue.
@@ -26,7 +26,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(store: Store, queues: Vec<Queue>, health: Health, every: Duration) -> Self {
+    pub(super) fn new(store: Store, queues: Vec<Client>, health: Health, every: Duration) -> Self {
         Self { store, queues, health, every, waited: HashMap::new() }
     }
 

@@ -19,8 +19,10 @@ use upshot_executor::{
     Executor, Registry, Steps,
     store::{Drafts, Store, Sweeper, sweep},
 };
+use upshot_queue::{
+    Changed, Client, Connector, Failure, JobId, Lease, NewJob, Operator, Park, QueueName, State, Stop,
+};
 use upshot_servers::{RedisOptions, RedisServer};
-use upshot_queue::{Changed, Connector, Failure, JobId, Lease, NewJob, Park, Queue, QueueName, State, Stop};
 use upshot_runtime::{Health, Settings, settings::QueueSettings};
 use upshot_shared::{Evidence, Outcome};
 
@@ -110,7 +112,8 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
     settings.redis.url = redis.url().into();
     settings.queues = [(name.clone(), QueueSettings::default())].into();
     let connector = Connector::new(settings.redis.options()).unwrap();
-    let queue = Queue::new(&connector, name).unwrap();
+    let queue = Client::new(&connector, name).unwrap();
+    let operator = Operator::new(queue.clone());
     let store = Store::open(&format!("file://{}", root.path().display()), None).unwrap();
     let drafts = Drafts::new(&settings.redis.prefix);
     let sweeper = || Sweeper::new(store.clone(), &drafts, [queue.clone()], "store");
@@ -134,10 +137,10 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
     let filed = made(true, "dead", State::Dead).await;
     let succeeded = made(false, "succeeded", State::Succeeded).await;
     let cancelled = made(false, "parked", State::Parked).await;
-    assert_eq!(queue.cancel(&cancelled).await.unwrap(), Changed::To(State::Cancelled));
+    assert_eq!(operator.cancel(&cancelled).await.unwrap(), Changed::To(State::Cancelled));
     let forgotten = made(false, "dead", State::Dead).await;
     assert_eq!(
-        queue.forget(std::slice::from_ref(&forgotten), Duration::ZERO).await.unwrap(),
+        operator.forget(std::slice::from_ref(&forgotten), Duration::ZERO).await.unwrap(),
         [Changed::Forgotten]
     );
 
@@ -179,8 +182,8 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
 
     // What can run again has its draft.
     approved.store(true, Ordering::Release);
-    queue.retry(&dead).await.unwrap();
-    queue.retry(&parked).await.unwrap();
+    operator.retry(&dead).await.unwrap();
+    operator.retry(&parked).await.unwrap();
     for id in [&dead, &parked] {
         until(&connector, &queue, id, State::Succeeded).await;
     }

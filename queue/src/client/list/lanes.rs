@@ -6,7 +6,8 @@ use redis::{FromRedisValue, RedisError, Value};
 
 use super::{At, EXAMINED, Entry, InLane, Mark, Slice, Sorted};
 use crate::{
-    client::queue::{Error, Queue},
+    client::handle::Client,
+    error::Error,
     job::{flow::encode, id::JobId},
     policy::priority::Priority,
     scripts::{self, Call},
@@ -15,7 +16,7 @@ use crate::{
 /// Lanes that are read at a time.
 const LANES: usize = 64;
 
-impl Queue {
+impl Client {
     /// Up to `take` ids across the lanes, or those of one tenant, from a place on; it looks at a
     /// bounded number of them.
     pub(super) async fn ready_slice(

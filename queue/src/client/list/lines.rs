@@ -3,7 +3,8 @@
 
 use super::{At, Entry, Mark, Slice, Sorted};
 use crate::{
-    client::queue::{Error, Queue},
+    client::handle::Client,
+    error::Error,
     job::{id::JobId, state::State},
 };
 
@@ -33,7 +34,7 @@ impl Slice {
     }
 }
 
-impl Queue {
+impl Client {
     /// Up to `take` jobs that succeeded from a place on: the newest first.
     pub(super) async fn succeeded_slice(&self, from: Option<&At>, take: usize) -> Result<Slice, Error> {
         let (mut start, first) = match from {

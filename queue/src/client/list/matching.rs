@@ -3,12 +3,12 @@
 use redis::RedisResult;
 
 use crate::{
-    client::queue::Queue,
+    client::handle::Client,
     job::{flow::encode, id::JobId},
     scripts::{self, Call, MAX_BATCH},
 };
 
-impl Queue {
+impl Client {
     /// The places of those among these jobs that are of a kind and a tenant (any for `None`).
     pub(crate) async fn matching(
         &self,

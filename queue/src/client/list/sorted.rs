@@ -3,7 +3,7 @@
 use redis::RedisResult;
 
 use crate::{
-    client::queue::Queue,
+    client::handle::Client,
     job::state::State,
     scripts::{self, Call},
 };
@@ -19,7 +19,7 @@ pub(crate) enum Sorted<'a> {
     Members(&'a str),
 }
 
-impl Queue {
+impl Client {
     /// Up to `most` entries and their scores behind one, or from the beginning. Finished jobs
     /// come the newest first unless `up` says otherwise, others always in order.
     pub(crate) async fn part_of(

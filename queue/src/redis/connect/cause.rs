@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use redis::{ErrorKind, RedisError};
 
-use crate::client::queue;
-
 /// Why Redis does not do what it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -41,15 +39,6 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The cause of an error of a queue's call.
-    pub fn of_call(error: &queue::Error) -> Self {
-        match error {
-            queue::Error::Redis(error) => Self::of(error),
-            queue::Error::NotReplicated { .. } => Self::TooFewReplicas,
-            _ => Self::Other,
-        }
-    }
-
     /// The cause of an error.
     pub fn of(error: &RedisError) -> Self {
         match error.code() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{super::core::Core, EVERY, hold::Hold, note};
-use crate::{client::queue::Error, worker::set_back::Clock};
+use crate::{error::Error, worker::set_back::Clock};
 
 /// A clock that is so much further than it can be has jumped.
 const JUMP: Duration = Duration::from_secs(60);

@@ -58,13 +58,13 @@ impl<'a> Hold<'a> {
 
     async fn renew(&self, renewal: u64, seen: &mut Seen) -> RedisResult<bool> {
         let queue = &self.core.renewals;
-        let (key, mut conn) = (queue.keys().sweeper(), queue.conn.clone());
-        let ours = format!("{} {renewal}", self.core.worker);
+        let (key, mut conn) = (queue.client.keys().sweeper(), queue.client.conn.clone());
+        let ours = format!("{} {renewal}", self.core.worker());
         let mut get = redis::cmd("GET");
         let there: Option<String> = get.arg(&key).query_async(&mut conn).await?;
         let is_free = match &there {
             None => true,
-            Some(there) if there.split(' ').next() == Some(&self.core.worker) => {
+            Some(there) if there.split(' ').next() == Some(self.core.worker()) => {
                 let mut set = redis::cmd("SET");
                 set.arg(&key).arg(&ours).arg("PX").arg(HELD.as_millis() as u64);
                 set.exec_async(&mut conn).await?;

@@ -7,11 +7,7 @@ use std::{
 };
 
 use super::{super::core::Core, EVERY, hold::Hold, note};
-use crate::{
-    client::queue::Error,
-    job::state::State,
-    worker::{pace::Pace, retention::WINDOW},
-};
+use crate::{error::Error, job::state::State, policy::pace::Pace, worker::retention::WINDOW};
 
 /// How often it is told how far a long one is.
 const TELLS: Duration = Duration::from_secs(10);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    client::queue::{Error, Queue},
+    client::operator::Operator,
+    error::Error,
     job::{Change, Rejection, id::JobId, state::State},
     policy::priority::Priority,
     redis::clock::{delay_ms, utc_ms},
@@ -50,7 +51,7 @@ impl<'a> Order<'a> {
     }
 }
 
-impl Queue {
+impl Operator {
     /// Cancels a job. One that waits is cancelled at once; the handler of one
     /// that runs is told within a second, wherever it runs.
     ///
@@ -111,7 +112,7 @@ impl Queue {
         args: &Bytes,
         steps: &[S],
     ) -> Result<Changed, Error> {
-        let (bytes, limit) = (args.len(), self.max_payload);
+        let (bytes, limit) = (args.len(), self.client.max_payload);
         if bytes > limit {
             return Err(Rejection::Payload { bytes, limit }.into());
         }
@@ -156,7 +157,7 @@ impl Queue {
         let mut orders = orders.as_slice();
         while !orders.is_empty() {
             let batch = orders.get(..MAX_BATCH).unwrap_or(orders);
-            let mut call = Call::new(&scripts::CHANGE, &self.keys);
+            let mut call = Call::new(&scripts::CHANGE, &self.client.keys);
             call.arg(batch.len());
             for Order { id, verb, first, second, did, note } in batch {
                 let change = Change {
@@ -170,7 +171,7 @@ impl Queue {
                 let line = if did.is_empty() { String::new() } else { change.line() };
                 call.arg(id.as_str()).arg(*verb).arg(first.as_str()).arg(second.as_slice()).arg(line);
             }
-            let said: Vec<String> = call.run(&mut self.conn.clone()).await?;
+            let said: Vec<String> = call.run(&mut self.client.conn.clone()).await?;
             all.extend(said.iter().map(|said| changed(said)));
             // Those behind large ones are for the next call.
             orders = orders.get(said.len().max(1)..).unwrap_or_default();

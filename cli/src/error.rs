@@ -1,0 +1,34 @@
+//! An error of a program, as people read it.
+
+use std::fmt;
+
+/// What a program on Upshot returns from `main`.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error of a program. Rust prints the `Debug` of what `main` returns, so that is one line for
+/// people: what is wrong, and its causes.
+pub struct Error(anyhow::Error);
+
+impl Error {
+    pub(crate) fn into_inner(self) -> anyhow::Error {
+        self.0
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&upshot_shared::said::once(self.0.as_ref()))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, formatter)
+    }
+}

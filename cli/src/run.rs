@@ -1,0 +1,41 @@
+//! Which command is run by what.
+
+use upshot_executor::Jobs;
+use upshot_runtime::{Settings, settings::Program};
+
+use crate::{arguments::Command, commands, output::Output};
+
+/// Runs one of Upshot's own commands.
+pub(crate) async fn run(
+    command: &Command,
+    program: &Program,
+    settings: impl Fn() -> anyhow::Result<Settings>,
+    jobs: Jobs,
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    match command {
+        Command::Up => Box::pin(commands::up::run(settings()?, jobs, out)).await,
+        Command::Bridge => commands::services::bridge(settings()?).await,
+        Command::Executor => Box::pin(commands::services::executor(settings()?, jobs)).await,
+        Command::Api => commands::services::api(settings()?).await,
+        Command::Publish(publish) => commands::publish::run(settings()?, publish, out).await,
+        Command::Jobs(jobs) => commands::jobs::list(&settings()?, jobs, out).await,
+        Command::Job(job) => commands::jobs::show(&settings()?, job, out).await,
+        Command::Retry(retry) => commands::change::retry(&settings()?, retry, out).await,
+        Command::Cancel(cancel) => commands::change::cancel(&settings()?, cancel, out).await,
+        Command::Reschedule(reschedule) => commands::change::reschedule(&settings()?, reschedule, out).await,
+        Command::Prioritise(prioritise) => commands::change::prioritise(&settings()?, prioritise, out).await,
+        Command::Queues(queues) => commands::queues::show(&settings()?, queues, out).await,
+        Command::OutboxEnd(end) => commands::queues::end_group(&settings()?, end, out).await,
+        Command::Pause(pause) => commands::queues::pause(&settings()?, pause, out).await,
+        Command::Resume(resume) => commands::queues::resume(&settings()?, resume, out).await,
+        Command::Unpark(unpark) => commands::queues::unpark(&settings()?, unpark, out).await,
+        Command::Limit(limit) => commands::queues::limit(&settings()?, limit, out).await,
+        Command::Dead(dead) => commands::dead::groups(&settings()?, dead, out).await,
+        Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry, out).await,
+        Command::DeadPurge(purge) => commands::dead::purge(&settings()?, purge, out).await,
+        Command::Doctor => Box::pin(commands::doctor::run(settings(), out)).await,
+        Command::Settings(which) => commands::settings::run(program, settings, which, out),
+        Command::Openapi => Ok(out.json(&upshot_api::openapi())?),
+    }
+}

@@ -1,0 +1,158 @@
+//! The jobs of a program, and what is set up before the first of them runs.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use futures::{FutureExt, future::BoxFuture};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+use upshot_queue::Client;
+use upshot_runtime::{Health, Settings, settings};
+
+use crate::{
+    job::Job,
+    registry::{Registry, Shared, Twice},
+};
+
+/// An error of a program's own, when it sets up its state.
+pub type SetupError = Box<dyn std::error::Error + Send + Sync>;
+
+type Prepare = Box<dyn FnOnce(Setup) -> BoxFuture<'static, Result<(), SetupError>> + Send>;
+pub(crate) type Beside = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
+
+/// The types that do a program's jobs, with their states.
+#[derive(Default)]
+pub struct Jobs {
+    pub(crate) registry: Registry,
+    prepare: Vec<Prepare>,
+}
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.registry.fmt(f)
+    }
+}
+
+/// A state that is there, or comes when an executor starts.
+#[derive(Debug)]
+pub struct State<S>(Shared<S>);
+
+impl<S> Clone for State<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Jobs {
+    /// No jobs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A state that is there already.
+    pub fn state<S>(&self, state: S) -> State<S> {
+        let shared = OnceLock::new();
+        // It is empty, so it takes the state.
+        let _ = shared.set(Arc::new(state));
+        State(Arc::new(shared))
+    }
+
+    /// A state that is set up when an executor starts, and by no other command.
+    pub fn prepared<S, F, Fut, E>(&mut self, prepare: F) -> State<S>
+    where
+        S: Send + Sync + 'static,
+        F: FnOnce(Setup) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<S, E>> + Send + 'static,
+        E: Into<SetupError>,
+    {
+        let shared: Shared<S> = Arc::default();
+        let filled = Arc::clone(&shared);
+        self.prepare.push(Box::new(move |setup| {
+            let preparing = prepare(setup);
+            async move {
+                let state = preparing.await.map_err(Into::into)?;
+                let _ = filled.set(Arc::new(state));
+                Ok(())
+            }
+            .boxed()
+        }));
+        State(shared)
+    }
+
+    /// Adds the type of a kind of job.
+    ///
+    /// # Errors
+    /// When another type has its kind and version.
+    pub fn job<T: Job>(&mut self, state: &State<T::State>) -> Result<(), Twice> {
+        self.registry.add::<T>(&state.0)
+    }
+
+    /// Sets up all states. What is to run beside the jobs is returned.
+    pub(crate) async fn prepare(
+        self,
+        settings: &Settings,
+        queues: Vec<Client>,
+        health: &Health,
+    ) -> Result<(Registry, Vec<Beside>), SetupError> {
+        let setup = Setup {
+            settings: settings.clone(),
+            queues,
+            health: health.clone(),
+            beside: Arc::default(),
+        };
+        for prepare in self.prepare {
+            prepare(setup.clone()).await?;
+        }
+        let mut beside = setup.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((self.registry, std::mem::take(&mut *beside)))
+    }
+}
+
+/// What a program has at hand when an executor starts.
+#[derive(Clone)]
+pub struct Setup {
+    settings: Settings,
+    queues: Vec<Client>,
+    health: Health,
+    beside: Arc<Mutex<Vec<Beside>>>,
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup").finish_non_exhaustive()
+    }
+}
+
+impl Setup {
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The section `[app.NAME]`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, settings::Error> {
+        self.settings.section(name)
+    }
+
+    /// All queues of the settings, also those that other executors work on.
+    pub fn queues(&self) -> &[Client] {
+        &self.queues
+    }
+
+    /// What the executor waits for and warns of, as `/readyz` shows it.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Runs something beside the jobs until the executor stops.
+    pub fn beside<F, Fut>(&self, run: F)
+    where
+        F: FnOnce(CancellationToken) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        beside.push(Box::new(move |stop| run(stop).boxed()));
+    }
+}

@@ -1,0 +1,218 @@
+//! Enqueues jobs.
+
+use std::collections::HashSet;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::{
+    client::handle::Client,
+    error::Error,
+    job::{NewJob, Rejection, flow, id::JobId, state::State},
+    scripts::{self, CALL_BYTES, Call},
+};
+
+/// What became of a job that was to be enqueued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is in the queue now.
+    Inserted,
+    /// A job was there already.
+    Duplicate {
+        /// Which: the same id, or the one that holds the idempotency key.
+        id: JobId,
+        /// Where it is.
+        state: State,
+    },
+    /// It cannot be taken; the others of its batch were.
+    Rejected(Rejection),
+}
+
+/// Batches of one list that are under way to Redis at once.
+const IN_FLIGHT: usize = 3;
+
+impl Client {
+    /// Enqueues jobs, at most 77 in a script, and 20 where each has a lane of its own. A
+    /// verdict for each, in order.
+    ///
+    /// # Errors
+    /// When Redis failed. Parts of a list of more than that may be in the queue by
+    /// then; enqueueing the same list again finds them.
+    pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Verdict>, Error> {
+        let mut verdicts: Vec<Verdict> = Vec::with_capacity(jobs.len());
+        let mut taken: Vec<(usize, &NewJob)> = Vec::with_capacity(jobs.len());
+        for (place, job) in jobs.iter().enumerate() {
+            match job.check(self.max_payload) {
+                Ok(()) => taken.push((place, job)),
+                Err(rejection) => {
+                    verdicts.resize(place, Verdict::Inserted);
+                    verdicts.push(Verdict::Rejected(rejection));
+                }
+            }
+        }
+        verdicts.resize(jobs.len(), Verdict::Inserted);
+        by_lane(&mut taken);
+        // The next batches are put together while Redis works on the first.
+        let batches: Vec<_> = batches(&taken).into_iter().map(|batch| self.enqueue_batch(batch)).collect();
+        let mut found = stream::iter(batches).buffered(IN_FLIGHT);
+        while let Some(found) = found.try_next().await? {
+            for (place, verdict) in found {
+                if let Some(there) = verdicts.get_mut(place) {
+                    *there = verdict;
+                }
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Enqueues what a script takes. The verdicts on jobs that were there already, by
+    /// their place in the list.
+    async fn enqueue_batch(&self, batch: &[(usize, &NewJob)]) -> Result<Vec<(usize, Verdict)>, Error> {
+        let mut call = Call::new(&scripts::ENQUEUE, &self.keys);
+        let width = batch.iter().map(|(_, job)| job.width()).max().unwrap_or(2);
+        let lanes: Vec<_> = batch.chunk_by(|(_, one), (_, next)| one.lane() == next.lane()).collect();
+        call.arg(batch.len()).arg(width).arg(lanes.len());
+        for lane in lanes {
+            let Some((_, first)) = lane.first() else { continue };
+            let flow = first.flow();
+            call.arg(flow::lane(first.priority, &flow)).arg(lane.len());
+            for (_, job) in lane {
+                call.arg(job.id.as_str()).arg(job.body(&flow));
+                if width > 2 {
+                    call.arg(job.subject.as_deref().unwrap_or_default());
+                }
+                if width > 3 {
+                    call.arg(job.delay.as_millis() as u64);
+                }
+                if width > 4 {
+                    call.arg(job.rare());
+                }
+            }
+        }
+        let found: Vec<(usize, String)> = self.run_replicated(&call).await?;
+        let verdict = |(nth, said): &(usize, String)| {
+            let (place, job) = batch.get(nth.checked_sub(1)?)?;
+            Some((*place, verdict(said, &job.id)))
+        };
+        Ok(found.iter().filter_map(verdict).collect())
+    }
+}
+
+/// What a batch costs Redis at most, in jobs, so that no call holds it for long.
+const MAX_COST: usize = 80;
+/// What the first job for a lane costs besides.
+const LANE_COST: usize = 3;
+
+/// Puts jobs of one lane beside each other, in the order they had, so that a call
+/// touches few lanes and Redis has the jobs of a lane in one place. Not where the
+/// order of the whole list decides which of two jobs finds the other.
+fn by_lane(jobs: &mut [(usize, &NewJob)]) {
+    if jobs.is_sorted_by_key(|(_, job)| job.lane()) {
+        return;
+    }
+    let mut ids = HashSet::with_capacity(jobs.len());
+    if jobs.iter().all(|(_, job)| job.unique.is_none() && ids.insert(&job.id)) {
+        jobs.sort_by_key(|(_, job)| job.lane());
+    }
+}
+
+/// The jobs in parts that a script takes, in order.
+fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJob)]> {
+    let (mut parts, mut rest) = (Vec::new(), jobs);
+    while !rest.is_empty() {
+        let (mut cost, mut bytes) = (0, 0);
+        let mut end = 0;
+        let mut last = None;
+        for (_, job) in rest {
+            // A lane that comes twice counts twice; where lanes lie together none does.
+            let is_new = last.replace(job.lane()) != Some(job.lane());
+            cost += if is_new { 1 + LANE_COST } else { 1 };
+            if cost > MAX_COST || bytes >= CALL_BYTES {
+                break;
+            }
+            bytes += job.bytes();
+            end += 1;
+        }
+        let (part, behind) = rest.split_at(end);
+        parts.push(part);
+        rest = behind;
+    }
+    parts
+}
+
+/// What the script said of a job that was there: its state, or that and the id of
+/// another job.
+fn verdict(said: &str, id: &JobId) -> Verdict {
+    if said == "damaged" {
+        return Verdict::Rejected(Rejection::Damaged(id.clone()));
+    }
+    let (state, other) = said.split_once(' ').map_or((said, None), |(state, other)| (state, Some(other)));
+    let id = other.map_or_else(|| id.clone(), |other| JobId::trusted(other.to_owned()));
+    Verdict::Duplicate { id, state: state.parse().unwrap_or(State::Ready) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn job(tenant: u16) -> NewJob {
+        let mut job = NewJob::new(JobId::random(), "k", "");
+        job.tenant = Some(tenant.to_string());
+        job
+    }
+
+    proptest! {
+        #[test]
+        fn batches_are_the_list_in_parts_that_a_script_takes(
+            tenants in prop::collection::vec(0u16..200, 0..600),
+            together in any::<bool>(),
+            bytes in prop::sample::select(vec![0, 20_000, 600_000]),
+        ) {
+            let mut jobs: Vec<NewJob> = tenants.iter().copied().map(job).collect();
+            // Every third has that many.
+            let args = bytes::Bytes::from(vec![b' '; bytes]);
+            jobs.iter_mut().step_by(3).for_each(|job| job.args = args.clone());
+            let mut list: Vec<_> = jobs.iter().enumerate().collect();
+            if together {
+                by_lane(&mut list);
+            }
+            let parts = batches(&list);
+            let places = |jobs: &[(usize, &NewJob)]| jobs.iter().map(|(place, _)| *place).collect::<Vec<_>>();
+            prop_assert_eq!(places(&parts.concat()), places(&list));
+            let lanes = |jobs: &[(usize, &NewJob)]| jobs.chunk_by(|(_, a), (_, b)| a.lane() == b.lane()).count();
+            let cost = |jobs: &[(usize, &NewJob)]| jobs.len() + lanes(jobs) * LANE_COST;
+            let bytes = |jobs: &[(usize, &NewJob)]| jobs.iter().map(|(_, job)| job.args.len()).sum::<usize>();
+            for part in &parts {
+                prop_assert!(!part.is_empty() && cost(part) <= MAX_COST);
+                prop_assert!(bytes(&part[..part.len() - 1]) < CALL_BYTES);
+            }
+            // No part could have taken the first job of the next one.
+            for pair in parts.windows(2) {
+                let more = [pair[0], &pair[1][..1]].concat();
+                let full = bytes(pair[0]) >= CALL_BYTES;
+                prop_assert!(full || cost(&more) > MAX_COST);
+            }
+        }
+
+        #[test]
+        fn jobs_of_a_lane_lie_together_in_the_order_they_had(tenants in prop::collection::vec(0u16..9, 0..200)) {
+            let jobs: Vec<NewJob> = tenants.iter().copied().map(job).collect();
+            let mut list: Vec<_> = jobs.iter().enumerate().collect();
+            by_lane(&mut list);
+            prop_assert!(list.is_sorted_by_key(|(place, job)| (job.lane(), *place)));
+            let mut places: Vec<_> = list.iter().map(|(place, _)| *place).collect();
+            places.sort_unstable();
+            prop_assert!(places.into_iter().eq(0..jobs.len()));
+        }
+    }
+
+    #[test]
+    fn a_list_whose_jobs_may_find_each_other_keeps_its_order() {
+        let mut jobs = [job(2), job(1), job(2)];
+        jobs[2].id = jobs[1].id.clone();
+        let mut list: Vec<_> = jobs.iter().enumerate().collect();
+        by_lane(&mut list);
+        assert!(list.is_sorted_by_key(|(place, _)| *place));
+    }
+}

@@ -1,0 +1,116 @@
+//! The handle of a program that enqueues and reads.
+
+use redis::{FromRedisValue, RedisError};
+
+use crate::{
+    error::Error,
+    job::id::QueueName,
+    redis::{
+        connect::{Connection, Connector, Replicas},
+        keys::Keys,
+        layout::Layout,
+    },
+    scripts::Call,
+};
+
+/// Arguments larger than this are refused unless a client says otherwise.
+pub const MAX_PAYLOAD: usize = 1024 * 1024;
+
+/// Enqueues jobs of one queue, reads them, and tells the queue what its parked jobs wait for. Cheap
+/// to clone; clones share a connection.
+///
+/// What changes jobs or holds them back is with an [`Operator`](crate::Operator), and what a
+/// worker does with a [`Worker`](crate::worker::Worker): a producer or a bridge is given neither.
+/// ```compile_fail,E0599
+/// # async fn claims(client: upshot_queue::Client, claim: upshot_queue::protocol::Claim<'_>) {
+/// client.claim(&claim).await; // only a worker claims
+/// # }
+/// ```
+/// ```compile_fail,E0599
+/// # async fn cancels(client: upshot_queue::Client, id: upshot_queue::JobId) {
+/// client.cancel(&id).await; // only an operator cancels
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) conn: Connection,
+    pub(crate) keys: Keys,
+    pub(crate) name: QueueName,
+    pub(crate) max_payload: usize,
+    /// Where replicas have to have what is enqueued: how many, and a connection
+    /// that nothing else uses, because waiting holds up what comes behind.
+    replicated: Option<(Connection, Replicas)>,
+    layout: Layout,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client with a connection of its own.
+    ///
+    /// # Errors
+    /// When the options contradict each other.
+    pub fn new(connector: &Connector, name: QueueName) -> Result<Self, Error> {
+        let queue = Self::with_connection(connector.connect()?, connector.prefix(), name);
+        let replicated =
+            connector.replicas().map(|replicas| Ok::<_, RedisError>((connector.connect()?, replicas)));
+        Ok(Self { replicated: replicated.transpose()?, ..queue })
+    }
+
+    /// A client on a connection that others use too. Its enqueues wait for no replica.
+    pub fn with_connection(conn: Connection, prefix: &str, name: QueueName) -> Self {
+        let (keys, layout) = (Keys::new(prefix, &name), Layout::default());
+        Self { conn, keys, name, max_payload: MAX_PAYLOAD, replicated: None, layout }
+    }
+
+    /// The same queue with another limit on the size of arguments, in bytes.
+    #[must_use]
+    pub fn with_max_payload(self, max_payload: usize) -> Self {
+        Self { max_payload, ..self }
+    }
+
+    /// The same queue with a clock that a test sets.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_test_clock(self) -> Self {
+        Self { keys: self.keys.with_test_clock(), ..self }
+    }
+
+    /// The queue's name.
+    pub fn name(&self) -> &QueueName {
+        &self.name
+    }
+
+    /// The queue's keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Runs a script, and waits until as many replicas as are asked for have what it wrote.
+    pub(crate) async fn run_replicated<T: FromRedisValue>(&self, call: &Call) -> Result<T, Error> {
+        let Some((conn, replicas)) = &self.replicated else {
+            return Ok(call.run(&mut self.conn.clone()).await?);
+        };
+        let (said, acknowledged) = call.run_replicated(&mut conn.clone(), &self.keys, *replicas).await?;
+        if acknowledged < replicas.count {
+            return Err(Error::NotReplicated { acknowledged, wanted: replicas.count });
+        }
+        Ok(said)
+    }
+
+    /// Compares the layout in Redis with that of this program, as every script does. To be
+    /// called before keys are read whose meaning depends on it; costs a round trip a second.
+    ///
+    /// # Errors
+    /// When they differ, or Redis failed.
+    pub(crate) async fn check_layout(&self) -> Result<(), Error> {
+        match self.layout.other(&self.keys, &self.conn).await? {
+            Some(found) => Err(Error::Layout { found }),
+            None => Ok(()),
+        }
+    }
+}

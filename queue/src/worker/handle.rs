@@ -1,0 +1,22 @@
+//! The handle of a program that runs jobs.
+
+use crate::client::handle::Client;
+
+/// Claims jobs of one queue and says how their attempts end ([`crate::protocol`]); sweeps. Cheap to
+/// clone; clones share a connection. [`RedisBackend`](super::RedisBackend) makes its own.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    pub(crate) client: Client,
+}
+
+impl Worker {
+    /// A worker of the client's queue, on its connection.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The client, for what a worker reads and enqueues.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
