@@ -15,13 +15,13 @@ use upshot_queue::{Failure, FailureClass, Job, JobId, Lease, Progress, Release, 
 
 use crate::{
     child::Child,
-    outgoing::{EnqueueError, Outgoing},
+    host::{EnqueueError, Host},
 };
 
 /// One attempt at a job, as its handler sees it. `S` is the state that all jobs of the handler share.
 pub struct Context<S> {
     lease: Lease,
-    outgoing: Arc<dyn Outgoing>,
+    host: Arc<dyn Host>,
     state: Arc<S>,
     steps: &'static [&'static str],
     /// Steps and children that this attempt has named.
@@ -40,11 +40,11 @@ impl<S> Context<S> {
     /// [`Job::STEPS`](crate::Job::STEPS).
     pub fn new(
         lease: Lease,
-        outgoing: Arc<dyn Outgoing>,
+        host: Arc<dyn Host>,
         state: Arc<S>,
         steps: &'static [&'static str],
     ) -> Self {
-        Self { lease, outgoing, state, steps, named: Mutex::default(), percent: AtomicU8::new(0) }
+        Self { lease, host, state, steps, named: Mutex::default(), percent: AtomicU8::new(0) }
     }
 
     /// The state that was given with the handler.
@@ -136,6 +136,11 @@ impl<S> Context<S> {
         self.lease.log(line.as_ref()).await.map_err(over)
     }
 
+    /// The time, UTC ms. A test moves it.
+    pub fn now(&self) -> i64 {
+        self.host.now()
+    }
+
     /// Fires when the job is cancelled. The handler is dropped after a grace.
     pub fn cancelled(&self) -> &CancellationToken {
         self.lease.cancelled()
@@ -156,7 +161,7 @@ impl<S> Context<S> {
         let queue = child.queue.clone().unwrap_or_else(|| self.job().queue.clone());
         let job = child.below(self.job());
         let id = job.id.clone();
-        self.outgoing.enqueue(&queue, job).await.map_err(|error| match error {
+        self.host.enqueue(&queue, job).await.map_err(|error| match error {
             EnqueueError::UnknownQueue(_) => Failure::permanent(error),
             EnqueueError::Queue(_) => Failure::transient(error),
         })?;

@@ -13,7 +13,7 @@ use upshot_runtime::{Health, Settings, health::watch_redis};
 use crate::{
     build,
     limits::{self, OfQueue},
-    outgoing::{Outgoing, Queues},
+    host::{ExecutorHost, Host},
     registry::{Dispatch, Registry},
     setup::{Beside, Jobs, SetupError},
 };
@@ -43,7 +43,7 @@ pub struct Executor {
     connector: Connector,
     registry: Arc<Registry>,
     limits: Vec<OfQueue>,
-    outgoing: Arc<dyn Outgoing>,
+    host: Arc<dyn Host>,
     beside: Vec<Beside>,
     health: Health,
 }
@@ -69,13 +69,13 @@ impl Executor {
         let queues = settings.queues.keys().map(queue).collect();
         let (registry, beside) = jobs.prepare(settings, queues, &health).await.map_err(Error::Setup)?;
         crate::metrics::describe(registry.names());
-        let outgoing = Arc::new(Queues {
+        let host = Arc::new(ExecutorHost {
             connection,
             prefix: connector.prefix().into(),
             known: settings.queues.keys().cloned().collect(),
         });
         let (settings, registry) = (settings.clone(), Arc::new(registry));
-        Ok(Self { settings, connector, registry, limits, outgoing, beside, health })
+        Ok(Self { settings, connector, registry, limits, host, beside, health })
     }
 
     /// Runs until `stop` fires: then nothing more is claimed, handlers are told
@@ -94,7 +94,7 @@ impl Executor {
         for (name, queue) in self.settings.worked_queues() {
             let connector = self.connector.clone();
             let dispatch =
-                Dispatch { registry: Arc::clone(&self.registry), outgoing: Arc::clone(&self.outgoing) };
+                Dispatch { registry: Arc::clone(&self.registry), host: Arc::clone(&self.host) };
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
             let (stop, abandon, kinds) = (stop.clone(), abandon.clone(), kinds.clone());
             monitor = monitor.register(move |_| {

@@ -6,7 +6,7 @@
 //! | [`context`] | what a handler has at hand: steps, progress, its state |
 //! | [`child`] | a job that a handler enqueues |
 //! | [`setup`] | the jobs of a program, and what is set up before the first of them runs |
-//! | [`outgoing`] | where the jobs go that handlers enqueue |
+//! | [`host`] | what surrounds an attempt: the clock, the queues of other jobs |
 //! | `registry` | which type does which kind of job |
 //! | [`executor`] | the service: a worker per queue until it is stopped |
 //! | [`limits`] | limits of the settings, set at start |
@@ -16,16 +16,16 @@
 //! # What is stable
 //! [`Job`], [`Context`], [`Child`], [`Stop`] and its parts, `Outcome` and `Evidence` keep their
 //! meaning within 0.x: a change that breaks a handler is named in the changelog with its remedy.
-//! [`Setup`] and [`Outgoing`] may still change.
+//! [`Setup`] and [`Host`] may still change.
 
 mod build;
 pub mod child;
 pub mod context;
 pub mod executor;
+pub mod host;
 pub mod job;
 pub mod limits;
 mod metrics;
-pub mod outgoing;
 mod registry;
 pub mod setup;
 
@@ -33,7 +33,7 @@ pub use child::Child;
 pub use context::Context;
 pub use executor::{Error, Executor};
 pub use job::Job;
-pub use outgoing::Outgoing;
+pub use host::Host;
 pub use registry::Twice;
 pub use setup::{Jobs, Setup, SetupError};
 pub use upshot_queue::Stop;

@@ -21,10 +21,10 @@ use upshot_shared::{
 use crate::{
     context::Context,
     job::Job,
-    outgoing::Outgoing,
+    host::Host,
 };
 
-type Run = Box<dyn Fn(Lease, Arc<dyn Outgoing>) -> BoxFuture<'static, Result<Outcome, Stop>> + Send + Sync>;
+type Run = Box<dyn Fn(Lease, Arc<dyn Host>) -> BoxFuture<'static, Result<Outcome, Stop>> + Send + Sync>;
 
 /// The state that handlers share. It is set before the first job runs.
 pub(crate) type Shared<S> = Arc<OnceLock<Arc<S>>>;
@@ -57,7 +57,7 @@ impl Registry {
     pub(crate) fn add<T: Job>(&mut self, state: &Shared<T::State>) -> Result<(), Twice> {
         for kind in std::iter::once(&T::KIND).chain(T::ALIASES) {
             let state = Arc::clone(state);
-            let run: Run = Box::new(move |lease, outgoing| run::<T>(lease, outgoing, state.get().cloned()).boxed());
+            let run: Run = Box::new(move |lease, host| run::<T>(lease, host, state.get().cloned()).boxed());
             if self.handlers.insert((kind, T::VERSION), run).is_some() {
                 return Err(Twice { kind, version: T::VERSION });
             }
@@ -86,7 +86,7 @@ impl Registry {
 /// Reads the arguments and runs the handler.
 async fn run<T: Job>(
     lease: Lease,
-    outgoing: Arc<dyn Outgoing>,
+    host: Arc<dyn Host>,
     state: Option<Arc<T::State>>,
 ) -> Result<Outcome, Stop> {
     let job = lease.job();
@@ -103,7 +103,7 @@ async fn run<T: Job>(
     let state = state.ok_or_else(|| {
         Failure::transient(format!("the state of {} is not set up: the executor has not started", job.kind))
     })?;
-    let cx = Context::new(lease, outgoing, state, T::STEPS);
+    let cx = Context::new(lease, host, state, T::STEPS);
     let Some(most) = T::TIMEOUT else { return args.run(&cx).await };
     match tokio::time::timeout(most, args.run(&cx)).await {
         Ok(ended) => ended,
@@ -118,7 +118,7 @@ async fn run<T: Job>(
 #[derive(Clone)]
 pub(crate) struct Dispatch {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) outgoing: Arc<dyn Outgoing>,
+    pub(crate) host: Arc<dyn Host>,
 }
 
 impl Service<Task<Arc<StoredJob>>> for Dispatch {
@@ -145,7 +145,7 @@ impl Service<Task<Arc<StoredJob>>> for Dispatch {
             trace_id,
             parent_id,
         );
-        let (registry, outgoing) = (Arc::clone(&self.registry), Arc::clone(&self.outgoing));
+        let (registry, host) = (Arc::clone(&self.registry), Arc::clone(&self.host));
         // Nothing of a handler runs before this future is polled: a panic in it
         // must be caught with the attempt, not end the worker.
         async move {
@@ -153,7 +153,7 @@ impl Service<Task<Arc<StoredJob>>> for Dispatch {
             tracing::debug!("started");
             let lease = task.data().get::<Lease>().cloned();
             let result = match (registry.find(&job), lease) {
-                (Some(run), Some(lease)) => run(lease, outgoing).await,
+                (Some(run), Some(lease)) => run(lease, host).await,
                 (Some(_), None) => Err("a job came without a lease: no worker of its queue claimed it".into()),
                 // The worker parks these jobs before they come here.
                 (None, _) => Err(Failure::permanent(format!(

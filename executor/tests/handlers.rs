@@ -1,9 +1,6 @@
 //! What a handler may say besides success and failure, in an executor on a real Redis.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "handlers/sweep.rs"]
-mod sweep;
-
 use std::{
     sync::{
         Arc,
@@ -12,26 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apalis_core::task::data::Data;
-use futures::{FutureExt, future::BoxFuture};
-use serde::Deserialize;
-use tokio::{sync::mpsc, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
-use upshot_executor::{Executor, Registry, Steps};
-use upshot_queue::{Client, Connector, Job, JobId, Lease, NewJob, Park, QueueName, Release, State, Stop};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use upshot_executor::{Child, Context, Executor, Job, Jobs, Stop};
+use upshot_queue::{Client, JobId, NewJob, Park, Release, State};
+use upshot_runtime::Health;
 use upshot_servers::{Proxy, RedisOptions, RedisServer};
-use upshot_runtime::{Health, Settings, settings::QueueSettings};
 use upshot_shared::{Evidence, Outcome};
+use upshot_testkit::{PATIENCE, TestRedis, within};
 
-/// Nothing here takes this long, and no grace is over by then.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-#[derive(Debug, Deserialize)]
-struct Order {
+#[derive(Debug, Serialize, Deserialize)]
+struct Ship {
     number: u32,
 }
 
-/// A handler of one's own, and what it looks at.
+/// What the handler looks at.
 #[derive(Clone)]
 struct Shop {
     confirmed: Arc<AtomicBool>,
@@ -39,99 +31,154 @@ struct Shop {
     slow: Option<mpsc::UnboundedSender<()>>,
 }
 
-impl Shop {
-    fn handler(
-        self,
-    ) -> impl Fn(Order, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Stop>> + Clone + Send + Sync {
-        move |order, lease| {
-            let shop = self.clone();
-            async move { shop.ship(&order, &lease).await }.boxed()
-        }
-    }
+impl Job for Ship {
+    const KIND: &'static str = "order.ship";
+    const ALIASES: &'static [&'static str] = &["order.dispatch"];
+    type State = Shop;
 
-    async fn ship(&self, order: &Order, lease: &Lease) -> Result<Outcome, Stop> {
-        let steps = Steps::new(lease, ["wait", "ship"]);
-        steps.run("wait", async || self.wait(order)).await?;
-        if let Some(slow) = &self.slow {
+    async fn run(self, cx: &Context<Shop>) -> Result<Outcome, Stop> {
+        cx.step("wait", async || self.wait(cx.state())).await?;
+        if let Some(slow) = &cx.state().slow {
             slow.send(())?;
-            lease.stopping().cancelled().await;
+            cx.stopping().cancelled().await;
             return Err(Release::new("the worker stops").into());
         }
-        steps.run("ship", async || Ok::<_, Stop>(())).await?;
-        Ok(Outcome::achieved("shipped", Evidence::new("parcel", [("order", order.number.to_string())])))
+        cx.step("ship", async || Ok::<_, Stop>(())).await?;
+        Ok(Outcome::achieved("shipped", Evidence::new("parcel", [("order", self.number.to_string())])))
     }
+}
 
-    fn wait(&self, order: &Order) -> Result<(), Stop> {
-        if self.confirmed.load(Ordering::Acquire) {
+impl Ship {
+    fn wait(&self, shop: &Shop) -> Result<(), Stop> {
+        if shop.confirmed.load(Ordering::Acquire) {
             return Ok(());
         }
-        Err(Park::new(format!("order-{} confirmed", order.number), "the customer has not confirmed")?.into())
+        Err(Park::new(format!("order-{} confirmed", self.number), "the customer has not confirmed")?.into())
     }
 }
 
-fn run(settings: &Settings, shop: Shop) -> (CancellationToken, JoinHandle<()>) {
-    let registry = Registry::new().handle("order.ship", 1, shop.handler());
-    let executor = Executor::with_handlers(settings, Health::default(), registry).unwrap();
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    (stop, tokio::spawn(async move { executor.run(stopped).await.unwrap() }))
+fn jobs(shop: Shop) -> Jobs {
+    let mut jobs = Jobs::new();
+    let state = jobs.state(shop);
+    jobs.job::<Ship>(&state).unwrap();
+    jobs
 }
 
-/// Waits until the job is in a state: reads it, and again after each change.
-async fn until(connector: &Connector, queue: &Client, id: &JobId, state: State) -> Job {
-    let waiting = async {
-        let mut listener = connector.listen().await.unwrap();
-        listener.subscribe(queue.keys().changes()).await.unwrap();
-        loop {
-            let job = queue.job(id).await.unwrap().unwrap();
-            if job.state == state {
-                return job;
-            }
-            listener.next().await.unwrap();
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("job {id} was never {state}"))
+async fn enqueue(queue: &Client, kind: &str, args: &'static str) -> JobId {
+    let job = NewJob::new(JobId::random(), kind, args);
+    queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    job.id
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-    let redis = RedisServer::start_with(&dir, options).await.unwrap();
-    let name: QueueName = "shipments".parse().unwrap();
-    let mut settings = Settings::default();
-    settings.redis.url = redis.url().into();
-    settings.queues = [(name.clone(), QueueSettings::default())].into();
-    settings.executor.shutdown_grace = 2 * PATIENCE;
-    let connector = Connector::new(settings.redis.options()).unwrap();
-    let queue = Client::new(&connector, name).unwrap();
-    let job = NewJob::new(JobId::random(), "order.ship", r#"{"number": 1042}"#);
-    queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    let mut redis = TestRedis::new("shipments").await;
+    redis.settings.executor.shutdown_grace = 2 * PATIENCE;
+    let queue = redis.queue.clone();
+    let id = enqueue(&queue, "order.ship", r#"{"number": 1042}"#).await;
 
     let confirmed = Arc::new(AtomicBool::new(false));
     let (slow, mut ships) = mpsc::unbounded_channel();
-    let (stop, running) = run(&settings, Shop { confirmed: Arc::clone(&confirmed), slow: Some(slow) });
-    let parked = until(&connector, &queue, &job.id, State::Parked).await;
+    let worker = redis.worker(jobs(Shop { confirmed: Arc::clone(&confirmed), slow: Some(slow) })).await;
+    let parked = redis.until(&id, State::Parked).await;
     assert_eq!(parked.attempts, 0);
     assert_eq!(parked.parked.unwrap().need, "wait order-1042 confirmed");
 
     // First it is true, then the need is met.
     confirmed.store(true, Ordering::Release);
     assert_eq!(queue.meet(&"order-1042 confirmed".parse().unwrap()).await.unwrap().released, 1);
-    ships.recv().await.unwrap();
-    stop.cancel();
-    let ended = tokio::time::timeout(PATIENCE, running).await;
-    ended.expect("the executor waited for its grace").unwrap();
-    let back = queue.job(&job.id).await.unwrap().unwrap();
+    within("the job runs", ships.recv()).await.unwrap();
+    worker.stop().await;
+    let back = queue.job(&id).await.unwrap().unwrap();
     assert_eq!((back.state, back.attempts, back.history.len()), (State::Ready, 0, 0));
     assert_eq!(back.changes.last().unwrap().note.as_deref(), Some("the worker stops"));
 
-    let (stop, running) = run(&settings, Shop { confirmed: Arc::default(), slow: None });
-    let done = until(&connector, &queue, &job.id, State::Succeeded).await;
+    let worker = redis.worker(jobs(Shop { confirmed: Arc::default(), slow: None })).await;
+    let done = redis.until(&id, State::Succeeded).await;
     assert_eq!((done.attempts, done.steps.len()), (1, 2), "the first step was not done again");
-    stop.cancel();
-    running.await.unwrap();
-    redis.stop().await.unwrap();
+    worker.stop().await;
+    redis.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_previous_name_of_a_kind_still_runs_and_unreadable_arguments_park() {
+    let redis = TestRedis::new("shipments").await;
+    let shop = Shop { confirmed: Arc::new(AtomicBool::new(true)), slow: None };
+    let worker = redis.worker(jobs(shop)).await;
+    let renamed = enqueue(&redis.queue, "order.dispatch", r#"{"number": 1}"#).await;
+    redis.until(&renamed, State::Succeeded).await;
+    let unreadable = enqueue(&redis.queue, "order.ship", r#"{"number": "s3cret"}"#).await;
+    let parked = redis.until(&unreadable, State::Parked).await.parked.unwrap();
+    assert!(parked.why.contains("order.ship version 1") && !parked.why.contains("s3cret"), "{parked:?}");
+    worker.stop().await;
+    redis.finish().await;
+}
+
+/// Enqueues shipments, and then fails once.
+#[derive(Debug, Deserialize)]
+struct Order {
+    parcels: u32,
+    queue: Option<String>,
+}
+
+impl Job for Order {
+    const KIND: &'static str = "order.split";
+    const TIMEOUT: Option<Duration> = Some(PATIENCE);
+    type State = AtomicBool;
+
+    async fn run(self, cx: &Context<AtomicBool>) -> Result<Outcome, Stop> {
+        for number in 0..self.parcels {
+            let mut child = Child::new("parcel", &Ship { number })?.number(number);
+            if let Some(queue) = &self.queue {
+                child = child.queue(queue.parse()?);
+            }
+            cx.enqueue(child.within(PATIENCE)).await?;
+        }
+        if cx.state().swap(false, Ordering::AcqRel) {
+            return Err("the connection broke".into());
+        }
+        Ok(Outcome::achieved("split", Evidence::new("parcels", [("count", self.parcels.to_string())])))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_enqueues_each_job_once_however_often_it_runs() {
+    let redis = TestRedis::new("shipments").await;
+    let mut all = jobs(Shop { confirmed: Arc::new(AtomicBool::new(true)), slow: None });
+    let state = all.state(AtomicBool::new(true));
+    all.job::<Order>(&state).unwrap();
+    let worker = redis.worker(all).await;
+    let mut job = NewJob::new(JobId::random(), "order.split", r#"{"parcels": 3}"#);
+    job.subject = Some("order-7".to_owned());
+    job.labels.insert("id".to_owned(), "event-7".to_owned());
+    redis.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    redis.until(&job.id, State::Succeeded).await;
+    for number in 0..3 {
+        let id = Child::new("parcel", &Ship { number }).unwrap().number(number).id(&job.id);
+        let child = redis.until(&id, State::Succeeded).await;
+        assert_eq!((child.subject.as_deref(), child.labels["id"].as_str()), (Some("order-7"), "event-7"));
+        assert!(child.expected_by.is_some() && child.duplicates == 1, "{child:?}");
+    }
+    assert_eq!(redis.queue.counts().await.unwrap().of(State::Succeeded), 4);
+    let lost = enqueue(&redis.queue, "order.split", r#"{"parcels": 1, "queue": "elsewhere"}"#).await;
+    let dead = redis.until(&lost, State::Dead).await;
+    assert!(dead.history.last().unwrap().message.contains("[queues.elsewhere]"), "{dead:?}");
+    worker.stop().await;
+    redis.finish().await;
+}
+
+/// Never ends.
+#[derive(Debug, Deserialize)]
+struct Wait {}
+
+impl Job for Wait {
+    const KIND: &'static str = "order.wait";
+    type State = mpsc::UnboundedSender<()>;
+
+    async fn run(self, cx: &Context<Self::State>) -> Result<Outcome, Stop> {
+        cx.state().send(())?;
+        std::future::pending().await
+    }
 }
 
 /// A stop has to end before the process is killed: Redis is frozen from its beginning on, and a
@@ -140,32 +187,33 @@ async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
 async fn an_executor_stops_within_its_grace_although_redis_does_not_answer() {
     let dir = tempfile::tempdir().unwrap().keep();
     let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-    let redis = RedisServer::start_with(&dir, options).await.unwrap();
-    let port = redis.url().rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
-    let proxy = Proxy::start(port).await.unwrap();
-    let name: QueueName = "shipments".parse().unwrap();
-    let mut settings = Settings::default();
-    settings.redis.url = format!("redis://127.0.0.1:{}/", proxy.port()).into();
-    settings.queues = [(name.clone(), QueueSettings::default())].into();
-    settings.executor.shutdown_grace = Duration::from_secs(2);
-    let queue = Client::new(&Connector::new(settings.redis.options()).unwrap(), name).unwrap();
-    let job = NewJob::new(JobId::random(), "order.wait", "null");
-    queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    let server = RedisServer::start_with(&dir, options).await.unwrap();
+    let proxy = Proxy::start(server.port()).await.unwrap();
+    let mut redis = TestRedis::on(&format!("redis://127.0.0.1:{}/", proxy.port()), "test", "shipments");
+    redis.settings.executor.shutdown_grace = Duration::from_secs(2);
+    enqueue(&redis.queue, "order.wait", "{}").await;
     let (began, mut begins) = mpsc::unbounded_channel();
-    let registry = Registry::new().handle("order.wait", 1, move |(): (), _| {
-        began.send(()).unwrap();
-        std::future::pending::<Result<Outcome, Stop>>()
-    });
-    let executor = Executor::with_handlers(&settings, Health::default(), registry).unwrap();
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    let running = tokio::spawn(async move { executor.run(stopped).await.unwrap() });
-    tokio::time::timeout(PATIENCE, begins.recv()).await.unwrap().unwrap();
+    let mut jobs = Jobs::new();
+    let state = jobs.state(began);
+    jobs.job::<Wait>(&state).unwrap();
+    let worker = redis.worker(jobs).await;
+    within("the job runs", begins.recv()).await.unwrap();
     proxy.blackhole().await;
     let told = Instant::now();
-    stop.cancel();
-    tokio::time::timeout(PATIENCE, running).await.expect("the executor never stops").unwrap();
+    worker.stop().await;
     let took = told.elapsed();
-    assert!(took < 2 * settings.executor.shutdown_grace, "it took {took:?}");
-    redis.stop().await.unwrap();
+    assert!(took < 2 * redis.settings.executor.shutdown_grace, "it took {took:?}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_set_up_and_two_types_of_one_kind_are_refused() {
+    let redis = TestRedis::new("shipments").await;
+    let mut jobs = Jobs::new();
+    let state = jobs.prepared(async |_| Err::<mpsc::UnboundedSender<()>, _>("the carrier has no address"));
+    jobs.job::<Wait>(&state).unwrap();
+    assert!(jobs.job::<Wait>(&state).unwrap_err().to_string().contains("order.wait"));
+    let error = Executor::new(&redis.settings, Health::default(), jobs).await.err().unwrap();
+    assert_eq!(error.to_string(), "the carrier has no address");
+    redis.finish().await;
 }

@@ -28,6 +28,7 @@ pub(crate) mod flow;
 pub mod id;
 pub mod need;
 mod new;
+mod sample;
 pub(crate) mod shorten;
 pub mod state;
 mod stored;

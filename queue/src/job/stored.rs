@@ -245,7 +245,7 @@ impl Job {
         Ok(())
     }
 
-    fn empty(id: &JobId, queue: &QueueName) -> Self {
+    pub(super) fn empty(id: &JobId, queue: &QueueName) -> Self {
         Self {
             id: id.clone(),
             queue: queue.clone(),

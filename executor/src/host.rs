@@ -1,12 +1,19 @@
-//! Where the jobs go that handlers enqueue.
+//! What surrounds an attempt besides its lease: the clock, and the queues of the jobs that its
+//! handler enqueues.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use futures::{FutureExt, future::BoxFuture};
 use upshot_queue::{Client, Connection, NewJob, QueueName};
 
-/// Takes the jobs that handlers enqueue: the queues in Redis, or a test.
-pub trait Outgoing: Send + Sync {
+/// The surroundings of attempts: an executor, or a test.
+pub trait Host: Send + Sync {
+    /// The time, UTC ms.
+    fn now(&self) -> i64;
     /// Enqueues a job. The same id again finds the job that is there.
     fn enqueue<'a>(&'a self, queue: &'a QueueName, job: NewJob) -> BoxFuture<'a, Result<(), EnqueueError>>;
 }
@@ -22,14 +29,19 @@ pub enum EnqueueError {
     Queue(#[from] upshot_queue::Error),
 }
 
-/// The queues of the settings.
-pub(crate) struct Queues {
+/// An executor: the machine's clock, and the queues of the settings.
+pub(crate) struct ExecutorHost {
     pub(crate) connection: Connection,
     pub(crate) prefix: Arc<str>,
     pub(crate) known: BTreeSet<QueueName>,
 }
 
-impl Outgoing for Queues {
+impl Host for ExecutorHost {
+    fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
     fn enqueue<'a>(&'a self, queue: &'a QueueName, job: NewJob) -> BoxFuture<'a, Result<(), EnqueueError>> {
         async move {
             if !self.known.contains(queue) {

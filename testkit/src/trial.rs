@@ -1,0 +1,173 @@
+//! Runs a job without Redis.
+
+mod record;
+
+use std::{
+    any::Any,
+    marker::PhantomData,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::FutureExt;
+use serde_json::Value;
+use upshot_executor::{Context, Job};
+use upshot_queue::{JobId, NewJob, QueueName, WorkerOptions, worker::Detached};
+
+use crate::{
+    faults::{Crash, Fault},
+    run::{Ended, Run},
+};
+use record::{Record, Written};
+
+/// When the job of a trial is enqueued, UTC ms: 2026-01-01.
+const START: i64 = 1_767_225_600_000;
+
+/// A job that is tried without Redis. Each [`Trial::run`] is one attempt; a later one finds the
+/// steps that an earlier one completed.
+pub struct Trial<T: Job> {
+    state: Arc<T::State>,
+    job: NewJob,
+    queue: QueueName,
+    attempts: u64,
+    kept: Written,
+    fault: Option<(usize, Fault)>,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: Job> std::fmt::Debug for Trial<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trial").field("job", &self.job).field("attempts", &self.attempts).finish_non_exhaustive()
+    }
+}
+
+impl<T: Job> Trial<T> {
+    /// A job with these arguments, whose handler has this state.
+    #[expect(clippy::needless_pass_by_value, reason = "the arguments are written as a literal")]
+    pub fn new(args: Value, state: T::State) -> Self {
+        let mut job = NewJob::new(JobId::derive(&["trial", T::KIND]), T::KIND, args.to_string());
+        job.version = T::VERSION;
+        Self {
+            state: Arc::new(state),
+            job,
+            queue: "trial".parse().expect("a queue's name"),
+            attempts: 0,
+            kept: Written { now: START, ..Written::default() },
+            fault: None,
+            kind: PhantomData,
+        }
+    }
+
+    /// Changes what else is said of the job: its subject, tenant, labels.
+    #[must_use]
+    pub fn job(mut self, change: impl FnOnce(&mut NewJob)) -> Self {
+        change(&mut self.job);
+        self
+    }
+
+    /// The state of the handler, to look at what it did.
+    pub fn state(&self) -> &T::State {
+        &self.state
+    }
+
+    /// Moves the clock that [`Context::now`] shows.
+    pub fn advance(&mut self, time: Duration) -> &mut Self {
+        self.kept.now += i64::try_from(time.as_millis()).expect("a time that can be counted");
+        self
+    }
+
+    /// The next attempt crashes after its n-th write, counted from 1.
+    pub fn crash_after(&mut self, n: usize) -> &mut Self {
+        self.after(n, Fault::Crash)
+    }
+
+    /// Another worker has the job from the n-th write of the next attempt on.
+    pub fn lose_lease_after(&mut self, n: usize) -> &mut Self {
+        self.after(n, Fault::LoseLease)
+    }
+
+    /// The worker begins to stop after the n-th write of the next attempt.
+    pub fn stop_after(&mut self, n: usize) -> &mut Self {
+        self.after(n, Fault::Stop)
+    }
+
+    /// An operator cancels the job after the n-th write of the next attempt.
+    pub fn cancel_after(&mut self, n: usize) -> &mut Self {
+        self.after(n, Fault::Cancel)
+    }
+
+    fn after(&mut self, n: usize, fault: Fault) -> &mut Self {
+        self.fault = Some((n, fault));
+        self
+    }
+
+    /// Runs one attempt.
+    ///
+    /// # Panics
+    /// When the type cannot read the arguments.
+    pub async fn run(&mut self) -> Run {
+        self.attempts += 1;
+        let mut job = upshot_queue::Job::sample(&self.queue, self.job.clone(), START);
+        job.attempts = self.attempts;
+        job.steps.clone_from(&self.kept.steps);
+        let args = serde_json::from_slice::<T>(&job.args)
+            .unwrap_or_else(|error| panic!("the arguments are none of `{}`: {error}", T::KIND));
+        let record = Arc::new(Record::default());
+        *record.lock() = Written {
+            now: self.kept.now,
+            fault: self.fault.take(),
+            steps: std::mem::take(&mut self.kept.steps),
+            enqueued: std::mem::take(&mut self.kept.enqueued),
+            ..Written::default()
+        };
+        let detached = Detached::new(job, WorkerOptions::new(self.queue.clone()), record.clone());
+        let lease = detached.lease();
+        let _ = record.lease.set(detached);
+        let cx = Context::new(lease, record.clone(), Arc::clone(&self.state), T::STEPS);
+        let ended = match AssertUnwindSafe(args.run(&cx)).catch_unwind().await {
+            Ok(Ok(outcome)) => Ended::Achieved(outcome),
+            Ok(Err(stop)) => Ended::Stopped(stop),
+            Err(payload) if payload.is::<Crash>() => Ended::Crashed,
+            Err(payload) => Ended::Panicked(said(&*payload)),
+        };
+        let written = std::mem::take(&mut *record.lock());
+        let run = Run {
+            ended,
+            steps: written.steps.iter().map(|step| (step.name.clone(), step.result.clone())).collect(),
+            ran: written.ran,
+            progress: written.progress,
+            log: written.log,
+            enqueued: written.enqueued.clone(),
+        };
+        self.kept =
+            Written { now: written.now, steps: written.steps, enqueued: written.enqueued, ..Written::default() };
+        run
+    }
+}
+
+/// Runs a job as often as it writes, and each time crashes it after another write and runs it
+/// again. `check` looks at each run that came to an end, and at its trial.
+///
+/// # Panics
+/// Where `check` does, or when the job crashes again without having been asked to.
+pub async fn crash_everywhere<T: Job>(
+    make: impl Fn() -> Trial<T>,
+    mut check: impl FnMut(&Trial<T>, &Run),
+) {
+    for n in 1.. {
+        let mut trial = make();
+        let run = trial.crash_after(n).run().await;
+        if !run.crashed() {
+            check(&trial, &run);
+            return;
+        }
+        let again = trial.run().await;
+        check(&trial, &again);
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
