@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use upshot_queue::{
     Client, Crashes, NewJob, Shares, Wait,
-    protocol::{Claim, End, Ended},
+    protocol::{Claim, Disposition, EndedAttempt},
     worker::Worker,
 };
 
@@ -112,7 +112,7 @@ impl Calls {
                 crashes: &Crashes::new(3, Wait::NONE),
                 crashes_by_kind: &[],
                 kinds: Some(&kinds),
-                number: self.number,
+                request_id: self.number,
                 shares: Shares::default(),
                 // As for a worker that is this quick.
                 ahead: want,
@@ -122,9 +122,9 @@ impl Calls {
             for job in claimed.jobs(self.worker.client(), WORKER) {
                 let job = job?;
                 let flow = job.flow();
-                let end = End::Succeed("null".to_owned());
+                let end = Disposition::Succeed("null".to_owned());
                 let args = job.args.len();
-                ended.push(Ended { id: job.id, token: job.token, flow, args, end });
+                ended.push(EndedAttempt { id: job.id, token: job.token, flow, args, disposition: end });
             }
             mark = self.note_call(1, want == most, mark).await?;
         }

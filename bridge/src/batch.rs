@@ -108,7 +108,7 @@ pub(crate) async fn sort(intake: &Arc<Intake>, arrived: &Arc<Vec<Arrived>>, limi
     batch
 }
 
-type Verdict = Result<Accepted, Rejection>;
+type EnqueueResult = Result<Accepted, Rejection>;
 
 /// `None` when the check took too long. The thread then continues to its end, and nothing waits for
 /// it.
@@ -117,7 +117,7 @@ async fn decide(
     arrived: &Arc<Vec<Arrived>>,
     places: std::ops::Range<usize>,
     limit: Duration,
-) -> Option<Vec<Verdict>> {
+) -> Option<Vec<EnqueueResult>> {
     let (intake, arrived) = (Arc::clone(intake), Arc::clone(arrived));
     let deciding = tokio::task::spawn_blocking(move || {
         let decide = |one: &Arrived| intake.accept(&envelope(&one.properties), &one.body);

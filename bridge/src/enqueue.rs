@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Client, JobId, NewJob, QueueName, Reconciled, Verdict, connect::Backoff};
+use upshot_queue::{Client, JobId, NewJob, QueueName, Reconciled, EnqueueResult, connect::Backoff};
 use upshot_runtime::health;
 use upshot_shared::{Reason, Rejection, json, rejection};
 
@@ -81,11 +81,11 @@ async fn once<'a>(bridge: &Bridge, jobs: &'a HashMap<QueueName, Jobs>) -> Result
         Some(async move {
             let verdicts = queue.enqueue(jobs).await?;
             let mut conflicts = conflicts(queue, jobs, &verdicts).await?;
-            let count = |is: fn(&Verdict) -> bool| verdicts.iter().filter(|verdict| is(verdict)).count();
+            let count = |is: fn(&EnqueueResult) -> bool| verdicts.iter().filter(|verdict| is(verdict)).count();
             for (result, count) in [
-                ("inserted", count(|verdict| matches!(verdict, Verdict::Inserted))),
-                ("duplicate", count(|verdict| matches!(verdict, Verdict::Duplicate { .. }))),
-                ("refused", count(|verdict| matches!(verdict, Verdict::Rejected(_)))),
+                ("inserted", count(|verdict| matches!(verdict, EnqueueResult::Inserted))),
+                ("duplicate", count(|verdict| matches!(verdict, EnqueueResult::Duplicate { .. }))),
+                ("refused", count(|verdict| matches!(verdict, EnqueueResult::Rejected(_)))),
             ] {
                 if count > 0 {
                     metrics::counter!("upshot_bridge_jobs_total", "queue" => name.to_string(), "result" => result)
@@ -95,7 +95,7 @@ async fn once<'a>(bridge: &Bridge, jobs: &'a HashMap<QueueName, Jobs>) -> Result
             let mut enqueued = Vec::with_capacity(jobs.len());
             for (place, ((job, of), verdict)) in jobs.iter().zip(of).zip(verdicts).enumerate() {
                 let refused = match verdict {
-                    Verdict::Rejected(why) => {
+                    EnqueueResult::Rejected(why) => {
                         let detail = format!("queue `{name}` does not take job {}: {why}", job.id);
                         Some(Rejection::new(Reason::RefusedByQueue, "", detail))
                     }
@@ -114,11 +114,10 @@ async fn once<'a>(bridge: &Bridge, jobs: &'a HashMap<QueueName, Jobs>) -> Result
 async fn conflicts(
     queue: &Client,
     jobs: &[NewJob],
-    verdicts: &[Verdict],
+    verdicts: &[EnqueueResult],
 ) -> Result<HashMap<usize, Rejection>, Failed> {
     // A job that stands for this one under an idempotency key has its own data.
-    let is_own =
-        |job: &NewJob, verdict: &Verdict| matches!(verdict, Verdict::Duplicate { id, .. } if *id == job.id);
+    let is_own = |job: &NewJob, verdict: &EnqueueResult| matches!(verdict, EnqueueResult::Duplicate { id, .. } if *id == job.id);
     let found = jobs.iter().zip(verdicts).enumerate().filter(|(_, (job, verdict))| is_own(job, verdict));
     let (places, found): (Vec<usize>, Vec<&NewJob>) = found.map(|(place, (job, _))| (place, job)).unzip();
     let mut conflicts = HashMap::new();

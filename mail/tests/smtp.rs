@@ -14,18 +14,20 @@ use std::{
     time::Duration,
 };
 
-use apalis_core::task::data::Data;
 use proptest::{prelude::*, test_runner::TestRunner};
 use server::{Act, Server, Told, kind};
 use tokio_util::sync::CancellationToken;
-use upshot_executor::{
-    Executor, Registry, Stop,
-    mail::{Accepted, Mail, Mailer, Recipient},
+use serde::Deserialize;
+use upshot_executor::{Context, Job, Jobs};
+use upshot_mail::{Accepted, Mail, Mailer, Recipient};
+use upshot_queue::{FailureClass, JobId, NewJob, State, Stop};
+use upshot_servers::Authority;
+use upshot_runtime::{
+    Health,
+    settings::{SmtpSettings, SmtpTimeouts},
 };
-use upshot_queue::{Client, Connector, FailureClass, JobId, Lease, NewJob, State};
-use upshot_servers::{Authority, RedisOptions, RedisServer};
-use upshot_runtime::{Health, Settings, settings::{SmtpSettings, SmtpTimeouts}};
 use upshot_shared::{Evidence, Outcome};
+use upshot_testkit::{TestRedis, within};
 
 fn settings(url: &str) -> SmtpSettings {
     SmtpSettings {
@@ -374,11 +376,26 @@ async fn the_same_refusal_for_many_is_the_servers_and_that_for_one_is_his() {
     assert!(matches!(send(&mailer, "person-0@example.org").await, Err(Stop::Parked(_))));
 }
 
+/// Sends one mail.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct SendMail(#[expect(dead_code, reason = "only the arguments differ")] u32);
+
+impl Job for SendMail {
+    const KIND: &'static str = "mail.send";
+    type State = Arc<Mailer>;
+
+    async fn run(self, cx: &Context<Self::State>) -> Result<Outcome, Stop> {
+        let to = Recipient::new("Ada", "ada@example.org")?;
+        let attachment = ("a.pdf", "application/pdf", vec![7]);
+        let mail = Mail { id: "1", to: &to, subject: "a".to_owned(), text: "b".to_owned(), attachment };
+        let reply = cx.state().send(mail, Some(cx.lease())).await?.reply;
+        Ok(Outcome::achieved("mailed", Evidence::new("mail", [("reply", reply)])))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_wait_for_a_server_that_refuses_all_go_on_once_it_accepts() {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-    let redis = RedisServer::start_with(&dir, options).await.unwrap();
     let refusing = Arc::new(AtomicUsize::new(1));
     let refuses = Arc::clone(&refusing);
     let server = Server::start(move |told| match told {
@@ -386,54 +403,38 @@ async fn jobs_that_wait_for_a_server_that_refuses_all_go_on_once_it_accepts() {
         told => kind(told),
     })
     .await;
-    let mut all = Settings::default();
-    all.redis.url = redis.url().into();
-    let connector = Connector::new(all.redis.options()).unwrap();
-    let queue = Client::new(&connector, "invoices".parse().unwrap()).unwrap();
+    let redis = TestRedis::new("invoices").await;
+    let queue = redis.queue.clone();
     let mailer = Arc::new(
         Mailer::new(&SmtpSettings { probe: Duration::from_millis(100), ..settings(&server.url()) }).unwrap(),
     );
-    let sends = Arc::clone(&mailer);
-    let handler = move |_: u32, lease: Data<Lease>| {
-        let mailer = Arc::clone(&sends);
-        async move {
-            let to = Recipient::new("Ada", "ada@example.org")?;
-            let attachment = ("a.pdf", "application/pdf", vec![7]);
-            let mail = Mail { id: "1", to: &to, subject: "a".to_owned(), text: "b".to_owned(), attachment };
-            let reply = mailer.send(mail, Some(&lease)).await?.reply;
-            Ok::<_, Stop>(Outcome::achieved("mailed", Evidence::new("mail", [("reply", reply)])))
-        }
-    };
-    let registry = Registry::new().handle("mail.send", 1, handler);
+    let mut handlers = Jobs::new();
+    let state = handlers.state(Arc::clone(&mailer));
+    handlers.job::<SendMail>(&state).unwrap();
     let (health, stop) = (Health::default(), CancellationToken::new());
-    let executor = Executor::with_handlers(&all, Health::default(), registry).unwrap();
-    let working = tokio::spawn(executor.run(stop.clone()));
+    let worker = redis.worker(handlers).await;
     let jobs: Vec<NewJob> =
         (0..8).map(|n| NewJob::new(JobId::random(), "mail.send", n.to_string())).collect();
     queue.enqueue(&jobs).await.unwrap();
-    let until = async |state: State| {
-        let mut listener = connector.listen().await.unwrap();
-        listener.subscribe(queue.keys().changes()).await.unwrap();
-        while queue.counts().await.unwrap().of(state) < jobs.len() as u64 {
-            listener.next().await.expect("Redis went away");
-        }
-    };
-    let patience = Duration::from_secs(60);
-    tokio::time::timeout(patience, until(State::Parked)).await.expect("not all are parked");
+    for job in &jobs {
+        redis.until(&job.id, State::Parked).await;
+    }
     let keeper = tokio::spawn(mailer.keeper(vec![queue.clone()], health.clone()).run(stop.clone()));
     let warned = async {
         while !health.warnings().contains_key("smtp") {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(patience, warned).await.expect("nothing is said in readiness");
+    within("readiness warns of the server", warned).await;
     refusing.store(0, Ordering::Relaxed);
-    tokio::time::timeout(patience, until(State::Succeeded)).await.expect("not all went on");
+    for job in &jobs {
+        redis.until(&job.id, State::Succeeded).await;
+    }
     assert_eq!(server.messages(), jobs.len());
     let first = queue.job(&jobs[0].id).await.unwrap().unwrap();
     assert_eq!(first.attempts, 1, "what was parked did not count");
     stop.cancel();
     keeper.await.unwrap();
-    working.await.unwrap().unwrap();
-    redis.stop().await.unwrap();
+    worker.stop().await;
+    redis.finish().await;
 }

@@ -17,7 +17,7 @@ pub mod reconcile;
 pub mod release;
 mod unique;
 
-pub use enqueue::Verdict;
+pub use enqueue::EnqueueResult;
 pub use handle::{Client, MAX_PAYLOAD};
 pub use operator::Operator;
 pub use read::Counts;

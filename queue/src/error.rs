@@ -34,7 +34,7 @@ pub enum Error {
     /// The queue was written by a program with another layout of keys.
     #[error(
         "the queue was written with layout {found}, this program speaks layout {SCHEMA}: \
-         run the version of Upshot that fits, or use another prefix"
+         run the version of the program that fits, or use another prefix"
     )]
     Layout {
         /// The layout that is there.

@@ -29,11 +29,11 @@ pub mod id;
 pub mod need;
 mod new;
 mod sample;
-pub(crate) mod shorten;
 pub mod state;
 mod stored;
 pub mod timeline;
 pub(crate) mod trace;
+pub(crate) mod truncate;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -58,7 +58,7 @@ pub use self::{
 };
 
 pub use change::Changed;
-pub use client::{Client, Counts, MAX_PAYLOAD, Operator, Verdict};
+pub use client::{Client, Counts, EnqueueResult, MAX_PAYLOAD, Operator};
 pub use connect::{Connection, Connector, RedisOptions};
 pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};

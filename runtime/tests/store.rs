@@ -3,23 +3,24 @@
 
 #[path = "store/server.rs"]
 mod server;
+#[path = "store/sweep.rs"]
+mod sweep;
 #[path = "support/tls.rs"]
 mod tls;
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::Path, time::Duration};
+use std::{ffi::OsString, fs, path::Path, time::Duration};
 
 use server::Server;
 use tokio_util::sync::CancellationToken;
-use upshot_executor::{
-    Stop,
+use upshot_executor::{Context, Job, Jobs};
+use upshot_queue::{JobId, NewJob, Park, State, Stop};
+use upshot_servers::Authority;
+use upshot_runtime::{
+    Health,
     store::{Settled, Store, sha256_of},
 };
-use upshot_queue::{Client, Connector, JobId, NewJob, Park, State};
-use upshot_servers::{Authority, RedisOptions, RedisServer};
-use upshot_runtime::{Health, Settings};
-
-/// Nothing here takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+use upshot_shared::{Evidence, Outcome};
+use upshot_testkit::{TestRedis, within};
 
 fn variables(endpoint: &str) -> Vec<(OsString, OsString)> {
     [
@@ -115,50 +116,36 @@ async fn a_folder_that_cannot_be_written_is_said_with_cause_and_remedy() {
     assert!(parked(&stop).why.contains("a part of the path of `store.url` is a file"), "{stop}");
 }
 
+/// Files something.
+#[derive(serde::Deserialize)]
+struct File {}
+
+impl Job for File {
+    const KIND: &'static str = "document.file";
+    type State = Store;
+
+    async fn run(self, cx: &Context<Store>) -> Result<Outcome, Stop> {
+        cx.state().put("a", "content".into()).await?;
+        Ok(Outcome::achieved("filed", Evidence::new("object", [("key", "a".to_owned())])))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_is_not_ready_and_its_jobs_wait_until_the_store_is_mended() {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-    let redis = RedisServer::start_with(&dir, options).await.unwrap();
+    let redis = TestRedis::new("documents").await;
     let server = Server::start(None).await;
     let store = open(&server);
-    let mut settings = Settings::default();
-    settings.redis.url = redis.url().into();
-    let connector = Connector::new(settings.redis.options()).unwrap();
-    let queue = Client::new(&connector, "invoices".parse().unwrap()).unwrap();
-    let job = NewJob::new(JobId::random(), "invoice.issue", "{}");
-    queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
-    let registry = {
-        let store = store.clone();
-        let file = move |_: BTreeMap<String, String>, _| {
-            let store = store.clone();
-            async move {
-                store.put("a", "content".into()).await?;
-                let evidence = upshot_shared::Evidence::new("object", [("key", "a".to_owned())]);
-                Ok::<_, Stop>(upshot_shared::Outcome::achieved("filed", evidence))
-            }
-        };
-        upshot_executor::Registry::new().handle("invoice.issue", 1, file)
-    };
+    let job = NewJob::new(JobId::random(), File::KIND, "{}");
+    redis.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     server.refuse(Some((404, "NoSuchBucket")));
-    let health = Health::default();
-    let stop = CancellationToken::new();
-    let executor = upshot_executor::Executor::with_handlers(&settings, Health::default(), registry).unwrap();
-    let working = tokio::spawn(executor.run(stop.clone()));
-    let watch = store.watch(vec![queue.clone()], health.clone(), Duration::from_millis(100));
+    let (health, stop) = (Health::default(), CancellationToken::new());
+    let mut jobs = Jobs::new();
+    let state = jobs.state(store.clone());
+    jobs.job::<File>(&state).unwrap();
+    let worker = redis.worker(jobs).await;
+    let watch = store.watch(vec![redis.queue.clone()], health.clone(), Duration::from_millis(100));
     let watching = tokio::spawn(watch.run(stop.clone()));
-    let until = async |state: State| {
-        let mut listener = connector.listen().await.unwrap();
-        listener.subscribe(queue.keys().changes()).await.unwrap();
-        loop {
-            let found = queue.job(&job.id).await.unwrap().unwrap();
-            if found.state == state {
-                return found;
-            }
-            listener.next().await.expect("Redis went away");
-        }
-    };
-    let waiting = tokio::time::timeout(PATIENCE, until(State::Parked)).await.expect("never parked");
+    let waiting = redis.until(&job.id, State::Parked).await;
     let parked = waiting.parked.unwrap();
     assert!(parked.need.contains("store") && parked.why.contains("NoSuchBucket"), "{parked:?}");
     assert_eq!(waiting.attempts, 0, "an attempt that changes nothing does not count");
@@ -170,14 +157,14 @@ async fn an_executor_is_not_ready_and_its_jobs_wait_until_the_store_is_mended() 
             tokio::task::yield_now().await;
         }
     };
-    let why = tokio::time::timeout(PATIENCE, why).await.expect("it stayed ready");
+    let why = within("the executor is not ready", why).await;
     assert!(why.contains("NoSuchBucket") && why.contains("store.url"), "{why}");
     server.refuse(None);
-    let done = tokio::time::timeout(PATIENCE, until(State::Succeeded)).await.expect("it stayed parked");
+    let done = redis.until(&job.id, State::Succeeded).await;
     assert_eq!(done.attempts, 1);
     health.wait_for(&["store"]).await;
     stop.cancel();
     watching.await.unwrap();
-    working.await.unwrap().unwrap();
-    redis.stop().await.unwrap();
+    worker.stop().await;
+    redis.finish().await;
 }

@@ -18,8 +18,11 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use upshot_queue::{Client, Connection, Connector, Job, JobId, RedisOptions, State};
 use upshot_servers::{MailOptions, MailServer};
-use upshot_runtime::{Settings, amqp::{self, Address, EVENTS, Publisher, QUARANTINE}};
-use upshot_shared::event::{Identity, STRUCTURED};
+use upshot_runtime::{amqp::{self, Address, EVENTS, Publisher, QUARANTINE}};
+use upshot_shared::{
+    Route,
+    event::{Identity, STRUCTURED},
+};
 
 use crate::{Process, servers::Servers};
 
@@ -149,8 +152,8 @@ impl Stage {
     /// The job that an order becomes.
     pub fn job_of(&self, event: &Value) -> JobId {
         let text = |name| event.get(name).and_then(Value::as_str).unwrap();
-        let settings = Settings::default();
-        settings.routes.first().unwrap().job_id(text("source"), Identity::Id(text("id")))
+        let queue = "invoices".parse().unwrap();
+        Route::new("order.completed.v1", "invoice.issue", queue, PATIENCE).job_id(text("source"), Identity::Id(text("id")))
     }
 
     /// Waits until a job is as wanted: reads it, and again after each change.

@@ -187,7 +187,11 @@ fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
         let queue: QueueName = queue.parse().unwrap();
         settings.queues.insert(queue, QueueSettings::default());
     }
+    let contract = include_str!("../../../contracts/events/order.completed.v1.schema.json");
+    settings.contracts.built_in = vec![("order.completed.v1", contract)];
     let minute = Duration::from_secs(60);
+    let invoices: QueueName = "invoices".parse().unwrap();
+    settings.routes.push(Route::new("order.completed.v1", "invoice.issue", invoices, 15 * minute));
     for (job, queue) in [("order.confirm", "emails"), ("order.reserve", "invoices")] {
         settings.routes.push(Route::new("order.confirmed.v1", job, queue.parse().unwrap(), minute));
     }

@@ -13,7 +13,7 @@ use crate::{
 
 /// What became of a job that was to be enqueued.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum EnqueueResult {
     /// It is in the queue now.
     Inserted,
     /// A job was there already.
@@ -32,41 +32,41 @@ const IN_FLIGHT: usize = 3;
 
 impl Client {
     /// Enqueues jobs, at most 77 in a script, and 20 where each has a lane of its own. A
-    /// verdict for each, in order.
+    /// result for each, in order.
     ///
     /// # Errors
     /// When Redis failed. Parts of a list of more than that may be in the queue by
     /// then; enqueueing the same list again finds them.
-    pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Verdict>, Error> {
-        let mut verdicts: Vec<Verdict> = Vec::with_capacity(jobs.len());
+    pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<EnqueueResult>, Error> {
+        let mut results: Vec<EnqueueResult> = Vec::with_capacity(jobs.len());
         let mut taken: Vec<(usize, &NewJob)> = Vec::with_capacity(jobs.len());
         for (place, job) in jobs.iter().enumerate() {
             match job.check(self.max_payload) {
                 Ok(()) => taken.push((place, job)),
                 Err(rejection) => {
-                    verdicts.resize(place, Verdict::Inserted);
-                    verdicts.push(Verdict::Rejected(rejection));
+                    results.resize(place, EnqueueResult::Inserted);
+                    results.push(EnqueueResult::Rejected(rejection));
                 }
             }
         }
-        verdicts.resize(jobs.len(), Verdict::Inserted);
+        results.resize(jobs.len(), EnqueueResult::Inserted);
         by_lane(&mut taken);
         // The next batches are put together while Redis works on the first.
         let batches: Vec<_> = batches(&taken).into_iter().map(|batch| self.enqueue_batch(batch)).collect();
         let mut found = stream::iter(batches).buffered(IN_FLIGHT);
         while let Some(found) = found.try_next().await? {
-            for (place, verdict) in found {
-                if let Some(there) = verdicts.get_mut(place) {
-                    *there = verdict;
+            for (place, result) in found {
+                if let Some(there) = results.get_mut(place) {
+                    *there = result;
                 }
             }
         }
-        Ok(verdicts)
+        Ok(results)
     }
 
-    /// Enqueues what a script takes. The verdicts on jobs that were there already, by
+    /// Enqueues what a script takes. The results on jobs that were there already, by
     /// their place in the list.
-    async fn enqueue_batch(&self, batch: &[(usize, &NewJob)]) -> Result<Vec<(usize, Verdict)>, Error> {
+    async fn enqueue_batch(&self, batch: &[(usize, &NewJob)]) -> Result<Vec<(usize, EnqueueResult)>, Error> {
         let mut call = Call::new(&scripts::ENQUEUE, &self.keys);
         let width = batch.iter().map(|(_, job)| job.width()).max().unwrap_or(2);
         let lanes: Vec<_> = batch.chunk_by(|(_, one), (_, next)| one.lane() == next.lane()).collect();
@@ -89,11 +89,11 @@ impl Client {
             }
         }
         let found: Vec<(usize, String)> = self.run_replicated(&call).await?;
-        let verdict = |(nth, said): &(usize, String)| {
+        let result = |(nth, said): &(usize, String)| {
             let (place, job) = batch.get(nth.checked_sub(1)?)?;
-            Some((*place, verdict(said, &job.id)))
+            Some((*place, result(said, &job.id)))
         };
-        Ok(found.iter().filter_map(verdict).collect())
+        Ok(found.iter().filter_map(result).collect())
     }
 }
 
@@ -141,13 +141,13 @@ fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJ
 
 /// What the script said of a job that was there: its state, or that and the id of
 /// another job.
-fn verdict(said: &str, id: &JobId) -> Verdict {
+fn result(said: &str, id: &JobId) -> EnqueueResult {
     if said == "damaged" {
-        return Verdict::Rejected(Rejection::Damaged(id.clone()));
+        return EnqueueResult::Rejected(Rejection::Damaged(id.clone()));
     }
     let (state, other) = said.split_once(' ').map_or((said, None), |(state, other)| (state, Some(other)));
     let id = other.map_or_else(|| id.clone(), |other| JobId::trusted(other.to_owned()));
-    Verdict::Duplicate { id, state: state.parse().unwrap_or(State::Ready) }
+    EnqueueResult::Duplicate { id, state: state.parse().unwrap_or(State::Ready) }
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub struct OutboxReader {
     queue: Client,
     group: String,
     member: String,
-    take_over: Duration,
+    reclaim_after: Duration,
 }
 
 impl OutboxReader {
@@ -99,14 +99,14 @@ impl OutboxReader {
             Err(error) if error.code() != Some("BUSYGROUP") => return Err(error.into()),
             _ => {}
         }
-        let take_over = Duration::from_secs(30);
-        Ok(Self { queue, group: group.to_owned(), member: member.to_owned(), take_over })
+        let reclaim_after = Duration::from_secs(30);
+        Ok(Self { queue, group: group.to_owned(), member: member.to_owned(), reclaim_after })
     }
 
     /// Entries of a member that did not acknowledge them for this long are taken over.
     #[must_use]
-    pub fn taking_over_after(self, take_over: Duration) -> Self {
-        Self { take_over, ..self }
+    pub fn reclaiming_after(self, reclaim_after: Duration) -> Self {
+        Self { reclaim_after, ..self }
     }
 
     /// Up to `most` entries: first those that were taken and not acknowledged
@@ -118,7 +118,7 @@ impl OutboxReader {
     pub async fn read(&mut self, most: usize, wait: Duration) -> Result<Vec<Entry>, Error> {
         let key = self.queue.keys().outbox();
         let mut cmd = redis::cmd("XAUTOCLAIM");
-        cmd.arg(&key).arg(&self.group).arg(&self.member).arg(self.take_over.as_millis() as u64);
+        cmd.arg(&key).arg(&self.group).arg(&self.member).arg(self.reclaim_after.as_millis() as u64);
         cmd.arg("0-0").arg("COUNT").arg(most);
         let left: StreamAutoClaimReply = cmd.query_async(&mut self.queue.conn).await?;
         if !left.claimed.is_empty() {

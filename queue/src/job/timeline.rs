@@ -98,9 +98,15 @@ pub fn timeline(job: &Job) -> Vec<Entry> {
     });
     let mut ends: Vec<(Option<Entry>, Entry)> = failures.chain(changes).collect();
     ends.sort_by_key(|(_, end)| end.at);
-    let last = job
-        .began
-        .filter(|began| ends.iter().all(|(claim, _)| claim.as_ref().map(|claim| claim.at) != Some(*began)));
+    // An earlier attempt may have begun in the same millisecond, and failed.
+    let is_of_earlier =
+        |end: &Entry| matches!(end.what, What::Failed { attempt, .. } if attempt < job.attempts);
+    let last = job.began.filter(|began| {
+        let ended = |(claim, end): &(Option<Entry>, Entry)| {
+            claim.as_ref().is_some_and(|claim| claim.at == *began) && !is_of_earlier(end)
+        };
+        !ends.iter().any(ended)
+    });
     for (claim, end) in ends {
         entries.extend(claim);
         while let Some(inner) = within.next_if(|inner| inner.at <= end.at) {

@@ -158,7 +158,7 @@ impl Connector {
         redis::cmd("PING").query_async(conn).await
     }
 
-    /// What about the server's configuration should be mended, for the log.
+    /// What about the server's configuration should be changed, for the log.
     /// Empty also where the server does not tell. One node speaks for a cluster.
     pub async fn advice(&self, conn: &mut Connection) -> Vec<&'static str> {
         let mut asking = redis::cmd("CONFIG");

@@ -324,10 +324,10 @@ impl Keys {
         self.key("stats")
     }
 
-    /// String: a worker's number of its last claim with an even or odd number, and the
-    /// queue's, for two leases.
-    pub fn claim(&self, worker: &str, number: u64) -> String {
-        format!("{}:claim:{worker}:{}", self.control, number % 2)
+    /// String: a worker's last request id that is even or odd, and the number that the queue gave its
+    /// claim; for two leases.
+    pub fn claim(&self, worker: &str, request_id: u64) -> String {
+        format!("{}:claim:{worker}:{}", self.control, request_id % 2)
     }
 
     /// String: the worker that sweeps just now, and the number of its last renewal.

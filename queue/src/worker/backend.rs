@@ -19,7 +19,7 @@ use super::{
     claim, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle, shutdown,
     sweep, wake,
 };
-use crate::{error::Error, job::Job, redis::connect::Connector, worker::protocol::Ended};
+use crate::{error::Error, job::Job, redis::connect::Connector, worker::protocol::EndedAttempt};
 
 /// A queue in Redis as a source of work for one apalis worker.
 ///
@@ -30,7 +30,7 @@ pub struct RedisBackend {
     core: Arc<Core>,
     started: Option<mpsc::UnboundedSender<Task<Arc<Job>>>>,
     tasks: mpsc::UnboundedReceiver<Task<Arc<Job>>>,
-    ended: Option<mpsc::UnboundedReceiver<Ended>>,
+    ended: Option<mpsc::UnboundedReceiver<EndedAttempt>>,
     finish: CancellationToken,
     claiming: Option<AbortOnDropHandle<()>>,
     settling: Option<AbortOnDropHandle<()>>,

@@ -26,7 +26,7 @@ use crate::{
 /// What a claim was answered, and what it was asked with.
 struct Answer {
     claimed: Claimed,
-    places: Vec<OwnedSemaphorePermit>,
+    slots: Vec<OwnedSemaphorePermit>,
     asked: Instant,
 }
 
@@ -54,28 +54,28 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     let mut under_way = FuturesUnordered::new();
     // While `Some`, the queue was seen empty and there is nothing to do until then.
     let mut idle_until: Option<Instant> = None;
-    let mut number: u64 = 1;
-    // Numbers without an answer.
+    let mut request_id: u64 = 1;
+    // Requests without an answer.
     let mut open = BTreeSet::new();
     let mut turnover = Turnover::default();
     loop {
-        let places = if under_way.is_empty() {
-            match next_places(core, idle_until.take()).await {
-                Some(places) => places,
+        let slots = if under_way.is_empty() {
+            match next_slots(core, idle_until.take()).await {
+                Some(slots) => slots,
                 None => return,
             }
         } else {
-            let remembered = open.first().is_none_or(|oldest| number < oldest + UNDER_WAY);
+            let remembered = open.first().is_none_or(|oldest| request_id < oldest + UNDER_WAY);
             let another = remembered && idle_until.is_none() && !core.stop.is_cancelled();
             tokio::select! {
                 biased;
                 answer = under_way.next() => {
-                    let Some((answered_number, answer)) = answer else { continue };
-                    open.remove(&answered_number);
+                    let Some((answered_id, answer)) = answer else { continue };
+                    open.remove(&answered_id);
                     // Told to stop before Redis answered; another may be answered yet.
                     let Some(answer) = answer else { continue };
-                    let Answer { claimed, places, asked } = &answer;
-                    if places.len() > claimed.len() && !claimed.more {
+                    let Answer { claimed, slots, asked } = &answer;
+                    if slots.len() > claimed.len() && !claimed.more {
                         idle_until = Some(*asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
                     }
                     report(core, claimed);
@@ -84,37 +84,42 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
                     }
                     continue;
                 }
-                places = batch_of_places(core), if another => {
-                    // Handlers go on ending after the stop, and leave their places free.
+                slots = batch_of_slots(core), if another => {
+                    // Handlers go on ending after the stop, and leave their slots free.
                     if core.stop.is_cancelled() {
                         continue;
                     }
-                    places
+                    slots
                 }
             }
         };
-        open.insert(number);
+        open.insert(request_id);
         turnover
             .note(core.leases.finished.load(Ordering::Relaxed), core.leases.held_us.load(Ordering::Relaxed));
-        let ahead = turnover.ahead(places.len());
-        under_way.push(async move { (number, claim(core, places, number, ahead).await) });
-        number += 1;
+        let ahead = turnover.ahead(slots.len());
+        under_way.push(async move { (request_id, claim(core, slots, request_id, ahead).await) });
+        request_id += 1;
     }
 }
 
-/// Claims until Redis answers, under the same number: jobs that an unanswered call
-/// has leased are not lost to us. The places stay taken. `None` when the worker is
+/// Claims until Redis answers, under the same request id: jobs that an unanswered call
+/// has leased are not lost to us. The slots stay taken. `None` when the worker is
 /// told to stop meanwhile.
-async fn claim(core: &Core, places: Vec<OwnedSemaphorePermit>, number: u64, ahead: usize) -> Option<Answer> {
+async fn claim(
+    core: &Core,
+    slots: Vec<OwnedSemaphorePermit>,
+    request_id: u64,
+    ahead: usize,
+) -> Option<Answer> {
     let mut backoff = Backoff::default();
     loop {
         let asked = Instant::now();
-        match claim_once(core, places.len(), number, ahead).await {
+        match claim_once(core, slots.len(), request_id, ahead).await {
             Ok(claimed) => {
                 if core.outages.claims.ends() {
                     tracing::info!(queue = %core.options.queue, "claiming works again");
                 }
-                return Some(Answer { claimed, places, asked });
+                return Some(Answer { claimed, slots, asked });
             }
             Err(error) => {
                 if core.outages.claims.begins(Cause::of(&error)) {
@@ -130,9 +135,9 @@ async fn claim(core: &Core, places: Vec<OwnedSemaphorePermit>, number: u64, ahea
     }
 }
 
-/// Free places once there may be something to do; `None` when the worker is told to
+/// Free slots once there may be something to do; `None` when the worker is told to
 /// stop.
-async fn next_places(core: &Core, idle_until: Option<Instant>) -> Option<Vec<OwnedSemaphorePermit>> {
+async fn next_slots(core: &Core, idle_until: Option<Instant>) -> Option<Vec<OwnedSemaphorePermit>> {
     if let Some(until) = idle_until {
         tokio::select! {
             () = core.stop.cancelled() => return None,
@@ -143,35 +148,35 @@ async fn next_places(core: &Core, idle_until: Option<Instant>) -> Option<Vec<Own
     tokio::select! {
         biased;
         () = core.stop.cancelled() => None,
-        places = free_places(core) => Some(places),
+        slots = free_slots(core) => Some(slots),
         // A full worker still promotes and takes over for the others.
         () = tokio::time::sleep(core.options.poll) => Some(Vec::new()),
     }
 }
 
-/// Places for a full batch, once so many are free.
-async fn batch_of_places(core: &Core) -> Vec<OwnedSemaphorePermit> {
-    let Ok(mut all) = Arc::clone(&core.places).acquire_many_owned(MAX_CLAIM as u32).await else {
+/// Slots for a full batch, once so many are free.
+async fn batch_of_slots(core: &Core) -> Vec<OwnedSemaphorePermit> {
+    let Ok(mut all) = Arc::clone(&core.slots).acquire_many_owned(MAX_CLAIM as u32).await else {
         return std::future::pending().await;
     };
-    let mut places: Vec<_> = (1..MAX_CLAIM).filter_map(|_| all.split(1)).collect();
-    places.push(all);
-    places
+    let mut slots: Vec<_> = (1..MAX_CLAIM).filter_map(|_| all.split(1)).collect();
+    slots.push(all);
+    slots
 }
 
-/// All free places, at least one, at most a batch.
-async fn free_places(core: &Core) -> Vec<OwnedSemaphorePermit> {
-    let Ok(first) = Arc::clone(&core.places).acquire_owned().await else {
+/// All free slots, at least one, at most a batch.
+async fn free_slots(core: &Core) -> Vec<OwnedSemaphorePermit> {
+    let Ok(first) = Arc::clone(&core.slots).acquire_owned().await else {
         return std::future::pending().await;
     };
-    let mut places = vec![first];
-    while places.len() < MAX_CLAIM {
-        match Arc::clone(&core.places).try_acquire_owned() {
-            Ok(place) => places.push(place),
+    let mut slots = vec![first];
+    while slots.len() < MAX_CLAIM {
+        match Arc::clone(&core.slots).try_acquire_owned() {
+            Ok(slot) => slots.push(slot),
             Err(_) => break,
         }
     }
-    places
+    slots
 }
 
 /// How long an idle worker sleeps: until the next promotion or expiry that it
@@ -184,7 +189,7 @@ fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
     Duration::from_millis(next_at.saturating_sub(now).max(0).unsigned_abs() + 1).min(poll)
 }
 
-async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Result<Claimed, RedisError> {
+async fn claim_once(core: &Core, want: usize, request_id: u64, ahead: usize) -> Result<Claimed, RedisError> {
     let options = &core.options;
     let claim = Claim {
         worker: core.worker(),
@@ -193,7 +198,7 @@ async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Resu
         crashes: &core.crashes,
         crashes_by_kind: &core.crashes_by_kind,
         kinds: core.kinds.as_deref(),
-        number,
+        request_id,
         shares: options.shares,
         ahead,
     };
@@ -202,16 +207,16 @@ async fn claim_once(core: &Core, want: usize, number: u64, ahead: usize) -> Resu
 
 fn report(core: &Core, claimed: &Claimed) {
     let queue = &core.options.queue;
-    if claimed.taken_over > 0 {
-        tracing::warn!(%queue, jobs = claimed.taken_over, dead = claimed.buried, "leases expired: jobs taken over");
-        metrics::counter!("upshot_queue_taken_over_total", "queue" => queue.to_string())
-            .increment(claimed.taken_over);
+    if claimed.reclaimed > 0 {
+        tracing::warn!(%queue, jobs = claimed.reclaimed, dead = claimed.buried, "leases expired: jobs reclaimed");
+        metrics::counter!("job_queue_reclaimed_total", "queue" => queue.to_string())
+            .increment(claimed.reclaimed);
     }
     if claimed.unknown > 0 {
         tracing::warn!(%queue, jobs = claimed.unknown, "jobs of kinds that have no handler here: parked until a worker comes that has one");
     }
     if !claimed.is_empty() {
-        metrics::counter!("upshot_queue_claimed_total", "queue" => queue.to_string())
+        metrics::counter!("job_queue_claimed_total", "queue" => queue.to_string())
             .increment(claimed.len() as u64);
     }
 }
@@ -219,10 +224,10 @@ fn report(core: &Core, claimed: &Claimed) {
 /// Hands the jobs to the worker. False when nobody takes them any more.
 fn start(
     core: &Arc<Core>,
-    Answer { claimed, places, asked }: Answer,
+    Answer { claimed, slots, asked }: Answer,
     started: &mpsc::UnboundedSender<Task<Arc<Job>>>,
 ) -> bool {
-    for (job, place) in claimed.jobs(&core.claims.client, core.worker()).zip(places) {
+    for (job, slot) in claimed.jobs(&core.claims.client, core.worker()).zip(slots) {
         let job = match job {
             Ok(job) => Arc::new(job),
             Err(error) => {
@@ -233,7 +238,7 @@ fn start(
             }
         };
         let lease =
-            Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(&core.leases), Some((asked, place))));
+            Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(&core.leases), Some((asked, slot))));
         core.leases.hold(&lease);
         if core.stop.is_cancelled() {
             // It was answered after the stop: the job is to run elsewhere, and at once.

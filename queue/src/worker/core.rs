@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Worker, WorkerOptions,
     lease::{Leases, Store},
-    protocol::Ended,
+    protocol::EndedAttempt,
 };
 use crate::{
     client::handle::Client,
@@ -36,8 +36,8 @@ pub(super) struct Core {
     pub(super) renewals: Worker,
     /// The leases that this worker holds.
     pub(super) leases: Arc<Leases>,
-    /// Free places; a lease holds one of them.
-    pub(super) places: Arc<Semaphore>,
+    /// Free slots; a lease holds one of them.
+    pub(super) slots: Arc<Semaphore>,
     /// There may be work.
     pub(super) wake: Notify,
     /// Leases should be renewed now rather than later.
@@ -60,7 +60,7 @@ impl Core {
     pub(super) fn new(
         connector: &Connector,
         options: WorkerOptions,
-        ended: mpsc::UnboundedSender<Ended>,
+        ended: mpsc::UnboundedSender<EndedAttempt>,
     ) -> Result<Self, Error> {
         let worker = |connector: &Connector| Client::new(connector, options.queue.clone()).map(Worker::new);
         // An answer that is lost must not cost the lease: two tries fit into it.
@@ -83,7 +83,7 @@ impl Core {
             settles: worker(connector)?,
             renewals,
             leases: Arc::new(Leases::new(name, options.clone(), store, stop.child_token())),
-            places: Arc::new(Semaphore::new(options.concurrency)),
+            slots: Arc::new(Semaphore::new(options.concurrency)),
             wake: Notify::new(),
             renew: Notify::new(),
             stop,

@@ -4,6 +4,11 @@ use crate::client::handle::Client;
 
 /// Claims jobs of one queue and says how their attempts end ([`crate::protocol`]); sweeps. Cheap to
 /// clone; clones share a connection. [`RedisBackend`](super::RedisBackend) makes its own.
+/// ```
+/// # async fn claims(worker: upshot_queue::worker::Worker, claim: upshot_queue::protocol::Claim<'_>) {
+/// worker.claim(&claim).await;
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Worker {
     pub(crate) client: Client,

@@ -18,14 +18,14 @@ use super::{
     stop::{Park, Release, Snooze, Stop, Undecodable},
 };
 use crate::{
-    job::{Change, Job, shorten::shorten},
+    job::{Change, Job, truncate::truncate},
     policy::{
         failure::{FailedAttempt, Failure, FailureClass},
         fingerprint::normalise,
         retry::{Decision, Earlier},
     },
     redis::clock::utc_ms,
-    worker::protocol::{End, MAX_OUTCOME},
+    worker::protocol::{Disposition, MAX_OUTCOME},
 };
 
 /// Wraps the worker's handler: runs it as a task of its own, bounds its time,
@@ -117,13 +117,13 @@ where
         result = &mut attempt => Ok(result),
         () = out_of_time => Err(lease.0.awaited()),
         () = out_of_grace => {
-            let unclear = lease.0.awaited().map(|awaited| shorten(&awaited.what));
-            return lease.0.settle(End::Cancel { line: line(&lease, "cancelled", unclear) });
+            let unclear = lease.0.awaited().map(|awaited| truncate(&awaited.what));
+            return lease.0.settle(Disposition::Cancel { line: line(&lease, "cancelled", unclear) });
         }
     };
     let end = match result {
         Ok(Ok(Ok(outcome))) => match serde_json::to_string(&outcome) {
-            Ok(outcome) if outcome.len() <= MAX_OUTCOME => End::Succeed(outcome),
+            Ok(outcome) if outcome.len() <= MAX_OUTCOME => Disposition::Succeed(outcome),
             Ok(outcome) => {
                 let bytes = outcome.len();
                 let what = format!(
@@ -140,12 +140,12 @@ where
             // What may have happened is told all the same.
             let unclear = match &result {
                 Ok(Ok(Err(Stop::Failed(failure)))) if failure.class == FailureClass::Unclear => {
-                    Some(shorten(&failure.message))
+                    Some(truncate(&failure.message))
                 }
-                Err(Some(awaited)) => Some(shorten(&awaited.what)),
+                Err(Some(awaited)) => Some(truncate(&awaited.what)),
                 _ => None,
             };
-            End::Cancel { line: line(&lease, "cancelled", unclear) }
+            Disposition::Cancel { line: line(&lease, "cancelled", unclear) }
         }
         Ok(Ok(Err(stop))) => disposition(&lease, stop),
         Ok(Err(panic)) => {
@@ -165,27 +165,31 @@ where
 }
 
 /// What the end of a handler without an outcome means for its job.
-fn disposition(lease: &Lease, stop: Stop) -> End {
+fn disposition(lease: &Lease, stop: Stop) -> Disposition {
     match stop {
         Stop::Failed(failure) => failed(lease, &failure),
         Stop::Snoozed(Snooze { wait, why }) => {
-            End::Snooze { delay: wait, line: line(lease, "snoozed", Some(shorten(&why))) }
+            Disposition::Snooze { delay: wait, line: line(lease, "snoozed", Some(truncate(&why))) }
         }
         Stop::Released(Release { why }) => {
-            End::Release { line: line(lease, "released", Some(shorten(&why))) }
+            Disposition::Release { line: line(lease, "released", Some(truncate(&why))) }
         }
         Stop::Parked(Park { need, why }) => {
             let job = lease.job();
             tracing::info!(job = %job.id, queue = %job.queue, %need, %why, "job parked by its handler");
-            let note = shorten(&format!("{need}: {why}"));
-            End::Park { need: need.stored(), why: shorten(&why), line: line(lease, "parked", Some(note)) }
+            let note = truncate(&format!("{need}: {why}"));
+            Disposition::Park {
+                need: need.stored(),
+                why: truncate(&why),
+                line: line(lease, "parked", Some(note)),
+            }
         }
         Stop::Undecodable(Undecodable(why)) => {
             let job = lease.job();
             let kinds = lease.0.leases.options.kinds.clone().unwrap_or_default();
             tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
             let need = kinds.need_of_args(&job.kind, job.version, job.needed.as_deref());
-            End::Park { need, why: shorten(&why), line: line(lease, "parked", Some(shorten(&why))) }
+            Disposition::Park { need, why: truncate(&why), line: line(lease, "parked", Some(truncate(&why))) }
         }
     }
 }
@@ -196,7 +200,7 @@ fn line(lease: &Lease, did: &str, note: Option<String>) -> String {
 }
 
 /// What follows from a failure.
-fn failed(lease: &Lease, failure: &Failure) -> End {
+fn failed(lease: &Lease, failure: &Failure) -> Disposition {
     let job = lease.job();
     let options = &lease.0.leases.options;
     let now = utc_ms();
@@ -209,7 +213,7 @@ fn failed(lease: &Lease, failure: &Failure) -> End {
         at: now,
         attempt: job.attempts,
         class: failure.class,
-        message: shorten(&failure.message),
+        message: truncate(&failure.message),
         worker: job.worker.clone(),
         began: job.began,
     }
@@ -219,11 +223,11 @@ fn failed(lease: &Lease, failure: &Failure) -> End {
     match options.retry_of(&job.kind).draw(failure, earlier) {
         Decision::Retry(delay) => {
             tracing::warn!(job = %job.id, queue = %job.queue, attempt, %class, %error, retry_in_ms = delay.as_millis() as u64, "attempt failed");
-            End::Retry { delay, class, line }
+            Disposition::Retry { delay, class, line }
         }
         Decision::Bury => {
             tracing::error!(job = %job.id, queue = %job.queue, attempt, %class, %error, "job is dead");
-            End::Bury { class, normal: normalise(&failure.message), line }
+            Disposition::Bury { class, normal: normalise(&failure.message), line }
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) use held::{LeaseState, Leases, Store};
 use crate::{
     job::{
         Job, Progress,
-        shorten::{shorten, shorten_to},
+        truncate::{truncate, truncate_to},
     },
     redis::connect::{Backoff, Cause, told},
     worker::protocol::{MAX_OUTCOME, Write},
@@ -27,7 +27,7 @@ use crate::{
 
 /// The name of a step, as far as people are shown it.
 fn name(step: &str) -> String {
-    shorten_to(step, 200)
+    truncate_to(step, 200)
 }
 
 /// A write that was not made.
@@ -144,7 +144,7 @@ impl Lease {
     /// error: progress is dropped then, the next one tells more anyway.
     pub async fn progress(&self, progress: &Progress) -> Result<(), WriteError> {
         let Progress { percent, step, message } = progress;
-        let (step, message) = (step.as_deref().map(name), message.as_deref().map(shorten));
+        let (step, message) = (step.as_deref().map(name), message.as_deref().map(truncate));
         let progress = Progress { percent: *percent, step, message };
         let value = serde_json::to_string(&progress)?;
         // One line of the timeline: no line feeds.
@@ -166,7 +166,7 @@ impl Lease {
     /// # Errors
     /// As [`Self::progress`].
     pub async fn log(&self, message: &str) -> Result<(), WriteError> {
-        let line = serde_json::to_string(&shorten(message))?;
+        let line = serde_json::to_string(&truncate(message))?;
         match self.0.write(Write::Log(&line)).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.stale()),
@@ -215,7 +215,7 @@ impl Lease {
     }
 
     fn stale(&self) -> WriteError {
-        metrics::counter!("upshot_queue_refused_total", "queue" => self.0.job.queue.to_string()).increment(1);
+        metrics::counter!("job_queue_refused_total", "queue" => self.0.job.queue.to_string()).increment(1);
         self.0.lose();
         WriteError::Stale(self.0.job.id.clone())
     }

@@ -38,9 +38,9 @@ pub struct Claim<'a> {
     /// What the worker runs ([`Kinds::stored`](crate::Kinds::stored)); `None` for everything. A
     /// job of another kind is parked; jobs that are parked for one of these are leased first.
     pub kinds: Option<&'a [String]>,
-    /// The number of the call. Under the same number the same jobs are answered, as
-    /// long as no call with a number higher by two has come: two may be under way.
-    pub number: u64,
+    /// The id of the request, counted up from 1. A repeated id is answered with the same jobs, as
+    /// long as no request with an id higher by two has come: two may be under way.
+    pub request_id: u64,
     /// What the less urgent classes get in any case.
     pub shares: Shares,
     /// How many jobs a lane may be given ahead of its turn, 1 to 160, for a tenant of
@@ -58,7 +58,7 @@ pub struct Claimed {
     /// many jobs were leased as were asked for.
     pub next_at: i64,
     /// Jobs whose lease had expired.
-    pub taken_over: u64,
+    pub reclaimed: u64,
     /// Of these, jobs that are dead now.
     pub buried: u64,
     /// Whether there is more to do at once.
@@ -95,13 +95,13 @@ impl FromRedisValue for Claimed {
         let mut reply = Vec::<Value>::from_redis_value(value)?.into_iter();
         let mut number = || i64::from_redis_value(reply.next().unwrap_or(Value::Nil));
         let (now, next_at) = (number()?, number()?);
-        let (taken_over, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
+        let (reclaimed, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
         let (more, unknown) = (number()? == 1, number()?.unsigned_abs());
         let mut jobs = Vec::with_capacity(reply.len() / 2);
         while let (Some(id), Some(content)) = (reply.next(), reply.next()) {
             jobs.push((String::from_redis_value(id)?, Content::from_redis_value(content)?));
         }
-        Ok(Self { now, next_at, taken_over, buried, more, unknown, jobs })
+        Ok(Self { now, next_at, reclaimed, buried, more, unknown, jobs })
     }
 }
 
@@ -142,7 +142,7 @@ impl Claimed {
 
 /// An attempt that ended.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct EndedAttempt {
     /// Which job.
     pub id: JobId,
     /// The fencing token of the attempt.
@@ -152,13 +152,13 @@ pub struct Ended {
     /// Bytes of its arguments, which Redis reads for any end but a success.
     pub args: usize,
     /// How.
-    pub end: End,
+    pub disposition: Disposition,
 }
 
 /// How an attempt ended. Lines are JSON: a [`crate::policy::failure::FailedAttempt`] or
 /// a [`crate::job::Change`].
 #[derive(Clone, Debug)]
-pub enum End {
+pub enum Disposition {
     /// With an outcome, as JSON.
     Succeed(String),
     /// With a failure, to run again.
@@ -253,7 +253,7 @@ impl Worker {
     pub async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, RedisError> {
         let mut call = Call::new(&scripts::CLAIM, &self.client.keys);
         call.arg(claim.worker).arg(claim.want.min(MAX_CLAIM)).arg(claim.lease.as_millis() as u64);
-        call.arg(MAX_BATCH).arg(claim.crashes.stored()).arg(claim.number);
+        call.arg(MAX_BATCH).arg(claim.crashes.stored()).arg(claim.request_id);
         call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
         call.arg(claim.ahead.clamp(1, MAX_CLAIM)).arg(rand::random::<f64>());
         match claim.kinds {
@@ -271,11 +271,11 @@ impl Worker {
     ///
     /// # Errors
     /// When Redis failed. The batch may have been written; repeated, it is refused.
-    pub async fn settle(&self, worker: &str, batch: &[Ended]) -> Result<Vec<bool>, RedisError> {
+    pub async fn settle(&self, worker: &str, batch: &[EndedAttempt]) -> Result<Vec<bool>, RedisError> {
         let (mut succeeded, mut others) = (Vec::with_capacity(batch.len()), Vec::new());
         for (place, ended) in batch.iter().enumerate() {
-            match &ended.end {
-                End::Succeed(outcome) => succeeded.push((place, ended, outcome.as_str())),
+            match &ended.disposition {
+                Disposition::Succeed(outcome) => succeeded.push((place, ended, outcome.as_str())),
                 end => others.push((place, ended, end)),
             }
         }
@@ -299,23 +299,23 @@ impl Worker {
             }
         }
         call.arg(others.len());
-        for (_, Ended { id, token, flow, .. }, end) in &others {
+        for (_, EndedAttempt { id, token, flow, .. }, end) in &others {
             call.arg(id.as_str()).arg(*token).arg(flow.as_str());
             match end {
                 // Those came first.
-                End::Succeed(_) => &mut call,
-                End::Retry { delay, class, line } => {
+                Disposition::Succeed(_) => &mut call,
+                Disposition::Retry { delay, class, line } => {
                     call.arg("retry").arg(delay_ms(*delay)).arg(class.as_str()).arg(line.as_str())
                 }
-                End::Bury { class, normal, line } => {
+                Disposition::Bury { class, normal, line } => {
                     call.arg("bury").arg(normal.as_str()).arg(class.as_str()).arg(line.as_str())
                 }
-                End::Snooze { delay, line } => {
+                Disposition::Snooze { delay, line } => {
                     call.arg("snooze").arg(delay_ms(*delay)).arg("").arg(line.as_str())
                 }
-                End::Release { line } => call.arg("release").arg("").arg("").arg(line.as_str()),
-                End::Cancel { line } => call.arg("cancel").arg("").arg("").arg(line.as_str()),
-                End::Park { need, why, line } => {
+                Disposition::Release { line } => call.arg("release").arg("").arg("").arg(line.as_str()),
+                Disposition::Cancel { line } => call.arg("cancel").arg("").arg("").arg(line.as_str()),
+                Disposition::Park { need, why, line } => {
                     call.arg("park").arg(need.as_str()).arg(why.as_str()).arg(line.as_str())
                 }
             };

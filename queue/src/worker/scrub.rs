@@ -1,4 +1,4 @@
-//! The scrubber: looks whether jobs are where their state says, and mends what
+//! The scrubber: looks whether jobs are where their state says, and repairs what
 //! is not. Expected to find nothing: every transition is one script.
 
 use std::{
@@ -14,7 +14,7 @@ use crate::{
     scripts::{self, Call, MAX_BATCH},
 };
 
-/// What a pass found and mended.
+/// What a pass found and repaired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Jobs in the index of no state.
@@ -128,7 +128,7 @@ impl Scrubber {
             .filter_map(|key| key.strip_prefix(&prefix))
             .map(|id| if self.listed.has(id) { id.to_owned() } else { format!("?{id}") })
             .collect();
-        self.mend(queue, "jobs", &ids).await?;
+        self.repair(queue, "jobs", &ids).await?;
         self.cursor = cursor;
         Ok((cursor == 0).then(|| std::mem::take(self).found))
     }
@@ -156,7 +156,7 @@ impl Scrubber {
         let (cursor, page): (u64, Vec<(String, f64)>) =
             cmd.query_async(&mut queue.client.conn.clone()).await?;
         let ids: Vec<String> = page.into_iter().map(|(id, _)| id).collect();
-        self.mend(queue, state.as_str(), &ids).await?;
+        self.repair(queue, state.as_str(), &ids).await?;
         self.cursor = cursor;
         if cursor == 0 {
             self.index += 1;
@@ -189,7 +189,7 @@ impl Scrubber {
         Ok(())
     }
 
-    async fn mend(&mut self, queue: &Worker, what: &str, ids: &[String]) -> Result<(), Error> {
+    async fn repair(&mut self, queue: &Worker, what: &str, ids: &[String]) -> Result<(), Error> {
         // Redis may return more than it was asked for.
         for mut batch in ids.chunks(MAX_BATCH) {
             while !batch.is_empty() {

@@ -10,7 +10,7 @@ use super::core::Core;
 use crate::{
     redis::connect::{Backoff, Cause, told},
     scripts::{CALL_BYTES, MAX_ENDS},
-    worker::protocol::{End, Ended},
+    worker::protocol::{Disposition, EndedAttempt},
 };
 
 /// Batches that are under way to Redis at once. A second one goes only when it is
@@ -20,7 +20,7 @@ const IN_FLIGHT: usize = 2;
 /// Settles until `finish` fires and nothing is left.
 pub(super) async fn run(
     core: Arc<Core>,
-    mut ended: mpsc::UnboundedReceiver<Ended>,
+    mut ended: mpsc::UnboundedReceiver<EndedAttempt>,
     finish: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(MAX_ENDS);
@@ -52,7 +52,7 @@ pub(super) async fn run(
 
 /// How many of these ends a call takes: as many as it may have, and until what Redis has
 /// to write or read for them comes to [`CALL_BYTES`].
-fn a_call_of(batch: &[Ended]) -> usize {
+fn a_call_of(batch: &[EndedAttempt]) -> usize {
     let sums = batch.iter().scan((0, 0), |(cost, bytes), ended| {
         let before = *bytes;
         *cost += cost_of(ended);
@@ -64,17 +64,17 @@ fn a_call_of(batch: &[Ended]) -> usize {
 
 /// In halves of a success. Any other end costs Redis two or three times as much: it has
 /// a history, and an index of its own.
-fn cost_of(ended: &Ended) -> usize {
-    if matches!(ended.end, End::Succeed(_)) { 2 } else { 5 }
+fn cost_of(ended: &EndedAttempt) -> usize {
+    if matches!(ended.disposition, Disposition::Succeed(_)) { 2 } else { 5 }
 }
 
 /// The outcome of a success; any other end makes Redis read the job.
-fn bytes_of(ended: &Ended) -> usize {
-    if let End::Succeed(outcome) = &ended.end { outcome.len() } else { ended.args }
+fn bytes_of(ended: &EndedAttempt) -> usize {
+    if let Disposition::Succeed(outcome) = &ended.disposition { outcome.len() } else { ended.args }
 }
 
 /// Writes a batch, until Redis answers: an end that is not written is work done twice.
-async fn settle(core: &Core, batch: Vec<Ended>) {
+async fn settle(core: &Core, batch: Vec<EndedAttempt>) {
     let mut backoff = Backoff::default();
     loop {
         match core.settles.settle(core.worker(), &batch).await {
@@ -101,7 +101,7 @@ fn report(core: &Core, written: &[bool]) {
         // Also after an answer that got lost: the batch was written then, and
         // is refused the second time. Either way nothing more is to be done.
         tracing::warn!(queue = %core.options.queue, refused, "late ends of attempts refused");
-        metrics::counter!("upshot_queue_refused_total", "queue" => core.options.queue.to_string())
+        metrics::counter!("job_queue_refused_total", "queue" => core.options.queue.to_string())
             .increment(refused as u64);
     }
 }
@@ -120,17 +120,17 @@ mod tests {
             ends in prop::collection::vec((any::<bool>(), 0..4usize), 1..400),
             large in prop::sample::select(vec![1, 1_000, 300_000]),
         ) {
-            let ended = |&(success, times): &(bool, usize)| Ended {
+            let ended = |&(success, times): &(bool, usize)| EndedAttempt {
                 id: JobId::random(),
                 token: 1,
                 flow: String::new(),
                 args: if success { 4 * large } else { times * large },
-                end: match success {
-                    true => End::Succeed("x".repeat(times * large)),
-                    false => End::Release { line: String::new() },
+                disposition: match success {
+                    true => Disposition::Succeed("x".repeat(times * large)),
+                    false => Disposition::Release { line: String::new() },
                 },
             };
-            let batch: Vec<Ended> = ends.iter().map(ended).collect();
+            let batch: Vec<EndedAttempt> = ends.iter().map(ended).collect();
             let call = a_call_of(&batch);
             let cost = |n: usize| batch.iter().take(n).map(cost_of).sum::<usize>();
             let bytes = |n: usize| ends.iter().take(n).map(|(_, times)| times).sum::<usize>() * large;

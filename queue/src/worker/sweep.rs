@@ -111,8 +111,8 @@ async fn scrub(core: &Core, hold: &Hold<'_>) -> Infallible {
 async fn scrub_step(queue: &Worker, scrubber: &mut Scrubber) -> Result<bool, Error> {
     let Some(found) = scrubber.step(queue).await? else { return Ok(false) };
     if found.total() > 0 {
-        tracing::error!(queue = %queue.client.name(), ?found, "jobs were not where their state said; mended");
-        metrics::counter!("upshot_queue_mended_total", "queue" => queue.client.name().to_string())
+        tracing::error!(queue = %queue.client.name(), ?found, "jobs were not where their state said; repaired");
+        metrics::counter!("job_queue_repaired_total", "queue" => queue.client.name().to_string())
             .increment(found.total());
     }
     Ok(true)

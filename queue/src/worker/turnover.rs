@@ -1,9 +1,9 @@
-//! How long jobs hold their places in a worker, and how far ahead of its turn a lane may be
+//! How long jobs hold their slots in a worker, and how far ahead of its turn a lane may be
 //! served because of it.
 
 use std::time::Duration;
 
-/// Who has to wait for so long does not notice: places that are free again within this
+/// Who has to wait for so long does not notice: slots that are free again within this
 /// time may all go to one lane, and a claim is then taken from a few. The longer jobs hold
 /// them, the fewer a lane gets ahead of its turn.
 const UNNOTICED: Duration = Duration::from_millis(10);
@@ -15,7 +15,7 @@ const LANES: usize = 32;
 /// Attempts after which the mean has moved by half.
 const INERTIA: f64 = 64.0;
 
-/// The mean time for which an attempt held its place, in µs; 0 while none has ended.
+/// The mean time for which an attempt held its slot, in µs; 0 while none has ended.
 #[derive(Debug, Default)]
 pub(super) struct Turnover {
     ended: u64,
@@ -24,7 +24,7 @@ pub(super) struct Turnover {
 }
 
 impl Turnover {
-    /// How many attempts have ended so far, and how long they held their places, all told.
+    /// How many attempts have ended so far, and how long they held their slots, all told.
     pub(super) fn note(&mut self, ended: u64, held_us: u64) {
         let n = ended.saturating_sub(self.ended) as f64;
         if n > 0.0 {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use crate::scripts::MAX_CLAIM;
 
-    /// What is allowed after so many attempts ended that each held its place for so long
+    /// What is allowed after so many attempts ended that each held its slot for so long
     /// (ms).
     fn after(ends: impl IntoIterator<Item = (u64, u64)>, want: usize) -> usize {
         let mut turnover = Turnover::default();

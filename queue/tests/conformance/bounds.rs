@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use upshot_queue::{Changed, JobId, NewJob, State, protocol::End};
+use upshot_queue::{Changed, JobId, NewJob, State, protocol::Disposition};
 
 use crate::{
     by_hand::{self, bury, cancel, park},
@@ -16,7 +16,7 @@ const LARGE: usize = 200_000;
 const AT_ONCE: usize = 3;
 
 /// Large jobs that ended in some way, in the order in which they did.
-async fn ended(fixture: &Fixture, end: &End) -> Vec<JobId> {
+async fn ended(fixture: &Fixture, end: &Disposition) -> Vec<JobId> {
     let large = |_| NewJob::new(JobId::random(), "test", "x".repeat(LARGE));
     fixture.queue.enqueue(&(0..JOBS).map(large).collect::<Vec<_>>()).await.unwrap();
     let mut ids = Vec::new();

@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use serde_json::json;
 use upshot_queue::{
     Crashes, FailureClass, Job, Shares, Wait,
-    protocol::{Claim, Claimed, End, Ended},
+    protocol::{Claim, Claimed, Disposition, EndedAttempt},
 };
 
 use crate::handles::Queue;
@@ -20,7 +20,7 @@ pub fn claim(worker: &str, number: u64) -> Claim<'_> {
         crashes: &CRASHES,
         crashes_by_kind: &[],
         kinds: None,
-        number,
+        request_id: number,
         shares: Shares::default(),
         ahead: 16,
     }
@@ -36,35 +36,35 @@ pub async fn lease(queue: &Queue, worker: &str, number: u64) -> Vec<Job> {
     jobs(queue, worker, queue.worker.claim(&claim(worker, number)).await.unwrap())
 }
 
-pub fn ended(job: &Job, end: End) -> Ended {
-    Ended { id: job.id.clone(), token: job.token, flow: job.flow(), args: job.args.len(), end }
+pub fn ended(job: &Job, disposition: Disposition) -> EndedAttempt {
+    EndedAttempt { id: job.id.clone(), token: job.token, flow: job.flow(), args: job.args.len(), disposition }
 }
 
 /// Ends attempts in the same way; none is refused.
-pub async fn settle(queue: &Queue, worker: &str, jobs: &[Job], end: &End) {
-    let batch: Vec<Ended> = jobs.iter().map(|job| ended(job, end.clone())).collect();
+pub async fn settle(queue: &Queue, worker: &str, jobs: &[Job], end: &Disposition) {
+    let batch: Vec<EndedAttempt> = jobs.iter().map(|job| ended(job, end.clone())).collect();
     assert!(queue.worker.settle(worker, &batch).await.unwrap().into_iter().all(|written| written));
 }
 
-pub fn succeed() -> End {
-    End::Succeed("null".to_owned())
+pub fn succeed() -> Disposition {
+    Disposition::Succeed("null".to_owned())
 }
 
-pub fn retry(delay: Duration) -> End {
-    End::Retry { delay, class: FailureClass::Transient, line: failed() }
+pub fn retry(delay: Duration) -> Disposition {
+    Disposition::Retry { delay, class: FailureClass::Transient, line: failed() }
 }
 
-pub fn bury() -> End {
+pub fn bury() -> Disposition {
     let normal = "no such customer".to_owned();
-    End::Bury { class: FailureClass::Permanent, normal, line: failed() }
+    Disposition::Bury { class: FailureClass::Permanent, normal, line: failed() }
 }
 
-pub fn cancel() -> End {
-    End::Cancel { line: line("cancelled") }
+pub fn cancel() -> Disposition {
+    Disposition::Cancel { line: line("cancelled") }
 }
 
-pub fn park(need: &str) -> End {
-    End::Park { need: need.to_owned(), why: "nobody is there".to_owned(), line: line("parked") }
+pub fn park(need: &str) -> Disposition {
+    Disposition::Park { need: need.to_owned(), why: "nobody is there".to_owned(), line: line("parked") }
 }
 
 /// A line of the history.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::AsyncCommands;
 use upshot_queue::{
     Connection, Crashes, FailureClass, JobId, Limit, LimitKey, NewJob, Shares, State, Wait,
-    protocol::{Claim, End, Ended},
+    protocol::{Claim, Disposition, EndedAttempt},
 };
 
 use crate::handles::Queue;
@@ -67,7 +67,7 @@ impl Timed {
             crashes: &Crashes::new(5, Wait::NONE),
             crashes_by_kind: &[],
             kinds: Some(&["1|test".to_owned()]),
-            number: self.number,
+            request_id: self.number,
             shares: Shares::default(),
             ahead: 160,
         };
@@ -75,15 +75,15 @@ impl Timed {
         claimed.jobs(&self.queue, worker).map(|job| job.map(|job| (job.id, job.token)).unwrap()).collect()
     }
 
-    async fn end(&self, worker: &str, jobs: &[(JobId, u64)], end: &End) {
-        let ended = |(id, token): &(JobId, u64)| Ended {
+    async fn end(&self, worker: &str, jobs: &[(JobId, u64)], end: &Disposition) {
+        let ended = |(id, token): &(JobId, u64)| EndedAttempt {
             id: id.clone(),
             token: *token,
             flow: String::new(),
             args: 1,
-            end: end.clone(),
+            disposition: end.clone(),
         };
-        let batch: Vec<Ended> = jobs.iter().map(ended).collect();
+        let batch: Vec<EndedAttempt> = jobs.iter().map(ended).collect();
         assert!(self.queue.worker.settle(worker, &batch).await.unwrap().into_iter().all(|written| written));
     }
 
@@ -130,7 +130,9 @@ async fn a_delay_lasts_for_what_is_left_of_it() {
     timed.enqueue(&[Timed::job(), soon.clone()]).await;
     let failed = timed.claim("one", 1).await;
     let line = String::new();
-    timed.end("one", &failed, &End::Retry { delay: SECOND * 20, class: FailureClass::Transient, line }).await;
+    timed
+        .end("one", &failed, &Disposition::Retry { delay: SECOND * 20, class: FailureClass::Transient, line })
+        .await;
     timed.queue.worker.mind_clock().await.unwrap();
     timed.back(HOUR * 5).await;
     assert_eq!(timed.queue.worker.mind_clock().await.unwrap().anew, 2);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use upshot_queue::{JobId, NewJob, Rejection, State, Verdict};
+use upshot_queue::{EnqueueResult, JobId, NewJob, Rejection, State};
 
 use crate::{
     by_hand,
@@ -15,12 +15,15 @@ async fn the_same_id_finds_the_job_that_is_there_and_says_its_state() {
     let fixture = Fixture::new().await;
     let job = NewJob::new(JobId::derive(&["a", "1"]), "test", "{}");
     let verdicts = fixture.queue.enqueue(&[job.clone(), job.clone()]).await.unwrap();
-    assert_eq!(verdicts, [Verdict::Inserted, Verdict::Duplicate { id: job.id.clone(), state: State::Ready }]);
+    assert_eq!(
+        verdicts,
+        [EnqueueResult::Inserted, EnqueueResult::Duplicate { id: job.id.clone(), state: State::Ready }]
+    );
 
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Ok(json!({"done": true})) });
     fixture.until_state(&job.id, State::Succeeded).await;
     let again = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
-    assert_eq!(again, [Verdict::Duplicate { id: job.id.clone(), state: State::Succeeded }]);
+    assert_eq!(again, [EnqueueResult::Duplicate { id: job.id.clone(), state: State::Succeeded }]);
     let found = fixture.queue.job(&job.id).await.unwrap().unwrap();
     assert_eq!((found.duplicates, found.attempts), (2, 1));
     assert_eq!(found.outcome, Some(json!({"done": true})));
@@ -68,12 +71,12 @@ async fn a_key_of_another_type_holds_up_nothing_but_its_own_job() {
     };
     damage().await;
     let verdicts = fixture.queue.enqueue(&jobs).await.unwrap();
-    assert_eq!((&verdicts[0], &verdicts[2]), (&Verdict::Inserted, &Verdict::Inserted));
-    assert_eq!(verdicts[1], Verdict::Rejected(Rejection::Damaged(damaged.clone())));
+    assert_eq!((&verdicts[0], &verdicts[2]), (&EnqueueResult::Inserted, &EnqueueResult::Inserted));
+    assert_eq!(verdicts[1], EnqueueResult::Rejected(Rejection::Damaged(damaged.clone())));
     let mut del = redis::cmd("DEL");
     let mut conn = fixture.connector.connect().unwrap();
     del.arg(fixture.queue.keys().job(damaged)).exec_async(&mut conn).await.unwrap();
-    assert_eq!(fixture.queue.enqueue(&jobs).await.unwrap()[1], Verdict::Inserted);
+    assert_eq!(fixture.queue.enqueue(&jobs).await.unwrap()[1], EnqueueResult::Inserted);
     // In its lane: claims come past it.
     damage().await;
     let claimed = by_hand::lease(&fixture.queue, "one", 1).await;

@@ -308,15 +308,15 @@ async fn a_kind_survives_as_many_lost_workers_as_it_may() {
         crashes: &crashes,
         crashes_by_kind: &budgets,
         kinds: None,
-        number,
+        request_id: number,
         shares: Shares::default(),
         ahead: 1,
     };
     let claimed = fixture.queue.worker.claim(&claim(2, 1)).await.unwrap();
     assert_eq!(claimed.len(), 2);
     fixture.until_after(claimed.now + 1).await;
-    let taken_over = fixture.queue.worker.claim(&claim(0, 2)).await.unwrap();
-    assert_eq!((taken_over.taken_over, taken_over.buried), (2, 1));
+    let reclaimed = fixture.queue.worker.claim(&claim(0, 2)).await.unwrap();
+    assert_eq!((reclaimed.reclaimed, reclaimed.buried), (2, 1));
     assert_eq!(fixture.queue.job(&jobs[0].id).await.unwrap().unwrap().state, State::Dead);
     assert_eq!(fixture.queue.job(&jobs[1].id).await.unwrap().unwrap().state, State::Ready);
     fixture.finish().await;
@@ -339,23 +339,23 @@ async fn jobs_of_a_lost_worker_wait_as_after_any_crash() {
         crashes: &crashes,
         crashes_by_kind: &[],
         kinds: None,
-        number,
+        request_id: number,
         shares: Shares::default(),
         ahead: 20,
     };
     let claimed = fixture.queue.worker.claim(&claim(20, 1)).await.unwrap();
     assert_eq!(claimed.len(), 20);
     fixture.until_after(claimed.now + 1).await;
-    let taken_over = fixture.queue.worker.claim(&claim(20, 2)).await.unwrap();
-    assert_eq!((taken_over.taken_over, taken_over.len()), (20, 0));
+    let reclaimed = fixture.queue.worker.claim(&claim(20, 2)).await.unwrap();
+    assert_eq!((reclaimed.reclaimed, reclaimed.len()), (20, 0));
     let mut cmd = redis::cmd("ZRANGE");
     cmd.arg(fixture.queue.keys().scheduled()).arg(0).arg(-1).arg("WITHSCORES");
     let scheduled: Vec<(String, i64)> =
         cmd.query_async(&mut fixture.connector.connect().unwrap()).await.unwrap();
     assert_eq!(scheduled.len(), 20);
-    let due: BTreeSet<i64> = scheduled.iter().map(|(_, due)| due - taken_over.now).collect();
+    let due: BTreeSet<i64> = scheduled.iter().map(|(_, due)| due - reclaimed.now).collect();
     assert!(due.iter().all(|wait| (5_000..=40_000).contains(wait)), "{due:?}");
     assert!(due.len() > 10 && due.last().unwrap() - due.first().unwrap() > 20_000, "{due:?}");
-    assert_eq!(taken_over.next_at, taken_over.now + due.first().unwrap());
+    assert_eq!(reclaimed.next_at, reclaimed.now + due.first().unwrap());
     fixture.finish().await;
 }

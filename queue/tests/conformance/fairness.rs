@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use upshot_queue::{
     Changed, Deadline, FailureClass, JobId, Late, Limit, LimitKey, NewJob, Priority, Shares, State,
     WorkerOptions,
-    protocol::{Claim, End, Ended},
+    protocol::{Claim, Disposition, EndedAttempt},
 };
 
 use crate::{
@@ -52,7 +52,13 @@ async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usiz
     for job in claimed.jobs(&fixture.queue, "one") {
         let job = job.unwrap();
         let (flow, args) = (job.flow(), job.args.len());
-        ended.push(Ended { id: job.id, token: job.token, flow, args, end: End::Succeed("null".into()) });
+        ended.push(EndedAttempt {
+            id: job.id,
+            token: job.token,
+            flow,
+            args,
+            disposition: Disposition::Succeed("null".into()),
+        });
         jobs.push(String::from_utf8(job.args.to_vec()).unwrap());
     }
     if !ended.is_empty() {

@@ -81,7 +81,7 @@ async fn a_job_that_takes_its_worker_down_dies_after_its_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_that_is_renewed_is_never_taken_over() {
+async fn a_lease_that_is_renewed_is_never_reclaimed() {
     let fixture = Fixture::single().await;
     let id = fixture.enqueue(1).await.remove(0);
     let slow = Worker::start(&fixture.connector, options(), |_, lease| async move {

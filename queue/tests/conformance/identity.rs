@@ -4,8 +4,8 @@ use std::{cell::Cell, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, Conflict, Deadline, Error, FailureClass, Job, JobId, Late, NewJob, Reconciled, Rejection, Scope,
-    State, Undecodable, Unique, Verdict, protocol::End, reconcile::MAX_REPAIRS, timeline,
+    Changed, Conflict, Deadline, EnqueueResult, Error, FailureClass, Job, JobId, Late, NewJob, Reconciled,
+    Rejection, Scope, State, Undecodable, Unique, protocol::Disposition, reconcile::MAX_REPAIRS, timeline,
 };
 
 use crate::handles::Queue;
@@ -24,7 +24,7 @@ fn event(id: &JobId, data: &'static str) -> NewJob {
 }
 
 /// Leases the one job there is and ends its attempt.
-async fn end(queue: &Queue, number: u64, end: &End) -> Job {
+async fn end(queue: &Queue, number: u64, end: &Disposition) -> Job {
     let leased = by_hand::lease(queue, "one", number).await;
     assert_eq!(leased.len(), 1);
     by_hand::settle(queue, "one", &leased, end).await;
@@ -34,7 +34,7 @@ async fn end(queue: &Queue, number: u64, end: &End) -> Job {
 /// Enqueues the event, which has to find a job under its own id, and asks what it is to that.
 async fn again(queue: &Queue, event: &NewJob) -> Reconciled {
     let verdicts = queue.enqueue(std::slice::from_ref(event)).await.unwrap();
-    assert!(matches!(&verdicts[0], Verdict::Duplicate { id, .. } if *id == event.id), "{verdicts:?}");
+    assert!(matches!(&verdicts[0], EnqueueResult::Duplicate { id, .. } if *id == event.id), "{verdicts:?}");
     queue.reconcile(&[event], |one, other| one == other).await.unwrap()[0]
 }
 
@@ -55,8 +55,8 @@ fn data_conflict(state: State) -> Reconciled {
 async fn a_job_in_each_state_is_the_same_repaired_or_in_conflict() {
     let hour = Duration::from_secs(3600);
     let transient =
-        End::Bury { class: FailureClass::Transient, normal: "away".into(), line: by_hand::line("x") };
-    let rows: [(Option<End>, Reconciled); 8] = [
+        Disposition::Bury { class: FailureClass::Transient, normal: "away".into(), line: by_hand::line("x") };
+    let rows: [(Option<Disposition>, Reconciled); 8] = [
         (None, data_conflict(State::Ready)),
         (Some(by_hand::retry(hour)), data_conflict(State::Scheduled)),
         (Some(succeed()), data_conflict(State::Succeeded)),
@@ -293,7 +293,7 @@ async fn a_dead_job_that_gave_way_is_not_repaired_and_a_repaired_one_has_no_dead
     queue.enqueue(std::slice::from_ref(&first)).await.unwrap();
     end(queue, 1, &bury()).await;
     let next = NewJob { unique: Some(unique), ..event(&JobId::random(), "next") };
-    assert_eq!(queue.enqueue(std::slice::from_ref(&next)).await.unwrap(), [Verdict::Inserted]);
+    assert_eq!(queue.enqueue(std::slice::from_ref(&next)).await.unwrap(), [EnqueueResult::Inserted]);
     let other = event(&first.id, "other");
     assert_eq!(again(queue, &other).await, data_conflict(State::Dead));
     assert_eq!(queue.operator.cancel(&next.id).await.unwrap(), Changed::To(State::Cancelled));

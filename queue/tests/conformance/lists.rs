@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::json;
 use upshot_queue::{
     Deadline, Error, Filter, Job, JobId, Late, NewJob, Priority, State, Trimmed,
-    protocol::{Claim, End, Ended},
+    protocol::{Claim, Disposition, EndedAttempt},
 };
 
 use crate::{
@@ -126,9 +126,15 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
     assert_eq!((rest.as_slice(), page.next), (&ids[160..], None));
     let end = |job: Job| {
         let (token, flow) = (job.token, job.flow());
-        Ended { id: job.id, token, flow, args: job.args.len(), end: End::Succeed("null".to_owned()) }
+        EndedAttempt {
+            id: job.id,
+            token,
+            flow,
+            args: job.args.len(),
+            disposition: Disposition::Succeed("null".to_owned()),
+        }
     };
-    let ended: Vec<Ended> = claimed.into_iter().map(end).collect();
+    let ended: Vec<EndedAttempt> = claimed.into_iter().map(end).collect();
     assert_eq!(fixture.queue.worker.settle("w", &ended).await.unwrap(), [true; 159]);
     fixture.finish().await;
 }
@@ -166,15 +172,15 @@ async fn a_job_that_runs_again_is_listed_once() {
         by_hand::jobs(&fixture.queue, "w", fixture.queue.worker.claim(&claim).await.unwrap())
     };
     let first = claim(5).await;
-    let end = |job: &Job, end| Ended {
+    let end = |job: &Job, end| EndedAttempt {
         id: job.id.clone(),
         token: job.token,
         flow: job.flow(),
         args: job.args.len(),
-        end,
+        disposition: end,
     };
-    let back: Vec<Ended> =
-        first[1..4].iter().map(|job| end(job, End::Release { line: String::new() })).collect();
+    let back: Vec<EndedAttempt> =
+        first[1..4].iter().map(|job| end(job, Disposition::Release { line: String::new() })).collect();
     assert_eq!(fixture.queue.worker.settle("w", &back).await.unwrap(), [true; 3]);
     let second = claim(5).await;
     assert_eq!(second.len(), 3);
@@ -184,8 +190,8 @@ async fn a_job_that_runs_again_is_listed_once() {
         assert_eq!(ids.len(), 5, "limit {limit}");
         assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), all);
     }
-    let done: Vec<Ended> = [&first[0], &first[4], &second[0], &second[1], &second[2]]
-        .map(|job| end(job, End::Succeed("null".to_owned())))
+    let done: Vec<EndedAttempt> = [&first[0], &first[4], &second[0], &second[1], &second[2]]
+        .map(|job| end(job, Disposition::Succeed("null".to_owned())))
         .into();
     assert_eq!(fixture.queue.worker.settle("w", &done).await.unwrap(), [true; 5]);
     let succeeded = Filter { state: Some(State::Succeeded), ..Filter::default() };
@@ -225,7 +231,7 @@ async fn retention_forgets_finished_jobs_whole() {
     assert!(walk(&fixture, &filter, 10).await.is_empty());
     // The same id is new again: that is how long it is recognised.
     let again = fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
-    assert_eq!(again, [upshot_queue::Verdict::Inserted]);
+    assert_eq!(again, [upshot_queue::EnqueueResult::Inserted]);
     assert_eq!(fixture.queue.counts().await.unwrap().of(State::Ready), 1);
     fixture.finish_after_forgetting(1).await;
 }

@@ -15,11 +15,11 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use upshot_servers::Proxy;
 use upshot_queue::{
-    Changed, Deadline, Failure, FailureClass, Job, JobId, Late, Limit, LimitKey, LimitUse, NewJob, Priority,
-    Progress, Reconciled, Released, RetryPolicy, Scope, Scrubber, State, Trimmed, Unique, Verdict, Wait,
-    WorkerOptions,
+    Changed, Deadline, EnqueueResult, Failure, FailureClass, Job, JobId, Late, Limit, LimitKey, LimitUse,
+    NewJob, Priority, Progress, Reconciled, Released, RetryPolicy, Scope, Scrubber, State, Trimmed, Unique,
+    Wait, WorkerOptions,
     connect::Backoff,
-    protocol::{Claim, End, Ended, Renewed, Write},
+    protocol::{Claim, Disposition, EndedAttempt, Renewed, Write},
     script_name,
 };
 
@@ -120,12 +120,12 @@ impl Cut {
     }
 
     /// Ends them, past the proxy.
-    async fn settle(&self, jobs: &[Job], end: &End) {
+    async fn settle(&self, jobs: &[Job], end: &Disposition) {
         by_hand::settle(&self.fixture.queue, "one", jobs, end).await;
     }
 
     /// Jobs that ended in some way, past the proxy.
-    async fn ended(&self, n: usize, end: &End) -> Vec<JobId> {
+    async fn ended(&self, n: usize, end: &Disposition) -> Vec<JobId> {
         self.fixture.enqueue(n).await;
         let jobs = self.claim(1).await;
         assert_eq!(jobs.len(), n);
@@ -158,7 +158,7 @@ async fn an_enqueue() {
         jobs[3].replaces_dead = true;
         let verdicts = cut.twice("enqueue.lua", async |queue| queue.enqueue(&jobs).await).await;
         let states = [State::Ready, State::Scheduled, State::Ready, State::Ready];
-        let found = |(job, state): (&NewJob, State)| Verdict::Duplicate { id: job.id.clone(), state };
+        let found = |(job, state): (&NewJob, State)| EnqueueResult::Duplicate { id: job.id.clone(), state };
         assert_eq!(verdicts, jobs.iter().zip(states).map(found).collect::<Vec<_>>());
         assert_eq!(cut.transitions(["enqueued", "duplicates"]).await, [4, 4]);
         let counts = cut.fixture.queue.counts().await.unwrap();
@@ -181,7 +181,7 @@ async fn an_enqueue_that_replaces_a_dead_job() {
         let next = NewJob { replaces_dead: true, ..NewJob::new(id.clone(), "test", "next") };
         let again = std::slice::from_ref(&next);
         let verdicts = cut.twice("enqueue.lua", async |queue| queue.enqueue(again).await).await;
-        assert_eq!(verdicts, [Verdict::Duplicate { id: id.clone(), state: State::Ready }]);
+        assert_eq!(verdicts, [EnqueueResult::Duplicate { id: id.clone(), state: State::Ready }]);
         assert_eq!(cut.transitions(["enqueued", "forgotten", "duplicates"]).await, [2, 1, 1]);
         assert_eq!(&cut.job(&id).await.args[..], b"next");
         cut.fixture.finish_after_forgetting(1).await;
@@ -295,11 +295,11 @@ async fn a_claim_that_takes_over() {
 async fn a_completion() {
     let wait = Duration::from_secs(3600);
     let ends = [
-        (End::Succeed("{\"sent\":true}".to_owned()), State::Succeeded, "succeeded"),
+        (Disposition::Succeed("{\"sent\":true}".to_owned()), State::Succeeded, "succeeded"),
         (retry(wait), State::Scheduled, "retried"),
         (bury(), State::Dead, "dead"),
-        (End::Snooze { delay: wait, line: line("snoozed") }, State::Scheduled, "snoozed"),
-        (End::Release { line: line("released") }, State::Ready, "released"),
+        (Disposition::Snooze { delay: wait, line: line("snoozed") }, State::Scheduled, "snoozed"),
+        (Disposition::Release { line: line("released") }, State::Ready, "released"),
         (cancel(), State::Cancelled, "cancelled"),
         (park("a key"), State::Parked, "parked"),
     ];
@@ -311,7 +311,7 @@ async fn a_completion() {
         let new: Vec<NewJob> = (0..ends.len()).map(job).collect();
         cut.fixture.queue.enqueue(&new).await.unwrap();
         let jobs = cut.claim(1).await;
-        let batch: Vec<Ended> =
+        let batch: Vec<EndedAttempt> =
             jobs.iter().zip(&ends).map(|(job, (end, ..))| ended(job, end.clone())).collect();
         let written = cut.twice("complete.lua", async |queue| queue.worker.settle("one", &batch).await).await;
         assert_eq!(written, [false; 7], "all were written by the first call");

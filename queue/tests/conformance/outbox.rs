@@ -57,7 +57,7 @@ async fn what_a_reader_did_not_acknowledge_is_read_by_another() {
     fixture.enqueue(1).await;
     let join = async |member| {
         let reader = OutboxReader::join(&fixture.connector, name(), "relay", member).await.unwrap();
-        reader.taking_over_after(NOW)
+        reader.reclaiming_after(NOW)
     };
     let taken = join("one").await.read(10, NOW).await.unwrap();
     assert_eq!(taken.len(), 1);

@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::json;
 use upshot_servers::RedisServer;
 use upshot_queue::{
-    Changed, Deadline, FailureClass, Filter, Job, JobId, Late, Limit, LimitKey, LimitUse, NewJob,
-    OutboxReader, Priority, Scope, State, Unique, Verdict,
+    Changed, Deadline, EnqueueResult, FailureClass, Filter, Job, JobId, Late, Limit, LimitKey, LimitUse,
+    NewJob, OutboxReader, Priority, Scope, State, Unique,
     connect::Backoff,
-    protocol::{Claim, End, Renewed, Write},
+    protocol::{Claim, Disposition, Renewed, Write},
 };
 
 use crate::handles::Queue;
@@ -126,14 +126,14 @@ async fn every_job_is_where_it_was(killed: bool) {
     };
     let dead = of(&leased, "dead");
     assert!(queue.worker.write("one", &dead[0].id, 1, Write::Step("render", "\"once\"", "")).await.unwrap());
-    let outcome = End::Succeed("{\"sent\":true}".to_owned());
+    let outcome = Disposition::Succeed("{\"sent\":true}".to_owned());
     for (tenant, end) in [
         ("succeeded", outcome),
         ("failed", retry(HOUR)),
         ("dead", bury()),
         ("cancelled", cancel()),
         ("parked", park("a key")),
-        ("released", End::Release { line: String::new() }),
+        ("released", Disposition::Release { line: String::new() }),
     ] {
         settle(queue, "one", &of(&leased, tenant), &end).await;
     }
@@ -192,12 +192,12 @@ async fn every_job_is_where_it_was(killed: bool) {
 
     assert_eq!(known(&fixture, &limits).await, before);
     // Who enqueues again finds what is there, by its id and by its key.
-    let found = |job: &NewJob, state| Verdict::Duplicate { id: job.id.clone(), state };
+    let found = |job: &NewJob, state| EnqueueResult::Duplicate { id: job.id.clone(), state };
     let twin = NewJob { unique, ..job("c") };
     let verdicts = queue.enqueue(&[scheduled.clone(), twin]).await.unwrap();
     assert_eq!(verdicts, [found(&scheduled, State::Scheduled), found(&owner, State::Ready)]);
     // The reader goes on with what it had not acknowledged, and then where it was.
-    let mut reader = reader.taking_over_after(NOW);
+    let mut reader = reader.reclaiming_after(NOW);
     let mut backoff = Backoff::default();
     let again = loop {
         // Its connection is one of its own, and made anew after its first call as well.
@@ -214,7 +214,7 @@ async fn every_job_is_where_it_was(killed: bool) {
 
     // The pause holds; what is due is promoted nevertheless, and the lost worker noticed.
     let paused_claim = queue.worker.claim(&claim("two", 1)).await.unwrap();
-    assert_eq!((paused_claim.len(), paused_claim.taken_over, paused_claim.buried), (0, 1, 0));
+    assert_eq!((paused_claim.len(), paused_claim.reclaimed, paused_claim.buried), (0, 1, 0));
     queue.operator.resume().await.unwrap();
     let next = lease(queue, "two", 2).await;
     // The most urgent first and the least urgent last; what limits hold, and the paused
@@ -227,9 +227,9 @@ async fn every_job_is_where_it_was(killed: bool) {
     assert_eq!(leased_now, expected);
     let place = |id: &JobId| next.iter().position(|job| job.id == *id);
     assert!(place(&soon.id) < place(&later.id), "the deadline of a tenant's job counts");
-    let taken_over = queue.job(&lost.id).await.unwrap().unwrap();
-    assert_eq!((taken_over.attempts, taken_over.token), (2, 2));
-    assert_eq!(taken_over.failures.get(&FailureClass::Crashed), Some(&1));
+    let reclaimed = queue.job(&lost.id).await.unwrap().unwrap();
+    assert_eq!((reclaimed.attempts, reclaimed.token), (2, 2));
+    assert_eq!(reclaimed.failures.get(&FailureClass::Crashed), Some(&1));
     let late = [crate::by_hand::ended(&gone[0], succeed())];
     assert_eq!(queue.worker.settle("gone", &late).await.unwrap(), [false], "it has another worker");
     settle(queue, "two", &next, &succeed()).await;

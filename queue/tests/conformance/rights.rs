@@ -103,7 +103,7 @@ async fn the_documented_user_may_all_that_is_needed() {
     queue.operator.resume().await.unwrap();
 
     let mut reader =
-        OutboxReader::join(&connector, name(), "audit", "one").await.unwrap().taking_over_after(NOW);
+        OutboxReader::join(&connector, name(), "audit", "one").await.unwrap().reclaiming_after(NOW);
     let kinds = Kinds { known: [("test".to_owned(), 1)].into(), build: "1".into() };
     let wait = Wait { base: NOW, floor: NOW, ..Wait::default() };
     let retry = RetryPolicy { wait, ..RetryPolicy::default() };

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, Error, Failure, Filter, JobId, NewJob, OutboxReader, Rejection, Scope, State, Unique, Verdict,
+    Changed, EnqueueResult, Error, Failure, Filter, JobId, NewJob, OutboxReader, Rejection, Scope, State,
+    Unique,
 };
 
 use crate::fixture::{Fixture, Worker, name, options};
@@ -29,11 +30,11 @@ async fn a_key_finds_the_job_that_holds_it_within_its_scope() {
         let other_tenant = job("order-1", scope, "mail", "b");
         let twin = job("order-1", scope, "mail", "a");
         let verdicts = fixture.queue.enqueue(&[first.clone(), other_kind, other_tenant, twin]).await.unwrap();
-        let found = Verdict::Duplicate { id: first.id.clone(), state: State::Ready };
-        let expected = |twin| if twin { found.clone() } else { Verdict::Inserted };
+        let found = EnqueueResult::Duplicate { id: first.id.clone(), state: State::Ready };
+        let expected = |twin| if twin { found.clone() } else { EnqueueResult::Inserted };
         assert_eq!(
             verdicts,
-            [Verdict::Inserted, expected(twins[0]), expected(twins[1]), found.clone()],
+            [EnqueueResult::Inserted, expected(twins[0]), expected(twins[1]), found.clone()],
             "{scope:?}"
         );
     }
@@ -48,7 +49,7 @@ async fn a_key_ends_with_its_lifetime_and_with_its_job() {
     fixture.queue.enqueue(std::slice::from_ref(&short)).await.unwrap();
     let next = loop {
         let next = job("k", Scope::Queue, "mail", "a");
-        if fixture.queue.enqueue(std::slice::from_ref(&next)).await.unwrap() == [Verdict::Inserted] {
+        if fixture.queue.enqueue(std::slice::from_ref(&next)).await.unwrap() == [EnqueueResult::Inserted] {
             break next;
         }
     };
@@ -59,7 +60,7 @@ async fn a_key_ends_with_its_lifetime_and_with_its_job() {
     fixture.queue.worker.trim(State::Succeeded, Duration::ZERO).await.unwrap();
     // Its job is forgotten, so nobody is found; no lock is left behind.
     let again = fixture.queue.enqueue(&[job("k", Scope::Queue, "mail", "a")]).await.unwrap();
-    assert_eq!(again, [Verdict::Inserted]);
+    assert_eq!(again, [EnqueueResult::Inserted]);
     fixture.finish_after_forgetting(2).await;
 }
 
@@ -71,10 +72,13 @@ async fn a_dead_job_gives_way_where_it_is_told_to() {
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Err(Failure::permanent("no")) });
     fixture.until_state(&first.id, State::Dead).await;
     let second = job("k", Scope::Queue, "mail", "a");
-    let found = Verdict::Duplicate { id: first.id.clone(), state: State::Dead };
+    let found = EnqueueResult::Duplicate { id: first.id.clone(), state: State::Dead };
     assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&second)).await.unwrap(), [found]);
     let second = NewJob { replaces_dead: true, ..second };
-    assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&second)).await.unwrap(), [Verdict::Inserted]);
+    assert_eq!(
+        fixture.queue.enqueue(std::slice::from_ref(&second)).await.unwrap(),
+        [EnqueueResult::Inserted]
+    );
     fixture.until_state(&second.id, State::Dead).await;
     // Both beside each other is what the key is there against.
     let gone_by = fixture.queue.job(&first.id).await.unwrap().unwrap();
@@ -91,7 +95,7 @@ async fn a_dead_job_gives_way_where_it_is_told_to() {
     );
     // The same id: the dead job is gone and the new one stands in its place.
     let same = NewJob { id: first.id.clone(), unique: None, replaces_dead: true, ..first };
-    assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&same)).await.unwrap(), [Verdict::Inserted]);
+    assert_eq!(fixture.queue.enqueue(std::slice::from_ref(&same)).await.unwrap(), [EnqueueResult::Inserted]);
     fixture.until_state(&same.id, State::Dead).await;
     worker.stop().await;
     fixture.finish_after_forgetting(2).await;
@@ -102,9 +106,9 @@ async fn a_duplicate_stays_one_and_is_noted_under_its_own_id() {
     let fixture = Fixture::new().await;
     let enqueue = async |job: &NewJob| fixture.queue.enqueue(std::slice::from_ref(job)).await.unwrap();
     let [first, twin, later] = [(); 3].map(|()| job("k", Scope::Queue, "mail", "a"));
-    let found = [Verdict::Duplicate { id: first.id.clone(), state: State::Ready }];
+    let found = [EnqueueResult::Duplicate { id: first.id.clone(), state: State::Ready }];
     assert!(fixture.queue.would_find(&first).await.unwrap().is_none());
-    assert_eq!(enqueue(&first).await, [Verdict::Inserted]);
+    assert_eq!(enqueue(&first).await, [EnqueueResult::Inserted]);
     assert_eq!(fixture.queue.would_find(&twin).await.unwrap().map(|job| job.id), Some(first.id.clone()));
     assert_eq!(enqueue(&twin).await, found);
     let ids = [twin.id.clone(), first.id.clone()];
@@ -114,7 +118,7 @@ async fn a_duplicate_stays_one_and_is_noted_under_its_own_id() {
     let mut admin = fixture.connector.connect().unwrap();
     let key = fixture.queue.keys().unique("|k");
     let deleted: u8 = redis::cmd("DEL").arg(key).query_async(&mut admin).await.unwrap();
-    assert_eq!((deleted, enqueue(&later).await), (1, vec![Verdict::Inserted]));
+    assert_eq!((deleted, enqueue(&later).await), (1, vec![EnqueueResult::Inserted]));
     assert_eq!(enqueue(&twin).await, found);
     assert_eq!(enqueue(&first).await, found, "it has not become a duplicate of the other");
     for job in [&twin, &first] {
@@ -132,15 +136,15 @@ async fn a_dead_holder_gives_way_to_others_and_not_to_itself() {
         job.unique.as_mut().unwrap().replaces_dead = true;
         job
     });
-    let found = |state| [Verdict::Duplicate { id: first.id.clone(), state }];
-    assert_eq!(enqueue(&first).await, [Verdict::Inserted]);
+    let found = |state| [EnqueueResult::Duplicate { id: first.id.clone(), state }];
+    assert_eq!(enqueue(&first).await, [EnqueueResult::Inserted]);
     assert_eq!(enqueue(&twin).await, found(State::Ready));
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Err(Failure::permanent("no")) });
     fixture.until_state(&first.id, State::Dead).await;
     worker.stop().await;
     assert_eq!(enqueue(&first).await, found(State::Dead), "a redelivery is no reason to run it again");
     assert!(fixture.queue.would_find(&twin).await.unwrap().is_none());
-    assert_eq!(enqueue(&twin).await, [Verdict::Inserted]);
+    assert_eq!(enqueue(&twin).await, [EnqueueResult::Inserted]);
     assert_eq!(fixture.queue.originals(std::slice::from_ref(&twin.id)).await.unwrap(), [None]);
     fixture.finish().await;
 }
@@ -155,14 +159,14 @@ async fn who_took_a_dead_jobs_place_stands_for_its_duplicates() {
         job
     });
     let stands = async || fixture.queue.originals(std::slice::from_ref(&twin.id)).await.unwrap();
-    assert_eq!(enqueue(&first).await, [Verdict::Inserted]);
-    let repeats = [Verdict::Duplicate { id: first.id.clone(), state: State::Ready }];
+    assert_eq!(enqueue(&first).await, [EnqueueResult::Inserted]);
+    let repeats = [EnqueueResult::Duplicate { id: first.id.clone(), state: State::Ready }];
     assert_eq!(enqueue(&twin).await, repeats);
     let worker = Worker::start(&fixture.connector, options(), |_, _| async { Err(Failure::permanent("no")) });
     for (job, successor) in [(&first, &second), (&second, &third)] {
         fixture.until_state(&job.id, State::Dead).await;
         assert_eq!(stands().await, [Some(job.id.clone())]);
-        assert_eq!(enqueue(successor).await, [Verdict::Inserted]);
+        assert_eq!(enqueue(successor).await, [EnqueueResult::Inserted]);
         assert_eq!(stands().await, [Some(successor.id.clone())]);
     }
     fixture.until_state(&third.id, State::Dead).await;
@@ -181,9 +185,9 @@ async fn what_cannot_be_taken_is_refused_and_the_rest_is_taken() {
     let good = NewJob::new(JobId::random(), "test", "0123456789");
     let large = NewJob::new(JobId::random(), "test", "01234567890");
     let verdicts = queue.enqueue(&[good.clone(), large.clone(), good.clone()]).await.unwrap();
-    let found = Verdict::Duplicate { id: good.id, state: State::Ready };
-    let refused = Verdict::Rejected(Rejection::Payload { bytes: 11, limit: 10 });
-    assert_eq!(verdicts, [Verdict::Inserted, refused, found]);
+    let found = EnqueueResult::Duplicate { id: good.id, state: State::Ready };
+    let refused = EnqueueResult::Rejected(Rejection::Payload { bytes: 11, limit: 10 });
+    assert_eq!(verdicts, [EnqueueResult::Inserted, refused, found]);
     assert!(queue.job(&large.id).await.unwrap().is_none());
     fixture.finish().await;
 }

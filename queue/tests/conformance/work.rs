@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use upshot_queue::{
     Deadline, Failure, Job, JobId, Late, Limit, LimitKey, NewJob, Progress, State, WorkerOptions,
-    protocol::{Claim, End, Ended},
+    protocol::{Claim, Disposition, EndedAttempt},
 };
 
 use crate::{
@@ -128,7 +128,7 @@ async fn an_interrupted_job_is_handed_back_and_the_attempt_does_not_count() {
 
 /// Each call reads what it takes over: whole leases, until it has 512 KiB.
 #[tokio::test]
-async fn large_jobs_are_taken_over_a_few_at_a_time() {
+async fn large_jobs_are_reclaimed_a_few_at_a_time() {
     let fixture = Fixture::new().await;
     let queue = &fixture.queue;
     queue.enqueue(&(0..24).map(|_| large_job()).collect::<Vec<_>>()).await.unwrap();
@@ -142,12 +142,12 @@ async fn large_jobs_are_taken_over_a_few_at_a_time() {
     // All expire in the same moment.
     let each = leases.iter().map(|(id, token)| (id, *token));
     queue.worker.renew("w", Duration::from_millis(1), each).await.unwrap();
-    let (mut number, mut taken_over) = (8, 0);
-    while taken_over < 24 {
+    let (mut number, mut reclaimed) = (8, 0);
+    while reclaimed < 24 {
         number += 1;
-        let now = queue.worker.claim(&claim_of(number, 0)).await.unwrap().taken_over;
+        let now = queue.worker.claim(&claim_of(number, 0)).await.unwrap().reclaimed;
         assert!(now <= 3, "{now} jobs of 200 kB were taken over at once");
-        taken_over += now;
+        reclaimed += now;
     }
     fixture.finish().await;
 }
@@ -226,12 +226,12 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
         assert_eq!((claimed.len(), claimed.more), (3, left > 0));
         assert_eq!(queue.limit_use(&key).await.unwrap().running, Some(3));
         let jobs: Vec<_> = claimed.jobs(queue, "w").map(Result::unwrap).collect();
-        let succeed = |job: &Job| Ended {
+        let succeed = |job: &Job| EndedAttempt {
             id: job.id.clone(),
             token: job.token,
             flow: job.flow(),
             args: job.args.len(),
-            end: End::Succeed("null".to_owned()),
+            disposition: Disposition::Succeed("null".to_owned()),
         };
         let ended: Vec<_> = jobs.iter().map(succeed).collect();
         assert_eq!(queue.worker.settle("w", &ended).await.unwrap(), [true; 3]);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use upshot_servers::RedisCluster;
-use upshot_queue::{Connector, RedisOptions, Verdict, connect::Writes};
+use upshot_queue::{Connector, RedisOptions, EnqueueResult, connect::Writes};
 
 use crate::handles::Queue;
 
@@ -69,7 +69,7 @@ async fn each_queue_is_on_the_node_that_owns_its_slot() {
     let mut cluster = RedisCluster::start(&dir, local).await.unwrap();
     let connector = connector(cluster.url());
     for queue in queues(&connector) {
-        assert_eq!(enqueue(&queue, &job()).await, Verdict::Inserted);
+        assert_eq!(enqueue(&queue, &job()).await, EnqueueResult::Inserted);
         assert_eq!(ready(&queue).await, 1);
     }
     let mut seen = HashSet::new();
@@ -126,7 +126,7 @@ async fn while_a_node_is_gone_the_queues_of_the_others_go_on() {
         if away.contains(queue.name().as_str()) {
             queue.enqueue(std::slice::from_ref(&second)).await.unwrap_err();
         } else {
-            assert_eq!(enqueue(queue, &second).await, Verdict::Inserted);
+            assert_eq!(enqueue(queue, &second).await, EnqueueResult::Inserted);
         }
     }
     cluster.nodes()[0].restart().await.unwrap();
@@ -135,10 +135,10 @@ async fn while_a_node_is_gone_the_queues_of_the_others_go_on() {
         let verdict = enqueue(queue, &second).await;
         verdicts.insert(queue.name().to_string(), verdict);
         // A repeated one is found, also where its answer had been lost.
-        assert!(matches!(enqueue(queue, &first).await, Verdict::Duplicate { .. }));
+        assert!(matches!(enqueue(queue, &first).await, EnqueueResult::Duplicate { .. }));
         assert_eq!(ready(queue).await, 2, "{}", queue.name());
     }
-    assert!(away.iter().all(|name| verdicts[name] == Verdict::Inserted), "{verdicts:?}");
+    assert!(away.iter().all(|name| verdicts[name] == EnqueueResult::Inserted), "{verdicts:?}");
     cluster.stop().await.unwrap();
 }
 
@@ -160,7 +160,7 @@ async fn a_cluster_that_was_gone_altogether_is_found_again() {
         node.restart().await.unwrap();
     }
     cluster.ready().await.unwrap();
-    assert!(matches!(enqueue(&queue, &first).await, Verdict::Duplicate { .. }));
+    assert!(matches!(enqueue(&queue, &first).await, EnqueueResult::Duplicate { .. }));
     let conn = connector.connect().unwrap();
     until_ok("a ping", || {
         let (connector, mut conn) = (connector.clone(), conn.clone());
@@ -178,7 +178,7 @@ async fn a_silent_master_of_a_cluster_is_left() {
     let mut cluster = RedisCluster::start_with_replicas(&dir, local).await.unwrap();
     let connector = connector(cluster.url());
     let (queue, first) = (queue(&connector, "work"), job());
-    assert_eq!(enqueue(&queue, &first).await, Verdict::Inserted);
+    assert_eq!(enqueue(&queue, &first).await, EnqueueResult::Inserted);
     let mut conn = connector.connect().unwrap();
     assert_eq!(write_replicated(&connector, &conn, &key(&connector, "work"), 1).await.unwrap(), 1);
     let master = owner(&mut cluster, &connector).await;
@@ -189,8 +189,8 @@ async fn a_silent_master_of_a_cluster_is_left() {
         async move { connector.takes(&mut conn, Writes::Work).await }
     })
     .await;
-    assert!(matches!(enqueue(&queue, &first).await, Verdict::Duplicate { .. }));
-    assert_eq!(enqueue(&queue, &job()).await, Verdict::Inserted);
+    assert!(matches!(enqueue(&queue, &first).await, EnqueueResult::Duplicate { .. }));
+    assert_eq!(enqueue(&queue, &job()).await, EnqueueResult::Inserted);
     connector.ping(&mut conn).await.unwrap();
     cluster.nodes()[master].resume().unwrap();
     cluster.stop().await.unwrap();

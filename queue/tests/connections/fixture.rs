@@ -5,7 +5,7 @@ use std::{future::Future, path::PathBuf, time::Duration};
 use redis::{AsyncCommands, RedisResult, Value};
 use upshot_servers::RedisOptions as Local;
 use upshot_queue::{
-    Connection, Connector, JobId, NewJob, QueueName, RedisOptions, State, Verdict,
+    Connection, Connector, EnqueueResult, JobId, NewJob, QueueName, RedisOptions, State,
     connect::{Backoff, Heard, Listener},
 };
 
@@ -72,7 +72,7 @@ where
 }
 
 /// Enqueues one job until that succeeds, and says what became of it.
-pub async fn enqueue(queue: &Queue, job: &NewJob) -> Verdict {
+pub async fn enqueue(queue: &Queue, job: &NewJob) -> EnqueueResult {
     let batch = std::slice::from_ref(job);
     until_ok("an enqueue", || queue.enqueue(batch)).await.remove(0)
 }
@@ -130,14 +130,14 @@ pub async fn works(connector: &Connector) {
 
     let queue = queue(connector, "work");
     let first = job();
-    assert_eq!(enqueue(&queue, &first).await, Verdict::Inserted);
+    assert_eq!(enqueue(&queue, &first).await, EnqueueResult::Inserted);
     // A restart forgets the scripts; they are loaded again.
     let flushed = redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut conn).await;
     // Not every user may.
     assert!(flushed.is_ok() || flushed.unwrap_err().code() == Some("NOPERM"));
     assert_eq!(
         enqueue(&queue, &first).await,
-        Verdict::Duplicate { id: first.id.clone(), state: State::Ready }
+        EnqueueResult::Duplicate { id: first.id.clone(), state: State::Ready }
     );
     assert_eq!(ready(&queue).await, 1);
 

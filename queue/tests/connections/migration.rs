@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use upshot_servers::RedisCluster;
 use upshot_queue::{
     Crashes, Deadline, FailureClass, Filter, JobId, Late, NewJob, Priority, Scrubber, Shares, State, Wait,
-    protocol::{Claim, Claimed, End, Ended},
+    protocol::{Claim, Claimed, Disposition, EndedAttempt},
 };
 
 use crate::handles::Queue;
@@ -206,7 +206,7 @@ impl Load {
             crashes: &Crashes::new(2, Wait::NONE),
             crashes_by_kind: &[],
             kinds: None,
-            number,
+            request_id: number,
             shares: Shares::default(),
             ahead: 4,
         };
@@ -217,12 +217,18 @@ impl Load {
     async fn work(self, worker: String) {
         for number in 1.. {
             let claimed = self.claim(&worker, number).await;
-            let batch: Vec<Ended> = claimed
+            let batch: Vec<EndedAttempt> = claimed
                 .jobs(&self.queue, &worker)
                 .map(|job| {
                     let job = job.unwrap();
                     let end = any_end(job.token);
-                    Ended { token: job.token, flow: job.flow(), args: job.args.len(), id: job.id, end }
+                    EndedAttempt {
+                        token: job.token,
+                        flow: job.flow(),
+                        args: job.args.len(),
+                        id: job.id,
+                        disposition: end,
+                    }
                 })
                 .collect();
             if !batch.is_empty() {
@@ -253,16 +259,16 @@ fn any_job(i: usize) -> NewJob {
 }
 
 /// Most attempts succeed; the first ones of some jobs end otherwise.
-fn any_end(token: u64) -> End {
+fn any_end(token: u64) -> Disposition {
     let line = r#"{"at":1,"attempt":1,"class":"transient","message":"away"}"#.to_owned();
     match rand::random_range(0..10) {
         0 if token == 1 => {
-            End::Retry { delay: Duration::from_millis(2), class: FailureClass::Transient, line }
+            Disposition::Retry { delay: Duration::from_millis(2), class: FailureClass::Transient, line }
         }
-        1 if token == 1 => End::Release { line: String::new() },
-        2 if token == 1 => End::Park { need: NEED.to_owned(), why: "not confirmed".to_owned(), line },
-        3 => End::Bury { class: FailureClass::Permanent, normal: "no".to_owned(), line },
-        _ => End::Succeed("{}".to_owned()),
+        1 if token == 1 => Disposition::Release { line: String::new() },
+        2 if token == 1 => Disposition::Park { need: NEED.to_owned(), why: "not confirmed".to_owned(), line },
+        3 => Disposition::Bury { class: FailureClass::Permanent, normal: "no".to_owned(), line },
+        _ => Disposition::Succeed("{}".to_owned()),
     }
 }
 

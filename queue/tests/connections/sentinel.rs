@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{AsyncCommands, RedisResult};
 use upshot_servers::RedisSentinels;
-use upshot_queue::{Connection, Connector, RedisOptions, Verdict, connect::Listener};
+use upshot_queue::{Connection, Connector, RedisOptions, EnqueueResult, connect::Listener};
 
 use crate::handles::Queue;
 
@@ -33,7 +33,7 @@ impl Stage {
         let connector = connector(redis.url());
         let conn = connector.connect().unwrap();
         let (queue, job) = (queue(&connector, "work"), job());
-        assert_eq!(enqueue(&queue, &job).await, Verdict::Inserted);
+        assert_eq!(enqueue(&queue, &job).await, EnqueueResult::Inserted);
         let key = key(&connector, "work");
         // Behind the job in the stream to the replica, which has both then.
         assert_eq!(write_replicated(&connector, &conn, &key, 1).await.unwrap(), 1);
@@ -50,7 +50,7 @@ impl Stage {
             async |mut conn: Connection, key: &str| -> RedisResult<()> { conn.set(key, "coffee").await };
         until_ok("a write", || set(self.conn.clone(), &self.key)).await;
         assert_ne!(self.redis.master_port().await, Some(self.before));
-        assert!(matches!(enqueue(&self.queue, &self.job).await, Verdict::Duplicate { .. }));
+        assert!(matches!(enqueue(&self.queue, &self.job).await, EnqueueResult::Duplicate { .. }));
         assert_eq!(ready(&self.queue).await, 1);
         let mut listener = listen(&self.connector, &self.channel).await;
         heard(&mut listener, &self.conn, &self.channel).await;
@@ -81,11 +81,11 @@ async fn the_master_of_sentinels_works() {
         };
         queue(&Connector::new(options).unwrap(), "work")
     };
-    assert_eq!(replicated(1).enqueue(&[job()]).await.unwrap(), [Verdict::Inserted]);
+    assert_eq!(replicated(1).enqueue(&[job()]).await.unwrap(), [EnqueueResult::Inserted]);
     let late = job();
     let refused = replicated(2).enqueue(std::slice::from_ref(&late)).await.unwrap_err().to_string();
     assert!(refused.starts_with("1 of 2 replicas"), "{refused}");
-    assert!(matches!(enqueue(&replicated(1), &late).await, Verdict::Duplicate { .. }));
+    assert!(matches!(enqueue(&replicated(1), &late).await, EnqueueResult::Duplicate { .. }));
 
     let unknown = Connector::new(options(redis.url().replace("/master", "/boss"))).unwrap();
     let error = unknown.ping(&mut unknown.connect().unwrap()).await.unwrap_err().to_string();

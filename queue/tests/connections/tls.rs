@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use upshot_servers::{Authority, RedisCluster, RedisSentinels, RedisServer, Wiretap};
-use upshot_queue::{Connector, RedisOptions, Verdict};
+use upshot_queue::{Connector, RedisOptions, EnqueueResult};
 
 use crate::fixture::{enqueue, folder, job, key, options, queue, works, write_replicated};
 
@@ -108,7 +108,7 @@ async fn sentinels_and_their_servers_are_reached_by_tls_each_with_a_login_of_its
     enqueue(&queue, &job).await;
     assert_eq!(write_replicated(&connector, &conn, &key(&connector, "work"), 1).await.unwrap(), 1);
     redis.servers()[0].kill().await.unwrap();
-    assert!(matches!(enqueue(&queue, &job).await, Verdict::Duplicate { .. }));
+    assert!(matches!(enqueue(&queue, &job).await, EnqueueResult::Duplicate { .. }));
     redis.stop().await.unwrap();
 }
 

@@ -186,7 +186,7 @@ async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
         crashes: &Crashes::new(2, Wait::NONE),
         crashes_by_kind: &[],
         kinds: None,
-        number: 1,
+        request_id: 1,
         shares,
         ahead: 1,
     };

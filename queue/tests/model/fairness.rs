@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use upshot_queue::{
     Crashes, Job, JobId, Limit, LimitKey, NewJob, Priority, Shares, Wait,
-    protocol::{Claim, End, Ended},
+    protocol::{Claim, Disposition, EndedAttempt},
 };
 
 use crate::handles::Queue;
@@ -44,7 +44,7 @@ impl Worker {
             crashes: &Crashes::new(2, Wait::NONE),
             crashes_by_kind: &[],
             kinds: None,
-            number: self.number,
+            request_id: self.number,
             shares: self.shares,
             ahead: self.ahead,
         };
@@ -57,14 +57,14 @@ impl Worker {
             let tenant = job.tenant.clone().unwrap_or_default();
             job.limit_keys.iter().fold(tenant, |flow, key| format!("{flow}|{key}"))
         };
-        let ended = |job: &Job| Ended {
+        let ended = |job: &Job| EndedAttempt {
             id: job.id.clone(),
             token: job.token,
             flow: flow(job),
             args: job.args.len(),
-            end: End::Succeed("null".to_owned()),
+            disposition: Disposition::Succeed("null".to_owned()),
         };
-        let batch: Vec<Ended> = jobs.iter().map(ended).collect();
+        let batch: Vec<EndedAttempt> = jobs.iter().map(ended).collect();
         assert!(self.queue.worker.settle("w", &batch).await.unwrap().into_iter().all(|written| written));
     }
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use upshot_queue::{
-    Changed, Conflict, JobId, Limit, LimitKey, NewJob, Priority, Reconciled, Scope, State, Verdict,
-    protocol::{End, Ended, Renewed, Write},
+    Changed, Conflict, EnqueueResult, JobId, Limit, LimitKey, NewJob, Priority, Reconciled, Scope, State,
+    protocol::{Disposition, EndedAttempt, Renewed, Write},
 };
 
 use crate::{
@@ -122,7 +122,7 @@ impl Model {
         self.count("forgotten");
     }
 
-    pub fn enqueue(&mut self, batch: &[NewJob]) -> Vec<Verdict> {
+    pub fn enqueue(&mut self, batch: &[NewJob]) -> Vec<EnqueueResult> {
         let mut order: Vec<usize> = (0..batch.len()).collect();
         let ids: BTreeSet<&JobId> = batch.iter().map(|new| &new.id).collect();
         // Lane by lane, unless jobs of the batch may find each other.
@@ -138,7 +138,7 @@ impl Model {
         verdicts.into_iter().map(|(_, verdict)| verdict).collect()
     }
 
-    fn enqueue_one(&mut self, new: &NewJob, i: u64) -> Verdict {
+    fn enqueue_one(&mut self, new: &NewJob, i: u64) -> EnqueueResult {
         let unique = new.unique.as_ref().map(|unique| {
             let scope = match unique.scope {
                 Scope::Queue => String::new(),
@@ -168,7 +168,7 @@ impl Model {
                 if own.is_none() {
                     self.duplicates.insert(new.id.clone(), holder.clone());
                 }
-                return Verdict::Duplicate { id: holder, state };
+                return EnqueueResult::Duplicate { id: holder, state };
             }
         }
         if new.replaces_dead && state(self, &new.id) == Some(State::Dead) {
@@ -178,7 +178,7 @@ impl Model {
             job.duplicates += 1;
             let state = job.state;
             self.count("duplicates");
-            return Verdict::Duplicate { id: new.id.clone(), state };
+            return EnqueueResult::Duplicate { id: new.id.clone(), state };
         }
         self.jobs.insert(new.id.clone(), ModelJob::new(new, self.now()));
         if let Some(unique) = unique {
@@ -201,7 +201,7 @@ impl Model {
             }
         }
         self.count("enqueued");
-        Verdict::Inserted
+        EnqueueResult::Inserted
     }
 
     /// A worker got a lease.
@@ -295,59 +295,59 @@ impl Model {
         self.count("refused");
     }
 
-    pub fn settle(&mut self, worker: &str, batch: &[Ended]) -> Vec<bool> {
+    pub fn settle(&mut self, worker: &str, batch: &[EndedAttempt]) -> Vec<bool> {
         let mut written = vec![false; batch.len()];
         // Of two ends of one attempt success is looked at first.
         for succeeds in [true, false] {
             for (ended, written) in batch.iter().zip(&mut written) {
-                if matches!(ended.end, End::Succeed(_)) == succeeds {
+                if matches!(ended.disposition, Disposition::Succeed(_)) == succeeds {
                     *written = self.holds(worker, &ended.id, ended.token);
-                    if *written { self.end(&ended.id, &ended.end) } else { self.refuse() }
+                    if *written { self.end(&ended.id, &ended.disposition) } else { self.refuse() }
                 }
             }
         }
         written
     }
 
-    fn end(&mut self, id: &JobId, end: &End) {
+    fn end(&mut self, id: &JobId, end: &Disposition) {
         let now = self.now();
         let job = self.jobs.get_mut(id).unwrap();
         match end {
-            End::Succeed(_) => {
+            Disposition::Succeed(_) => {
                 job.outcome = true;
                 self.enter(id, State::Succeeded);
                 return self.count("succeeded");
             }
-            End::Retry { class, .. } | End::Bury { class, .. } => {
+            Disposition::Retry { class, .. } | Disposition::Bury { class, .. } => {
                 *job.failures.entry(class.as_str()).or_default() += 1;
                 job.firsts.entry(class.as_str()).or_insert(now);
                 job.lines.0 += 1;
             }
-            End::Cancel { .. } => job.lines.1 += 1,
-            End::Release { line } => {
+            Disposition::Cancel { .. } => job.lines.1 += 1,
+            Disposition::Release { line } => {
                 job.released += 1;
                 job.lines.1 += usize::from(!line.is_empty());
             }
-            End::Snooze { .. } | End::Park { .. } => {
+            Disposition::Snooze { .. } | Disposition::Park { .. } => {
                 job.released += 1;
                 job.lines.1 += 1;
             }
         }
-        if job.cancel.is_some() || matches!(end, End::Cancel { .. }) {
+        if job.cancel.is_some() || matches!(end, Disposition::Cancel { .. }) {
             self.enter(id, State::Cancelled);
             return self.count("cancelled");
         }
         match end {
-            End::Retry { delay, .. } | End::Snooze { delay, .. } => {
+            Disposition::Retry { delay, .. } | Disposition::Snooze { delay, .. } => {
                 let due = self.now() + delay.as_millis() as u64;
                 self.enter(id, State::Scheduled).due = due;
-                self.count(if matches!(end, End::Retry { .. }) { "retried" } else { "snoozed" });
+                self.count(if matches!(end, Disposition::Retry { .. }) { "retried" } else { "snoozed" });
             }
-            End::Bury { class, normal, .. } => {
+            Disposition::Bury { class, normal, .. } => {
                 self.bury(id, class.as_str(), normal);
                 self.count("dead");
             }
-            End::Park { need, why, .. } => {
+            Disposition::Park { need, why, .. } => {
                 self.enter(id, State::Parked).need = Some((need.clone(), why.clone()));
                 self.count("parked");
             }

@@ -8,7 +8,7 @@ use std::{
 
 use upshot_queue::{
     Crashes, Deadline, Failure, JobId, Kinds, LimitKey, NewJob, Shares, State, Unique, Wait,
-    protocol::{Claim, End, Ended, Write},
+    protocol::{Claim, Disposition, EndedAttempt, Write},
 };
 
 use crate::handles::Queue;
@@ -170,7 +170,7 @@ impl Run {
             Operation::Claim { worker, want, again } => self.claim(*worker, *want, *again).await,
             Operation::Settle(who, leases) => {
                 let name = self.name(*who);
-                let batch: Vec<Ended> =
+                let batch: Vec<EndedAttempt> =
                     leases.iter().map(|(lease, ending)| self.ended(&name, *lease, *ending)).collect();
                 equal(
                     self.model.settle(&name, &batch),
@@ -327,7 +327,7 @@ impl Run {
         }
     }
 
-    fn ended(&self, name: &str, lease: Lease, ending: Ending) -> Ended {
+    fn ended(&self, name: &str, lease: Lease, ending: Ending) -> EndedAttempt {
         let (id, token) = self.lease(name, lease);
         let flow = self.model.jobs.get(&id).map(crate::job::ModelJob::flow).unwrap_or_default();
         let failed = |class, message: &str| {
@@ -337,27 +337,27 @@ impl Run {
         };
         let did = |did: &str| serde_json::json!({"at": 1, "did": did}).to_string();
         let end = match ending {
-            Ending::Succeed => End::Succeed("{\"ok\":true}".to_owned()),
+            Ending::Succeed => Disposition::Succeed("{\"ok\":true}".to_owned()),
             Ending::Retry(delay, class) => {
-                End::Retry { delay: ms(delay), class, line: failed(class, "again") }
+                Disposition::Retry { delay: ms(delay), class, line: failed(class, "again") }
             }
-            Ending::Bury(class, message) => End::Bury {
+            Ending::Bury(class, message) => Disposition::Bury {
                 class,
                 normal: MESSAGES[message].to_owned(),
                 line: failed(class, MESSAGES[message]),
             },
-            Ending::Snooze(delay) => End::Snooze { delay: ms(delay), line: did("snoozed") },
+            Ending::Snooze(delay) => Disposition::Snooze { delay: ms(delay), line: did("snoozed") },
             Ending::Release(told) => {
-                End::Release { line: if told { did("released") } else { String::new() } }
+                Disposition::Release { line: if told { did("released") } else { String::new() } }
             }
-            Ending::Cancel => End::Cancel { line: did("cancelled") },
-            Ending::Park(need) => End::Park {
+            Ending::Cancel => Disposition::Cancel { line: did("cancelled") },
+            Ending::Park(need) => Disposition::Park {
                 need: NEEDS[need].to_owned(),
                 why: "nobody is there".to_owned(),
                 line: did("parked"),
             },
         };
-        Ended { id, token, flow, args: 0, end }
+        EndedAttempt { id, token, flow, args: 0, disposition: end }
     }
 
     async fn claim(&mut self, worker: usize, want: usize, again: bool) -> Result<(), String> {
@@ -380,13 +380,13 @@ impl Run {
             crashes: &Crashes::new(CRASHES, Wait { base: wait, cap: wait, floor: wait }),
             crashes_by_kind: &[],
             kinds: kinds.as_deref(),
-            number,
+            request_id: number,
             shares: self.shares,
             ahead,
         };
         let claimed = self.queue.worker.claim(&claim).await.map_err(said)?;
         equal(self.model.now(), claimed.now.unsigned_abs())?;
-        equal(self.model.sweep(wait.as_millis() as u64), (claimed.taken_over, claimed.buried))?;
+        equal(self.model.sweep(wait.as_millis() as u64), (claimed.reclaimed, claimed.buried))?;
         let (more, next_at, unknown) = (claimed.more, claimed.next_at.unsigned_abs(), claimed.unknown);
         let jobs: Result<Vec<_>, _> = claimed.jobs(&self.queue, &name).collect();
         let jobs = jobs.map_err(said)?;

@@ -31,9 +31,9 @@ impl Model {
                 break;
             }
         }
-        let (mut taken_over, mut buried) = (0, 0);
+        let (mut reclaimed, mut buried) = (0, 0);
         for id in self.lost_now() {
-            taken_over += 1;
+            reclaimed += 1;
             self.count("crashed");
             let job = self.jobs.get_mut(&id).unwrap();
             job.lines.0 += 1;
@@ -64,7 +64,7 @@ impl Model {
                 break;
             }
         }
-        (taken_over, buried)
+        (reclaimed, buried)
     }
 
     /// What one claim takes over: whole leases, those first that expired first, and none

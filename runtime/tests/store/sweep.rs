@@ -10,23 +10,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apalis_core::task::data::Data;
-use futures::{FutureExt, future::BoxFuture};
 use serde::Deserialize;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
-use upshot_executor::{
-    Executor, Registry, Steps,
-    store::{Drafts, Store, Sweeper, sweep},
-};
-use upshot_queue::{
-    Changed, Client, Connector, Failure, JobId, Lease, NewJob, Operator, Park, QueueName, State, Stop,
-};
+use upshot_executor::{Context, Job, Jobs};
+use upshot_queue::{Changed, Failure, JobId, NewJob, Park, State, Stop};
+use upshot_runtime::store::{Drafts, Store, Sweeper, sweep};
 use upshot_servers::{RedisOptions, RedisServer};
-use upshot_runtime::{Health, Settings, settings::QueueSettings};
 use upshot_shared::{Evidence, Outcome};
-
-use super::until;
+use upshot_testkit::TestRedis;
 
 /// A document that is written as a draft and filed in a second step.
 #[derive(Debug, Deserialize)]
@@ -44,32 +35,25 @@ struct Office {
     approved: Arc<AtomicBool>,
 }
 
-impl Office {
-    fn handler(
-        self,
-    ) -> impl Fn(Document, Data<Lease>) -> BoxFuture<'static, Result<Outcome, Stop>> + Clone + Send + Sync
-    {
-        move |document, lease| {
-            let office = self.clone();
-            async move { office.work(&document, &lease).await }.boxed()
-        }
-    }
+impl Job for Document {
+    const KIND: &'static str = "document.file";
+    const STEPS: &'static [&'static str] = &["render", "store"];
+    type State = Office;
 
-    async fn work(&self, document: &Document, lease: &Lease) -> Result<Outcome, Stop> {
-        let steps = Steps::new(lease, ["render", "store"]);
-        let key = self.drafts.key(lease.job(), "pdf");
-        let put = async || self.store.put(&key, "draft".into()).await;
-        steps.run("render", put).await?;
-        let again = self.approved.load(Ordering::Acquire);
-        if document.filed || again {
+    async fn run(self, cx: &Context<Office>) -> Result<Outcome, Stop> {
+        let office = cx.state();
+        let key = office.drafts.key(cx.job(), "pdf");
+        cx.step("render", async || office.store.put(&key, "draft".into()).await).await?;
+        let again = office.approved.load(Ordering::Acquire);
+        if self.filed || again {
             // As it is after a crash in the middle of this step: the draft is still there.
-            let file = async || match self.store.get(&key).await {
+            let file = async || match office.store.get(&key).await {
                 Ok(Some(_)) => Ok(()),
-                _ => Err(Stop::from(Failure::permanent("the draft is gone"))),
+                _ => Err(Failure::permanent("the draft is gone")),
             };
-            steps.run("store", file).await?;
+            cx.step("store", file).await?;
         }
-        match document.end.as_str() {
+        match self.end.as_str() {
             _ if again => {}
             "dead" => return Err(Failure::permanent("no such customer").into()),
             "parked" => return Err(Park::new("approved", "nobody has approved it yet")?.into()),
@@ -105,15 +89,10 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
     let dir = tempfile::tempdir().unwrap().keep();
     let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-    let redis = RedisServer::start_with(&dir, options).await.unwrap();
+    let server = RedisServer::start_with(&dir, options).await.unwrap();
     let root = tempfile::tempdir().unwrap();
-    let name: QueueName = "documents".parse().unwrap();
-    let mut settings = Settings::default();
-    settings.redis.url = redis.url().into();
-    settings.queues = [(name.clone(), QueueSettings::default())].into();
-    let connector = Connector::new(settings.redis.options()).unwrap();
-    let queue = Client::new(&connector, name).unwrap();
-    let operator = Operator::new(queue.clone());
+    let redis = TestRedis::on(&server.url(), "test", "documents");
+    let (queue, operator, settings) = (redis.queue.clone(), redis.operator(), &redis.settings);
     let store = Store::open(&format!("file://{}", root.path().display()), None).unwrap();
     let drafts = Drafts::new(&settings.redis.prefix);
     let sweeper = || Sweeper::new(store.clone(), &drafts, [queue.clone()], "store");
@@ -121,16 +100,15 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
 
     let office = Office { store: store.clone(), drafts: drafts.clone(), approved: Arc::default() };
     let approved = Arc::clone(&office.approved);
-    let registry = Registry::new().handle("document.file", 1, office.handler());
-    let executor = Executor::with_handlers(&settings, Health::default(), registry).unwrap();
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    let running = tokio::spawn(async move { executor.run(stopped).await.unwrap() });
+    let mut jobs = Jobs::new();
+    let state = jobs.state(office);
+    jobs.job::<Document>(&state).unwrap();
+    let worker = redis.worker(jobs).await;
     let made = async |filed: bool, end: &str, state: State| -> JobId {
         let args = json!({"filed": filed, "end": end}).to_string();
         let job = NewJob::new(JobId::random(), "document.file", args);
         queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
-        until(&connector, &queue, &job.id, state).await.id
+        redis.until(&job.id, state).await.id
     };
     let dead = made(false, "dead", State::Dead).await;
     let parked = made(false, "parked", State::Parked).await;
@@ -145,8 +123,8 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
     );
 
     let damaged = made(false, "dead", State::Dead).await;
-    let mut raw = connector.connect().unwrap();
-    let job = redis::cmd("HSET").arg(queue.keys().job(&damaged)).arg("job").arg("x").to_owned();
+    let mut raw = redis.connector.connect().unwrap();
+    let job = ::redis::cmd("HSET").arg(queue.keys().job(&damaged)).arg("job").arg("x").to_owned();
     job.query_async::<()>(&mut raw).await.unwrap();
 
     let draft = |id: &JobId| format!("drafts/{}/documents/{id}.pdf", settings.redis.prefix);
@@ -185,7 +163,7 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
     operator.retry(&dead).await.unwrap();
     operator.retry(&parked).await.unwrap();
     for id in [&dead, &parked] {
-        until(&connector, &queue, id, State::Succeeded).await;
+        redis.until(id, State::Succeeded).await;
     }
     files(root.path()).iter().for_each(|path| make_old(path));
     assert_eq!(one.round().await.unwrap().drafts, 3, "those two, and the young one");
@@ -194,9 +172,8 @@ async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
     approved.store(false, Ordering::Release);
     let lost = made(false, "dead", State::Dead).await;
     make_old(&root.path().join(draft(&lost)));
-    stop.cancel();
-    running.await.unwrap();
-    redis.stop().await.unwrap();
+    worker.stop().await;
+    server.stop().await.unwrap();
     let blind = tokio::time::timeout(Duration::from_secs(5), one.round()).await;
     assert!(!matches!(blind, Ok(Ok(_))), "{blind:?}");
     assert!(is_there(&draft(&lost)));

@@ -22,7 +22,7 @@ use crate::{
     redis::connect::Outage,
     worker::{
         Worker, WorkerOptions,
-        protocol::{End, Ended, Write},
+        protocol::{Disposition, EndedAttempt, Write},
     },
 };
 
@@ -50,7 +50,7 @@ pub(in crate::worker) enum Store {
         renewals: Worker,
         writes: Worker,
         /// Attempts that ended and are to be written.
-        ended: mpsc::UnboundedSender<Ended>,
+        ended: mpsc::UnboundedSender<EndedAttempt>,
     },
     Detached(Arc<dyn Writes>),
 }
@@ -205,18 +205,18 @@ impl LeaseState {
     }
 
     /// Says how the attempt ended, once; what follows is ignored.
-    pub(in crate::worker) fn settle(&self, end: End) {
+    pub(in crate::worker) fn settle(&self, disposition: Disposition) {
         if !self.settled.swap(true, Ordering::AcqRel) {
             self.leases.forget(self);
             let held = self.claimed.elapsed().as_micros();
             self.leases.held_us.fetch_add(u64::try_from(held).unwrap_or(u64::MAX), Ordering::Relaxed);
             self.leases.finished.fetch_add(1, Ordering::Relaxed);
-            let ended = Ended {
+            let ended = EndedAttempt {
                 id: self.job.id.clone(),
                 token: self.token,
                 flow: self.job.flow(),
                 args: self.job.args.len(),
-                end,
+                disposition,
             };
             if let Store::Redis { ended: settling, .. } = &self.leases.store {
                 // The receiver lives until the worker has closed; after that the
@@ -251,7 +251,7 @@ impl LeaseState {
 
     /// Hands the job back; the attempt does not count.
     pub(in crate::worker) fn release(&self, note: Option<String>) {
-        self.settle(End::Release { line: Change::of_attempt(&self.job, "released", note).line() });
+        self.settle(Disposition::Release { line: Change::of_attempt(&self.job, "released", note).line() });
     }
 
     /// Whether the lease has not run out, as far as is known.

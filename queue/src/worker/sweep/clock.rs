@@ -34,7 +34,7 @@ async fn look(core: &Core, seen: &mut Seen) -> Result<(), Error> {
             %queue, ?set_back, anew,
             "the clock of Redis was set back: leases, rates and delays count from now on"
         );
-        metrics::counter!("upshot_queue_clock_set_back_total", "queue" => queue.to_string()).increment(1);
+        metrics::counter!("job_queue_clock_set_back_total", "queue" => queue.to_string()).increment(1);
     }
     if let Some((before, at)) = seen.replace((now, Instant::now())) {
         let ahead = Duration::from_millis(now.saturating_sub(before).max(0).unsigned_abs());

@@ -65,6 +65,6 @@ fn waits(core: &Core, of: State, said: &mut Said) {
         "as many jobs were forgotten within an hour as may be; the rest of those that are older than their \
          retention waits. If the clock of Redis jumped ahead, set it right now; otherwise they go hour by hour"
     );
-    metrics::counter!("upshot_queue_retention_held_total", "queue" => queue.to_string(), "state" => state)
+    metrics::counter!("job_queue_retention_held_total", "queue" => queue.to_string(), "state" => state)
         .increment(1);
 }

@@ -1,12 +1,12 @@
 //! Texts that are kept with a job, cut to a length.
 
 /// A text of at most 2,000 bytes, cut at a character.
-pub(crate) fn shorten(text: &str) -> String {
-    shorten_to(text, 2_000)
+pub(crate) fn truncate(text: &str) -> String {
+    truncate_to(text, 2_000)
 }
 
 /// A text of at most so many bytes and an ellipsis, cut at a character.
-pub(crate) fn shorten_to(text: &str, most: usize) -> String {
+pub(crate) fn truncate_to(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
@@ -23,9 +23,9 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_at_a_character() {
-        let cut = shorten(&"ä".repeat(5_000));
+        let cut = truncate(&"ä".repeat(5_000));
         assert!(cut.len() <= 2_004 && cut.ends_with('…'));
-        assert_eq!(shorten_to("äöü", 3), "ä…");
-        assert_eq!(shorten_to("äöü", 6), "äöü");
+        assert_eq!(truncate_to("äöü", 3), "ä…");
+        assert_eq!(truncate_to("äöü", 6), "äöü");
     }
 }
