@@ -91,7 +91,7 @@ fn warn_beyond_loopback(listener: &TcpListener) {
     match listener.local_addr() {
         Ok(address) if !address.ip().is_loopback() => tracing::warn!(
             %address,
-            "other machines reach the API, and it asks nobody for a password: put a proxy that does before it, \
+            "other machines reach the API, and it has no authentication: put an authenticating proxy before it, \
              or set `api.listen` to 127.0.0.1"
         ),
         _ => {}

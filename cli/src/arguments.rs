@@ -74,10 +74,10 @@ pub enum Command {
     Pause(Pause),
     /// End a pause.
     Resume(Pause),
-    /// Let the jobs go on that their handlers parked for a need.
+    /// Release the jobs that handlers parked for a need.
     ///
-    /// All that are parked for it now, which may be none. `upshot queues` lists what is
-    /// needed; a single job goes on with `upshot retry`.
+    /// Releases all jobs that are parked for it at this moment, which may be none. `upshot queues`
+    /// lists the needs; `upshot retry` releases a single job.
     Unpark(Unpark),
     /// Set or clear a limit or a weight, in all processes at once.
     ///

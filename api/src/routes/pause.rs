@@ -95,7 +95,7 @@ pub async fn pause(
     request_body(content = Option<What>, description = "`{}` will do; an empty body counts as that"),
     responses(
         (status = 200, description = "It is not paused", body = QueueBody),
-        (status = 202, description = "It is not paused; the parked jobs of the kind follow in the background, and `releasing` says how far that is", body = QueueBody),
+        (status = 202, description = "It is not paused; the parked jobs of the kind follow in the background, and `releasing` shows the progress", body = QueueBody),
         (status = 400, description = "The body cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),

@@ -121,7 +121,7 @@ pub struct JobBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Parked)]
 pub struct ParkedBody {
-    /// The need; it is let go when the need is met.
+    /// The need. The job is released when the need is met.
     #[schema(example = "kind invoice.issue@2")]
     need: String,
     /// For people.

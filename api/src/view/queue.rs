@@ -39,12 +39,12 @@ pub struct QueueBody {
     limits: Vec<LimitBody>,
     /// Whether there are more limits.
     limits_cut: bool,
-    /// What parked jobs need, the most needed first; the first 100 of some 1000
-    /// that are looked at.
+    /// What parked jobs need, the most needed first: the first 100 of some 1000 that are examined.
     needs: Vec<NeedBody>,
     /// Whether there are more needs.
     needs_cut: bool,
-    /// Parked jobs that are let go in the background: their kind was resumed, or their need is met.
+    /// Parked jobs that are released in the background: their kind was resumed, or their need was
+    /// met.
     releasing: Vec<ReleaseBody>,
     /// The record of all transitions, and its readers.
     outbox: OutboxBody,
@@ -94,18 +94,18 @@ pub struct NeedBody {
     jobs: u64,
 }
 
-/// Parked jobs that are let go.
+/// A release of parked jobs in the background.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Release)]
 pub struct ReleaseBody {
-    /// What they needed.
+    /// Their need.
     #[schema(example = "resume invoice.issue")]
     need: String,
-    /// Jobs that were parked for it when it began.
+    /// Jobs that were parked for it when the release began.
     jobs: u64,
-    /// Those of them that are done.
+    /// Jobs that are released.
     done: u64,
-    /// When it began.
+    /// When the release began.
     since: Moment,
 }
 

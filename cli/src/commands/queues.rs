@@ -79,19 +79,19 @@ pub async fn end_group(settings: &Settings, end: &OutboxEnd, out: &mut Output) -
     Ok(())
 }
 
-/// Lets jobs go on that wait for a need.
+/// Releases jobs that wait for a need.
 pub async fn unpark(settings: &Settings, unpark: &Unpark, out: &mut Output) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/unpark", unpark.queue);
     let body = json!({"need": unpark.need.as_str()});
     let said = Client::new(settings, &unpark.api)?.post(&path, &body).await?;
     let told =
-        format!("{}: {} jobs go on that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
+        format!("{}: {} jobs continue that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
     out.answer(&said, |page| {
         page.text(told);
         if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
             let (left, queue) = (text(&said, "left"), &unpark.queue);
             page.text(format!(
-                "{queue}: {left} more follow in the background: `upshot queues` shows how far that is"
+                "{queue}: {left} more follow in the background: `upshot queues` shows the progress"
             ));
         }
     })?;
@@ -193,7 +193,7 @@ fn holding(queue: &Value) -> Vec<String> {
     }
     for release in list(queue, "releasing") {
         let (need, done, jobs) = (text(release, "need"), text(release, "done"), text(release, "jobs"));
-        lines.push(format!("{name}: {done} of {jobs} parked jobs let go, need: {need}"));
+        lines.push(format!("{name}: {done} of {jobs} parked jobs released, need: {need}"));
     }
     for need in list(queue, "needs") {
         lines.push(format!("{name}: {} parked, need: {}", text(need, "jobs"), text(need, "need")));
