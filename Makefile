@@ -30,9 +30,14 @@ test-long: ## Compare the queue with its model in many more random runs, each ti
 	UPSHOT_MODEL_SEED=$${UPSHOT_MODEL_SEED:-$$(date +%s)000000} UPSHOT_MODEL_RUNS=$${UPSHOT_MODEL_RUNS:-100000} \
 		cargo test --release -p upshot-queue --test model -- --nocapture
 
-lint: ## Check formatting, code and shell scripts
+lint: ## Check formatting, code, and Lua and shell scripts
 	cargo fmt --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
+	@if command -v luacheck >/dev/null; then \
+		echo luacheck; \
+		UPSHOT_LUA_DIR=$(abspath $(target))/lua cargo test --quiet --release -p upshot-queue --lib -- composed_scripts >/dev/null && \
+		luacheck --quiet --config queue/.luacheckrc $(target)/lua/*.lua; \
+	fi
 	@if command -v shellcheck >/dev/null; then \
 		echo shellcheck; shellcheck scripts/* .ci/run servers/src/tether.sh; \
 	fi

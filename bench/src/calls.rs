@@ -75,7 +75,7 @@ impl Calls {
             job: Box::new(job),
             enqueue,
             made: 0,
-            number: 0,
+            request_id: 0,
             spent,
             took,
         }
@@ -115,7 +115,7 @@ impl Calls {
                 request_id: self.number,
                 shares: Shares::default(),
                 // As for a worker that is this quick.
-                ahead: want,
+                quantum: want,
             };
             let claimed = self.worker.claim(&claim).await?;
             anyhow::ensure!(!claimed.is_empty(), "{} of {size} jobs were claimed", ended.len());

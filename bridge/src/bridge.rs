@@ -57,9 +57,13 @@ impl Bridge {
         }
         let amqp = amqp::Address::from(&settings.amqp);
         crate::metrics::describe(queues.keys());
+        let intake = Intake::new(settings.intake())?;
+        for route in intake.without_contract() {
+            tracing::warn!(route, "its event type has no contract, so any JSON is accepted: add one to `contracts.dir`");
+        }
         Ok(Self {
             settings: Arc::new(settings.clone()),
-            intake: Arc::new(Intake::new(settings.intake())?),
+            intake: Arc::new(intake),
             quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE),
             queues: Arc::new(queues),
             amqp,

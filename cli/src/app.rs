@@ -83,10 +83,10 @@ impl Builder {
     }
 
     /// Names a section `[app.NAME]` that is used only when an executor starts. Every command that
-    /// reads the settings checks it against its type.
+    /// reads the settings checks it against its type, where it is there.
     pub fn section<T: DeserializeOwned>(mut self, name: &'static str) -> Self {
         self.sections.insert(name.to_owned());
-        self.checks.push(Box::new(move |settings| settings.section::<T>(name).map(drop)));
+        self.checks.push(Box::new(move |settings| settings.optional_section::<T>(name).map(drop)));
         self
     }
 

@@ -52,7 +52,13 @@ fn contracts(checks: &mut Checks, settings: &Settings) {
     let (routes, queues) = (settings.routes.len(), settings.queues.len());
     checks.ok("settings", format!("they can be used; routes: {routes}, queues: {queues}"));
     match Intake::new(settings.intake()) {
-        Ok(_) => checks.ok("contracts", "all load"),
+        Ok(intake) => match intake.without_contract().as_slice() {
+            [] => checks.ok("contracts", "all load, and every route has one"),
+            names => {
+                let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                checks.ok("contracts", format!("all load; routes without one accept any JSON: {names}"));
+            }
+        },
         Err(error) => checks.failed("contracts", error, "correct the contract, or `contracts.dir`"),
     }
 }

@@ -23,6 +23,7 @@
 //! rarely changes.
 
 mod builtin;
+mod diagnosis;
 mod error;
 mod fallback;
 mod glyphs;

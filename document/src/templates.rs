@@ -10,9 +10,9 @@ use typst::text::Font;
 use typst_kit::fonts::{FontStore, embedded};
 
 use crate::builtin::Builtin;
+use crate::diagnosis::diagnosis;
 use crate::error::Error;
 use crate::fallback;
-use crate::world::diagnosis;
 
 /// Where the data of a render appears to its template.
 pub(crate) const DATA: &str = "data.json";

@@ -136,6 +136,14 @@ impl Setup {
         self.settings.section(name)
     }
 
+    /// The section `[app.NAME]`, where there is one.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn optional_section<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, settings::Error> {
+        self.settings.optional_section(name)
+    }
+
     /// All queues of the settings, also those that other executors work on.
     pub fn queues(&self) -> &[Client] {
         &self.queues

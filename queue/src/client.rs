@@ -3,6 +3,7 @@
 //! A [`Client`] enqueues and reads, an [`Operator`] changes.
 
 pub mod change;
+pub mod configuration;
 pub mod dead;
 pub mod dead_walk;
 mod enqueue;

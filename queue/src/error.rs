@@ -5,7 +5,7 @@ use redis::RedisError;
 use crate::{
     client::list::BadCursor,
     job::{Rejection, Unreadable, id::JobId},
-    policy::limit::BadLimit,
+    policy::{configuration::BadConfiguration, limit::BadLimit},
     redis::{
         connect::{self, Cause},
         keys::SCHEMA,
@@ -31,6 +31,17 @@ pub enum Error {
     /// A limit that cannot be kept.
     #[error(transparent)]
     Limit(#[from] BadLimit),
+    /// A configuration that cannot be used.
+    #[error(transparent)]
+    BadConfiguration(#[from] BadConfiguration),
+    /// The stored configuration is not one that this program understands.
+    #[error("version {version} of the queue's configuration cannot be read: {why}")]
+    Configuration {
+        /// Which version.
+        version: u64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The queue was written by a program with another layout of keys.
     #[error(
         "the queue was written with layout {found}, this program speaks layout {SCHEMA}: \

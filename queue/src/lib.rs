@@ -52,13 +52,15 @@ pub mod worker;
 pub use self::{
     client::{change, dead, dead_walk, limits, list, outbox, parking, reconcile, release},
     job::{id, need, state, timeline},
-    policy::{failure, fingerprint, kinds, limit, priority, retry},
+    policy::{configuration, failure, fingerprint, kinds, limit, priority, retry},
     redis::{connect, keys},
     worker::{protocol, retention, scrub, set_back},
 };
 
 pub use change::Changed;
+pub use client::configuration::{Configured, StoredConfiguration};
 pub use client::{Client, Counts, EnqueueResult, MAX_PAYLOAD, Operator};
+pub use configuration::{BadConfiguration, Configuration, Difference, Retention};
 pub use connect::{Connection, Connector, RedisOptions};
 pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};

@@ -1,5 +1,6 @@
 //! Pure decisions: what follows from a failure, who goes first, what holds jobs back.
 
+pub mod configuration;
 pub mod failure;
 pub mod fingerprint;
 pub mod kinds;

@@ -6,6 +6,7 @@
 //! - [`renew`]: extends the leases that are still held, cancels the lost ones;
 //! - [`wake`]: listens for work while the worker is idle, and for cancelled jobs;
 //! - [`shutdown`]: notices that the worker is to stop, and hands back what has not started;
+//! - [`configure`]: follows the configuration that is stored with the queue;
 //! - [`sweep`]: retention, parked jobs, the outbox, the scrubber.
 //!
 //! None of them ever gives up: while Redis is away they back off and go on.
@@ -14,9 +15,11 @@
 
 mod backend;
 mod claim;
+mod configure;
 mod core;
 mod handle;
 mod handler;
+mod in_force;
 mod layer;
 mod lease;
 mod metrics;

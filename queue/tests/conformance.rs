@@ -7,6 +7,8 @@ mod bounds;
 mod by_hand;
 #[path = "conformance/clock.rs"]
 mod clock;
+#[path = "conformance/configuration.rs"]
+mod configuration;
 #[path = "conformance/control.rs"]
 mod control;
 #[path = "conformance/enqueue.rs"]

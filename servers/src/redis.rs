@@ -41,7 +41,8 @@ const STARTS: usize = 3;
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
     /// The `redis-server` to use instead of the one found on this machine, such
-    /// as a `valkey-server`, which takes the same arguments.
+    /// as a `valkey-server`, which takes the same arguments. Without one the variable
+    /// `UPSHOT_TEST_REDIS_SERVER` may name it: whole suites run on another server then.
     pub program: Option<PathBuf>,
     /// Removes the folder when the server ends, even if this process is
     /// killed. The folder must be empty or missing at the start.
@@ -63,6 +64,13 @@ pub struct RedisOptions {
     pub always_fsync: bool,
     /// More arguments, which override those that are given anyway.
     pub arguments: Vec<String>,
+}
+
+impl RedisOptions {
+    /// The program to start: the one that is named here, or by the variable.
+    fn program(&self) -> Option<PathBuf> {
+        self.program.clone().or_else(|| std::env::var_os("UPSHOT_TEST_REDIS_SERVER").map(PathBuf::from))
+    }
 }
 
 /// A running Redis. Dropping it ends the server without waiting; prefer [`RedisServer::stop`].
@@ -112,7 +120,7 @@ impl RedisServer {
     }
 
     async fn start_as(dir: &Path, options: RedisOptions, role: Role) -> Result<Self, Error> {
-        let program = PROGRAM.find(options.program.as_deref())?;
+        let program = PROGRAM.find(options.program().as_deref())?;
         let folder = Folder::open(dir, options.ephemeral).await?;
         let ports = Ports::default();
         let mut options = options;

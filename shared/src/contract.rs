@@ -122,6 +122,11 @@ impl Contracts {
         Ok(contracts)
     }
 
+    /// Whether an event type has a contract.
+    pub fn has(&self, kind: &str) -> bool {
+        self.known.contains_key(kind)
+    }
+
     fn add(&mut self, kind: &str, schema: &str, file: &str) -> Result<(), Error> {
         let schema: Value = serde_json::from_str(schema)
             .map_err(|error| Error::Invalid { file: file.to_owned(), why: error.to_string() })?;

@@ -126,6 +126,14 @@ impl Intake {
         self.routes.get(kind).map_or(&[], Vec::as_slice)
     }
 
+    /// The routes of event types that have no contract, by name: they accept any JSON.
+    pub fn without_contract(&self) -> Vec<&str> {
+        let without = self.all_routes().filter(|route| !self.contracts.has(&route.event));
+        let mut names: Vec<&str> = without.map(|route| route.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// All routes.
     pub fn all_routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.values().flatten()
@@ -270,6 +278,14 @@ mod tests {
             let body = Value::Object(event).to_string();
             is_taken(&Intake::new(rules()).unwrap(), &envelope, &body.into())?;
         }
+    }
+
+    #[test]
+    fn routes_without_a_contract_are_named() {
+        let without = Intake::new(rules()).unwrap();
+        assert_eq!(without.without_contract(), ["t.v1:a.b", "t.v1:c.d"]);
+        let with = Rules { built_in: vec![("t.v1", "{}")], ..rules() };
+        assert!(Intake::new(with).unwrap().without_contract().is_empty());
     }
 
     #[test]

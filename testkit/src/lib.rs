@@ -5,6 +5,7 @@
 //! | [`trial`] | runs a job without Redis: steps, progress, outcome, what it enqueued |
 //! | [`run`] | what an attempt of a trial came to |
 //! | [`faults`] | a crash, a lost lease, a stop or a cancel after an attempt's n-th write |
+//! | [`rabbit`] | a private RabbitMQ, with a virtual host for each test |
 //! | [`redis`] | a private Redis for a test, with an executor on it |
 //! | [`wait`] | waiting on signals, with a limit |
 //!
@@ -37,11 +38,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test kit fails a test by panicking")]
 
 pub mod faults;
+pub mod rabbit;
 pub mod redis;
 pub mod run;
 pub mod trial;
 pub mod wait;
 
+pub use rabbit::TestRabbit;
 pub use redis::{TestRedis, Worker};
 pub use run::{Enqueued, Run};
 pub use trial::{Trial, crash_everywhere};

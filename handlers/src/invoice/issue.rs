@@ -89,7 +89,7 @@ impl Desk {
     pub async fn set_up(setup: Setup) -> Result<Self, upshot::executor::SetupError> {
         let (settings, queues) = (setup.settings(), setup.queues().to_vec());
         let desk = Self {
-            seller: setup.section(Self::SECTION)?,
+            seller: setup.optional_section(Self::SECTION)?.unwrap_or_default(),
             press: Press::new(&settings.templates, TEMPLATES)?,
             store: Store::open(&settings.store_url(), settings.store.ca_file.as_deref())?,
             drafts: Drafts::new(&settings.redis.prefix),

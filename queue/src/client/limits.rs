@@ -9,13 +9,11 @@ use crate::{
     job::flow::{decode, encode},
     policy::limit::{Limit, LimitKey},
     redis::clock::utc_ms,
-    scripts::{self, Call},
+    scripts::{self, Call, RESERVATIONS_GIVEN_UP},
 };
 
 /// Claims that are looked through at a time, of up to 160 jobs each.
 const CLAIMS: usize = 4;
-/// Keys under which what is kept is given up at a time.
-const KEYS: usize = 32;
 
 /// What holds jobs back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -114,7 +112,7 @@ impl Client {
         let mut cursor = 0_u64;
         loop {
             let mut scan = redis::cmd("HSCAN");
-            scan.arg(self.keys.promised()).arg(cursor).arg("COUNT").arg(KEYS);
+            scan.arg(self.keys.promised()).arg(cursor).arg("COUNT").arg(RESERVATIONS_GIVEN_UP);
             let (next, promised): (u64, Vec<(String, String)>) =
                 scan.query_async(&mut self.conn.clone()).await?;
             let others: Vec<&str> = promised
@@ -122,7 +120,7 @@ impl Client {
                 .filter(|(_, lane)| has_key(lane, key))
                 .map(|(other, _)| other.as_str())
                 .collect();
-            for others in others.chunks(KEYS) {
+            for others in others.chunks(RESERVATIONS_GIVEN_UP) {
                 self.limit_call("give_up", key, others).await?;
             }
             if next == 0 {

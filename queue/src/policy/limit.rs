@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::job::flow::encode;
 
@@ -35,6 +35,18 @@ impl fmt::Display for LimitKey {
             Self::Tenant(name) => write!(f, "tenant:{name}"),
             Self::Key(name) => write!(f, "key:{name}"),
         }
+    }
+}
+
+impl Serialize for LimitKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LimitKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -76,15 +88,15 @@ pub struct Limit {
 }
 
 /// The smallest weight: smaller ones would use up the numbers that turns are counted in.
-const LIGHTEST: f64 = 0.01;
+pub(crate) const LIGHTEST: f64 = 0.01;
 /// The largest weight: the step from turn to turn of larger ones would be rounded away.
-const HEAVIEST: f64 = 100.0;
+pub(crate) const HEAVIEST: f64 = 100.0;
 
 /// The slowest rate, in jobs a second: one in eleven days. Times of the next job of slower ones
 /// would be none.
-const SLOWEST: f64 = 0.000_001;
+pub(crate) const SLOWEST: f64 = 0.000_001;
 /// The fastest rate.
-const FASTEST: f64 = 1_000_000.0;
+pub(crate) const FASTEST: f64 = 1_000_000.0;
 
 /// A limit that cannot be kept.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

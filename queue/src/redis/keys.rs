@@ -23,7 +23,7 @@ pub const SCHEMA: u32 = 5;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 44] = [
+pub(crate) const NAMES: [(&str, &str); 47] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -56,6 +56,8 @@ pub(crate) const NAMES: [(&str, &str); 44] = [
     ("PASSED", ":passed"),
     ("PROMISED", ":promised"),
     ("PAUSED_KINDS", ":paused_kinds"),
+    ("CONFIGURATION", ":configuration"),
+    ("CONFIGURATIONS", ":configurations"),
     ("UNIQUE", ":unique:"),
     ("DUPLICATE", ":duplicate:"),
     ("GROUPS", ":groups"),
@@ -68,6 +70,7 @@ pub(crate) const NAMES: [(&str, &str); 44] = [
     ("WAKE", ":wake"),
     ("CHANGES", ":changes"),
     ("CANCELS", ":cancels"),
+    ("CONFIGURED", ":configured"),
 ];
 
 /// The keys of one queue.
@@ -288,6 +291,17 @@ impl Keys {
         self.key("paused_kinds")
     }
 
+    /// Hash: the `version` of the configuration, and `unset` until its limits are set.
+    pub fn configuration(&self) -> String {
+        self.key("configuration")
+    }
+
+    /// List: the latest versions of the configuration ([`crate::Configuration`]), the newest
+    /// first, each as `version at author`, a line feed and the document.
+    pub fn configurations(&self) -> String {
+        self.key("configurations")
+    }
+
     /// String: the id that holds an idempotency key.
     pub fn unique(&self, key: &str) -> String {
         format!("{}:unique:{key}", self.control)
@@ -355,6 +369,11 @@ impl Keys {
         self.key("changes")
     }
 
+    /// Channel: versions of the configuration that were stored.
+    pub fn configured(&self) -> String {
+        self.key("configured")
+    }
+
     /// Channel: ids of running jobs that are to be cancelled.
     pub fn cancels(&self) -> String {
         self.key("cancels")
@@ -405,6 +424,8 @@ mod tests {
             keys.passed(),
             keys.promised(),
             keys.paused_kinds(),
+            keys.configuration(),
+            keys.configurations(),
             keys.unique("order-1042"),
             keys.duplicate(&id),
             keys.groups(),
@@ -419,6 +440,7 @@ mod tests {
             keys.wake(),
             keys.changes(),
             keys.cancels(),
+            keys.configured(),
         ];
         let documented = include_str!("../../../docs/redis-keys.md");
         for key in &layout {
@@ -464,6 +486,8 @@ mod tests {
             keys.passed(),
             keys.promised(),
             keys.paused_kinds(),
+            keys.configuration(),
+            keys.configurations(),
             keys.unique(""),
             keys.duplicate(&id),
             keys.groups(),
@@ -477,6 +501,7 @@ mod tests {
             keys.wake(),
             keys.changes(),
             keys.cancels(),
+            keys.configured(),
         ];
         for (name, rest) in NAMES {
             let key = format!("{}{rest}", keys.control());

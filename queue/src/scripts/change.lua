@@ -1,6 +1,6 @@
--- Purpose: what people do to jobs, one after the other: cancel, reschedule,
---       re-prioritise, retry what is dead or parked (with other arguments too), forget; and
---       the repair of a job by an event of the same identity.
+-- Purpose: change jobs one after the other, as operators ask for it: cancel, reschedule,
+--       re-prioritise, retry dead or parked jobs (also with other arguments), forget; and repair
+--       a job by an event of the same identity.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 number of items (at most 128), then for each item: id, verb, two that
 --       depend on the verb, and a history line ('' for none):
@@ -16,22 +16,26 @@
 --       where a dead job gave way to another, `is changed` where a job that is to be repaired
 --       has another state field by now, `is stepped` where a completed step that other
 --       arguments would repeat was not named; or '' when there is no such job.
+-- include: open, int, job, state, append_history, forget, kinds, moves, put, take_out
+-- include: unknown_member
+local cx = open()
+if cx.err then return cx end
 local n = tonumber(ARGV[1])
 if #ARGV ~= 1 + n * 5 then
   return redis.error_reply('ARGS change: expected ' .. (1 + n * 5) .. ' arguments, got ' .. #ARGV)
 end
 local WAITS = {scheduled = true, ready = true, parked = true}
-local verdicts, wake, read = {}, false, 0
+local verdicts, wake = {}, false
 
--- Whether a dead job's idempotency key went to a job that does its work now, or can, or has
--- done it: one that is forgotten may have.
+-- Whether a dead job's idempotency key went to another job that does its work, can do it, or has
+-- done it. A successor that is forgotten may have done it.
 local function is_replaced(key)
   local successor = redis.call('HGET', key, 'successor')
   local job = successor and redis.call('HMGET', JOB .. successor, 'job', 'state')
   return job and not (job[1] and state_of(job[2]) == 'cancelled')
 end
--- Lets a job start afresh: with all its budgets for failures, and without its deadline, which
--- would end it again at once. Returns its body.
+-- Gives a dead job all its budgets for failures back, and drops its deadline, which would end it
+-- again at once. Returns its body.
 local function renew_budgets(key, body)
   for _, counter in ipairs({'transient', 'throttled', 'permanent', 'unclear', 'timed_out', 'crashed',
     'expired'}) do
@@ -70,33 +74,34 @@ local function arguments_of(body)
   return string.match(body, '^[^\n]*\n[^\n]*\n(.*)$')
 end
 -- Replaces the arguments and keeps the earlier ones. The results of completed steps were made
--- from those: they are set aside, and the steps run again. Returns the body, and which edit it was.
+-- from the earlier ones: they are set aside, and the steps run again. Returns the body, and the
+-- number of the edit.
 local function replace_args(key, body, args)
   local head, earlier = string.match(body, '^([^\n]*\n[^\n]*\n)(.*)$')
-  local n = redis.call('HINCRBY', key, 'edits', 1)
-  redis.call('HSET', key, 'args:' .. int(n), earlier or '')
+  local edit = redis.call('HINCRBY', key, 'edits', 1)
+  redis.call('HSET', key, 'args:' .. int(edit), earlier or '')
   for _, name in ipairs(completed_steps(key)) do
-    redis.call('HSET', key, 'dropped:' .. int(n) .. ':' .. name, redis.call('HGET', key, 'step:' .. name))
+    redis.call('HSET', key, 'dropped:' .. int(edit) .. ':' .. name, redis.call('HGET', key, 'step:' .. name))
     redis.call('HDEL', key, 'step:' .. name)
   end
-  -- Builds that could not read the earlier ones may read these.
+  -- Builds that could not read the earlier arguments may read these.
   redis.call('HDEL', key, 'needed')
-  return (head or '') .. args, n
+  return (head or '') .. args, edit
 end
 local function schedule(id, key, text, delay, lane, deadline)
   if delay > 0 then
-    become(key, 'scheduled', text)
-    redis.call('ZADD', SCHEDULED, int(now + delay), id)
+    become(cx, key, 'scheduled', text)
+    redis.call('ZADD', SCHEDULED, int(cx.now + delay), id)
     wake = true
     return 'scheduled'
   end
-  become(key, 'ready', text)
-  put(id, lane, run_by(deadline))
+  become(cx, key, 'ready', text)
+  put(cx, id, lane, run_by(cx, deadline))
   return 'ready'
 end
 
 for i = 0, n - 1 do
-  if read >= CALL_BYTES then break end
+  if cx.read >= CALL_BYTES then break end
   local p = 2 + i * 5
   local id, verb, first, second, line = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3], ARGV[p + 4]
   local key = JOB .. id
@@ -105,55 +110,55 @@ for i = 0, n - 1 do
   if job[1] then
     local body, text = job[1], job[2]
     local state = state_of(text)
-    read = read + #body
+    cx.read = cx.read + #body
     local _, flow, class, deadline = header(body)
     verdict = 'is ' .. state
-    -- An earlier item of this call may have made it ready; it is in its lane then.
-    if #pending_lanes > 0 then wake = put_all() or wake end
+    -- An earlier item of this call may have made the job ready: puts it into its lane.
+    wake = put_all(cx) or wake
     if verb == 'cancel' and WAITS[state] then
-      wake = take_out(id, key, state, body, flow, class) or wake
-      become(key, 'cancelled', text)
-      redis.call('ZADD', CANCELLED, at, id)
-      move('cancelled', id)
+      wake = take_out(cx, id, key, state, body, flow, class) or wake
+      become(cx, key, 'cancelled', text)
+      redis.call('ZADD', CANCELLED, cx.at, id)
+      move(cx, 'cancelled', id)
       verdict = 'cancelled'
     elseif verb == 'cancel' and state == 'running' then
-      -- Asked for twice it is told twice, and noted once.
-      if redis.call('HSETNX', key, 'cancel', at) == 0 then line = '' end
+      -- Two requests are published twice, and noted once.
+      if redis.call('HSETNX', key, 'cancel', cx.at) == 0 then line = '' end
       redis.call('PUBLISH', CANCELS, id)
       verdict = 'cancelling'
     elseif verb == 'reschedule' and state == 'ready' and tonumber(first) == 0
       or verb == 'prioritise' and WAITS[state] and first == class then
-      -- It is so already, and keeps its place.
+      -- Nothing changes, and the job keeps its position.
       verdict, line = state, ''
     elseif verb == 'reschedule' and (state == 'scheduled' or state == 'ready') then
-      wake = take_out(id, key, state, body, flow, class) or wake
+      wake = take_out(cx, id, key, state, body, flow, class) or wake
       verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
-      move('rescheduled', id)
+      move(cx, 'rescheduled', id)
     elseif verb == 'prioritise' and WAITS[state] then
-      if state == 'ready' then wake = take_out(id, key, state, body, flow, class) or wake end
+      if state == 'ready' then wake = take_out(cx, id, key, state, body, flow, class) or wake end
       local need = state == 'parked' and redis.call('HGET', key, 'need')
       local unknown = need and kind_of_need(need)
       if unknown then
-        add_unknown(unknown, unknown_member(id, body, first, flow))
-        remove_unknown(unknown, unknown_member(id, body, class, flow))
+        add_unknown(cx, unknown, unknown_member(id, body, first, flow))
+        remove_unknown(cx, unknown, unknown_member(id, body, class, flow))
       end
       body = string.gsub(body, '^(%d+)|%d|', '%1|' .. first .. '|')
-      -- What has a history has a state, or whoever claims it would not read it.
+      -- A job with a history needs a state, or a claim would not read the history.
       redis.call('HSET', key, 'job', body, 'state', text or 'ready ' .. string.match(body, '^%d+'))
-      if state == 'ready' then put(id, first .. ':' .. flow, run_by(deadline)) end
-      move('prioritised', id)
+      if state == 'ready' then put(cx, id, first .. ':' .. flow, run_by(cx, deadline)) end
+      move(cx, 'prioritised', id)
       verdict = state
     elseif verb == 'retry' and state == 'dead' and is_replaced(key) then
       verdict = 'is replaced'
     elseif verb == 'retry' and (state == 'dead' or state == 'parked') then
       local names, args = {}, nil
       if second ~= '' then names, args = named_steps(second) end
-      -- Other arguments are those of other bytes.
+      -- Arguments of the same bytes are not other arguments.
       if args == arguments_of(body) then args = nil end
       if args and has_other(key, names) then
         verdict = 'is stepped'
       else
-        take_out(id, key, state, body, flow, class)
+        take_out(cx, id, key, state, body, flow, class)
         if state == 'dead' then
           body, deadline = renew_budgets(key, body), ''
         else
@@ -162,41 +167,41 @@ for i = 0, n - 1 do
         if args then body = replace_args(key, body, args) end
         if body ~= job[1] then redis.call('HSET', key, 'job', body) end
         verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
-        move(state == 'dead' and 'revived' or 'unparked', id)
+        move(cx, state == 'dead' and 'revived' or 'unparked', id)
       end
     elseif verb == 'repair' and (text or '') ~= first then
       verdict = 'is changed'
     elseif verb == 'repair' and state == 'dead' and is_replaced(key) then
       verdict = 'is replaced'
     elseif verb == 'repair' and (state == 'dead' or state == 'parked') then
-      take_out(id, key, state, body, flow, class)
+      take_out(cx, id, key, state, body, flow, class)
       if state == 'dead' then body, deadline = renew_budgets(key, body), '' end
       local version, args = string.match(second, '^(%d+)=(.*)$')
-      local n = nil
-      body, n = replace_args(key, body, args)
+      local edit
+      body, edit = replace_args(key, body, args)
       -- The arguments' version is part of the head line.
       body = string.gsub(body, '^(%d+|%d|[^|\n]*|[^|\n]*|[^|\n]*|)%d*|', '%1' .. version .. '|')
       local repairs = redis.call('HGET', key, 'repairs')
-      redis.call('HSET', key, 'job', body, 'repairs', repairs and repairs .. ' ' .. int(n) or int(n))
+      redis.call('HSET', key, 'job', body, 'repairs', repairs and repairs .. ' ' .. int(edit) or int(edit))
       verdict = schedule(id, key, text, 0, class .. ':' .. flow, deadline)
-      move('repaired', id)
+      move(cx, 'repaired', id)
     elseif verb == 'forget' and (state == 'dead' or state == 'succeeded' or state == 'cancelled')
-      and tonumber(string.match(text, '^%a+ (%d+)')) <= now - tonumber(first) then
-      -- The line of a job that succeeded stays: it is not looked for one by one.
+      and tonumber(string.match(text, '^%a+ (%d+)')) <= cx.now - tonumber(first) then
+      -- The stream entry of a succeeded job stays: removing it would mean searching the stream.
       if state == 'succeeded' then
         redis.call('HINCRBY', CONTROL, 'succeeded', -1)
       else
         redis.call('ZREM', state == 'dead' and DEAD or CANCELLED, id)
       end
       forget(id, key)
-      move('forgotten', id)
+      move(cx, 'forgotten', id)
       verdict, line = 'forgotten', ''
     end
-    if line ~= '' and string.sub(verdict, 1, 3) ~= 'is ' then append_history(key, line, HISTORY_BYTES) end
+    if line ~= '' and string.sub(verdict, 1, 3) ~= 'is ' then append_history(key, line) end
   end
   verdicts[#verdicts + 1] = verdict
 end
-wake = put_all() or wake or promise_ended and some_unknown
-tell('')
-if wake then redis.call('PUBLISH', WAKE, at) end
+wake = put_all(cx) or wake or cx.reservation_ended and cx.some_unknown
+tell(cx, '')
+if wake then redis.call('PUBLISH', WAKE, cx.at) end
 return verdicts

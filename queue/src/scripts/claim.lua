@@ -1,149 +1,149 @@
--- Purpose: promote due jobs, take over jobs whose lease expired, end those whose
---       deadline passed, and lease up to N ready jobs to one worker: by class,
---       within a class by turns of the tenants, within a tenant by least slack, and
---       only as many as the limits allow. A job whose kind the worker does not run is parked;
---       one that waits for its kind goes first where the worker runs it. A claim that has
---       CALL_BYTES ends early.
---       Counts the attempt, so that a job which kills its process still uses up its
---       budget.
---       A call that is repeated under the same number (its answer got lost) leases
---       nothing new: it renews what it had leased and answers with that, unless one
---       with a number higher by two came meanwhile.
+-- Purpose: lease up to N ready jobs to one worker: by class, within a class by turns of the
+--       tenants, within a tenant by least slack, and only as many as the limits allow. A job
+--       whose kind the worker does not run is parked; one that waits for its kind goes first
+--       where the worker runs it. A claim stops adding jobs once it has CALL_BYTES. It counts
+--       the attempt, so a job that kills its process still uses up its budget.
+--       A call that is repeated under the same request id (its reply got lost) leases nothing
+--       new: it renews what it had leased and replies with that, unless a call with an id higher
+--       by two came meanwhile.
 -- KEYS: 1 control, 2 none
--- ARGV: 1 worker, 2 N (0 to 160: 0 only promotes and takes over), 3 lease in ms,
---       4 bound on promotions, expiries and take-overs in this call (at most 128, or
---       CALL_BYTES; one lease is taken over in any case; nothing is leased while large
---       jobs whose deadlines passed are left),
---       5 what follows from a crash (see due.lua), 6 number of the call, 7 to 9 the shares of
---       claims (0 to 1) that the classes high, normal and low get while others wait,
---       10 jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of
---       weight 1, 11 a random number (0 to 1) for waits after crashes, 12 number of kinds
---       that the worker runs (-1 for all), then each as `version|kind`; then kinds, each
---       before what follows from a crash of its jobs, where that is another
--- Returns: {now ms, ms of the next thing to do (0 for none), jobs taken over, jobs
---       dead of crashes, 1 when there is more to do at once, jobs that were parked because
---       the worker does not run their kind, then for each job: id, and
---       its body where this is its first attempt, else {token, field, value...}, as they
+-- ARGV: 1 worker, 2 N (1 to 160), 3 lease in ms, 4 request id (a number), 5 to 7 the shares of
+--       claims (0 to 1) that the classes high, normal and low get while others wait, 8 quantum:
+--       jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of weight 1,
+--       9 a random number (0 to 1), 10 number of kinds that the worker runs (-1 for all), then
+--       each as `version|kind`
+-- Returns: {now ms, ms of the next thing to do (0 for none), 1 when there is more to do at once,
+--       jobs that were parked because the worker does not run their kind, then for each job: id,
+--       and its body where this is its first attempt, else {token, field, value...}, as they
 --       were before}. The next thing to do is left out when all N were leased.
+-- include: open, int, job, limits, moves, release_lanes, reservations, claim/kinds, claim/lease
+-- include: claim/new, claim/ring
+local cx, control = open(
+  'claims', 'running', 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'time:0', 'time:1', 'time:2', 'time:3',
+  'credit:1', 'credit:2', 'credit:3'
+)
+if cx.err then return cx end
+local kinds = {}
+for i = 11, 10 + math.max(0, tonumber(ARGV[10])) do kinds[ARGV[i]] = true end
+local c = new_claim(cx, {
+  worker = ARGV[1], want = tonumber(ARGV[2]), lease_ms = tonumber(ARGV[3]), quantum = tonumber(ARGV[8]),
+  runs = tonumber(ARGV[10]) >= 0 and kinds or nil, by_chance = tonumber(ARGV[9]) < 0.5,
+}, control)
+local request, wanted = ARGV[4], c.want
 
--- What is due was done in the parts before this one.
+-- `maintain` ends jobs whose deadline passed. While it has some left, it may be the turn of
+-- these jobs: nothing is leased where they are few, and else each job is looked at.
+local next_deadline = tonumber(redis.call('ZRANGE', EXPIRING, '0', '0', 'WITHSCORES')[2]) or math.huge
+local n_late = next_deadline <= cx.now and redis.call('ZCOUNT', EXPIRING, '-inf', cx.at) or 0
+c.some_late = n_late >= MAX_BATCH
 
--- A worker has two claims under way at most, with numbers that follow each other.
-local remembered = CLAIM .. worker .. ':' .. tonumber(ARGV[6]) % 2
-local last = want > 0 and redis.call('GET', remembered)
-local last_number, last_claim = string.match(last or '', '^(%d+) (%d+)$')
-if last_number == ARGV[6] then
+-- A worker has two claims under way at most, with request ids that follow each other.
+local remembered = CLAIM .. c.worker .. ':' .. tonumber(request) % 2
+local last_request, last_claim = string.match(redis.call('GET', remembered) or '', '^(%d+) (%d+)$')
+if last_request == request then
   local ids = redis.call('HGET', LEASE .. last_claim, 'ids') or ''
   for id in string.gmatch(ids, '%S+') do
     local key = JOB .. id
     local text = redis.call('HGET', key, 'state')
     if claim_of(text) == tonumber(last_claim) then
-      answered_again(id, string.match(text, '%d+'), redis.call('HGETALL', key))
+      answer_again(c, id, string.match(text, '%d+'), redis.call('HGETALL', key))
     end
   end
   -- The worker counts its lease from this call, not from the lost one.
-  redis.call('ZADD', RUNNING, 'XX', until_ms, last_claim)
-  -- Nobody looked what else is ready.
-  more = n_leased < want
-elseif want > 0 and #ended < #late then
-  -- Deadlines that passed are left to the next call, and it may be the turn of their jobs.
-  more = true
-elseif want > 0 and not paused then
+  redis.call('ZADD', RUNNING, 'XX', c.until_ms, last_claim)
+  -- This call did not look for other jobs.
+  c.more = c.n < c.want
+elseif n_late > 0 and not c.some_late then
+  c.more = true
+elseif not cx.paused then
   local waiting, lanes = {}, 0
-  if some_unknown then unknown.read_kinds() end
-  for class = 0, 3 do
+  if cx.some_unknown then read_kinds(cx, c) end
+  for class = 0, CLASSES - 1 do
     local name = int(class)
-    if tonumber(control[class + 1] or '0') > 0 or unknown.kinds[1] and unknown.has(name) then
+    if c.ready[name] > 0 or has_known(c, name) then
       waiting[#waiting + 1] = name
-      turning[name] = redis.call('ZCARD', RING .. name)
-      lanes = lanes + turning[name]
+      c.turning[name] = redis.call('ZCARD', RING .. name)
+      lanes = lanes + c.turning[name]
     end
   end
-  if lanes > MANY_LANES then want = math.min(want, JOBS_OF_MANY) end
-  -- The lower classes first get what their share has come to meanwhile, once that is as
-  -- much as a lane may be given ahead.
+  if lanes > MANY_LANES then c.want = math.min(c.want, JOBS_OF_MANY) end
+  -- The lower classes first get what their share has come to meanwhile, once that is as much as
+  -- a lane may be given ahead. The credit is bounded, for a class that cannot run for long, and
+  -- above what one claim pays and earns.
   local function credit_of(class)
-    -- Bounded, for a class that cannot run for long; above what one claim pays and earns.
-    return math.min(384, tonumber(control[class + 4] or '0') + want * tonumber(ARGV[6 + class]))
+    return math.min(CREDIT, c.credit[class] + c.want * tonumber(ARGV[4 + class]))
   end
-  local function share_of(credit) return credit < quantum and 0 or math.floor(credit) end
-  if limited and #waiting > 0 then
-    local parts, rest = {}, want
+  local function share_of(credit) return credit < c.quantum and 0 or math.floor(credit) end
+  if cx.limited and #waiting > 0 then
+    local parts, rest = {}, c.want
     for i = 2, #waiting do
       local part = math.min(rest, share_of(credit_of(waiting[i])))
       if part > 0 then parts[waiting[i]] = part end
       rest = rest - part
     end
     if rest > 0 then parts[waiting[1]] = rest end
-    read_ahead(parts)
+    read_ahead(cx, c, parts)
   end
-  local queue_limit = limited and limit_of('queue')
+  local queue_limit = cx.limited and limit_of(cx, 'queue')
   if queue_limit then
-    local room = room_of('queue', queue_limit)
-    if room < 1 then next_token = next_token_of(queue_limit) end
-    want = math.max(0, math.min(want, room))
+    local room = room_of(cx, 'queue', queue_limit)
+    if room < 1 then c.next_token = next_token_of(cx, queue_limit) end
+    c.want = math.max(0, math.min(c.want, room))
   end
-  local left = want
+  local left = c.want
   for i = 2, left > 0 and #waiting or 0 do
     local class = waiting[i]
     local credit = credit_of(class)
     local share = math.min(left, share_of(credit))
-    change('credit:' .. class, string.format('%.6f', credit - share))
-    if share > 0 then left = left - unknown.serve(class, share) end
+    set_field(c, 'credit:' .. class, string.format('%.6f', credit - share))
+    if share > 0 then left = left - serve(cx, c, class, share) end
   end
   for _, class in ipairs(waiting) do
     if left <= 0 then break end
-    local got, cut = unknown.serve(class, left)
+    local got, cut = serve(cx, c, class, left)
     left = left - got
-    -- What it had no lanes or bytes for is not for the lower classes.
+    -- What was cut for want of lanes or bytes is not for the lower classes.
     if cut then
-      more = true
+      c.more = true
       break
     end
   end
-  if unknown.cut then more = true end
-  -- Who would have had more of fewer lanes.
-  if lanes > MANY_LANES and n_leased >= JOBS_OF_MANY and n_leased < tonumber(ARGV[2]) then more = true end
-  if n_leased > 0 then
+  -- A claim from fewer lanes would have had more.
+  if lanes > MANY_LANES and c.n >= JOBS_OF_MANY and c.n < wanted then c.more = true end
+  if c.n > 0 then
     if queue_limit then
-      queue_limit.taken = n_leased
-      -- Whoever got less than it asked for because the tokens are used up comes back for
-      -- the next one.
-      next_token = next_token_of(queue_limit)
+      queue_limit.taken = c.n
+      -- A worker that got less than it asked for, because the tokens are used up, comes back
+      -- for the next one.
+      c.next_token = next_token_of(cx, queue_limit)
     end
-    redis.call('ZADD', RUNNING, until_ms, claim)
-    leased.text = table.concat(leased, ' ')
-    redis.call('HSET', LEASE .. claim, 'left', n_leased, 'ids', leased.text, 'ms', ARGV[3])
-    change('claims', claim)
-    change('running', int(running + n_leased))
-    redis.call('SET', remembered, ARGV[6] .. ' ' .. claim, 'PX', 2 * ARGV[3])
-    moved[#moved + 1] = 'claimed'
-    moves.claimed = leased
+    store_lease(cx, c)
+    redis.call('SET', remembered, request .. ' ' .. c.number, 'PX', 2 * c.lease_ms)
   end
-  if #changed > 0 then redis.call('HSET', CONTROL, unpack(changed)) end
-  if limited then
-    store_held()
-    store_tokens()
+  if #c.fields > 0 then redis.call('HSET', CONTROL, unpack(c.fields)) end
+  if cx.limited then
+    store_held(cx)
+    for key, limit in pairs(cx.limits) do
+      if limit and limit.rate and limit.taken > 0 then store_bucket(cx, key, limit.tokens - limit.taken) end
+    end
   end
 end
-tell(worker)
--- What was made ready here and not taken may belong to a worker that sleeps, and so may what
--- this one does not run.
-if n_unknown > 0 or promise_ended and some_unknown or wake and (paused or more or n_leased >= tonumber(ARGV[2])) then redis.call('PUBLISH', WAKE, at) end
+tell(cx, c.worker)
+-- Sleeping workers may run what this one does not.
+if c.n_unknown > 0 or cx.reservation_ended and cx.some_unknown then redis.call('PUBLISH', WAKE, cx.at) end
 
-local next_at = next_token or 0
-if unknown.next_token and (next_at == 0 or unknown.next_token < next_at) then next_at = unknown.next_token end
-local function sooner(key)
-  local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-  if first[2] and (next_at == 0 or tonumber(first[2]) < next_at) then next_at = tonumber(first[2]) end
-end
--- Who got all that it asked for does not sleep.
-if n_leased == 0 or n_leased < tonumber(ARGV[2]) then
+local next_at = math.min(c.next_token or math.huge, c.next_look or math.huge)
+-- A worker that got all that it asked for does not sleep.
+if c.n < wanted then
+  local function sooner(key)
+    next_at = math.min(next_at, tonumber(redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')[2]) or math.huge)
+  end
+  next_at = math.min(next_at, next_deadline)
   sooner(SCHEDULED)
   sooner(RUNNING)
-  sooner(EXPIRING)
-  if limited and is_any_held() then sooner(PACED) end
+  if cx.limited and is_any_held(cx) then sooner(PACED) end
 end
-reply[1], reply[2], reply[3], reply[4], reply[5] = now, math.ceil(next_at), crashed, buried, more and 1 or 0
-reply[6] = n_unknown
+local reply = c.reply
+reply[1], reply[2] = cx.now, next_at < math.huge and math.ceil(next_at) or 0
+reply[3], reply[4] = c.more and 1 or 0, c.n_unknown
 return reply

@@ -1,5 +1,5 @@
--- Purpose: end a batch of attempts. Each is fenced: a token and worker that are
---       not the job's current ones, or a job that no longer runs, are refused.
+-- Purpose: end a batch of attempts. Each is fenced: it is refused where the token or worker is
+--       not the job's current one, or the job does not run.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 worker, 2 number of groups of successes; each group is: flow, number of
 --       arguments of an item (1 to 3), number of items, and of each item the first of
@@ -12,8 +12,11 @@
 --       release: '', '', history line or '' (the attempt does not count)
 --       cancel: '', '', history line
 --       park: need, why, history line (the attempt does not count)
---       All ends together are at most 192.
--- Returns: {place...} of those that were refused, counted from 1, successes first.
+--       There are at most 192 ends in all.
+-- Returns: {place...} of the ends that were refused, counted from 1, successes first.
+-- include: open, int, job, fence, state, append_history, moves, leases, put, free, bury, park, watch_deadline
+local cx = open()
+if cx.err then return cx end
 local worker, groups = ARGV[1], tonumber(ARGV[2])
 local behind, place = 3, 0
 for _ = 1, groups do
@@ -31,15 +34,15 @@ local function add(list, score, id)
   list[#list + 1] = id
 end
 
--- Most attempts succeed, and most jobs of a batch were claimed together: their state
--- is one text, so what follows from it is put together once.
+-- Most attempts succeed, and most jobs of a batch were claimed together. Their states are the
+-- same text, so what follows from it is computed once.
 local attempts = {}
 local function attempt_in(text)
   local attempt = attempts[text]
   if attempt == nil then
     local token, by = string.match(text, '^running (%d+) (%S+) ')
     attempt = by == worker
-      and {token = token, claim = claim_of(text), ended = 0, succeeded = 'succeeded ' .. at .. attempt_of(text)}
+      and {token = token, claim = claim_of(text), ended = 0, succeeded = 'succeeded ' .. cx.at .. attempt_of(text)}
     attempts[text] = attempt
   end
   return attempt
@@ -64,8 +67,8 @@ for _ = 1, groups do
       else
         redis.call('HSET', key, 'state', attempt.succeeded, 'outcome', outcome)
       end
-      if limited and attempt ~= last then
-        if last then free(succeeded, first, count, flow, last.claim) end
+      if cx.limited and attempt ~= last then
+        if last then free(cx, succeeded, first, count, flow, last.claim) end
         last, first = attempt, count + 1
       end
       count = count + 1
@@ -76,22 +79,21 @@ for _ = 1, groups do
     end
     p = p + width
   end
-  if last then free(succeeded, first, count, flow, last.claim) end
+  if last then free(cx, succeeded, first, count, flow, last.claim) end
 end
 if count > 0 then
-  -- Jobs that succeeded are not looked for one by one: a line for each call will do.
+  -- No script looks for one succeeded job, so one stream entry a call is enough.
   for _, attempt in pairs(attempts) do
-    if attempt and attempt.ended > 0 then stops(attempt.claim, attempt.ended) end
+    if attempt and attempt.ended > 0 then stops(cx, attempt.claim, attempt.ended) end
   end
-  succeeded.text = table.concat(succeeded, ' ')
-  redis.call('XADD', SUCCEEDED, '*', at, succeeded.text)
+  local ids = table.concat(succeeded, ' ')
+  redis.call('XADD', SUCCEEDED, '*', cx.at, ids)
   redis.call('HINCRBY', CONTROL, 'succeeded', count)
-  moved[1] = 'succeeded'
-  moves.succeeded = succeeded
+  move_all(cx, 'succeeded', succeeded, ids)
 end
 
 for i = 0, others - 1 do
-  local p = behind + 1 + i * 7
+  p = behind + 1 + i * 7
   place = place + 1
   local id, token, flow, verb = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3]
   local first, second, line = ARGV[p + 4], ARGV[p + 5], ARGV[p + 6]
@@ -102,50 +104,50 @@ for i = 0, others - 1 do
     refuse()
   else
     local kind, _, class, deadline = header(held[3] or '')
-    stops(claim_of(text), 1)
-    free({id}, 1, 1, flow, claim_of(text))
-    if line ~= '' then append_history(key, line, HISTORY_BYTES) end
+    stops(cx, claim_of(text), 1)
+    free(cx, {id}, 1, 1, flow, claim_of(text))
+    if line ~= '' then append_history(key, line) end
     if verb == 'retry' or verb == 'bury' then
       redis.call('HINCRBY', key, 'failed:' .. second, 1)
-      -- A time ahead comes from a clock that was set back since.
+      -- A time in the future comes from a clock that was set back since.
       local before = redis.call('HGET', key, 'first:' .. second)
-      if not before or tonumber(before) > now then redis.call('HSET', key, 'first:' .. second, at) end
+      if not before or tonumber(before) > cx.now then redis.call('HSET', key, 'first:' .. second, cx.at) end
     elseif verb ~= 'cancel' then
       redis.call('HINCRBY', key, 'released', 1)
     end
     if held[2] or verb == 'cancel' then
-      -- Whatever it ended with but success: it was to be cancelled.
-      become(key, 'cancelled', text)
-      add(cancelled, at, id)
-      move('cancelled', id)
+      -- A cancelled job ends as cancelled, unless it succeeded.
+      become(cx, key, 'cancelled', text)
+      add(cancelled, cx.at, id)
+      move(cx, 'cancelled', id)
     elseif verb == 'retry' or verb == 'snooze' then
       watch_deadline(id, deadline)
-      become(key, 'scheduled', text)
-      add(scheduled, int(now + tonumber(first)), id)
-      move(verb == 'retry' and 'retried' or 'snoozed', id)
+      become(cx, key, 'scheduled', text)
+      add(scheduled, int(cx.now + tonumber(first)), id)
+      move(cx, verb == 'retry' and 'retried' or 'snoozed', id)
     elseif verb == 'bury' then
       local ok, said = pcall(cjson.decode, line)
-      bury(id, key, text, kind, second, first, ok and said.message or first)
-      move('dead', id)
+      bury(cx, id, key, text, kind, second, first, ok and said.message or first)
+      move(cx, 'dead', id)
     elseif verb == 'park' then
       watch_deadline(id, deadline)
-      wakes = park(id, key, held[3] or '', text, first, second) or wakes
-      move('parked', id)
+      wakes = park(cx, id, key, held[3] or '', text, first, second) or wakes
+      move(cx, 'parked', id)
     else
       -- Handed back: it runs next.
       watch_deadline(id, deadline)
-      become(key, 'ready', text)
-      put(id, class .. ':' .. flow, FIRST)
-      move('released', id)
+      become(cx, key, 'ready', text)
+      put(cx, id, class .. ':' .. flow, '0')
+      move(cx, 'released', id)
     end
   end
 end
-end_leases()
+end_leases(cx)
 if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
 if #cancelled > 0 then redis.call('ZADD', CANCELLED, unpack(cancelled)) end
-local woken = free_all()
-local put_back = put_all()
+local woken = free_all(cx)
+local put_back = put_all(cx)
 if #reply > 0 then redis.call('HINCRBY', STATS, 'refused', #reply) end
-tell(worker)
-if put_back or woken or wakes or #scheduled > 0 then redis.call('PUBLISH', WAKE, at) end
+tell(cx, worker)
+if put_back or woken or wakes or #scheduled > 0 then redis.call('PUBLISH', WAKE, cx.at) end
 return reply

@@ -1,4 +1,4 @@
--- Purpose: insert a batch of jobs, or find the ones that are already there.
+-- Purpose: insert a batch of jobs, or find those that exist already.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 number of items (at most 77), 2 arguments of each item (2 to 5), 3 number
 --       of lanes (at most 20); then for each lane: its name (class:flow), the number
@@ -8,40 +8,41 @@
 --       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way, k
 --       where only that which holds the idempotency key does|lifetime of that key in
 --       ms|how long a duplicate is noted in ms|idempotency key`
--- Returns: {place, verdict, ...} of those that were found and not inserted. The place
---       counts from 1; the verdict is the state of the job that was found under the
---       same id; or its state, a blank and its id where it was found by the idempotency
---       key; or `damaged` where the key of the job has another type.
+-- Returns: {place, result, ...} of the items that were found and not inserted. The place counts
+--       from 1. The result is the state of the job that was found under the same id; or its
+--       state, a blank and its id where it was found by the idempotency key; or `damaged` where
+--       the key of the job has another type.
+-- include: open, int, job, state, moves, put, forget, watch_deadline
+local cx = open()
+if cx.err then return cx end
 local n, width, lanes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 if #ARGV ~= 3 + n * width + lanes * 2 then
   return redis.error_reply('ARGS enqueue: ' .. #ARGV .. ' arguments do not fit ' .. n .. ' items of ' ..
     width .. ' in ' .. lanes .. ' lanes')
 end
--- Later deadlines would be no times any more.
-local CENTURY = 100 * 366 * 24 * 3600 * 1000
 local first = 4
 for _ = 1, width > 4 and lanes or 0 do
   local items = tonumber(ARGV[first + 1])
   for i = 1, items do
     local within = string.match(ARGV[first + 1 + i * width], '^%d+')
-    if within and tonumber(within) > CENTURY then
-      return redis.error_reply('ARGS enqueue: a deadline of ' .. within .. ' ms: use at most 100 years')
+    if within and tonumber(within) > MAX_TIME_MS then
+      return redis.error_reply('ARGS enqueue: a deadline of ' .. within .. ' ms: use at most ' .. MAX_TIME_MS)
     end
   end
   first = first + 2 + items * width
 end
 local reply, enqueued, scheduled, subjects = {}, {}, {}, {}
 local inserted, duplicates = 0, 0
--- The state of a job that is there, without a second look at most of them. A key of another
--- type was damaged by hand; it is set aside alone.
+-- The state of a job that exists, without a second read for most of them. A key of another type
+-- was damaged by hand; that job alone is set aside.
 local DAMAGED = 'damaged'
 local function found_as(key)
   local text = redis.pcall('HGET', key, 'state')
   if type(text) == 'table' then return DAMAGED end
   if text or redis.call('EXISTS', key) == 1 then return state_of(text) end
 end
--- The job of another id that an idempotency key leads to, and its state: that which
--- this one was found to be a duplicate of before, or that which holds the key.
+-- The job of another id that an idempotency key leads to, and its state: the job that this one
+-- was found to be a duplicate of earlier, or the job that holds the key.
 local function holder_of(id, unique, gives_way)
   for _, name in ipairs({DUPLICATE .. id, UNIQUE .. unique}) do
     local owner = redis.call('GET', name)
@@ -53,7 +54,7 @@ local p, place = 4, 0
 for _ = 1, lanes do
   local lane, items = ARGV[p], tonumber(ARGV[p + 1])
   local class, listed = string.sub(lane, 1, 1), nil
-  local head = at .. '|' .. class .. '||||'
+  local head = cx.at .. '|' .. class .. '||||'
   p = p + 2
   for _ = 1, items do
     local id, deadline, subject, delay, rare = ARGV[p], '', '', 0, ''
@@ -65,9 +66,9 @@ for _ = 1, lanes do
     if rare ~= '' then
       within, late, gives_way, lifetime, noted, unique =
         string.match(rare, '^(%d*)|(.)|(.)|(%d*)|(%d*)|(.*)$')
-      if within ~= '' then deadline = int(now + tonumber(within)) .. late end
+      if within ~= '' then deadline = int(cx.now + tonumber(within)) .. late end
       if unique ~= '' then
-        -- A job that is there is found under its own id, whoever holds the key by now.
+        -- A job that exists is found under its own id, whichever job holds the key.
         local own = found_as(key)
         if not own or (own == 'dead' and gives_way == '1') then
           local owner, state = holder_of(id, unique, gives_way)
@@ -79,14 +80,14 @@ for _ = 1, lanes do
         end
       end
       if not found and gives_way == '1' and found_as(key) == 'dead' then
-        take_out(id, key, 'dead')
+        redis.call('ZREM', DEAD, id)
         forget(id, key)
-        move('forgotten', id)
+        move(cx, 'forgotten', id)
       end
     end
     if not found then
       local body = deadline == '' and head .. ARGV[p + 1]
-        or at .. '|' .. class .. '|' .. deadline .. '|||' .. ARGV[p + 1]
+        or cx.at .. '|' .. class .. '|' .. deadline .. '|||' .. ARGV[p + 1]
       local inserted_it = redis.pcall('HSETNX', key, 'job', body)
       if inserted_it == 0 then
         redis.call('HINCRBY', key, 'duplicates', 1)
@@ -103,7 +104,7 @@ for _ = 1, lanes do
       if deadline ~= '' then watch_deadline(id, deadline) end
       if unique and unique ~= '' then
         local before = redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime, 'GET')
-        -- One that is there gave way.
+        -- A job that held the key until now gave way.
         local was = before and before ~= id and found_as(JOB .. before)
         if was and was ~= DAMAGED then
           redis.call('HSET', JOB .. before, 'successor', id)
@@ -111,14 +112,14 @@ for _ = 1, lanes do
         redis.call('DEL', DUPLICATE .. id)
       end
       if delay > 0 then
-        become(key, 'scheduled', nil)
-        scheduled[#scheduled + 1] = int(now + delay)
+        become(cx, key, 'scheduled', nil)
+        scheduled[#scheduled + 1] = int(cx.now + delay)
         scheduled[#scheduled + 1] = id
       elseif deadline ~= '' then
         -- The place in the batch keeps first in, first out.
-        put(id, lane, run_by(deadline, place))
+        put(cx, id, lane, run_by(cx, deadline, place))
       else
-        listed = listed or waiting_for(lane).listed
+        listed = listed or waiting_for(cx, lane).listed
         listed[#listed + 1] = id
       end
       if subject ~= '' then
@@ -133,13 +134,12 @@ for _ = 1, lanes do
   end
 end
 if inserted > 0 then
-  moved[#moved + 1] = 'enqueued'
-  moves.enqueued = enqueued
+  move_all(cx, 'enqueued', enqueued, table.concat(enqueued, ' '))
 end
-local wake = put_all()
+local wake = put_all(cx)
 if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
 if #subjects > 0 then redis.call('ZADD', SUBJECTS, unpack(subjects)) end
 if duplicates > 0 then redis.call('HINCRBY', STATS, 'duplicates', duplicates) end
-tell('')
-if wake or #scheduled > 0 then redis.call('PUBLISH', WAKE, at) end
+tell(cx, '')
+if wake or #scheduled > 0 then redis.call('PUBLISH', WAKE, cx.at) end
 return reply

@@ -1,26 +1,29 @@
--- Purpose: a part of a sorted set, behind the entry that a cursor names, whether that is still
---       there or not. The work does not grow with how far behind that is.
+-- Purpose: read a part of a sorted set, behind the entry that a cursor names, whether the entry
+--       still exists or not. The work does not grow with the position.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 what (scheduled, running, parked, dead, cancelled, placed, members), 2 the lane or the
 --       fingerprint of placed and members, 3 direction (up, down), 4 score and 5 member of the
 --       entry ('' for the beginning), 6 bound on entries (at most 1024)
 -- Returns: {member, score...}
+-- include: open, int
+local cx = open()
+if cx.err then return cx end
 local INDEX = {
   scheduled = SCHEDULED, running = RUNNING, parked = PARKED, dead = DEAD, cancelled = CANCELLED,
   placed = PLACED .. ARGV[2], members = MEMBERS .. ARGV[2],
 }
 local index, score, member, bound = INDEX[ARGV[1]], ARGV[4], ARGV[5], tonumber(ARGV[6])
-if not index or not bound or bound < 1 or bound > 1024 or (member ~= '' and not tonumber(score)) then
+if not index or not bound or bound < 1 or bound > MAX_PAGE or (member ~= '' and not tonumber(score)) then
   return redis.error_reply('ARGS page: `' .. ARGV[1] .. '` from `' .. score .. '`, ' .. ARGV[6] .. ' entries')
 end
--- Of those that sort before the named entry: how many there are, and whether it is there itself.
+-- How many entries sort before the named one, and whether the named one exists.
 local before, is_there = 0, 0
 if member ~= '' then
   local at = redis.call('ZSCORE', index, member)
   if at and tonumber(at) == tonumber(score) then
     before, is_there = redis.call('ZRANK', index, member), 1
   else
-    -- It left. Those of its score stand in the order of their names.
+    -- It left. Entries of the same score are in the order of their names.
     before = redis.call('ZCOUNT', index, '-inf', '(' .. score)
     local last = redis.call('ZCOUNT', index, '-inf', score)
     for _ = 1, 48 do

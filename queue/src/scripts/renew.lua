@@ -1,13 +1,16 @@
--- Purpose: extend the leases that one worker still holds. Jobs of one claim have one
---       lease, so whoever renews one of them renews all.
+-- Purpose: extend the leases that one worker still holds. Jobs of one claim share a lease, so
+--       renewing one of them renews all.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 lease in ms, 2 worker, 3 number of leases (at most 128), then for each:
 --       id, token
--- Returns: {lost, cancelled}: the ids whose lease is lost, and those that are held
---       but to be cancelled. A lease that somebody else has by now is counted as a
---       refused write; one that its own worker has just ended is not.
+-- Returns: {lost, cancelled}: the ids whose lease is lost, and the ids that are held but to be
+--       cancelled. A lease that another worker holds counts as a refused write; a lease that its
+--       own worker has just ended does not.
+-- include: open, int, job, fence
+local cx = open()
+if cx.err then return cx end
 local n = tonumber(ARGV[3])
-local until_ms = int(now + tonumber(ARGV[1]))
+local until_ms = int(cx.now + tonumber(ARGV[1]))
 local lost, cancelled, held, claims, refused = {}, {}, {}, {}, 0
 for i = 0, n - 1 do
   local id = ARGV[4 + i * 2]

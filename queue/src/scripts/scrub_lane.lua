@@ -1,17 +1,20 @@
--- Purpose: look whether the jobs that a part of a lane's list has are ready, and for the
---       first time; who is not leaves the lane. Expected to find nothing.
+-- Purpose: look whether the jobs in a part of a lane's list are ready for the first time; a job
+--       that is not leaves the lane. Expected to find nothing.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 lane, 2 how many ids at the end of its list were looked at before, 3 how many
 --       had been taken off the ends of lists when the last of them were read
 -- Returns: {ids of jobs that are elsewhere as well, ids without a job, the ids that were
 --       read (at most 128), how many were looked at by now, and how many had been taken
 --       off the ends of lists}.
+-- include: open, int, job, lane, lane_gone
+local cx = open()
+if cx.err then return cx end
 local lane = ARGV[1]
--- Those that were taken off since then may have been among those that were seen.
+-- Jobs that were taken off since then may have been among the seen ones.
 local popped = tonumber(redis.call('HGET', CONTROL, 'popped') or '0')
 local seen = math.max(0, ARGV[2] - popped + ARGV[3])
--- From the end: what is claimed meanwhile does not move those that are still to be read.
-local ids = redis.call('LRANGE', LANE .. lane, int(-seen - 128), int(-seen - 1))
+-- From the end: claims meanwhile do not move the ids that are still to be read.
+local ids = redis.call('LRANGE', LANE .. lane, int(-seen - MAX_BATCH), int(-seen - 1))
 if ids[1] == MARK then table.remove(ids, 1) end
 local doubled, ghosts, here = 0, 0, {}
 for _, id in ipairs(ids) do
@@ -20,7 +23,7 @@ for _, id in ipairs(ids) do
   if (not is_job or text) and here[id] > tonumber(redis.call('HGET', GONE .. lane, id) or '0') then
     if is_job then doubled = doubled + 1 else ghosts = ghosts + 1 end
     leave_list(id, lane)
-    -- One that is ready is counted where it has a place of its own.
+    -- A ready job is counted where it is placed.
     if not is_job or state_of(text) ~= 'ready' then
       redis.call('HINCRBY', CONTROL, 'ready:' .. string.sub(lane, 1, 1), -1)
     end

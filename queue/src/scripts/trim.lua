@@ -1,31 +1,35 @@
--- Purpose: forget finished jobs that are older than the retention, and no more than a share of
---       those that are kept within a while: a clock that jumps ahead makes every job old.
+-- Purpose: forget finished jobs that are older than the retention, and within a window no more
+--       than a share of the kept ones: a clock that jumps ahead makes every job old.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 state (succeeded, dead, cancelled), 2 retention in ms, 3 bound on jobs (at
---       most 128, or CALL_BYTES), 4 the share of kept jobs (0 to 1) that may go within 5 ms
+--       most 128, or CALL_BYTES), 4 the share of kept jobs (0 to 1) that may go within the
+--       window, 5 the window in ms
 -- Returns: {jobs forgotten, 1 when there are more, 1 when more are due than may go now}.
+-- include: open, int, job, state, moves, forget
+local cx = open()
+if cx.err then return cx end
 local INDEX = {dead = DEAD, cancelled = CANCELLED}
 local state, retention, bound = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local before = now - retention
+local before = cx.now - retention
 local index = INDEX[state]
 if not index and state ~= 'succeeded' then
   return redis.error_reply('ARGS trim: `' .. state .. '` is no state that a job ends in')
 end
-local forgotten, more, read, held = 0, 0, 0, false
+local forgotten, more, held = 0, 0, false
 
--- `since when is counted, how many went since then, the retention, what ended up to when is free`:
--- whoever shortens the retention means what is due by then.
+-- `start of the window, how many went since then, the retention, jobs that ended up to this time
+-- may go freely`: a shorter retention is meant for the jobs that it makes due at once.
 local field = 'trimmed:' .. state
 local told = redis.call('HGET', CONTROL, field)
 local counted_since, gone, retained, free = string.match(told or '', '^(%d+) (%d+) (%d+) (%d+)$')
-counted_since, gone = tonumber(counted_since or at), tonumber(gone or '0')
+counted_since, gone = tonumber(counted_since or cx.at), tonumber(gone or '0')
 free = (not retained or retention < tonumber(retained)) and before or math.min(tonumber(free), before)
 free = math.max(free, 0)
-if now - counted_since >= tonumber(ARGV[5]) or counted_since > now then counted_since, gone = now, 0 end
+if cx.now - counted_since >= tonumber(ARGV[5]) or counted_since > cx.now then counted_since, gone = cx.now, 0 end
 local kept = index and redis.call('ZCARD', index) or tonumber(redis.call('HGET', CONTROL, 'succeeded') or '0')
 local allowed = math.ceil((kept + gone) * tonumber(ARGV[4])) - gone
 local counts = 0
--- Whether a job may go that ended then; it is counted.
+-- Whether a job that ended at this time may go; counts it.
 local function may_go(ended)
   if ended <= free then return true end
   if counts >= allowed then
@@ -38,11 +42,11 @@ end
 
 if not index then
   local lines, examined, ahead = {}, 0, {}
-  local oldest = redis.call('XRANGE', SUCCEEDED, '-', '+', 'COUNT', 16)
+  local oldest = redis.call('XRANGE', SUCCEEDED, '-', '+', 'COUNT', SUCCEEDED_ENTRIES)
   for i, line in ipairs(oldest) do
     local ended, ids = line[2][1], line[2][2]
     local _, blanks = string.gsub(ids, ' ', '')
-    local is_ahead = tonumber(ended) > now
+    local is_ahead = tonumber(ended) > cx.now
     examined = examined + blanks + 1
     if tonumber(ended) > before and not is_ahead then break end
     if i > 1 and examined > bound then
@@ -50,20 +54,20 @@ if not index then
       break
     end
     for id in string.gmatch(ids, '%S+') do
-      -- One that was forgotten by hand may have come again meanwhile.
+      -- A job that was forgotten by an operator may have come again meanwhile.
       local text = fields_of(JOB .. id, 'state')[1]
       if text and string.match(text, '^succeeded (%d+)') == ended then
         if is_ahead then
-          -- The clock was ahead when this was written, and would hold up all behind it until
-          -- then: it counts as having succeeded just now.
-          become(JOB .. id, 'succeeded', text)
+          -- The clock was ahead when this was written. The job counts as succeeded now, or it
+          -- would hold up all entries behind it.
+          become(cx, JOB .. id, 'succeeded', text)
           ahead[#ahead + 1] = id
         else
-          -- The line stays for those that are left.
-          if read >= CALL_BYTES then more = 1 end
+          -- The entry stays for the jobs that are left.
+          if cx.read >= CALL_BYTES then more = 1 end
           if more == 1 or not may_go(tonumber(ended)) then break end
-          read = read + forget(id, JOB .. id)
-          move('forgotten', id)
+          cx.read = cx.read + forget(id, JOB .. id)
+          move(cx, 'forgotten', id)
           forgotten = forgotten + 1
         end
       end
@@ -71,23 +75,23 @@ if not index then
     if more == 1 or held then break end
     lines[i] = line[1]
   end
-  if #ahead > 0 then redis.call('XADD', SUCCEEDED, '*', at, table.concat(ahead, ' ')) end
+  if #ahead > 0 then redis.call('XADD', SUCCEEDED, '*', cx.at, table.concat(ahead, ' ')) end
   if #lines > 0 then redis.call('XDEL', SUCCEEDED, unpack(lines)) end
-  if #lines == 16 then more = 1 end
+  if #lines == SUCCEEDED_ENTRIES then more = 1 end
   if forgotten > 0 then redis.call('HINCRBY', CONTROL, 'succeeded', -forgotten) end
-  -- An empty stream is a key nevertheless.
+  -- An empty stream is still a key.
   if #lines > 0 and redis.call('XLEN', SUCCEEDED) == 0 then redis.call('DEL', SUCCEEDED) end
 else
   local entries = redis.call('ZRANGE', index, '-inf', int(before), 'BYSCORE', 'LIMIT', 0, bound, 'WITHSCORES')
   local out = {}
   for i = 1, #entries, 2 do
     local id = entries[i]
-    if read >= CALL_BYTES then break end
-    -- What is somewhere else by its state only leaves this index.
+    if cx.read >= CALL_BYTES then break end
+    -- A job in another state only leaves this index.
     if state_of(fields_of(JOB .. id, 'state')[1]) == state then
       if not may_go(tonumber(entries[i + 1])) then break end
-      read = read + forget(id, JOB .. id)
-      move('forgotten', id)
+      cx.read = cx.read + forget(id, JOB .. id)
+      move(cx, 'forgotten', id)
       forgotten = forgotten + 1
     end
     out[#out + 1] = id
@@ -98,5 +102,5 @@ end
 if counts > 0 or not retained or retention ~= tonumber(retained) then
   redis.call('HSET', CONTROL, field, int(counted_since) .. ' ' .. int(gone + counts) .. ' ' .. int(retention) .. ' ' .. int(free))
 end
-tell('')
+tell(cx, '')
 return {forgotten, more, held and 1 or 0}

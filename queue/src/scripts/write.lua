@@ -6,25 +6,28 @@
 --       (JSON), 7 cap on the log or marks in bytes, or the digest of the arguments that the
 --       step's result was made from ('' for any), 8 the cap in lines
 -- Returns: 1 when it is stored, 0 when the attempt is stale.
+-- include: open, fence, append
+local cx = open()
+if cx.err then return cx end
 local key = JOB .. ARGV[1]
 if not is_held(redis.call('HGET', key, 'state'), fence_of(ARGV[2], ARGV[3])) then
   redis.call('HINCRBY', STATS, 'refused', 1)
   return 0
 end
 if ARGV[4] == 'step' then
-  -- One that is already there stays, unless it was made from other arguments.
+  -- A stored result stays, unless it was made from other arguments.
   local field = 'step:' .. ARGV[5]
   local there = redis.call('HGET', key, field)
   local args = there and string.match(there, '^{"at":%d+,"args":"(%x+)"')
   if not there or args and args ~= ARGV[7] then
     local made_from = ARGV[7] ~= '' and '"args":"' .. ARGV[7] .. '",' or ''
-    redis.call('HSET', key, field, '{"at":' .. at .. ',' .. made_from .. '"result":' .. ARGV[6] .. '}')
+    redis.call('HSET', key, field, '{"at":' .. cx.at .. ',' .. made_from .. '"result":' .. ARGV[6] .. '}')
   end
 elseif ARGV[4] == 'progress' then
   redis.call('HSET', key, 'progress', ARGV[6])
-  if ARGV[5] ~= '' then append(key, 'marks', at .. ' ' .. ARGV[5], tonumber(ARGV[7]), tonumber(ARGV[8])) end
+  if ARGV[5] ~= '' then append(key, 'marks', cx.at .. ' ' .. ARGV[5], tonumber(ARGV[7]), tonumber(ARGV[8])) end
 else
-  append(key, 'log', at .. ' ' .. ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]))
+  append(key, 'log', cx.at .. ' ' .. ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]))
 end
 redis.call('HINCRBY', key, 'writes', 1)
 redis.call('PUBLISH', CHANGES, ARGV[1])

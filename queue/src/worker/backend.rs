@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    claim, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle, shutdown,
-    sweep, wake,
+    claim, configure, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle,
+    shutdown, sweep, wake,
 };
 use crate::{error::Error, job::Job, redis::connect::Connector, worker::protocol::EndedAttempt};
 
@@ -82,6 +82,7 @@ impl RedisBackend {
             self.others = vec![
                 AbortOnDropHandle::new(tokio::spawn(renew::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(wake::run(Arc::clone(core)))),
+                AbortOnDropHandle::new(tokio::spawn(configure::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(shutdown::run(Arc::clone(core), worker.clone()))),
             ];

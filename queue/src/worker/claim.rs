@@ -20,7 +20,7 @@ use crate::{
     job::Job,
     redis::connect::{Backoff, Cause, told},
     scripts::MAX_CLAIM,
-    worker::protocol::{Claim, Claimed},
+    worker::protocol::{Claim, Claimed, Maintained},
 };
 
 /// What a claim was answered, and what it was asked with.
@@ -30,9 +30,9 @@ struct Answer {
     asked: Instant,
 }
 
-/// Claims that are under way to Redis at once. A second one goes only when it is a
-/// full batch, so that Redis need not wait for us. `claim.lua` remembers what
-/// the oldest that is open was answered, and the one behind it.
+/// Claims that are under way to Redis at once. A second one is sent only when it asks for a full
+/// batch, so that Redis need not wait for the worker. `claim.lua` remembers the replies to the
+/// oldest open claim and to the one behind it.
 const UNDER_WAY: u64 = 2;
 
 /// Claims until the worker is told to stop, while the jobs of the claims before
@@ -55,9 +55,13 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     // While `Some`, the queue was seen empty and there is nothing to do until then.
     let mut idle_until: Option<Instant> = None;
     let mut request_id: u64 = 1;
-    // Requests without an answer.
+    // Request ids without a reply.
     let mut open = BTreeSet::new();
     let mut turnover = Turnover::default();
+    tokio::select! {
+        () = core.stop.cancelled() => return,
+        () = core.configured.cancelled() => {}
+    }
     loop {
         let slots = if under_way.is_empty() {
             match next_slots(core, idle_until.take()).await {
@@ -96,25 +100,25 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
         open.insert(request_id);
         turnover
             .note(core.leases.finished.load(Ordering::Relaxed), core.leases.held_us.load(Ordering::Relaxed));
-        let ahead = turnover.ahead(slots.len());
-        under_way.push(async move { (request_id, claim(core, slots, request_id, ahead).await) });
+        let quantum = turnover.quantum(slots.len());
+        under_way.push(async move { (request_id, claim(core, slots, request_id, quantum).await) });
         request_id += 1;
     }
 }
 
-/// Claims until Redis answers, under the same request id: jobs that an unanswered call
-/// has leased are not lost to us. The slots stay taken. `None` when the worker is
-/// told to stop meanwhile.
+/// Claims until Redis answers, under the same request id, so the worker gets the jobs that an
+/// unanswered call has leased. The slots stay taken. `None` when the worker is told to stop
+/// meanwhile.
 async fn claim(
     core: &Core,
     slots: Vec<OwnedSemaphorePermit>,
     request_id: u64,
-    ahead: usize,
+    quantum: usize,
 ) -> Option<Answer> {
     let mut backoff = Backoff::default();
     loop {
         let asked = Instant::now();
-        match claim_once(core, slots.len(), request_id, ahead).await {
+        match claim_once(core, slots.len(), request_id, quantum).await {
             Ok(claimed) => {
                 if core.outages.claims.ends() {
                     tracing::info!(queue = %core.options.queue, "claiming works again");
@@ -149,7 +153,7 @@ async fn next_slots(core: &Core, idle_until: Option<Instant>) -> Option<Vec<Owne
         biased;
         () = core.stop.cancelled() => None,
         slots = free_slots(core) => Some(slots),
-        // A full worker still promotes and takes over for the others.
+        // A full worker still does what is due, for the others.
         () = tokio::time::sleep(core.options.poll) => Some(Vec::new()),
     }
 }
@@ -189,28 +193,46 @@ fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
     Duration::from_millis(next_at.saturating_sub(now).max(0).unsigned_abs() + 1).min(poll)
 }
 
-async fn claim_once(core: &Core, want: usize, request_id: u64, ahead: usize) -> Result<Claimed, RedisError> {
-    let options = &core.options;
+async fn claim_once(
+    core: &Core,
+    want: usize,
+    request_id: u64,
+    quantum: usize,
+) -> Result<Claimed, RedisError> {
+    let (options, policy) = (&core.options, core.leases.policy());
     let claim = Claim {
         worker: core.worker(),
         want,
         lease: options.lease,
-        crashes: &core.crashes,
-        crashes_by_kind: &core.crashes_by_kind,
+        crashes: &policy.crashes,
+        crashes_by_kind: &policy.crashes_by_kind,
         kinds: core.kinds.as_deref(),
         request_id,
-        shares: options.shares,
-        ahead,
+        shares: policy.shares,
+        quantum,
     };
     core.claims.claim(&claim).await
 }
 
 fn report(core: &Core, claimed: &Claimed) {
     let queue = &core.options.queue;
-    if claimed.reclaimed > 0 {
-        tracing::warn!(%queue, jobs = claimed.reclaimed, dead = claimed.buried, "leases expired: jobs reclaimed");
-        metrics::counter!("job_queue_reclaimed_total", "queue" => queue.to_string())
-            .increment(claimed.reclaimed);
+    match &claimed.maintained {
+        Ok(Maintained { reclaimed, dead }) => {
+            if core.outages.maintenance.ends() {
+                tracing::info!(%queue, "due jobs are seen to again");
+            }
+            if *reclaimed > 0 {
+                tracing::warn!(%queue, jobs = reclaimed, dead, "leases expired: jobs reclaimed");
+                metrics::counter!("job_queue_reclaimed_total", "queue" => queue.to_string())
+                    .increment(*reclaimed);
+            }
+        }
+        Err(error) => {
+            if core.outages.maintenance.begins(Cause::of(error)) {
+                let why = told(error);
+                tracing::warn!(%queue, %why, "no due job is promoted, reclaimed or expired until Redis lets us");
+            }
+        }
     }
     if claimed.unknown > 0 {
         tracing::warn!(%queue, jobs = claimed.unknown, "jobs of kinds that have no handler here: parked until a worker comes that has one");

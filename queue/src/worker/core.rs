@@ -13,11 +13,7 @@ use super::{
 use crate::{
     client::handle::Client,
     error::Error,
-    job::flow::encode,
-    policy::{
-        kinds::Kinds,
-        retry::{Crashes, RetryPolicy},
-    },
+    policy::kinds::Kinds,
     redis::connect::{Connector, Outage},
 };
 
@@ -25,9 +21,6 @@ use crate::{
 pub(super) struct Core {
     pub(super) options: WorkerOptions,
     pub(super) connector: Connector,
-    /// What becomes of jobs that lose their worker, and of those of kinds that differ.
-    pub(super) crashes: Crashes,
-    pub(super) crashes_by_kind: Vec<(String, Crashes)>,
     /// What this worker runs, as claims say it.
     pub(super) kinds: Option<Vec<String>>,
     /// A connection for each loop, so that a large claim delays no renewal.
@@ -40,6 +33,10 @@ pub(super) struct Core {
     pub(super) slots: Arc<Semaphore>,
     /// There may be work.
     pub(super) wake: Notify,
+    /// Fires when it is known what the worker goes by: nothing is claimed before.
+    pub(super) configured: CancellationToken,
+    /// There may be another version of the configuration.
+    pub(super) reconfigure: Notify,
     /// Leases should be renewed now rather than later.
     pub(super) renew: Notify,
     /// No more claims, and nothing starts.
@@ -52,8 +49,10 @@ pub(super) struct Core {
 #[derive(Debug, Default)]
 pub(super) struct Outages {
     pub(super) claims: Outage,
+    pub(super) maintenance: Outage,
     pub(super) settles: Outage,
     pub(super) renewals: Outage,
+    pub(super) configuration: Outage,
 }
 
 impl Core {
@@ -65,19 +64,15 @@ impl Core {
         let worker = |connector: &Connector| Client::new(connector, options.queue.clone()).map(Worker::new);
         // An answer that is lost must not cost the lease: two tries fit into it.
         let prompt = connector.with_response_timeout(options.lease / 3);
+        if let Some(seed) = &options.seed {
+            seed.check()?;
+        }
         let stop = CancellationToken::new();
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let crashes = options.retry.crashes();
-        let of_kind = |(kind, retry): (&String, &RetryPolicy)| {
-            let of_kind = retry.crashes();
-            (of_kind != crashes).then(|| (encode(kind), of_kind))
-        };
         let name = format!("{}-{}", std::process::id(), id.get(..8).unwrap_or_default());
         let renewals = worker(&prompt)?;
         let store = Store::Redis { renewals: renewals.clone(), writes: worker(connector)?, ended };
         Ok(Self {
-            crashes_by_kind: options.retry_by_kind.iter().filter_map(of_kind).collect(),
-            crashes,
             kinds: options.kinds.as_ref().map(Kinds::stored),
             claims: worker(connector)?,
             settles: worker(connector)?,
@@ -85,6 +80,8 @@ impl Core {
             leases: Arc::new(Leases::new(name, options.clone(), store, stop.child_token())),
             slots: Arc::new(Semaphore::new(options.concurrency)),
             wake: Notify::new(),
+            configured: CancellationToken::new(),
+            reconfigure: Notify::new(),
             renew: Notify::new(),
             stop,
             outages: Outages::default(),

@@ -202,7 +202,7 @@ fn line(lease: &Lease, did: &str, note: Option<String>) -> String {
 /// What follows from a failure.
 fn failed(lease: &Lease, failure: &Failure) -> Disposition {
     let job = lease.job();
-    let options = &lease.0.leases.options;
+    let _options = &lease.0.leases.options;
     let now = utc_ms();
     let first = job.first_failures.get(&failure.class).copied().unwrap_or(now);
     let earlier = Earlier {
@@ -220,7 +220,7 @@ fn failed(lease: &Lease, failure: &Failure) -> Disposition {
     .line();
     let class = failure.class;
     let (attempt, error) = (job.attempts, &failure.message);
-    match options.retry_of(&job.kind).draw(failure, earlier) {
+    match lease.0.leases.policy().retry_of(&job.kind).draw(failure, earlier) {
         Decision::Retry(delay) => {
             tracing::warn!(job = %job.id, queue = %job.queue, attempt, %class, %error, retry_in_ms = delay.as_millis() as u64, "attempt failed");
             Disposition::Retry { delay, class, line }

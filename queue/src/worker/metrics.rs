@@ -1,6 +1,6 @@
 //! What a worker counts.
 
-use metrics::{counter, describe_counter};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::QueueName;
 
@@ -27,6 +27,17 @@ pub(super) fn describe(queue: &QueueName) {
         "job_queue_retention_held_total",
         "How often retention held finished jobs back, because a jump of the clock made too many old at once."
     );
+    describe_gauge!(
+        "job_queue_configuration_version",
+        "Version of the queue's configuration that this process works by; 0 for its own settings."
+    );
+    describe_gauge!(
+        "job_queue_configuration_differences",
+        "Values in which this process's settings differ from the queue's configuration, which counts."
+    );
+    for name in ["job_queue_configuration_version", "job_queue_configuration_differences"] {
+        gauge!(name, "queue" => queue.to_string()).set(0.0);
+    }
     for state in ["succeeded", "dead", "cancelled"] {
         counter!("job_queue_retention_held_total", "queue" => queue.to_string(), "state" => state)
             .absolute(0);

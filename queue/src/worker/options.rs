@@ -6,8 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     job::id::QueueName,
-    policy::kinds::Kinds,
-    policy::{priority::Shares, retry::RetryPolicy},
+    policy::{configuration::Configuration, kinds::Kinds, priority::Shares, retry::RetryPolicy},
 };
 
 /// The settings of one worker on one queue.
@@ -43,6 +42,10 @@ pub struct WorkerOptions {
     pub keep_dead: Duration,
     /// The same for a cancelled job.
     pub keep_cancelled: Duration,
+    /// The configuration that a queue without one gets. Where it is set, the worker follows the
+    /// configuration that is stored with the queue, whatever the four fields before it, the
+    /// retries and the shares say. `None`: the worker goes by its own options.
+    pub seed: Option<Configuration>,
     /// Fires when a stop in good order begins: nothing more is claimed, what has not
     /// started is handed back, and running handlers are told
     /// ([`Lease::stopping`](super::Lease::stopping)). An apalis monitor tells its
@@ -76,14 +79,10 @@ impl WorkerOptions {
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
+            seed: None,
             stop: CancellationToken::new(),
             interrupt: CancellationToken::new(),
             abandon: CancellationToken::new(),
         }
-    }
-
-    /// What follows from a failure of a kind.
-    pub(super) fn retry_of(&self, kind: &str) -> &RetryPolicy {
-        self.retry_by_kind.get(kind).unwrap_or(&self.retry)
     }
 }

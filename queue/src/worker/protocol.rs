@@ -14,7 +14,7 @@ use crate::{
     job::{Fields, Job, Unreadable, id::JobId, state::State},
     policy::{failure::FailureClass, priority::Shares, retry::Crashes},
     redis::clock::delay_ms,
-    scripts::{self, Call, MAX_BATCH, MAX_CLAIM},
+    scripts::{self, Call, MAX_CLAIM},
 };
 
 /// Bytes of an outcome, as JSON, that are kept. A handler that returns more has its job
@@ -27,7 +27,7 @@ pub const MAX_OUTCOME: usize = 1024 * 1024;
 pub struct Claim<'a> {
     /// Who claims.
     pub worker: &'a str,
-    /// At most this many jobs, up to 160; 0 only promotes and takes over.
+    /// At most this many jobs, up to 160; 0 only does what is due, for any worker.
     pub want: usize,
     /// How long the leases last.
     pub lease: Duration,
@@ -38,29 +38,36 @@ pub struct Claim<'a> {
     /// What the worker runs ([`Kinds::stored`](crate::Kinds::stored)); `None` for everything. A
     /// job of another kind is parked; jobs that are parked for one of these are leased first.
     pub kinds: Option<&'a [String]>,
-    /// The id of the request, counted up from 1. A repeated id is answered with the same jobs, as
-    /// long as no request with an id higher by two has come: two may be under way.
+    /// The request id of the call. A repeated id gets the same jobs in reply, as long as no call
+    /// with an id higher by two has come: two may be under way.
     pub request_id: u64,
     /// What the less urgent classes get in any case.
     pub shares: Shares,
     /// How many jobs a lane may be given ahead of its turn, 1 to 160, for a tenant of
     /// weight 1: the more, the fewer lanes a large claim is taken from. The lane waits for
     /// that afterwards.
-    pub ahead: usize,
+    pub quantum: usize,
 }
 
-/// What a call for work was answered.
+/// What was due, whichever worker asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Jobs whose lease had expired.
+    pub reclaimed: u64,
+    /// Those of them that are dead now.
+    pub dead: u64,
+}
+
+/// The reply to a call for work.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// Redis' time, UTC ms.
     pub now: i64,
-    /// When there is something to do again, UTC ms; 0 for unknown, which it is where as
-    /// many jobs were leased as were asked for.
+    /// When there is something to do again, UTC ms; 0 for unknown, as it is where as many jobs
+    /// were leased as were asked for.
     pub next_at: i64,
-    /// Jobs whose lease had expired.
-    pub reclaimed: u64,
-    /// Of these, jobs that are dead now.
-    pub buried: u64,
+    /// What was due and is done; or why it was not done, which keeps no job from being leased.
+    pub maintained: Result<Maintained, RedisError>,
     /// Whether there is more to do at once.
     pub more: bool,
     /// Jobs that were parked because the worker does not run their kind.
@@ -95,13 +102,12 @@ impl FromRedisValue for Claimed {
         let mut reply = Vec::<Value>::from_redis_value(value)?.into_iter();
         let mut number = || i64::from_redis_value(reply.next().unwrap_or(Value::Nil));
         let (now, next_at) = (number()?, number()?);
-        let (reclaimed, buried) = (number()?.unsigned_abs(), number()?.unsigned_abs());
         let (more, unknown) = (number()? == 1, number()?.unsigned_abs());
         let mut jobs = Vec::with_capacity(reply.len() / 2);
         while let (Some(id), Some(content)) = (reply.next(), reply.next()) {
             jobs.push((String::from_redis_value(id)?, Content::from_redis_value(content)?));
         }
-        Ok(Self { now, next_at, reclaimed, buried, more, unknown, jobs })
+        Ok(Self { now, next_at, maintained: Ok(Maintained::default()), more, unknown, jobs })
     }
 }
 
@@ -246,24 +252,40 @@ fn width(token: u64, outcome: &str) -> usize {
 }
 
 impl Worker {
-    /// Promotes, takes over, expires, and leases jobs.
+    /// Does what is due (promotes, reclaims, expires jobs), and leases jobs.
     ///
     /// # Errors
-    /// When Redis failed.
+    /// When Redis failed. What is due may be done then, and jobs may be leased: the same request
+    /// id gets them.
     pub async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, RedisError> {
-        let mut call = Call::new(&scripts::CLAIM, &self.client.keys);
+        let keys = &self.client.keys;
+        let mut maintain = Call::new(&scripts::MAINTAIN, keys);
+        maintain.arg(claim.worker).arg(claim.want).arg(claim.crashes.stored()).arg(rand::random::<f64>());
+        for (kind, crashes) in claim.crashes_by_kind {
+            maintain.arg(kind).arg(crashes.stored());
+        }
+        let conn = &mut self.client.conn.clone();
+        if claim.want == 0 {
+            let (now, reclaimed, dead) = maintain.run(conn).await?;
+            let maintained = Ok(Maintained { reclaimed, dead });
+            return Ok(Claimed { now, next_at: 0, maintained, more: false, unknown: 0, jobs: Vec::new() });
+        }
+        let mut call = Call::new(&scripts::CLAIM, keys);
         call.arg(claim.worker).arg(claim.want.min(MAX_CLAIM)).arg(claim.lease.as_millis() as u64);
-        call.arg(MAX_BATCH).arg(claim.crashes.stored()).arg(claim.request_id);
+        call.arg(claim.request_id);
         call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
-        call.arg(claim.ahead.clamp(1, MAX_CLAIM)).arg(rand::random::<f64>());
+        call.arg(claim.quantum.clamp(1, MAX_CLAIM)).arg(rand::random::<f64>());
         match claim.kinds {
             None => call.arg(-1),
             Some(kinds) => call.arg(kinds.len()).arg(kinds),
         };
-        for (kind, crashes) in claim.crashes_by_kind {
-            call.arg(kind).arg(crashes.stored());
-        }
-        call.run(&mut self.client.conn.clone()).await
+        let [due, leased] = call.run_behind(&maintain, conn).await?;
+        let leased = Claimed::from_redis_value(leased.extract_error()?)?;
+        let maintained = due.extract_error().and_then(|due| {
+            let (_, reclaimed, dead): (i64, u64, u64) = FromRedisValue::from_redis_value(due)?;
+            Ok(Maintained { reclaimed, dead })
+        });
+        Ok(Claimed { maintained, ..leased })
     }
 
     /// Writes how attempts ended, at most 192; whether each was written, or

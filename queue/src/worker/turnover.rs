@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
+use crate::scripts::LANES_AT_MOST;
+
 /// Who has to wait for so long does not notice: slots that are free again within this
 /// time may all go to one lane, and a claim is then taken from a few. The longer jobs hold
 /// them, the fewer a lane gets ahead of its turn.
 const UNNOTICED: Duration = Duration::from_millis(10);
-
-/// Lanes of which a claim asks no more (`LANES_AT_MOST` in `claim/turns.lua`): a large claim
-/// needs so much of each to be filled.
-const LANES: usize = 32;
 
 /// Attempts after which the mean has moved by half.
 const INERTIA: f64 = 64.0;
@@ -35,9 +33,10 @@ impl Turnover {
         }
     }
 
-    /// How many jobs of a claim of `want` a lane may be given ahead of its turn.
-    pub(super) fn ahead(&self, want: usize) -> usize {
-        let least = want.div_ceil(LANES).max(1);
+    /// The quantum of a claim of `want` jobs: how many a lane may be given ahead of its turn.
+    pub(super) fn quantum(&self, want: usize) -> usize {
+        // A claim asks no more lanes, so it needs so much of each to be filled.
+        let least = want.div_ceil(LANES_AT_MOST).max(1);
         if self.ended == 0 {
             return least;
         }
@@ -62,7 +61,7 @@ mod tests {
             (ended, held) = (ended + n, held + n * ms * 1000);
             turnover.note(ended, held);
         }
-        turnover.ahead(want)
+        turnover.quantum(want)
     }
 
     #[test]
@@ -88,7 +87,7 @@ mod tests {
             want in 1..=MAX_CLAIM,
         ) {
             let ahead = after(ends, want);
-            prop_assert!(ahead >= 1 && ahead * LANES >= want && ahead <= want);
+            prop_assert!(ahead >= 1 && ahead * LANES_AT_MOST >= want && ahead <= want);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Listens for work while the worker is idle, and for jobs that are cancelled.
+//! Listens for work while the worker is idle, for cancelled jobs, and for a new configuration.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -20,17 +20,22 @@ pub(super) async fn run(core: Arc<Core>) {
 
 /// Follows one connection until it is lost.
 async fn follow(core: &Core, backoff: &mut Backoff) -> RedisResult<Infallible> {
-    let (wake, cancels) = (core.claims.client.keys().wake(), core.claims.client.keys().cancels());
+    let keys = core.claims.client.keys();
+    let (wake, cancels, configured) = (keys.wake(), keys.cancels(), keys.configured());
     let mut listener = core.connector.listen().await?;
-    listener.subscribe(&[&wake, &cancels]).await?;
+    listener.subscribe(&[&wake, &cancels, &configured]).await?;
     backoff.reset();
     // Whatever was said before we listened.
     core.wake.notify_one();
     core.renew.notify_one();
+    core.reconfigure.notify_one();
     loop {
         match listener.next().await? {
             Heard::Message(message) if message.get_channel_name() == cancels => {
                 core.leases.cancel(&message.get_payload::<String>().unwrap_or_default());
+            }
+            Heard::Message(message) if message.get_channel_name() == configured => {
+                core.reconfigure.notify_one();
             }
             Heard::Message(_) => core.wake.notify_one(),
             // A message that is missed costs no more than a poll and a renewal,

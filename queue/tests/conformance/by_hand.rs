@@ -22,7 +22,7 @@ pub fn claim(worker: &str, number: u64) -> Claim<'_> {
         kinds: None,
         request_id: number,
         shares: Shares::default(),
-        ahead: 16,
+        quantum: 16,
     }
 }
 

@@ -69,7 +69,7 @@ impl Timed {
             kinds: Some(&["1|test".to_owned()]),
             request_id: self.number,
             shares: Shares::default(),
-            ahead: 160,
+            quantum: 160,
         };
         let claimed = self.queue.worker.claim(&claim).await.unwrap();
         claimed.jobs(&self.queue, worker).map(|job| job.map(|job| (job.id, job.token)).unwrap()).collect()

@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use serde_json::json;
-use upshot_servers::{RedisCluster, RedisOptions, RedisSentinels, RedisServer};
 use upshot_queue::{Connector, Error, JobId, NewJob, RedisOptions as QueueOptions, State, connect::Backoff};
+use upshot_servers::{RedisCluster, RedisOptions, RedisSentinels, RedisServer};
 
 use crate::handles::Queue;
 

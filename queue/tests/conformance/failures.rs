@@ -12,7 +12,8 @@ use std::{
 use serde_json::json;
 use upshot_queue::{
     Changed, Crashes, Failure, FailureClass, JobId, Need, NewJob, Park, RetryPolicy, Shares, State, Wait,
-    WorkerOptions, protocol::Claim,
+    WorkerOptions,
+    protocol::{Claim, Maintained},
 };
 
 use crate::fixture::{Fixture, Worker, options};
@@ -310,13 +311,13 @@ async fn a_kind_survives_as_many_lost_workers_as_it_may() {
         kinds: None,
         request_id: number,
         shares: Shares::default(),
-        ahead: 1,
+        quantum: 1,
     };
     let claimed = fixture.queue.worker.claim(&claim(2, 1)).await.unwrap();
     assert_eq!(claimed.len(), 2);
     fixture.until_after(claimed.now + 1).await;
     let reclaimed = fixture.queue.worker.claim(&claim(0, 2)).await.unwrap();
-    assert_eq!((reclaimed.reclaimed, reclaimed.buried), (2, 1));
+    assert_eq!(reclaimed.maintained.unwrap(), Maintained { reclaimed: 2, dead: 1 });
     assert_eq!(fixture.queue.job(&jobs[0].id).await.unwrap().unwrap().state, State::Dead);
     assert_eq!(fixture.queue.job(&jobs[1].id).await.unwrap().unwrap().state, State::Ready);
     fixture.finish().await;
@@ -341,13 +342,14 @@ async fn jobs_of_a_lost_worker_wait_as_after_any_crash() {
         kinds: None,
         request_id: number,
         shares: Shares::default(),
-        ahead: 20,
+        quantum: 20,
     };
     let claimed = fixture.queue.worker.claim(&claim(20, 1)).await.unwrap();
     assert_eq!(claimed.len(), 20);
     fixture.until_after(claimed.now + 1).await;
     let reclaimed = fixture.queue.worker.claim(&claim(20, 2)).await.unwrap();
-    assert_eq!((reclaimed.reclaimed, reclaimed.len()), (20, 0));
+    assert_eq!(reclaimed.maintained.as_ref().unwrap().reclaimed, 20);
+    assert!(reclaimed.is_empty());
     let mut cmd = redis::cmd("ZRANGE");
     cmd.arg(fixture.queue.keys().scheduled()).arg(0).arg(-1).arg("WITHSCORES");
     let scheduled: Vec<(String, i64)> =

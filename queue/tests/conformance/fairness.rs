@@ -45,7 +45,7 @@ async fn serve(fixture: &Fixture, shares: Shares, want: usize) -> (Vec<String>, 
 async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usize) -> (Vec<String>, bool) {
     // Under a number that was used before, the same jobs would be answered.
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let claim = Claim { want, shares, ahead, ..by_hand::claim("one", number) };
+    let claim = Claim { want, shares, quantum: ahead, ..by_hand::claim("one", number) };
     let claimed = fixture.queue.worker.claim(&claim).await.unwrap();
     let more = claimed.more;
     let (mut jobs, mut ended) = (Vec::new(), Vec::new());

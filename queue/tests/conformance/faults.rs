@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
-use upshot_servers::Proxy;
 use upshot_queue::{JobId, NewJob, State};
+use upshot_servers::Proxy;
 
 use crate::fixture::{Fixture, Worker, options, own_redis};
 

@@ -21,11 +21,11 @@ use serde_json::Value;
 use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
-use upshot_servers::{RedisCluster, RedisServer};
 use upshot_queue::{
     Connector, Counts, Failure, Job, JobId, Lease, NewJob, QueueName, RedisBackend, RedisOptions, Scrubber,
     State, Stop, WorkerOptions,
 };
+use upshot_servers::{RedisCluster, RedisServer};
 
 use crate::handles::Queue;
 

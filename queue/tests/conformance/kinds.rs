@@ -37,7 +37,7 @@ fn ids(jobs: &[NewJob]) -> Vec<JobId> {
 async fn claim(queue: &Queue, kind: &str, number: u64, want: usize) -> Claimed {
     let kinds = [format!("1|{kind}")];
     let claim =
-        Claim { kinds: Some(&kinds), want, ahead: want, shares: NONE, ..by_hand::claim(kind, number) };
+        Claim { kinds: Some(&kinds), want, quantum: want, shares: NONE, ..by_hand::claim(kind, number) };
     queue.worker.claim(&claim).await.unwrap()
 }
 
@@ -219,8 +219,13 @@ async fn parked_jobs_are_taken_by_class_in_their_order_and_by_turns_of_their_flo
     let kinds = ["1|mail".to_owned()];
     let mut order = Vec::new();
     for number in 1..=5 {
-        let claim =
-            Claim { kinds: Some(&kinds), want: 1, ahead: 1, shares: NONE, ..by_hand::claim("mail", number) };
+        let claim = Claim {
+            kinds: Some(&kinds),
+            want: 1,
+            quantum: 1,
+            shares: NONE,
+            ..by_hand::claim("mail", number)
+        };
         order.extend(by_hand::jobs(queue, "mail", queue.worker.claim(&claim).await.unwrap()));
     }
     let found: Vec<&JobId> = order.iter().map(|job| &job.id).collect();

@@ -32,7 +32,7 @@ pub fn limited(n: usize, tenant: &str, keys: &[&str]) -> Vec<NewJob> {
 
 /// Asks for eight jobs, as worker `one`.
 pub async fn claim(fixture: &Fixture, number: u64) -> Claimed {
-    let claim = Claim { want: 8, ahead: 1, ..by_hand::claim("one", number) };
+    let claim = Claim { want: 8, quantum: 1, ..by_hand::claim("one", number) };
     fixture.queue.worker.claim(&claim).await.unwrap()
 }
 

@@ -108,7 +108,7 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
     let ids = fixture.enqueue(300).await;
     let ready = Filter { state: Some(State::Ready), ..Filter::default() };
     let claim = async |number, want| {
-        let claim = Claim { want, ahead: want, ..by_hand::claim("w", number) };
+        let claim = Claim { want, quantum: want, ..by_hand::claim("w", number) };
         by_hand::jobs(&fixture.queue, "w", fixture.queue.worker.claim(&claim).await.unwrap())
     };
     let page = fixture.queue.list(&ready, None, 100).await.unwrap();
@@ -168,7 +168,7 @@ async fn a_job_that_runs_again_is_listed_once() {
     let mut number = 0;
     let mut claim = async |want| {
         number += 1;
-        let claim = Claim { want, ahead: 1, ..by_hand::claim("w", number) };
+        let claim = Claim { want, quantum: 1, ..by_hand::claim("w", number) };
         by_hand::jobs(&fixture.queue, "w", fixture.queue.worker.claim(&claim).await.unwrap())
     };
     let first = claim(5).await;

@@ -13,7 +13,6 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
-use upshot_servers::Proxy;
 use upshot_queue::{
     Changed, Deadline, EnqueueResult, Failure, FailureClass, Job, JobId, Late, Limit, LimitKey, LimitUse,
     NewJob, Priority, Progress, Reconciled, Released, RetryPolicy, Scope, Scrubber, State, Trimmed, Unique,
@@ -22,6 +21,7 @@ use upshot_queue::{
     protocol::{Claim, Disposition, EndedAttempt, Renewed, Write},
     script_name,
 };
+use upshot_servers::Proxy;
 
 use crate::handles::Queue;
 
@@ -77,7 +77,7 @@ impl Cut {
         let counted = Arc::clone(&cuts);
         self.proxy.cut_replies(move |request, reply| {
             // One that Redis did not know was not run.
-            let is_answer = called(request) == Some(script) && !reply.starts_with(b"-NOSCRIPT");
+            let is_answer = called(request).contains(&script) && !reply.starts_with(b"-NOSCRIPT");
             let is_first = is_answer && like(reply) && counted.load(Ordering::SeqCst) == 0;
             is_first.then(|| {
                 counted.fetch_add(1, Ordering::SeqCst);
@@ -134,11 +134,11 @@ impl Cut {
     }
 }
 
-/// The script that a request runs, by its digest.
-fn called(request: &[u8]) -> Option<&'static str> {
+/// The scripts that a request runs, by their digests.
+fn called(request: &[u8]) -> Vec<&'static str> {
     const CALL: &[u8] = b"EVALSHA\r\n$40\r\n";
-    let at = request.windows(CALL.len()).position(|part| part == CALL)? + CALL.len();
-    script_name(std::str::from_utf8(request.get(at..at + 40)?).ok()?)
+    let ends = (CALL.len()..request.len()).filter(|end| request[..*end].ends_with(CALL));
+    ends.filter_map(|at| script_name(std::str::from_utf8(request.get(at..at + 40)?).ok()?)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -645,7 +645,11 @@ async fn a_worker_whose_answers_are_cut_at_random_does_each_job_once() {
     let counted = Arc::clone(&cuts);
     proxy.cut_replies(move |request, reply| {
         rng.random_bool(0.06).then(|| {
-            *counted.lock().unwrap().entry(called(request).unwrap_or("other")).or_default() += 1;
+            *counted
+                .lock()
+                .unwrap()
+                .entry(called(request).last().copied().unwrap_or("other"))
+                .or_default() += 1;
             rng.random_range(0..reply.len())
         })
     });

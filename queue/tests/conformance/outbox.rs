@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use upshot_servers::Proxy;
 use upshot_queue::{Failure, JobId, Outbox, OutboxReader, RetryPolicy, State, Wait, WorkerOptions};
+use upshot_servers::Proxy;
 
 use crate::handles::Queue;
 

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
-use upshot_servers::Proxy;
 use upshot_queue::{JobId, Lease, NewJob, Release, Snooze, State, WorkerOptions};
+use upshot_servers::Proxy;
 
 use crate::fixture::{Fixture, PATIENCE, Worker, options};
 

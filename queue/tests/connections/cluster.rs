@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use upshot_queue::{Connector, EnqueueResult, RedisOptions, connect::Writes};
 use upshot_servers::RedisCluster;
-use upshot_queue::{Connector, RedisOptions, EnqueueResult, connect::Writes};
 
 use crate::handles::Queue;
 

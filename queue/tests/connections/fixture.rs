@@ -3,11 +3,11 @@
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use redis::{AsyncCommands, RedisResult, Value};
-use upshot_servers::RedisOptions as Local;
 use upshot_queue::{
     Connection, Connector, EnqueueResult, JobId, NewJob, QueueName, RedisOptions, State,
     connect::{Backoff, Heard, Listener},
 };
+use upshot_servers::RedisOptions as Local;
 
 use crate::handles::Queue;
 

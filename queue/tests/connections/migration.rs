@@ -11,11 +11,11 @@ use std::{
 
 use redis::{RedisResult, Value, aio::MultiplexedConnection};
 use tokio::sync::Notify;
-use upshot_servers::RedisCluster;
 use upshot_queue::{
     Crashes, Deadline, FailureClass, Filter, JobId, Late, NewJob, Priority, Scrubber, Shares, State, Wait,
     protocol::{Claim, Claimed, Disposition, EndedAttempt},
 };
+use upshot_servers::RedisCluster;
 
 use crate::handles::Queue;
 
@@ -208,7 +208,7 @@ impl Load {
             kinds: None,
             request_id: number,
             shares: Shares::default(),
-            ahead: 4,
+            quantum: 4,
         };
         until_ok("a claim", || async { self.called(self.queue.worker.claim(&claim).await) }).await
     }

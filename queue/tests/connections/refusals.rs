@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use upshot_servers::{RedisCluster, RedisOptions as Local, RedisServer};
 use upshot_queue::{
     Connection, Connector,
     connect::{Cause, Persistence, Writes, info, told},
 };
+use upshot_servers::{RedisCluster, RedisOptions as Local, RedisServer};
 
 use crate::fixture::{PATIENCE, connector, enqueue, folder, job, options, queue, until_ok};
 

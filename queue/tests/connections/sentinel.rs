@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use redis::{AsyncCommands, RedisResult};
+use upshot_queue::{Connection, Connector, EnqueueResult, RedisOptions, connect::Listener};
 use upshot_servers::RedisSentinels;
-use upshot_queue::{Connection, Connector, RedisOptions, EnqueueResult, connect::Listener};
 
 use crate::handles::Queue;
 

@@ -1,8 +1,8 @@
 //! One server: logins, and what a login may.
 
 use redis::AsyncCommands;
-use upshot_servers::RedisServer;
 use upshot_queue::{Connector, RedisOptions};
+use upshot_servers::RedisServer;
 
 use crate::fixture::{connector, documented_user, folder, key, options, works, write_replicated};
 

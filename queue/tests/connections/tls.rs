@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use upshot_queue::{Connector, EnqueueResult, RedisOptions};
 use upshot_servers::{Authority, RedisCluster, RedisSentinels, RedisServer, Wiretap};
-use upshot_queue::{Connector, RedisOptions, EnqueueResult};
 
 use crate::fixture::{enqueue, folder, job, key, options, queue, works, write_replicated};
 

@@ -188,7 +188,7 @@ async fn a_limit_that_is_cleared_while_it_is_set_leaves_nothing() {
         kinds: None,
         request_id: 1,
         shares,
-        ahead: 1,
+        quantum: 1,
     };
     assert_eq!(queue.worker.claim(&claim).await.unwrap().len(), 1);
     // On one connection each sends its first call before it has an answer.

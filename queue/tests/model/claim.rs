@@ -264,10 +264,10 @@ impl Model {
         Ok(())
     }
 
-    /// A worker that sleeps until it is told has missed nothing. One that got all it
-    /// asked for does not sleep.
+    /// A worker that sleeps until it is told has missed nothing. A worker that got all it asked
+    /// for does not sleep, and a full one waits for a slot.
     fn wakes_in_time(&self, answer: &Answer<'_>) -> Result<(), String> {
-        if answer.want > 0 && answer.leased.len() >= answer.want {
+        if answer.leased.len() >= answer.want {
             return Ok(());
         }
         let next = if answer.next_at == 0 { u64::MAX } else { answer.next_at };
@@ -275,12 +275,10 @@ impl Model {
             let at = match job.state {
                 State::Scheduled => job.due,
                 State::Running => job.until,
-                State::Ready | State::Parked if answer.want > 0 && !answer.more => {
-                    match self.token_at(job, answer.runs) {
-                        Some(at) => at + GRAIN.as_millis() as u64,
-                        None => continue,
-                    }
-                }
+                State::Ready | State::Parked if !answer.more => match self.token_at(job, answer.runs) {
+                    Some(at) => at + GRAIN.as_millis() as u64,
+                    None => continue,
+                },
                 _ => continue,
             };
             if next > at {

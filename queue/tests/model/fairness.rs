@@ -46,7 +46,7 @@ impl Worker {
             kinds: None,
             request_id: self.number,
             shares: self.shares,
-            ahead: self.ahead,
+            quantum: self.ahead,
         };
         let claimed = self.queue.worker.claim(&claim).await.unwrap();
         claimed.jobs(&self.queue, "w").map(Result::unwrap).collect()

@@ -8,7 +8,7 @@ use std::{
 
 use upshot_queue::{
     Crashes, Deadline, Failure, JobId, Kinds, LimitKey, NewJob, Shares, State, Unique, Wait,
-    protocol::{Claim, Disposition, EndedAttempt, Write},
+    protocol::{Claim, Disposition, EndedAttempt, Maintained, Write},
 };
 
 use crate::handles::Queue;
@@ -382,11 +382,12 @@ impl Run {
             kinds: kinds.as_deref(),
             request_id: number,
             shares: self.shares,
-            ahead,
+            quantum: ahead,
         };
         let claimed = self.queue.worker.claim(&claim).await.map_err(said)?;
         equal(self.model.now(), claimed.now.unsigned_abs())?;
-        equal(self.model.sweep(wait.as_millis() as u64), (claimed.reclaimed, claimed.buried))?;
+        let Maintained { reclaimed, dead } = claimed.maintained.clone().map_err(said)?;
+        equal(self.model.sweep(wait.as_millis() as u64), (reclaimed, dead))?;
         let (more, next_at, unknown) = (claimed.more, claimed.next_at.unsigned_abs(), claimed.unknown);
         let jobs: Result<Vec<_>, _> = claimed.jobs(&self.queue, &name).collect();
         let jobs = jobs.map_err(said)?;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use upshot_servers::RedisServer;
 use upshot_queue::{
     Connection, Connector, JobId, RedisOptions,
     connect::{self, Heard},
 };
+use upshot_servers::RedisServer;
 
 use crate::handles::Queue;
 

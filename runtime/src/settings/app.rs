@@ -96,6 +96,14 @@ impl Settings {
         })
     }
 
+    /// The section `[app.NAME]`, where there is one.
+    ///
+    /// # Errors
+    /// As [`Settings::section`].
+    pub fn optional_section<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        self.app.0.contains_key(name).then(|| self.section(name)).transpose()
+    }
+
     /// Refuses sections of `[app.…]` that the program did not request.
     ///
     /// # Errors
@@ -212,6 +220,13 @@ mod tests {
                 assert!(said.contains(word), "`{word}` is not in: {said}");
             }
         }
+    }
+
+    #[test]
+    fn an_optional_section_may_be_missing_and_no_part_of_one_may() {
+        assert_eq!(load("", &[]).optional_section::<Carrier>("carrier").unwrap(), None);
+        let partial = load("[app.carrier]\ndepots = []", &[]).optional_section::<Carrier>("carrier");
+        assert!(partial.unwrap_err().to_string().contains("`url`"));
     }
 
     #[test]

@@ -152,7 +152,7 @@ struct Sentinel {
 
 impl Sentinel {
     async fn start(dir: &Path, options: &RedisOptions, master: u16) -> Result<Self, Error> {
-        let program = PROGRAM.find(options.program.as_deref())?;
+        let program = PROGRAM.find(options.program().as_deref())?;
         let server = Server::new(Folder::open(dir, options.ephemeral).await?);
         let password = options.sentinel_password.clone();
         let mut sentinel = Self { server, program, port: 0, tls_port: 0, password };

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -22,6 +22,7 @@ use crate::{
     redis::connect::Outage,
     worker::{
         Worker, WorkerOptions,
+        in_force::InForce,
         protocol::{Disposition, EndedAttempt, Write},
     },
 };
@@ -40,6 +41,8 @@ pub(in crate::worker) struct Leases {
     pub(in crate::worker) held_us: AtomicU64,
     /// Whether it was said that steps cannot be stored.
     pub(super) steps: Outage,
+    /// What the worker goes by.
+    policy: RwLock<Arc<InForce>>,
     store: Store,
     held: Mutex<HashMap<JobId, Weak<LeaseState>>>,
 }
@@ -62,9 +65,11 @@ impl Leases {
         store: Store,
         stopping: CancellationToken,
     ) -> Self {
+        let policy = RwLock::new(Arc::new(InForce::of_options(&options)));
         Self {
             worker,
             options,
+            policy,
             stopping,
             finished: AtomicU64::new(0),
             held_us: AtomicU64::new(0),
@@ -72,6 +77,16 @@ impl Leases {
             store,
             held: Mutex::default(),
         }
+    }
+
+    /// What the worker goes by now.
+    pub(in crate::worker) fn policy(&self) -> Arc<InForce> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The worker goes by this from now on.
+    pub(in crate::worker) fn follow(&self, policy: InForce) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<JobId, Weak<LeaseState>>> {

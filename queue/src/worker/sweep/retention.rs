@@ -16,14 +16,12 @@ const TELLS: Duration = Duration::from_secs(10);
 type Said = HashMap<State, Instant>;
 
 pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
-    let options = &core.options;
     let mut said = Said::new();
     loop {
-        for (of, keep) in [
-            (State::Succeeded, options.keep_succeeded),
-            (State::Dead, options.keep_dead),
-            (State::Cancelled, options.keep_cancelled),
-        ] {
+        let keep = core.leases.policy().keep;
+        for (of, keep) in
+            [(State::Succeeded, keep.succeeded), (State::Dead, keep.dead), (State::Cancelled, keep.cancelled)]
+        {
             note(core, "retention", trim(core, hold, of, keep, &mut said).await);
         }
         tokio::time::sleep(EVERY).await;

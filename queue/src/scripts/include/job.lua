@@ -1,0 +1,28 @@
+-- The stored texts of a job. Pure.
+
+-- A job's body starts with the head line, `enqueued at|class|deadline|due|route|version|kind|flow`.
+-- A deadline is `ms` and what happens then (e: the job expires, r: it runs late). The ledger
+-- fills due and route. A flow is the tenant and the limit keys, separated by bars.
+local HEAD = '^%d+|(%d)|([^|\n]*)|[^|\n]*|[^|\n]*|(%d*)|([^|\n]*)|([^\n]*)\n'
+-- Returns kind, flow, class, deadline, version. A damaged body has a kind that no worker runs.
+local function header(body)
+  local class, deadline, version, kind, flow = string.match(body, HEAD)
+  return kind or '?', flow or '', class or NORMAL, deadline or '', version or '0'
+end
+-- When the job was enqueued (ms).
+local function enqueued_ms(body) return tonumber(string.match(body, '^%d+') or '0') end
+-- The time of a deadline (ms, a text), and `e` or `r`; nil for a job without one.
+local function parse_deadline(deadline) return string.match(deadline, '^(%d+)(.)') end
+
+-- The state of a job is one field, and so one write: `state since`, followed by
+-- ` token worker began` of the last attempt, once there was one. A running job has
+-- `running token worker began claim`. A job without the field is ready for the first
+-- time, and has nothing but its body and a count of duplicates.
+local function state_of(text) return text and string.match(text, '^%a+') or 'ready' end
+-- The last attempt: ` token worker began` with the leading blank, or ''.
+local function attempt_of(text)
+  if not text then return '' end
+  return string.match(text, '^running( %d+ %S+ %d+)') or string.match(text, '^%a+ %d+( .*)$') or ''
+end
+-- The number of the claim by which a job runs; 0 for a job that does not run.
+local function claim_of(text) return text and tonumber(string.match(text, '^running %d+ %S+ %d+ (%d+)$')) or 0 end

@@ -1,0 +1,13 @@
+-- Takes a dead job out of its group. A group goes with its last job.
+local function leave_group(id, key)
+  local fingerprint = redis.call('HGET', key, 'group')
+  if not fingerprint then return end
+  redis.call('ZREM', MEMBERS .. fingerprint, id)
+  local group = GROUP .. fingerprint
+  if redis.call('EXISTS', MEMBERS .. fingerprint) == 0 then
+    redis.call('DEL', group)
+    redis.call('ZREM', GROUPS, fingerprint)
+  elseif redis.call('HGET', group, 'sample') == id then
+    redis.call('HSET', group, 'sample', redis.call('ZRANGE', MEMBERS .. fingerprint, '-1', '-1')[1])
+  end
+end

@@ -1,0 +1,40 @@
+-- The transitions of a call: `cx.moves` has the ids by what happened to them, `cx.moved` the
+-- names in order.
+
+-- Notes a transition of one job.
+local function move(cx, what, id)
+  local moves = cx.moves
+  if not moves then
+    moves, cx.moved = {}, {}
+    cx.moves = moves
+  end
+  local ids = moves[what]
+  if not ids then
+    ids = {}
+    moves[what] = ids
+    cx.moved[#cx.moved + 1] = what
+  end
+  ids[#ids + 1] = id
+end
+-- Notes a transition of many jobs; `text` is their ids separated by blanks.
+local function move_all(cx, what, ids, text)
+  if not cx.moves then cx.moves, cx.moved = {}, {} end
+  cx.moves[what] = ids
+  cx.moved[#cx.moved + 1] = what
+  ids.text = text
+end
+-- Counts the transitions, appends them to the outbox as one entry, and publishes the ids.
+-- `by` is the worker that caused them, or ''.
+local function tell(cx, by)
+  if not cx.moves then return end
+  local entry, all = {'XADD', OUTBOX, '*', 'by', by}, {}
+  for i, what in ipairs(cx.moved) do
+    local ids = cx.moves[what]
+    all[i] = ids.text or table.concat(ids, ' ')
+    redis.call('HINCRBY', STATS, what, #ids)
+    entry[#entry + 1] = what
+    entry[#entry + 1] = all[i]
+  end
+  redis.call(unpack(entry))
+  redis.call('PUBLISH', CHANGES, all[2] and table.concat(all, ' ') or all[1])
+end

@@ -1,0 +1,13 @@
+-- Reads fields of a job and writes its state.
+-- include: job
+
+-- Some fields of a job. A key that was damaged by hand has no fields: it must not end a script
+-- that has begun to write.
+local function fields_of(key, ...)
+  local read = redis.pcall('HMGET', key, ...)
+  return read.err and {false, false, false} or read
+end
+-- Writes a state; `text` is the state field so far, whose last attempt stays.
+local function become(cx, key, state, text)
+  redis.call('HSET', key, 'state', state .. ' ' .. cx.at .. attempt_of(text))
+end

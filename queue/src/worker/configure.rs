@@ -1,0 +1,99 @@
+//! Follows the configuration that is stored with the queue.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{core::Core, in_force::InForce};
+use crate::{
+    client::{
+        configuration::{Configured, StoredConfiguration},
+        operator::Operator,
+    },
+    error::Error,
+    policy::configuration::Configuration,
+    redis::connect::Backoff,
+};
+
+/// How often the version is looked at, should the message be lost that tells of a new one.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Differences that are named in the log.
+const NAMED: usize = 10;
+
+/// Seeds a queue that has no configuration, and goes by the stored one until the worker ends. The
+/// first claim waits for it.
+pub(super) async fn run(core: Arc<Core>) {
+    let Some(seed) = &core.options.seed else {
+        core.configured.cancel();
+        return;
+    };
+    let mut backoff = Backoff::default();
+    loop {
+        match look(&core, seed).await {
+            Ok(()) => {
+                if core.outages.configuration.ends() {
+                    tracing::info!(queue = %core.options.queue, "reading the queue's configuration works again");
+                }
+                core.configured.cancel();
+                backoff.reset();
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK) => {}
+                    () = core.reconfigure.notified() => {}
+                }
+            }
+            Err(error) => {
+                if core.outages.configuration.begins(error.cause()) {
+                    tracing::warn!(queue = %core.options.queue, %error, "the queue's configuration is not read");
+                }
+                backoff.wait().await;
+            }
+        }
+    }
+}
+
+async fn look(core: &Core, seed: &Configuration) -> Result<(), Error> {
+    let client = core.renewals.client();
+    let (mut version, is_unset) = client.configuration_state().await?;
+    let operator = Operator::new(client.clone());
+    if version == 0 {
+        let by = format!("worker {}", core.worker());
+        version = match operator.configure(seed, 0, &by).await? {
+            Configured::Stored(version) => {
+                tracing::info!(queue = %core.options.queue, version, "the queue had no configuration: seeded");
+                version
+            }
+            // Another worker was first.
+            Configured::Conflict(version) => version,
+        };
+    } else if is_unset {
+        operator.finish_configuration().await?;
+    }
+    if version == core.leases.policy().version {
+        return Ok(());
+    }
+    if let Some(stored) = client.configuration().await? {
+        follow(core, seed, stored);
+    }
+    Ok(())
+}
+
+/// Goes by a version from now on, and says in what this worker's own settings differ.
+fn follow(core: &Core, seed: &Configuration, stored: StoredConfiguration) {
+    let (queue, version, by) = (&core.options.queue, stored.version, stored.by.clone());
+    let differences = seed.differences(&stored.configuration);
+    tracing::info!(%queue, version, by, "working by this configuration of the queue");
+    if !differences.is_empty() {
+        let shown: Vec<String> = differences
+            .iter()
+            .take(NAMED)
+            .map(|each| format!("{} is {}, not {}", each.key, each.to, each.from))
+            .collect();
+        tracing::warn!(
+            %queue, version, differences = differences.len(), named = shown.join("; "),
+            "the settings of this process differ from the queue's configuration, which counts"
+        );
+    }
+    let name = queue.to_string();
+    metrics::gauge!("job_queue_configuration_version", "queue" => name.clone()).set(version as f64);
+    metrics::gauge!("job_queue_configuration_differences", "queue" => name).set(differences.len() as f64);
+    core.leases.follow(InForce::of_stored(stored));
+}

@@ -1,0 +1,68 @@
+//! What a worker goes by: its options, or the configuration that is stored with the queue.
+
+use std::collections::HashMap;
+
+use super::WorkerOptions;
+use crate::{
+    client::configuration::StoredConfiguration,
+    job::flow::encode,
+    policy::{
+        configuration::Retention,
+        priority::Shares,
+        retry::{Crashes, RetryPolicy},
+    },
+};
+
+/// Retries, shares and retention that a worker goes by.
+#[derive(Debug)]
+pub(super) struct InForce {
+    /// The version of the stored configuration; 0 for the worker's own options.
+    pub(super) version: u64,
+    retry: RetryPolicy,
+    retry_by_kind: HashMap<String, RetryPolicy>,
+    /// What becomes of jobs that lose their worker, and of those of kinds that differ.
+    pub(super) crashes: Crashes,
+    pub(super) crashes_by_kind: Vec<(String, Crashes)>,
+    pub(super) shares: Shares,
+    pub(super) keep: Retention,
+}
+
+impl InForce {
+    fn new(
+        version: u64,
+        retry: RetryPolicy,
+        retry_by_kind: HashMap<String, RetryPolicy>,
+        shares: Shares,
+        keep: Retention,
+    ) -> Self {
+        let crashes = retry.crashes();
+        let of_kind = |(kind, retry): (&String, &RetryPolicy)| {
+            let of_kind = retry.crashes();
+            (of_kind != crashes).then(|| (encode(kind), of_kind))
+        };
+        let crashes_by_kind = retry_by_kind.iter().filter_map(of_kind).collect();
+        Self { version, retry, crashes_by_kind, crashes, retry_by_kind, shares, keep }
+    }
+
+    /// What the options of a worker say.
+    pub(super) fn of_options(options: &WorkerOptions) -> Self {
+        let WorkerOptions { retry, retry_by_kind, shares, .. } = options;
+        let keep = Retention {
+            succeeded: options.keep_succeeded,
+            dead: options.keep_dead,
+            cancelled: options.keep_cancelled,
+        };
+        Self::new(0, retry.clone(), retry_by_kind.clone(), *shares, keep)
+    }
+
+    /// What the stored configuration says.
+    pub(super) fn of_stored(stored: StoredConfiguration) -> Self {
+        let of = stored.configuration;
+        Self::new(stored.version, of.retry, of.kinds.into_iter().collect(), of.shares, of.keep)
+    }
+
+    /// What follows from a failure of a kind.
+    pub(super) fn retry_of(&self, kind: &str) -> &RetryPolicy {
+        self.retry_by_kind.get(kind).unwrap_or(&self.retry)
+    }
+}
