@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use upshot_queue::JobId;
+use upshot_queue::{JobId, QueueName};
 use upshot_runtime::amqp::PublishError;
 use upshot_shared::{Reason, Rejection};
 use utoipa::ToSchema;
@@ -69,6 +69,11 @@ pub struct Details {
     /// Its value.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
+    /// Of a configuration: the version that was expected, and the one that is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored_version: Option<u64>,
     /// What the service waits for, with the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<BTreeMap<String, String>>,
@@ -91,6 +96,8 @@ impl Problem {
             place: None,
             parameter: None,
             value: None,
+            expected_version: None,
+            stored_version: None,
             missing: None,
             steps: None,
         }))
@@ -107,6 +114,18 @@ impl Problem {
         let mut problem = Self::new(Code::InvalidParameter, format!("`{name}` is `{shown}`: {remedy}"));
         problem.0.parameter = Some(name.to_owned());
         problem.0.value = Some(shown);
+        problem
+    }
+
+    /// A change of a configuration that was made from another version than the stored one.
+    pub fn version(queue: &QueueName, expected: u64, stored: u64) -> Self {
+        let detail = format!(
+            "queue {queue} has version {stored} of its configuration, and {expected} was expected: \
+             look at that version, and make the change again"
+        );
+        let mut problem = Self::new(Code::VersionConflict, detail);
+        problem.0.expected_version = Some(expected);
+        problem.0.stored_version = Some(stored);
         problem
     }
 
@@ -232,7 +251,10 @@ impl From<upshot_queue::Error> for Problem {
                 Self::new(Code::RedisUnavailable, "nothing could be read; ask again later")
             }
             upshot_queue::Error::Unreadable(unreadable) => Self::internal(unreadable),
-            upshot_queue::Error::Layout { .. } => Self::new(Code::NotReady, error),
+            upshot_queue::Error::BadConfiguration(bad) => {
+                Self::parameter(&format!("configuration.{}", bad.key), &bad.value, bad.remedy)
+            }
+            upshot_queue::Error::Configuration { .. } | upshot_queue::Error::Layout { .. } => Self::new(Code::NotReady, error),
             upshot_queue::Error::NotReplicated { .. } | upshot_queue::Error::Contended(_) => {
                 Self::new(Code::RedisUnavailable, error)
             }

@@ -1,6 +1,7 @@
 //! The addresses, one concern a file.
 
 mod cancel;
+mod configuration;
 mod dead;
 mod events;
 mod files;
@@ -46,6 +47,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(pause::resume))
         .routes(routes!(unpark::unpark))
         .routes(routes!(limits::set))
+        .routes(routes!(configuration::show, configuration::apply))
         .routes(routes!(outbox::end))
         .routes(routes!(dead::groups))
         .routes(routes!(many::retry))

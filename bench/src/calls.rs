@@ -75,7 +75,7 @@ impl Calls {
             job: Box::new(job),
             enqueue,
             made: 0,
-            request_id: 0,
+            number: 0,
             spent,
             took,
         }

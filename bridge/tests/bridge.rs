@@ -11,19 +11,19 @@ use lapin::{
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_bridge::Bridge;
 use upshot_queue::{JobId, State};
 use upshot_runtime::{
     Health,
     amqp::{self, Address, EVENTS, INTAKE, Publisher, QUARANTINE},
+    health::{REDIS, watch_redis},
 };
-use upshot_servers::{RedisOptions, RedisServer};
 use upshot_shared::{
     Route,
     event::{Identity, STRUCTURED},
 };
-use upshot_testkit::{PATIENCE, TestRabbit, TestRedis, within};
+use upshot_testkit::{PATIENCE, TestRabbit, TestRedis, own_redis, within};
 
 const CONTRACT: &str =
     r#"{"type": "object", "required": ["number"], "properties": {"number": {"type": "integer"}}}"#;
@@ -37,6 +37,7 @@ struct Stage {
     route: Route,
     stop: CancellationToken,
     running: JoinHandle<()>,
+    _watching: AbortOnDropHandle<()>,
 }
 
 impl Stage {
@@ -52,11 +53,13 @@ impl Stage {
         redis.settings.contracts.built_in = vec![("order.placed.v1", CONTRACT)];
         let publisher = Publisher::new(Address::of_url(&amqp), "test", true, PATIENCE);
         publisher.check().await.unwrap();
-        let (health, stop) = (Health::default(), CancellationToken::new());
+        let (health, stop) = (Health::needing(&["intake", "rabbitmq", REDIS]), CancellationToken::new());
+        let watch = watch_redis(redis.connector.clone(), health.clone());
+        let watching = AbortOnDropHandle::new(tokio::spawn(watch));
         let bridge = Bridge::new(&redis.settings, health.clone()).unwrap();
         let running = tokio::spawn(bridge.run(stop.clone()));
         within("the bridge consumes", health.wait_for(&["intake", "rabbitmq"])).await;
-        Self { redis, amqp, publisher, health, route, stop, running }
+        Self { redis, amqp, publisher, health, route, stop, running, _watching: watching }
     }
 
     async fn publish(&self, event: &Value) {
@@ -142,9 +145,7 @@ async fn an_event_is_one_job_however_often_it_comes_and_a_bad_one_is_set_aside()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_acknowledged_before_redis_holds_it() {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-    let server = RedisServer::start_with(&dir, options).await.unwrap();
+    let server = own_redis().await;
     let mut redis = TestRedis::on(&server.url(), "test", "orders");
     redis.settings.redis.response_timeout = Duration::from_secs(1);
     let stage = Stage::on(redis).await;
@@ -155,11 +156,11 @@ async fn nothing_is_acknowledged_before_redis_holds_it() {
         stage.publish(&order(id, &json!(1))).await;
     }
     let refused = async {
-        while stage.health.why_missing("enqueue").is_none() {
+        while stage.health.why_missing(REDIS).is_none() {
             tokio::task::yield_now().await;
         }
     };
-    within("the bridge says that Redis takes nothing", refused).await;
+    within("readiness says that Redis does not answer", refused).await;
     // The bridge ends without an acknowledgement: RabbitMQ has all three again.
     stage.stop.cancel();
     within("the bridge stops", stage.running).await.unwrap();

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod configuration;
 mod dead;
 mod jobs;
 mod queues;
@@ -7,6 +8,7 @@ mod values;
 
 use std::path::PathBuf;
 
+pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
 pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Unpark};
@@ -83,6 +85,8 @@ pub enum Command {
     ///
     /// Replaces the previous limit entirely; options you leave out are cleared.
     Limit(SetLimit),
+    /// Show how queues are worked on (retention, shares, retries, limits), or change it everywhere.
+    Config(Config),
     /// Drop a group of readers of a queue's outbox that has stopped reading.
     ///
     /// Entries that no other group needs are then removed.
@@ -91,7 +95,7 @@ pub enum Command {
     Dead(Dead),
     /// Run many dead jobs again, the longest dead first.
     ///
-    /// All dead jobs of the queue, unless you name a group, kind or tenant.
+    /// All of the queue, unless a group, kind or tenant is named.
     DeadRetry(DeadRetry),
     /// Forget many dead jobs, the longest dead first.
     ///

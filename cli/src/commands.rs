@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 pub mod change;
+pub mod configuration;
 mod client;
 pub mod dead;
 pub mod doctor;

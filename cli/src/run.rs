@@ -31,6 +31,9 @@ pub(crate) async fn run(
         Command::Resume(resume) => commands::queues::resume(&settings()?, resume, out).await,
         Command::Unpark(unpark) => commands::queues::unpark(&settings()?, unpark, out).await,
         Command::Limit(limit) => commands::queues::limit(&settings()?, limit, out).await,
+        Command::Config(config) => {
+            commands::configuration::run(program, &settings()?, &config.what, out).await
+        }
         Command::Dead(dead) => commands::dead::groups(&settings()?, dead, out).await,
         Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry, out).await,
         Command::DeadPurge(purge) => commands::dead::purge(&settings()?, purge, out).await,

@@ -7,12 +7,11 @@ use apalis_core::{
     worker::{builder::WorkerBuilder, event::Event},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use upshot_queue::{Client, Connector, Operator, QueueName, RedisBackend, WorkerOptions};
+use upshot_queue::{Client, Connector, QueueName, RedisBackend, WorkerOptions};
 use upshot_runtime::{Health, Settings, health::watch_redis};
 
 use crate::{
     build,
-    limits::{self, OfQueue},
     host::{ExecutorHost, Host},
     registry::{Dispatch, Registry},
     setup::{Beside, Jobs, SetupError},
@@ -42,7 +41,6 @@ pub struct Executor {
     settings: Settings,
     connector: Connector,
     registry: Arc<Registry>,
-    limits: Vec<OfQueue>,
     host: Arc<dyn Host>,
     beside: Vec<Beside>,
     health: Health,
@@ -56,10 +54,7 @@ impl Executor {
     pub async fn new(settings: &Settings, health: Health, jobs: Jobs) -> Result<Self, Error> {
         let connector = Connector::new(settings.redis.options())?;
         let connection = connector.connect()?;
-        let mut limits = Vec::new();
         for (name, queue) in settings.worked_queues() {
-            let of_queue = queue.limits.iter().map(|each| (each.key.clone(), each.limit())).collect();
-            limits.push((Operator::new(Client::new(&connector, name.clone())?), of_queue));
             // Refused now rather than in the middle of a restart.
             RedisBackend::new(&connector, queue.worker_options(name))?;
         }
@@ -75,7 +70,7 @@ impl Executor {
             known: settings.queues.keys().cloned().collect(),
         });
         let (settings, registry) = (settings.clone(), Arc::new(registry));
-        Ok(Self { settings, connector, registry, limits, host, beside, health })
+        Ok(Self { settings, connector, registry, host, beside, health })
     }
 
     /// Runs until `stop` fires: then nothing more is claimed, handlers are told
@@ -137,7 +132,6 @@ impl Executor {
             .map(|run| AbortOnDropHandle::new(tokio::spawn(run(stop.clone()))))
             .collect();
         let work = async {
-            limits::set(&self.limits, &stop).await;
             // apalis does not say why a worker ended; only whether we wanted it.
             let _ = monitor.run_with_signal(signal).await;
         };

@@ -9,7 +9,6 @@
 //! | [`host`] | what surrounds an attempt: the clock, the queues of other jobs |
 //! | `registry` | which type does which kind of job |
 //! | [`executor`] | the service: a worker per queue until it is stopped |
-//! | [`limits`] | limits of the settings, set at start |
 //! | `build` | which build of the program runs |
 //! | `metrics` | what an executor counts |
 //!
@@ -24,7 +23,6 @@ pub mod context;
 pub mod executor;
 pub mod host;
 pub mod job;
-pub mod limits;
 mod metrics;
 mod registry;
 pub mod setup;

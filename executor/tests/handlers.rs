@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use upshot_executor::{Child, Context, Executor, Job, Jobs, Stop};
 use upshot_queue::{Client, JobId, NewJob, Park, Release, State};
 use upshot_runtime::Health;
-use upshot_servers::{Proxy, RedisOptions, RedisServer};
+use upshot_servers::Proxy;
 use upshot_shared::{Evidence, Outcome};
-use upshot_testkit::{PATIENCE, TestRedis, within};
+use upshot_testkit::{PATIENCE, TestRedis, own_redis, within};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Ship {
@@ -185,9 +185,7 @@ impl Job for Wait {
 /// handler does not listen.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_stops_within_its_grace_although_redis_does_not_answer() {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-    let server = RedisServer::start_with(&dir, options).await.unwrap();
+    let server = own_redis().await;
     let proxy = Proxy::start(server.port()).await.unwrap();
     let mut redis = TestRedis::on(&format!("redis://127.0.0.1:{}/", proxy.port()), "test", "shipments");
     redis.settings.executor.shutdown_grace = Duration::from_secs(2);

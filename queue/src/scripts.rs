@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod checks;
 mod compose;
+mod crash;
 mod policy;
 #[cfg(test)]
 mod pure;
@@ -91,15 +92,17 @@ pub fn script_name(sha1: &str) -> Option<&'static str> {
 pub(crate) struct Call {
     script: &'static Script,
     cmd: Cmd,
+    is_write: bool,
 }
 
 impl Call {
     /// Starts a call on a queue.
     pub(crate) fn new(script: &'static Pair, keys: &Keys) -> Self {
+        let is_write = crash::is_write(script);
         let script: &'static Script = if keys.has_test_clock() { &script.test } else { &script.live };
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script.get_hash()).arg(2).arg(keys.control()).arg(keys.none());
-        Self { script, cmd }
+        Self { script, cmd, is_write }
     }
 
     /// Adds an argument.
@@ -110,13 +113,17 @@ impl Call {
 
     /// Runs the script, loading it where Redis does not know it (yet, or after a restart).
     pub(crate) async fn run<T: FromRedisValue>(&self, conn: &mut Connection) -> RedisResult<T> {
-        match self.cmd.query_async(conn).await {
+        let result = match self.cmd.query_async(conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.script.load_async(conn).await?;
                 self.cmd.query_async(conn).await
             }
             result => result,
+        };
+        if self.is_write && result.is_ok() {
+            crash::wrote();
         }
+        result
     }
 
     /// Runs the script behind another one, in one round trip and on one server. Neither needs the
@@ -150,6 +157,7 @@ impl Call {
             }
             result => result?,
         };
+        crash::wrote();
         Ok((T::from_redis_value(reply)?, acknowledged))
     }
 }

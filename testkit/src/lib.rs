@@ -45,7 +45,7 @@ pub mod trial;
 pub mod wait;
 
 pub use rabbit::TestRabbit;
-pub use redis::{TestRedis, Worker};
+pub use redis::{TestRedis, Worker, own_redis, shared_redis};
 pub use run::{Enqueued, Run};
 pub use trial::{Trial, crash_everywhere};
 pub use wait::{PATIENCE, until, within};

@@ -25,17 +25,25 @@ pub struct TestRedis {
     pub queue: Client,
 }
 
+/// The Redis that the tests of a process share, each under a prefix of its own. It starts at first
+/// use, and ends with the process.
+pub async fn shared_redis() -> &'static RedisServer {
+    static SERVER: OnceCell<RedisServer> = OnceCell::const_new();
+    SERVER.get_or_init(own_redis).await
+}
+
+/// A Redis of a test's own, to which the test may do anything.
+pub async fn own_redis() -> RedisServer {
+    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
+    // The server removes the folder when it ends.
+    RedisServer::start_with(&tempfile::tempdir().unwrap().keep(), options).await.unwrap()
+}
+
 impl TestRedis {
-    /// A part with a queue of this name. The server starts at first use, and ends with the process.
+    /// A part with a queue of this name.
     pub async fn new(queue: &str) -> Self {
-        static SERVER: OnceCell<RedisServer> = OnceCell::const_new();
         static TAKEN: AtomicUsize = AtomicUsize::new(0);
-        let start = || async {
-            let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-            // The server removes the folder when it ends.
-            RedisServer::start_with(&tempfile::tempdir().unwrap().keep(), options).await.unwrap()
-        };
-        let url = SERVER.get_or_init(start).await.url();
+        let url = shared_redis().await.url();
         Self::on(&url, &format!("test-{}", TAKEN.fetch_add(1, Ordering::Relaxed)), queue)
     }
 

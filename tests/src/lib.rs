@@ -3,7 +3,6 @@
 //!
 //! | module | its one thing |
 //! |---|---|
-//! | [`servers`] | one RabbitMQ and one Redis for the run; a vhost and a key prefix for each test |
 //! | [`process`] | a real `upshot` process: start, signal, wait for a log line |
 //! | [`stage`] | a test's own installation: settings, mail, store, jobs, leak check |
 //! | [`raw`] | a producer that writes frames byte by byte |
@@ -13,7 +12,6 @@
 pub mod orders;
 pub mod process;
 pub mod raw;
-pub mod servers;
 pub mod stage;
 
 pub use process::Process;

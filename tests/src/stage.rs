@@ -24,10 +24,11 @@ use upshot_shared::{
     event::{Identity, STRUCTURED},
 };
 
-use crate::{Process, servers::Servers};
+use upshot_testkit::{TestRabbit, shared_redis};
 
-/// Nothing here takes this long; a test that waits longer has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub use upshot_testkit::PATIENCE;
+
+use crate::Process;
 
 /// A test's own vhost, key prefix, folder and mail server.
 #[derive(Debug)]
@@ -52,14 +53,13 @@ pub struct Stage {
 impl Stage {
     /// Sets the stage; nothing of Upshot runs yet, but exchange and queues exist.
     pub async fn new() -> Self {
-        Self::on(&Servers::get().await.redis.url()).await
+        Self::on(&shared_redis().await.url()).await
     }
 
     /// The same on a Redis of the test's own, to which it may do anything.
     pub async fn on(redis: &str) -> Self {
-        let (servers, redis) = (Servers::get().await, redis.to_owned());
-        let vhost = servers.vhost();
-        let amqp = servers.rabbit.url(&vhost);
+        let redis = redis.to_owned();
+        let (vhost, amqp) = TestRabbit::get().await.vhost();
         let prefix = format!("e2e-{vhost}");
         let connector = Connector::new(RedisOptions::new(&redis, &prefix)).unwrap();
         let queue = Client::new(&connector, "invoices".parse().unwrap()).unwrap();
@@ -158,23 +158,7 @@ impl Stage {
 
     /// Waits until a job is as wanted: reads it, and again after each change.
     pub async fn until(&self, id: &JobId, wanted: impl Fn(&Job) -> bool) -> Job {
-        let mut last = None;
-        let waiting = async {
-            let mut listener = self.connector.listen().await.unwrap();
-            listener.subscribe(self.queue.keys().changes()).await.unwrap();
-            listener.subscribe(self.queue.keys().wake()).await.unwrap();
-            loop {
-                if let Some(job) = self.queue.job(id).await.unwrap() {
-                    if wanted(&job) {
-                        return job;
-                    }
-                    last = Some(job);
-                }
-                listener.next().await.expect("Redis went away");
-            }
-        };
-        let done = tokio::time::timeout(PATIENCE, waiting).await;
-        done.unwrap_or_else(|_| panic!("job {id} did not become what the test waits for; it is {last:?}"))
+        upshot_testkit::until(&self.connector, &self.queue, id, wanted).await
     }
 
     /// Waits for a job to be there.

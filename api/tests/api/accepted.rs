@@ -17,7 +17,7 @@ fn ago(seconds: u128) -> u128 {
 
 #[tokio::test]
 async fn the_links_of_a_202_say_not_yet_until_the_job_is_there() {
-    let fixture = Fixture::with_rabbit("not-yet").await;
+    let fixture = Fixture::with_rabbit().await;
     let event = event("e-1");
     let accepted = body(fixture.post(event.to_string()).await, 202).await;
     assert_eq!(accepted["duplicate"], false);
@@ -50,7 +50,7 @@ async fn the_links_of_a_202_say_not_yet_until_the_job_is_there() {
 
 #[tokio::test]
 async fn the_outcomes_of_an_event_of_several_jobs_are_not_yet_there() {
-    let fixture = Fixture::with_rabbit("not-yet").await;
+    let fixture = Fixture::with_rabbit().await;
     let mut event = event("e-2");
     event["type"] = json!("order.confirmed.v1");
     let response = fixture.post(event.to_string()).await;
@@ -66,7 +66,7 @@ async fn the_outcomes_of_an_event_of_several_jobs_are_not_yet_there() {
 /// Two events that give the same key may be on their way at the same time.
 #[tokio::test]
 async fn the_stream_of_a_later_duplicate_is_that_of_the_job_that_stands_for_it() {
-    let fixture = Fixture::with_rabbit("not-yet").await;
+    let fixture = Fixture::with_rabbit().await;
     let (first, second) = (report("r-1", "2026-01"), report("r-2", "2026-01"));
     let accepted = body(fixture.post(second.to_string()).await, 202).await;
     let mut messages = Messages::follow(&fixture, accepted["jobs"][0]["progress"].as_str().unwrap()).await;

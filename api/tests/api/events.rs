@@ -9,15 +9,13 @@ use lapin::{
 use serde_json::json;
 use upshot_runtime::amqp;
 
-use crate::{
-    fixture::{Fixture, PATIENCE, body, event, report},
-    servers,
-};
+use upshot_testkit::TestRabbit;
+
+use crate::fixture::{Fixture, NOBODY, PATIENCE, body, event, report};
 
 /// Consumes what the bridge would consume.
-async fn bridge(vhost: &str) -> (amqp::Link, Consumer) {
-    let connection =
-        amqp::connect(amqp::Address::of_url(servers::rabbit(vhost).await), "test", u64::MAX).await.unwrap();
+async fn bridge(fixture: &Fixture) -> (amqp::Link, Consumer) {
+    let connection = amqp::connect(amqp::Address::of_url(fixture.amqp()), "test", u64::MAX).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     amqp::declare(&connection).await.unwrap();
     let (options, table) = (BasicConsumeOptions::default(), FieldTable::default());
@@ -40,8 +38,8 @@ async fn delivered(consumer: &mut Consumer) -> (Vec<u8>, String, Option<String>)
 
 #[tokio::test]
 async fn an_event_of_which_one_is_enough_is_answered_with_the_job_that_is_there() {
-    let fixture = Fixture::with_rabbit("unique").await;
-    let (_connection, mut consumer) = bridge("unique").await;
+    let fixture = Fixture::with_rabbit().await;
+    let (_connection, mut consumer) = bridge(&fixture).await;
     let first = fixture.enqueue_event(&report("r-1", "2026-03")).await.remove(0);
     for (id, month, duplicate) in [("r-2", "2026-03", true), ("r-3", "2026-04", false)] {
         let response = fixture.post(report(id, month).to_string()).await;
@@ -59,8 +57,8 @@ async fn an_event_of_which_one_is_enough_is_answered_with_the_job_that_is_there(
 
 #[tokio::test]
 async fn an_event_is_published_as_it_came_and_a_second_time_found() {
-    let fixture = Fixture::with_rabbit("structured").await;
-    let (_connection, mut consumer) = bridge("structured").await;
+    let fixture = Fixture::with_rabbit().await;
+    let (_connection, mut consumer) = bridge(&fixture).await;
     let text = format!(" {}\n", event("e-1"));
 
     let response = fixture.post(text.clone()).await;
@@ -91,8 +89,8 @@ async fn an_event_is_published_as_it_came_and_a_second_time_found() {
 
 #[tokio::test]
 async fn binary_mode_becomes_a_structured_message() {
-    let fixture = Fixture::with_rabbit("binary").await;
-    let (_connection, mut consumer) = bridge("binary").await;
+    let fixture = Fixture::with_rabbit().await;
+    let (_connection, mut consumer) = bridge(&fixture).await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let request = fixture.client.post(fixture.url("/v1/events")).body(r#"{"any":"thing"}"#);
     let headers = [
@@ -132,8 +130,8 @@ async fn binary_mode_becomes_a_structured_message() {
 
 #[tokio::test]
 async fn without_redis_an_event_is_accepted_all_the_same() {
-    let redis = format!("redis://{}", servers::NOBODY);
-    let fixture = Fixture::on(&redis, &servers::rabbit("redis-away").await).await;
+    let redis = format!("redis://{NOBODY}");
+    let fixture = Fixture::on(&redis, &TestRabbit::get().await.vhost().1).await;
     let accepted = body(fixture.post(event("e-3").to_string()).await, 202).await;
     assert!(accepted["duplicate"].is_null() && accepted["jobs"][0]["state"].is_null(), "{accepted}");
     let id = accepted["jobs"][0]["id"].as_str().unwrap();
@@ -144,8 +142,8 @@ async fn without_redis_an_event_is_accepted_all_the_same() {
 
 #[tokio::test]
 async fn an_event_of_a_known_identity_with_other_data_is_refused_before_it_is_published() {
-    let fixture = Fixture::with_rabbit("conflict").await;
-    let (_connection, mut consumer) = bridge("conflict").await;
+    let fixture = Fixture::with_rabbit().await;
+    let (_connection, mut consumer) = bridge(&fixture).await;
     let first = event("e-1");
     fixture.enqueue_event(&first).await;
     // The same in other words.

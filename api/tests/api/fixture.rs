@@ -14,10 +14,11 @@ use upshot_queue::{Connector, Expect, JobId, NewJob, QueueName, Scope};
 use upshot_runtime::{Health, Settings, settings::QueueSettings};
 use upshot_shared::{Event, Intake, Route, intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE}, route::UniqueRule};
 
-use crate::servers;
+pub use upshot_testkit::PATIENCE;
+use upshot_testkit::{TestRabbit, shared_redis};
 
-/// Nothing here takes this long; a test that waits longer has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// An address at which nobody listens.
+pub const NOBODY: &str = "127.0.0.1:1";
 
 /// Two queues, for two routes of one event and one with an idempotency key, besides the default one.
 pub const QUEUES: [&str; 2] = ["emails", "invoices"];
@@ -36,12 +37,13 @@ pub struct Fixture {
 impl Fixture {
     /// An API on the shared Redis, without RabbitMQ.
     pub async fn new() -> Self {
-        Self::on(&servers::redis().await, &format!("amqp://{}", servers::NOBODY)).await
+        Self::on(&shared_redis().await.url(), &format!("amqp://{NOBODY}")).await
     }
 
     /// An API on the shared Redis and a virtual host of the shared RabbitMQ.
-    pub async fn with_rabbit(vhost: &str) -> Self {
-        Self::on(&servers::redis().await, &servers::rabbit(vhost).await).await
+    pub async fn with_rabbit() -> Self {
+        let (_, amqp) = TestRabbit::get().await.vhost();
+        Self::on(&shared_redis().await.url(), &amqp).await
     }
 
     /// An API on these servers.
@@ -56,6 +58,11 @@ impl Fixture {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api.serve(listener, stop.clone()));
         Self { connector, base, client: Client::new(), settings, store, stop, serving }
+    }
+
+    /// The address of its RabbitMQ.
+    pub fn amqp(&self) -> &str {
+        self.settings.amqp.url.expose()
     }
 
     pub fn queue(&self, name: &str) -> upshot_queue::Client {

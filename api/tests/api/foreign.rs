@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    fixture::{Fixture, body, job},
-    servers,
+    fixture::{Fixture, NOBODY, body, job},
 };
 
 #[tokio::test]
@@ -33,8 +32,8 @@ async fn a_foreign_host_or_page_is_refused() {
 
 #[tokio::test]
 async fn a_read_over_a_connection_that_was_lost_is_repeated() {
-    let redis = servers::own_redis().await;
-    let fixture = Fixture::on(&redis.url(), &format!("amqp://{}", servers::NOBODY)).await;
+    let redis = upshot_testkit::own_redis().await;
+    let fixture = Fixture::on(&redis.url(), &format!("amqp://{NOBODY}")).await;
     let id = fixture.enqueue("invoices", job("1", "invoice.issue")).await;
     let mut admin = fixture.connector.connect().unwrap();
     for _ in 0..5 {

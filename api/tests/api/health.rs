@@ -8,9 +8,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use upshot_runtime::Health;
 
+use upshot_testkit::TestRabbit;
+
 use crate::{
     fixture::{Fixture, PATIENCE, job},
-    servers,
 };
 
 /// Waits until the service is ready, or not, and returns the answer. Nobody is
@@ -31,8 +32,8 @@ async fn until(fixture: &Fixture, status: u16) -> Value {
 
 #[tokio::test]
 async fn readiness_follows_redis_down_and_up() {
-    let mut redis = servers::own_redis().await;
-    let fixture = Fixture::on(&redis.url(), &servers::rabbit("ready").await).await;
+    let mut redis = upshot_testkit::own_redis().await;
+    let fixture = Fixture::on(&redis.url(), &TestRabbit::get().await.vhost().1).await;
     assert_eq!(until(&fixture, 200).await, json!({"status": "ok"}));
     redis.kill().await.unwrap();
     let problem = until(&fixture, 503).await;

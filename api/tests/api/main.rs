@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails the test")]
 
 mod accepted;
+mod configuration;
 mod dead;
 mod events;
 mod files;
@@ -19,6 +20,5 @@ mod outcomes;
 mod progress;
 mod queues;
 mod rejections;
-mod servers;
 mod stream;
 mod worker;

@@ -7,8 +7,7 @@ use tokio::sync::Semaphore;
 use upshot_queue::{Failure, JobId, Progress};
 
 use crate::{
-    fixture::{Fixture, body, job},
-    servers,
+    fixture::{Fixture, NOBODY, body, job},
     stream::{Messages, request},
     worker::Worker,
 };
@@ -118,8 +117,8 @@ async fn many_watchers_of_many_jobs_all_see_the_end() {
 
 #[tokio::test]
 async fn a_stream_survives_a_restart_of_redis_and_misses_nothing() {
-    let mut redis = servers::own_redis().await;
-    let fixture = Fixture::on(&redis.url(), &format!("amqp://{}", servers::NOBODY)).await;
+    let mut redis = upshot_testkit::own_redis().await;
+    let fixture = Fixture::on(&redis.url(), &format!("amqp://{NOBODY}")).await;
     let id = fixture.enqueue("invoices", job("1", "invoice.issue")).await.to_string();
     let mut messages = Messages::open(&fixture, &id, None).await;
     assert_eq!(messages.next().await.unwrap().name, "snapshot");

@@ -10,7 +10,7 @@ use upshot_queue::{
     Connector, Failure, Job, Lease, RedisBackend, RetryPolicy, Stop, Wait, WorkerOptions, worker::handler,
 };
 
-use crate::fixture::PATIENCE;
+use upshot_testkit::within;
 
 /// A worker on one queue.
 pub struct Worker {
@@ -61,6 +61,6 @@ impl Worker {
     /// Stops in good order.
     pub async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.running).await.expect("the worker did not stop").unwrap();
+        within("the worker stops", self.running).await.unwrap();
     }
 }

@@ -4,10 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::{FromRedisValue, RedisResult};
 use upshot_queue::{
-    Client, Connection, Connector, State,
+    Client, Connection, Connector, QueueName, State,
     connect::{Address, Mode, Node, Persistence, Writes, info, told},
 };
-use upshot_runtime::{Settings, durability::Shortfall, settings::Durability};
+use upshot_runtime::{
+    Settings,
+    durability::Shortfall,
+    settings::{Durability, QueueSettings},
+};
 
 use super::{
     check::{Adding, Checks},
@@ -223,7 +227,7 @@ async fn replicas(checks: &mut Adding<'_>, settings: &Settings, conn: &mut Conne
 }
 
 async fn queues(checks: &mut Adding<'_>, settings: &Settings, connector: &Connector, conn: &Connection) {
-    for name in settings.queues.keys() {
+    for (name, of) in &settings.queues {
         let queue = Client::with_connection(conn.clone(), connector.prefix(), name.clone());
         let check = format!("queue {name}");
         match queue.counts().await {
@@ -243,6 +247,33 @@ async fn queues(checks: &mut Adding<'_>, settings: &Settings, connector: &Connec
             Err(upshot_queue::Error::Redis(error)) => checks.failed(check, "it cannot be read", told(&error)),
             Err(error) => checks.failed(check, "it cannot be used", error),
         }
+        configuration(checks, name, of, &queue).await;
+    }
+}
+
+/// Whether the settings say of a queue what is in force.
+async fn configuration(checks: &mut Adding<'_>, name: &QueueName, of: &QueueSettings, queue: &Client) {
+    let check = format!("configuration of {name}");
+    match queue.configuration().await {
+        Ok(None) => checks.ok(check, "none is stored yet; the first executor stores that of its settings"),
+        Ok(Some(stored)) => {
+            let version = stored.version;
+            let differences = stored.configuration.differences(&of.configuration());
+            let Some(first) = differences.first() else {
+                return checks.ok(check, format!("version {version}, as in the settings"));
+            };
+            checks.warning(
+                check,
+                format!(
+                    "version {version} differs from the settings in {} values, such as {}",
+                    differences.len(),
+                    first.key
+                ),
+                "the stored version counts: see `upshot config diff FILE`, and apply the file or change it",
+            );
+        }
+        Err(upshot_queue::Error::Redis(error)) => checks.failed(check, "it cannot be read", told(&error)),
+        Err(error) => checks.failed(check, "it cannot be used", error),
     }
 }
 

@@ -135,7 +135,7 @@ impl Configuration {
     /// What cannot, and what to do about it.
     pub fn check(&self) -> Result<(), BadConfiguration> {
         let bad = |key: String, value: String, remedy: String| Err(BadConfiguration { key, value, remedy });
-        let shown = |duration| humantime::format_duration(duration).to_string();
+        let shown = duration::shown;
         for (key, keep) in [
             ("keep_succeeded", self.keep.succeeded),
             ("keep_dead", self.keep.dead),
@@ -275,13 +275,13 @@ mod tests {
         let document = some().document();
         for (key, value) in [
             ("/retries/transient", json!(20)),
-            ("/retry_for/throttled", json!("1day")),
+            ("/retry_for/throttled", json!("1d")),
             ("/backoff/most", json!("15m")),
             ("/backoff_of/throttled/first", json!("1m")),
             ("/kinds/invoice.issue/retries/transient", json!(3)),
             ("/limits/key:smtp/concurrency", json!(4)),
             ("/shares/high", json!(0.2)),
-            ("/keep_dead", json!("30days")),
+            ("/keep_dead", json!("30d")),
         ] {
             assert_eq!(document.pointer(key), Some(&value), "{key} of {document:#}");
         }

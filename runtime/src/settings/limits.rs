@@ -1,4 +1,4 @@
-//! Limits that an executor sets when it starts.
+//! Limits in the settings of a queue.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use upshot_queue::{Limit, LimitKey, QueueName};

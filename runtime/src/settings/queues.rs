@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use upshot_queue::{QueueName, Shares, WorkerOptions};
+use upshot_queue::{Configuration, QueueName, Retention, Shares, WorkerOptions, configuration::LEAST_KEPT};
 use upshot_shared::duration;
 
 use super::{
@@ -35,7 +35,7 @@ pub struct QueueSettings {
     /// Kinds that are retried differently.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kinds: BTreeMap<String, KindSettings>,
-    /// Limits that are set at start.
+    /// Limits of its first configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitSettings>,
     /// The guaranteed shares of the less urgent classes.
@@ -72,30 +72,35 @@ impl Default for QueueSettings {
 }
 
 impl QueueSettings {
-    /// The options of a worker on this queue.
+    /// The options of a worker on this queue. It goes by the configuration that is stored with the
+    /// queue; a queue without one gets that of these settings.
     pub fn worker_options(&self, queue: &QueueName) -> WorkerOptions {
         WorkerOptions {
             concurrency: self.concurrency,
             lease: self.lease,
             timeout: self.timeout,
-            retry: policy(&self.retries, &self.retry_for, &self.backoff, &self.backoff_of),
-            retry_by_kind: self
-                .kinds
-                .iter()
-                .map(|(kind, of)| {
-                    let (retries, backoff) = (of.retries.over(&self.retries), of.backoff.over(&self.backoff));
-                    let retry_for = of.retry_for.over(&self.retry_for);
-                    (
-                        kind.clone(),
-                        policy(&retries, &retry_for, &backoff, &of.backoff_of.over(&self.backoff_of)),
-                    )
-                })
-                .collect(),
-            shares: self.shares,
-            keep_cancelled: self.keep_cancelled,
-            keep_succeeded: self.keep_succeeded,
-            keep_dead: self.keep_dead,
+            seed: Some(self.configuration()),
             ..WorkerOptions::new(queue.clone())
+        }
+    }
+
+    /// What these settings say about the queue, and not about a process that works on it.
+    pub fn configuration(&self) -> Configuration {
+        let of_kind = |(kind, of): (&String, &KindSettings)| {
+            let (retries, backoff) = (of.retries.over(&self.retries), of.backoff.over(&self.backoff));
+            let retry_for = of.retry_for.over(&self.retry_for);
+            (kind.clone(), policy(&retries, &retry_for, &backoff, &of.backoff_of.over(&self.backoff_of)))
+        };
+        Configuration {
+            retry: policy(&self.retries, &self.retry_for, &self.backoff, &self.backoff_of),
+            kinds: self.kinds.iter().map(of_kind).collect(),
+            limits: self.limits.iter().map(|each| (each.key.clone(), each.limit())).collect(),
+            shares: self.shares,
+            keep: Retention {
+                succeeded: self.keep_succeeded,
+                dead: self.keep_dead,
+                cancelled: self.keep_cancelled,
+            },
         }
     }
 
@@ -123,7 +128,7 @@ impl QueueSettings {
             ("keep_dead", self.keep_dead),
             ("keep_cancelled", self.keep_cancelled),
         ] {
-            if keep < Duration::from_secs(60) {
+            if keep < LEAST_KEPT {
                 let remedy =
                     "use at least 1m: an event is recognised as known for as long as its job is kept";
                 return impossible(key, shown(keep), remedy);
@@ -183,10 +188,11 @@ mod tests {
         let settings: QueueSettings = toml::from_str(text).unwrap();
         let name: QueueName = "invoices".parse().unwrap();
         settings.validate(&name).unwrap();
-        let options = settings.worker_options(&name);
+        let configuration = settings.configuration();
+        configuration.check().unwrap();
         let least = |policy: &upshot_queue::RetryPolicy| policy.waits[&FailureClass::Throttled].floor;
-        assert_eq!((options.retry.transient, least(&options.retry)), (20, Duration::from_secs(10)));
-        let kind = &options.retry_by_kind["invoice.issue"];
+        assert_eq!((configuration.retry.transient, least(&configuration.retry)), (20, Duration::from_secs(10)));
+        let kind = &configuration.kinds["invoice.issue"];
         assert_eq!((kind.transient, kind.crashed, least(kind)), (3, 3, Duration::from_secs(10)));
         assert_eq!((kind.wait.cap, kind.wait.base), (Duration::from_secs(60), Duration::from_secs(1)));
         // The printed settings in force can be read again.

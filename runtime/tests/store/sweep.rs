@@ -15,9 +15,8 @@ use serde_json::json;
 use upshot_executor::{Context, Job, Jobs};
 use upshot_queue::{Changed, Failure, JobId, NewJob, Park, State, Stop};
 use upshot_runtime::store::{Drafts, Store, Sweeper, sweep};
-use upshot_servers::{RedisOptions, RedisServer};
 use upshot_shared::{Evidence, Outcome};
-use upshot_testkit::TestRedis;
+use upshot_testkit::{TestRedis, own_redis};
 
 /// A document that is written as a draft and filed in a second step.
 #[derive(Debug, Deserialize)]
@@ -87,9 +86,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drafts_and_half_written_files_that_no_job_needs_are_swept() {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
-    let server = RedisServer::start_with(&dir, options).await.unwrap();
+    let server = own_redis().await;
     let root = tempfile::tempdir().unwrap();
     let redis = TestRedis::on(&server.url(), "test", "documents");
     let (queue, operator, settings) = (redis.queue.clone(), redis.operator(), &redis.settings);

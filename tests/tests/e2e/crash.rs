@@ -1,6 +1,6 @@
 //! Executors are killed and frozen at the worst moments.
 
-use std::{os::unix::fs::MetadataExt, path::PathBuf};
+use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::PathBuf};
 
 use upshot_servers::{Proxy, proxy::smtp_acceptance, signal::Signal};
 use upshot_queue::{FailureClass, Job, State};
@@ -100,5 +100,33 @@ async fn frozen_past_its_lease_every_late_write_is_refused_and_counted() {
     for process in [bridge, other, frozen] {
         process.stop().await;
     }
+    stage.finish().await;
+}
+
+/// The writes of an invoice: progress and result of its three steps, and its end.
+const WRITES: u32 = 7;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_after_any_write_of_an_invoice_costs_nothing_and_repeats_nothing() {
+    let stage = Stage::new().await;
+    let bridge = stage.start("bridge", &[]).await;
+    for n in 1..=WRITES {
+        let event = order(100 + n);
+        let id = stage.job_of(&event);
+        stage.publish(&event).await;
+        stage.enqueued(&id).await;
+        let crashing = stage.start("executor", &[("UPSHOT_CRASH_AFTER", n.to_string())]).await;
+        let (succeeded, said) = crashing.ended().await;
+        assert!(!succeeded && said.contains("UPSHOT_CRASH_AFTER"), "{said}");
+        let executor = stage.start("executor", &[]).await;
+        let job = stage.succeeded(&id).await;
+        let crashes = u64::from(n < WRITES);
+        assert_eq!(job.attempts, 1 + crashes, "after write {n}: {:?}", job.history);
+        executor.stop().await;
+    }
+    let mails = stage.mail.messages().unwrap();
+    let ids: BTreeSet<String> = mails.iter().filter_map(|mail| mail.header("message-id")).collect();
+    assert_eq!((mails.len(), ids.len()), (WRITES as usize, WRITES as usize));
+    bridge.stop().await;
     stage.finish().await;
 }

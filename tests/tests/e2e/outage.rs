@@ -5,7 +5,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use upshot_servers::Proxy;
 use upshot_queue::State;
-use upshot_tests::{Stage, orders::order, servers::Servers};
+use upshot_testkit::{TestRabbit, shared_redis};
+use upshot_tests::{Stage, orders::order};
 
 async fn probe(address: &str) -> (u16, String) {
     let answer = reqwest::get(format!("http://{address}/readyz")).await.unwrap();
@@ -15,16 +16,16 @@ async fn probe(address: &str) -> (u16, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bridge_outlives_redis_and_rabbitmq_and_loses_no_event() {
     let stage = Stage::new().await;
-    let servers = Servers::get().await;
-    let redis = Proxy::start(servers.redis.port()).await.unwrap();
-    let rabbit = Proxy::start(servers.rabbit.port()).await.unwrap();
+    let server = TestRabbit::get().await.server();
+    let redis = Proxy::start(shared_redis().await.port()).await.unwrap();
+    let rabbit = Proxy::start(server.port()).await.unwrap();
     let probes = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let bridge = stage
         .start(
             "bridge",
             &[
                 ("UPSHOT_REDIS_URL", format!("redis://127.0.0.1:{}", redis.port())),
-                ("UPSHOT_AMQP_URL", servers.rabbit.url_via(rabbit.port(), &stage.vhost)),
+                ("UPSHOT_AMQP_URL", server.url_via(rabbit.port(), &stage.vhost)),
                 ("UPSHOT_PROBES__LISTEN", probes.clone()),
             ],
         )
@@ -75,7 +76,7 @@ async fn the_bridge_outlives_redis_and_rabbitmq_and_loses_no_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_executor_outlives_redis() {
     let stage = Stage::new().await;
-    let redis = Proxy::start(Servers::get().await.redis.port()).await.unwrap();
+    let redis = Proxy::start(shared_redis().await.port()).await.unwrap();
     let bridge = stage.start("bridge", &[]).await;
     let through = [("UPSHOT_REDIS_URL", format!("redis://127.0.0.1:{}", redis.port()))];
     let executor = stage.start("executor", &through).await;
@@ -121,14 +122,14 @@ async fn with_the_mail_server_away_the_job_waits_and_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn services_wait_for_servers_that_are_not_there_yet() {
     let stage = Stage::new().await;
-    let servers = Servers::get().await;
-    let redis = Proxy::start(servers.redis.port()).await.unwrap();
-    let rabbit = Proxy::start(servers.rabbit.port()).await.unwrap();
+    let server = TestRabbit::get().await.server();
+    let redis = Proxy::start(shared_redis().await.port()).await.unwrap();
+    let rabbit = Proxy::start(server.port()).await.unwrap();
     redis.refuse().await;
     rabbit.refuse().await;
     let mut variables = stage.variables();
     variables.push(("UPSHOT_REDIS_URL".into(), format!("redis://127.0.0.1:{}", redis.port())));
-    variables.push(("UPSHOT_AMQP_URL".into(), servers.rabbit.url_via(rabbit.port(), &stage.vhost)));
+    variables.push(("UPSHOT_AMQP_URL".into(), server.url_via(rabbit.port(), &stage.vhost)));
     let bridge = upshot_tests::Process::start(&["bridge"], &variables).await;
     bridge.logged(&["waiting", "intake"]).await;
     let executor = upshot_tests::Process::start(&["executor"], &variables).await;
@@ -148,7 +149,7 @@ async fn services_wait_for_servers_that_are_not_there_yet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_node_of_rabbitmq_is_left_for_the_next_one() {
     let stage = Stage::new().await;
-    let port = Servers::get().await.rabbit.port();
+    let port = TestRabbit::get().await.server().port();
     let (first, second) = (Proxy::start(port).await.unwrap(), Proxy::start(port).await.unwrap());
     let hosts = format!("127.0.0.1:{},127.0.0.1:{}", first.port(), second.port());
     let url = stage.amqp.replace(&format!("127.0.0.1:{port}"), &hosts);

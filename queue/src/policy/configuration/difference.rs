@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::Configuration;
+
 /// A value that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
@@ -14,6 +16,18 @@ pub struct Difference {
     pub from: Value,
     /// The value in the other; null where it has none.
     pub to: Value,
+}
+
+impl Difference {
+    /// The values of a configuration, as differences from nothing.
+    pub fn of(configuration: &Configuration) -> Vec<Self> {
+        Self::leaves(&configuration.document())
+    }
+
+    /// The values of a document.
+    pub fn leaves(document: &Value) -> Vec<Self> {
+        differences(&Value::Null, document)
+    }
 }
 
 /// The values in which two documents differ, in the order of their keys.
