@@ -95,7 +95,7 @@ pub enum Command {
     Dead(Dead),
     /// Run many dead jobs again, the longest dead first.
     ///
-    /// All of the queue, unless a group, kind or tenant is named.
+    /// All dead jobs of the queue, unless you name a group, kind or tenant.
     DeadRetry(DeadRetry),
     /// Forget many dead jobs, the longest dead first.
     ///
