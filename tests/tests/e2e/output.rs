@@ -94,6 +94,12 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
                 words("resume invoices".to_owned()),
             ]
         }
+        "config" => vec![words("config show".to_owned())],
+        "signal" => {
+            let payload = format!("\"{SLY}\"");
+            let line = ["signal", "invoices", SLY, "--tenant", SLY, "--payload", payload.as_str()];
+            vec![line.map(str::to_owned).into()]
+        }
         "unpark" => vec![["unpark", "invoices", SLY].map(str::to_owned).into()],
         "signal" => {
             let payload = json!({ SLY: SLY }).to_string();
