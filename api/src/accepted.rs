@@ -1,9 +1,9 @@
-//! Since when an event is accepted: the parameter `accepted` in the links of a 202.
+//! The parameter `accepted` in the links of a 202: when the event was accepted.
 //!
-//! A job is there milliseconds after its event was accepted, or as soon as RabbitMQ, the
-//! bridge and Redis work again. Until then a link of the answer leads to "not yet" instead
-//! of "unknown", which an `EventSource` takes for final. The link itself carries the time,
-//! so nothing is stored.
+//! A job is there milliseconds after its event was accepted, or as soon as RabbitMQ, the bridge and
+//! Redis work again. Until then a link of the answer leads to "not yet". "Unknown" would be wrong,
+//! because an `EventSource` takes it as final. The link carries the time, so the API stores
+//! nothing.
 
 use axum::{
     Json,
@@ -27,7 +27,7 @@ const ASK_AGAIN: &str = "1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptedAt(i64);
 
-/// A job, or the jobs of an event, that are accepted and not enqueued yet.
+/// The answer while an event is accepted and its jobs are not enqueued yet.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NotYet {
     /// `accepted`.
@@ -61,7 +61,7 @@ impl AcceptedAt {
         query.text(ACCEPTED).map(read).transpose()
     }
 
-    /// As it is written in a link.
+    /// Its form in a link.
     pub fn millis(self) -> i64 {
         self.0
     }
@@ -73,7 +73,7 @@ impl AcceptedAt {
         LONGEST.checked_sub(age.unsigned_abs()).filter(|left| *left > 0)
     }
 
-    /// What is told about jobs that are not there yet.
+    /// The answer about jobs that are not there yet.
     pub fn not_yet(self) -> NotYet {
         let detail = "RabbitMQ has the event, and its jobs are not enqueued yet: ask again, or watch \
                       `/readyz` if this stays so; an event that the bridge cannot accept is in quarantine, and a job that ended is \
@@ -88,7 +88,7 @@ impl IntoResponse for NotYet {
     }
 }
 
-/// The answer about something, or that it is not there yet.
+/// An answer, or "not there yet".
 pub fn answer<T: Serialize>(found: Result<T, NotYet>) -> Response {
     match found {
         Ok(found) => Json(found).into_response(),

@@ -1,9 +1,8 @@
 //! An event over HTTP: the CloudEvents HTTP protocol binding, version 1.0.
 //!
-//! Structured mode is a body of `application/cloudevents+json`; binary mode
-//! carries the attributes in headers prefixed `ce-` (sections 3.1 and 3.2). The
-//! rules for what is accepted are those of AMQP, so a request is turned into
-//! the envelope that a message would have.
+//! Structured mode is a body of `application/cloudevents+json`; binary mode carries the attributes
+//! in headers prefixed `ce-` (sections 3.1 and 3.2). AMQP and HTTP share the rules for what is
+//! accepted. So this module turns a request into the envelope that a message would have.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -17,9 +16,9 @@ use upshot_shared::{
     event::{Envelope, Header, STRUCTURED},
 };
 
-/// What an attribute's header starts with.
+/// The prefix of an attribute's header.
 const PREFIX: &str = "ce-";
-/// What an attribute's header starts with over AMQP.
+/// The prefix of an attribute's header over AMQP.
 const AMQP_PREFIX: &str = "cloudEvents:";
 /// The header of the W3C trace context.
 const TRACE: &str = "traceparent";
@@ -27,7 +26,7 @@ const TRACE: &str = "traceparent";
 /// The envelope of a request.
 ///
 /// # Errors
-/// When the headers are those of no CloudEvent.
+/// When the headers are not those of a CloudEvent.
 pub fn envelope(headers: &HeaderMap) -> Result<Envelope, Rejection> {
     let content_type = text(headers.get(header::CONTENT_TYPE));
     let media = content_type.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -51,11 +50,11 @@ pub fn envelope(headers: &HeaderMap) -> Result<Envelope, Rejection> {
     Ok(Envelope { content_type, headers: attributes, unreadable: None })
 }
 
-/// The structured form of an event in binary mode, put together from the headers,
-/// extensions included; `None` where it came in that form.
+/// Builds the structured form of an event in binary mode from the headers, extensions included.
+/// `None` for an event that came in structured form.
 ///
 /// # Errors
-/// When the body is not JSON; it has been accepted before, so it is.
+/// When the body is not JSON. The event was accepted before, so the body is JSON.
 pub fn structured(envelope: &Envelope, body: &Bytes) -> Result<Option<Bytes>, Rejection> {
     #[derive(Serialize)]
     struct Structured<'a> {
@@ -82,7 +81,7 @@ pub fn structured(envelope: &Envelope, body: &Bytes) -> Result<Option<Bytes>, Re
     Ok(Some(structured.into()))
 }
 
-/// Says for HTTP what [`upshot_shared::Event::decode`] would say for AMQP.
+/// Reports for HTTP what [`upshot_shared::Event::decode`] reports for AMQP.
 fn refuse_others(media: &str, attributes: &BTreeMap<String, Header>) -> Result<(), Rejection> {
     if attributes.is_empty() || media.to_ascii_lowercase().starts_with("application/cloudevents") {
         return Err(Rejection::new(
@@ -113,7 +112,7 @@ fn decoded(name: &str, value: &HeaderValue) -> Result<String, Rejection> {
     })
 }
 
-/// What stands between quotes, or all of it (quoted-string, RFC 9110, section 5.6.4).
+/// The text between quotes, or the whole text (quoted-string, RFC 9110, section 5.6.4).
 fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     let inside = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     let Some(inside) = inside else { return Cow::Borrowed(value) };

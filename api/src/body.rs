@@ -18,13 +18,13 @@ use crate::{
 /// How long a request's body may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A request's body; one that is empty counts as `{}`.
+/// A request's body. An empty body counts as `{}`.
 ///
-/// The content type `application/json` is required even then, so that no page
-/// of another origin can send such a request from somebody's browser.
+/// The content type `application/json` is required even then. So no page of another origin can send
+/// such a request from a user's browser.
 #[derive(Debug)]
 pub struct Body<T>(
-    /// What it says.
+    /// The value.
     pub T,
 );
 
@@ -51,11 +51,11 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     }
 }
 
-/// The whole body of a request, which must not take long: a client that sends it byte by
-/// byte would keep its connection for ever.
+/// Reads the whole body of a request within a time limit. A client that sends its body byte by byte
+/// would otherwise keep its connection for ever.
 ///
 /// # Errors
-/// A 408 when it takes too long; inside, what axum refuses.
+/// A 408 when it takes too long; inside, axum's own refusal.
 pub async fn whole(request: Request, state: &Shared) -> Result<Result<Bytes, BytesRejection>, Problem> {
     tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await.map_err(|_| {
         let detail = format!("the body was not there after {PATIENCE:?}: send it at once");
@@ -77,7 +77,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         match whole.get(&field) {
             Some(Value::String(text)) => Problem::parameter(&field, text, said),
             Some(value) => Problem::parameter(&field, &value.to_string(), said),
-            // What is missing, or no object at all, has no value.
+            // A missing field has no value, and neither has a body that is not an object.
             None => Problem::new(Code::InvalidParameter, format!("{said}; see `/openapi.json`")),
         }
     })?;
@@ -85,20 +85,19 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     Ok(found)
 }
 
-/// What serde says, without the place: the field says enough.
+/// The text of serde's error without the place: the field is enough.
 fn why(error: &serde_json::Error) -> String {
     let said = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     said.strip_suffix(&place).unwrap_or(&said).to_owned()
 }
 
-/// Any JSON as it was written, numbers included; for fields in which `null` is
-/// a value and not the lack of one.
+/// Any JSON exactly as written, numbers included. For fields in which `null` is a value.
 pub mod raw {
     use serde::{Deserialize, Deserializer};
     use serde_json::value::RawValue;
 
-    /// Reads a value that is there.
+    /// Reads a value that is present.
     ///
     /// # Errors
     /// Those of the deserializer.

@@ -20,7 +20,7 @@ pub struct StoredFile {
 }
 
 impl StoredFile {
-    /// The file that a piece of evidence names, if it names one.
+    /// The file that a piece of evidence names, if any.
     pub fn of(evidence: &Evidence) -> Option<Self> {
         let fact = |name: &str| evidence.facts.get(name).cloned();
         let key = fact("key").filter(|_| evidence.kind == OBJECT)?;
@@ -30,7 +30,7 @@ impl StoredFile {
     }
 }
 
-/// The outcome that the job's handler returned, where it is one.
+/// The outcome that the job's handler returned, if the value is an outcome.
 pub fn outcome(job: &Job) -> Option<Outcome> {
     let stored = job.outcome.clone()?;
     serde_json::from_value(stored).ok()

@@ -1,10 +1,9 @@
-//! Whom a request was sent to, and from which page.
+//! Checks the host that a request names, and the page that it comes from.
 //!
-//! A page of another origin can have a browser send requests to an address that only this
-//! machine reaches. It cannot choose the `Origin` that the browser adds; and where it makes
-//! its own name lead here (DNS rebinding), that name is the `Host`. So a foreign origin is
-//! refused, and so is a host that is not the API's: names must be known, while addresses
-//! cannot be rebound.
+//! A page of another origin can make a browser send requests to an address that only this machine
+//! reaches. The page cannot choose the `Origin` that the browser adds. If the page makes its own
+//! name lead here (DNS rebinding), that name is the `Host`. So the API refuses foreign origins and
+//! unknown host names. Addresses cannot be rebound and are always allowed.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -19,10 +18,10 @@ use url::Url;
 
 use crate::problem::{Code, Problem};
 
-/// Looked at by load balancers and supervisors, which name a host of their own.
+/// Load balancers and supervisors ask for these, under a host name of their own.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
-/// Fetched by programs of the same network, under whatever name they have for it; a browser on a
-/// foreign page says its origin.
+/// Programs of the same network fetch these under any name. A browser on a foreign page sends its
+/// origin.
 const METRICS: &str = "/metrics";
 
 /// The names under which the API may be asked. Cheap to clone.
@@ -38,8 +37,8 @@ struct Names {
 }
 
 impl Hosts {
-    /// Those of the settings: the host of `api.listen` and of `api.public_url`, `api.hosts`,
-    /// and `localhost`.
+    /// The names in the settings: the hosts of `api.listen` and `api.public_url`, `api.hosts`, and
+    /// `localhost`.
     pub fn new(settings: &ApiSettings) -> Self {
         let public = settings.public_url.as_deref().and_then(|url| Url::parse(url).ok());
         let listen = settings.listen.rsplit_once(':').map_or(settings.listen.as_str(), |(host, _)| host);
@@ -56,7 +55,7 @@ impl Hosts {
     /// # Errors
     /// A 421 for a host that is not the API's, a 403 for a foreign origin.
     fn check(&self, host: Option<&str>, origin: Option<&str>) -> Result<(), Problem> {
-        // Before HTTP/1.1 there was none; a browser always sends one.
+        // HTTP/1.0 has no host; a browser always sends one.
         if let Some(host) = host {
             let authority = host.parse::<Authority>().ok();
             let name = authority.as_ref().map(|authority| authority.host().to_ascii_lowercase());
@@ -91,7 +90,7 @@ impl Hosts {
     }
 }
 
-/// Refuses what is sent to a foreign host or from a foreign page.
+/// Refuses a request to a foreign host or from a foreign page.
 pub async fn refuse_foreign(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     if !PROBES.contains(&request.uri().path()) {
         let text = |value: Option<&HeaderValue>| {

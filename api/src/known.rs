@@ -1,8 +1,8 @@
-//! A job as it is read for an answer: the hash, and when it runs again.
+//! Reads a job for an answer: its hash, and when it runs again.
 
 use upshot_queue::{Client, Error, Job, JobId, State};
 
-/// A job and what stands about it outside of its hash.
+/// A job, with what Redis keeps about it outside its hash.
 #[derive(Clone, Debug)]
 pub struct Known {
     /// The job.
@@ -12,8 +12,8 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads the jobs of these ids that exist, in order: two round trips at
-    /// most, whatever their number.
+    /// Reads the jobs of these ids that exist, in order. Two round trips at most, for any number of
+    /// ids.
     ///
     /// # Errors
     /// When Redis failed or a job is damaged.
@@ -22,8 +22,8 @@ impl Known {
         Self::complete(queue, jobs).await
     }
 
-    /// Adds to jobs what stands outside of their hashes. A job that moved on
-    /// meanwhile has no due time any more.
+    /// Adds to jobs what Redis keeps outside their hashes. A job that left its state since then has
+    /// no due time.
     ///
     /// # Errors
     /// When Redis failed.

@@ -1,5 +1,5 @@
-//! What every request passes through: a request id, the access log, figures,
-//! and the last word on answers that are not a success.
+//! The layers around every request: a request id, the access log, metrics, and the final form of
+//! answers that are not a success.
 
 use std::{
     any::Any,
@@ -22,9 +22,9 @@ use crate::problem::Problem;
 
 /// The header that carries a request's id, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The methods that have a label of their own; anybody can invent others.
+/// The methods that have a label of their own. A client can invent any other method.
 const STANDARD: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// The longest text of a foreign error answer that is passed on, in bytes.
+/// The longest text of a foreign error answer that the API passes on, in bytes.
 const SAID: usize = 4096;
 
 /// Puts the layers around a router.
@@ -39,7 +39,7 @@ async fn outermost(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
-    // Whatever is logged about this request can be found by its id.
+    // The id finds every log line of this request.
     let span = tracing::error_span!("request", request_id = id);
     let mut response = finish(next.run(request).instrument(span).await, &id).await;
     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -52,7 +52,7 @@ async fn outermost(request: Request, next: Next) -> Response {
     response
 }
 
-/// The id that the request came with, where it is harmless, or a new one.
+/// The id that came with the request if it is harmless, otherwise a new one.
 fn request_id(request: &Request) -> String {
     let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let harmless =
@@ -60,8 +60,8 @@ fn request_id(request: &Request) -> String {
     given.filter(harmless).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-/// Gives a problem its request id, and makes a problem of whatever else is not
-/// a success: an extractor's refusal, an address that takes no such method.
+/// Gives a problem its request id. Turns any other answer that is not a success into a problem,
+/// such as an extractor's refusal or a wrong method.
 async fn finish(response: Response, id: &str) -> Response {
     let (mut parts, body) = response.into_parts();
     let problem = match parts.extensions.remove::<Problem>() {
@@ -73,7 +73,7 @@ async fn finish(response: Response, id: &str) -> Response {
         None => return Response::from_parts(parts, body),
     };
     let mut rendered = problem.render(Some(id));
-    // Headers such as `Allow` stay; those of the old body do not.
+    // Headers such as `Allow` stay; headers of the old body go.
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::CONTENT_TYPE);
     for (name, value) in &parts.headers {
@@ -93,7 +93,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
 }
 
 fn count(method: &str, route: Option<String>, status: u16, took: Duration) {
-    // Paths that no route knows share one label: anybody can invent them.
+    // Unknown paths share one label, because a client can invent any path.
     let route = route.unwrap_or_else(|| "unknown".to_owned());
     let method = if STANDARD.contains(&method) { method } else { "other" };
     let labels = [("method", method.to_owned()), ("route", route), ("status", status.to_string())];
@@ -102,7 +102,7 @@ fn count(method: &str, route: Option<String>, status: u16, took: Duration) {
         .record(took.as_secs_f64());
 }
 
-/// The answer to an address at which nothing lives.
+/// The answer for an unknown address.
 pub async fn unknown_address() -> Problem {
     Problem::of_status(StatusCode::NOT_FOUND, "")
 }

@@ -1,9 +1,8 @@
 //! The HTTP API: events in, jobs, live progress, outcomes, files.
 //!
-//! It enqueues nothing: events go to RabbitMQ. What people decide about jobs and
-//! queues is one call of the queue; everything else is read from Redis and from
-//! the file store. Any number of
-//! API processes may run beside each other.
+//! The API enqueues nothing: events go to RabbitMQ. An operator's decision about a job or a queue
+//! is one call of the queue. Everything else is a read from Redis or from the file store. Any
+//! number of API processes may run at the same time.
 //!
 //! # Map
 //! | module | its one thing |
@@ -14,13 +13,13 @@
 //! | [`live`] | changes of watched jobs, from Redis to streams |
 //! | [`files`], [`evidence`] | stored files, and which of them a job names |
 //! | [`binding`] | CloudEvents over HTTP |
-//! | [`serve`], [`hosts`] | connections and their bounds; whom a request was sent to |
-//! | [`problem`], [`layers`] | answers that are not a success; what every request passes through |
+//! | [`serve`], [`hosts`] | connections and their bounds; the host that a request names |
+//! | [`problem`], [`layers`] | answers that are not a success; the layers around every request |
 //! | [`query`], [`body`] | parameters and bodies in |
 //! | [`links`], [`moment`] | addresses and times out |
 //! | [`accepted`] | jobs that are accepted and not enqueued yet |
-//! | [`state`], [`known`], [`target`] | what handlers share; a job as it is read; one that is to be changed |
-//! | [`scrape`], `metrics`, [`upkeep`] | figures of queues; of this process; figures that nobody fetches |
+//! | [`state`], [`known`], [`target`] | what handlers share; reading a job; changing a job |
+//! | [`scrape`], `metrics`, [`upkeep`] | metrics of queues; of this process; clean-up of metrics that are not fetched |
 //! | [`mod@openapi`] | the document that describes it all |
 
 mod accepted;
@@ -50,7 +49,7 @@ mod view;
 pub use openapi::openapi;
 pub use server::{Api, serve_probes};
 
-/// Why the API cannot start or go on.
+/// Why the API cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL of Redis cannot be used.

@@ -14,11 +14,10 @@ use crate::{
     state::Shared,
 };
 
-/// What may stand in a path segment as it is (RFC 3986, unreserved).
+/// The characters that a path segment may contain unescaped (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Makes addresses that start with `api.public_url`, or with the host that the
-/// request was sent to.
+/// Builds addresses that start with `api.public_url`, or with the host that the request names.
 #[derive(Clone, Debug)]
 pub struct Links {
     base: String,
@@ -26,12 +25,13 @@ pub struct Links {
 }
 
 impl Links {
-    /// Addresses that start with `base`; a slash at its end is dropped.
+    /// Addresses that start with `base`, without its final slash.
     pub fn new(base: &str) -> Self {
         Self { base: base.trim_end_matches('/').to_owned(), accepted: None }
     }
 
-    /// Addresses of jobs that may not be there yet: they say since when their event is accepted.
+    /// Addresses of jobs that may not be there yet. They carry the time when the event was
+    /// accepted.
     pub fn of_accepted(&self, at: AcceptedAt) -> Self {
         Self { accepted: Some(at), ..self.clone() }
     }
@@ -71,7 +71,7 @@ impl Links {
         format!("{}/v1/outcomes?{query}{}", self.base, self.accepted('&'))
     }
 
-    /// The parameter that says since when, where these are links of a 202.
+    /// The parameter with that time, for links of a 202.
     fn accepted(&self, before: char) -> String {
         self.accepted.map(|at| format!("{before}{ACCEPTED}={}", at.millis())).unwrap_or_default()
     }
@@ -86,7 +86,7 @@ impl FromRequestParts<Shared> for Links {
         }
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.or_else(|| parts.uri.authority().map(Authority::as_str));
-        // A host that is none is not repeated to anybody: links are relative then.
+        // An invalid Host header is never echoed; links are relative instead.
         let host = host.and_then(|host| host.parse::<Authority>().ok());
         Ok(Self::new(&host.map(|host| format!("http://{host}")).unwrap_or_default()))
     }

@@ -1,16 +1,16 @@
-//! Tells those who watch a job that it changed.
+//! Tells the watchers of a job that the job changed.
 //!
-//! One connection to Redis listens for the whole process, and only to the
-//! queues of which a job is watched; nobody watching means no connection. A
-//! change message carries ids, not states, so every change leads to a read:
+//! One connection to Redis listens for the whole process, only to queues with a watched job.
+//! Without watchers there is no connection. A change message carries ids and no states, so each
+//! change leads to a read:
 //! ```text
 //! change messages ─▶ listen ─▶ dirty ids ─▶ read (one pipeline a queue) ─▶ watch channels ─▶ streams
 //! ```
-//! Ids that change while a read is under way are gathered and read together, so
-//! a burst of changes costs one read, and a slow client sees the newest state
-//! instead of a backlog. **Nothing is missed:** a job is first read after its
-//! channel is subscribed, and all watched jobs are read again after a
-//! reconnect, and every few seconds besides: a cluster may lose a message.
+//! The reader gathers ids that change during a read and reads them together. So a burst of changes
+//! costs one read, and a slow client sees the newest state instead of a backlog. **No change is
+//! missed.** The first read of a job follows the subscription of its channel. After a reconnect,
+//! and every few seconds, the reader reads all watched jobs again, because a cluster may lose a
+//! message.
 
 mod listen;
 mod read;
@@ -24,14 +24,14 @@ use upshot_queue::{Client, Connector, JobId, QueueName};
 use crate::known::Known;
 use registry::Registry;
 
-/// What is known of a watched job.
+/// The last reading of a watched job.
 #[derive(Clone, Debug)]
 pub enum Seen {
-    /// It was not read yet.
+    /// Not read yet.
     Nothing,
-    /// It was read.
+    /// Read.
     Job(Arc<Known>),
-    /// There is no such job (any more), or it cannot be read.
+    /// The job is not there, or cannot be read.
     Gone,
 }
 
@@ -50,7 +50,7 @@ struct Inner {
 }
 
 impl Live {
-    /// Nobody watches yet.
+    /// Without watchers.
     pub fn new(connector: Connector, queues: BTreeMap<QueueName, Client>) -> Self {
         Self(Arc::new(Inner {
             connector,
@@ -73,7 +73,7 @@ impl Live {
         self.0.registry.len()
     }
 
-    /// Listens and reads until it is dropped.
+    /// Listens and reads until the future is dropped.
     pub async fn run(self) {
         tokio::join!(listen::run(&self.0), read::run(&self.0));
     }
@@ -89,8 +89,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Waits for the next reading of the job, the first one included. Readings
-    /// that came while nobody waited are skipped except for the newest.
+    /// Waits for the next reading of the job, the first one included. Of the readings since the
+    /// last call only the newest is returned.
     pub async fn next(&mut self) -> Seen {
         let Some(receiver) = &mut self.receiver else { return Seen::Gone };
         loop {

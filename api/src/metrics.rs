@@ -1,18 +1,18 @@
-//! What an API process counts.
+//! The metrics of an API process.
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 use upshot_shared::Reason;
 
-/// Says what the metrics mean, and starts those whose labels are known at 0.
+/// Describes the metrics, and starts those with known labels at 0.
 pub(crate) fn describe() {
-    describe_counter!("upshot_api_events_total", "Events that were posted, by what became of them.");
+    describe_counter!("upshot_api_events_total", "Events that were posted, by result.");
     for result in ["accepted", "duplicate"].into_iter().chain(Reason::ALL.map(Reason::as_str)) {
         counter!("upshot_api_events_total", "result" => result).absolute(0);
     }
-    describe_gauge!("upshot_api_watched_jobs", "Jobs whose progress somebody watches.");
+    describe_gauge!("upshot_api_watched_jobs", "Jobs whose progress is watched.");
 }
 
-/// Says what the metrics of requests mean, which other services count as well.
+/// Describes the metrics of requests, which other services count as well.
 pub(crate) fn describe_requests() {
     describe_gauge!("upshot_api_connections", "Connections that are open.");
     describe_counter!(

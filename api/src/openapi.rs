@@ -1,7 +1,6 @@
-//! The OpenAPI document, put together from the handlers that it describes.
+//! The OpenAPI document, generated from the handlers that it describes.
 //!
-//! `docs/openapi.json` is its committed snapshot: a change of the public
-//! surface is seen in review.
+//! `docs/openapi.json` is its committed snapshot, so review sees a change of the public surface.
 
 mod common;
 
@@ -29,7 +28,7 @@ use crate::{routes, state::Shared, view::Snapshot};
     tags(
         (name = "events", description = "Events in"),
         (name = "jobs", description = "The work that events ask for"),
-        (name = "queues", description = "Where jobs wait, and what holds them back"),
+        (name = "queues", description = "Where jobs wait, and what delays them"),
         (name = "dead", description = "Jobs that will not run again by themselves, grouped by cause"),
         (name = "outcomes", description = "Whether it came out right"),
         (name = "service", description = "The service itself")
@@ -38,7 +37,7 @@ use crate::{routes, state::Shared, view::Snapshot};
 )]
 struct Document;
 
-/// Parts a router into its handlers and its description.
+/// Splits a router into its handlers and its description.
 pub fn document(routes: OpenApiRouter<Shared>) -> (Router<Shared>, openapi::OpenApi) {
     let (router, mut document) =
         OpenApiRouter::with_openapi(Document::openapi()).merge(routes).split_for_parts();

@@ -1,8 +1,7 @@
 //! Every answer that is not a success: problem details after RFC 9457.
 //!
-//! `type` is `urn:upshot:problem:<code>`. It names the problem for good and
-//! cannot be dereferenced (RFC 9457, section 3.1.1 allows that): an address on
-//! the web would promise a page that somebody has to keep. The codes are the
+//! `type` is `urn:upshot:problem:<code>`. The name is stable and cannot be dereferenced (RFC 9457,
+//! section 3.1.1 allows that), because a web address would promise a page. The codes are the
 //! variants of [`Code`].
 
 mod code;
@@ -27,9 +26,9 @@ pub use code::Code;
 /// The content type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// What a problem's type starts with.
+/// The prefix of a problem's type.
 const TYPE: &str = "urn:upshot:problem:";
-/// How long a client is asked to wait when something is away, in seconds.
+/// How long a client should wait when a service is away, in seconds.
 const RETRY_AFTER: u64 = 2;
 
 /// An answer that is not a success. Boxed, because it travels as an error.
@@ -104,7 +103,7 @@ impl Problem {
         }))
     }
 
-    /// Whether it is this problem.
+    /// Whether this is the given problem.
     pub fn is(&self, code: Code) -> bool {
         self.0.kind.strip_prefix(TYPE) == Some(code.parts().0)
     }
@@ -154,7 +153,7 @@ impl Problem {
         problem
     }
 
-    /// The service waits for something.
+    /// The problem that the service waits for something.
     pub fn not_ready(missing: BTreeMap<String, String>) -> Self {
         let names: Vec<&str> = missing.keys().map(String::as_str).collect();
         let detail = format!("not there: {}; `missing` says why and what to do", names.join(", "));
@@ -169,7 +168,7 @@ impl Problem {
         Self::new(Code::Internal, "the log says what happened: look for the request id")
     }
 
-    /// What an answer without a body stands for, by its status.
+    /// The problem that an answer without a body means, by its status.
     pub fn of_status(status: StatusCode, said: &str) -> Self {
         let known = match status {
             StatusCode::NOT_FOUND => Code::UnknownAddress,
@@ -205,8 +204,8 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    /// The answer carries the problem along, so that the outermost layer can
-    /// write it again with the request's id.
+    /// The answer also holds the problem as a value, so the outermost layer can write it again with
+    /// the request's id.
     fn into_response(self) -> Response {
         let mut response = self.clone().render(None);
         response.extensions_mut().insert(self);

@@ -16,8 +16,8 @@ impl Query {
     /// Reads a query string.
     ///
     /// # Errors
-    /// A parameter that is not among `known`, or comes twice: a misspelt filter
-    /// must not answer with everything.
+    /// A parameter that is not among `known`, or comes twice. A misspelt filter must not select
+    /// everything.
     pub fn parse(raw: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).into_owned() {

@@ -1,7 +1,7 @@
-//! What the queues count, read when Prometheus asks.
+//! Reads the counts of the queues when Prometheus asks.
 //!
-//! The figures come from Redis, so every API process gives the same ones; a
-//! scrape costs a few round trips per queue, whatever the size of the queue.
+//! The counts come from Redis, so every API process reports the same ones. A scrape costs a few
+//! round trips for each queue of any size.
 
 use std::{
     fmt::Write,
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use upshot_queue::{Client, Counts, Outbox, State};
 use upshot_runtime::amqp::{Depths, INTAKE, QUARANTINE};
 
-/// How long figures are used again: several scrapers cost one round trip.
+/// How long a reading is reused, so that several scrapers cost one round trip.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long a scrape waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -60,8 +60,8 @@ impl Scrape {
         Self { queues: queues.into_iter().map(scraped).collect(), last: Mutex::new(None) }
     }
 
-    /// The figures, with those of RabbitMQ where they are known. Of a queue that cannot be read
-    /// there are none, so that a gap is seen and not an old value; those of the others are there.
+    /// The figures, with those of RabbitMQ if known. A queue that cannot be read has none, so that
+    /// a graph shows a gap instead of an old value.
     pub async fn text(&self, depths: Option<Depths>) -> String {
         self.of_queues().await + &of_rabbitmq(depths)
     }
@@ -79,14 +79,14 @@ impl Scrape {
 
 struct Scraped {
     queue: Client,
-    /// Whether it could be read the last time, so that it is said once.
+    /// Whether the last read succeeded, so that a failure is logged once.
     is_up: AtomicBool,
 }
 
-/// What one queue says.
+/// The figures of one queue.
 struct Figures<'a> {
     queue: &'a str,
-    /// `None` where it cannot be read.
+    /// `None` if the queue cannot be read.
     read: Option<(Counts, Outbox)>,
 }
 
@@ -146,7 +146,7 @@ fn render(queues: &[Figures<'_>]) -> String {
     let lag = read.iter().flat_map(|(queue, _, outbox)| {
         outbox.groups.iter().filter_map(move |group| {
             let name = escaped(&group.name);
-            // Where Redis does not know, no figure is better than one that is too small.
+            // If Redis does not know, no figure is better than a figure that is too small.
             Some((format!("queue=\"{queue}\",group=\"{name}\""), group.lag? + group.unacknowledged))
         })
     });

@@ -1,8 +1,8 @@
-//! Connections: how many there may be, and how long each may take over what.
+//! Connections: their number, and the time limits of each.
 //!
-//! Sockets of the API and those of an executor in the same process come from one budget
-//! of the operating system, so the API takes half of it at most. A client that sends its
-//! headers byte by byte, or does not read its answer, loses its connection.
+//! The API and an executor in the same process share the operating system's limit on sockets, so
+//! the API takes half of it at most. A client that sends its headers byte by byte, or does not read
+//! its answer, loses its connection.
 
 use std::{io, pin::Pin, sync::Arc, time::Duration};
 
@@ -34,12 +34,12 @@ use crate::{
 /// A socket whose writes have a time limit.
 type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
 
-/// How long a connection may take over what.
+/// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Over the headers of a request; also how long it may be idle between two requests.
+    /// For the headers of a request, and for the pause between two requests.
     headers: Duration,
-    /// The same for a connection that is only told that there are too many.
+    /// The same for a connection that only gets the answer "too many".
     headers_of_spare: Duration,
     /// How long a client may read nothing of what is sent to it.
     unread: Duration,
@@ -48,8 +48,8 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            // Longer than proxies keep an idle connection: one that is closed while a proxy sends
-            // an event over it is a 502.
+            // Longer than proxies keep an idle connection. If the API closed it while a proxy sends
+            // an event, the client would get a 502.
             headers: Duration::from_secs(75),
             headers_of_spare: Duration::from_secs(2),
             unread: Duration::from_secs(60),
@@ -59,13 +59,13 @@ impl Default for Patience {
 
 /// The bytes that the headers of a request may have.
 const HEADER_BYTES: usize = 32 << 10;
-/// Connections above the bound that are told so; further ones are closed.
+/// Connections above the bound that get an answer; further ones are closed.
 const SPARE: usize = 64;
-/// A pause after an accept that failed for want of files.
+/// A pause after an accept that failed because the process has no file left.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves `router` over up to `most` connections, and `probes` over a few more, until `stop` is over, then waits for the
-/// requests in flight.
+/// Serves `router` over up to `most` connections, and `probes` over a few more, until `stop` fires.
+/// Then waits for the requests in flight.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -75,7 +75,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let (room, spare) = (Arc::new(Semaphore::new(bounded(most))), Arc::new(Semaphore::new(SPARE)));
-    // A supervisor that is told 503 would restart a service that works.
+    // A supervisor that gets a 503 would restart a working service.
     let full = layers::around(probes.fallback(too_many));
     let graceful = GracefulShutdown::new();
     let open = metrics::gauge!("upshot_api_connections");
@@ -105,7 +105,7 @@ pub async fn serve(
         let connection = graceful.watch(connection(stream, router, headers, patience.unread));
         let counted = Counted::new(open.clone(), permit);
         tokio::spawn(async move {
-            // Clients that go away in the middle are everyday life.
+            // Clients often disconnect early.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
@@ -116,7 +116,7 @@ pub async fn serve(
     graceful.shutdown().await;
 }
 
-/// One connection. Only HTTP/1.1: a proxy speaks HTTP/2 towards browsers.
+/// Serves one connection. HTTP/1.1 only: a proxy speaks HTTP/2 with browsers.
 fn connection(
     stream: TcpStream,
     router: Router,
@@ -127,7 +127,7 @@ fn connection(
     impl hyper::service::HttpService<Incoming, ResBody = Body, Error = std::convert::Infallible, Future: Send>
     + Send,
 > {
-    // Small events of a stream must not wait for more to come.
+    // Small events of a stream must not wait for further bytes.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection without TCP_NODELAY");
     }
@@ -142,8 +142,8 @@ fn connection(
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }
 
-/// The connections that the limit of the process on open files allows, which is raised as
-/// far as the process may.
+/// The number of connections that the process's limit on open files allows. Raises that limit as
+/// far as possible.
 fn bounded(most: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -166,7 +166,8 @@ async fn too_many() -> Response {
     answer
 }
 
-/// An accept fails for one connection, or for want of files, which takes a while to change.
+/// An accept fails for one connection, or because the process has no file left, which takes a while
+/// to change.
 async fn wait_after(error: &io::Error) {
     let of_one =
         [io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];

@@ -1,4 +1,4 @@
-//! The API as a service: its addresses, its background work, its end.
+//! The API as a service: its addresses, its background work, its shutdown.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API of these settings. It connects to nothing yet.
+    /// An API with these settings. It does not connect yet.
     ///
     /// # Errors
     /// When a setting cannot be used; the error names it.
@@ -91,7 +91,7 @@ fn warn_beyond_loopback(listener: &TcpListener) {
     match listener.local_addr() {
         Ok(address) if !address.ip().is_loopback() => tracing::warn!(
             %address,
-            "other machines reach the API, and it asks nobody for a password: put a proxy that does before it, \
+            "other machines reach the API, and it has no authentication: put an authenticating proxy before it, \
              or set `api.listen` to 127.0.0.1"
         ),
         _ => {}
@@ -103,7 +103,7 @@ async fn late(stop: WaitForCancellationFutureOwned) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Looks after RabbitMQ and reports.
+/// Watches RabbitMQ and reports.
 async fn watch_rabbitmq(state: Shared) {
     let publisher = state.publisher.clone();
     let seen = |depths| {

@@ -29,7 +29,7 @@ use crate::{
 const CONFIRM: Duration = Duration::from_secs(5);
 /// How long an answer waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it waits for something that is done to many jobs.
+/// How long an answer waits for an operation on many jobs.
 const PATIENCE_FOR_MANY: Duration = Duration::from_secs(30);
 
 /// What the handlers share. Cheap to clone.
@@ -46,16 +46,15 @@ impl Deref for Shared {
 
 /// See [`Shared`].
 ///
-/// Two connections to Redis, and no pool: commands of many requests share a
-/// connection in flight, so a connection for each request would only add
-/// sockets and round trips to check them. Lists have a connection of their own,
-/// so that a page of 200 large jobs does not stand in the way of a small answer.
+/// Two connections to Redis, and no pool. Commands of many requests share a connection in flight,
+/// so a connection for each request would only add sockets and round trips. Lists have their own
+/// connection, so that a page of 200 large jobs does not delay a small answer.
 pub struct State {
-    /// What links start with, when it is not the request's host.
+    /// The base of links, if it is not the request's host.
     pub public_url: Option<String>,
-    /// The names under which it may be asked.
+    /// The host names that the API answers to.
     pub hosts: Hosts,
-    /// Connections at a time.
+    /// Connections at the same time.
     pub connections: usize,
     /// The queues of the settings.
     pub queues: BTreeMap<QueueName, Client>,
@@ -69,26 +68,26 @@ pub struct State {
     pub intake: Intake,
     /// The largest event, in bytes.
     pub max_event_bytes: usize,
-    /// To RabbitMQ.
+    /// The publisher to RabbitMQ.
     pub publisher: Publisher,
-    /// What waits in RabbitMQ, as it was seen last; `None` while it does not answer.
+    /// What waited in RabbitMQ at the last look; `None` while RabbitMQ does not answer.
     pub depths: watch::Sender<Option<Depths>>,
     /// The file store.
     pub files: Files,
-    /// Who watches which job.
+    /// The watchers of each job.
     pub live: Live,
     /// What the service waits for.
     pub health: Health,
-    /// What this process counts.
+    /// The metrics of this process.
     pub metrics: PrometheusHandle,
-    /// What the queues count.
+    /// The counts of the queues.
     pub scrape: Scrape,
-    /// Fires when streams are to end.
+    /// Fires when streams must end.
     pub stop: CancellationToken,
 }
 
 impl Shared {
-    /// The state of these settings; connects to nothing.
+    /// The state for these settings. It does not connect yet.
     ///
     /// # Errors
     /// When a setting cannot be used.
@@ -127,9 +126,8 @@ impl Shared {
 }
 
 impl State {
-    /// Waits for an answer of Redis to a question that changes nothing, but not for long. A
-    /// connection that was lost while nobody asked is noticed by the next question, which is
-    /// therefore asked once more.
+    /// Waits for Redis to answer a read, within a time limit. A read notices a connection that was
+    /// lost while idle, so a failed read is repeated once.
     ///
     /// # Errors
     /// Those of [`Self::ask`].
@@ -146,7 +144,7 @@ impl State {
         .await
     }
 
-    /// Waits for an answer of Redis, but not for long.
+    /// Waits for Redis to answer, within a time limit.
     ///
     /// # Errors
     /// A 503 when Redis does not answer, a 500 when a job is damaged.
@@ -157,8 +155,8 @@ impl State {
         within(PATIENCE, question).await
     }
 
-    /// The same for something that is done to many jobs, which takes longer. It
-    /// may be done in part when this gives up; doing it again goes on.
+    /// The same for an operation on many jobs, which takes longer. It may be done in part when this
+    /// gives up; the same call again continues it.
     ///
     /// # Errors
     /// Those of [`Self::ask`].
@@ -169,8 +167,8 @@ impl State {
         within(PATIENCE_FOR_MANY, question).await
     }
 
-    /// Sees to it that jobs which follow in the background do, and says how to answer: 202 while
-    /// there are some. A worker of the queue lets them go; this process does, while there is none.
+    /// Makes sure that jobs are released in the background, and returns the status: 202 while some
+    /// are left. A worker of the queue releases them; without a worker this process does.
     pub fn go_on_releasing(&self, queue: &Client, left: u64) -> StatusCode {
         if left == 0 {
             return StatusCode::OK;
@@ -184,13 +182,13 @@ impl State {
                 Ok::<_, upshot_queue::Error>(())
             };
             if let Err(error) = releasing.await {
-                tracing::warn!(queue = %queue.client().name(), %error, "parked jobs wait for a worker to let them go");
+                tracing::warn!(queue = %queue.client().name(), %error, "parked jobs wait for a worker to release them");
             }
         });
         StatusCode::ACCEPTED
     }
 
-    /// A queue that a body or a query names, on the connection for long answers.
+    /// The queue that a body or a query names, on the connection for long answers.
     ///
     /// # Errors
     /// A 400 that names the queues when it is not in the settings.
@@ -198,7 +196,7 @@ impl State {
         self.long(name).ok_or_else(|| Problem::parameter("queue", name, self.known_queues()))
     }
 
-    /// A queue that an address names, on the connection for long answers.
+    /// The queue that an address names, on the connection for long answers.
     ///
     /// # Errors
     /// A 404 that names the queues when it is not in the settings.
@@ -226,11 +224,11 @@ impl State {
         format!("it is not in the settings; the queues are {}", known.join(", "))
     }
 
-    /// Finds a job in any queue: one hash read per queue, all at once.
+    /// Finds a job in any queue: one read for each queue, all at once.
     ///
     /// # Errors
-    /// A 404 when no queue knows it, which says of which job it is a duplicate, and
-    /// those of [`Self::ask`].
+    /// A 404 when no queue knows the job; it names the job that this one duplicates, if any. Also
+    /// the errors of [`Self::ask`].
     pub async fn find(&self, id: &JobId) -> Result<Known, Problem> {
         if let Some(known) = self.job(id).await? {
             return Ok(known);
@@ -243,9 +241,8 @@ impl State {
         Err(Problem::new(Code::UnknownJob, detail))
     }
 
-    /// The same for a question that changes nothing: for a job that was found to be a
-    /// duplicate, the one that stands for it. For the link of a 202: that the job is not there
-    /// yet, while that can be.
+    /// The same for a read. For a duplicate it finds the job that stands for it. For the link of a
+    /// 202 it says that the job is not there yet, while that is possible.
     ///
     /// # Errors
     /// Those of [`Self::find`].
@@ -261,7 +258,7 @@ impl State {
         }
     }
 
-    /// The job, or the one that stands for it; `None` where no queue knows of either.
+    /// The job, or the job that stands for it; `None` if no queue knows either.
     ///
     /// # Errors
     /// A 404 when the job that stands for it was forgotten, and those of [`Self::ask`].
@@ -323,10 +320,10 @@ async fn within<T>(
     }
 }
 
-/// A job's id out of an address.
+/// Reads a job's id from an address.
 ///
 /// # Errors
-/// A 400 when it cannot be one.
+/// A 400 when the text is not a job's id.
 pub fn job_id(text: &str) -> Result<JobId, Problem> {
     text.parse().map_err(|why| Problem::parameter("id", text, why))
 }

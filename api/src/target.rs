@@ -1,4 +1,4 @@
-//! A job that somebody wants to change.
+//! A job that a request changes.
 
 use axum::{Json, http::StatusCode};
 use serde::Serialize;
@@ -13,26 +13,26 @@ use crate::{
     view::{JobBody, StepBody},
 };
 
-/// A job that runs again.
+/// The answer about a job that runs again.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RetriedJob {
     #[serde(flatten)]
     job: JobBody,
-    /// The completed steps that run again, because they were completed with other arguments.
+    /// The completed steps that run again, because their results came from other arguments.
     #[schema(example = json!(["render"]))]
     repeats: Vec<String>,
 }
 
-/// A job that somebody wants to change, and its queue.
+/// A job that a request changes, and its queue.
 pub struct Target<'a> {
     state: &'a Shared,
     /// Its id.
     pub id: JobId,
     /// Its queue.
     pub queue: Operator,
-    /// The type of the event that it comes from.
+    /// The type of the event that the job comes from.
     pub event_type: Option<String>,
-    /// How often its arguments were replaced.
+    /// How often the arguments were replaced.
     edits: u32,
 }
 
@@ -52,10 +52,10 @@ impl<'a> Target<'a> {
         Ok(Self { state, id, queue, event_type, edits: known.job.edits() })
     }
 
-    /// Whether it was changed; `refused` says why a job in a state is not.
+    /// Checks that the job was changed; `refused` says why a job in another state was not.
     ///
     /// # Errors
-    /// When it was not.
+    /// When the job was not changed.
     pub fn check(
         &self,
         changed: Changed,
@@ -64,7 +64,7 @@ impl<'a> Target<'a> {
     ) -> Result<(), Problem> {
         match changed {
             Changed::To(_) | Changed::Stopping => {
-                tracing::info!(job_id = %self.id, queue = %self.queue.client().name(), did, "by hand");
+                tracing::info!(job_id = %self.id, queue = %self.queue.client().name(), did, "an operator changed the job");
                 Ok(())
             }
             Changed::Refused(now) => Err(refused(now)),
@@ -72,13 +72,13 @@ impl<'a> Target<'a> {
                 Code::Replaced,
                 format!(
                     "job {} gave way to its `successor`, which has its idempotency key: \
-                     retry that one if it is dead, or cancel it first; if it is forgotten, publish the event anew",
+                     retry that one if it is dead, or cancel it first; if it is forgotten, publish the event again",
                     self.id
                 ),
             )),
             Changed::Stepped => Err(Problem::steps_completed(&self.id, Vec::new())),
             Changed::Unknown | Changed::Forgotten => {
-                Err(Problem::new(Code::UnknownJob, format!("job {} was forgotten meanwhile", self.id)))
+                Err(Problem::new(Code::UnknownJob, format!("job {} was forgotten in the meantime", self.id)))
             }
         }
     }
@@ -98,11 +98,11 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The answer that carries the job as it is now, and the names of the steps that run again
-    /// because their results were set aside since it was found.
+    /// The answer with the present job, and the names of the steps that run again because this
+    /// request set their results aside.
     ///
     /// # Errors
-    /// When it is forgotten or Redis does not answer.
+    /// When the job is forgotten or Redis does not answer.
     pub async fn retried(&self, links: &Links) -> Result<(StatusCode, Json<RetriedJob>), Problem> {
         let known = self.state.find(&self.id).await?;
         let repeats = known.job.dropped.iter().filter(|dropped| dropped.edit > self.edits);
@@ -111,15 +111,15 @@ impl<'a> Target<'a> {
         Ok((StatusCode::ACCEPTED, Json(RetriedJob { job, repeats })))
     }
 
-    /// The job as it is now.
+    /// The present job.
     ///
     /// # Errors
-    /// When it is forgotten or Redis does not answer.
+    /// When the job is forgotten or Redis does not answer.
     pub async fn body(&self, links: &Links) -> Result<JobBody, Problem> {
         Ok(JobBody::new(&self.state.find(&self.id).await?, links, false))
     }
 
-    /// The answer that carries the job as it is now.
+    /// The answer with the present job.
     ///
     /// # Errors
     /// Those of [`Self::body`].

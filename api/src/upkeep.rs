@@ -1,4 +1,4 @@
-//! Puts together figures that nobody fetches, so that they do not pile up.
+//! Renders the metrics now and then, so that samples do not pile up if no scraper fetches them.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The bodies of answers. What is stored and what is shown change for different
-//! reasons, so no stored type is serialised into an answer as it is.
+//! The bodies of answers. Stored data and answers change for different reasons, so no stored type
+//! is serialised into an answer.
 
 mod attempt;
 mod group;

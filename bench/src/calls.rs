@@ -32,7 +32,7 @@ impl Dearest {
     }
 }
 
-/// A queue that nobody else uses meanwhile.
+/// A queue without other users.
 pub struct Calls {
     worker: Worker,
     redis: MultiplexedConnection,
@@ -59,7 +59,7 @@ struct Mark {
 }
 
 impl Calls {
-    /// Makes jobs by their number, and enqueues so many of them in one call.
+    /// Makes jobs by their number, and enqueues this many in one call.
     pub fn new(
         queue: Client,
         redis: MultiplexedConnection,
@@ -89,7 +89,7 @@ impl Calls {
         Ok(())
     }
 
-    /// Enqueues a batch, claims it by so many, and completes it in one call.
+    /// Enqueues a batch, claims it in parts of this size, and completes it in one call.
     pub async fn batch(&mut self, size: usize, most: usize) -> anyhow::Result<()> {
         let enqueues = self.mark().await?;
         let mut mark = enqueues;
@@ -101,7 +101,7 @@ impl Calls {
         self.note_batch(0, size, enqueues, mark);
         let (claims, mut ended) = (mark, Vec::with_capacity(size));
         let kinds = kinds().stored();
-        // A call ends early where lanes have few jobs each.
+        // A claim stops early if lanes have few jobs each.
         while ended.len() < size {
             self.number += 1;
             let want = most.min(size - ended.len());

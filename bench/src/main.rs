@@ -1,11 +1,11 @@
-//! The figures that the README quotes: everything measured on one machine in one run.
+//! Measures all figures of `docs/performance.md` on one machine in one run.
 //!
 //! | module | its one thing |
 //! |---|---|
 //! | [`measure`] | one measurement a file |
 //! | [`stage`] | what they all run on: private servers, settings, the `upshot` binary |
-//! | [`service`] | a process under measurement, which ends when we end |
-//! | [`priority`] | who goes first on a machine with few cores |
+//! | [`service`] | a process under measurement, which ends with the bench |
+//! | [`priority`] | priority for Redis on a machine with few cores |
 //! | [`peer`] | BullMQ: whether it is installed, and its processes |
 //! | [`usage`] | CPU time and memory of processes, from `/proc` |
 //! | [`slowlog`] | script calls that held Redis up for long |

@@ -1,11 +1,10 @@
-//! Redis goes before everybody else, as if it had a core of its own.
+//! Gives Redis priority over all other processes, as if it had its own core.
 //!
-//! A script that lost its core to a client is not slow, and on two cores it does lose it:
-//! whom the kernel gives the core keeps it up to the next tick, 4 ms on most machines. How
-//! often that happens goes by the weights of the two. So Redis gets the largest, and all
-//! others the smallest: RabbitMQ, the services and the clients, a peer's like our own.
-//! (A real-time class is worse: for those who starve the kernel then reserves 50 ms at a
-//! time.)
+//! A script that lost its core to a client is not slow, and on two cores scripts do lose it. A
+//! process that gets the core keeps it up to the next tick, 4 ms on most machines. How often that
+//! happens depends on the weights of both. So Redis gets the largest weight, and all others the
+//! smallest: RabbitMQ, the services and the clients, of the peer too. (A real-time class is worse:
+//! the kernel then reserves 50 ms at a time for the others.)
 
 use std::process::Command;
 

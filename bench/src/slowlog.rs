@@ -1,9 +1,8 @@
 //! Script calls that held Redis up for long, from its `SLOWLOG`.
 //!
-//! Redis runs one thing at a time, so a call that takes long delays everybody.
-//! The time is what passed, so a call from which the machine took the core away
-//! counts as well. How many these are [`crate::measure`] finds with a script that does
-//! nothing else.
+//! Redis runs one command at a time, so a long call delays every client. The time is what passed,
+//! so a call from which the machine took the core away counts as well. How many these are
+//! [`crate::measure`] finds with a script that does nothing else.
 
 use std::time::Duration;
 

@@ -54,7 +54,7 @@ impl Cpu {
         }
     }
 
-    /// Cores that other programs kept busy meanwhile: how loud the machine was.
+    /// Cores that other programs kept busy at the same time.
     pub fn others(self, meanwhile: Duration) -> f64 {
         self.others.as_secs_f64() / meanwhile.as_secs_f64().max(0.001)
     }

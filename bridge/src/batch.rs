@@ -1,4 +1,4 @@
-//! What a batch of deliveries becomes: jobs by queue, and rejections.
+//! Decides what a batch of deliveries becomes: jobs by queue, and rejections.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +17,7 @@ use upshot_shared::{
     intake::Accepted,
 };
 
-/// A delivery, as it came.
+/// A delivery from RabbitMQ.
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) body: Bytes,
@@ -28,7 +28,7 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    /// A copy; the body is shared.
+    /// A copy that shares the body.
     pub(crate) fn copy(&self) -> Self {
         let Self { body, properties, routing_key, tag, acker } = self;
         Self {
@@ -53,7 +53,7 @@ impl From<Delivery> for Arrived {
     }
 }
 
-/// Why a delivery cannot be accepted, and which of its jobs are in their queues all the same.
+/// Why a delivery cannot be accepted, and which of its jobs other queues took all the same.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) rejection: Rejection,
@@ -70,7 +70,7 @@ impl From<Rejection> for Refused {
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
     pub(crate) jobs: Vec<NewJob>,
-    /// For each of them, the place of its delivery in the batch.
+    /// For each job, the position of its delivery in the batch.
     pub(crate) of: Vec<usize>,
 }
 
@@ -78,12 +78,12 @@ pub(crate) struct Jobs {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) jobs: HashMap<QueueName, Jobs>,
-    /// By place in the batch, what cannot be accepted.
+    /// What cannot be accepted, by position in the batch.
     pub(crate) refused: BTreeMap<usize, Refused>,
 }
 
-/// Decides for each delivery what it becomes, on a thread of its own: a team's contract may take
-/// any time for some data. What takes longer than `limit` is refused alone.
+/// Decides on a separate thread what each delivery becomes, because a team's contract may take any
+/// time for some data. Refuses a delivery alone if its check takes longer than `limit`.
 pub(crate) async fn sort(intake: &Arc<Intake>, arrived: &Arc<Vec<Arrived>>, limit: Duration) -> Batch {
     let mut verdicts = Vec::with_capacity(arrived.len());
     match decide(intake, arrived, 0..arrived.len(), limit).await {
@@ -114,7 +114,8 @@ pub(crate) async fn sort(intake: &Arc<Intake>, arrived: &Arc<Vec<Arrived>>, limi
 
 type EnqueueResult = Result<Accepted, Rejection>;
 
-/// `None` when it took too long. The thread goes on to its end then, and nothing waits for it.
+/// `None` when the check took too long. The thread then continues to its end, and nothing waits for
+/// it.
 async fn decide(
     intake: &Arc<Intake>,
     arrived: &Arc<Vec<Arrived>>,
@@ -126,7 +127,7 @@ async fn decide(
         let decide = |one: &Arrived| intake.accept(&envelope(&one.properties), &one.body);
         arrived.get(places).unwrap_or_default().iter().map(decide).collect()
     });
-    // A contract that panics is like one that takes for ever.
+    // A contract that panics counts as one that takes for ever.
     timeout(limit, deciding).await.ok()?.ok()
 }
 
@@ -138,7 +139,7 @@ fn too_slow(limit: Duration) -> Rejection {
     Rejection::new(Reason::ContractTimeout, "/data", detail)
 }
 
-/// How a message presents itself.
+/// The form in which a message states its content type.
 fn envelope(properties: &BasicProperties) -> Envelope {
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
     let mut headers = BTreeMap::new();
@@ -152,7 +153,7 @@ fn envelope(properties: &BasicProperties) -> Envelope {
     Envelope { content_type, headers, unreadable }
 }
 
-/// A header's value, without loss or not at all.
+/// A header's value, or nothing if the conversion would lose information.
 fn header(value: &AMQPValue) -> Header {
     let integer = |value: i64| Header::Integer(value.into());
     let utf8 = |bytes: &[u8]| match std::str::from_utf8(bytes) {
@@ -181,8 +182,8 @@ fn header(value: &AMQPValue) -> Header {
     }
 }
 
-/// A timestamp has seconds (AMQP 0-9-1, section 4.2.5.4); some clients write milliseconds. What
-/// would be later than the year 5000 in seconds is taken for those.
+/// A timestamp has seconds (AMQP 0-9-1, section 4.2.5.4); some clients write milliseconds. A value
+/// that would be later than the year 5000 in seconds counts as milliseconds.
 fn milliseconds(timestamp: u64) -> i64 {
     const YEAR_5000: u64 = 95_617_584_000;
     let ms = if timestamp < YEAR_5000 { timestamp * 1000 } else { timestamp };

@@ -12,7 +12,7 @@ use upshot_shared::{Intake, contract};
 
 use crate::{former, session};
 
-/// Why a bridge cannot be set up. Once it runs it does not fail, it waits.
+/// Why a bridge cannot be set up. A running bridge does not fail; it waits.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A contract cannot be used.
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Bridge {
     pub(crate) settings: Arc<Settings>,
-    /// Kept, because it knows which of RabbitMQ's hosts to try first.
+    /// Kept, because it remembers which of RabbitMQ's hosts to try first.
     pub(crate) amqp: amqp::Address,
     pub(crate) intake: Arc<Intake>,
     pub(crate) queues: Arc<HashMap<QueueName, Client>>,
@@ -42,7 +42,7 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// Checks the settings; connects to nothing yet.
+    /// Checks the settings. It does not connect yet.
     ///
     /// # Errors
     /// A contract or an address that cannot be used.
@@ -74,9 +74,8 @@ impl Bridge {
         })
     }
 
-    /// Runs until `stop` fires, and sees to it that exchanges, queues and bindings stay as they
-    /// have to be. A batch that is being handed over is finished
-    /// and acknowledged first.
+    /// Runs until `stop` fires, and repairs exchanges, queues and bindings meanwhile. Finishes and
+    /// acknowledges a batch in hand first.
     pub async fn run(self, stop: CancellationToken) {
         let watch = amqp::watch(self.quarantine.clone(), self.health.clone(), "rabbitmq", |_| {});
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch));
@@ -84,11 +83,11 @@ impl Bridge {
         let former = async move { former::drain(&bridge, &stopping).await };
         let former = AbortOnDropHandle::new(tokio::spawn(former));
         self.consume(&stop).await;
-        // What it has in hand it finishes.
+        // It finishes the batch in hand.
         let _ = former.await;
     }
 
-    /// Sessions on the intake, one after another.
+    /// Runs sessions on the intake, one after another.
     async fn consume(&self, stop: &CancellationToken) {
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {

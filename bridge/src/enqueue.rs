@@ -1,4 +1,4 @@
-//! Jobs into Redis, waiting while Redis is away.
+//! Enqueues jobs, and waits while Redis is away.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,16 +13,16 @@ use crate::{
     batch::{Jobs, Refused},
 };
 
-/// The part of the health that says whether the batch in hand gets into Redis. Only a batch
-/// that does brings it up.
+/// The part of the health that says whether the batch in hand gets into Redis. Only a batch that
+/// gets there restores it.
 const BATCH: &str = "batch";
 
-/// Enqueues a batch: a script call for each queue and some 75 jobs, all at once. Returns when
-/// Redis holds every job that its queue takes, with the deliveries of the others by their place
-/// in the batch.
+/// Enqueues a batch: a script call for each queue and some 75 jobs, all at once. Returns when Redis
+/// holds every job that its queue takes. The result has the deliveries of refused jobs, by their
+/// position in the batch.
 ///
-/// While Redis is away the batch is tried again for as long as the connection
-/// to RabbitMQ is alive; after that its deliveries come again anyway.
+/// While Redis is away, the call repeats for as long as the connection to RabbitMQ is alive. After
+/// that RabbitMQ delivers the events again anyway.
 pub(crate) async fn enqueue(
     bridge: &Bridge,
     jobs: &HashMap<QueueName, Jobs>,
@@ -34,7 +34,7 @@ pub(crate) async fn enqueue(
     }
     let mut backoff = Backoff::default();
     loop {
-        // What Redis would keep less safely than is demanded is not given to it.
+        // Redis gets no job that it would keep less safely than `redis.durability` demands.
         if bridge.health.why_missing(health::DURABILITY).is_none() {
             match once(bridge, jobs).await {
                 Ok(verdicts) => {
@@ -57,7 +57,7 @@ pub(crate) async fn enqueue(
     }
 }
 
-/// Why a batch is not in Redis as a whole; enqueueing it again finds what is.
+/// Why a batch is not completely in Redis. Enqueueing it again finds the jobs that are.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
@@ -66,7 +66,7 @@ enum Failed {
     Gone(JobId),
 }
 
-/// What became of a job, and the place of its delivery.
+/// The result for a job, and the position of its delivery.
 struct Enqueued<'a> {
     queue: &'a QueueName,
     id: &'a JobId,
@@ -109,14 +109,14 @@ async fn once<'a>(bridge: &Bridge, jobs: &'a HashMap<QueueName, Jobs>) -> Result
     Ok(try_join_all(calls).await?.into_iter().flatten().collect())
 }
 
-/// Of jobs that were there already, those that came from an event of the same identity with other
-/// data or another tenant, by their place. One that its data can still help is repaired with it.
+/// Finds, among jobs that were there already, those whose event had other data or another tenant,
+/// by position. Repairs a job that could not use the first data.
 async fn conflicts(
     queue: &Client,
     jobs: &[NewJob],
     verdicts: &[EnqueueResult],
 ) -> Result<HashMap<usize, Rejection>, Failed> {
-    // A job that stands for this one under an idempotency key has data of its own.
+    // A job that stands for this one under an idempotency key has its own data.
     let is_own = |job: &NewJob, verdict: &EnqueueResult| matches!(verdict, EnqueueResult::Duplicate { id, .. } if *id == job.id);
     let found = jobs.iter().zip(verdicts).enumerate().filter(|(_, (job, verdict))| is_own(job, verdict));
     let (places, found): (Vec<usize>, Vec<&NewJob>) = found.map(|(place, (job, _))| (place, job)).unzip();
@@ -144,7 +144,7 @@ async fn conflicts(
     Ok(conflicts)
 }
 
-/// The deliveries of which a queue does not take a job, with the jobs that others took.
+/// The deliveries with a refused job, with the jobs that other queues took.
 fn refused(enqueued: &[Enqueued<'_>]) -> BTreeMap<usize, Refused> {
     let mut refused = BTreeMap::new();
     for each in enqueued {

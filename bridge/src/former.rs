@@ -1,10 +1,10 @@
-//! The intake of an earlier version: emptied, then deleted.
+//! Empties and deletes the intake of an earlier version.
 //!
-//! Its arguments cannot be changed, so events go to a queue of another name. What the former one
-//! still holds is consumed by sessions of their own, so nothing of it is in the way of others.
-//! RabbitMQ deletes a quorum queue whether it is empty or not, and counts only messages that wait.
-//! So it is deleted after the session has ended: what that had in hand waits again then, and no
-//! consumer means that no other bridge has anything of it.
+//! Nothing can change the arguments of a queue, so events go to a queue with another name. Separate
+//! sessions consume the rest of the former queue, so they delay no other event. RabbitMQ deletes a
+//! quorum queue even if it is not empty, and counts only waiting messages. So the bridge deletes
+//! the former queue after the session has ended. Then unacknowledged messages wait again, and a
+//! queue without consumers means that no other bridge has one of them.
 
 use std::time::Duration;
 
@@ -16,10 +16,11 @@ use upshot_runtime::amqp::{self, Depth, FORMER_INTAKE, Link};
 
 use crate::{Bridge, session};
 
-/// How often it is looked at.
+/// How often the bridge looks at the former queue.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Empties and deletes it, where it is there. Ends once it is gone, or cannot be touched.
+/// Empties and deletes the former queue if it is there. Ends once the queue is gone or cannot be
+/// changed.
 pub(crate) async fn drain(bridge: &Bridge, stop: &CancellationToken) {
     let mut backoff = Backoff::default();
     let mut is_told = false;
@@ -39,7 +40,7 @@ pub(crate) async fn drain(bridge: &Bridge, stop: &CancellationToken) {
     }
 }
 
-/// Consumes what waits there; true once nothing is left to do.
+/// Consumes the waiting messages; true once nothing is left to do.
 async fn pass(bridge: &Bridge, stop: &CancellationToken, is_told: &mut bool) -> Result<bool, lapin::Error> {
     let link = amqp::connect(&bridge.amqp, "upshot-bridge-former", u64::MAX).await?;
     let Some(depth) = depth(&link).await? else {
@@ -58,7 +59,7 @@ async fn pass(bridge: &Bridge, stop: &CancellationToken, is_told: &mut bool) -> 
         consume(bridge, &link, stop).await?;
         false
     } else if depth.consumers > 0 {
-        // Another bridge has something of it, or is of the earlier version.
+        // Another bridge has messages from it, or is of the earlier version.
         tokio::select! {
             () = stop.cancelled() => {}
             () = sleep(LOOK) => {}
@@ -80,7 +81,7 @@ async fn pass(bridge: &Bridge, stop: &CancellationToken, is_told: &mut bool) -> 
     Ok(is_over)
 }
 
-/// Runs a session on it until no message waits.
+/// Runs a session on the former queue until no message waits.
 async fn consume(bridge: &Bridge, link: &Link, stop: &CancellationToken) -> Result<(), lapin::Error> {
     let emptied = stop.child_token();
     let watching = async {
@@ -103,14 +104,14 @@ async fn consume(bridge: &Bridge, link: &Link, stop: &CancellationToken) -> Resu
         }
         watched = watching => {
             watched?;
-            // What it has in hand it finishes; the rest waits again.
+            // It finishes the batch in hand; the rest waits again.
             let _ = session.await;
             Ok(())
         }
     }
 }
 
-/// What waits in it; `None` where it is not there.
+/// The waiting messages of the former queue; `None` without that queue.
 async fn depth(link: &Link) -> Result<Option<Depth>, lapin::Error> {
     let channel = link.create_channel().await?;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };

@@ -1,28 +1,27 @@
-//! RabbitMQ to Redis: takes each event over and acknowledges it within
-//! milliseconds, once a durable job stands in Redis.
+//! RabbitMQ to Redis: acknowledges each event within milliseconds, once Redis has its durable job.
 //!
 //! | module | its one thing |
 //! |---|---|
 //! | [`bridge`] | the service: sessions, one after another, until it is stopped |
 //! | [`session`] | one connection: consume, gather a batch, hand it over, ack |
 //! | [`batch`] | what a batch of deliveries becomes: jobs by queue, rejections |
-//! | [`enqueue`] | jobs into Redis, waiting while Redis is away |
+//! | [`enqueue`] | enqueues jobs, and waits while Redis is away |
 //! | [`quarantine`] | what could not be accepted, kept with the reason |
-//! | `metrics` | what a bridge counts |
-//! | [`former`] | the intake of an earlier version: emptied, then deleted |
+//! | `metrics` | the metrics of a bridge |
+//! | [`former`] | empties and deletes the intake of an earlier version |
 //!
 //! What happens when:
 //! | fault | then |
 //! |---|---|
-//! | an event cannot be accepted, or its queue refuses a job | it is published to quarantine, confirmed, then acked; the others go on meanwhile |
-//! | quarantine takes nothing (full, a memory alarm) | bad deliveries wait unacknowledged, good ones go on |
-//! | a client cannot digest a message | what it cannot digest is left out on the way in; the message goes to quarantine as `unreadable` |
+//! | an event cannot be accepted, or its queue refuses a job | it is published to quarantine, confirmed, then acked; the other events continue |
+//! | quarantine takes nothing (full, a memory alarm) | bad deliveries wait unacknowledged, good ones continue |
+//! | the AMQP client cannot parse a message | the transport leaves out what it cannot parse; the message goes to quarantine as `unreadable` |
 //! | a contract takes too long | the event goes to quarantine as `contract_timeout`, alone |
-//! | large messages wait | they are read while `prefetch_bytes` has room, or one at a time |
-//! | an exchange, a queue or a binding is deleted | it is declared again within seconds; readiness says what cannot be |
+//! | large messages wait | the bridge reads them while `prefetch_bytes` has room, or one at a time |
+//! | an exchange, a queue or a binding is deleted | the bridge declares it again within seconds; readiness says what cannot be declared |
 //! | Redis is away or slow | the batch is kept and tried again; nothing is acked; RabbitMQ holds the rest |
-//! | an answer of Redis is lost | the batch is enqueued again; the job ids make that a no-op |
-//! | RabbitMQ is away, the queue is deleted | the session ends; a new one declares and resubscribes; what was unacked comes again and is recognised |
+//! | a reply of Redis is lost | the bridge enqueues the batch again; the job ids make that a no-op |
+//! | RabbitMQ is away, the queue is deleted | the session ends; a new one declares and resubscribes; unacked events come again and find their jobs |
 //! | the process is killed between enqueue and ack | the same |
 
 mod batch;

@@ -1,15 +1,15 @@
-//! What a bridge counts.
+//! The metrics of a bridge.
 
 use metrics::{counter, describe_counter, describe_histogram};
 use upshot_queue::QueueName;
 use upshot_shared::Reason;
 
-/// What may become of a job that an event asks for.
+/// The possible results for a job that an event asks for.
 pub(crate) const RESULTS: [&str; 5] = ["inserted", "duplicate", "refused", "repaired", "conflict"];
 
-/// Says what the metrics mean, and starts those whose labels are known at 0.
+/// Describes the metrics, and starts those with known labels at 0.
 pub(crate) fn describe<'a>(queues: impl Iterator<Item = &'a QueueName>) {
-    describe_counter!("upshot_bridge_jobs_total", "Jobs that events asked for, by what became of them.");
+    describe_counter!("upshot_bridge_jobs_total", "Jobs that events asked for, by result.");
     for queue in queues {
         for result in RESULTS {
             counter!("upshot_bridge_jobs_total", "queue" => queue.to_string(), "result" => result)

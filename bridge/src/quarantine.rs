@@ -1,7 +1,7 @@
-//! What could not be accepted, kept with the reason and the exact place.
+//! Puts messages that cannot be accepted into quarantine, with the reason and the exact place.
 //!
 //! Bad deliveries wait here, unacknowledged, until RabbitMQ has confirmed their copies. Good
-//! ones do not wait for them.
+//! deliveries do not wait for them.
 
 use std::{
     collections::BTreeSet,
@@ -27,15 +27,14 @@ use upshot_runtime::{
 
 use crate::batch::{Arrived, Refused};
 
-/// Headers of a producer that are larger than this are left out: together with
-/// ours they have to fit into one AMQP frame (128 KiB), or the broker closes
-/// the connection.
+/// The copy leaves out a producer's headers that are larger than this. Together with Upshot's
+/// headers they must fit into one AMQP frame (128 KiB), or the broker closes the connection.
 const MOST_HEADERS: usize = 32 << 10;
-/// Bytes of waiting events that take none of the room for others.
+/// Bytes of waiting bad events that do not count against the room for good ones.
 const KEPT_BYTES: u64 = 64 << 20;
-/// Copies that are under way at the same time.
+/// Copies in flight at the same time.
 const UNDER_WAY: usize = 16;
-/// The part of the health that says whether quarantine takes what it is given.
+/// The part of the health that says whether quarantine accepts messages.
 const PART: &str = "quarantine";
 
 /// The bad deliveries of one session.
@@ -51,11 +50,11 @@ pub(crate) struct Quarantine {
 struct Kept {
     arrived: Arrived,
     refused: Refused,
-    /// Whether its room was given back to other messages.
+    /// Whether other messages got its room back.
     is_released: bool,
 }
 
-/// The delivery tags of those that are not acknowledged yet.
+/// The delivery tags that are not acknowledged yet.
 #[derive(Clone, Default)]
 struct Waiting(Arc<Mutex<BTreeSet<u64>>>);
 
@@ -66,9 +65,10 @@ impl Waiting {
 }
 
 impl Quarantine {
-    /// Starts to publish what it will be given.
+    /// Starts the task that publishes bad deliveries.
     pub(crate) fn open(publisher: Publisher, budget: Arc<Budget>, health: Health) -> Self {
-        // What an earlier session could not publish comes again, here or to another bridge.
+        // RabbitMQ delivers again what an earlier session could not publish, here or to another
+        // bridge.
         health.up(PART);
         let (given, taken) = mpsc::unbounded_channel();
         let (waiting, kept) = (Waiting::default(), Arc::new(AtomicU64::new(0)));
@@ -83,10 +83,10 @@ impl Quarantine {
         Self { given, waiting, budget, kept, _publishing: publishing }
     }
 
-    /// Keeps a bad delivery. It is acknowledged once its copy is in quarantine.
+    /// Takes a bad delivery, and acknowledges it once its copy is in quarantine.
     pub(crate) fn keep(&self, arrived: Arrived, refused: Refused) {
         let rejection = &refused.rejection;
-        // Without the detail: it shows what the producer wrote, which may be personal.
+        // Without the detail, which quotes the producer and may be personal.
         tracing::warn!(reason = %rejection.reason, place = %rejection.place, "event quarantined");
         self.waiting.tags().insert(arrived.tag);
         let bytes = arrived.body.len() as u64;
@@ -105,7 +105,7 @@ impl Quarantine {
     }
 }
 
-/// Publishes what a quarantine was given.
+/// Publishes the bad deliveries.
 struct Publishing {
     publisher: Publisher,
     health: Health,
@@ -123,12 +123,12 @@ impl Publishing {
     async fn publish_one(&self, Kept { arrived, refused, is_released }: Kept) {
         let mut backoff = Backoff::default();
         while let Err(error) = publish(&self.publisher, &arrived, &refused).await {
-            let remedy = "bad events wait unacknowledged, good ones go on";
+            let remedy = "bad events wait unacknowledged, good ones continue";
             self.health.down(PART, format!("{error}; {remedy}"));
             backoff.wait().await;
         }
         self.health.up(PART);
-        // Where the connection is gone it comes again, and so does its copy.
+        // If the connection is gone, the delivery comes again, and so does its copy.
         let _ = arrived.acker.ack(BasicAckOptions::default()).await;
         self.waiting.tags().remove(&arrived.tag);
         let bytes = arrived.body.len() as u64;
@@ -147,10 +147,10 @@ async fn publish(publisher: &Publisher, arrived: &Arrived, refused: &Refused) ->
     Ok(())
 }
 
-/// What describes the message, and our headers beside its own. Properties that
-/// tell the broker to do something are not repeated: a `user_id` other than
-/// ours and some forms of `reply_to` are refused with the whole channel, an
-/// `expiration` would let the evidence vanish, `CC` and `BCC` send copies elsewhere.
+/// The properties that describe the message, with Upshot's headers beside its own. The copy leaves
+/// out properties that tell the broker to act. RabbitMQ would close the channel for a foreign
+/// `user_id` and some forms of `reply_to`. An `expiration` would remove the evidence, and `CC` and
+/// `BCC` would send copies elsewhere.
 #[expect(clippy::disallowed_methods, reason = "what came as a short string is one")]
 fn properties(arrived: &Arrived, refused: &Refused) -> BasicProperties {
     let from = &arrived.properties;
@@ -210,7 +210,7 @@ fn properties(arrived: &Arrived, refused: &Refused) -> BasicProperties {
     properties.with_headers(headers)
 }
 
-/// Some bytes more than a table takes on the wire.
+/// An upper bound for the bytes of a table on the wire.
 fn size(table: &FieldTable) -> usize {
     fn of(value: &AMQPValue) -> usize {
         8 + match value {

@@ -1,4 +1,4 @@
-//! One connection to RabbitMQ: consume, gather a batch, hand it over, ack.
+//! One connection to RabbitMQ: consume, gather a batch, enqueue it, ack.
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,16 +22,15 @@ use crate::{
 /// The part of the health that says whether the intake is consumed.
 pub(crate) const INTAKE_PART: &str = "intake";
 
-/// A session that ended by itself.
+/// The end of a session that was not stopped.
 pub(crate) struct Ended {
-    /// Whether a batch went through; a session that fails at once must not be
-    /// followed by the next one at once.
+    /// Whether a batch went through. After a session that fails at once, the next one must wait.
     pub(crate) worked: bool,
     /// Why it ended.
     pub(crate) why: String,
 }
 
-/// Runs one session that consumes a queue. `Ok` only when it was told to stop.
+/// Runs one session that consumes a queue. `Ok` only after a stop.
 pub(crate) async fn run(bridge: &Bridge, queue: &'static str, stop: &CancellationToken) -> Result<(), Ended> {
     let connecting = tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -65,7 +64,7 @@ impl Session {
         let said = |error: lapin::Error| error.to_string();
         let link = amqp::connect(&bridge.amqp, "upshot-bridge", ahead).await.map_err(said)?;
         match amqp::declare(&link).await {
-            // What is wrong the watch says; where the queue is there, it can be consumed.
+            // The watch reports a wrong topology. The session can consume a queue that is there.
             Ok(_) | Err(TopologyError::Different { .. } | TopologyError::Missing { .. }) => {}
             Err(error @ TopologyError::Away(_)) => return Err(error.to_string()),
         }
@@ -97,7 +96,7 @@ impl Session {
             let mut arrived = Vec::with_capacity(64);
             let mut ended = take(first, &mut arrived);
             let since = Instant::now();
-            // Whatever has arrived by now; an empty buffer is not waited for.
+            // Takes what has arrived, and does not wait for more.
             while ended.is_ok() && arrived.len() < most {
                 match consumer.next().now_or_never() {
                     Some(next) => ended = take(next, &mut arrived),
@@ -113,7 +112,7 @@ impl Session {
         }
     }
 
-    /// Puts a batch where it belongs and acknowledges what is in Redis.
+    /// Enqueues or quarantines a batch, and acknowledges what is in Redis.
     async fn hand_over(
         &self,
         bridge: &Bridge,
@@ -125,7 +124,7 @@ impl Session {
         let Batch { jobs, mut refused } = batch::sort(&bridge.intake, &arrived, limit).await;
         let alive = || self.link.status().connected() && self.channel.status().connected();
         refused.extend(enqueue::enqueue(bridge, &jobs, alive, stop).await?);
-        // A thread that takes too long over a contract still has the batch.
+        // A thread that checks a contract for too long still holds the batch.
         let arrived =
             Arc::try_unwrap(arrived).unwrap_or_else(|shared| shared.iter().map(Arrived::copy).collect());
         let mut accepted = Vec::with_capacity(arrived.len());
@@ -140,7 +139,7 @@ impl Session {
         Ok(())
     }
 
-    /// Acknowledges deliveries, all at once up to the first one that waits for quarantine.
+    /// Acknowledges deliveries, all at once up to the first delivery that waits for quarantine.
     async fn acknowledge(&self, accepted: &[Arrived]) -> Result<(), String> {
         let waiting = self.quarantine.oldest().unwrap_or(u64::MAX);
         let (at_once, alone): (Vec<&Arrived>, Vec<&Arrived>) =
@@ -151,8 +150,8 @@ impl Session {
         {
             match arrived.acker.ack(BasicAckOptions { multiple }).await {
                 Ok(true) => {}
-                // The connection under the delivery tag is gone: everything of this
-                // batch comes again, and is recognised by its job ids.
+                // The connection of the delivery tag is gone. The whole batch comes again, and the
+                // job ids identify it.
                 Ok(false) => return Err("the connection was lost before the acknowledgement".to_owned()),
                 Err(error) => return Err(error.to_string()),
             }

@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line.
 
 mod configuration;
 mod dead;
@@ -18,9 +18,9 @@ use upshot_runtime::{Settings, settings::Program};
 
 use crate::{app::usual_file, help};
 
-/// Upshot turns domain events into business outcomes: events come over
-/// RabbitMQ, durable jobs stand in Redis, and a ledger says whether each event's
-/// expected outcome was achieved, in time, with evidence.
+/// Upshot turns domain events into business outcomes: events come over RabbitMQ, Redis holds
+/// durable jobs, and each job shows whether its expected outcome was achieved, in time, with
+/// evidence.
 #[derive(Debug, Parser)]
 #[command(name = "upshot", version, max_term_width = 100)]
 pub struct Arguments {
@@ -28,7 +28,7 @@ pub struct Arguments {
     /// `upshot.toml` in the working folder is read where it exists.
     #[arg(long, global = true, env = "UPSHOT_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print JSON instead of text: one document, or of a list and of what goes on one a line.
+    /// Print JSON instead of text: one document, or one a line for lists and streams.
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
@@ -40,39 +40,39 @@ pub enum Command {
     /// Run everything in one process, with a private RabbitMQ and Redis unless
     /// UPSHOT_AMQP_URL and UPSHOT_REDIS_URL name others.
     Up,
-    /// Run the bridge alone: events from RabbitMQ become jobs in Redis.
+    /// Run the bridge alone: it turns events from RabbitMQ into jobs in Redis.
     Bridge,
-    /// Run an executor alone: jobs are done.
+    /// Run an executor alone: it runs the jobs.
     Executor,
     /// Run the HTTP API alone.
     Api,
-    /// Look whether everything the settings name is there and as it should be.
+    /// Check everything that the settings name.
     ///
-    /// Settings, contracts, Redis, RabbitMQ, the file store and the mail server. It
-    /// changes nothing and mails nothing; in the store it writes and deletes one small
-    /// file. It exits with 1 when a check failed. As JSON: `checks`, each with subject, check,
-    /// outcome (`ok`, `warning`, `failed`), what was seen, and the remedy.
+    /// Checks settings, contracts, Redis, RabbitMQ, the file store and the mail server. It changes
+    /// nothing and mails nothing; in the store it writes and deletes one small file. It exits with
+    /// 1 if a check fails. JSON: `checks`, each with subject, check, outcome (`ok`, `warning`,
+    /// `failed`), what was seen, and the remedy.
     Doctor,
     /// Publish events from files, with publisher confirms.
     ///
-    /// Each is checked as the bridge will check it. One that cannot be accepted is not
-    /// published, the others are, and the command exits with 1.
+    /// Checks each event as the bridge will check it. An event that cannot be accepted is not
+    /// published; the others are, and the command exits with 1.
     Publish(Publish),
     /// List jobs.
     Jobs(Jobs),
-    /// Show one job, its life as lines, or the progress of a running one.
+    /// Show one job, its timeline, or the progress of a running job.
     Job(Job),
-    /// Make a dead job run again, with fresh budgets for failures, or a parked one go on.
+    /// Run a dead or parked job again. A dead job gets fresh budgets for failures.
     Retry(Retry),
-    /// Cancel a job: one that waits at once, the handler of one that runs is told.
+    /// Cancel a job: a waiting job at once, a running job through its handler.
     Cancel(Cancel),
-    /// Let a waiting job run at another time.
+    /// Move a waiting job to another time.
     Reschedule(Reschedule),
     /// Give a waiting job another priority.
     Prioritise(Prioritise),
-    /// Show the queues: how many jobs are where, and what holds them back.
+    /// Show the queues: jobs by state, and what delays them.
     Queues(Queues),
-    /// Pause a queue, or a kind of its jobs: what runs goes on, nothing starts.
+    /// Pause a queue, or a kind of its jobs: nothing starts, running jobs continue.
     Pause(Pause),
     /// End a pause.
     Resume(Pause),
@@ -89,24 +89,24 @@ pub enum Command {
     Unpark(Unpark),
     /// Set or clear a limit or a weight, in all processes at once.
     ///
-    /// It replaces the one of before as a whole: what is not named is not limited.
+    /// Replaces the previous limit entirely; options you leave out are cleared.
     Limit(SetLimit),
     /// Show how queues are worked on (retention, shares, retries, limits), or change it everywhere.
     Config(Config),
-    /// End a group of readers of a queue's outbox that reads no more.
+    /// Drop a group of readers of a queue's outbox that has stopped reading.
     ///
-    /// What no other group needs is dropped then.
+    /// Entries that no other group needs are then removed.
     OutboxEnd(OutboxEnd),
     /// Show dead jobs, grouped by cause.
     Dead(Dead),
-    /// Make many dead jobs run again, the longest dead first.
+    /// Run many dead jobs again, the longest dead first.
     ///
-    /// All of the queue, unless a group, kind or tenant is named.
+    /// All dead jobs of the queue, unless you name a group, kind or tenant.
     DeadRetry(DeadRetry),
     /// Forget many dead jobs, the longest dead first.
     ///
-    /// All of the queue, unless a group, kind or tenant is named. Their events are
-    /// no longer recognised: one that comes again is a new job.
+    /// All dead jobs of the queue, unless you name a group, kind or tenant. The queue then no
+    /// longer recognises their events: an event that comes again becomes a new job.
     DeadPurge(DeadPurge),
     /// Print the annotated default settings, or the ones in force.
     Settings(SettingsCommand),
@@ -132,12 +132,12 @@ pub struct ApiAddress {
 
 #[derive(Debug, Args)]
 pub struct SettingsCommand {
-    /// Print what is in force (file and variables applied), and check it.
+    /// Print the settings in force (file and variables applied), and check them.
     #[arg(long)]
     pub effective: bool,
 }
 
-/// How much of a list is shown.
+/// How much of a list to show.
 #[derive(Debug, Args)]
 pub struct Paging {
     /// At most this many.
@@ -146,7 +146,7 @@ pub struct Paging {
     /// All of them, page by page.
     #[arg(long, conflicts_with = "limit")]
     pub all: bool,
-    /// Where to go on: a list that was cut says it at its end.
+    /// Where to continue; a list that was cut prints its cursor at the end.
     #[arg(long)]
     pub cursor: Option<String>,
 }
@@ -191,7 +191,7 @@ impl Arguments {
 impl Said {
     /// The settings in force.
     pub fn settings(&self, program: &Program) -> Result<Settings, upshot_runtime::settings::Error> {
-        // A variable that is no Unicode is none of ours.
+        // A variable that is not Unicode is not one of Upshot's.
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let file = self.config.clone().or_else(usual_file);

@@ -1,4 +1,4 @@
-//! What `upshot doctor` looks at, one subject a file.
+//! The checks of `upshot doctor`, one subject a file.
 //!
 //! | module | its one thing |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | [`rabbitmq`] | RabbitMQ: reached, version, login, exchanges and queues, alarms |
 //! | [`outside`] | store and mail server |
 //!
-//! A check says what was seen and, where that is not right, what to do. Nothing
-//! is changed, but for a file in the store that is deleted again.
+//! A check reports what was seen and, if that is wrong, what to do. The checks change nothing,
+//! except for a file in the store that they delete again.
 
 pub mod check;
 #[cfg(any(feature = "files", feature = "mail"))]
@@ -22,11 +22,11 @@ use upshot_shared::Intake;
 
 use check::Checks;
 
-/// Looks at everything these settings name.
+/// Checks everything that the settings name.
 pub async fn examine(settings: &Settings) -> Checks {
     let mut checks = Checks::default();
     contracts(&mut checks, settings);
-    // One after another where they share a server; the servers at the same time.
+    // Checks of one server run one after another, different servers at the same time.
     let store = async {
         #[cfg(feature = "files")]
         return outside::store(settings).await;

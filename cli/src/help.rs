@@ -1,4 +1,4 @@
-//! `upshot --help`: the commands, grouped by what they are for.
+//! `upshot --help`: the commands, grouped by purpose.
 
 use std::fmt::Write;
 
@@ -15,11 +15,11 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
     ("Reference", &["settings", "openapi", "help"]),
 ];
-/// Where the text of a command begins, and ends.
+/// The columns in which the text of a command begins and ends.
 const COLUMNS: (usize, usize) = (15, 98);
 
-/// The command line. clap lists subcommands under one heading only, so the
-/// groups stand in the template.
+/// The command line. clap lists subcommands under one heading only, so the template holds the
+/// groups.
 pub fn command(own: Vec<Command>) -> Command {
     let names: Vec<String> = own.iter().map(|command| command.get_name().to_owned()).collect();
     let of_program: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -6,9 +6,8 @@
 //! | [`table`] | rows that fit the screen |
 //!
 //! A command gives each answer twice, as a value for `--json` and as lines for people, so that
-//! neither can be forgotten. The writer escapes what stands in them that a person could not see.
-//! A reader that goes away (`upshot jobs | head`) ends the command quietly, as it ends other
-//! programs; a full disk is an error.
+//! neither can be forgotten. The writer escapes what a person could not see. A closed pipe (`upshot
+//! jobs | head`) ends the command quietly, as for other programs; a full disk is an error.
 
 mod page;
 mod table;
@@ -27,22 +26,22 @@ pub use table::Table;
 
 /// The exit code of a program that wrote to a closed pipe: 128 and the signal's number, 13.
 const CLOSED_PIPE: u8 = 141;
-/// The exit code of a command line that is not understood.
+/// The exit code of a wrong command line.
 const USAGE: u8 = 2;
 /// The exit code of a command that failed.
 const FAILED: u8 = 1;
-/// The width of a terminal that does not tell.
+/// The width of a terminal that does not report one.
 const USUAL: u16 = 80;
-/// What a terminal is at least taken for.
+/// The least width that is assumed for a terminal.
 const LEAST: u16 = 40;
 
 /// Standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwritten {
-    /// Nobody reads any more.
+    /// The reader closed the pipe.
     #[error("standard output is closed")]
     Closed,
-    /// The disk is full, or the like.
+    /// For example, the disk is full.
     #[error("standard output cannot be written: {0}")]
     Failed(io::Error),
 }
@@ -89,12 +88,12 @@ impl Output {
         self.put(lines.map(|lines| lines.join("\n")), page)
     }
 
-    /// Writes a text of ours, such as the settings: its value as JSON, or as it is.
+    /// Writes a text of this program, such as the settings: its value as JSON, or the plain text.
     pub fn document(&mut self, value: &impl Serialize, text: &str) -> Result<(), Unwritten> {
         self.answer(value, |page| text.lines().for_each(|line| page.line(line)))
     }
 
-    /// Writes a text that is JSON already.
+    /// Writes a text that is already JSON.
     pub fn json(&mut self, text: &str) -> Result<(), Unwritten> {
         self.write([json_visible(text).as_ref()])
     }
@@ -114,7 +113,7 @@ impl Output {
         self.write(lines.iter().map(|line| visible(line)))
     }
 
-    /// Writes lines, and hands them on at once: somebody may be watching.
+    /// Writes lines and flushes them, because a person may be watching.
     fn write<T: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = T>) -> Result<(), Unwritten> {
         for line in lines {
             self.writer.write_all(line.as_ref().as_bytes())?;
@@ -124,12 +123,12 @@ impl Output {
     }
 }
 
-/// Says something beside the answer, on standard error: a warning, how a list goes on.
+/// Writes a note to standard error: a warning, or how a list continues.
 pub fn note(text: impl Display) {
     say(&mut io::stderr().lock(), &text.to_string());
 }
 
-/// The end of a command: what went wrong goes to standard error.
+/// Ends a command. An error goes to standard error.
 pub fn ended(result: Result<(), anyhow::Error>) -> u8 {
     let Err(error) = result else { return 0 };
     if let Some(Unwritten::Closed) = error.downcast_ref() {
@@ -144,7 +143,7 @@ pub fn leave(code: u8) -> ! {
     std::process::exit(code.into())
 }
 
-/// The end of a command line that asks for help, or is not understood.
+/// Ends a command line that asks for help or is wrong.
 pub fn usage(error: &clap::Error) -> u8 {
     let text = error.render();
     if error.use_stderr() {
@@ -157,18 +156,18 @@ pub fn usage(error: &clap::Error) -> u8 {
     ended(written.map_err(|error| Unwritten::from(error).into()))
 }
 
-/// Writes text whose first line is ours; those that follow are indented, so that none of them
-/// looks like a line of its own.
+/// Writes text and indents every line but the first, so that no later line looks like one of this
+/// program.
 fn say(writer: &mut impl Write, text: &str) {
     for (place, line) in text.trim_end().lines().enumerate() {
         let indent = if place > 0 && !line.is_empty() { "  " } else { "" };
-        // Where standard error is closed or full, there is nobody left to tell.
+        // If standard error is closed or full, the note is lost.
         let _ = writeln!(writer, "{indent}{}", visible(line));
     }
 }
 
-/// How wide lines may be: as wide as the terminal, and as they are in a file or a pipe. The
-/// variable COLUMNS wins, as it does for other programs.
+/// The width of lines: the terminal's, and unlimited in a file or a pipe. The variable COLUMNS
+/// wins, as for other programs.
 fn width() -> Option<u16> {
     let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let stdout = io::stdout();

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use upshot_runtime::Settings;
 
-/// Where a running `upshot up` can be reached.
+/// The addresses of a running `upshot up`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Running {
     /// The API's address.
@@ -24,16 +24,16 @@ fn path(settings: &Settings) -> PathBuf {
 }
 
 impl Running {
-    /// Leaves the note.
+    /// Writes the note.
     pub fn write(&self, settings: &Settings) -> anyhow::Result<()> {
         let path = path(settings);
         let text = serde_json::to_string_pretty(self)?;
         write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Takes the note away.
+    /// Removes the note.
     pub fn remove(settings: &Settings) {
-        // A note that stays behind is recognised by its process being gone.
+        // A note is stale if its process is gone.
         let _ = std::fs::remove_file(path(settings));
     }
 
@@ -44,7 +44,7 @@ impl Running {
         upshot_servers::signal::exists(running.pid).then_some(running)
     }
 
-    /// Fills in addresses that the settings leave open.
+    /// Fills in the addresses that the settings leave empty.
     pub fn fill(settings: &mut Settings) {
         if let Some(running) = Self::read(settings) {
             if settings.amqp.url.is_empty() {

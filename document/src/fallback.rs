@@ -1,4 +1,4 @@
-//! Fonts of the machine, for characters that the fonts of the templates lack.
+//! System fonts, for characters that the fonts of the templates lack.
 //!
 //! They are read when the first document needs one, so that a document whose characters the
 //! templates' fonts have is the same on every machine and costs nothing more.

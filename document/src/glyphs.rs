@@ -1,4 +1,4 @@
-//! Which characters of a laid-out document no font has.
+//! Finds the characters of a laid-out document that no font has.
 //!
 //! The laid-out frames decide, because they hold what is drawn: shaping may compose a character
 //! out of others or leave it out, so a font's table of characters alone says too little. A

@@ -1,4 +1,4 @@
-//! What stands where on the pages of the built-in invoice, for whatever an order may hold.
+//! Checks the layout of the built-in invoice for any order.
 
 use proptest::prelude::*;
 use proptest::sample::select;

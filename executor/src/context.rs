@@ -115,7 +115,8 @@ impl<S> Context<S> {
     }
 
     /// Hands the job back when the worker stops or the job is cancelled. A handler that takes long
-    /// calls it between its parts: another worker goes on at once, and the attempt does not count.
+    /// calls it between its parts: another worker continues at once, and the attempt does not
+    /// count.
     ///
     /// # Errors
     /// [`Stop::Released`], to be returned with `?`.
@@ -239,7 +240,7 @@ impl<S> Context<S> {
 /// What follows from a write that was not made.
 fn over(error: WriteError) -> Stop {
     match error {
-        // Nobody sees this: the attempt is over.
+        // This error is not visible: the attempt is over.
         WriteError::Stale(_) => Failure::new(FailureClass::Crashed, error).into(),
         // It would be no smaller the next time.
         WriteError::TooLarge { .. } | WriteError::Json(_) => Failure::permanent(error).into(),

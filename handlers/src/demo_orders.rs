@@ -67,7 +67,7 @@ fn orders_a_second(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Publishes orders at a rate and says what became of them.
+/// Publishes orders at a rate and reports their results.
 ///
 /// # Errors
 /// When an order cannot be published, or Redis does not tell what became of them.
@@ -83,7 +83,7 @@ pub async fn run(mut call: Call) -> anyhow::Result<()> {
         .context("no route for order.completed.v1 in the settings")?;
     let queue = Client::new(&Connector::new(settings.redis.options())?, route.queue.clone())?;
     let before = ended(&queue).await.context("redis.url: cannot count jobs")?;
-    // Numbers that no earlier run has used.
+    // Order numbers that no earlier run has used.
     let first = Utc::now().timestamp_millis() as u64 / 10 % 10_000_000_000;
     let pause = Duration::from_secs_f64(1.0 / demo.rate);
     let mut next = tokio::time::interval(pause);

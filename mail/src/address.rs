@@ -1,4 +1,4 @@
-//! Where the mail server is and how to talk to it.
+//! The address of the mail server and its security.
 
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
@@ -8,7 +8,7 @@ use crate::Error;
 /// How the connection is secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Security {
-    /// Not at all: for a server on the same machine or network.
+    /// No TLS: for a server on the same machine or network.
     Plain,
     /// After the greeting (RFC 3207); required, not opportunistic.
     StartTls,
@@ -16,7 +16,7 @@ pub(super) enum Security {
     Tls,
 }
 
-/// Who we are at a mail server.
+/// The login at a mail server.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Login {
     pub(super) user: String,
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// `host:port`, as it stands in messages and in the need of jobs that wait for it.
+/// `host:port`, for messages and for the name of what parked jobs wait for.
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
@@ -55,7 +55,7 @@ impl Server {
             other => return Err(Error::Url(format!("scheme `{other}` is not known"))),
         };
         let host = match url.host() {
-            // Without the brackets that a URL puts around it.
+            // Without the brackets of a URL.
             Some(Host::Ipv6(address)) => address.to_string(),
             Some(host) => host.to_string(),
             None => return Err(Error::Url("it names no host".to_owned())),

@@ -25,17 +25,17 @@ use crate::{
 /// Bytes of a message that are written in one go.
 const BLOCK: usize = 16 << 10;
 
-/// What bounds each part of the conversation.
+/// The time limits of the conversation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits<'a> {
     pub(super) timeouts: &'a SmtpTimeouts,
-    /// When the attempt that sends has no time left. It does not bound the wait for the answer
-    /// to the final dot.
+    /// When the attempt runs out of time. It does not bound the wait for the reply to the final
+    /// dot.
     pub(super) by: Option<Instant>,
 }
 
 impl Limits<'_> {
-    /// Does a part of the conversation in its time.
+    /// Runs a part of the conversation within its time limit.
     async fn keep<T>(self, stage: Stage, work: impl Future<Output = Result<T, What>>) -> Result<T, Trouble> {
         let limit = stage.limit(self.timeouts);
         let own = Instant::now().checked_add(limit);
@@ -54,10 +54,10 @@ impl Limits<'_> {
     }
 }
 
-/// A connection that is greeted, secured and logged in as the settings say.
+/// A connection after greeting, TLS and login.
 pub(super) struct Client {
     wire: Wire<Box<dyn Stream>>,
-    /// What the server calls itself.
+    /// The server's own name.
     name: String,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Connects, with TLS and login where the server's URL asks for them.
+    /// Connects, with TLS and login if the server's URL asks for them.
     ///
     /// # Errors
     /// Where it failed and why.
@@ -103,7 +103,7 @@ impl Client {
                 Self { wire: Wire::new(stream), name: String::new() }
             }
         };
-        // What was offered before TLS does not count.
+        // Offers from before TLS do not count.
         let offers = hello(&mut client.wire, local, limits).await?;
         client.name = offers.first().and_then(|name| name.split(' ').next()).unwrap_or_default().to_owned();
         if let Some(login) = &server.login {
@@ -134,7 +134,7 @@ impl Client {
         let mut ask = async |command: &str, wanted: u16| {
             let asked =
                 expect(Stage::Login, limits, self.wire.ask(command), move |code| code == wanted).await;
-            // Some servers repeat a line that they do not understand.
+            // Some servers echo a line that they do not understand.
             asked.map(drop).map_err(|trouble| trouble.hiding(&secrets))
         };
         if offered("PLAIN") {
@@ -152,7 +152,7 @@ impl Client {
         }
     }
 
-    /// What the server calls itself.
+    /// The server's own name.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -163,18 +163,18 @@ impl Client {
         matches!(asked, Ok(Ok(reply)) if reply.class() == 2 && !reply.cut)
     }
 
-    /// Says goodbye, for politeness.
+    /// Sends QUIT.
     pub(super) async fn quit(mut self, within: Duration) {
         let _ = tokio::time::timeout(within, self.wire.ask("QUIT")).await;
     }
 
-    /// Hands over one message (RFC 5321, 3.3) and returns the reply to it. Addresses and
-    /// message are ASCII. What `begins` returns lives while the answer to the final dot is
-    /// waited for: until it is there, nobody knows whether the mail was accepted.
+    /// Sends one message (RFC 5321, 3.3) and returns the reply. Addresses and message are ASCII.
+    /// The value that `begins` returns lives during the wait for the reply to the final dot, in
+    /// which it is unknown whether the mail was accepted.
     ///
     /// # Errors
-    /// Where it failed and why. The conversation may be anywhere then: the connection is of no
-    /// use any more.
+    /// Where it failed and why. The state of the conversation is then unknown, so the connection
+    /// cannot be used again.
     pub(super) async fn send<G>(
         &mut self,
         envelope: &Envelope,
@@ -205,7 +205,7 @@ impl Client {
     }
 }
 
-/// A server that refuses a message in its middle says so at once.
+/// A server may refuse a message before its end.
 async fn no_refusal(wire: &mut Wire<Box<dyn Stream>>, limits: Limits<'_>) -> Result<(), Trouble> {
     match limits.keep(Stage::Content, wire.refusal()).await? {
         None => Ok(()),
@@ -213,7 +213,7 @@ async fn no_refusal(wire: &mut Wire<Box<dyn Stream>>, limits: Limits<'_>) -> Res
     }
 }
 
-/// Opens a socket to the first address of the host that takes it.
+/// Opens a socket to the first address of the host that accepts.
 async fn open(server: &Server, limits: Limits<'_>) -> Result<TcpStream, Trouble> {
     let address = (server.host.as_str(), server.port);
     let looked_up = async { lookup_host(address).await.map_err(What::from) };
@@ -222,7 +222,7 @@ async fn open(server: &Server, limits: Limits<'_>) -> Result<TcpStream, Trouble>
     for address in addresses {
         let connect = async {
             let stream = TcpStream::connect(address).await?;
-            // A server that delays its acknowledgements costs 44 ms a mail otherwise.
+            // Otherwise a server that delays its acknowledgements costs 44 ms for each mail.
             stream.set_nodelay(true)?;
             Ok::<_, What>(stream)
         };
@@ -234,13 +234,13 @@ async fn open(server: &Server, limits: Limits<'_>) -> Result<TcpStream, Trouble>
     Err(last)
 }
 
-/// Introduces us; returns what the server calls itself and what it offers.
+/// Sends EHLO; returns the server's name and its extensions.
 async fn hello<S: Stream>(
     wire: &mut Wire<S>,
     local: Option<SocketAddr>,
     limits: Limits<'_>,
 ) -> Result<Vec<String>, Trouble> {
-    // RFC 5321, 4.1.3: by the address where there is no name for it.
+    // RFC 5321, 4.1.3: the address, if there is no name.
     let name = match local {
         Some(SocketAddr::V4(local)) => format!("[{}]", local.ip()),
         Some(SocketAddr::V6(local)) => format!("[IPv6:{}]", local.ip()),
@@ -250,7 +250,7 @@ async fn hello<S: Stream>(
     Ok(said.lines)
 }
 
-/// Waits for a reply in its time, and takes no other than what belongs here.
+/// Waits for a reply within its time limit, and accepts only the expected one.
 async fn expect(
     stage: Stage,
     limits: Limits<'_>,
@@ -258,8 +258,8 @@ async fn expect(
     belongs: impl FnOnce(u16) -> bool,
 ) -> Result<Reply, Trouble> {
     let said = limits.keep(stage, reply).await?;
-    // What a server says behind a reply that does not end cannot be told apart from it, so
-    // only the last one of a mail may be cut: the connection is closed after it.
+    // Text after an endless reply cannot be told apart from the reply. So only the last reply of a
+    // mail may be truncated, and the connection closes after it.
     let is_whole = !said.cut || stage == Stage::Accept;
     if belongs(said.code) && is_whole { Ok(said) } else { Err(Trouble { stage, what: What::Said(said) }) }
 }

@@ -1,10 +1,10 @@
 //! A message as it travels.
 
-/// The message with line ends that every server understands alike, and with its dots doubled
-/// (RFC 5321, 4.5.2). It ends with a line end; the dot that ends it on the wire comes behind.
+/// The message with line ends that every server reads the same way, and with doubled dots (RFC
+/// 5321, 4.5.2). It ends with a line end. The final dot on the wire comes after it.
 ///
-/// A bare CR or LF becomes a line end: servers that take them differently could otherwise be
-/// told where a message ends (CVE-2023-51764).
+/// A bare CR or LF becomes a line end. Otherwise a sender could make some servers see an early end
+/// of the message (CVE-2023-51764).
 pub(super) fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut sent = Vec::with_capacity(message.len() + message.len() / 64 + 2);
     let mut rest = message;
@@ -27,8 +27,8 @@ mod tests {
 
     use super::*;
 
-    /// What a server keeps of what it received (RFC 5321, 4.5.2); `None` where the message
-    /// ended early.
+    /// What a server stores of the received data (RFC 5321, 4.5.2); `None` if the message ended
+    /// early.
     fn received(sent: &[u8]) -> Option<Vec<u8>> {
         let mut kept = Vec::new();
         for line in sent.split_inclusive(|byte| *byte == b'\n') {

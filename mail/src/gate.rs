@@ -1,14 +1,14 @@
-//! Whether the mail server refuses one mail or all that we send.
+//! Decides whether the mail server refuses one mail or all mail.
 //!
-//! A refusal for good (5yz) kills its job. Where it is the server that refuses us, that would
-//! kill every job that waits, so the gate shuts and jobs are parked instead:
+//! A permanent refusal (5yz) kills its job. If the server refuses all mail, that would kill every
+//! waiting job. So the gate shuts and jobs are parked instead:
 //! - at once, when the server refuses before it knows the recipient (554 at the greeting, a
 //!   wrong password, a sender that may not send);
-//! - when [`MANY`] different recipients got the same refusal within an hour and no mail
-//!   was accepted in between. So that the first of them are not dead by then, a refusal is
-//!   confirmed by a second attempt before it is final.
+//! - when [`MANY`] different recipients got the same refusal within an hour and no mail was
+//!   accepted in between. A second attempt confirms a refusal before it is final, so the first of
+//!   these jobs are not dead yet.
 //!
-//! While the gate is shut, one job at a time is let through. It opens when a mail is accepted.
+//! A shut gate lets one job at a time through. It opens when a mail is accepted.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,25 +17,25 @@ use std::{
 
 use crate::trouble::Meaning;
 
-/// Different recipients with the same refusal that make it the server's.
+/// The number of different recipients after which the same refusal counts as the server's.
 pub(super) const MANY: usize = 5;
 /// Different refusals that are remembered.
 const TEXTS: usize = 64;
 /// How long a refusal is remembered at least.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// What follows from a refusal.
+/// The consequence of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ruling {
-    /// It is what it seems.
+    /// The refusal is final.
     Stands,
-    /// It is tried once more after this long.
+    /// One more attempt after this long.
     Confirm(Duration),
     /// The job waits until the gate opens.
     Park,
 }
 
-/// A refusal, and which recipients got it when.
+/// A refusal, and its recipients with their times.
 #[derive(Debug)]
 struct Refusal {
     text: String,
@@ -44,19 +44,19 @@ struct Refusal {
 
 #[derive(Debug)]
 struct Shut {
-    /// The refusal that shut it, where it was one that many recipients got.
+    /// The refusal of many recipients that shut the gate, if any.
     text: Option<String>,
     why: String,
 }
 
-/// Lets mails through or not.
+/// Lets mails through, or parks their jobs.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// After this long a refusal is confirmed.
+    /// How long to wait before the attempt that confirms a refusal.
     confirm: Duration,
     refusals: VecDeque<Refusal>,
     shut: Option<Shut>,
-    /// A mail may pass although it is shut.
+    /// One mail may pass although the gate is shut.
     pass: bool,
     accepted: Option<Instant>,
 }
@@ -66,10 +66,10 @@ impl Gate {
         Self { confirm, refusals: VecDeque::new(), shut: None, pass: false, accepted: None }
     }
 
-    /// Asks for a mail to be let through.
+    /// Asks the gate to let a mail through.
     ///
     /// # Errors
-    /// Why not, while it is shut.
+    /// The reason, while the gate is shut.
     pub(super) fn admit(&mut self) -> Result<(), String> {
         match &self.shut {
             Some(shut) if !std::mem::take(&mut self.pass) => Err(shut.why.clone()),
@@ -82,7 +82,7 @@ impl Gate {
         self.pass = true;
     }
 
-    /// A mail was accepted. True when that opens the gate.
+    /// Notes an accepted mail. True when that opens the gate.
     pub(super) fn accepted(&mut self, now: Instant) -> bool {
         self.accepted = Some(now);
         self.refusals.clear();
@@ -94,13 +94,13 @@ impl Gate {
         self.accepted.is_some_and(|at| now.saturating_duration_since(at) <= within)
     }
 
-    /// Why it is shut.
+    /// Why the gate is shut.
     pub(super) fn why_shut(&self) -> Option<&str> {
         self.shut.as_ref().map(|shut| shut.why.as_str())
     }
 
-    /// Rules on a mail that was not accepted. `text` is what refusals of one cause have in
-    /// common, `why` is for people.
+    /// Decides about a refused mail. `text` is the common text of refusals with one cause; `why` is
+    /// for people.
     pub(super) fn refused(
         &mut self,
         now: Instant,
@@ -134,13 +134,13 @@ impl Gate {
         self.pass = false;
     }
 
-    /// How long a refusal is remembered. A shop that mails little must find out as well; one mail
-    /// that is accepted forgets all of them.
+    /// How long a refusal is remembered. The time is long enough for a shop that mails little. One
+    /// accepted mail forgets all refusals.
     fn kept(&self) -> Duration {
         self.confirm.saturating_mul(2).max(REMEMBERED)
     }
 
-    /// Remembers a refusal; returns how many recipients got it lately.
+    /// Remembers a refusal; returns the number of recent recipients.
     fn note(&mut self, now: Instant, text: &str, recipient: u64) -> usize {
         let (kept, known) = (self.kept(), |refusal: &Refusal| refusal.text == text);
         let mut refusal = match self.refusals.iter().position(known) {
@@ -202,7 +202,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// Beside a plain history of all that happened.
+        /// Compared with a plain history.
         #[test]
         fn it_shuts_for_what_the_server_refuses_and_opens_for_what_it_accepts(
             steps in prop::collection::vec(step(), 0..80),

@@ -1,4 +1,4 @@
-//! Lets jobs go on that were parked because the mail server refused all mail.
+//! Releases jobs that were parked because the mail server refused all mail.
 
 use std::{
     sync::Arc,
@@ -18,10 +18,10 @@ const WARNING: &str = "smtp";
 /// The metric that says the same.
 const REFUSED: &str = "upshot_mail_refused";
 
-/// Looks after the jobs that wait for the mail server.
+/// Watches the jobs that wait for the mail server.
 ///
-/// Now and then it lets one of them go on, and all of them once a mail was accepted. What it
-/// needs for that is in Redis, so it also finds jobs that an earlier process parked.
+/// Now and then it releases one job, and all jobs once a mail was accepted. It reads its state from
+/// Redis, so it also finds jobs that an earlier process parked.
 pub struct Keeper {
     pool: Arc<Pool>,
     condition: Condition,
@@ -52,7 +52,7 @@ impl Keeper {
         Self { pool, condition, queues, every, health }
     }
 
-    /// Works until `stop` fires.
+    /// Watches until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
         let mut rounds = interval(self.every);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -65,7 +65,7 @@ impl Keeper {
             let round = async {
                 self.tell();
                 for queue in &self.queues {
-                    // A Redis that is away is somebody else's to report; the next round comes.
+                    // Another part reports that Redis is away; the next round comes.
                     if let Err(error) = self.release(queue).await {
                         tracing::debug!(queue = %queue.name(), %error, "jobs that wait for the mail server stay");
                     }

@@ -5,17 +5,17 @@
 //! | `address` | where the server is |
 //! | `reply` | one reply, read byte by byte |
 //! | `wire` | commands and replies in turns |
-//! | `tls` | which authorities are trusted |
+//! | `tls` | trusted authorities |
 //! | `content` | a message as it travels |
 //! | `client` | the conversation |
-//! | `trouble` | what went wrong where, and what that means |
+//! | `trouble` | failures, and their meaning for the job |
 //! | `gate` | whether the server refuses one mail or all |
 //! | `pool` | connections that are kept open |
-//! | `keeper` | jobs that wait for the server go on |
+//! | `keeper` | releases jobs that wait for the server |
 //!
-//! The conversation is written here and not taken from a library, because what a job does
-//! next depends on exactly where it broke off: a mail is accepted when, and only when, a 250
-//! came after the final dot, and it may have been accepted when nothing came.
+//! The conversation is this crate's own code, because what a job does next depends on exactly where
+//! the conversation broke off. A mail is accepted only when a 250 came after the final dot. It may
+//! have been accepted when nothing came.
 
 mod address;
 mod client;
@@ -46,12 +46,12 @@ pub use recipient::Recipient;
 /// A mail server that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL is not understood.
+    /// The URL is invalid.
     #[error(
         "smtp.url: {0}; write it like smtp://host:25, smtp+starttls://user:password@host:587, smtps://user:password@host:465"
     )]
     Url(String),
-    /// The sender is no mail address.
+    /// The sender is not a mail address.
     #[error("smtp.from is `{from}`: {source}; write it like Shop <billing@shop.example>")]
     From {
         /// The value.
@@ -81,10 +81,10 @@ const CONDITION: &str = "breaker:smtp";
 /// A mail to send.
 #[derive(Debug)]
 pub struct Mail<'a> {
-    /// What stands before the `@` of the Message-ID. The same for every attempt,
-    /// so that a duplicate after an unclear crash is recognised as one.
+    /// The part of the Message-ID before the `@`. It is the same for every attempt, so that
+    /// recipients recognise a duplicate after an unclear crash.
     pub id: &'a str,
-    /// Who gets it.
+    /// The recipient.
     pub to: &'a Recipient,
     /// The subject line.
     pub subject: String,
@@ -94,7 +94,7 @@ pub struct Mail<'a> {
     pub attachment: (&'a str, &'a str, Vec<u8>),
 }
 
-/// What the mail server said.
+/// The mail server's answer.
 #[derive(Debug, Clone)]
 pub struct Accepted {
     /// The Message-ID, with its angle brackets.
@@ -128,13 +128,13 @@ impl Mailer {
         Ok(Self { from, condition, pool, settings: settings.clone() })
     }
 
-    /// Looks after the jobs of these queues that wait for the mail server.
+    /// Watches the jobs of these queues that wait for the mail server.
     pub fn keeper(&self, queues: Vec<Client>, health: Health) -> Keeper {
         Keeper::new(Arc::clone(&self.pool), self.condition.clone(), queues, self.settings.probe, health)
     }
 
-    /// Connects as for a mail, with TLS and login where the URL asks for them, and
-    /// sends none. Returns what the server says of itself.
+    /// Connects as for a mail, with TLS and login if the URL asks for them, and sends none. Returns
+    /// the server's own name.
     ///
     /// # Errors
     /// Why no mail could be sent.
@@ -142,9 +142,8 @@ impl Mailer {
         self.pool.probe().await
     }
 
-    /// Sends a mail and returns what the server said when it took it over. With the lease of
-    /// the attempt the wait for that is bounded by it, but for the answer to a mail that was
-    /// sent.
+    /// Sends a mail and returns the server's reply. The lease of the attempt bounds the wait,
+    /// except for the reply to a sent mail.
     ///
     /// # Errors
     /// By the server's three digits: permanent when it refuses the recipient or the message

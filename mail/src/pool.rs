@@ -18,9 +18,9 @@ use tokio::sync::{Notify, Semaphore};
 use upshot_queue::{Condition, Failure, Lease, Park, Stop, fingerprint::normalise};
 use upshot_runtime::settings::{SmtpSettings, SmtpTimeouts};
 
-/// How long an idle connection has to show that it is alive, and a goodbye to be answered.
+/// How long an idle connection may take to answer, also to QUIT.
 const BRIEF: Duration = Duration::from_secs(5);
-/// What the attempt may run longer than the wait for an answer, so that it can say what it
+/// How much longer than the wait for a reply the attempt may run, so that it can report what it
 /// waited for.
 const SPARE: Duration = Duration::from_secs(1);
 
@@ -66,7 +66,7 @@ impl Pool {
         }
     }
 
-    /// Connects, logs in and says goodbye; what the server said of itself.
+    /// Connects, logs in and quits. Returns the server's own name.
     ///
     /// # Errors
     /// Why no mail could be sent.
@@ -82,7 +82,7 @@ impl Pool {
     /// Sends one message and returns the server's reply.
     ///
     /// # Errors
-    /// What the trouble means for the job.
+    /// The meaning of the failure for the job.
     pub(super) async fn send(
         &self,
         envelope: &Envelope,
@@ -100,8 +100,8 @@ impl Pool {
         if let Some(mut client) = self.usable().await {
             match client.send(envelope, message, limits, awaits).await {
                 Ok(reply) => done = Some((client, reply)),
-                // What a server says of a connection that it has had enough of says nothing about
-                // the mail: another one decides.
+                // A server's complaint about an old connection says nothing about the mail, so a
+                // new connection decides.
                 Err(trouble) if trouble.stage <= Stage::Sender => {}
                 Err(trouble) => return Err(self.rule(&trouble, envelope)),
             }
@@ -127,7 +127,7 @@ impl Pool {
         Ok(reply.to_string())
     }
 
-    /// Does something with the gate.
+    /// Locks the gate.
     pub(super) fn gate<T>(&self, work: impl FnOnce(&mut Gate) -> T) -> T {
         work(&mut self.gate.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -167,7 +167,7 @@ impl Pool {
         Park { condition: self.condition.clone(), within: None, why }.into()
     }
 
-    /// What trouble means for the job that it happened to.
+    /// The meaning of a failure for its job.
     fn rule(&self, trouble: &Trouble, envelope: &Envelope) -> Stop {
         let said = self.said(trouble);
         let meaning = trouble.meaning();

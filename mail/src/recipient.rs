@@ -1,4 +1,4 @@
-//! Who gets a mail.
+//! The recipient of a mail.
 
 use lettre::{Address, message::Mailbox};
 use upshot_queue::Failure;
@@ -8,7 +8,7 @@ use upshot_shared::email::EmailAddress;
 #[derive(Clone)]
 pub struct Recipient(Mailbox);
 
-/// A recipient is a person: a log line says that there is one, not who.
+/// A recipient is a person, so a log line hides the name.
 impl std::fmt::Debug for Recipient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recipient").finish_non_exhaustive()
@@ -22,7 +22,7 @@ impl Recipient {
     /// A permanent failure: the text is not an address, or few servers take it.
     pub fn new(name: &str, address: &str) -> Result<Self, Failure> {
         let refused = |why: &dyn std::fmt::Display| {
-            // Not the address itself: it is a person's, and stands in the job's arguments.
+            // Without the address, which is personal and stands in the job's arguments.
             Failure::permanent(format!("the recipient's address cannot be mailed to: {why}"))
         };
         let parsed = EmailAddress::parse(address).map_err(|why| refused(&why))?;
@@ -35,7 +35,7 @@ impl Recipient {
         Ok(Self(Mailbox::new(Some(name.to_owned()), address)))
     }
 
-    /// The same name and address with the domain in ASCII, where it has that form.
+    /// The same name and address, with the domain in ASCII if it has that form.
     pub(super) fn in_ascii(mut mailbox: Mailbox) -> Mailbox {
         if let Ok(parsed) = EmailAddress::parse(mailbox.email.as_ref())
             && let Ok(address) = Address::new(parsed.local(), parsed.domain())
@@ -92,7 +92,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
-        /// What the contract's format takes is what the mail library takes.
+        /// The contract's format and the mail library accept the same addresses.
         #[test]
         fn an_ascii_address_is_one_for_the_mail_library(
             local in prop_oneof!["[!-~]{1,70}", "[a-z.]{1,8}", ".{1,10}"],

@@ -1,7 +1,7 @@
 //! One reply of a mail server (RFC 5321, 4.2), read byte by byte.
 //!
-//! The three digits decide. The text is for people: it is decoded lossily, and what goes beyond
-//! [`KEPT`] is read and forgotten.
+//! The three digits decide. The text is for people: it is decoded lossily, and text beyond [`KEPT`]
+//! is read and dropped.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use std::fmt;
 const MOST: usize = 64 << 10;
 /// Bytes of a reply's text that are kept.
 const KEPT: usize = 8 << 10;
-/// Characters of it that are shown.
+/// Characters of the text that are shown.
 const SHOWN: usize = 400;
 
 /// A reply.
@@ -20,7 +20,7 @@ pub(super) struct Reply {
     pub(super) code: u16,
     /// The lines, without digits and ends.
     pub(super) lines: Vec<String>,
-    /// The server wrote more than it may: what it says next cannot be told apart from it.
+    /// The server wrote more than allowed, so later data cannot be told apart from this reply.
     pub(super) cut: bool,
 }
 
@@ -45,11 +45,11 @@ impl fmt::Display for Reply {
     }
 }
 
-/// What is no reply.
+/// Input that is not a reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Nonsense {
     /// A line does not begin with three digits and a blank or a dash.
-    #[error("its answer is no reply of SMTP: `{0}`")]
+    #[error("its answer is not an SMTP reply: `{0}`")]
     NoCode(String),
     /// The lines have different digits.
     #[error("its reply says both {0} and {1}")]
@@ -62,9 +62,9 @@ pub(super) enum Nonsense {
 /// A reply that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// Of the lines before.
+    /// The digits of earlier lines.
     code: Option<u16>,
-    /// Of this line, up to the separator.
+    /// The digits of this line, up to the separator.
     head: Vec<u8>,
     /// This line is the last.
     is_last: bool,
@@ -75,11 +75,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Takes what was received, and returns the reply and how many of these bytes belong to
-    /// it, or `None` while it goes on.
+    /// Takes received bytes, and returns the reply and how many bytes belong to it, or `None` while
+    /// the reply continues.
     ///
     /// # Errors
-    /// When it is no reply.
+    /// When the input is not a reply.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Option<(Reply, usize)>, Nonsense> {
         for (place, &byte) in bytes.iter().enumerate() {
             self.read += 1;
@@ -139,7 +139,7 @@ impl Reading {
     fn end_line(&mut self) {
         self.head.clear();
         let text = std::mem::take(&mut self.text);
-        // Lines beyond what is kept are not kept empty either.
+        // Lines beyond the kept text are dropped, not kept empty.
         if self.kept < KEPT || !text.is_empty() {
             self.kept += 1;
             self.lines.push(readable(&text));
@@ -147,7 +147,7 @@ impl Reading {
     }
 }
 
-/// The text without what changes how a screen shows it.
+/// The text without characters that change how a screen shows it.
 fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.trim_end_matches('\r').chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -202,7 +202,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// Whatever a server sends, in whatever pieces: no panic, bounded memory, one answer.
+        /// Any bytes in any pieces: no panic, bounded memory, one result.
         #[test]
         fn any_bytes_are_a_reply_or_are_none(
             bytes in prop_oneof![

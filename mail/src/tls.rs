@@ -1,4 +1,4 @@
-//! TLS towards the mail server: which authorities are trusted.
+//! TLS with the mail server: trusted authorities.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -11,8 +11,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::Error;
 
-/// A configuration that checks the server's certificate and name. The authorities in
-/// `ca_file` are trusted besides the public ones.
+/// A configuration that checks the server's certificate and name. It trusts the authorities in
+/// `ca_file` and the public ones.
 ///
 /// # Errors
 /// When the file holds no certificate.
@@ -44,7 +44,7 @@ pub(super) fn config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Error>
 /// Puts TLS around a connected socket, or fails: nothing is sent in plain text.
 ///
 /// # Errors
-/// Why no TLS connection came about, with the remedy.
+/// Why there is no TLS connection, with the remedy.
 pub(super) async fn handshake(
     config: &Arc<ClientConfig>,
     host: &str,

@@ -1,4 +1,4 @@
-//! Why a mail was not accepted, and what that means for its job.
+//! Why a mail was not accepted, and the meaning for its job.
 
 use std::{fmt, io, time::Duration};
 
@@ -6,7 +6,7 @@ use upshot_runtime::settings::SmtpTimeouts;
 
 use crate::reply::{Nonsense, Reply};
 
-/// What the server is asked for.
+/// The stage of the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Connect,
@@ -39,7 +39,7 @@ impl Stage {
         Self::Accept,
     ];
 
-    /// How long its answer is waited for (RFC 5321, 4.5.3.2).
+    /// The time limit for the reply (RFC 5321, 4.5.3.2).
     pub(super) fn limit(self, timeouts: &SmtpTimeouts) -> Duration {
         match self {
             Self::Connect | Self::Tls => timeouts.connect,
@@ -51,7 +51,7 @@ impl Stage {
         }
     }
 
-    /// As it stands in front of what happened.
+    /// The prefix of a failure's message.
     fn name(self) -> &'static str {
         match self {
             Self::Connect => "connecting",
@@ -69,49 +69,49 @@ impl Stage {
     }
 }
 
-/// What happened.
+/// The cause.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum What {
-    /// The server said this, and it was not what it was asked for.
+    /// The server gave this unexpected reply.
     #[error("{0}")]
     Said(Reply),
-    /// It said something that is no reply.
+    /// The server sent something that is not a reply.
     #[error("{0}")]
     Nonsense(#[from] Nonsense),
-    /// It spoke before it was asked.
-    #[error("it answers what it was not asked yet, and is not believed")]
+    /// The server spoke before it was asked.
+    #[error("it answered before it was asked, so the answer is ignored")]
     OutOfTurn,
-    /// It said nothing for this long.
+    /// The server sent nothing for this long.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Silent(Duration),
     /// The attempt has no time left.
     #[error("no answer in the time that the attempt had left")]
     NoTime,
-    /// The connection ended, or did not come about.
+    /// The connection ended, or could not be opened.
     #[error("{0}")]
     Lost(#[from] io::Error),
-    /// It cannot do what the settings demand.
+    /// The server cannot do what the settings demand.
     #[error("{0}")]
     Cannot(&'static str),
 }
 
-/// Where in the conversation what happened.
+/// A failure: its stage and its cause.
 #[derive(Debug)]
 pub(super) struct Trouble {
     pub(super) stage: Stage,
     pub(super) what: What,
 }
 
-/// What trouble means for the job.
+/// The meaning of a failure for the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// It may go away by itself.
+    /// The failure may go away by itself.
     Transient,
-    /// The server refuses this recipient or this message for good.
+    /// The server refuses this recipient or this message permanently.
     Refused,
-    /// The server refuses all that we send: our address, our login, our sender.
+    /// The server refuses all mail: the client's address, login or sender.
     Closed,
-    /// The server turns us away for now, whatever we send.
+    /// The server refuses all mail for now.
     TurnedAway,
     /// The mail may have been accepted.
     Unclear,
@@ -126,7 +126,7 @@ impl Trouble {
                 // "Service not available, closing transmission channel."
                 4 if stage <= Stage::Sender && reply.code == 421 => Meaning::TurnedAway,
                 4 => Meaning::Transient,
-                // A yes or "go on" where neither belongs.
+                // A 2yz or 3yz where neither belongs.
                 _ if stage == Stage::Accept => Meaning::Unclear,
                 _ => Meaning::Transient,
             },
@@ -137,7 +137,7 @@ impl Trouble {
 }
 
 impl Trouble {
-    /// The same without these texts in what the server said.
+    /// The same without these texts in the server's reply.
     pub(super) fn hiding(mut self, secrets: &[&str]) -> Self {
         if let What::Said(reply) = &mut self.what {
             for line in &mut reply.lines {
@@ -149,8 +149,8 @@ impl Trouble {
         self
     }
 
-    /// What refusals of one cause have in common: stage, digits, and the text without what
-    /// differs from one mail to the next.
+    /// The common part of refusals with one cause: stage, digits, and the text without the parts
+    /// that differ from mail to mail.
     pub(super) fn cause(&self, recipient: &str, normalise: impl Fn(&str) -> String) -> String {
         let (code, text) = match &self.what {
             What::Said(reply) => (reply.code, reply.lines.join(" ")),
@@ -202,8 +202,8 @@ mod tests {
     }
 
     proptest! {
-        /// The first digit decides; without one it is transient before the final dot and
-        /// unclear after it.
+        /// The first digit decides. Without a digit, the failure is transient before the final dot
+        /// and unclear after it.
         #[test]
         fn digits_and_stage_decide(stage in prop::sample::select(Stage::ALL.to_vec()), what in what()) {
             let class = if let What::Said(reply) = &what { Some(reply.class()) } else { None };

@@ -1,8 +1,7 @@
-//! The bytes between us and a mail server: commands one way, replies the other, in turns.
+//! The bytes between client and mail server: commands one way, replies the other, in turns.
 //!
-//! A server that speaks out of turn is not believed: what it sent before it was asked is never
-//! taken for an answer. That holds for STARTTLS above all, where anybody on the way could have
-//! sent it (CVE-2011-0411).
+//! Data that a server sends before it is asked never counts as a reply. That matters most for
+//! STARTTLS, where an attacker on the way could have sent the data (CVE-2011-0411).
 
 use std::{future::poll_fn, io, pin::Pin, task::Poll};
 
@@ -21,7 +20,7 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A stream, and what was received and not read yet.
+/// A stream, and received data that was not read yet.
 pub(super) struct Wire<S> {
     stream: S,
     unread: Vec<u8>,
@@ -32,10 +31,10 @@ impl<S: Stream> Wire<S> {
         Self { stream, unread: Vec::new() }
     }
 
-    /// The stream, to put TLS around it. Nothing that was received before may count after it.
+    /// Returns the stream, to put TLS around it. No data from before TLS may count afterwards.
     ///
     /// # Errors
-    /// When something was received already, or the connection has ended.
+    /// When data was received already, or the connection has ended.
     pub(super) async fn into_stream(mut self) -> Result<S, What> {
         if self.has_early().await? { Err(What::OutOfTurn) } else { Ok(self.stream) }
     }
@@ -43,7 +42,7 @@ impl<S: Stream> Wire<S> {
     /// Reads one reply.
     ///
     /// # Errors
-    /// When the connection ends, or what comes is no reply.
+    /// When the connection ends, or the input is not a reply.
     pub(super) async fn reply(&mut self) -> Result<Reply, What> {
         let mut reading = Reading::default();
         loop {
@@ -63,10 +62,10 @@ impl<S: Stream> Wire<S> {
         }
     }
 
-    /// Sends a command and reads the reply. A server that has said no already is not asked.
+    /// Sends a command and reads the reply. A server that has refused already gets no command.
     ///
     /// # Errors
-    /// When the connection ends, or what comes is no reply.
+    /// When the connection ends, or the input is not a reply.
     pub(super) async fn ask(&mut self, command: &str) -> Result<Reply, What> {
         if let Some(no) = self.refusal().await? {
             return Ok(no);
@@ -75,11 +74,11 @@ impl<S: Stream> Wire<S> {
         self.reply().await
     }
 
-    /// What the server refuses before it is asked: it shuts down, or will not wait for the
+    /// A refusal that the server sends before it is asked: it shuts down, or will not wait for the
     /// rest of a message.
     ///
     /// # Errors
-    /// When it says anything else, or has gone.
+    /// When the server sends anything else, or the connection has ended.
     pub(super) async fn refusal(&mut self) -> Result<Option<Reply>, What> {
         if !self.has_early().await? {
             return Ok(None);
@@ -97,12 +96,12 @@ impl<S: Stream> Wire<S> {
         Ok(self.stream.flush().await?)
     }
 
-    /// Whether the server has said something without having been asked.
+    /// Whether the server has sent data before it was asked.
     async fn has_early(&mut self) -> Result<bool, What> {
         if !self.unread.is_empty() {
             return Ok(true);
         }
-        // What has arrived is known once the runtime has looked.
+        // The runtime must poll the socket before it knows of new data.
         tokio::task::yield_now().await;
         let mut bytes = [0; READ];
         let mut buffer = ReadBuf::new(&mut bytes);

@@ -1,17 +1,17 @@
-//! Whether Redis keeps acknowledged events as safely as is demanded.
+//! Checks whether Redis keeps acknowledged events as safely as `redis.durability` demands.
 
 use upshot_queue::connect::Persistence;
 
-/// What a server lacks of `redis.durability = "always"`.
+/// What a server lacks for `redis.durability = "always"`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Shortfall {
-    /// It writes no append-only file.
+    /// The server writes no append-only file.
     #[error(
         "`redis.durability` is always, but Redis has `appendonly no`, and a restart loses jobs: set \
          `appendonly yes` and `appendfsync always` on it, or set `redis.durability` to everysec"
     )]
     NoFile,
-    /// It forces its file to the disk later.
+    /// The server forces its file to the disk later.
     #[error(
         "`redis.durability` is always, but Redis has `appendfsync {fsync}`, and a power cut loses what it \
          answered last: set `appendfsync always` on it, or set `redis.durability` to everysec"
@@ -20,7 +20,7 @@ pub enum Shortfall {
         /// When.
         fsync: String,
     },
-    /// It does not tell.
+    /// The server does not say.
     #[error(
         "`redis.durability` is always, but Redis does not say when it writes to the disk: allow the user \
          CONFIG GET (`+config|get`), or see yourself that it has `appendonly yes` and `appendfsync always`"
@@ -29,7 +29,7 @@ pub enum Shortfall {
 }
 
 impl Shortfall {
-    /// What these servers lack; the worst of it.
+    /// The worst shortfall of these servers.
     pub fn of(servers: &[Persistence]) -> Option<Self> {
         if servers.iter().any(|server| server.append_only == Some(false)) {
             return Some(Self::NoFile);

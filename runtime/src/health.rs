@@ -15,22 +15,22 @@ use upshot_queue::{
 
 use crate::{durability::Shortfall, settings::Durability};
 
-/// How often Redis is looked at.
+/// How often the watch checks Redis.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a look may take.
+/// How long a check may take.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The part that says whether Redis answers and takes writes.
 pub const REDIS: &str = "redis";
 /// The part that says whether Redis takes new jobs.
 pub const ENQUEUE: &str = "enqueue";
-/// The part that says whether Redis keeps jobs as `redis.durability` demands.
+/// The part that says whether Redis keeps jobs as safely as `redis.durability` demands.
 pub const DURABILITY: &str = "durability";
 /// The warning that Redis has other data than before.
 pub const INSTALLATION: &str = "installation";
 
-/// The state of what a service needs, by name (`rabbitmq`, `redis`), and what it
-/// warns of although it works. Clones share it.
+/// The state of the parts that a service needs, by name (`rabbitmq`, `redis`), and its warnings.
+/// Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     state: Arc<Mutex<State>>,
@@ -41,7 +41,7 @@ pub struct Health {
 struct State {
     parts: BTreeMap<String, Part>,
     warnings: BTreeMap<String, String>,
-    /// Which data Redis had when it was last looked at.
+    /// The installation id of the data at the last check.
     installation: Option<String>,
 }
 
@@ -51,13 +51,13 @@ enum Part {
     Up,
     Down {
         why: String,
-        /// What the reasons of one state have in common.
+        /// The common part of the reasons of one state.
         cause: Option<Cause>,
     },
 }
 
 impl Part {
-    /// Why it is missing, if it is.
+    /// Why the part is missing, if it is.
     fn why(&self) -> Option<String> {
         match self {
             Self::Up => None,
@@ -68,8 +68,8 @@ impl Part {
 }
 
 impl Health {
-    /// A service that needs these parts; it is not ready before each was seen
-    /// to work.
+    /// The health of a service that needs these parts. It is not ready before each part was seen to
+    /// work.
     pub fn needing(parts: &[&str]) -> Self {
         let health = Self::default();
         health.lock().parts.extend(parts.iter().map(|part| ((*part).to_owned(), Part::Unseen)));
@@ -77,21 +77,21 @@ impl Health {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The maps are whole after every statement that changes them.
+        // Every statement leaves the maps consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It works.
+    /// Notes that a part works.
     pub fn up(&self, part: &str) {
         self.set(part, Part::Up);
     }
 
-    /// It does not, and why.
+    /// Notes that a part is missing, and why.
     pub fn down(&self, part: &str, why: impl std::fmt::Display) {
         self.set(part, Part::Down { why: why.to_string(), cause: None });
     }
 
-    /// Redis does not do it, and why.
+    /// Notes that a part is missing because of Redis, and why.
     pub fn down_by_redis(&self, part: &str, error: &redis::RedisError) {
         self.set(part, Part::Down { why: told(error), cause: Some(Cause::of(error)) });
     }
@@ -99,7 +99,7 @@ impl Health {
     fn set(&self, part: &str, now: Part) {
         let before = self.lock().parts.insert(part.to_owned(), now.clone()).unwrap_or(Part::Unseen);
         self.changed.notify_waiters();
-        // Said once for each state, not once for each attempt.
+        // Logged once for each state, not once for each attempt.
         match (before, now) {
             (Part::Unseen | Part::Up, Part::Down { why, .. }) => tracing::warn!(part, %why, "waiting"),
             (Part::Down { cause: Some(before), .. }, Part::Down { why, cause: Some(now) })
@@ -112,7 +112,7 @@ impl Health {
         }
     }
 
-    /// Takes a part that is needed for unseen: it has to be looked at again.
+    /// Marks a needed part as unseen, so that it must be checked again.
     fn forget(&self, part: &str) {
         if let Some(state @ Part::Up) = self.lock().parts.get_mut(part) {
             *state = Part::Unseen;
@@ -122,7 +122,7 @@ impl Health {
     /// Returns once all of these parts have been seen to work.
     pub async fn wait_for(&self, wanted: &[&str]) {
         loop {
-            // Before the look: a change in between is not missed.
+            // Subscribes before the check, so that no change is missed.
             let changed = self.changed.notified();
             if wanted.iter().all(|part| self.lock().parts.get(*part) == Some(&Part::Up)) {
                 return;
@@ -131,7 +131,7 @@ impl Health {
         }
     }
 
-    /// Why a part is missing; `None` while it works, or where it is not needed.
+    /// Why a part is missing; `None` while it works or is not needed.
     pub fn why_missing(&self, part: &str) -> Option<String> {
         self.lock().parts.get(part).and_then(Part::why)
     }
@@ -142,12 +142,12 @@ impl Health {
         self.lock().parts.iter().filter_map(why).collect()
     }
 
-    /// What the service warns of although it works, by name.
+    /// The warnings of the service, by name.
     pub fn warnings(&self) -> BTreeMap<String, String> {
         self.lock().warnings.clone()
     }
 
-    /// Warns once of something that the service works in spite of.
+    /// Raises a warning once. The service stays ready.
     pub fn warn(&self, name: &str, why: &str) {
         let before = self.lock().warnings.insert(name.to_owned(), why.to_owned());
         if before.as_deref() != Some(why) {
@@ -155,14 +155,13 @@ impl Health {
         }
     }
 
-    /// It warns of that no longer.
+    /// Ends a warning.
     pub fn clear_warning(&self, name: &str) {
         self.lock().warnings.remove(name);
     }
 
-    /// Compares the id of the data in Redis with the one that was there before.
-    /// The alarm stays until the process is started again: it is about what is
-    /// lost, which no later look finds.
+    /// Compares the installation id in Redis with the previous one. The alarm stays until a restart
+    /// of the process, because a later check does not find what is lost.
     fn installation(&self, found: &str) {
         let before = self.lock().installation.replace(found.to_owned());
         let lost = metrics::counter!("upshot_redis_installation_lost_total");
@@ -181,7 +180,7 @@ impl Health {
                 self.lock().warnings.insert(INSTALLATION.to_owned(), why);
             }
             Some(_) => {}
-            // So that both are there before anything is lost.
+            // Both metrics exist before anything is lost.
             None => {
                 lost.increment(0);
                 alarm.set(0.0);
@@ -190,16 +189,15 @@ impl Health {
     }
 }
 
-/// Looks every second whether Redis answers and takes what workers and operators
-/// write, and keeps the part `redis` up to date; never ends. Says once what about
-/// its configuration should be changed, and raises the alarm when its data are
-/// gone.
+/// Checks every second whether Redis answers and takes the writes of workers and operators, and
+/// keeps the part `redis` up to date. Never ends. Logs once which settings of Redis should change,
+/// and raises the alarm when its data are gone.
 pub async fn watch_redis(connector: Connector, health: Health) {
     watch(connector, health, None).await;
 }
 
-/// The same for a bridge: keeps the parts `enqueue` (whether Redis takes new
-/// jobs) and `durability` (whether it keeps them as is demanded) up to date as well.
+/// The same for a bridge. It also keeps the parts `enqueue` (whether Redis takes new jobs) and
+/// `durability` (whether Redis keeps them as safely as demanded) up to date.
 pub async fn watch_redis_of_bridge(connector: Connector, health: Health, demanded: Durability) {
     watch(connector, health, Some(demanded)).await;
 }
@@ -211,7 +209,7 @@ async fn watch(connector: Connector, health: Health, bridge: Option<Durability>)
         let looked = async {
             let conn = match &mut conn {
                 Some(conn) => conn,
-                // Made at its first use.
+                // Created at its first use.
                 None => conn.insert(connector.connect()?),
             };
             look(&connector, conn, &health, bridge).await?;
@@ -222,22 +220,22 @@ async fn watch(connector: Connector, health: Health, bridge: Option<Durability>)
             }
             Ok(())
         };
-        // A client of a cluster asks a master that is frozen several times before it looks for
-        // another one; a new connection finds that at once.
+        // A cluster client asks a frozen master several times before it looks for another one. A
+        // new connection finds the other master at once.
         let looked = tokio::time::timeout(PATIENCE, looked).await.unwrap_or_else(|_| {
             conn = None;
             Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {PATIENCE:?}")).into())
         });
         if let Err(error) = looked {
             health.down_by_redis(REDIS, &error);
-            // The one that comes back may keep jobs less safely.
+            // The server that comes back may keep jobs less safely.
             health.forget(DURABILITY);
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// One look. An error is that of the part `redis`.
+/// One check. An error belongs to the part `redis`.
 async fn look(
     connector: &Connector,
     conn: &mut Connection,
@@ -246,7 +244,7 @@ async fn look(
 ) -> redis::RedisResult<()> {
     connector.takes(conn, Writes::Work).await?;
     health.up(REDIS);
-    // A full Redis gives no id to data without one; the next look does.
+    // A full Redis does not store an id for data without one; a later check does.
     if let Ok(found) = connector.installation(conn).await {
         health.installation(&found);
     }

@@ -1,4 +1,4 @@
-//! Which jobs of an event are there already, before it is published.
+//! Finds the jobs of an event that are there before it is published.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use upshot_queue::{Client, Error, Job, NewJob, QueueName, Reconciled};
 
 use upshot_shared::json;
 
-/// A job that an event leads to and that is there already.
+/// A job of an event that is there already.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The job.
     pub job: Job,
-    /// What the event is to it; `None` for the job of another event, which was found under
-    /// the idempotency key of its route.
+    /// How the event relates to the job. `None` for the job of another event, found under the
+    /// idempotency key of its route.
     pub reconciled: Option<Reconciled>,
 }
 
-/// What of these jobs is there already, in order. Changes nothing.
+/// Finds those of these jobs that are there already, in order. Changes nothing.
 ///
 /// # Errors
 /// When Redis failed or a job is damaged.

@@ -1,4 +1,4 @@
-//! How a process is set up: settings, logs, metrics, health, and connections to RabbitMQ.
+//! Sets up a process: settings, logs, metrics, health, and connections to RabbitMQ.
 //!
 //! | module | its one thing |
 //! |---|---|
@@ -6,10 +6,10 @@
 //! | [`secret`] | settings that no screen shows |
 //! | [`telemetry`] | logs and metrics |
 //! | [`health`] | what a service waits for, for `/readyz` |
-//! | [`durability`] | whether Redis keeps what it acknowledged as safely as is demanded |
+//! | [`durability`] | whether Redis keeps acknowledged events as safely as demanded |
 //! | [`amqp`] | exchange and queue names, connections, publishing with confirms |
 //! | `store` | files: a local folder or S3 (feature `files`) |
-//! | [`known`] | which jobs of an event are there already |
+//! | [`known`] | finds the jobs of an event that are there already |
 
 pub mod amqp;
 pub mod durability;

@@ -1,14 +1,13 @@
 //! Settings that no screen shows: passwords, and URLs that may hold a login.
 //!
-//! A [`Secret`] and a [`SecretUrl`] mask themselves wherever they are written, be it `Debug`,
-//! `Display` or `Serialize`, so that neither a log line nor `upshot settings --effective` needs to
-//! think of it. Only `expose` gives the value away.
+//! A [`Secret`] and a [`SecretUrl`] mask themselves in `Debug`, `Display` and `Serialize`. So a log
+//! line and `upshot settings --effective` need no special care. Only `expose` returns the value.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// What stands in place of a secret.
+/// The text shown instead of a secret.
 pub const MASK: &str = "…";
 
 /// A text that is never shown.
@@ -38,13 +37,13 @@ impl SecretUrl {
         &self.0
     }
 
-    /// Whether a login stands before its host.
+    /// Whether the URL has a login.
     pub fn has_login(&self) -> bool {
         let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
         rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
     }
 
-    /// Whether none is set.
+    /// Whether no value is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -56,7 +55,7 @@ impl fmt::Display for SecretUrl {
     }
 }
 
-/// Both mask themselves, and are read from a text only.
+/// Both types mask themselves, and are read from a text only.
 macro_rules! masking {
     ($name:ident, $expected:literal) => {
         impl fmt::Debug for $name {
@@ -93,8 +92,8 @@ macro_rules! masking {
 masking!(Secret, "a secret in quotes");
 masking!(SecretUrl, "a URL in quotes");
 
-/// Reads a text. Its errors name no value, which serde's own would: a password of digits that
-/// lacks its quotes is a number.
+/// Reads a text. Its errors name no value. serde's own errors would, for example for a password of
+/// digits without quotes.
 struct Text(&'static str);
 
 impl<'de> de::Visitor<'de> for Text {
@@ -139,9 +138,9 @@ impl Text {
     }
 }
 
-/// A URL as it may be shown: nothing of what stands before its last `@`, and no values behind a
-/// `?`. Where it has no `@` and its host is not clearly one, only the scheme: the rest of a URL
-/// that was mistyped may be a password.
+/// The part of a URL that may be shown: nothing before its last `@`, and no values after a `?`.
+/// Without an `@` and without a clear host, only the scheme, because the rest of a mistyped URL may
+/// be a password.
 pub fn masked(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     // A login may hold a `?`, a host holds no `@`.
@@ -171,7 +170,7 @@ fn is_place(scheme: &str, rest: &str) -> bool {
         !name.is_empty()
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c))
             && port.bytes().all(|byte| byte.is_ascii_digit())
-            // A word alone may be a password that stands in the wrong place.
+            // A single word may be a password in the wrong place.
             && !(scheme.is_empty() && port.is_empty())
     };
     // `file:///path` and an empty setting have no host.
@@ -199,7 +198,7 @@ mod tests {
             ("s3://bucket/prefix", "s3://bucket/prefix"),
             ("amqp://h/v?password=pw", "amqp://h/v?…"),
             ("redis://:1?2@h", "redis://…@h"),
-            // Somebody forgot the host, the `@` or the scheme.
+            // The host, the `@` or the scheme is missing.
             ("redis://:pw", "redis://…"),
             ("amqp://me:pw", "amqp://…"),
             ("me:pw", "…"),

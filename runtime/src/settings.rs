@@ -1,7 +1,7 @@
 //! Layered settings: defaults, then a file, then the environment.
 //!
-//! `settings/default.toml` is the documentation of every key. A file is checked
-//! on its own first, so that an error shows the line to mend.
+//! `settings/default.toml` is the documentation of every key. A file is checked alone first, so
+//! that an error shows the line to correct.
 
 mod amqp;
 mod app;
@@ -59,7 +59,7 @@ pub struct Settings {
     pub bridge: BridgeSettings,
     /// Event schemas.
     pub contracts: ContractSettings,
-    /// Which event becomes which job.
+    /// The routes from events to jobs.
     pub routes: Vec<Route>,
     /// Queues by name; a route's queue that is not named here has the defaults.
     pub queues: BTreeMap<QueueName, QueueSettings>,
@@ -73,7 +73,7 @@ pub struct Settings {
     pub smtp: SmtpSettings,
     /// Document templates.
     pub templates: TemplateSettings,
-    /// Sections of the program's own; see [`Settings::section`].
+    /// The program's own sections; see [`Settings::section`].
     pub app: App,
     /// `/healthz`, `/readyz` and `/metrics` of bridge and executor.
     pub probes: ProbesSettings,
@@ -84,10 +84,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Loads the defaults of a program, a file where one is named, and variables.
+    /// Loads the defaults of a program, then a named file, then variables.
     ///
     /// # Errors
-    /// What is wrong, where, and what to do about it.
+    /// The problem, its place, and the remedy.
     pub fn load(
         program: &Program,
         file: Option<&Path>,
@@ -104,7 +104,7 @@ impl Settings {
             sources.file = Some((shown, text));
         }
         for variable in env::overrides(variables)? {
-            // One at a time, so that an error names its variable.
+            // One variable at a time, so that an error names it.
             variable.apply(&mut table)?;
             if variable.is_below(&[app::APP]) {
                 sources.variables.push(variable);
@@ -122,7 +122,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What a program has without a file and variables.
+    /// The settings of a program without a file and variables.
     ///
     /// # Errors
     /// When its defaults cannot be used.
@@ -148,7 +148,7 @@ impl Settings {
         if self.store.url.is_empty() {
             let dir = Path::new(&self.data_dir).join("files");
             let dir = std::path::absolute(&dir).unwrap_or(dir);
-            // A URL, not just a prefix: a folder's name may hold `#` or `%`.
+            // A URL instead of a prefix, because a folder's name may hold `#` or `%`.
             return url::Url::from_directory_path(&dir).map_or_else(|()| String::new(), String::from);
         }
         self.store.url.expose().to_owned()

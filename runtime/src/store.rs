@@ -77,20 +77,20 @@ pub struct Store {
     root: Option<PathBuf>,
 }
 
-/// What became of a file that was to be moved to its final key.
+/// The result of moving a file to its final key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Settled {
-    /// It is there.
+    /// The file is there.
     Done,
     /// There is no such file, neither under its first key nor under the final one.
     Gone,
 }
 
 impl Store {
-    /// Opens `file:///folder` (made when it is missing) or `s3://bucket/prefix`
-    /// (credentials, region and endpoint from the `AWS_*` variables). The authorities in
-    /// `ca_file` are trusted besides those that the system trusts.
+    /// Opens `file:///folder` (made when it is missing) or `s3://bucket/prefix` (credentials,
+    /// region and endpoint from the `AWS_*` variables). The store trusts the authorities in
+    /// `ca_file` and those of the system.
     ///
     /// # Errors
     /// What cannot be used.
@@ -98,7 +98,7 @@ impl Store {
         Self::open_with(url, ca_file, std::env::vars_os())
     }
 
-    /// The same with other variables than those of this process.
+    /// The same with variables other than those of this process.
     ///
     /// # Errors
     /// What cannot be used.
@@ -113,7 +113,7 @@ impl Store {
             let path = parsed.to_file_path().map_err(|()| wrong("not an absolute path".to_owned()))?;
             std::fs::create_dir_all(&path)
                 .map_err(|source| Error::Folder { path: path.display().to_string(), source })?;
-            // An invoice that was mailed must survive a power cut.
+            // A mailed invoice must survive a power cut.
             let local = LocalFileSystem::new_with_prefix(&path)?.with_fsync(true);
             return Ok(Self { store: Arc::new(local), base: Path::default(), root: Some(path) });
         }
@@ -155,7 +155,7 @@ impl Store {
             client = trusting(client, path)?;
         }
         let options = object_options(variables).into_iter().filter_map(|(name, value)| {
-            // Variables that mean nothing to the store are left alone.
+            // Variables without a meaning for the store are ignored.
             Some((name.parse::<AmazonS3ConfigKey>().ok()?, value))
         });
         let builder = AmazonS3Builder::new().with_client_options(client).with_url(url);
@@ -164,7 +164,7 @@ impl Store {
         Ok(Self { store: Arc::new(builder.build()?), base, root: None })
     }
 
-    /// Looks whether the store takes files, and lets jobs of these queues go on that wait for
+    /// Checks whether the store takes files, and releases the jobs of these queues that wait for
     /// it.
     pub fn watch(&self, queues: Vec<Client>, health: Health, every: Duration) -> Watch {
         Watch::new(self.clone(), queues, health, every)
@@ -213,8 +213,8 @@ impl Store {
         }
     }
 
-    /// Moves a file to its final key. Where the final key is taken by the same
-    /// content, an earlier attempt got this far and nothing is written.
+    /// Moves a file to its final key. If the final key has the same content, an earlier attempt got
+    /// this far and nothing is written.
     ///
     /// # Errors
     /// Transient when the store is away, parked when it refuses the settings; permanent when
@@ -231,7 +231,7 @@ impl Store {
         }
         match self.store.rename(&self.path(from), &self.path(to)).await {
             Ok(()) => Ok(Settled::Done),
-            // A late worker may have moved it between our look and our move.
+            // A late worker may have moved the file between the check and the move.
             Err(error @ object_store::Error::NotFound { .. }) if fault::remedy(&error).is_none() => {
                 match self.get(to).await? {
                     Some(there) if sha256_of(&there) == sha256 => Ok(Settled::Done),
@@ -242,16 +242,16 @@ impl Store {
         }
     }
 
-    /// Writes, reads and deletes a small file of its own.
+    /// Writes, reads and deletes a small test file.
     ///
     /// # Errors
     /// What the store refused.
     pub async fn probe(&self) -> Result<(), Stop> {
-        // Another doctor may be at work at the same time.
+        // Another doctor may run at the same time.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let key = format!("upshot-doctor-{}", now.as_nanos());
         let content = Bytes::from_static(b"upshot doctor");
-        // A store that hides what is missing behind "forbidden" would refuse each job so.
+        // A store that answers "forbidden" for a missing file would refuse each job.
         if self.get(&key).await?.is_some() {
             return Err(Failure::transient(format!("store, `{key}`: it is there already")).into());
         }

@@ -34,11 +34,11 @@ pub enum Error {
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
-/// Starts logging to standard error: for people in a terminal, as JSON lines
-/// otherwise, unless the settings say which. Panics become lines of the log.
+/// Starts logging to standard error: as text in a terminal, otherwise as JSON lines, unless the
+/// settings choose. Panics become log lines.
 ///
-/// A line that cannot be written, because standard error is closed or its disk is
-/// full, is counted and dropped: it stops nothing.
+/// A line that cannot be written, because standard error is closed or its disk is full, is counted
+/// and dropped.
 ///
 /// # Errors
 /// When the filter is not understood.
@@ -66,7 +66,7 @@ where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // The writer deals with errors; the library would print them, and panic where it cannot.
+    // The writer handles errors. The library would print them, and panic if it cannot.
     let layer = fmt::layer().with_writer(writer).with_ansi(is_coloured).log_internal_errors(false);
     if human {
         layer.fmt_fields(Visible).with_target(false).boxed()
@@ -75,9 +75,9 @@ where
     }
 }
 
-/// Whether a line of a library is to be left out, whatever the filter says: it may hold the
-/// payload of an event, which is personal data (what RabbitMQ returned as a whole, frames as they
-/// come and go), or says what its caller says in better words (that a channel was closed).
+/// Whether to drop a library's log line regardless of the filter. Such a line may hold the payload
+/// of an event, which is personal data: a returned message, or frames. Or its caller says the same
+/// in better words: that a channel was closed.
 fn is_left_out(target: &str, level: Level) -> bool {
     let is_of = |library| target.split("::").next() == Some(library);
     ["lapin::returned_messages", "lapin::channel"].contains(&target) || is_of("lapin") && level > Level::WARN

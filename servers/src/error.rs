@@ -29,7 +29,7 @@ pub enum Error {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// Who holds it, as far as it is known.
+        /// The process that holds it, if known.
         owner: String,
     },
     /// An ephemeral server was asked for in a folder that has content.

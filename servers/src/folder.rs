@@ -90,7 +90,7 @@ impl Folder {
         Ok(path)
     }
 
-    /// The secret in a file of the folder, made up where there is none yet.
+    /// The secret in a file of the folder. Creates a random one at first.
     pub(crate) fn secret(&self, name: &str, mode: u32) -> Result<String, Error> {
         let path = self.join(name);
         if path.exists() {
@@ -130,7 +130,7 @@ impl Folder {
     /// Removes an ephemeral folder whose server runs no longer.
     pub(crate) fn remove_if_ephemeral(&self) {
         if self.ephemeral && self.path.exists() {
-            // Nothing depends on it, and there is nobody to tell in a drop.
+            // Nothing depends on it, and a drop cannot report an error.
             let _ = fs::remove_dir_all(&self.path);
         }
     }

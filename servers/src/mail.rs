@@ -26,7 +26,7 @@ const PROGRAM: Program = Program {
 };
 const READY: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(2);
-/// Starts with other ports when the chosen ones were taken meanwhile.
+/// Starts with other ports if another program took the chosen ones.
 const STARTS: usize = 3;
 
 /// How a mail catcher is started.
@@ -165,7 +165,7 @@ impl MailServer {
         self.server.pause()
     }
 
-    /// Lets a frozen server go on (SIGCONT).
+    /// Continues a frozen server (SIGCONT).
     ///
     /// # Errors
     /// [`Error::Signal`] when it does not run.

@@ -1,5 +1,5 @@
-//! Runs one private server until its standard input closes or Ctrl-C, for work
-//! by hand and for the tests of this crate:
+//! Runs one private server until its standard input closes or Ctrl-C, for manual work and for the
+//! tests of this crate:
 //!
 //! ```text
 //! upshot-servers redis|redis-cluster|redis-sentinels FOLDER
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs the server; `false` when there is none of that kind.
+/// Runs the server; `false` for an unknown kind.
 async fn run(kind: &str, folder: PathBuf, vhosts: Vec<String>) -> Result<bool, Error> {
     match kind {
         "redis" => {
@@ -75,9 +75,9 @@ fn line(url: &str, pids: &[u32]) -> String {
     pids.iter().fold(url.to_owned(), |line, pid| format!("{line} {pid}"))
 }
 
-/// Says that the server is ready and waits until it is wanted no more.
+/// Reports that the server is ready and waits for the stop.
 async fn serve(line: &str) {
-    // Whoever reads this may have gone; the server is then wanted no more, too.
+    // If the reader has gone, the server must stop too.
     let told = writeln!(std::io::stdout(), "{line}");
     if told.is_err() {
         return;

@@ -16,8 +16,8 @@ const FROM: u16 = 20_000;
 const TO: u16 = 32_000;
 const TRIES: usize = 200;
 
-/// A free port for every name, all different. A port that the folder remembers
-/// is taken again where it is free, unless `anew` asks for others.
+/// A free port for every name, all different. Takes a remembered port again if it is free, unless
+/// `anew` asks for others.
 pub(crate) fn claim<const N: usize>(
     folder: &Folder,
     names: [&str; N],
@@ -43,7 +43,7 @@ pub(crate) fn claim<const N: usize>(
     Ok(ports)
 }
 
-/// Whether nobody listens on the port.
+/// Whether the port is free.
 pub(crate) fn is_free(port: u16) -> bool {
     listen(port).is_ok()
 }

@@ -39,7 +39,7 @@ pub use hold::{HeldReply, smtp_acceptance};
 enum Mode {
     /// Accepts and relays.
     Relay,
-    /// Does not listen: the system refuses new connections. Those that exist go on.
+    /// Does not listen: the system refuses new connections. Existing connections continue.
     Refuse,
     /// Accepts and relays nothing, in either direction.
     Blackhole,
@@ -88,7 +88,7 @@ impl Proxy {
         self.shared.cut().await;
     }
 
-    /// Stops listening, so that new connections are refused; existing ones go on.
+    /// Stops listening, so that new connections are refused; existing ones continue.
     pub async fn refuse(&self) {
         self.set(Mode::Refuse).await;
     }

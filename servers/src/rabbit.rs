@@ -39,7 +39,7 @@ const READY: Duration = Duration::from_secs(120);
 const GRACE: Duration = Duration::from_secs(20);
 const EPMD_READY: Duration = Duration::from_secs(10);
 const EPMD_GRACE: Duration = Duration::from_secs(1);
-/// Starts with other ports when the chosen ones were taken meanwhile.
+/// Starts with other ports if another program took the chosen ones.
 const STARTS: usize = 3;
 
 /// How a RabbitMQ node is started.
@@ -176,7 +176,7 @@ impl RabbitServer {
         self.server.pause()
     }
 
-    /// Lets a frozen node go on (SIGCONT).
+    /// Continues a frozen node (SIGCONT).
     ///
     /// # Errors
     /// [`Error::Signal`] when it does not run.

@@ -34,7 +34,7 @@ const PROGRAM: Program = Program {
 /// Loading a large append-only file takes a while.
 const READY: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
-/// Starts with other ports when the chosen ones were taken meanwhile.
+/// Starts with other ports if another program took the chosen ones.
 const STARTS: usize = 3;
 
 /// How a Redis is started.
@@ -201,7 +201,7 @@ impl RedisServer {
         self.server.pause()
     }
 
-    /// Lets a frozen server go on (SIGCONT).
+    /// Continues a frozen server (SIGCONT).
     ///
     /// # Errors
     /// [`Error::Signal`] when it does not run.
@@ -258,7 +258,8 @@ impl RedisServer {
         add(if self.options.always_fsync { "appendfsync always" } else { "appendfsync everysec" });
         match self.role {
             Role::Alone => {}
-            // A dead node is noticed soon, and the slots of the others go on.
+            // The cluster notices a dead node soon, and the slots of the other nodes stay
+            // available.
             Role::Node => {
                 add("cluster-enabled yes");
                 add(&format!("cluster-port {bus}"));

@@ -8,7 +8,7 @@ use crate::signal::{self, Signal};
 use crate::tether::{Order, Tether};
 use crate::{Error, LogTail};
 
-/// How it is seen that a server is ready.
+/// How to find out that a server is ready.
 pub(crate) struct Readiness {
     pub port: u16,
     pub question: Question,
@@ -81,7 +81,7 @@ impl Server {
         signal::send(self.pid, Signal::Stop)
     }
 
-    /// Lets the frozen process go on.
+    /// Continues a frozen process.
     pub(crate) fn resume(&self) -> Result<(), Error> {
         signal::send(self.pid, Signal::Continue)
     }

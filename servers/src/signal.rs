@@ -13,7 +13,7 @@ pub enum Signal {
     Kill,
     /// `SIGSTOP`: freezes.
     Stop,
-    /// `SIGCONT`: goes on after a stop.
+    /// `SIGCONT`: continues after a stop.
     Continue,
 }
 

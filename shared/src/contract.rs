@@ -1,12 +1,11 @@
-//! Event schemas and what violates them.
+//! Event schemas and their violations.
 //!
 //! A contract is a JSON Schema (draft 2020-12) of an event's `data`, in a file
 //! named after the type: `order.completed.v1.schema.json`.
 //!
-//! A check is bounded by the size of the data and of the schema, whatever either
-//! says; `contracts/README.md` lists how. Two things would not be, and are kept
-//! out: patterns that backtrack (the engine is linear, [`Error::Pattern`]), and
-//! schemas that apply themselves many times over to the same value ([`size`]).
+//! The sizes of the data and of the schema bound a check; `contracts/README.md` lists how. Two
+//! features would break that bound and are refused: patterns that backtrack (the engine is linear,
+//! [`Error::Pattern`]), and schemas that apply many sub-schemas to the same value ([`size`]).
 
 mod size;
 #[cfg(test)]
@@ -32,7 +31,7 @@ const ENDING: &str = ".schema.json";
 /// `(a|b)*a(a|b){1900}c`, takes 3 s for 64 KiB on a busy core.
 const PATTERN_BYTES: usize = 256 << 10;
 
-/// How much is said about a violation, in characters.
+/// The longest description of a violation, in characters.
 const MAX_DETAIL: usize = 400;
 
 /// A contract that cannot be used.
@@ -69,7 +68,7 @@ pub enum Error {
         /// The pattern.
         pattern: String,
     },
-    /// A schema that tries too much at one value.
+    /// A schema that applies too many sub-schemas to one value.
     #[error(
         "the contract in `{file}` applies more than {} sub-schemas to one value at `{place}`: refer to fewer \
          under `allOf`, `anyOf` and `oneOf`",
@@ -97,7 +96,7 @@ struct Contract {
 }
 
 impl Contracts {
-    /// The built-in contracts and those in a folder, which win.
+    /// The built-in contracts, overridden by those in a folder.
     ///
     /// # Errors
     /// A folder that cannot be read, a file that cannot be used as a contract.
@@ -155,7 +154,7 @@ impl Contracts {
         self.check_at("/data", kind, data)
     }
 
-    /// The same for data that stands elsewhere: `place` is a JSON pointer to it.
+    /// The same for data elsewhere: `place` is a JSON pointer to it.
     ///
     /// # Errors
     /// The first violation, with its place.
@@ -193,7 +192,7 @@ fn unusable(file: &str, error: &ValidationError<'_>) -> Error {
     let file = file.to_owned();
     match (error.kind(), error.instance().as_ref()) {
         (ValidationErrorKind::Format { format }, Value::String(pattern)) if format == "regex" => {
-            // The meta-schema sees the schema as data; the compiler is at a place of the schema.
+            // The meta-schema treats the schema as data; the compiler names a place in the schema.
             let seen = error.instance_path().to_string();
             let place = if seen.is_empty() { error.schema_path().to_string() } else { seen };
             Error::Pattern { file, place, pattern: pattern.clone() }

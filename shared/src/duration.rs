@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-/// The longest duration, a century: what is added to a time of today stays a time.
+/// The longest duration, a century, so that the sum with a present time stays a valid time.
 pub const LONGEST: Duration = upshot_queue::job::MAX_TIME;
 
 /// Reads a duration of a century at most.
@@ -37,7 +37,7 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
-/// The same for one that may be left out.
+/// The same for an optional duration.
 pub mod optional {
     use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Mail addresses: an address that a contract's `format` accepts is one that mail can be sent to.
+//! Mail addresses. Mail can be sent to every address that a contract's `format` accepts.
 //!
 //! The grammar is the `Mailbox` of RFC 5321, section 4.1.2, with the letters of
 //! RFC 6531, without the two forms that mail systems hardly ever take: quoted
@@ -20,8 +20,8 @@ const MAX_TEXT: usize = 4 * MAX_ADDRESS;
 
 /// A mail address whose domain has its ASCII form.
 ///
-/// `Display` writes the address as a mail server is told it. `Debug` does not
-/// show it: an address is a person's.
+/// `Display` writes the address for a mail server. `Debug` hides it, because an address is
+/// personal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EmailAddress {
     local: String,
@@ -86,7 +86,7 @@ impl EmailAddress {
         &self.domain
     }
 
-    /// Whether every mail server can take it: the domain always is ASCII.
+    /// Whether every mail server can take it. The domain is always ASCII.
     pub fn is_ascii(&self) -> bool {
         self.local.is_ascii()
     }

@@ -27,7 +27,7 @@ pub const STRUCTURED: &str = "application/cloudevents+json";
 pub struct Event {
     /// Unique within `source`.
     pub id: String,
-    /// Who published it.
+    /// The producer.
     pub source: String,
     /// The versioned type, such as `order.completed.v1`.
     pub kind: String,
@@ -35,9 +35,9 @@ pub struct Event {
     pub subject: Option<String>,
     /// When it happened.
     pub time: Option<DateTime<FixedOffset>>,
-    /// Whose work it is (extension `tenant`).
+    /// The tenant (extension `tenant`).
     pub tenant: Option<String>,
-    /// What identifies the event in place of `id` (extension `idempotencykey`).
+    /// Identifies the event instead of `id` (extension `idempotencykey`).
     pub idempotency_key: Option<String>,
     /// W3C trace context (extension `traceparent`).
     pub trace: Option<String>,
@@ -56,7 +56,7 @@ pub enum Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// Its text, whichever it is.
+    /// Its text, of either variant.
     pub fn text(self) -> &'a str {
         match self {
             Self::Id(text) | Self::Key(text) => text,
@@ -64,14 +64,14 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// How a message presents itself, besides its body.
+/// The envelope of a message, without its body.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope {
     /// The content type.
     pub content_type: Option<String>,
-    /// Headers, names as they came.
+    /// Headers, with their original names.
     pub headers: BTreeMap<String, Header>,
-    /// Why an AMQP client could not digest the message, where it could not.
+    /// Why an AMQP client could not parse the message, if it could not.
     pub unreadable: Option<String>,
 }
 
@@ -84,7 +84,7 @@ pub enum Header {
     Integer(i128),
     /// A time in milliseconds since 1970.
     Time(i64),
-    /// Something that is no attribute's value, such as a list; its type.
+    /// A value that an attribute cannot have, such as a list; its type.
     Other(&'static str),
 }
 
@@ -180,8 +180,8 @@ impl Event {
         if let Some(media) = &envelope.content_type {
             attributes.entry("datacontenttype".to_owned()).or_insert_with(|| Header::Text(media.clone()));
         }
-        // The data is looked at when the contract is checked; that it is JSON which all readers
-        // understand alike has to be certain before it is stored as such.
+        // The contract check reads the data. Before that, the data must be JSON that all readers
+        // understand alike, because it is stored as such.
         let data = if body.is_empty() { NULL } else { body.clone() };
         json::check(&data).map_err(|violation| malformed("/data", violation))?;
         let mut event = Self::build(attributes, data)?;
@@ -224,8 +224,8 @@ fn attribute_of(header: &str) -> Option<&str> {
     header.strip_prefix("cloudEvents:").or_else(|| header.strip_prefix("cloudEvents_"))
 }
 
-/// The trace context, where it is one. Another text says nothing about the event, so it is no
-/// reason to refuse it.
+/// The trace context, if valid. An invalid one says nothing about the event, so the event is not
+/// refused.
 fn trace_of(header: Option<&Header>) -> Option<String> {
     header.and_then(Header::text).filter(|text| trace::is_traceparent(text)).map(str::to_owned)
 }
@@ -249,7 +249,7 @@ fn text(attributes: &mut BTreeMap<String, Header>, name: &str) -> Result<Option<
 fn time(value: &Header) -> Result<DateTime<FixedOffset>, Rejection> {
     const REMEDY: &str =
         "an RFC 3339 time is expected, like 2026-01-31T12:00:00Z, or whole milliseconds since 1970";
-    // What RFC 3339 can write.
+    // The times that RFC 3339 can write.
     const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
     let (parsed, shown) = match value {
         Header::Text(text) => (DateTime::parse_from_rfc3339(text).ok(), text.clone()),
@@ -280,7 +280,7 @@ fn scalar(name: &str, raw: &str) -> Result<Option<Header>, Rejection> {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     match raw.parse() {
         Ok(number) => Ok(Some(Header::Integer(number))),
-        // A double would lose digits that a reader may see.
+        // A double would lose visible digits.
         Err(_) if is_number && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             Ok(Some(Header::Text(raw.to_owned())))
         }

@@ -1,4 +1,4 @@
-//! Event in, jobs out, or the reason why not: the same rules for AMQP and HTTP.
+//! Turns an event into jobs or a rejection, by the same rules for AMQP and HTTP.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -28,7 +28,7 @@ pub const LABEL_TYPE: &str = "type";
 /// The rules by which events are accepted.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Which event becomes which job.
+    /// The routes from events to jobs.
     pub routes: Vec<Route>,
     /// The contracts that the program brings.
     pub built_in: Vec<BuiltIn>,
@@ -54,7 +54,7 @@ pub struct Intake {
     backdate: Duration,
 }
 
-/// An event that is in order, and what it becomes.
+/// An accepted event and its jobs.
 #[derive(Clone, Debug)]
 pub struct Accepted {
     /// The event.
@@ -82,7 +82,7 @@ impl Intake {
     /// its jobs.
     ///
     /// # Errors
-    /// What is wrong and where.
+    /// The problem and its place.
     pub fn accept(&self, envelope: &Envelope, body: &Bytes) -> Result<Accepted, Rejection> {
         if body.len() > self.max_bytes {
             return Err(Rejection::new(
@@ -109,11 +109,11 @@ impl Intake {
         Ok(Accepted { event, jobs })
     }
 
-    /// Checks arguments that a job of this event type is to get in place of its own.
+    /// Checks new arguments for a job of this event type.
     ///
     /// # Errors
-    /// What readers understand differently, or what violates the type's contract, where there is
-    /// one; the place is under `/args`.
+    /// Ambiguous JSON, or a violation of the type's contract, if there is one. The place is under
+    /// `/args`.
     pub fn check_arguments(&self, kind: &str, args: &[u8]) -> Result<(), Rejection> {
         json::check(args).map_err(|violation| {
             Rejection::new(Reason::MalformedJson, format!("/args{}", violation.place), violation.what)
@@ -139,7 +139,7 @@ impl Intake {
         self.routes.values().flatten()
     }
 
-    /// The jobs that an event becomes: all that its routes make of it, or none.
+    /// The jobs of an event: one for each route, or none at all.
     ///
     /// # Errors
     /// When a route needs a value that the event does not have.
@@ -160,8 +160,8 @@ impl Intake {
     }
 }
 
-/// From when on the outcome of an event is expected, UTC ms: its own time, unless that lies too
-/// far back. A time in the future is for the queue to judge, by its own clock.
+/// The time from which `within` counts, UTC ms: the event's own time, unless it is too old. The
+/// queue judges a time in the future by its own clock.
 fn counted_from(time: Option<DateTime<Utc>>, now: DateTime<Utc>, backdate: Duration) -> Option<i64> {
     let age = |time: &DateTime<Utc>| (now - time).to_std().unwrap_or_default();
     time.filter(|time| age(time) <= backdate).map(|time| time.timestamp_millis())

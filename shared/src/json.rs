@@ -1,5 +1,5 @@
-//! One way to read JSON, for the intake, contracts and handlers alike (RFC 8259, as narrow as
-//! I-JSON, RFC 7493): what readers could understand differently is refused.
+//! Reads JSON one way for intake, contracts and handlers (RFC 8259, as narrow as I-JSON, RFC 7493).
+//! It refuses JSON that readers could understand differently.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -44,7 +44,7 @@ pub fn check(text: &[u8]) -> Result<(), Violation> {
     })
 }
 
-/// A step of a path. It becomes text only for an error: every event is walked through.
+/// A step of a path. It becomes text only for an error, because every event is walked.
 enum Part<'de> {
     Member(Cow<'de, str>),
     Place(usize),
@@ -82,7 +82,7 @@ impl<'de> Names<'de> {
     }
 }
 
-/// Walks through a value; the path stays where an error was.
+/// Walks through a value; the path stays at an error.
 struct Walk<'p, 'de>(&'p mut Vec<Part<'de>>);
 
 impl<'de> Walk<'_, 'de> {
@@ -166,8 +166,8 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
     }
 }
 
-/// Whether two texts say the same: members in any order, numbers by their value, strings by
-/// their characters. A text that is not JSON equals only itself.
+/// Whether two texts are the same value: members in any order, numbers by value, strings by
+/// characters. A text that is not JSON equals only itself.
 pub fn same(one: &[u8], other: &[u8]) -> bool {
     if one == other {
         return true;
@@ -178,8 +178,8 @@ pub fn same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// One text for all texts that say the same; `None` where it is not JSON. Numbers are compared
-/// as decimals, digit by digit, because a double would take different ones for equal.
+/// One canonical text for all texts of the same value; `None` if it is not JSON. Numbers are
+/// compared as decimals, digit by digit, because a double would take different numbers as equal.
 pub fn canonical(text: &[u8]) -> Option<String> {
     check(text).ok()?;
     let mut out = String::with_capacity(text.len());
@@ -254,7 +254,7 @@ fn number(text: &str) -> Option<String> {
     if short.is_empty() {
         return Some("0".to_owned());
     }
-    // A power that does not fit is far below what a double can tell from nothing.
+    // A power that does not fit is too small for a double to differ from zero.
     let power: i64 = power.parse().unwrap_or(i64::MIN / 2);
     let power =
         power.saturating_sub(fraction.len() as i64).saturating_add((digits.len() - short.len()) as i64);

@@ -1,14 +1,14 @@
-//! What two or more services must agree on, without input or output.
+//! Types and rules that two or more services share, without IO.
 //!
 //! | module | its one thing |
 //! |---|---|
 //! | [`event`] | the CloudEvents envelope, decoded from a message or from HTTP |
-//! | [`json`] | one way to read JSON, for the intake, contracts and handlers alike |
+//! | [`json`] | reads JSON one way for intake, contracts and handlers |
 //! | [`email`] | mail addresses that contracts accept and mail can be sent to |
 //! | [`duration`] | durations as settings and bodies write them: `30s` |
-//! | [`contract`] | event schemas and what violates them |
+//! | [`contract`] | event schemas and their violations |
 //! | [`route`] | which event becomes which job, and under which id |
-//! | [`intake`] | event in, jobs out, or the reason why not |
+//! | [`intake`] | turns an event into jobs or a rejection |
 //! | [`outcome`] | how an expectation ends, and the evidence for it |
 //! | [`said`] | errors and their causes in one line |
 //! | [`visible`] | text from outside, written so that a person sees all of it |

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that can be checked afterwards: an object with its hash, a mail
-/// server's reply.
+/// A fact that can be checked afterwards: an object with its hash, a mail server's reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// What kind of evidence: `object`, `mail`.
     pub kind: String,
-    /// What it says, such as `key`, `sha256`, `message_id`, `reply`.
+    /// Its facts, such as `key`, `sha256`, `message_id`, `reply`.
     #[serde(flatten)]
     pub facts: BTreeMap<String, String>,
 }
@@ -22,8 +21,8 @@ impl Evidence {
     }
 }
 
-/// What a handler returns when the work came out right. There is no outcome
-/// without evidence: only evidence closes an expectation.
+/// What a handler returns when the work came out right. An outcome needs evidence, because only
+/// evidence closes an expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// For people: what was achieved.

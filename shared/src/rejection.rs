@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use upshot_queue::{Conflict, JobId};
 
-/// What is wrong, as a stable code: it stands in the headers of a quarantined
-/// message, in metrics, and in the answer to an HTTP producer.
+/// The reason as a stable code, for the headers of a quarantined message, for metrics, and for the
+/// answer to an HTTP producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -28,13 +28,13 @@ pub enum Reason {
     MissingValue,
     /// A route fills in a value that cannot be part of a name.
     InvalidValue,
-    /// An AMQP client cannot digest its properties.
+    /// An AMQP client cannot parse its properties.
     Unreadable,
     /// The check against the type's schema takes too long.
     ContractTimeout,
-    /// Its queue does not take a job that it becomes.
+    /// A queue refuses one of its jobs.
     RefusedByQueue,
-    /// An event of the same identity was accepted with other data or another tenant.
+    /// An event with the same identity was accepted with other data or another tenant.
     ConflictingDuplicate,
 }
 
@@ -95,8 +95,8 @@ pub struct Rejection {
     pub detail: String,
 }
 
-/// At most 1,000 bytes: names and values come from the producer, and both texts
-/// travel in the headers of a message.
+/// At most 1,000 bytes, because names and values come from the producer and travel in the headers
+/// of a message.
 fn shorten(mut text: String) -> String {
     const MOST: usize = 1_000;
     if text.len() > MOST {
@@ -117,7 +117,7 @@ impl Rejection {
     }
 }
 
-/// Why an event is refused whose identity another one has: the job `id` came from that.
+/// The rejection of an event with the identity of another one, from which the job `id` came.
 pub fn conflicting(id: &JobId, conflict: Conflict) -> Rejection {
     let (place, what) = match conflict {
         Conflict::Tenant => ("/tenant", "for another tenant".to_owned()),

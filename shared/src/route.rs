@@ -1,4 +1,4 @@
-//! Which event becomes which job, and under which id.
+//! Maps events to jobs and their ids.
 
 pub mod template;
 mod written;
@@ -27,7 +27,7 @@ const MAX_ROUTE_NAME: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Route {
-    /// Its name in figures and messages, unique in a program; `<event>:<job>` unless it has one.
+    /// Its name in metrics and messages, unique in a program; `<event>:<job>` by default.
     pub name: String,
     /// The event type, such as `order.completed.v1`.
     pub event: String,
@@ -41,26 +41,25 @@ pub struct Route {
     pub within: Duration,
     /// How urgent its jobs are, beside the others of the queue.
     pub priority: Priority,
-    /// What its jobs are limited by, besides queue and tenant.
+    /// The limit keys of its jobs, besides queue and tenant.
     pub limit_keys: Vec<Template>,
-    /// By when a job has to start, counted from the acceptance.
+    /// By when a job must start, counted from the acceptance.
     pub deadline: Option<Deadline>,
-    /// Events of which one is enough, beside those that are the same event.
+    /// The rule for events that duplicate each other although they are different events.
     pub unique: Option<UniqueRule>,
 }
 
-/// Which events are duplicates of each other, though they are different events: those that
-/// give the same idempotency key.
+/// Makes different events duplicates of each other if they give the same idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UniqueRule {
     /// The key.
     pub key: Template,
-    /// Among which jobs of the queue. Whoever asks for an event is shown the job that stands
-    /// for it, so keys of different tenants are different ones unless this says otherwise.
+    /// Among which jobs of the queue the key counts. A request for an event shows the job that
+    /// stands for it, so tenants have separate keys by default.
     pub scope: Scope,
-    /// How long a job holds it, from its enqueue.
+    /// How long a job holds the key, from its enqueue.
     pub lifetime: Duration,
-    /// Whether a dead job that holds it gives way to the next event.
+    /// Whether a dead job that holds the key gives way to the next event.
     pub replaces_dead: bool,
 }
 
@@ -79,10 +78,10 @@ pub struct Error {
 /// What is wrong with a route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
-    /// A name that no queue takes.
+    /// A name that a queue would refuse.
     #[error("`job` has {0} bytes: use 1 to {MAX_NAME}")]
     Job(usize),
-    /// A name of its own that is empty, long or holds what no label shows.
+    /// A route name that is empty, too long, or has invalid characters.
     #[error("`name` is `{0}`: use 1 to {MAX_ROUTE_NAME} letters, digits and `.:_-`")]
     Name(String),
     /// A limit key that is no template.
@@ -103,18 +102,18 @@ pub enum Why {
     /// An expectation that a queue cannot count.
     #[error("`within` is {}: use at most 100 years", humantime::format_duration(*.0))]
     Within(Duration),
-    /// What is to happen after a deadline that there is not.
+    /// `late` without a deadline.
     #[error("`late` says what happens to a job that misses its `deadline`: add a deadline, or remove it")]
     Late,
 }
 
-/// The name of a route that has none of its own.
+/// The default name of a route.
 fn default_name(event: &str, job: &str) -> String {
     format!("{event}:{job}")
 }
 
 impl Route {
-    /// A route with nothing but what it needs.
+    /// A route with its required parts only.
     pub fn new(event: impl Into<String>, job: impl Into<String>, queue: QueueName, within: Duration) -> Self {
         let (event, job) = (event.into(), job.into());
         Self {
@@ -131,10 +130,9 @@ impl Route {
         }
     }
 
-    /// The id of the job that an event becomes on this route. It follows from
-    /// what identifies the event, so the same event published again, on any
-    /// way, finds the same job; and anybody who knows the event knows where to
-    /// look.
+    /// The id of the job that an event becomes on this route. It follows from the event's identity.
+    /// So the same event, published again on any way, finds the same job. A client that knows the
+    /// event can compute the id.
     pub fn job_id(&self, source: &str, identity: Identity<'_>) -> JobId {
         let (which, text) = match identity {
             Identity::Id(text) => ("id", text),
@@ -143,13 +141,13 @@ impl Route {
         JobId::derive(&[self.queue.as_str(), &self.job, source, which, text])
     }
 
-    /// The job that an event becomes on this route. `kept` is how long its queue keeps
-    /// jobs that ended: a duplicate is known as one for no shorter time. `from` is from when
-    /// on its outcome is expected, UTC ms, where that is not the acceptance.
+    /// The job that an event becomes on this route. `kept` is how long its queue keeps ended jobs;
+    /// a note of a duplicate lasts at least as long. `from` is the time from which `within` counts,
+    /// UTC ms, if not the acceptance.
     ///
     /// # Errors
-    /// When the event lacks a value that the route needs. A job without the limit
-    /// would run where it must not; so there is no job.
+    /// When the event lacks a value that the route needs. There is then no job, because a job
+    /// without the limit could run when it must not.
     pub(crate) fn job(
         &self,
         event: &Event,
@@ -184,7 +182,7 @@ impl Route {
         })
     }
 
-    /// Says what this route needs an event for, and that it does not have it.
+    /// The rejection of an event that lacks a value of this route.
     fn rejection(&self, what: &str, unfilled: Unfilled) -> Rejection {
         let needs = format!("the route to `{}` takes {what} from here", self.job);
         match unfilled {
@@ -209,8 +207,8 @@ impl Route {
         }
     }
 
-    /// Whether a queue takes the jobs that it makes. What a queue does not take
-    /// the bridge would offer it again for ever.
+    /// Checks that a queue takes the jobs of this route. The bridge would offer a refused job for
+    /// ever.
     ///
     /// # Errors
     /// Why not.
@@ -332,7 +330,7 @@ mod tests {
         assert_eq!((rejected.reason, rejected.place.as_str()), (Reason::InvalidValue, "/data/customer/id"));
     }
 
-    /// Now and then none that can be counted.
+    /// Sometimes a time that cannot be counted.
     fn time() -> impl Strategy<Value = Duration> {
         let of = |micros: std::ops::Range<u64>| micros.prop_map(Duration::from_micros);
         prop_oneof![

@@ -1,4 +1,4 @@
-//! Errors and their causes in one line, each said once.
+//! Writes an error and its causes in one line, each once.
 
 use std::error::Error;
 

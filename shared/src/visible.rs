@@ -1,21 +1,20 @@
-//! Text from outside, written so that a person sees all of it.
+//! Escapes text from outside, so that a person sees all of it.
 //!
-//! Names, subjects and error messages come from producers, brokers and mail servers. A
-//! control character in them could move a terminal's cursor, hide what stands beside it,
-//! turn the direction of reading or start a line that Upshot never wrote. Human logs and the
-//! command line therefore write what has no shape of its own as `\n` or `\u{202e}`, and JSON
-//! writes it as `\u202e`. Blanks that typography uses stay as they are.
+//! Names, subjects and error messages come from producers, brokers and mail servers. A control
+//! character in them could move a terminal's cursor, hide text, change the reading direction, or
+//! start a line that Upshot never wrote. So text logs and the command line write a character
+//! without a shape as `\n` or `\u{202e}`, and JSON as `\u202e`. Typographic blanks stay.
 
 use std::{borrow::Cow, fmt::Write};
 
 /// Everyday typography that is a blank: no-break space, narrow no-break space, ideographic space.
 const BLANKS: [char; 3] = ['\u{a0}', '\u{202f}', '\u{3000}'];
 
-/// Whether a character is shown as it is.
+/// Whether a character is shown unescaped.
 ///
-/// The standard library's `escape_debug` knows Unicode's categories: it escapes controls, formats
-/// (bidi marks among them), separators, and what is unassigned. Hangul fillers and some marks are
-/// letters to it, although they are invisible.
+/// The standard library's `escape_debug` knows Unicode's categories. It escapes controls, formats
+/// (bidi marks among them), separators and unassigned characters. It takes Hangul fillers and some
+/// marks as letters, although they are invisible.
 pub fn is_shown(char: char) -> bool {
     match char {
         ' '..='~' => true,
@@ -24,7 +23,7 @@ pub fn is_shown(char: char) -> bool {
         '\u{3164}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}' => false,
         _ if BLANKS.contains(&char) => true,
         _ => {
-            // Behind another character, where combining marks belong.
+            // After another character, where combining marks belong.
             let mut buffer = [b'a'; 5];
             let [_, rest @ ..] = &mut buffer;
             let length = char.encode_utf8(rest).len();
@@ -34,13 +33,13 @@ pub fn is_shown(char: char) -> bool {
     }
 }
 
-/// The text on one line, with escapes as Rust writes them in place of what is not shown.
+/// The text on one line, with Rust's escapes for characters that are not shown.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, is_shown, |escaped, char| escaped.extend(char.escape_default()))
 }
 
-/// The text of a JSON document, with `\u` escapes in place of what is not shown. Serialised
-/// JSON has such characters within strings only; its own line breaks stay.
+/// The text of a JSON document, with `\u` escapes for characters that are not shown. Serialised
+/// JSON has them only within strings; its own line breaks stay.
 pub fn json_visible(json: &str) -> Cow<'_, str> {
     let is_kept = |char| char == '\n' || is_shown(char);
     escaped(json, is_kept, |escaped, char| {

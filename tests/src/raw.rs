@@ -63,7 +63,7 @@ impl RawProducer {
         };
         let mut method =
             written(&AMQPFrame::Method(1, AMQPClass::Basic(basic::AMQPMethod::Publish(publish))));
-        // The routing key is written by hand: its length, in front of one byte of bits and the end.
+        // The routing key is written manually: its length, before one byte of bits and the end.
         let place = method.len() - 3;
         method.splice(
             place..=place,

@@ -10,7 +10,7 @@ use upshot_queue::{
 
 use super::Inner;
 
-/// Listens while somebody watches; connects again after every loss.
+/// Listens while there are watchers; connects again after every loss.
 pub(super) async fn run(inner: &Inner) {
     let (mut backoff, outage) = (Backoff::default(), Outage::default());
     loop {
@@ -23,14 +23,14 @@ pub(super) async fn run(inner: &Inner) {
         };
         if let Err(error) = result {
             if outage.begins(Cause::of(&error)) {
-                tracing::warn!(why = told(&error), "changes of jobs are not heard of");
+                tracing::warn!(why = told(&error), "changes of jobs do not arrive");
             }
             backoff.wait().await;
         }
     }
 }
 
-/// Follows one connection until it is lost, or nobody watches any more.
+/// Follows one connection until it is lost or the last watcher is gone.
 async fn follow(
     inner: &Inner,
     mut listener: Listener,
@@ -45,7 +45,7 @@ async fn follow(
         }
         backoff.reset();
         if outage.ends() {
-            tracing::info!("changes of jobs are heard of again");
+            tracing::info!("changes of jobs arrive again");
         }
         loop {
             tokio::select! {
@@ -67,8 +67,8 @@ async fn follow(
     }
 }
 
-/// Subscribes what is watched and not heard of yet, lets go of what is not
-/// watched any more, then has the new jobs read. False when nothing is watched.
+/// Subscribes to the queues of new watched jobs, unsubscribes from queues without any, then has the
+/// new jobs read. False without watched jobs.
 async fn subscribe(
     inner: &Inner,
     listener: &mut Listener,

@@ -7,14 +7,14 @@ use upshot_queue::{Client, Error, JobId, QueueName, connect::Backoff};
 use super::{Inner, Seen};
 use crate::known::Known;
 
-/// Jobs in one pipeline: enough to spare round trips, few enough that nobody
-/// else waits long for the connection.
+/// Jobs in one pipeline: enough to save round trips, few enough that other users of the connection
+/// do not wait long.
 const BATCH: usize = 64;
-/// A pause after every reading. The first change is read at once; those of the
-/// burst behind it are read together.
+/// A pause after every reading. The first change is read at once; the rest of a burst is read
+/// together.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Reads what is dirty, for ever.
+/// Reads changed jobs, for ever.
 pub(super) async fn run(inner: &Inner) {
     let mut backoff = Backoff::default();
     loop {
@@ -30,7 +30,7 @@ pub(super) async fn run(inner: &Inner) {
     }
 }
 
-/// Reads jobs until Redis answers: their watchers wait for it.
+/// Reads jobs, and repeats until Redis answers, because watchers wait for them.
 async fn read(inner: &Inner, queue: &Client, name: &QueueName, mut ids: Vec<JobId>, backoff: &mut Backoff) {
     loop {
         match Known::read(queue, &ids).await {

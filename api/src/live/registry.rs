@@ -1,4 +1,4 @@
-//! Who watches which job, and which of these jobs are to be read.
+//! The watchers of each job, and the jobs to read.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -19,16 +19,16 @@ pub(super) struct Registry {
 #[derive(Default)]
 struct State {
     watched: HashMap<QueueName, HashMap<JobId, watch::Sender<Seen>>>,
-    /// Watched since the last [`Registry::plan`]: to be read once the channel
-    /// of their queue is subscribed.
+    /// Watched since the last [`Registry::plan`]; to read once the channel of their queue is
+    /// subscribed.
     fresh: HashSet<(QueueName, JobId)>,
-    /// To be read now.
+    /// To read now.
     dirty: HashMap<QueueName, HashSet<JobId>>,
 }
 
 impl Registry {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change of the maps is whole when the lock is let go.
+        // Each change of the maps is complete before the lock is released.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -40,11 +40,11 @@ impl Registry {
             let mut receiver = sender.subscribe();
             let is_gone = matches!(*receiver.borrow(), Seen::Gone);
             if is_gone {
-                // It may have come since: somebody waits for it.
+                // The job may have arrived since, and a watcher waits for it.
                 receiver.mark_unchanged();
                 state.fresh.insert((queue.clone(), id.clone()));
             } else {
-                // What is known already counts as news for this watcher.
+                // The last reading is news for this watcher.
                 receiver.mark_changed();
             }
             return receiver;
@@ -55,8 +55,7 @@ impl Registry {
         receiver
     }
 
-    /// Forgets a job if nobody watches it any more. True when it was the last
-    /// one of its queue.
+    /// Forgets a job without watchers. True when it was the last job of its queue.
     pub(super) fn forget_unwatched(&self, queue: &QueueName, id: &JobId) -> bool {
         let mut state = self.state();
         let Some(jobs) = state.watched.get_mut(queue) else { return false };
@@ -76,16 +75,15 @@ impl Registry {
         self.state().watched.values().map(HashMap::len).sum()
     }
 
-    /// The queues that are to be subscribed, and the jobs that are to be read
-    /// once they are. Both are taken under one lock, so that no job is read
-    /// before its queue is subscribed.
+    /// The queues to subscribe, and the jobs to read afterwards. One lock covers both, so no job is
+    /// read before its queue is subscribed.
     pub(super) fn plan(&self) -> (BTreeSet<QueueName>, HashSet<(QueueName, JobId)>) {
         let mut state = self.state();
         let fresh = std::mem::take(&mut state.fresh);
         (state.watched.keys().cloned().collect(), fresh)
     }
 
-    /// Messages may have been missed: everything that is watched is to be read.
+    /// Marks all watched jobs as changed, because messages may be missing.
     pub(super) fn all_fresh(&self) {
         let mut state = self.state();
         let State { watched, fresh, .. } = &mut *state;
@@ -94,8 +92,7 @@ impl Registry {
         }
     }
 
-    /// Marks jobs as changed, where somebody watches them. True when there is
-    /// something to read.
+    /// Marks watched jobs as changed. True when there is something to read.
     pub(super) fn mark(&self, queue: &QueueName, ids: impl IntoIterator<Item = JobId>) -> bool {
         let mut state = self.state();
         let State { watched, dirty, .. } = &mut *state;
@@ -108,7 +105,7 @@ impl Registry {
         true
     }
 
-    /// Takes the jobs that are to be read.
+    /// Takes the jobs to read.
     pub(super) fn take_dirty(&self) -> HashMap<QueueName, HashSet<JobId>> {
         std::mem::take(&mut self.state().dirty)
     }

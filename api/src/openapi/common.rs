@@ -1,5 +1,5 @@
-//! What all operations of the document have in common, added in one place: the forms of
-//! parameters, bodies that may be left out, and the problems that any request may meet.
+//! Adds in one place what all operations share: the forms of parameters, optional bodies, and the
+//! problems that any request may meet.
 
 use utoipa::openapi::{
     Content, ObjectBuilder, OneOf, OpenApi, Ref, RefOr, Required, ResponseBuilder, Schema, Type,
@@ -15,7 +15,7 @@ const QUEUE: &str = "^[a-z0-9_-]{1,48}$";
 /// A name: no control characters. The server counts bytes, at most 512.
 const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]{1,512}$";
 
-/// Completes a document that was put together from the handlers.
+/// Completes a document that was generated from the handlers.
 pub fn complete(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
@@ -52,8 +52,8 @@ fn form(parameter: &mut Parameter) {
     parameter.schema = Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).into());
 }
 
-/// A body of which the handlers say that it is one thing or null may be as good as empty; null
-/// itself is no body. It is required all the same, because its content type is.
+/// A handler's optional body may be empty, but `null` is not a body. The body is required all the
+/// same, because its content type is.
 fn optional_body(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     for content in body.content.values_mut() {

@@ -7,33 +7,33 @@ use axum::http::StatusCode;
 pub enum Code {
     /// The event violates its contract, or an attribute is missing or wrong.
     InvalidEvent,
-    /// An event of the same identity was accepted with other data or another tenant.
+    /// An event with the same identity was accepted with other data or another tenant.
     ConflictingDuplicate,
     /// The arguments violate the contract of the job's event type.
     InvalidArguments,
     /// The event is larger than `bridge.max_event_bytes`.
     EventTooLarge,
-    /// The request is no CloudEvent.
+    /// The request is not a CloudEvent.
     NotACloudEvent,
     /// The body is not JSON.
     MalformedJson,
     /// A parameter has a value that it cannot have, or is not known.
     InvalidParameter,
-    /// No queue knows the job (any more).
+    /// No queue knows the job.
     UnknownJob,
-    /// No job is known for the event (yet, or any more).
+    /// No job of the event is known.
     UnknownEvent,
     /// The job's outcome names no such file.
     UnknownFile,
     /// The file was there and is gone.
     FileGone,
-    /// Nothing lives at this address.
+    /// The address is unknown.
     UnknownAddress,
     /// The address does not take this method.
     MethodNotAllowed,
-    /// Only a dead or parked job is retried by hand.
+    /// Only a dead or parked job can be retried.
     NotDead,
-    /// Other arguments would repeat completed steps that nobody agreed to repeat.
+    /// Other arguments would repeat completed steps that the request does not name.
     StepsCompleted,
     /// The dead job gave way to another with its idempotency key.
     Replaced,
@@ -47,7 +47,7 @@ pub enum Code {
     UnknownQueue,
     /// The queue's outbox has no group of this name.
     UnknownGroup,
-    /// The body of a request that is no event is too large.
+    /// The body of a request other than an event is too large.
     BodyTooLarge,
     /// The queue keeps as many bytes of signals as it may.
     SignalsFull,
@@ -59,7 +59,7 @@ pub enum Code {
     ForeignOrigin,
     /// The body did not come in time.
     RequestTimeout,
-    /// As many connections as there may be are open.
+    /// All allowed connections are in use.
     TooManyConnections,
     /// The request cannot be understood.
     BadRequest,
@@ -104,9 +104,7 @@ impl Code {
             Self::UnknownEvent => ("unknown-event", StatusCode::NOT_FOUND, "The event is not known"),
             Self::UnknownFile => ("unknown-file", StatusCode::NOT_FOUND, "The file is not known"),
             Self::FileGone => ("file-gone", StatusCode::GONE, "The file is gone"),
-            Self::UnknownAddress => {
-                ("unknown-address", StatusCode::NOT_FOUND, "Nothing lives at this address")
-            }
+            Self::UnknownAddress => ("unknown-address", StatusCode::NOT_FOUND, "The address is unknown"),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 StatusCode::METHOD_NOT_ALLOWED,

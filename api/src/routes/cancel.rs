@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/{id}/cancel`: a job is not to be done.
+//! `POST /v1/jobs/{id}/cancel`: cancels a job.
 
 use axum::{
     Json,
@@ -18,12 +18,12 @@ use crate::{
     view::JobBody,
 };
 
-/// Nothing is to be said.
+/// An empty body.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-/// What became of a job that is not to be done.
+/// The result of a cancellation.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Cancellation {
     /// Whether it has ended.
@@ -32,23 +32,23 @@ pub struct Cancellation {
     job: JobBody,
 }
 
-/// Whether a job that is not to be done has ended.
+/// Whether a cancelled job has ended.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CancellationResult)]
 pub enum Cancelled {
-    /// It waited, and is cancelled.
+    /// The job waited, and is cancelled.
     Cancelled,
-    /// It runs, and its handler was told to stop. It ends as cancelled unless
-    /// it succeeds before.
+    /// The job runs, and its handler was told to stop. It ends as cancelled unless it succeeds
+    /// first.
     Stopping,
 }
 
 /// Cancels a job.
 ///
-/// One that waits is cancelled at once; the handler of one that runs is told
-/// within a second. The content type `application/json` is required, so that no
-/// page of another origin can send this from somebody's browser.
+/// A waiting job is cancelled at once. The handler of a running job is told within a second. The
+/// content type `application/json` is required, so that no page of another origin can send this
+/// from a user's browser.
 #[utoipa::path(
     post,
     path = "/v1/jobs/{id}/cancel",

@@ -21,17 +21,17 @@ use crate::{
 };
 
 const PARAMETERS: [&str; 3] = ["queue", "skip", "limit"];
-/// Groups on a page, unless the request says how many.
+/// Groups on a page by default.
 const LIMIT: usize = 50;
 /// Groups on a page at most.
 const MOST: usize = 200;
-/// Groups that can be skipped: whoever has more has one message in many forms.
+/// Groups that can be skipped. More groups mean that one message has many forms.
 const SKIP: usize = 10_000;
 
 /// A page of groups.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeadGroups {
-    /// The last seen first.
+    /// The groups, the last seen first.
     groups: Vec<GroupBody>,
     /// The next page; null when this is the last one.
     #[schema(required)]
@@ -40,8 +40,8 @@ pub struct DeadGroups {
 
 /// Lists dead jobs, grouped by cause.
 ///
-/// A cause is class, kind and the message without what differs from job to
-/// job. Groups of several queues are listed together, the last seen first.
+/// A cause is class, kind, and the message without the parts that differ from job to job. Groups of
+/// several queues are listed together, the last seen first.
 #[utoipa::path(
     get,
     path = "/v1/dead",

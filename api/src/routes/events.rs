@@ -1,7 +1,7 @@
 //! `POST /v1/events`: an event over HTTP, passed on to RabbitMQ.
 //!
-//! The API does not enqueue: there is one way into a queue, and it leads
-//! through the bridge. The answer says where to look.
+//! The API does not enqueue: the only way into a queue is through the bridge. The answer says where
+//! to find the jobs.
 
 use std::time::Duration;
 
@@ -32,28 +32,28 @@ use crate::{
     view::{CloudEvent, EventRef, JobState},
 };
 
-/// How long it waits to learn whether the event is known. Not knowing is no
-/// reason not to accept it.
+/// How long the API waits to learn whether the event is known. It accepts the event even if it does
+/// not learn that.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// An event that was accepted: RabbitMQ has it, on disk.
+/// An accepted event: RabbitMQ has it on disk.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Accepted {
     /// The event.
     event: EventRef,
-    /// The jobs that it becomes. Their ids follow from the event, so they can
-    /// be asked for at once; they are not known until the bridge has them.
+    /// The jobs that it becomes. Their ids follow from the event, so a client can ask for them at
+    /// once. The jobs are not there until the bridge has enqueued them.
     jobs: Vec<ExpectedJob>,
     /// Whether the event was known before; null when Redis does not answer.
     #[schema(required, example = false)]
     duplicate: Option<bool>,
-    /// Whether its data replaces that of a job that could not use what came first under the same
-    /// identity, which then runs again.
+    /// Whether its data repairs a job that could not use the first data under the same identity.
+    /// The job then runs again.
     repairs: bool,
 }
 
-/// A job that an event becomes; or that it is a duplicate of, under the idempotency
-/// key of its route.
+/// A job that an event becomes, or whose duplicate the event is under the idempotency key of its
+/// route.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExpectedJob {
     /// Its id.
@@ -62,14 +62,14 @@ pub struct ExpectedJob {
     /// Its queue.
     #[schema(example = "invoices")]
     queue: String,
-    /// What is to be done.
+    /// The kind of work.
     #[schema(example = "invoice.issue")]
     kind: String,
-    /// Where it is, if it was there before this request; null otherwise.
+    /// Its state, if the job was there before this request; null otherwise.
     #[schema(required, value_type = Option<JobState>)]
     state: Option<upshot_queue::State>,
-    /// The job. While it is not there yet, this link, `progress` and `outcome` have the
-    /// parameter `accepted`: for an hour they lead to "not yet" and not to a 404.
+    /// The job. Before it is enqueued, this link, `progress` and `outcome` carry the parameter
+    /// `accepted`: for an hour they answer "not yet" instead of 404.
     url: String,
     /// Its progress, as server-sent events.
     progress: String,
@@ -143,7 +143,7 @@ pub async fn accept(
         decode(&state, &headers, &body).inspect_err(|rejection| {
             metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
         })?;
-    // Looked up before it is published: what is found now was there before.
+    // The lookup comes before the publish: a job that is found here was there before.
     let known = look_up(&state, &expected).await;
     let found = || known.iter().flatten().flatten();
     for Found { job, reconciled } in found() {
@@ -159,12 +159,12 @@ pub async fn accept(
     let result = if duplicate == Some(true) { "duplicate" } else { "accepted" };
     metrics::counter!("upshot_api_events_total", "result" => result).increment(1);
     let known = known.unwrap_or_else(|| expected.iter().map(|_| None).collect());
-    // What was not found may be known from now on.
+    // Jobs that were not found may be known from here on.
     let is_there = known.iter().all(Option::is_some);
     let later = links.of_accepted(AcceptedAt::now());
     let expected_job = |((queue, job), known): (&(QueueName, NewJob), Option<Found>)| {
         let links = if known.is_some() { &links } else { &later };
-        // Under an idempotency key it may be the job of another event.
+        // With an idempotency key it may be the job of another event.
         let (id, kind, state) = known.map_or_else(
             || (job.id.clone(), job.kind.clone(), None),
             |Found { job, .. }| (job.id, job.kind, Some(job.state)),
@@ -186,7 +186,7 @@ pub async fn accept(
     Ok((StatusCode::ACCEPTED, AppendHeaders([(header::LOCATION, location)]), Json(accepted)))
 }
 
-/// The limit on a body: an event that is refused for its size is not read.
+/// The limit on a body. The API does not read an event that exceeds it.
 pub fn limit(state: &Shared) -> DefaultBodyLimit {
     DefaultBodyLimit::max(state.max_event_bytes)
 }
@@ -204,13 +204,13 @@ fn unreadable(state: &Shared, refused: &BytesRejection) -> Problem {
     Problem::new(Code::BadRequest, refused.body_text())
 }
 
-/// Checks the request, and what is published for it, as the bridge will check that: the body of
-/// an event in structured mode, and what it becomes.
+/// Checks the request and the message that is published for it, as the bridge will check the
+/// message. Returns the body of an event in structured mode, and its jobs.
 fn decode(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, intake::Accepted), Rejection> {
     let envelope = binding::envelope(headers)?;
     let accepted = state.intake.accept(&envelope, body)?;
     let Some(structured) = binding::structured(&envelope, body)? else { return Ok((body.clone(), accepted)) };
-    // Published is the trace context of the request, which the body need not name.
+    // The message carries the trace context of the request, which the body may lack.
     let trace = accepted.event.trace;
     let envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
     let mut accepted = state.intake.accept(&envelope, &structured)?;
@@ -218,7 +218,7 @@ fn decode(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, i
     Ok((structured, accepted))
 }
 
-/// The jobs that are known already, in order; `None` when Redis does not say.
+/// The jobs that are known already, in order; `None` when Redis does not answer.
 async fn look_up(state: &Shared, expected: &[(QueueName, NewJob)]) -> Option<Vec<Option<Found>>> {
     tokio::time::timeout(LOOK, known::look_up(&state.queues, expected)).await.ok()?.ok()
 }

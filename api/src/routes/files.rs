@@ -1,7 +1,7 @@
 //! `GET /v1/jobs/{id}/files/{name}`: a file that a job's outcome names.
 //!
-//! The address names a job and a file of its outcome, never a key: nothing else
-//! of the store can be reached.
+//! The address names a job and a file of its outcome, never a key. So a client cannot reach
+//! anything else in the store.
 
 use axum::{
     body::Body,
@@ -20,14 +20,14 @@ use crate::{
     view::Binary,
 };
 
-/// What a browser may show by itself. Anything else, markup above all, is
-/// offered for download: it came from a handler, not from this page.
+/// The types that a browser may show. Other types, markup above all, are offered for download,
+/// because they come from a handler.
 const SHOWN: [&str; 5] = ["application/pdf", "image/png", "image/jpeg", "text/plain", "application/json"];
 
 /// Reads a file of a job's outcome.
 ///
-/// Its hash is checked while it is sent: a file that was altered in the store
-/// breaks off before its end.
+/// The API checks the hash while it sends the file. A file that was altered in the store breaks off
+/// before its end.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/files/{name}",

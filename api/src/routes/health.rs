@@ -14,15 +14,15 @@ use crate::{
     state::Shared,
 };
 
-/// That the service is alive, or ready.
+/// The answer of a service that is alive or ready.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub struct Well {
     /// `ok`.
     #[schema(example = "ok")]
     status: &'static str,
-    /// What somebody should look at although the service works, by name, with
-    /// what to do. `installation`: the data in Redis are gone or were replaced.
+    /// What needs attention although the service works, by name, with the remedy. `installation`:
+    /// the data in Redis are gone or were replaced.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
     warnings: BTreeMap<String, String>,
@@ -34,7 +34,7 @@ impl Well {
     }
 }
 
-/// Says that the process is alive.
+/// Reports that the process is alive.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -46,7 +46,7 @@ pub async fn alive() -> Json<Well> {
     Well::with(BTreeMap::new())
 }
 
-/// Says whether the service has what it needs.
+/// Reports whether the service has what it needs.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -66,8 +66,8 @@ fn check(health: &Health) -> Result<Json<Well>, Problem> {
     if missing.is_empty() { Ok(Well::with(health.warnings())) } else { Err(Problem::not_ready(missing)) }
 }
 
-/// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API, or one that has
-/// room for nothing else.
+/// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API, or for connections
+/// above the bound.
 pub fn probes(health: Health, handle: PrometheusHandle) -> Router {
     let figures = move || metrics::process(handle.clone());
     Router::new()

@@ -16,11 +16,10 @@ use crate::{
 
 /// Shows a job.
 ///
-/// Its arguments are left out unless they are asked for: they may hold
-/// personal data. For a job that was found to be a duplicate under the idempotency
-/// key of its route, this is the job that stands for it, as its `id` says. The link of a
-/// 202 has the parameter `accepted`: for an hour it answers 202 while the job is not
-/// enqueued yet.
+/// The arguments are left out unless requested, because they may hold personal data. If the job is
+/// a duplicate under the idempotency key of its route, the answer is the job that stands for it, as
+/// its `id` shows. The link of a 202 carries the parameter `accepted`: for an hour it answers 202
+/// while the job is not enqueued yet.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}",

@@ -1,4 +1,4 @@
-//! `PUT /v1/queues/{queue}/limits`: a limit or a weight, in all processes at once.
+//! `PUT /v1/queues/{queue}/limits`: sets a limit or a weight, in all processes at once.
 
 use axum::{
     Json,
@@ -18,7 +18,7 @@ use crate::{
 /// The longest key, in bytes.
 const LONGEST: usize = 520;
 
-/// A limit, the whole of it: what is null or left out is not limited.
+/// A complete limit. A field that is null or left out does not limit.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetLimit {
@@ -44,9 +44,8 @@ pub struct SetLimit {
 
 /// Sets a limit, or a tenant's weight.
 ///
-/// It holds in all processes at once and replaces the one of before; with
-/// everything null it is cleared. Jobs that run already are counted, and go on
-/// when they are too many.
+/// Replaces the previous limit entirely, in all processes at once. A limit with only null fields is
+/// cleared. Running jobs count, and continue even if they exceed the limit.
 #[utoipa::path(
     put,
     path = "/v1/queues/{queue}/limits",
@@ -75,8 +74,8 @@ pub async fn set(
     }
     let key: LimitKey = name.parse().map_err(|why| Problem::parameter("key", &name, why))?;
     let limit = Limit { concurrency, rate, burst, weight };
-    // Jobs that run are counted anew where there are many.
+    // Running jobs are counted again, which takes longer for many jobs.
     state.ask_for_many(operator.set_limit(&key, limit)).await?;
-    tracing::info!(queue = %queue.name(), %key, ?limit, "limit set by hand");
+    tracing::info!(queue = %queue.name(), %key, ?limit, "an operator set a limit");
     Ok(Json(state.ask(QueueBody::read(queue)).await?))
 }

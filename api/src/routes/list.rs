@@ -19,7 +19,7 @@ use crate::{
 };
 
 const PARAMETERS: [&str; 7] = ["state", "queue", "kind", "tenant", "subject", "cursor", "limit"];
-/// Jobs on a page, unless the request says how many.
+/// Jobs on a page by default.
 const LIMIT: usize = 50;
 /// Jobs on a page at most.
 const MOST: usize = 200;
@@ -27,8 +27,8 @@ const MOST: usize = 200;
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobPage {
-    /// The jobs. There may be fewer than `limit`, or none, although `next` is
-    /// there: a page looks at a bounded number of jobs.
+    /// The jobs. A page with `next` may have fewer than `limit`, or none, because a page examines a
+    /// bounded number of jobs.
     jobs: Vec<JobSummary>,
     /// The next page; null when this is the last one.
     #[schema(
@@ -36,31 +36,31 @@ pub struct JobPage {
         example = "http://127.0.0.1:8080/v1/jobs?state=dead&cursor=invoices~5.1773480413000.mrtu2hq6wcbcvkoxmzkhxbs7da"
     )]
     next: Option<String>,
-    /// How far the page looked, where it stopped before it was full; null where it is full, or
-    /// the list is at its end.
+    /// How far the page searched, if it stopped before it was full; null if it is full or the list
+    /// has ended.
     #[schema(required)]
     searched: Option<SearchedBody>,
 }
 
-/// How far a page looked that stopped before it was full: there may be more behind `next`.
+/// How far a page searched that stopped before it was full. `next` may lead to more.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Searched)]
 pub struct SearchedBody {
-    /// Jobs that were looked at for this page.
+    /// Jobs that this page examined.
     jobs: usize,
-    /// The queue that `next` goes on in.
+    /// The queue in which `next` continues.
     #[schema(example = "invoices")]
     queue: String,
-    /// The state that `next` goes on in; null where jobs of a subject are listed.
+    /// The state in which `next` continues; null for a list of a subject.
     #[schema(required, value_type = Option<JobState>)]
     state: Option<upshot_queue::State>,
 }
 
 /// Lists jobs.
 ///
-/// Queue after queue; in each, by state: scheduled, ready, running, parked, then
-/// succeeded, dead and cancelled with the newest first. With `subject`, in the order of
-/// their ids. Follow `next` until it is null.
+/// The list goes queue by queue. In each queue it goes by state: scheduled, ready, running, parked,
+/// then succeeded, dead and cancelled, the newest first. With `subject` the jobs are in the order
+/// of their ids. Follow `next` until it is null.
 #[utoipa::path(
     get,
     path = "/v1/jobs",
@@ -72,7 +72,7 @@ pub struct SearchedBody {
         ("kind" = Option<String>, Query, description = "Only of this kind", example = "invoice.issue"),
         ("tenant" = Option<String>, Query, description = "Only of this tenant"),
         ("subject" = Option<String>, Query, description = "Only about this subject", example = "order-1042"),
-        ("cursor" = Option<String>, Query, description = "Where to go on: part of `next`"),
+        ("cursor" = Option<String>, Query, description = "Where to continue: part of `next`"),
         ("limit" = Option<usize>, Query, description = "Jobs on a page, 1 to 200; 50 if it is left out", minimum = 1, maximum = 200),
     ),
     responses(
@@ -123,9 +123,8 @@ fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Client>, Probl
     Ok(vec![state.queue_of_parameter(text)?])
 }
 
-/// Where the list goes on: the place of a queue, and a cursor in it. A cursor
-/// is written `<queue>~<cursor of the queue>`, with nothing behind the tilde
-/// for the queue's beginning.
+/// Where the list continues: a queue, and a cursor in the queue. The text form is `<queue>~<cursor
+/// of the queue>`, with nothing after the tilde for the queue's beginning.
 fn place(query: &Query, queues: &[&Client]) -> Result<(usize, Option<Cursor>), Problem> {
     let Some(text) = query.text("cursor") else { return Ok((0, None)) };
     let read = || {
@@ -138,7 +137,7 @@ fn place(query: &Query, queues: &[&Client]) -> Result<(usize, Option<Cursor>), P
         Problem::parameter(
             "cursor",
             text,
-            "it is not one of this list: follow `next` of the page before, unchanged",
+            "it does not belong to this list: follow `next` of the previous page, unchanged",
         )
     })
 }

@@ -1,4 +1,5 @@
-//! `POST /v1/dead/retry` and `/purge`: many dead jobs at once, a bounded number a call.
+//! `POST /v1/dead/retry` and `/purge`: retries or purges many dead jobs, a bounded number for each
+//! call.
 
 use std::time::Duration;
 
@@ -14,106 +15,105 @@ use crate::{
     state::Shared,
 };
 
-/// Jobs a call, unless it says how many.
+/// Jobs for each call by default.
 const LIMIT: usize = 1000;
-/// Jobs a call at most.
+/// Jobs for each call at most.
 const MOST: usize = 10_000;
 /// The longest pace.
 const SLOWEST: Duration = Duration::from_secs(3600);
 
-/// Which dead jobs are to run again, and how fast.
+/// Which dead jobs to retry, and how fast.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryMany {
     /// The queue.
     #[schema(example = "invoices")]
     queue: String,
-    /// Only of this group.
+    /// Only jobs of this group.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 512, example = "5f1d7a84db00d2fc")]
     group: Option<String>,
-    /// Only of this kind.
+    /// Only jobs of this kind.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 512)]
     kind: Option<String>,
-    /// Only of this tenant.
+    /// Only jobs of this tenant.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 512)]
     tenant: Option<String>,
-    /// One each so much time, so that a dependency that has just recovered is
-    /// not overrun; at most 1h. All at once if it is left out.
+    /// The time between two jobs, at most 1h, so that a dependency that has just recovered is not
+    /// overrun. All at once if left out.
     #[serde(default, with = "duration")]
     #[schema(value_type = String, required = false, pattern = "^([0-9]{1,9}(ms|s|m|h|d) ?)+$", example = "100ms")]
     pace: Duration,
-    /// Jobs a call, 1 to 10000; 1000 if it is left out.
+    /// Jobs for each call, 1 to 10000; 1000 if left out.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 10000)]
     limit: Option<usize>,
-    /// Where to go on: `next` of the answer before.
+    /// Where to continue: `next` of the previous answer.
     #[serde(default)]
     from: Option<String>,
 }
 
-/// Which dead jobs are to be forgotten.
+/// Which dead jobs to forget.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeMany {
     /// The queue.
     #[schema(example = "invoices")]
     queue: String,
-    /// Only of this group.
+    /// Only jobs of this group.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 512, example = "5f1d7a84db00d2fc")]
     group: Option<String>,
-    /// Only of this kind.
+    /// Only jobs of this kind.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 512)]
     kind: Option<String>,
-    /// Only of this tenant.
+    /// Only jobs of this tenant.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 512)]
     tenant: Option<String>,
-    /// Only those that died so long ago or longer; `0s` for all.
+    /// Only jobs that died at least this long ago; `0s` for all.
     #[serde(with = "duration")]
     #[schema(value_type = String, pattern = "^([0-9]{1,9}(ms|s|m|h|d) ?)+$", example = "7d")]
     older_than: Duration,
-    /// Jobs a call, 1 to 10000; 1000 if it is left out.
+    /// Jobs for each call, 1 to 10000; 1000 if left out.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 10000)]
     limit: Option<usize>,
-    /// Where to go on: `next` of the answer before.
+    /// Where to continue: `next` of the previous answer.
     #[serde(default)]
     from: Option<String>,
 }
 
-/// How many run again.
+/// The result of a retry.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Retried {
-    /// Jobs that are no longer dead.
+    /// Jobs that run again.
     retried: usize,
-    /// What to send as `from` to go on; null when all were looked at.
+    /// What to send as `from` to continue; null when all jobs were examined.
     #[schema(required)]
     next: Option<String>,
 }
 
-/// How many were forgotten.
+/// The result of a purge.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Purged {
-    /// Jobs that are gone.
+    /// Jobs that were forgotten.
     purged: usize,
-    /// What to send as `from` to go on; null when all were looked at.
+    /// What to send as `from` to continue; null when all jobs were examined.
     #[schema(required)]
     next: Option<String>,
 }
 
-/// Makes many dead jobs run again.
+/// Retries many dead jobs.
 ///
-/// The longest dead first, a bounded number a call. Calling again with `from`
-/// goes on, up to what was dead at the first call; each call begins its `pace`
-/// anew. Kind and tenant are looked for among a bounded number of jobs, so a
-/// call may find fewer than `limit`, or none, although `next` is there. The
-/// content type `application/json` is required, so that no page of another
-/// origin can send this from somebody's browser.
+/// The longest dead come first, a bounded number for each call. A call with `from` continues, up to
+/// the jobs that were dead at the first call. Each call starts its `pace` again. A call examines a
+/// bounded number of jobs for kind and tenant. So an answer with `next` may have fewer jobs than
+/// `limit`, or none. The content type `application/json` is required, so that no page of another
+/// origin can send this from a user's browser.
 #[utoipa::path(
     post,
     path = "/v1/dead/retry",
@@ -121,7 +121,7 @@ pub struct Purged {
     tag = "dead",
     request_body(content = RetryMany, description = "Which, and how fast"),
     responses(
-        (status = 200, description = "So many run again", body = Retried),
+        (status = 200, description = "How many jobs run again", body = Retried),
         (status = 400, description = "The body cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer; some may run again: send the same again", body = Details, content_type = "application/problem+json"),
@@ -139,7 +139,7 @@ pub async fn retry(
     let most = most(many.limit)?;
     let from = from(many.from.as_deref())?;
     let filter = filter(many.group, many.kind, many.tenant)?;
-    // What dies again while somebody goes on is not retried once more.
+    // A job that dies again during the walk is not retried a second time.
     let until = state.now().await?;
     let (done, next) = state
         .ask_for_many(async {
@@ -148,16 +148,16 @@ pub async fn retry(
         })
         .await?;
     let retried = done.iter().filter(|changed| matches!(changed, Changed::To(_))).count();
-    tracing::info!(queue = %queue.name(), ?filter, pace = ?many.pace, retried, "dead jobs retried by hand");
+    tracing::info!(queue = %queue.name(), ?filter, pace = ?many.pace, retried, "an operator retried dead jobs");
     Ok(Json(Retried { retried, next: next.map(|next| next.to_string()) }))
 }
 
 /// Forgets many dead jobs.
 ///
-/// The longest dead first, a bounded number a call; as with retrying, `from`
-/// goes on. Their events are no longer recognised: one that comes again is a
-/// new job. The content type `application/json` is required, so that no page of
-/// another origin can send this from somebody's browser.
+/// The longest dead come first, a bounded number for each call. As with a retry, `from` continues.
+/// The queue then no longer recognises their events: an event that comes again becomes a new job.
+/// The content type `application/json` is required, so that no page of another origin can send this
+/// from a user's browser.
 #[utoipa::path(
     post,
     path = "/v1/dead/purge",
@@ -165,7 +165,7 @@ pub async fn retry(
     tag = "dead",
     request_body(content = PurgeMany, description = "Which"),
     responses(
-        (status = 200, description = "So many are gone", body = Purged),
+        (status = 200, description = "How many jobs were forgotten", body = Purged),
         (status = 400, description = "The body cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer; some may be gone: send the same again", body = Details, content_type = "application/problem+json"),
@@ -189,7 +189,7 @@ pub async fn purge(
         })
         .await?;
     let purged = done.iter().filter(|changed| **changed == Changed::Forgotten).count();
-    tracing::info!(queue = %queue.name(), ?filter, older_than = ?many.older_than, purged, "dead jobs forgotten by hand");
+    tracing::info!(queue = %queue.name(), ?filter, older_than = ?many.older_than, purged, "an operator purged dead jobs");
     Ok(Json(Purged { purged, next: next.map(|next| next.to_string()) }))
 }
 
@@ -206,7 +206,7 @@ fn from(text: Option<&str>) -> Result<Option<DeadCursor>, Problem> {
     text.map(read).transpose()
 }
 
-/// The filter; a misspelt one must not mean everything.
+/// The filter. A misspelt filter must not select everything.
 fn filter(
     group: Option<String>,
     kind: Option<String>,

@@ -9,9 +9,9 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Shows the figures for Prometheus.
 ///
-/// What this process counts, and what the queues count in Redis; the latter are
-/// missing for a queue that cannot be read (`upshot_queue_up` is 0). What waits in RabbitMQ is
-/// as it was seen a few seconds ago, whether a bridge runs or not.
+/// The answer has the metrics of this process and the counts that the queues keep in Redis. The
+/// counts of a queue that cannot be read are missing (`upshot_queue_up` is 0). The figures of
+/// RabbitMQ are a few seconds old, and do not need a bridge.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -27,13 +27,12 @@ pub async fn metrics(State(state): State<Shared>) -> impl IntoResponse {
     text_format(text)
 }
 
-/// What a process without an API counts.
+/// The metrics of a process without an API.
 pub async fn process(handle: PrometheusHandle) -> impl IntoResponse {
     text_format(handle.render())
 }
 
-/// The text with the one content type that it has. An appended one would stand beside that of a
-/// plain text.
+/// The text with exactly one content type. An appended header would stand beside axum's own.
 fn text_format(text: String) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, TEXT)], text)
 }

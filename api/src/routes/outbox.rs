@@ -1,4 +1,4 @@
-//! `POST /v1/queues/{queue}/outbox/end`: a consumer group that reads no more.
+//! `POST /v1/queues/{queue}/outbox/end`: drops a consumer group that has stopped reading.
 
 use axum::{
     Json,
@@ -24,12 +24,12 @@ pub struct Group {
     group: String,
 }
 
-/// Ends a consumer group of a queue's outbox.
+/// Drops a consumer group of a queue's outbox.
 ///
-/// What no other group needs is dropped with the next sweep. A reader of the group that
-/// is still there fails; one that joins again starts with the oldest entry that is kept.
-/// The content type `application/json` is required, so that no page of another origin can
-/// send this from somebody's browser.
+/// The next sweep trims the entries that no other group needs. A reader of the group that still
+/// runs gets an error. A reader that joins again starts with the oldest entry. The content type
+/// `application/json` is required, so that no page of another origin can send this from a user's
+/// browser.
 #[utoipa::path(
     post,
     path = "/v1/queues/{queue}/outbox/end",
@@ -57,6 +57,6 @@ pub async fn end(
         let detail = format!("the outbox of queue {} has no group `{shown}`", queue.name());
         return Err(Problem::new(Code::UnknownGroup, detail));
     }
-    tracing::info!(queue = %queue.name(), group, "outbox group ended by hand");
+    tracing::info!(queue = %queue.name(), group, "an operator dropped an outbox group");
     Ok(Json(state.ask(QueueBody::read(queue)).await?))
 }

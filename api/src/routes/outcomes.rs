@@ -1,4 +1,5 @@
-//! `GET /v1/outcomes…`: how expectations stand, by job or by event.
+//! `GET /v1/outcomes…`: shows how expectations stand, by job or by event. The event is a query
+//! (`source`, `id`), because a source contains slashes.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ use crate::{
 /// How the expectations of one event stand.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventOutcomes {
-    /// One for each job that is known.
+    /// One for each known job.
     outcomes: Vec<OutcomeReport>,
 }
 
@@ -43,7 +44,7 @@ pub struct EventOutcomes {
         (status = 202, description = "The event is accepted, the job not enqueued yet", body = NotYet,
             headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 400, description = "This cannot be a job's id", body = Details, content_type = "application/problem+json"),
-        (status = 404, description = "No queue knows the job (yet, or any more)", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No queue knows the job", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
     )
 )]
@@ -61,9 +62,9 @@ pub async fn of_job(
 
 /// Shows how an event's expectations stand.
 ///
-/// The jobs' ids follow from the event and the routes, so nothing is searched. Where
-/// the event was found to be a duplicate of another one under the idempotency key of
-/// its route, the outcome is that of the other one's job, which names that event.
+/// The jobs' ids follow from the event and the routes, so nothing is searched. If the event is a
+/// duplicate of another event under the idempotency key of its route, the outcome is that of the
+/// other event's job. The outcome names that event.
 #[utoipa::path(
     get,
     path = "/v1/outcomes",
@@ -79,7 +80,7 @@ pub async fn of_job(
         (status = 202, description = "The event is accepted, none of its jobs enqueued yet", body = NotYet,
             headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 400, description = "A parameter is missing, not known, or cannot be used", body = Details, content_type = "application/problem+json"),
-        (status = 404, description = "No job of this event is known (yet, or any more)", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No job of this event is known", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
     )
 )]
@@ -94,7 +95,7 @@ pub async fn of_event(
         query.name(name)?.ok_or_else(|| Problem::parameter(name, "", "give the event's `source` and `id`"))
     };
     let (source, id) = (required("source")?, required("id")?);
-    // Two routes for two versions of an event may lead to one and the same job.
+    // Two routes for two versions of an event may lead to the same job.
     let jobs: BTreeSet<(QueueName, JobId)> = state
         .intake
         .all_routes()
@@ -127,7 +128,7 @@ pub async fn of_event(
     Ok(answer(Ok(EventOutcomes { outcomes })))
 }
 
-/// The jobs that stand for those of these that were not found.
+/// For the jobs that were not found: the jobs that stand for them.
 async fn originals(
     state: &Shared,
     jobs: &BTreeSet<(QueueName, JobId)>,

@@ -1,4 +1,4 @@
-//! `POST /v1/queues/{queue}/pause` and `/resume`: nothing starts, and starts again.
+//! `POST /v1/queues/{queue}/pause` and `/resume`: pauses and resumes a queue or a kind.
 
 use axum::{
     Json,
@@ -16,7 +16,7 @@ use crate::{
     view::QueueBody,
 };
 
-/// What is paused or resumed.
+/// The target of a pause or a resume.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PauseTarget)]
@@ -32,18 +32,17 @@ pub struct What {
 pub struct Paused {
     #[serde(flatten)]
     queue: QueueBody,
-    /// Whether a route of the settings makes jobs of the paused kind in this queue; a misspelt
-    /// kind pauses nothing. Null for the whole queue.
+    /// Whether a route of the settings makes jobs of the paused kind in this queue. A misspelt kind
+    /// pauses nothing. Null for the whole queue.
     #[schema(required)]
     kind_known: Option<bool>,
 }
 
 /// Pauses a queue, or a kind of its jobs.
 ///
-/// Nothing starts until it is resumed; what runs goes on. Jobs of a paused kind
-/// are parked when their turn comes. Pausing twice is the same as once. The
-/// content type `application/json` is required, so that no page of another
-/// origin can send this from somebody's browser.
+/// Nothing starts until the resume; running jobs continue. Jobs of a paused kind are parked when
+/// their turn comes. Pausing twice is the same as pausing once. The content type `application/json`
+/// is required, so that no page of another origin can send this from a user's browser.
 #[utoipa::path(
     post,
     path = "/v1/queues/{queue}/pause",
@@ -72,11 +71,11 @@ pub async fn pause(
             let mut routes = state.intake.all_routes();
             kind_known = Some(routes.any(|route| route.queue == *queue.name() && route.job == kind));
             state.ask(operator.pause_kind(&kind)).await?;
-            tracing::info!(queue = %queue.name(), kind, "paused by hand");
+            tracing::info!(queue = %queue.name(), kind, "an operator paused the kind");
         }
         None => {
             state.ask(operator.pause()).await?;
-            tracing::info!(queue = %queue.name(), "paused by hand");
+            tracing::info!(queue = %queue.name(), "an operator paused the queue");
         }
     }
     Ok(Json(Paused { queue: state.ask(QueueBody::read(queue)).await?, kind_known }))
@@ -84,9 +83,9 @@ pub async fn pause(
 
 /// Ends a pause of a queue, or of a kind of its jobs.
 ///
-/// The pause of the queue and those of kinds are apart: each is ended on its
-/// own. The content type `application/json` is required, so that no page of
-/// another origin can send this from somebody's browser.
+/// The pause of the queue and the pauses of kinds are independent. The content type
+/// `application/json` is required, so that no page of another origin can send this from a user's
+/// browser.
 #[utoipa::path(
     post,
     path = "/v1/queues/{queue}/resume",
@@ -96,11 +95,11 @@ pub async fn pause(
     request_body(content = Option<What>, description = "`{}` will do; an empty body counts as that"),
     responses(
         (status = 200, description = "It is not paused", body = QueueBody),
-        (status = 202, description = "It is not paused; the parked jobs of the kind follow in the background, and `releasing` says how far that is", body = QueueBody),
+        (status = 202, description = "It is not paused; the parked jobs of the kind follow in the background, and `releasing` shows the progress", body = QueueBody),
         (status = 400, description = "The body cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
-        (status = 503, description = "Redis does not answer; should a kind be resumed all the same, its workers go on with it", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer; if the kind was resumed all the same, its workers release its jobs", body = Details, content_type = "application/problem+json"),
     )
 )]
 pub async fn resume(
@@ -114,12 +113,12 @@ pub async fn resume(
     match what.kind()? {
         Some(kind) => {
             let Released { released, left: follow } = state.ask(operator.resume_kind(&kind)).await?;
-            tracing::info!(queue = %queue.name(), kind, released, left = follow, "resumed by hand");
+            tracing::info!(queue = %queue.name(), kind, released, left = follow, "an operator resumed the kind");
             left = follow;
         }
         None => {
             state.ask(operator.resume()).await?;
-            tracing::info!(queue = %queue.name(), "resumed by hand");
+            tracing::info!(queue = %queue.name(), "an operator resumed the queue");
         }
     }
     let status = state.go_on_releasing(queue, left);

@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/{id}/priority`: a waiting job gets another priority.
+//! `POST /v1/jobs/{id}/priority`: gives a waiting job another priority.
 
 use axum::{
     Json,
@@ -18,7 +18,7 @@ use crate::{
     view::{JobBody, PriorityClass},
 };
 
-/// How urgent a waiting job is to be.
+/// The new priority of a waiting job.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prioritise {
@@ -29,8 +29,8 @@ pub struct Prioritise {
 
 /// Gives a waiting job another priority.
 ///
-/// The content type `application/json` is required, so that no page of another
-/// origin can send this from somebody's browser.
+/// The content type `application/json` is required, so that no page of another origin can send this
+/// from a user's browser.
 #[utoipa::path(
     post,
     path = "/v1/jobs/{id}/priority",

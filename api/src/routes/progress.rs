@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}/progress`: a job while it changes, as server-sent events.
+//! `GET /v1/jobs/{id}/progress`: streams the changes of a job as server-sent events.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -25,26 +25,25 @@ use crate::{
 };
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// How often a silent stream says that it is alive.
+/// How often a silent stream sends a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often a job that is not there yet is looked for besides.
+/// How often the stream looks for a job that is not there yet.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a client waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(1);
 
 /// Streams a job's progress.
 ///
-/// Server-sent events: first `snapshot`, then `change` whenever the job
-/// changes, then `end` when it has ended; the server closes the stream behind
-/// it. Each carries the whole of it, so nothing has to be put together; `gone`
-/// (without data to speak of) says that the job was forgotten. A client that
-/// reads slowly skips to the newest state. `id` is the job's revision: a client
-/// that connects again with `Last-Event-ID` gets no snapshot if nothing
-/// changed, and 204, which ends an `EventSource`, if it has seen the end.
+/// The server-sent events are first `snapshot`, then `change` whenever the job changes, then `end`,
+/// after which the server closes the stream. Each event carries the whole state, so a client need
+/// not combine them. `gone` (without useful data) says that the job was forgotten. A slow client
+/// skips to the newest state. `id` is the job's revision. A client that reconnects with
+/// `Last-Event-ID` gets no snapshot if nothing changed. If it has seen the end, it gets a 204,
+/// which ends an `EventSource`.
 ///
-/// The link of a 202 has the parameter `accepted`. While that is less than an hour ago, the
-/// stream of a job that is not enqueued yet begins with `waiting` (its data says since when
-/// the event is accepted) and goes on with `snapshot` once the job is there.
+/// The link of a 202 carries the parameter `accepted`. For an hour, the stream of a job that is not
+/// enqueued yet begins with `waiting`, whose data has that time. It continues with `snapshot` once
+/// the job is there.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/progress",
@@ -53,7 +52,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
         ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "When the event was accepted, UTC ms: as in the links of a 202"),
-        ("Last-Event-ID" = Option<String>, Header, description = "The last `id` that was seen"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The last `id` that the client saw"),
     ),
     responses(
         (status = 200, description = "Events `waiting`, `snapshot`, `change`, `end`, `gone`; the data of `snapshot`, `change` and `end` is a Snapshot", body = ProgressEvent, content_type = "text/event-stream"),
@@ -79,12 +78,12 @@ pub async fn progress(
             if job.state.is_final() && last.as_deref() == Some(job.revision.as_str()) {
                 return Ok(StatusCode::NO_CONTENT.into_response());
             }
-            // What was read above only tells where the job is. The snapshot comes from
-            // the watch, which reads after it has subscribed.
+            // The read above only finds the job's queue. The snapshot comes from the watch, which
+            // reads after it has subscribed.
             events(state.live.watch(&job.queue, &job.id), links, last).boxed()
         }
         Ok(Err(_)) => from_the_beginning(state.clone(), links, id, accepted).boxed(),
-        // An `EventSource` takes a 503 for final.
+        // An `EventSource` takes a 503 as final.
         Err(problem)
             if accepted.is_some_and(|at| at.left().is_some()) && problem.is(Code::RedisUnavailable) =>
         {
@@ -119,10 +118,10 @@ fn from_the_beginning(
     stream::iter(waiting).chain(stream::once(rest).flatten())
 }
 
-/// Waits until a job is there, or the one that stands for it, for as long as its event may be
-/// on its way.
+/// Waits until a job is there, or the job that stands for it, for as long as the event may be on
+/// its way.
 async fn appearance(state: &Shared, id: &JobId, accepted: Option<AcceptedAt>) -> Option<Known> {
-    // In whatever queue it appears.
+    // The job may appear in any queue.
     let mut watches: Vec<Watch> = state.queues.keys().map(|queue| state.live.watch(queue, id)).collect();
     loop {
         match state.look_for(id).await {
@@ -135,7 +134,7 @@ async fn appearance(state: &Shared, id: &JobId, accepted: Option<AcceptedAt>) ->
         if watches.is_empty() {
             return None;
         }
-        // A job that appears is seen at once. One that stands for it is looked for now and then.
+        // The watch sees a new job at once. A poll finds a job that stands for it.
         let seen = future::select_all(watches.iter_mut().map(|watch| Box::pin(appears(watch))));
         let _ = tokio::time::timeout(left.min(LOOK), seen).await;
     }
@@ -146,15 +145,15 @@ async fn appears(watch: &mut Watch) {
     while !matches!(watch.next().await, Seen::Job(_)) {}
 }
 
-/// Where a stream is.
+/// The position of a stream.
 enum Phase {
-    /// Nothing was sent; the client has seen this revision before.
+    /// Nothing was sent; the client saw this revision before.
     Start(Option<String>),
     /// This revision was sent.
     Sent(String),
-    /// What is left is to say the end.
+    /// Only the end is left to send.
     End(Box<Event>),
-    /// All is said.
+    /// Everything was sent.
     Done,
 }
 

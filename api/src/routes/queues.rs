@@ -1,4 +1,4 @@
-//! `GET /v1/queues`: how many jobs are where, and what holds them back.
+//! `GET /v1/queues`: shows how many jobs are in each state, and what delays them.
 
 use axum::{Json, extract::State};
 use futures::future;
@@ -16,15 +16,14 @@ use crate::{
 pub struct Queues {
     /// By name.
     queues: Vec<QueueBody>,
-    /// What waits in RabbitMQ, as it was seen a few seconds ago; null while RabbitMQ does not
-    /// answer.
+    /// What waits in RabbitMQ, a few seconds old; null while RabbitMQ does not answer.
     #[schema(required)]
     rabbitmq: Option<RabbitmqBody>,
 }
 
 /// Shows all queues.
 ///
-/// The figures cost the same whatever the number of jobs.
+/// The cost does not depend on the number of jobs.
 #[utoipa::path(
     get,
     path = "/v1/queues",

@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/{id}/reschedule`: a waiting job runs at another time.
+//! `POST /v1/jobs/{id}/reschedule`: moves a waiting job to another time.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{
 /// The longest delay.
 const MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// When a waiting job is to run.
+/// The new time of a waiting job.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reschedule {
@@ -33,11 +33,10 @@ pub struct Reschedule {
     delay: Duration,
 }
 
-/// Lets a waiting job run at another time.
+/// Moves a waiting job to another time.
 ///
-/// Only a scheduled or ready job waits for a time. The content type
-/// `application/json` is required, so that no page of another origin can send
-/// this from somebody's browser.
+/// Only a scheduled or ready job waits for a time. The content type `application/json` is required,
+/// so that no page of another origin can send this from a user's browser.
 #[utoipa::path(
     post,
     path = "/v1/jobs/{id}/reschedule",
@@ -67,7 +66,7 @@ pub async fn reschedule(
     let changed = state.ask(target.queue.reschedule(&target.id, delay)).await?;
     target.check(changed, "rescheduled", |now| {
         let remedy = match now {
-            upshot_queue::State::Parked => "it goes on when its need is met, whatever the time",
+            upshot_queue::State::Parked => "it continues when its need is met, at any time",
             upshot_queue::State::Dead => "retry it; only a scheduled or ready job is rescheduled",
             _ => "only a scheduled or ready job is rescheduled",
         };

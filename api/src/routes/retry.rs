@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/{id}/retry`: a dead job runs again, a parked one goes on.
+//! `POST /v1/jobs/{id}/retry`: runs a dead or parked job again.
 
 use axum::{
     Json,
@@ -19,20 +19,19 @@ use crate::{
     target::{RetriedJob, Target},
 };
 
-/// How a job is to run again.
+/// How to run a job again.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
-    /// Other arguments; the previous ones are kept with the job. They must keep the
-    /// contract of the job's event type, where there is one. Left out: the job runs
-    /// with the arguments that it has.
+    /// Other arguments; the job keeps the previous ones. They must keep the contract of the job's
+    /// event type, if there is one. If left out, the job runs with its present arguments.
     #[serde(default, deserialize_with = "raw::deserialize")]
     #[schema(value_type = serde_json::Value)]
     args: Option<Box<RawValue>>,
-    /// The completed steps that may run again. With other arguments all of them do, because
-    /// their results were made from the previous ones, and what they did (a mail that was sent)
-    /// is done twice: each has to be named here, or nothing is changed. `steps` of the job and
-    /// of the problem say what was done.
+    /// The completed steps that may run again. With other arguments all completed steps run again,
+    /// because their results came from the previous arguments. Their effects, such as a mail, then
+    /// happen twice. So each of these steps must be named here; otherwise nothing changes. `steps`
+    /// of the job and of the problem show what was done.
     #[serde(default)]
     #[schema(example = json!(["render"]))]
     repeat_steps: Vec<String>,
@@ -40,12 +39,11 @@ pub struct Retry {
 
 /// Makes a dead or parked job ready again.
 ///
-/// It keeps its completed steps and its history; a dead one gets fresh budgets
-/// for failures, a parked one goes on whatever it waits for. With `args` in the
-/// body it also gets other arguments; its completed steps run again then, if
-/// `repeat_steps` names them. The same bytes are not other arguments. The content
-/// type `application/json` is required, so that no page of another origin can send
-/// this from somebody's browser.
+/// The job keeps its completed steps and its history. A dead job gets fresh budgets for failures; a
+/// parked job continues whatever it waits for. With `args` in the body the job also gets other
+/// arguments. Its completed steps then run again, if `repeat_steps` names them. The same bytes are
+/// not other arguments. The content type `application/json` is required, so that no page of another
+/// origin can send this from a user's browser.
 #[utoipa::path(
     post,
     path = "/v1/jobs/{id}/retry",
@@ -89,7 +87,7 @@ pub async fn retry(
         return Err(target.steps_completed().await);
     }
     target.check(changed, did, |now| {
-        let detail = format!("job {} is {now}: only a dead or parked job is retried by hand", target.id);
+        let detail = format!("job {} is {now}: only a dead or parked job can be retried", target.id);
         Problem::new(Code::NotDead, detail)
     })?;
     target.retried(&links).await

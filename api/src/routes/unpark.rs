@@ -15,7 +15,7 @@ use crate::{
     state::Shared,
 };
 
-/// What is met.
+/// The need to meet.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unpark {
@@ -24,12 +24,12 @@ pub struct Unpark {
     condition: String,
 }
 
-/// How many go on.
+/// The number of released jobs.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Unparked {
-    /// Jobs that were parked for it, and are ready.
+    /// Jobs that are ready.
     unparked: u64,
-    /// Jobs that follow in the background; `releasing` of the queue says how far that is.
+    /// Jobs that follow in the background; `releasing` of the queue shows the progress.
     left: u64,
 }
 

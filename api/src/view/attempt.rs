@@ -1,4 +1,4 @@
-//! What did not work, and what is waited for.
+//! Failed attempts, and what a job waits for.
 
 use serde::Serialize;
 use upshot_queue::{FailureClass, State, failure::FailedAttempt};
@@ -7,17 +7,17 @@ use utoipa::ToSchema;
 use super::words::Class;
 use crate::{known::Known, moment::Moment};
 
-/// What is done to a job so that it waits for a time without having failed.
+/// The operations that make a job wait for a time without a failure.
 const PUT_OFF: [&str; 4] = ["snoozed", "rescheduled", "retried", "edited"];
 
 /// Why a job waits and until when.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Waiting {
-    /// Why: the last failure's message, what was done to it by hand, that the job
-    /// was delayed, or why it is parked.
+    /// Why: the message of the last failure, an operator's action, a delay, or the reason for
+    /// parking.
     #[schema(example = "connection refused by mail.example:25")]
     reason: String,
-    /// The class of the failure that it waits after, if it does.
+    /// The class of the failure before the wait, if any.
     #[schema(required, value_type = Option<Class>)]
     class: Option<FailureClass>,
     /// When it runs again.
@@ -36,9 +36,9 @@ pub struct FailedAttemptBody {
     /// What kind of failure.
     #[schema(value_type = Class)]
     class: FailureClass,
-    /// What happened.
+    /// The message.
     message: String,
-    /// Who ran it.
+    /// The worker that ran it.
     #[schema(required)]
     worker: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Dead jobs of one cause as they are shown.
+//! The view of dead jobs with one cause.
 
 use serde::Serialize;
 use upshot_queue::{FailureClass, Group, QueueName};
@@ -7,12 +7,12 @@ use utoipa::ToSchema;
 use super::words::Class;
 use crate::{links::Links, moment::Moment};
 
-/// What dead jobs of one cause have in common.
+/// What dead jobs with one cause share.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = DeadGroup)]
 pub struct GroupBody {
-    /// Its name: what `group` means elsewhere. It follows from class, kind and
-    /// message, and is stable.
+    /// The stable name of the group, which other calls take as `group`. It follows from class, kind
+    /// and message.
     #[schema(example = "5f1d7a84db00d2fc")]
     fingerprint: String,
     /// The queue of the jobs.
@@ -24,22 +24,21 @@ pub struct GroupBody {
     /// The kind of the jobs.
     #[schema(example = "invoice.issue")]
     kind: String,
-    /// The message without what differs from job to job.
+    /// The message without the parts that differ from job to job.
     #[schema(example = "no customer <*>")]
     message: String,
-    /// The message of the last one as it was.
+    /// The exact message of the last job.
     #[schema(example = "no customer `c-81`")]
     last_message: String,
-    /// When one was first seen.
+    /// When the first job died.
     first_seen: Moment,
-    /// When one was last seen.
+    /// When the last job died.
     pub last_seen: Moment,
-    /// Deaths since the group came up; a job that was retried and died again
-    /// counts twice.
+    /// Deaths since the group exists. A job that was retried and died again counts twice.
     count: u64,
     /// Jobs that are dead now.
     dead: u64,
-    /// The last job that died of it; it may be forgotten by now.
+    /// The last job that died of this cause. It may be forgotten already.
     sample: String,
 }
 

@@ -1,4 +1,4 @@
-//! A job as it is shown, in a list and on its own.
+//! The views of a job, in a list and on its own.
 
 use std::collections::BTreeMap;
 
@@ -18,25 +18,25 @@ use crate::{evidence, known::Known, links::Links, moment::Moment};
 /// A job in a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobSummary {
-    /// 26 characters; it follows from the event and the route.
+    /// 26 characters that follow from the event and the route.
     #[schema(example = "mrtu2hq6wcbcvkoxmzkhxbs7da")]
     pub id: String,
     /// Its queue.
     #[schema(example = "invoices")]
     pub queue: String,
-    /// What is to be done.
+    /// The kind of work.
     #[schema(example = "invoice.issue")]
     pub kind: String,
     /// How urgent it is.
     #[schema(value_type = PriorityClass)]
     pub priority: Priority,
-    /// Whose work it is.
+    /// The tenant.
     #[schema(required)]
     pub tenant: Option<String>,
     /// The business key that people know.
     #[schema(required, example = "order-1042")]
     pub subject: Option<String>,
-    /// Where it is.
+    /// Its state.
     #[schema(value_type = JobState)]
     pub state: State,
     /// When it was enqueued.
@@ -48,13 +48,13 @@ pub struct JobSummary {
     pub expected_by: Option<Moment>,
     /// Attempts so far, the running one included.
     pub attempts: u64,
-    /// How far it is, or was when its last attempt ended.
+    /// The progress of the present or the last attempt.
     #[schema(required)]
     pub progress: Option<ProgressBody>,
     /// What a scheduled or parked job waits for.
     #[schema(required)]
     pub waiting_for: Option<Waiting>,
-    /// Where to read on.
+    /// Links.
     pub links: JobLinks,
 }
 
@@ -67,54 +67,52 @@ pub struct JobBody {
     summary: JobSummary,
     /// The version of the arguments.
     version: u32,
-    /// The event that it came from.
+    /// The event that the job came from.
     #[schema(required)]
     event: Option<EventRef>,
-    /// What else it is limited by, beside its queue and its tenant.
+    /// The limit keys beside the queue and the tenant.
     #[schema(example = json!(["smtp"]))]
     limit_keys: Vec<String>,
-    /// By when it has to start.
+    /// By when the job must start.
     #[schema(required)]
     deadline: Option<Moment>,
     /// What it waits for while it is parked.
     #[schema(required)]
     parked: Option<ParkedBody>,
-    /// When it was asked to stop while it ran.
+    /// When the running job was asked to stop.
     #[schema(required)]
     cancel_asked_at: Option<Moment>,
-    /// The group of dead jobs that it belongs to.
+    /// The group of a dead job.
     #[schema(required, example = "5f1d7a84db00d2fc")]
     group: Option<String>,
     /// Of a dead job: the job that took its idempotency key, and runs in its place.
     #[schema(required, example = "mrtu2hq6wcbcvkoxmzkhxbs7da")]
     successor: Option<String>,
-    /// Enqueues that found this job already there.
+    /// Enqueues that found this job.
     duplicates: u64,
-    /// Who runs it, or ran it last.
+    /// The worker of the present or the last attempt.
     #[schema(required, example = "4711-8d3fa0b2")]
     worker: Option<String>,
-    /// The completed steps, oldest first. None of them runs again with these arguments.
+    /// The completed steps, oldest first. With these arguments none of them runs again.
     steps: Vec<StepBody>,
-    /// Steps that were completed with earlier arguments, oldest first. Their results do not
-    /// count, and they run again; what they did stays done.
+    /// Steps that were completed with earlier arguments, oldest first. Their results do not count
+    /// and they run again; their effects remain.
     dropped_steps: Vec<StepBody>,
     /// Failures so far, by class.
     #[schema(example = json!({"transient": 2}))]
     failures: BTreeMap<String, u32>,
-    /// Attempts that did not finish, oldest first; the oldest are dropped when
-    /// there are many.
+    /// Attempts that did not finish, oldest first. When there are many, the oldest are dropped.
     history: Vec<FailedAttemptBody>,
     /// Its life, oldest first.
     timeline: Vec<EntryBody>,
     /// What the work came to.
     #[schema(required)]
     outcome: Option<OutcomeBody>,
-    /// The arguments, only with `?args=true`: JSON where they are JSON, their
-    /// text otherwise.
+    /// The arguments, only with `?args=true`: as JSON if they are JSON, otherwise as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Value>,
-    /// Arguments that were replaced, by hand or by an event that repaired the job, oldest
-    /// first; only with `?args=true`.
+    /// Arguments that an operator or a repairing event replaced, oldest first; only with
+    /// `?args=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     earlier_args: Option<Vec<Value>>,
 }
@@ -144,7 +142,7 @@ pub struct StepBody {
     result: Value,
 }
 
-/// Where to read on.
+/// Links.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobLinks {
     /// The job.

@@ -1,4 +1,4 @@
-//! How an expectation ended, or stands, as it is shown.
+//! The view of an expectation: how it stands or ended.
 
 use std::collections::BTreeMap;
 
@@ -25,18 +25,18 @@ pub struct OutcomeBody {
     evidence: Vec<EvidenceBody>,
 }
 
-/// Something that can be checked afterwards.
+/// A fact that can be checked afterwards.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Evidence)]
 pub struct EvidenceBody {
     /// What kind of evidence: `object`, `mail`.
     #[schema(example = "object")]
     kind: String,
-    /// What it says.
+    /// Its facts.
     #[serde(flatten)]
     #[schema(example = json!({"key": "invoices/1042.pdf", "sha256": "9f86d0…", "content_type": "application/pdf", "bytes": "31544"}))]
     facts: BTreeMap<String, String>,
-    /// Where the file can be read, for an object.
+    /// For an object, the address of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     href: Option<String>,
 }
@@ -46,11 +46,11 @@ pub struct EvidenceBody {
 #[serde(rename_all = "snake_case")]
 #[schema(as = OutcomeStatus)]
 pub enum Status {
-    /// The work came out right; the evidence says so.
+    /// The work came out right, with evidence.
     Achieved,
-    /// It will not come out right by itself; the reason says why.
+    /// The work will not come out right by itself; see the reason.
     Missed,
-    /// Somebody decided that the work is not to be done.
+    /// An operator cancelled the work.
     Cancelled,
     /// Not decided, and in time.
     Open,
@@ -58,7 +58,7 @@ pub enum Status {
     Overdue,
 }
 
-/// How the expectation of one job stands.
+/// The expectation of one job.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct OutcomeReport {
     /// The job.
@@ -66,7 +66,7 @@ pub struct OutcomeReport {
     job: String,
     /// Its queue.
     queue: String,
-    /// What was to be done.
+    /// The kind of work.
     #[schema(example = "invoice.issue")]
     kind: String,
     /// The business key that people know.
@@ -75,7 +75,7 @@ pub struct OutcomeReport {
     /// The event that asked for it.
     #[schema(required)]
     event: Option<EventRef>,
-    /// How it stands.
+    /// Its status.
     status: Status,
     /// By when it was expected.
     #[schema(required)]
@@ -83,8 +83,7 @@ pub struct OutcomeReport {
     /// When it was decided.
     #[schema(required)]
     decided_at: Option<Moment>,
-    /// Whether it was achieved by the time at which it was expected; null while
-    /// that is open.
+    /// Whether it was achieved in time; null while that is open.
     #[schema(required)]
     in_time: Option<bool>,
     /// For people, when it was achieved.
@@ -92,28 +91,28 @@ pub struct OutcomeReport {
     summary: Option<String>,
     /// What can be checked.
     evidence: Vec<EvidenceBody>,
-    /// Why it was missed, or did not work so far.
+    /// Why it was missed, or why the attempts so far failed.
     #[schema(required)]
     reason: Option<ReasonBody>,
     /// The job's address.
     url: String,
 }
 
-/// Why it did not work.
+/// A failure.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Reason)]
 pub struct ReasonBody {
     /// What kind of failure.
     #[schema(value_type = Class)]
     class: FailureClass,
-    /// What happened.
+    /// The message.
     #[schema(example = "550 no such mailbox: ada@lindqvist.example")]
     message: String,
 }
 
 impl OutcomeBody {
-    /// What the job's handler returned. A value that is no outcome with
-    /// evidence is shown as text.
+    /// The result of the job's handler. A value that is not an outcome with evidence is shown as
+    /// text.
     pub fn of(job: &Job, links: &Links) -> Option<Self> {
         if let Some(outcome) = evidence::outcome(job) {
             let shown = |evidence: &Evidence| EvidenceBody::new(evidence, job, links);

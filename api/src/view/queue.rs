@@ -1,4 +1,4 @@
-//! A queue as it is shown.
+//! The view of a queue.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -18,14 +18,14 @@ const CONDITIONS: usize = 100;
 const LOOKED_AT: usize = 1_000;
 const LIMITS: usize = 200;
 
-/// A queue: how many jobs are where, and what holds them back.
+/// A queue: its jobs by state, and what delays them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Queue)]
 pub struct QueueBody {
     /// Its name.
     #[schema(example = "invoices")]
     name: String,
-    /// Whether it is paused: nothing starts, what runs goes on.
+    /// Whether it is paused: nothing starts, running jobs continue.
     paused: bool,
     /// Kinds that are paused: their jobs are parked when their turn comes.
     paused_kinds: Vec<String>,
@@ -35,7 +35,7 @@ pub struct QueueBody {
     /// Ready jobs by priority.
     #[schema(example = json!({"critical": 0, "high": 4, "normal": 36, "low": 0}))]
     ready: BTreeMap<&'static str, u64>,
-    /// Limits and weights, in all processes: 200 at most, those first that lanes wait for.
+    /// Limits and weights in all processes, 200 at most. Limits that lanes wait for come first.
     limits: Vec<LimitBody>,
     /// Whether there are more limits.
     limits_cut: bool,
@@ -46,14 +46,14 @@ pub struct QueueBody {
     conditions_cut: bool,
     /// Parked jobs that are let go in the background: their kind was resumed, or their condition is met.
     releasing: Vec<ReleaseBody>,
-    /// The record of all transitions, and who reads it.
+    /// The record of all transitions, and its readers.
     outbox: OutboxBody,
     /// Transitions of jobs since the queue began, by name.
     #[schema(example = json!({"enqueued": 1262, "claimed": 1230, "succeeded": 1200}))]
     transitions: BTreeMap<String, u64>,
 }
 
-/// A limit and how much of it is used. What is null is not limited.
+/// A limit and its use. Null means not limited.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Limit)]
 pub struct LimitBody {
@@ -72,13 +72,13 @@ pub struct LimitBody {
     /// A tenant's share beside others, which have 1.
     #[schema(required)]
     weight: Option<f64>,
-    /// Jobs that run under it now; null where only their rate is limited.
+    /// Jobs that run under it; null if only the rate is limited.
     #[schema(required)]
     running: Option<u64>,
-    /// Of a rate: jobs that may start now.
+    /// For a rate: jobs that may start at once.
     #[schema(required)]
     tokens: Option<u64>,
-    /// Lanes (a tenant's jobs of one priority) that wait for it now.
+    /// Lanes (a tenant's jobs of one priority) that wait for it.
     waiting_lanes: u64,
 }
 
@@ -94,7 +94,7 @@ pub struct ConditionBody {
     jobs: u64,
 }
 
-/// Parked jobs that are let go.
+/// A release of parked jobs in the background.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Release)]
 pub struct ReleaseBody {
@@ -103,19 +103,19 @@ pub struct ReleaseBody {
     condition: String,
     /// Jobs that were parked for it when it began.
     jobs: u64,
-    /// Those of them that are done.
+    /// Jobs that are released.
     done: u64,
-    /// When it began.
+    /// When the release began.
     since: Moment,
 }
 
-/// The record of all transitions: what any group of readers needs is kept.
+/// The record of all transitions. An entry is kept while any group needs it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Outbox)]
 pub struct OutboxBody {
-    /// Entries that are kept; one may have many transitions.
+    /// Entries that are kept. An entry may have many transitions.
     entries: u64,
-    /// Who reads it.
+    /// The groups of readers.
     groups: Vec<OutboxGroupBody>,
 }
 
@@ -128,12 +128,12 @@ pub struct OutboxGroupBody {
     name: String,
     /// Members that have read anything.
     members: u64,
-    /// Entries that a member took and has not acknowledged.
+    /// Entries that members have read and not acknowledged.
     unacknowledged: u64,
-    /// Entries that no member has taken yet; null where Redis does not know.
+    /// Entries that no member has read; null if Redis does not know.
     #[schema(required)]
     lag: Option<u64>,
-    /// When the oldest entry was made that it needs; that and all behind it are kept.
+    /// The time of the oldest entry that the group needs. This entry and all later ones are kept.
     #[schema(required)]
     needs_since: Option<Moment>,
 }

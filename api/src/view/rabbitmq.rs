@@ -1,4 +1,4 @@
-//! What waits in RabbitMQ, as it is shown.
+//! The view of what waits in RabbitMQ.
 
 use serde::Serialize;
 use upshot_runtime::amqp::{Depth, Depths, INTAKE, QUARANTINE};
@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Rabbitmq)]
 pub struct RabbitmqBody {
-    /// Events that no bridge has taken yet.
+    /// Events that wait for a bridge.
     intake: DepthBody,
-    /// Events that could not be accepted.
+    /// Events in quarantine.
     quarantine: DepthBody,
 }
 
@@ -21,9 +21,9 @@ pub struct DepthBody {
     /// Its name.
     #[schema(example = "upshot.intake")]
     queue: &'static str,
-    /// Messages that wait; those that a bridge has in hand do not count.
+    /// Messages that wait, without those that a bridge has read.
     messages: u32,
-    /// Who consumes it: for the intake, bridges.
+    /// Consumers: for the intake, bridges.
     consumers: u32,
 }
 

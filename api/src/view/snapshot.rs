@@ -1,4 +1,4 @@
-//! A job as it is shown while it is watched.
+//! The view of a watched job.
 
 use serde::Serialize;
 use upshot_queue::{Priority, State};
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{known::Known, links::Links};
 
-/// What the progress stream sends, in every event the whole of it.
+/// The data of a progress event: the whole state in every event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Snapshot {
     /// The job.
     id: String,
-    /// Where it is.
+    /// Its state.
     #[schema(value_type = JobState)]
     state: State,
     /// How urgent it is.
@@ -24,7 +24,7 @@ pub struct Snapshot {
     priority: Priority,
     /// Attempts so far, the running one included.
     attempts: u64,
-    /// How far it is, or was when its last attempt ended.
+    /// The progress of the present or the last attempt.
     #[schema(required)]
     progress: Option<ProgressBody>,
     /// Names of completed steps.
@@ -41,7 +41,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What is sent about a job.
+    /// The snapshot of a job.
     pub fn new(known: &Known, links: &Links) -> Self {
         let job = &known.job;
         Self {

@@ -1,4 +1,4 @@
-//! A job's life as it is shown.
+//! The view of a job's life.
 
 use serde::Serialize;
 use upshot_queue::{
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::words::{Class, JobState};
 use crate::moment::Moment;
 
-/// One thing that happened to a job. Details that do not go with it are left out.
+/// One entry of a job's life. Fields that do not apply are left out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = TimelineEntry)]
 pub struct EntryBody {
@@ -27,11 +27,11 @@ pub struct EntryBody {
 #[serde(rename_all = "snake_case")]
 #[schema(as = TimelineWhat)]
 pub enum Happened {
-    /// It came into the queue.
+    /// The job was enqueued.
     Enqueued,
-    /// A worker took it: `attempt`, `worker`.
+    /// A worker claimed it: `attempt`, `worker`.
     Claimed,
-    /// It said how far it was: `percent`, `step`.
+    /// The handler reported progress: `percent`, `step`.
     Progress,
     /// A step was completed: `step`.
     Step,
@@ -39,20 +39,20 @@ pub enum Happened {
     Log,
     /// An attempt failed: `attempt` (0 for none), `class`, `message`.
     Failed,
-    /// Something else was done to it: `did`, `message`.
+    /// Another action: `did`, `message`.
     Changed,
-    /// It ended: `state`.
+    /// The job ended: `state`.
     Finished,
 }
 
-/// What there is to say about something that happened.
+/// The fields of an entry.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[schema(as = TimelineDetails)]
 pub struct Details {
     /// Which attempt, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u64>,
-    /// Who took it.
+    /// The worker that claimed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<String>,
     /// 0 to 100.
@@ -73,7 +73,7 @@ pub struct Details {
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
-    /// How it ended.
+    /// The final state.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<JobState>)]
     state: Option<State>,

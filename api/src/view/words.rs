@@ -1,4 +1,4 @@
-//! Small parts that several bodies have in common.
+//! Small parts that several bodies share.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub enum JobState {}
 impl PartialSchema for JobState {
     fn schema() -> RefOr<Schema> {
         words(
-            "Where a job is: it waits for a time, for a worker or for something else, runs, or has ended.",
+            "The state of a job: it waits for a time, for a worker or for something else, runs, or has ended.",
             State::ALL.map(State::as_str),
         )
     }
@@ -97,8 +97,8 @@ impl PartialSchema for ProgressEvent {
 
 impl ToSchema for ProgressEvent {}
 
-/// Any CloudEvent in structured mode: the attributes that the specification demands, and
-/// whatever else.
+/// Any CloudEvent in structured mode: the attributes that the specification demands, and any
+/// others.
 #[derive(Debug)]
 pub enum CloudEvent {}
 
@@ -132,7 +132,7 @@ fn words<const N: usize>(description: &str, words: [&'static str; N]) -> RefOr<S
 /// The event that a job came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EventRef {
-    /// Who published it.
+    /// The producer.
     #[schema(example = "/shops/berlin")]
     pub source: String,
     /// Unique within the source.
@@ -152,7 +152,7 @@ impl EventRef {
     }
 }
 
-/// How far a running job is.
+/// The progress of a running job.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Progress)]
 pub struct ProgressBody {

@@ -12,8 +12,7 @@ use crate::{
     stage::Stage,
 };
 
-/// Rounds of both, one after the other, so that what else the machine does
-/// meanwhile weighs on both.
+/// Rounds of both, one after the other, so that other work of the machine affects both.
 pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> anyhow::Result<()> {
     for round in 1..=amounts.rounds {
         let bare = bare(stage, amounts.events).await?;

@@ -69,7 +69,7 @@ async fn once(stage: &Stage, n: usize, concurrency: usize, mixed: bool) -> anyho
     Ok((drained, (after - before) / n as f64))
 }
 
-/// Limits that are looked at and counted, and that hold nobody for long.
+/// Limits that are read and counted, and that delay no job for long.
 pub(super) async fn set_limits(queue: &Client) -> anyhow::Result<()> {
     let operator = Operator::new(queue.clone());
     operator.set_limit(&LimitKey::Queue, Limit::concurrency(100_000)).await?;

@@ -56,7 +56,7 @@ pub async fn waits(stage: &Stage, rate: u32, seconds: u64) -> anyhow::Result<Vec
     let working = tokio::spawn(worker::work(stage.connector()?, options, move |job| {
         let now = load::now_ns();
         if let Some(at) = load::published_ns(&job.args) {
-            // The receiver is gone only when nobody measures any more.
+            // The receiver is gone only after the measurement.
             let _ = sender.send(now.saturating_sub(at) as f64 / 1e6);
         }
         async { Ok(Value::Null) }

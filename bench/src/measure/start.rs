@@ -44,7 +44,7 @@ pub async fn measure(stage: &Stage, amounts: Amounts, figures: &mut Figures) -> 
         let now = load::now_ns();
         if let Some(at) = load::published_ns(&job.args) {
             let all = now.saturating_sub(at) as f64 / 1e6;
-            // The receiver is gone only when nobody measures any more.
+            // The receiver is gone only after the measurement.
             let _ = sender.send(Waited { all, enqueued: job.enqueued_at as f64 - at as f64 / 1e6 });
         }
         async { Ok(Value::Null) }

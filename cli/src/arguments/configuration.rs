@@ -1,4 +1,4 @@
-//! What can be said about how queues are worked on.
+//! Arguments of commands on the configuration of queues.
 
 use std::path::PathBuf;
 
@@ -15,18 +15,19 @@ pub struct Config {
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Show what is in force, by whom it was stored, and the versions that are kept.
+    /// Show the configuration in force, its author, and the stored versions.
     Show(ConfigShow),
-    /// Show in what a settings file differs from what is in force.
+    /// Compare a settings file with the configuration in force.
     ///
-    /// Executors go by what is in force, whatever their files say.
+    /// Executors use the configuration in force, not their files.
     Diff(ConfigDiff),
-    /// Put the queue sections of a settings file in force, in all processes within a moment.
+    /// Put the queue sections of a settings file in force, in all processes.
     ///
-    /// Retention, shares, retries and limits of `[queues.NAME]`; `concurrency`, `lease` and `timeout`
-    /// belong to each executor. Limits that the file names are set, those that only the version
-    /// before it named are cleared, and others stay. Nothing is changed where another version than
-    /// the expected one is stored. To go back: `config show --version N --json` has an earlier one.
+    /// Applies retention, shares, retries and limits of `[queues.NAME]`; `concurrency`, `lease` and
+    /// `timeout` belong to each executor. Sets the limits in the file, clears limits that only the
+    /// previous version named, and leaves other limits. Changes nothing if another version than the
+    /// expected one is stored. To go back, `config show --version N --json` prints an earlier
+    /// version.
     Apply(ConfigApply),
 }
 
@@ -34,7 +35,7 @@ pub enum ConfigCommand {
 pub struct ConfigShow {
     /// Only this queue.
     pub queue: Option<QueueName>,
-    /// An earlier version that is kept.
+    /// An earlier stored version.
     #[arg(long, value_name = "N", requires = "queue")]
     pub version: Option<u64>,
     #[command(flatten)]
@@ -57,10 +58,10 @@ pub struct ConfigApply {
     pub file: PathBuf,
     /// Only this queue; without it, all queues of the file.
     pub queue: Option<QueueName>,
-    /// The version that the file was made from, as `config show` says it; 0 where none is stored.
+    /// The version that the file is based on, from `config show`; 0 if none is stored.
     #[arg(long, value_name = "N")]
     pub expect_version: u64,
-    /// Who makes the change; by default the user that runs the command.
+    /// The author of the change; by default the user that runs the command.
     #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "cli")]
     pub by: String,
     #[command(flatten)]

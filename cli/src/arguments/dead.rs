@@ -1,4 +1,4 @@
-//! What can be said about dead jobs.
+//! Arguments of commands on dead jobs.
 
 use clap::Args;
 use upshot_queue::QueueName;
@@ -29,7 +29,7 @@ pub struct Which {
     /// Only this tenant.
     #[arg(long)]
     pub tenant: Option<String>,
-    /// At most this many, 1 to 10000; the same command again goes on.
+    /// At most this many, 1 to 10000; the same command again continues.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub limit: u64,
 }
@@ -38,7 +38,7 @@ pub struct Which {
 pub struct DeadRetry {
     #[command(flatten)]
     pub which: Which,
-    /// One each so much time, such as 100ms, so that what has just recovered is
+    /// The time between two jobs, such as 100ms, so that a dependency that has just recovered is
     /// not overrun; all at once by default.
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     pub pace: Option<String>,
@@ -50,7 +50,7 @@ pub struct DeadRetry {
 pub struct DeadPurge {
     #[command(flatten)]
     pub which: Which,
-    /// Only those that died so long ago or longer, such as 7d; 0s for all.
+    /// Only jobs that died at least this long ago, such as 7d; 0s for all.
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     pub older_than: String,
     #[command(flatten)]

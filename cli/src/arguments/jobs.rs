@@ -1,4 +1,4 @@
-//! What can be said about jobs.
+//! Arguments of commands on jobs.
 
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ pub struct Job {
     /// Show each change until the job has ended.
     #[arg(long)]
     pub follow: bool,
-    /// Show what happened to it, a line each, oldest first.
+    /// Show what happened to the job, one line each, oldest first.
     #[arg(long, conflicts_with = "follow")]
     pub timeline: bool,
     #[command(flatten)]
@@ -48,12 +48,12 @@ pub struct Job {
 pub struct Retry {
     /// The job's id.
     pub id: JobId,
-    /// Run it with other arguments: a file with JSON; `-` reads standard input.
-    /// They must keep the contract of the job's event type; the previous ones are
-    /// kept with the job. Its completed steps run again: what they did is shown first.
+    /// Run the job with other arguments: a file with JSON; `-` reads standard input. They must keep
+    /// the contract of the job's event type; the job keeps the previous arguments. Completed steps
+    /// run again; the command first shows what they did.
     #[arg(long, value_name = "FILE")]
     pub args: Option<PathBuf>,
-    /// Agree that completed steps run again, and what they did is done twice.
+    /// Agree that completed steps run again and their effects happen twice.
     #[arg(long, requires = "args")]
     pub yes: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What can be said about queues.
+//! Arguments of commands on queues.
 
 use clap::{ArgGroup, Args};
 use upshot_queue::{Condition, LimitKey, QueueName, Rate, Weight};
@@ -15,7 +15,7 @@ pub struct Queues {
 pub struct Pause {
     /// The queue.
     pub queue: QueueName,
-    /// Only this kind of its jobs.
+    /// Only jobs of this kind.
     #[arg(long)]
     pub kind: Option<String>,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub struct Pause {
 pub struct OutboxEnd {
     /// The queue.
     pub queue: QueueName,
-    /// The group; `upshot queues` shows those that need entries.
+    /// The group; `upshot queues` shows the groups that need entries.
     pub group: String,
     #[command(flatten)]
     pub api: ApiAddress,
@@ -70,7 +70,7 @@ pub struct SetLimit {
     /// What is limited: `queue`, `tenant:NAME`, or `key:NAME` for the jobs that
     /// name this limit key.
     pub key: LimitKey,
-    /// Jobs that run at once, in all processes; 0 holds all of them.
+    /// Jobs that run at once, in all processes; 0 stops all of them.
     #[arg(long, value_name = "N", group = "what")]
     pub concurrency: Option<u32>,
     /// Jobs that start a second, on the average.

@@ -1,8 +1,8 @@
-//! Values that are read with bounds: an impossible one is refused with the name of its flag.
+//! Values with bounds. An impossible value is refused with the name of its flag.
 
 use upshot_shared::duration as durations;
 
-/// Checks a duration and passes it on as it is written: the API reads it.
+/// Checks a duration and passes its text on, because the API reads it.
 pub fn duration(text: &str) -> Result<String, String> {
     durations::parse(text).map(|_| text.to_owned())
 }

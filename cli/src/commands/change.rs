@@ -1,5 +1,4 @@
-//! `upshot retry`, `cancel`, `reschedule` and `prioritise`: what people do to
-//! one job, through the API.
+//! `upshot retry`, `cancel`, `reschedule` and `prioritise`: change one job through the API.
 
 use std::{
     fmt::Write,
@@ -27,7 +26,7 @@ pub async fn retry(settings: &Settings, retry: &Retry, out: &mut Output) -> anyh
     struct Body {
         #[serde(skip_serializing_if = "Option::is_none")]
         args: Option<Box<RawValue>>,
-        // An API of an earlier version does not know it.
+        // An API of an earlier version does not know this field.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         repeat_steps: Vec<String>,
     }
@@ -63,11 +62,11 @@ fn steps_of(error: &anyhow::Error) -> Option<Vec<Value>> {
     asks.then(|| list(problem, "steps").cloned().collect())
 }
 
-/// Shows what the steps did, and asks a person whether they may run again.
+/// Shows what the steps did, and asks whether they may run again.
 fn agree(retry: &Retry, steps: &[Value]) -> anyhow::Result<()> {
     let id = &retry.id;
     let mut shown = format!(
-        "job {id} has completed steps. With other arguments they run again, and what they did is done twice:"
+        "job {id} has completed steps. With other arguments they run again, and their effects happen twice:"
     );
     for step in steps {
         let result = step.get("result").map(ToString::to_string).unwrap_or_default();
@@ -77,7 +76,7 @@ fn agree(retry: &Retry, steps: &[Value]) -> anyhow::Result<()> {
     let from_stdin = retry.args.as_deref() == Some(Path::new("-"));
     if from_stdin || !std::io::stdin().is_terminal() {
         bail!(
-            "job {id} stays as it was, because there is nobody to ask: add --yes to let these steps run again"
+            "job {id} stays as it was, because no terminal is there to ask at: add --yes to let these steps run again"
         );
     }
     note("Let them run again? [y/N]");
@@ -133,7 +132,7 @@ pub async fn prioritise(
     Ok(())
 }
 
-/// Arguments out of a file, as they are written there.
+/// The arguments in a file, exactly as written.
 fn arguments(file: &Path) -> anyhow::Result<Box<RawValue>> {
     let mut text = String::new();
     let shown = if file == Path::new("-") {
@@ -144,7 +143,7 @@ fn arguments(file: &Path) -> anyhow::Result<Box<RawValue>> {
         text = std::fs::read_to_string(file).with_context(|| format!("{shown} cannot be read"))?;
         shown
     };
-    serde_json::from_str(&text).with_context(|| format!("{shown} holds no JSON: write the arguments as JSON"))
+    serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON: write the arguments as JSON"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Asks the API.
+//! The client of the API.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -25,8 +25,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// One for the API that is named, that of a running `upshot up`, or that of
-    /// the settings.
+    /// A client for the named API, for the API of a running `upshot up`, or for the API in the
+    /// settings.
     pub fn new(settings: &Settings, given: &ApiAddress) -> anyhow::Result<Self> {
         let (key, text) = match (&given.api, Running::read(settings)) {
             (Some(api), _) => ("--api", api.clone()),
@@ -37,9 +37,9 @@ impl Client {
             format!("{key} is `{}`: write it like http://127.0.0.1:8080, or host:8080", masked(&text))
         })?;
         let builder = reqwest::Client::builder().connect_timeout(CONNECT);
-        // Where https is named, a redirect to http is not followed.
+        // The client follows no redirect from https to http.
         let builder = builder.https_only(base.scheme() == "https");
-        // A proxy that the variables name leads to other machines, not back to this one.
+        // A proxy from the environment leads to other machines, not back to this one.
         let builder = if is_loopback(&base) { builder.no_proxy() } else { builder };
         Ok(Self { base: base.as_str().trim_end_matches('/').into(), http: builder.build()? })
     }
@@ -101,15 +101,15 @@ pub struct Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let detail = self.problem.get("detail").or_else(|| self.problem.get("title")).and_then(Value::as_str);
-        // What it repeats of a name must not look like a line of ours.
+        // Text from outside must not look like a line of this program.
         write!(f, "{}: {}", self.status, visible(detail.unwrap_or("the API gave no reason")))
     }
 }
 
 impl Error for Refused {}
 
-/// Where an API is: a URL, or `host:port`. An address to listen on at every interface is reached
-/// at the loopback one.
+/// The address of an API: a URL, or `host:port`. For an address that listens on every interface,
+/// the loopback address.
 fn base(text: &str) -> Option<Url> {
     let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let mut url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;

@@ -1,4 +1,4 @@
-//! `upshot config`: how queues are worked on, through the API.
+//! `upshot config`: shows, compares and applies the configuration of queues through the API.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -59,7 +59,7 @@ async fn diff(
         out.item(&value, |page| {
             let version = there.version;
             match differences.len() {
-                0 => page.text(format!("{queue}: version {version} is what the file says")),
+                0 => page.text(format!("{queue}: the file equals version {version}")),
                 n => page.text(format!("{queue}: the file differs from version {version} in {n} values")),
             }
             changes(page, &differences);

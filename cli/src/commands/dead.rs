@@ -16,7 +16,7 @@ use crate::{
 
 const LIST: List = List { path: "/v1/dead", entries: "groups", cursor: "skip" };
 
-/// Prints groups, each with what its jobs have in common.
+/// Prints groups, each with what its jobs share.
 pub async fn groups(settings: &Settings, dead: &Dead, out: &mut Output) -> anyhow::Result<()> {
     let query: Vec<_> = dead.queue.iter().map(|queue| ("queue", queue.to_string())).collect();
     let client = Client::new(settings, &dead.api)?;
@@ -30,7 +30,7 @@ pub async fn groups(settings: &Settings, dead: &Dead, out: &mut Output) -> anyho
     LIST.follow(&client, &query, &dead.paging, show).await
 }
 
-/// Groups are told apart by their messages, so these are shown whole, below each other.
+/// Messages tell groups apart, so each message is shown whole, one below the other.
 pub(super) fn print(page: &mut Page, groups: &[Value], is_first: bool, now: DateTime<Utc>) {
     if is_first && groups.is_empty() {
         page.line("no dead jobs");
@@ -60,14 +60,13 @@ pub async fn retry(settings: &Settings, retry: &DeadRetry, out: &mut Output) -> 
     if let Some(pace) = &retry.pace {
         body["pace"] = json!(pace);
     }
-    // Each call begins its pace anew, so the first one that finds something is
-    // the last.
+    // Each call starts its pace again, so the first call that finds jobs is the last.
     let (retried, more) = many(settings, &retry.api, "retry", "retried", body, 1).await?;
     out.answer(&json!({ "retried": retried, "more": more }), |page| {
         page.text(format!("{retried} jobs run again{}", hint(more)));
         if let Some(pace) = retry.pace.as_ref().filter(|_| more) {
             page.text(format!(
-                "run it when these have started, after {retried} times {pace}: each call begins its pace anew"
+                "run it when these have started, after {retried} times {pace}: each call starts its pace again"
             ));
         }
     })?;
@@ -85,9 +84,8 @@ pub async fn purge(settings: &Settings, purge: &DeadPurge, out: &mut Output) -> 
     Ok(())
 }
 
-/// Calls until `enough` are done or all were looked at: kind and tenant are
-/// looked for among a bounded number of jobs a call. Returns how many were done
-/// and whether there may be more.
+/// Repeats the call until `enough` jobs are done or all were examined, because a call examines a
+/// bounded number of jobs. Returns how many were done and whether there may be more.
 async fn many(
     settings: &Settings,
     api: &ApiAddress,
@@ -122,7 +120,7 @@ fn filter(which: &Which) -> Value {
 }
 
 fn hint(more: bool) -> &'static str {
-    if more { "; there may be more: the same command goes on" } else { "" }
+    if more { "; there may be more: the same command continues" } else { "" }
 }
 
 #[cfg(test)]

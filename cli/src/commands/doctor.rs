@@ -1,4 +1,4 @@
-//! `upshot doctor`: whether everything that the settings name is as it should be.
+//! `upshot doctor`: checks everything that the settings name.
 
 use anyhow::bail;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::{
     running::Running,
 };
 
-/// Prints every check; an error when one failed.
+/// Prints every check; an error if one failed.
 pub async fn run(settings: anyhow::Result<Settings>, out: &mut Output) -> anyhow::Result<()> {
     let checks = match settings {
         Ok(mut settings) => {
@@ -44,7 +44,7 @@ fn print(page: &mut Page, checks: &Checks) {
                 Outcome::Warning => "warning",
                 Outcome::Failed => "FAILED",
             };
-            // One line for each, whatever a server said.
+            // One line for each check, whatever a server answered.
             let seen = check.seen.split_whitespace().collect::<Vec<_>>().join(" ");
             [outcome.to_owned(), format!("{}: {}", check.subject, check.check), seen]
         })

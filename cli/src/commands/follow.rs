@@ -10,10 +10,10 @@ use super::{
 };
 use crate::output::Output;
 
-/// Prints the changes of a job as the API's event stream tells them.
+/// Prints the changes of a job from the API's event stream.
 pub async fn run(client: &Client, id: &JobId, out: &mut Output) -> anyhow::Result<()> {
     let mut stream = client.get(&format!("/v1/jobs/{id}/progress"), &[]).await?.bytes_stream();
-    // Bytes, because a character may be divided between two chunks.
+    // Bytes, because two chunks may split a character.
     let mut unread = Vec::new();
     let (mut event, mut last) = (String::new(), String::new());
     while let Some(chunk) = stream.next().await {

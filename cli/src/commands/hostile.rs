@@ -1,4 +1,4 @@
-//! Whatever stands in any field of the API's answers, no page shows it raw or grows a line by it.
+//! No page shows any field of the API's answers raw, or grows a line because of one.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! One job, for a person: where it is and why, what it did, what it came to.
+//! One job for a person: its state and why, its steps, its outcome.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use upshot_queue::Condition;
 use super::value::{has, list, optional, part, text, time, when};
 use crate::output::{Page, Table};
 
-/// Prints a job as the API tells it.
+/// Prints a job from the API's answer.
 pub fn print(page: &mut Page, job: &Value, now: DateTime<Utc>) {
     page.line(format!("job {}: {}", text(job, "id"), text(job, "state")));
     page.line("");
@@ -168,7 +168,7 @@ fn links(page: &mut Page, job: &Value) {
     let links = part(job, "links");
     let files = list(links, "files").filter_map(Value::as_str).map(|file| ("file", file.to_owned()));
     let named = ["self", "outcome"].map(|name| (name, optional(links, name)));
-    // As they are: a link that is broken into two lines leads nowhere.
+    // Unwrapped, because a link on two lines does not work.
     page.heading("Links");
     for (name, link) in named.into_iter().chain(files).filter(|(_, link)| !link.is_empty()) {
         page.line(format!("  {name:<7}  {link}"));

@@ -1,4 +1,4 @@
-//! `upshot jobs` and `upshot job`: jobs, through the API.
+//! `upshot jobs` and `upshot job`: show jobs through the API.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -53,7 +53,7 @@ pub(super) fn row(job: &Value, now: DateTime<Utc>) -> [String; 6] {
     [id, state, kind, subject, attempts, age(job, "since", now)]
 }
 
-/// Prints one job, what happened to it, or its changes until it has ended.
+/// Prints one job, its timeline, or its changes until it has ended.
 pub async fn show(settings: &Settings, job: &Job, out: &mut Output) -> anyhow::Result<()> {
     let client = Client::new(settings, &job.api)?;
     if job.follow {

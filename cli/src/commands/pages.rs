@@ -1,4 +1,4 @@
-//! Lists that the API gives page by page.
+//! Lists that the API returns page by page.
 
 use anyhow::bail;
 use serde_json::Value;
@@ -14,16 +14,16 @@ const PAGE: u64 = 200;
 pub struct List {
     /// Its path.
     pub path: &'static str,
-    /// The member of a page that has the entries.
+    /// The member of a page that holds the entries.
     pub entries: &'static str,
-    /// The parameter that says where a page begins.
+    /// The parameter for the beginning of a page.
     pub cursor: &'static str,
 }
 
 impl List {
-    /// Reads page after page and hands each on, until as many are shown as are wanted. A page may
-    /// be empty and not the last: it looks at a bounded number of entries. Says how to go on where
-    /// there are more.
+    /// Reads page after page and passes each on, until enough entries are shown. A page may be
+    /// empty without being the last, because it examines a bounded number of entries. Prints how to
+    /// continue if there are more.
     pub async fn follow(
         &self,
         client: &Client,
@@ -44,18 +44,18 @@ impl List {
             let Some(next) = page.get("next").and_then(Value::as_str) else { return Ok(()) };
             let next = self.cursor_of(next);
             if next.is_none() || next == cursor {
-                bail!("the API does not say where the list goes on: is it of another version?");
+                bail!("the API does not say where the list continues: does it have another version?");
             }
             if left == 0 {
                 let next = next.unwrap_or_default();
-                output::note(format_args!("there are more: add --all, or --cursor {next} to go on"));
+                output::note(format_args!("there are more: add --all, or --cursor {next} to continue"));
                 return Ok(());
             }
             cursor = next;
         }
     }
 
-    /// Where the list goes on, out of the address of the next page.
+    /// The cursor in the address of the next page.
     fn cursor_of(&self, next: &str) -> Option<String> {
         let (_, query) = next.split_once('?')?;
         let mut pairs = form_urlencoded::parse(query.as_bytes());

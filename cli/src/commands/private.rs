@@ -6,14 +6,15 @@ use anyhow::bail;
 use nix::sys::stat::{Mode, umask};
 use upshot_runtime::Settings;
 
-/// Makes `data_dir`, and keeps others out of it and of the files that this process writes there,
-/// whatever its umask. A store elsewhere may be shared on purpose: the umask stays as it is then.
+/// Creates `data_dir`, and keeps other users out of it and of the files that this process writes
+/// there, with any umask. A store elsewhere may be shared on purpose, so the umask does not change
+/// for it.
 pub fn keep(settings: &Settings) -> anyhow::Result<()> {
     let dir = Path::new(&settings.data_dir);
     match upshot_servers::make_private(dir) {
-        // Of a folder that another user made, only that user can change the rights.
+        // Only the owner of a folder can change its rights.
         Err(why) if dir.is_dir() => {
-            tracing::warn!(%why, "other users may see what is in data_dir: choose a folder of your own");
+            tracing::warn!(%why, "other users may read data_dir: choose a folder that you own");
         }
         Err(why) => bail!("data_dir is `{}`: {why}", settings.data_dir),
         Ok(()) => {}
@@ -24,7 +25,7 @@ pub fn keep(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same for a service that uses `data_dir` only where the files are kept in it.
+/// The same for a service that uses `data_dir` only for stored files.
 pub fn keep_files(settings: &Settings) -> anyhow::Result<()> {
     if settings.store.url.is_empty() { keep(settings) } else { Ok(()) }
 }

@@ -28,15 +28,15 @@ use crate::{
 
 /// How long RabbitMQ may take to confirm an event.
 const CONFIRM: Duration = Duration::from_secs(30);
-/// How long Redis may take to say whether an event is known. Not knowing is no reason not to
-/// publish it.
+/// How long Redis may take to say whether an event is known. The command publishes the event even
+/// without that answer.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What became of one event of a file.
+/// The result for one event of a file.
 #[derive(Debug, Serialize)]
 struct Report {
     file: String,
-    /// Its place in the file, from 1; 0 for the file as a whole.
+    /// Its position in the file, from 1; 0 for the file as a whole.
     event: usize,
     result: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ struct Report {
     id: Option<String>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
-    /// The jobs that it becomes, or those that were there.
+    /// The jobs that it becomes, or the jobs that were there.
     jobs: Vec<ReportedJob>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -59,19 +59,19 @@ struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
-    /// RabbitMQ has it, and nobody knows it yet.
+    /// RabbitMQ has it, and its jobs are new.
     Published,
     /// RabbitMQ has it, and its jobs were there before.
     Duplicate,
-    /// RabbitMQ has it, and its data replaces that of a job that could not use what came first.
+    /// RabbitMQ has it, and its data repairs a job that could not use the first data.
     Repairs,
     /// RabbitMQ has it, and Redis does not say whether it is known.
     PublishedPerhapsAgain,
     /// It cannot be accepted and was not published.
     Refused,
-    /// RabbitMQ took no message; what follows was not tried.
+    /// RabbitMQ took no message; later events were not tried.
     NotPublished,
-    /// RabbitMQ may have it; what follows was not tried.
+    /// RabbitMQ may have it; later events were not tried.
     Unknown,
 }
 
@@ -82,8 +82,8 @@ struct ReportedJob {
     kind: String,
 }
 
-/// Publishes every event of every file that can be accepted, and says of each what became of
-/// it. One that cannot be accepted is not published and does not keep the others.
+/// Publishes every acceptable event of every file, and reports the result for each. An event that
+/// cannot be accepted does not stop the others.
 pub async fn run(mut settings: Settings, publish: &Publish, out: &mut Output) -> anyhow::Result<()> {
     Running::fill(&mut settings);
     let publisher = publisher(&settings)?;
@@ -106,7 +106,7 @@ pub async fn run(mut settings: Settings, publish: &Publish, out: &mut Output) ->
 
 struct Sender {
     intake: Intake,
-    /// Where to look whether an event is known; empty where there is nobody to ask.
+    /// The queues that know events; empty without a Redis to ask.
     queues: BTreeMap<QueueName, Client>,
     publisher: Publisher,
     all: usize,
@@ -134,7 +134,7 @@ impl Sender {
                 self.tell(&report, out)?;
                 if matches!(report.result, Outcome::NotPublished | Outcome::Unknown) {
                     let why = report.detail.unwrap_or_default();
-                    bail!("{shown}, event {}: {why}; the events behind it were not tried", place + 1);
+                    bail!("{shown}, event {}: {why}; later events were not tried", place + 1);
                 }
             }
         }
@@ -195,7 +195,7 @@ impl Sender {
 }
 
 impl Sender {
-    /// The jobs that are there already; `None` where Redis does not say, which is then not
+    /// The jobs that are there already; `None` if Redis does not answer, and then Redis is not
     /// asked again.
     async fn look_up(&mut self, jobs: &[(QueueName, NewJob)]) -> Option<Vec<Option<Found>>> {
         if self.queues.is_empty() {
@@ -240,7 +240,7 @@ impl Report {
         Self { reason: Some(reason.to_string()), place: Some(place), detail: Some(detail), ..self }
     }
 
-    /// Shows it to a person; why it was refused is returned, and goes elsewhere.
+    /// Shows the result to a person. Returns the reason of a refusal, which is printed elsewhere.
     fn show(&self, page: &mut Page) -> Option<String> {
         let said = |part: &Option<String>| part.clone().unwrap_or_default();
         let event = format!("{} {} from {}", said(&self.kind), said(&self.id), said(&self.source));
@@ -257,12 +257,12 @@ impl Report {
                     self.file, self.event
                 ));
             }
-            // The error says it.
+            // The error says so.
             Outcome::NotPublished | Outcome::Unknown => return None,
             Outcome::Published => "",
             Outcome::Duplicate => "; it is a duplicate",
-            Outcome::Repairs => "; it repairs a job that could not use what came first",
-            Outcome::PublishedPerhapsAgain => "; whether it is a duplicate is not known: Redis does not say",
+            Outcome::Repairs => "; it repairs a job that could not use the first data",
+            Outcome::PublishedPerhapsAgain => "; Redis does not answer, so it may be a duplicate",
         };
         page.text(format!("published {event}{published}"));
         self.jobs.iter().for_each(|job| page.line(format!("  job {} in queue {}", job.id, job.queue)));
@@ -270,7 +270,7 @@ impl Report {
     }
 }
 
-/// The queues of the routes; none where the settings name no Redis.
+/// The queues of the routes; none if the settings name no Redis.
 fn queues(settings: &Settings) -> anyhow::Result<BTreeMap<QueueName, Client>> {
     if settings.redis.url.is_empty() {
         return Ok(BTreeMap::new());
@@ -280,7 +280,7 @@ fn queues(settings: &Settings) -> anyhow::Result<BTreeMap<QueueName, Client>> {
     settings.routes.iter().map(|route| queue(&route.queue)).collect()
 }
 
-/// A publisher for these settings, as a producer has it: it declares nothing.
+/// A publisher like a producer's: it declares nothing.
 pub fn publisher(settings: &Settings) -> anyhow::Result<Publisher> {
     if settings.amqp.url.is_empty() {
         bail!(

@@ -15,14 +15,14 @@ use crate::{
 
 const STATES: [&str; 7] = ["scheduled", "ready", "running", "parked", "succeeded", "dead", "cancelled"];
 
-/// Prints a table of queues, and below it what holds jobs back.
+/// Prints a table of queues, and below it what delays jobs.
 pub async fn show(settings: &Settings, queues: &Queues, out: &mut Output) -> anyhow::Result<()> {
     let said = Client::new(settings, &queues.api)?.read("/v1/queues", &[]).await?;
     out.answer(&said, |page| print(page, &said))?;
     Ok(())
 }
 
-/// What there is, and what holds jobs back.
+/// The queues, and what delays jobs.
 pub(super) fn print(page: &mut Page, said: &Value) {
     let row = |queue: &Value| {
         let [scheduled, ready, running, parked, succeeded, dead, cancelled] =
@@ -43,7 +43,7 @@ pub async fn pause(settings: &Settings, pause: &Pause, out: &mut Output) -> anyh
     let name = &pause.queue;
     let told = match &pause.kind {
         Some(kind) => format!("{name}: jobs of kind {kind} are parked when their turn comes"),
-        None => format!("{name}: nothing starts until `upshot resume {name}`; what runs goes on"),
+        None => format!("{name}: nothing starts until `upshot resume {name}`; running jobs continue"),
     };
     out.answer(&queue, |page| page.text(told))?;
     if let Some(kind) = &pause.kind {
@@ -74,7 +74,7 @@ pub async fn resume(settings: &Settings, resume: &Pause, out: &mut Output) -> an
 pub async fn end_group(settings: &Settings, end: &OutboxEnd, out: &mut Output) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/outbox/end", end.queue);
     let said = Client::new(settings, &end.api)?.post(&path, &json!({"group": end.group})).await?;
-    let told = format!("{}: nothing is kept for group {} any longer", end.queue, end.group);
+    let told = format!("{}: group {} is dropped, and nothing is kept for it", end.queue, end.group);
     out.answer(&said, |page| page.text(told))?;
     Ok(())
 }
@@ -150,10 +150,10 @@ pub async fn limit(settings: &Settings, limit: &SetLimit, out: &mut Output) -> a
     Ok(())
 }
 
-/// What waits in RabbitMQ, a line each.
+/// What waits in RabbitMQ, one line each.
 fn waiting(rabbitmq: &Value) -> Vec<String> {
     let [Some(intake), Some(quarantine)] = ["intake", "quarantine"].map(|name| rabbitmq.get(name)) else {
-        return vec!["RabbitMQ does not answer: what waits there is not known".to_owned()];
+        return vec!["RabbitMQ does not answer: the number of waiting events is unknown".to_owned()];
     };
     let mut lines = vec![format!(
         "{}: {} events wait for a bridge, {} bridges consume",
@@ -179,8 +179,8 @@ async fn change(settings: &Settings, pause: &Pause, verb: &str) -> anyhow::Resul
     Client::new(settings, &pause.api)?.post(&path, &json!({"kind": pause.kind})).await
 }
 
-/// Says so where neither a route nor a job has the kind that was paused: it may be mistyped. The
-/// pause holds all the same, because another program may enqueue such jobs.
+/// Warns if neither a route nor a job has the paused kind, which may be mistyped. The pause holds
+/// all the same, because another program may enqueue such jobs.
 async fn warn_of_unknown(settings: &Settings, pause: &Pause, kind: &str) -> anyhow::Result<()> {
     let routes = settings.routes.iter().filter(|route| route.queue == pause.queue);
     let mut kinds: Vec<&str> = routes.map(|route| route.job.as_str()).collect();
@@ -189,7 +189,7 @@ async fn warn_of_unknown(settings: &Settings, pause: &Pause, kind: &str) -> anyh
     }
     let query = [("queue", pause.queue.to_string()), ("kind", kind.to_owned()), ("limit", "1".to_owned())];
     let page = Client::new(settings, &pause.api)?.read("/v1/jobs", &query).await?;
-    // A page that stops early has not looked at every job; those that it looked at are many.
+    // A page that stops early has not examined every job, but many.
     if list(&page, "jobs").next().is_some() {
         return Ok(());
     }
@@ -204,7 +204,7 @@ async fn warn_of_unknown(settings: &Settings, pause: &Pause, kind: &str) -> anyh
     Ok(())
 }
 
-/// What holds jobs of a queue back, a line each.
+/// What delays jobs of a queue, one line each.
 fn holding(queue: &Value) -> Vec<String> {
     let name = text(queue, "name");
     let mut lines = Vec::new();
@@ -276,7 +276,7 @@ mod tests {
             waiting(&stuck)[1..],
             ["no bridge takes events: start `upshot bridge`", "q: 3 events could not be accepted"]
         );
-        assert!(waiting(&Value::Null)[0].contains("not known"));
+        assert!(waiting(&Value::Null)[0].contains("unknown"));
     }
 
     #[test]

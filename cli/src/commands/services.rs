@@ -16,7 +16,7 @@ use upshot_runtime::{
 
 use super::{private, stop};
 
-/// Runs the bridge until it is told to stop.
+/// Runs the bridge until the stop.
 pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
     let health = needed_by_bridge(&settings);
@@ -28,8 +28,8 @@ pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a bridge waits for. Where more is demanded of Redis than to have taken a
-/// job, nothing is acknowledged before it was seen to do that.
+/// What a bridge waits for. If `redis.durability` demands more than taking a job, the bridge
+/// acknowledges nothing before Redis is seen to do it.
 pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
     match settings.redis.durability {
         Durability::Always => {
@@ -47,7 +47,7 @@ const NEEDED_BY_EXECUTOR: &[&str] = &["redis", "store"];
 #[cfg(not(feature = "files"))]
 const NEEDED_BY_EXECUTOR: &[&str] = &["redis"];
 
-/// Runs an executor until it is told to stop.
+/// Runs an executor until the stop.
 pub async fn executor(settings: Settings, jobs: Jobs) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, false)?;
     private::keep_files(&settings)?;
@@ -60,7 +60,7 @@ pub async fn executor(settings: Settings, jobs: Jobs) -> anyhow::Result<()> {
         .unwrap_or(Ok(()))?)
 }
 
-/// Runs the API until it is told to stop.
+/// Runs the API until the stop.
 pub async fn api(settings: Settings) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, true)?;
     let api = Api::new(&settings, Health::needing(&["rabbitmq", "redis", "topology"]), metrics)?;
@@ -74,7 +74,7 @@ pub async fn api(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Logs, metrics, signals; refuses to go on without the addresses.
+/// Sets up logs, metrics and signals. Refuses to continue without the addresses.
 fn start(settings: &Settings, amqp: bool) -> anyhow::Result<(CancellationToken, PrometheusHandle)> {
     telemetry::log(&settings.log)?;
     if amqp && settings.amqp.url.is_empty() {
@@ -93,7 +93,7 @@ fn start(settings: &Settings, amqp: bool) -> anyhow::Result<(CancellationToken, 
     Ok((stop::on_signal()?, telemetry::metrics()?))
 }
 
-/// `/healthz`, `/readyz` and `/metrics`, where the settings ask for them.
+/// Serves `/healthz`, `/readyz` and `/metrics` if the settings ask for them.
 async fn serve_probes(
     settings: &Settings,
     health: Health,

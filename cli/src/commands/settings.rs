@@ -1,4 +1,4 @@
-//! `upshot settings`: the annotated defaults, or what is in force.
+//! `upshot settings`: prints the annotated defaults, or the settings in force.
 
 use upshot_runtime::{
     Settings,

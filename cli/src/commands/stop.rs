@@ -1,4 +1,4 @@
-//! When to stop: Ctrl-C, or a request to terminate; and by when to have stopped.
+//! The stop of a process: its signals and its time limit.
 
 use std::time::Duration;
 
@@ -6,16 +6,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use upshot_runtime::Settings;
 
-/// How long a service without handlers may take to stop: to finish a batch, or
-/// the requests in flight, and to say goodbye to servers that may be frozen.
+/// How long a service without handlers may take to stop: to finish a batch or the requests in
+/// flight, and to disconnect from servers that may be frozen.
 pub const SERVICE: Duration = Duration::from_secs(15);
 /// How much longer than `executor.shutdown_grace` an executor may take.
 const MARGIN: Duration = Duration::from_secs(1);
 /// How long private servers may take at least.
 const LEAST_FOR_SERVERS: Duration = Duration::from_secs(2);
 
-/// A token that fires at the first SIGINT or SIGTERM. A second one ends the
-/// process at once, for people who do not want to wait.
+/// A token that fires at the first SIGINT or SIGTERM. A second signal ends the process at once.
 pub fn on_signal() -> anyhow::Result<CancellationToken> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stop = CancellationToken::new();
@@ -36,21 +35,20 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// How long an executor may take to stop. With the default of
-/// `executor.shutdown_grace`, every service ends within 25 s: orchestrators kill
-/// after 30.
+/// How long an executor may take to stop. With the default of `executor.shutdown_grace`, every
+/// service ends within 25 s, because orchestrators kill after 30.
 pub fn of_executor(settings: &Settings) -> Duration {
     settings.executor.shutdown_grace + MARGIN
 }
 
-/// How long private servers may take, this long after the stop.
+/// How long private servers may still take, this long after the stop.
 pub fn of_servers(settings: &Settings, elapsed: Duration) -> Duration {
     let all = of_executor(settings).max(SERVICE) + LEAST_FOR_SERVERS;
     all.saturating_sub(elapsed).max(LEAST_FOR_SERVERS)
 }
 
-/// Runs a service to its end. `None` when it has not ended this long after the
-/// stop: Redis or RabbitMQ may not answer, and nobody waits for ever.
+/// Runs a service to its end. `None` if the service has not ended this long after the stop, because
+/// Redis or RabbitMQ may not answer.
 pub async fn within<T>(
     name: &str,
     stop: &CancellationToken,

@@ -1,10 +1,10 @@
-//! A job's life, a row for each thing that happened.
+//! A job's timeline, one row for each entry.
 
 use serde_json::Value;
 
 use super::value::text;
 
-/// When something happened, what, and what there is to say about it.
+/// The time, the kind and the details of an entry.
 pub fn row(entry: &Value) -> [String; 3] {
     let what = match entry.get("did").and_then(Value::as_str) {
         Some(did) => did.to_owned(),

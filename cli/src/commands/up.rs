@@ -19,8 +19,8 @@ use crate::{output::Output, running::Running};
 
 const VHOST: &str = "upshot";
 
-/// Runs bridge, executor and API until told to stop, and the private servers
-/// under them where no others are named.
+/// Runs bridge, executor and API until the stop, with private servers where the settings name no
+/// others.
 pub async fn run(mut settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow::Result<()> {
     telemetry::log(&settings.log)?;
     let metrics = telemetry::metrics()?;
@@ -53,8 +53,8 @@ pub async fn run(mut settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow
     let address = listener.local_addr()?;
     let api = Api::new(&settings, health.clone(), metrics)?;
 
-    // The services end when they are told to; one that ends by itself, whatever
-    // the reason, takes the others along in good order.
+    // The services end on a stop. A service that ends by itself, for any reason, stops the others
+    // in good order.
     let bridge = together(&stop, bridge.run(stop.clone()));
     let executor = together(&stop, executor.run(stop.clone()));
     let api = together(&stop, api.serve(listener, stop.clone()));
@@ -73,9 +73,9 @@ pub async fn run(mut settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow
             let told = out.answer(&json!({ "api": api }), |page| {
                 page.line(format!("Upshot is up. API: {api}  (Ctrl-C stops it)"));
             });
-            // Services do not end because nobody reads that they are up.
+            // Services continue even if the note that they are up cannot be written.
             if let Err(error) = told {
-                tracing::warn!(%error, "it cannot be told that Upshot is up");
+                tracing::warn!(%error, "standard output does not take the note that Upshot is up");
             }
         }
     }
@@ -97,7 +97,7 @@ pub async fn run(mut settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow
         rabbit.unwrap_or(Ok(())).and(redis.unwrap_or(Ok(())))
     };
     let limit = stop::of_servers(&settings, stopped.elapsed());
-    // Those that take longer are ended by their watchdogs.
+    // Watchdogs end servers that take longer.
     stop::within("private servers", &stop, limit, servers).await.transpose()?;
     bridge.transpose().context("the bridge ended early")?;
     executor.transpose().context("the executor ended early")?.unwrap_or(Ok(()))?;
@@ -111,7 +111,7 @@ fn together<T: Send + 'static>(
 ) -> JoinHandle<T> {
     let taking_along = stop.clone().drop_guard();
     tokio::spawn(async move {
-        // Fires when the service has ended, by a panic too.
+        // Fires when the service has ended, even by a panic.
         let _taking_along = taking_along;
         service.await
     })
@@ -140,7 +140,7 @@ async fn private_redis(
     Ok(Some(RedisServer::start_with(&dir.join("redis"), options).await?))
 }
 
-/// Listens where the settings say, or on a free port when that one is taken.
+/// Listens where the settings say, or on a free port if that port is taken.
 async fn listen(address: &str) -> anyhow::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(listener),

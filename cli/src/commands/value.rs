@@ -6,7 +6,7 @@ use serde_json::Value;
 /// A time to the second.
 const SECONDS: &str = "%Y-%m-%d %H:%M:%S UTC";
 
-/// A field as text; `-` where it is null or missing.
+/// A field as text; `-` if it is null or missing.
 pub fn text(value: &Value, name: &str) -> String {
     match value.get(name) {
         Some(Value::String(text)) => text.clone(),
@@ -15,7 +15,7 @@ pub fn text(value: &Value, name: &str) -> String {
     }
 }
 
-/// A field as text; nothing where it is null or missing.
+/// A field as text; empty if it is null or missing.
 pub fn optional(value: &Value, name: &str) -> String {
     if has(value, name) { text(value, name) } else { String::new() }
 }
@@ -25,7 +25,7 @@ pub fn has(value: &Value, name: &str) -> bool {
     value.get(name).is_some_and(|field| !field.is_null())
 }
 
-/// A field that is an object; an empty one where there is none.
+/// A field that is an object; an empty object if it is missing.
 pub fn part<'a>(value: &'a Value, name: &str) -> &'a Value {
     value.get(name).unwrap_or(&Value::Null)
 }
@@ -35,13 +35,13 @@ pub fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value>
     value.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// A field that is a time, to the second; as it is, where it is no time.
+/// A time field to the second; unchanged if it is not a time.
 pub fn time(value: &Value, name: &str) -> String {
     let text = optional(value, name);
     text.parse::<DateTime<Utc>>().map_or(text, |time| time.format(SECONDS).to_string())
 }
 
-/// The same beside `now`; as it is, where it is no time.
+/// The same relative to `now`; unchanged if it is not a time.
 pub fn when(value: &Value, name: &str, now: DateTime<Utc>) -> String {
     let text = optional(value, name);
     let Ok(time) = text.parse::<DateTime<Utc>>() else { return text };
@@ -54,7 +54,7 @@ pub fn when(value: &Value, name: &str, now: DateTime<Utc>) -> String {
     }
 }
 
-/// How long ago a field's time is.
+/// The age of a time field.
 pub fn age(value: &Value, name: &str, now: DateTime<Utc>) -> String {
     let text = text(value, name);
     text.parse::<DateTime<Utc>>().map_or(text, |time| span((now - time).max(TimeDelta::zero())))

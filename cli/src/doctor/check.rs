@@ -1,16 +1,16 @@
-//! A check, and how it came out.
+//! A check and its outcome.
 
 use std::fmt::Display;
 
 use serde::Serialize;
 
-/// How a check came out.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Nothing is to be done.
     Ok,
-    /// It works; somebody should look at it.
+    /// It works, and needs attention.
     Warning,
     /// It does not work, or loses something.
     Failed,
@@ -19,15 +19,15 @@ pub enum Outcome {
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What is looked at: `redis`, `rabbitmq`, `store`, `smtp`, `settings`.
+    /// The subject: `redis`, `rabbitmq`, `store`, `smtp`, `settings`.
     pub subject: &'static str,
-    /// What about it.
+    /// The aspect of the subject.
     pub check: String,
-    /// How it came out.
+    /// The outcome.
     pub outcome: Outcome,
     /// What was seen.
     pub seen: String,
-    /// What to do, where something is to be done.
+    /// The remedy, if one is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
@@ -37,12 +37,12 @@ pub struct Check {
 pub struct Checks(Vec<Check>);
 
 impl Checks {
-    /// Checks of one subject are added here.
+    /// Adds the checks of one subject.
     pub fn of(&mut self, subject: &'static str) -> Adding<'_> {
         Adding { checks: &mut self.0, subject }
     }
 
-    /// Adds those of others.
+    /// Adds other checks.
     pub fn extend(&mut self, more: Self) {
         self.0.extend(more.0);
     }
@@ -52,7 +52,7 @@ impl Checks {
         &self.0
     }
 
-    /// How many came out like this.
+    /// The number of checks with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.0.iter().filter(|check| check.outcome == outcome).count()
     }

@@ -1,4 +1,4 @@
-//! RabbitMQ: whether it is reached, what it is, and whether Upshot's parts are there.
+//! RabbitMQ: reachability, version, and Upshot's exchanges and queues.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use super::{
     is_here,
 };
 
-/// The exchanges that have to be there.
+/// The exchanges that must be there.
 const EXCHANGES: [&str; 2] = [amqp::EVENTS, amqp::QUARANTINE];
-/// The queues that have to be there.
+/// The queues that must be there.
 const QUEUES: [&str; 2] = [amqp::INTAKE, amqp::QUARANTINE];
 /// How long a broker without an alarm takes to confirm.
 const CONFIRM: Duration = Duration::from_secs(5);
@@ -80,7 +80,7 @@ fn transport(checks: &mut Adding<'_>, address: &Address, greeting: amqp::Greetin
 
 async fn exchange(checks: &mut Adding<'_>, connection: &Connection, name: &str) {
     let declaring = async {
-        // A channel of its own: a refusal closes it.
+        // A separate channel, because a refusal closes it.
         let channel = connection.create_channel().await?;
         let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
         channel.exchange_declare(name.into(), ExchangeKind::Topic, options, FieldTable::default()).await
@@ -129,8 +129,8 @@ fn refused(checks: &mut Adding<'_>, check: &str, error: &lapin::Error) {
     }
 }
 
-/// A broker under an alarm (memory, disk) reads no connection that publishes. So
-/// a message is published that leads nowhere: no queue has its name.
+/// A broker under an alarm (memory, disk) does not read from connections that publish. So the check
+/// publishes a message to a queue name that does not exist.
 async fn alarms(checks: &mut Adding<'_>, connection: &Connection) {
     let check = "takes messages";
     let publishing = async {

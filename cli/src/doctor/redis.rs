@@ -1,4 +1,4 @@
-//! Redis: whether it is reached, what it is, and how it keeps jobs.
+//! Redis: reachability, version, and how it keeps jobs.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,7 +20,7 @@ use super::{
 
 /// The oldest version that runs the scripts.
 const LEAST_VERSION: u32 = 7;
-/// A part of the memory limit behind which it gets tight.
+/// The share of the memory limit above which the check warns.
 const TIGHT: f64 = 0.8;
 /// How far clocks may be apart.
 const CLOCKS: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ pub(super) async fn examine(settings: &Settings) -> Checks {
             return all;
         }
     };
-    // The connector has read it before.
+    // The connector read the address before.
     let Ok(address) = url.expose().parse::<Address>() else { return all };
     if let Err(error) = connector.ping(&mut conn).await {
         let seen = format!("{}: {}", names(&address), told(&error));
@@ -284,7 +284,7 @@ async fn clock(checks: &mut Adding<'_>, conn: &mut Connection) {
         Ok(told) => told,
         Err(error) => return checks.warning("clock", told_as(&error), "allow the user `+time`"),
     };
-    // Half of the round trip lies behind Redis' look.
+    // Redis reads its clock halfway through the round trip.
     let travelled = before.elapsed().unwrap_or_default() / 2;
     let theirs = Duration::from_secs(seconds) + Duration::from_micros(micros);
     let ours = (before + travelled).duration_since(UNIX_EPOCH).unwrap_or_default();

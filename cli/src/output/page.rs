@@ -4,8 +4,8 @@ use upshot_shared::visible::visible;
 
 use super::Table;
 
-/// Lines for people. What they say is escaped when it is added, so that widths are those of what
-/// is shown, and again when it is written.
+/// Lines for people. The page escapes text when it is added, so that widths match the screen; the
+/// writer escapes it again.
 pub struct Page {
     lines: Vec<String>,
     width: Option<u16>,
@@ -21,12 +21,12 @@ impl Page {
         self.lines
     }
 
-    /// Adds a line as it is.
+    /// Adds a line unwrapped.
     pub fn line(&mut self, text: impl AsRef<str>) {
         self.lines.push(visible(text.as_ref()).into_owned());
     }
 
-    /// Adds a line, wrapped at blanks where the screen is narrower.
+    /// Adds a line, wrapped at blanks if the screen is narrower.
     pub fn text(&mut self, text: impl Into<String>) {
         self.table(Table::bare().wrapping(&[0]), &[[text.into()]]);
     }
@@ -44,7 +44,7 @@ impl Page {
         self.lines.extend(table.lines(&rows, self.width));
     }
 
-    /// Adds values behind their labels; those without a value are left out.
+    /// Adds labels with values. A label without a value is left out.
     pub fn pairs(&mut self, pairs: &[(&str, String)]) {
         let rows: Vec<[String; 2]> = pairs
             .iter()

@@ -4,46 +4,45 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width, pr
 
 /// Blanks between columns.
 const GAP: u16 = 2;
-/// Lines that a cell may take on a screen; of a longer one the middle is left out.
+/// Lines that a cell may take on a screen. A longer cell loses its middle.
 const MOST_LINES: usize = 6;
 
-/// A table. Rows may come in several parts, which stand under the same headings.
+/// A table. Rows may come in several parts under the same headings.
 pub struct Table<const N: usize> {
     headings: Option<[&'static str; N]>,
     /// Columns whose cells may be broken into several lines.
     wrapping: &'static [usize],
     indent: u16,
-    /// The widths of the first part, once it is there.
+    /// The widths of the first part, once known.
     widths: Vec<u16>,
 }
 
 impl<const N: usize> Table<N> {
-    /// One with headings.
+    /// A table with headings.
     pub fn new(headings: [&'static str; N]) -> Self {
         Self { headings: Some(headings), wrapping: &[], indent: 0, widths: Vec::new() }
     }
 
-    /// One without.
+    /// A table without headings.
     pub fn bare() -> Self {
         Self { headings: None, wrapping: &[], indent: 0, widths: Vec::new() }
     }
 
-    /// Names columns whose cells may be broken into several lines. Those of others stay whole:
-    /// they are names to copy.
+    /// Names the columns whose cells may wrap. Cells of other columns stay whole, because they are
+    /// names to copy.
     pub fn wrapping(&mut self, columns: &'static [usize]) -> &mut Self {
         self.wrapping = columns;
         self
     }
 
-    /// Stands two blanks to the right.
+    /// Indents the table by two blanks.
     pub fn indented(&mut self) -> &mut Self {
         self.indent = GAP;
         self
     }
 
-    /// The lines of a part, for a screen of this width or for none. On a screen long cells go on
-    /// below; in a file or a pipe each row is a line and nothing is left out. Numbers stand to the
-    /// right.
+    /// The lines of a part, for a screen of this width or for none. On a screen long cells wrap. In
+    /// a file or a pipe each row is one line and nothing is left out. Numbers are right-aligned.
     pub(super) fn lines(&mut self, rows: &[[String; N]], width: Option<u16>) -> Vec<String> {
         let mut table = comfy_table::Table::new();
         table.load_style(NOTHING);
@@ -84,7 +83,7 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// The text without its middle, where it is longer than this: both ends tell most.
+/// The text, without its middle if it is longer than this. Both ends tell most.
 pub fn middle(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {

@@ -1,4 +1,4 @@
-//! How a decimal travels in JSON: as a string, so that nobody rounds it on the way.
+//! Decimals in JSON: as strings, so that no reader rounds them.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Where RabbitMQ is, as whom to log in, and which certificates to use.
+//! The address of RabbitMQ: hosts, login and certificates.
 
 use std::{
     fmt,
@@ -17,22 +17,22 @@ use url::Url;
 use super::tls;
 use crate::{secret::SecretUrl, settings::AmqpSettings};
 
-/// The forms of the URL, for a person who wrote another one.
+/// The valid forms of the URL, for error messages.
 const FORMS: &str = "write amqp://user:password@host:5672/vhost, or amqps://user:password@host:5671/vhost for TLS, \
      several hosts of a cluster with commas between them; percent-encode special characters of user, password and vhost";
-/// What the URL may say behind a `?`.
+/// The parameters of the URL.
 const QUERY: [&str; 5] = ["heartbeat", "frame_max", "channel_max", "connection_timeout", "auth_mechanism"];
-/// What RabbitMQ offers. The headers of a message are one frame, as large as its producer's frames,
-/// so a client with smaller ones could not read them.
+/// RabbitMQ's own frame size. The headers of a message are one frame of its producer's size, so a
+/// client with smaller frames could not read them.
 const LEAST_FRAME: u32 = 128 << 10;
-/// The heartbeat, in seconds, unless the URL says so. A node that is silent for twice as long
-/// is left for another one.
+/// The heartbeat, in seconds, unless the URL says so. After twice this silence the client leaves a
+/// node for another one.
 const HEARTBEAT: u16 = 5;
-/// Hosts that a URL may name.
+/// How many hosts a URL may name.
 const MOST_HOSTS: usize = 32;
 
-/// Where RabbitMQ is: the section `[amqp]` of the settings. Cheap to clone; clones share which
-/// of the hosts is tried first.
+/// The address of RabbitMQ: the section `[amqp]` of the settings. Cheap to clone; clones share
+/// which host comes first.
 #[derive(Clone)]
 pub struct Address(Arc<Parts>);
 
@@ -41,7 +41,7 @@ struct Parts {
     ca_file: Option<PathBuf>,
     client_cert: Option<PathBuf>,
     client_key: Option<PathBuf>,
-    /// The place of the host that the next connection tries first.
+    /// The position of the host that the next connection tries first.
     first: AtomicUsize,
 }
 
@@ -59,7 +59,7 @@ pub struct Unusable {
 
 /// What a connection needs.
 pub(super) struct Target {
-    /// With the first host; the others differ in nothing else.
+    /// With the first host. The other hosts differ only in name and port.
     pub(super) uri: AMQPUri,
     /// At least one.
     pub(super) hosts: Vec<Host>,
@@ -102,15 +102,15 @@ impl fmt::Debug for Address {
 }
 
 impl fmt::Display for Address {
-    /// The URL without what stands before its `@`.
+    /// The URL without its login.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0.url, f)
     }
 }
 
 impl Address {
-    /// The address of a URL alone, without the files that settings may name: an
-    /// `amqps` server needs a certificate of a public authority then.
+    /// The address of a URL alone, without files. An `amqps` server then needs a certificate of a
+    /// public authority.
     pub fn of_url(url: impl Into<String>) -> Self {
         Self::from(&AmqpSettings {
             url: SecretUrl::from(Into::<String>::into(url)),
@@ -118,8 +118,8 @@ impl Address {
         })
     }
 
-    /// Whether the URL can be used and the keys go together; reads no file. An
-    /// empty URL is not looked at.
+    /// Checks that the URL is valid and the keys fit together. It reads no file and skips an empty
+    /// URL.
     ///
     /// # Errors
     /// What is wrong, and the remedy.
@@ -151,7 +151,7 @@ impl Address {
         Ok(())
     }
 
-    /// The same, and whether the certificates can be read.
+    /// The same, and checks that the certificates can be read.
     ///
     /// # Errors
     /// What is wrong, and the remedy.
@@ -159,17 +159,17 @@ impl Address {
         if self.0.url.is_empty() { self.check() } else { self.target().map(drop) }
     }
 
-    /// The hosts, where the URL can be used.
+    /// The hosts of a valid URL.
     pub fn hosts(&self) -> Vec<Host> {
         self.uri().map(|(_, hosts)| hosts).unwrap_or_default()
     }
 
-    /// The place of the host that is to be tried first.
+    /// The position of the host to try first.
     pub(super) fn first_host(&self) -> usize {
         self.0.first.load(Ordering::Relaxed)
     }
 
-    /// Is told which host was used: the next connection tries the host after it first.
+    /// Notes the host in use. The next connection tries the host after it first.
     pub(super) fn used_host(&self, place: usize) {
         self.0.first.store(place.wrapping_add(1), Ordering::Relaxed);
     }
@@ -179,8 +179,8 @@ impl Address {
         self.uri().is_ok_and(|(uri, _)| uri.scheme == AMQPScheme::AMQPS)
     }
 
-    /// What a connection needs. Reads the certificates anew, so that replaced
-    /// ones are used from the next connection on.
+    /// What a connection needs. Reads the certificates again, so that the next connection uses
+    /// replaced ones.
     pub(super) fn target(&self) -> Result<Target, Unusable> {
         self.check()?;
         let (uri, hosts) = self.uri()?;
@@ -201,7 +201,7 @@ impl Address {
     }
 }
 
-/// The URL in the client library's words, and its hosts, or what to write instead.
+/// The URL for the client library and its hosts, or a remedy.
 fn parse_all(text: &str) -> Result<(AMQPUri, Vec<Host>), String> {
     let Some((scheme, rest)) = text.split_once("://") else { return Err(FORMS.to_owned()) };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -221,9 +221,8 @@ fn parse_all(text: &str) -> Result<(AMQPUri, Vec<Host>), String> {
     Ok((first, hosts))
 }
 
-/// The URL of one host in the client library's words, or what to write instead. The
-/// library's own reading takes a missing host, and an IPv6 address, for
-/// `localhost`, and passes over words that it does not know.
+/// The URL of one host for the client library, or a remedy. The library's own parser takes a
+/// missing host, and an IPv6 address, as `localhost`, and ignores unknown parameters.
 fn parse(text: &str) -> Result<AMQPUri, String> {
     let scheme = match text.split_once("://") {
         Some(("amqp", _)) => AMQPScheme::AMQP,

@@ -1,4 +1,4 @@
-//! What a broker says of itself before anybody logs in.
+//! The greeting of a broker before the login.
 
 use std::{io, time::Duration};
 
@@ -8,10 +8,10 @@ use super::{Address, transport};
 
 /// How long the answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A larger greeting is none of a broker.
+/// A broker's greeting is not larger than this.
 const MOST: u32 = 64 * 1024;
 
-/// What a broker says of itself.
+/// A broker's greeting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Greeting {
     /// Its name, such as `RabbitMQ`.
@@ -20,8 +20,8 @@ pub struct Greeting {
     pub version: Option<String>,
 }
 
-/// Asks a broker what it is, on a connection of its own that is closed again
-/// before any login. The client library keeps this to itself.
+/// Asks a broker for product and version, on a connection that closes before any login. The client
+/// library does not expose them.
 ///
 /// # Errors
 /// When the broker is away, or speaks another protocol.
@@ -54,7 +54,7 @@ fn property(frame: &[u8], name: &str) -> Option<String> {
     let start = frame.windows(key.len()).position(|window| window == key)? + key.len();
     let (length, rest) = frame.get(start..)?.split_first_chunk::<4>()?;
     let value = rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-    // Nothing of another machine's goes to a terminal as it is.
+    // Text from another machine never reaches a terminal unescaped.
     Some(String::from_utf8_lossy(value).chars().filter(|c| !c.is_control()).take(100).collect())
 }
 

@@ -2,14 +2,14 @@
 
 /// Topic exchange: producers publish events here, routing key = event type.
 pub const EVENTS: &str = "upshot.events";
-/// Quorum queue: what the bridge consumes.
+/// Quorum queue that the bridge consumes.
 pub const INTAKE: &str = "upshot.intake";
-/// The intake of versions before 0.2. Its arguments cannot be changed, so a bridge empties and
+/// The intake of earlier versions. Nothing can change its arguments, so a bridge empties and
 /// deletes it.
 pub const FORMER_INTAKE: &str = "upshot.bridge";
 /// Fanout exchange and quorum queue: events that could not be accepted.
 pub const QUARANTINE: &str = "upshot.quarantine";
-/// Fanout exchange without a queue: what is published here is confirmed and gone, so a confirm
+/// Fanout exchange without a queue. RabbitMQ confirms and drops a message to it, so a confirm
 /// proves that RabbitMQ takes messages.
 pub const PROBE: &str = "upshot.probe";
 
@@ -27,10 +27,10 @@ pub const HEADER_REPLY_TO: &str = "x-upshot-reply-to";
 pub const HEADER_DROPPED: &str = "x-upshot-headers-dropped";
 /// Header of a quarantined message: the routing key with which it came.
 pub const HEADER_ROUTING_KEY: &str = "x-upshot-routing-key";
-/// Header of a quarantined message: jobs of its event that are in their queues all the same,
-/// `queue/id`, separated by blanks.
+/// Header of a quarantined message: jobs of its event that other queues took, `queue/id`, separated
+/// by blanks.
 pub const HEADER_JOBS: &str = "x-upshot-jobs";
-/// Header of a message whose properties an AMQP client cannot digest: what was left out.
+/// Header of a message whose properties an AMQP client cannot parse: what was left out.
 pub const HEADER_UNREADABLE: &str = "x-upshot-unreadable";
-/// Header of such a message: all of its properties, as the producer's client wrote them.
+/// Header of such a message: all its properties, as the producer's client wrote them.
 pub const HEADER_RAW_PROPERTIES: &str = "x-upshot-raw-properties";

@@ -1,8 +1,8 @@
-//! Publishing with confirms: it returns when the broker has the message.
+//! Publishes with confirms: a call returns when the broker has the message.
 //!
-//! One task keeps the connection; callers use it or fail at once. So a broker that is frozen
-//! costs one attempt at a time, however many callers there are, and a caller that gives up
-//! leaves no message behind that is published later.
+//! One task keeps the connection; callers use it or fail at once. So a frozen broker costs one
+//! attempt at a time for any number of callers. A caller that gives up leaves no message that is
+//! published later.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -30,12 +30,12 @@ use super::{
 };
 use upshot_shared::event::STRUCTURED;
 
-/// How often the connection is looked at besides its events.
+/// How often the task checks the connection beside its events.
 const LOOK: Duration = Duration::from_secs(1);
-/// Messages that are under way at the same time, each on a channel of its own.
+/// Messages in flight at the same time, each on its own channel.
 const UNDER_WAY: usize = 32;
 
-/// Why a message was not published, or perhaps not.
+/// Why a message was not published, or may not have been.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PublishError {
     /// RabbitMQ is away, or takes no messages. The message was not published.
@@ -47,7 +47,7 @@ pub enum PublishError {
          which is safe"
     )]
     Unknown(String),
-    /// The broker took it and had no queue for it.
+    /// The broker took the message and had no queue for it.
     #[error("not published: no queue is bound for it; start `upshot bridge`, it declares exchange and queue")]
     Unroutable,
     /// The broker refused it.
@@ -57,8 +57,8 @@ pub enum PublishError {
     Refused,
 }
 
-/// Publishes messages. Connects at first use and again after every loss, in a task of its own.
-/// Cheap to clone; clones share a connection, which ends with the last of them.
+/// Publishes messages. A background task connects at first use and again after every loss. Cheap to
+/// clone; clones share a connection, which ends with the last clone.
 #[derive(Clone)]
 pub struct Publisher {
     shared: Arc<Shared>,
@@ -77,7 +77,7 @@ struct Shared {
 
 #[derive(Clone)]
 enum State {
-    /// Nothing was tried yet.
+    /// No attempt yet.
     Unknown,
     Up(Arc<Live>),
     Down(Arc<str>),
@@ -86,10 +86,10 @@ enum State {
 /// A connection that takes messages.
 struct Live {
     link: Link,
-    /// Channels that nothing is under way on. One message is under way on a channel at a time:
-    /// lapin matches a message that was returned to whichever confirm comes next.
+    /// Idle channels. Each channel carries one message at a time, because lapin matches a returned
+    /// message to the next confirm of any message.
     idle: Mutex<Vec<Channel>>,
-    /// One for each message that may be under way.
+    /// One permit for each message that may be in flight.
     slots: Semaphore,
 }
 
@@ -138,11 +138,11 @@ impl Publisher {
         }
     }
 
-    /// Asks RabbitMQ to confirm a message that goes nowhere, so a caller can tell early whether
-    /// it takes any. Only for a publisher that declares.
+    /// Publishes a message that goes nowhere, so that a caller learns early whether RabbitMQ takes
+    /// messages. Only for a publisher that declares.
     ///
     /// # Errors
-    /// When it does not.
+    /// When RabbitMQ does not confirm.
     pub async fn check(&self) -> Result<(), PublishError> {
         self.publish(PROBE, "", b"", BasicProperties::default(), false).await
     }
@@ -195,7 +195,7 @@ impl Publisher {
             let key = short_string(routing_key);
             let sent = channel.basic_publish(exchange.into(), key, options, body, persistent);
             let confirmed = sent.await?.await?;
-            // A channel that was refused once may stay refused after there is room again.
+            // A channel that was refused once may stay refused even when there is room again.
             if matches!(confirmed, Confirmation::Ack(_)) {
                 live.idle().push(channel);
             }
@@ -210,14 +210,14 @@ impl Publisher {
             }
             Ok(Err(error)) => Err(PublishError::Unknown(error.to_string())),
             Err(_) => {
-                // What was not sent yet must not be sent after the caller was told.
+                // A message that was not sent must not be sent after the caller got an error.
                 live.link.cut();
                 Err(self.silent())
             }
         }
     }
 
-    /// Publishes an event in structured mode, for whatever queue is bound.
+    /// Publishes an event in structured mode, for any bound queue.
     ///
     /// # Errors
     /// See [`PublishError`].
@@ -248,7 +248,7 @@ impl Publisher {
     }
 }
 
-/// A text as a short string, which has at most 255 bytes; what is longer is cut.
+/// A text as a short string, truncated to its 255 bytes.
 fn short_string(text: &str) -> ShortString {
     let end = text.floor_char_boundary(255);
     text.get(..end).unwrap_or_default().into()
@@ -267,11 +267,11 @@ pub enum DeclareError {
 
 impl Live {
     fn idle(&self) -> MutexGuard<'_, Vec<Channel>> {
-        // The list is whole after every statement that changes it.
+        // Every statement leaves the list consistent.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A channel that nothing is under way on.
+    /// An idle channel.
     async fn channel(&self) -> Result<Channel, lapin::Error> {
         loop {
             let Some(channel) = self.idle().pop() else { return confirming(&self.link).await };
@@ -288,7 +288,7 @@ async fn confirming(link: &Link) -> Result<Channel, lapin::Error> {
     Ok(channel)
 }
 
-/// Keeps the connection until nobody can publish any more.
+/// Keeps the connection until the last publisher is gone.
 async fn keep(shared: Arc<Shared>, alive: CancellationToken) {
     let mut backoff = Backoff::default();
     while !alive.is_cancelled() {
@@ -304,7 +304,7 @@ async fn keep(shared: Arc<Shared>, alive: CancellationToken) {
     }
 }
 
-/// Connects and stays connected; returns why no longer.
+/// Connects and stays connected; returns the reason of a loss.
 async fn connected(shared: &Shared, backoff: &mut Backoff) -> String {
     let link = match transport::connect(&shared.address, &shared.name, u64::MAX).await {
         Ok(link) => link,
@@ -319,12 +319,12 @@ async fn connected(shared: &Shared, backoff: &mut Backoff) -> String {
     if shared.declares {
         match timeout(shared.patience, topology::declare(&link)).await {
             Ok(Ok(_)) => {}
-            // What is wrong the next declaration says; publishing may work all the same.
+            // The next declaration reports the problem; publishing may work all the same.
             Ok(Err(TopologyError::Different { .. } | TopologyError::Missing { .. })) => {}
             Ok(Err(error)) => return error.to_string(),
             Err(_) => return format!("no answer within {:?}", shared.patience),
         }
-        // Under an alarm RabbitMQ says so once somebody publishes.
+        // RabbitMQ announces an alarm only to a connection that publishes.
         let probe = probe(&channel);
         tokio::pin!(probe);
         let answer = loop {
@@ -367,7 +367,7 @@ async fn stay(
                 Some(Event::ConnectionUnblocked) => {
                     shared.state.send_replace(State::Up(Arc::clone(live)));
                 }
-                // Also what happens to a channel is said here.
+                // Errors of a channel arrive here too.
                 Some(Event::Error(error)) if !live.link.status().connected() => return error.to_string(),
                 Some(_) => {}
                 None => return "the connection was closed".to_owned(),

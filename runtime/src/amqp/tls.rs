@@ -1,4 +1,4 @@
-//! TLS towards RabbitMQ: which authorities are trusted, and who we are.
+//! TLS with RabbitMQ: trusted authorities and the client certificate.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -11,8 +11,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::address::Unusable;
 
-/// A configuration that checks the server's certificate and name. With `ca_file`
-/// only the authorities in it are trusted, and the public ones otherwise.
+/// A configuration that checks the server's certificate and name. It trusts only the authorities in
+/// `ca_file`, or the public ones without that file.
 pub(super) fn config(
     ca_file: Option<&Path>,
     client: Option<(&Path, &Path)>,
@@ -26,8 +26,7 @@ pub(super) fn config(
             }
         }
     }
-    // Ring, as for Redis and mail; named here, so that it does not depend on
-    // which providers are linked.
+    // Ring, as for Redis and mail. Named here, so that it does not depend on the linked providers.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -64,9 +63,8 @@ pub(super) async fn handshake(
     connected.map_err(|error| explained(&error, host, port))
 }
 
-/// The error with the remedy, where RabbitMQ refused the certificate that it was
-/// shown, or that there was none. It says so only after the handshake of TLS 1.3, and
-/// what it says is lost where the kernel resets the connection first.
+/// Adds the remedy to the error if RabbitMQ refused the client certificate or missed one. RabbitMQ
+/// says so only after the handshake of TLS 1.3, and a reset by the kernel can lose that message.
 pub(super) fn refused(error: lapin::Error) -> lapin::Error {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let lapin::ErrorKind::IOError(cause) = error.kind() else { return error };
@@ -78,7 +76,7 @@ pub(super) fn refused(error: lapin::Error) -> lapin::Error {
     io::Error::new(cause.kind(), format!("{cause}: {ALERT}")).into()
 }
 
-/// What an alert of the server means.
+/// The meaning of an alert from the server.
 const ALERT: &str = "RabbitMQ refused or closed the connection: where it asks for a certificate, name one that it trusts by \
                      `amqp.client_cert` and `amqp.client_key`";
 
@@ -86,7 +84,7 @@ const ALERT: &str = "RabbitMQ refused or closed the connection: where it asks fo
 fn explained(error: &io::Error, host: &str, port: u16) -> io::Error {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     let remedy = match cause {
-        // What a listener without TLS answers a ClientHello.
+        // A listener without TLS answers a ClientHello like this.
         Some(rustls::Error::InvalidMessage(_)) => {
             "it does not speak TLS on this port: name the port of its TLS listener (usually 5671), \
              or start `amqp.url` with amqp:// if the connection need not be encrypted"

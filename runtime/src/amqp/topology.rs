@@ -1,5 +1,5 @@
-//! Declares what Upshot needs in RabbitMQ. Declaring again changes nothing, and repairs what
-//! was deleted or unbound.
+//! Declares Upshot's exchanges, queues and bindings in RabbitMQ. Declaring again repairs what was
+//! deleted or unbound, and changes nothing else.
 
 use lapin::{
     Channel, Connection, ErrorKind, ExchangeKind,
@@ -10,29 +10,29 @@ use lapin::{
 
 use super::names::{EVENTS, FORMER_INTAKE, INTAKE, PROBE, QUARANTINE};
 
-/// Redeliveries after which RabbitMQ takes a message out of the intake. RabbitMQ 4 has 20 unless
-/// told otherwise, which as many lost connections use up for good events; a message that is to be
-/// set aside the bridge sets aside itself.
+/// Redeliveries after which RabbitMQ takes a message out of the intake. RabbitMQ 4 has 20 by
+/// default, which lost connections would use up for good events. The bridge itself puts bad
+/// messages into quarantine.
 const DELIVERY_LIMIT: i64 = 1_000_000;
-/// The largest quarantine, in bytes. Beyond it RabbitMQ refuses more, and the bridge keeps bad
+/// The largest quarantine, in bytes. Beyond it RabbitMQ refuses messages, and the bridge keeps bad
 /// events unacknowledged.
 pub const QUARANTINE_BYTES: i64 = 1 << 30;
 
-/// What is in a queue.
+/// The content of a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
     /// Messages that wait.
     pub messages: u32,
-    /// Who consumes it.
+    /// Its consumers.
     pub consumers: u32,
 }
 
-/// What is in Upshot's queues in RabbitMQ.
+/// The content of Upshot's queues in RabbitMQ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depths {
-    /// Events that no bridge has taken yet.
+    /// Events that wait for a bridge.
     pub intake: Depth,
-    /// Events that could not be accepted.
+    /// Events in quarantine.
     pub quarantine: Depth,
 }
 
@@ -50,7 +50,7 @@ pub enum TopologyError {
         /// What RabbitMQ says.
         said: String,
     },
-    /// It is not there, and may not be declared.
+    /// Something is missing, and the user may not declare it.
     #[error(
         "{what} is missing, and the user of `amqp.url` may not declare it ({said}): declare it, or permit \
          to configure `^upshot\\.`"
@@ -80,7 +80,7 @@ impl TopologyError {
     }
 }
 
-/// What is to be there.
+/// The parts of the topology.
 #[derive(Clone, Copy)]
 enum Wanted {
     Topic(&'static str),
@@ -99,8 +99,8 @@ const WANTED: [Wanted; 7] = [
     Wanted::Binding { queue: QUARANTINE, exchange: QUARANTINE, key: "" },
 ];
 
-/// Declares exchanges, quorum queues and bindings, and returns how many messages wait. Where the
-/// user may not declare, it looks whether all is there.
+/// Declares exchanges, quorum queues and bindings, and returns how many messages wait. If the user
+/// may not declare, it checks that everything is there.
 ///
 /// # Errors
 /// See [`TopologyError`].
@@ -124,7 +124,7 @@ pub async fn declare(connection: &Connection) -> Result<Depths, TopologyError> {
 }
 
 impl Wanted {
-    /// Declares it, or with `look` only looks whether it is there.
+    /// Declares the part, or with `look` only checks that it is there.
     async fn declare(self, channel: &Channel, look: bool) -> Result<Depth, lapin::Error> {
         let nothing = FieldTable::default();
         match self {
@@ -143,7 +143,8 @@ impl Wanted {
                 let queue = channel.queue_declare(name.into(), options, arguments(name)).await?;
                 return Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() });
             }
-            // A binding cannot be looked at over AMQP: where it may not be made, others made it.
+            // AMQP cannot check a binding. If the user may not bind, this assumes that another user
+            // did.
             Self::Binding { .. } if look => {}
             Self::Binding { queue, exchange, key } => {
                 let options = QueueBindOptions::default();
@@ -153,7 +154,7 @@ impl Wanted {
         Ok(Depth::default())
     }
 
-    /// Whether it is enough that it is there: it may not be declared, or it is a quarantine of an
+    /// Whether presence is enough: the user may not declare the part, or it is the quarantine of an
     /// earlier version, which has no bound.
     fn may_be_otherwise(self, error: &lapin::Error) -> bool {
         let ErrorKind::ProtocolError(said) = error.kind() else { return false };
@@ -181,7 +182,7 @@ fn arguments(queue: &str) -> FieldTable {
     let mut arguments = FieldTable::default();
     let text = |text: &str| AMQPValue::LongString(text.into());
     arguments.insert("x-queue-type".into(), text("quorum"));
-    // Nothing is dropped: what does not fit is refused, and its publisher told.
+    // RabbitMQ drops nothing: it refuses a message that does not fit, and tells the publisher.
     arguments.insert("x-overflow".into(), text("reject-publish"));
     if queue == INTAKE {
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
@@ -193,7 +194,7 @@ fn arguments(queue: &str) -> FieldTable {
     arguments
 }
 
-/// Lets no more events into the intake of an earlier version.
+/// Unbinds the intake of an earlier version, so that it gets no more events.
 ///
 /// # Errors
 /// When RabbitMQ is away, or the user may not unbind it.

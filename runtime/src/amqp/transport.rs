@@ -4,14 +4,14 @@
 //! |---|---|
 //! | [`connect`](mod@connect) | from a name, or several, to an open connection |
 //! | [`stream`] | the stream that lapin reads: filtered, bounded, and cut from outside |
-//! | [`frames`] | what RabbitMQ sends, cut into frames |
-//! | [`header`], [`table`] | what of a message's properties a client cannot digest |
+//! | [`frames`] | cuts the stream from RabbitMQ into frames |
+//! | [`header`], [`table`] | finds properties of a message that a client cannot parse |
 //! | [`kit`] | the runtime as lapin sees it |
 //!
-//! The socket is opened here and not by lapin, because lapin starts a thread for each attempt,
-//! which lives on when the attempt is given up; and because between RabbitMQ and lapin stands
-//! [`frames`]: what lapin could not parse is left out of a message, which says so in its header
-//! [`HEADER_UNREADABLE`](super::HEADER_UNREADABLE).
+//! This module opens the socket instead of lapin, for two reasons. lapin starts a thread for each
+//! attempt, and the thread survives an attempt that is given up. And [`frames`] filters the stream
+//! between RabbitMQ and lapin: it leaves out of a message what lapin could not parse, and adds the
+//! header [`HEADER_UNREADABLE`](super::HEADER_UNREADABLE).
 
 mod connect;
 mod frames;
@@ -30,11 +30,11 @@ pub use connect::connect;
 pub(super) use connect::first_socket;
 pub use stream::Budget;
 
-/// How long a close in good order may take.
+/// How long an orderly close may take.
 const CLOSE: Duration = Duration::from_secs(3);
 
-/// An open connection. Dropping it cuts the connection, so that no thread waits for a peer
-/// that is frozen; [`Link::close`] ends it in good order.
+/// An open connection. Dropping it cuts the connection, so that no thread waits for a frozen peer;
+/// [`Link::close`] closes it in order.
 pub struct Link {
     connection: Connection,
     budget: Arc<Budget>,
@@ -48,8 +48,7 @@ impl Link {
         &self.budget
     }
 
-    /// Cuts the connection: what was not sent yet is not sent any more, and all that waits for
-    /// the broker fails.
+    /// Cuts the connection. Unsent data is dropped, and every wait for the broker fails.
     pub fn cut(&self) {
         self.cut.cancel();
     }
@@ -61,7 +60,7 @@ impl Link {
 
     /// Closes the connection: unacknowledged messages go back to their queue.
     pub async fn close(&self) {
-        // A broker that is frozen does not say goodbye.
+        // A frozen broker does not answer a close.
         let _ = timeout(CLOSE, self.connection.close(200, "done".into())).await;
     }
 }

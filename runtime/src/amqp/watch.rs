@@ -1,5 +1,5 @@
-//! Watches over RabbitMQ: whether it takes messages, and whether Upshot's exchanges, queues and
-//! bindings are as they have to be. What was deleted or unbound is declared again.
+//! Watches RabbitMQ: whether it takes messages, and whether Upshot's exchanges, queues and bindings
+//! are right. Declares again what was deleted or unbound.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ const EVERY: Duration = Duration::from_secs(3);
 /// The part of the health that says whether exchanges, queues and bindings are there.
 const TOPOLOGY: &str = "topology";
 
-/// Watches for ever. `part` of the health says whether RabbitMQ takes messages; `seen` is told
-/// how many wait there, or that it is not known.
+/// Watches for ever. `part` of the health says whether RabbitMQ takes messages. `seen` receives how
+/// many messages wait, or that this is unknown.
 pub async fn watch(
     publisher: Publisher,
     health: Health,
@@ -39,7 +39,7 @@ pub async fn watch(
                 seen(Some(depths));
             }
             Err(error) => {
-                // Without a connection nothing is known of it, and the other part says why.
+                // Without a connection the topology is unknown, and the other part says why.
                 if let DeclareError::Topology(error) = error {
                     health.down(TOPOLOGY, error);
                 }

@@ -1,4 +1,4 @@
-//! `[app.…]`: the sections of a program's own, which the program's own types check.
+//! `[app.…]`: the program's own sections, which its own types check.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -17,8 +17,7 @@ use crate::secret::MASK;
 /// The name of the table that holds them.
 pub(super) const APP: &str = "app";
 
-/// The sections of a program's own. What may hold a secret, by its key, is masked wherever they
-/// are printed.
+/// The program's own sections. A value whose key suggests a secret is masked in every output.
 #[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct App(Table);
@@ -35,7 +34,7 @@ impl fmt::Debug for App {
     }
 }
 
-/// The table with every value masked whose key may be that of a secret.
+/// The table with masked values for keys that suggest a secret.
 fn masked(table: &Table) -> Table {
     fn mask(key: &str, value: &Value) -> Value {
         match value {
@@ -48,7 +47,7 @@ fn masked(table: &Table) -> Table {
     table.iter().map(|(key, value)| (key.clone(), mask(key, value))).collect()
 }
 
-/// Where the settings of `[app.…]` come from, to name the place of what is wrong with them.
+/// The sources of `[app.…]`, so that an error names the place.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct Sources {
     /// The file, as it is shown, and its text.
@@ -105,7 +104,7 @@ impl Settings {
         self.app.0.contains_key(name).then(|| self.section(name)).transpose()
     }
 
-    /// Refuses sections of `[app.…]` that the program did not ask for.
+    /// Refuses sections of `[app.…]` that the program did not request.
     ///
     /// # Errors
     /// The first of them, with the known ones.
@@ -123,12 +122,12 @@ impl Settings {
     }
 }
 
-/// Whether a part of the settings only lacks a key: another source may bring it.
+/// Whether a part of the settings only lacks a key, which another source may bring.
 fn is_missing(error: &toml::de::Error) -> bool {
     error.message().starts_with("missing field")
 }
 
-/// Reads what stands at a path of tables, and skips everything beside it.
+/// Reads the value at a path of tables, and skips everything else.
 struct At<'p, T> {
     path: &'p [&'p str],
     read: std::marker::PhantomData<T>,

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{Error, Settings, error::without_value};
 use crate::secret::MASK;
 
-/// A key with one of these in its name may be meant for a secret, whether it is known or not.
+/// A key with one of these in its name may be meant for a secret, even an unknown key.
 const SECRETIVE: [&str; 8] = ["url", "uri", "pass", "pwd", "secret", "token", "login", "credential"];
 
 /// A variable that sets a key.
@@ -16,10 +16,9 @@ pub(super) struct Override {
     path: Vec<String>,
 }
 
-/// The variables that set keys, sorted by name, so that the result does not
-/// depend on the order in which the environment lists them. One that has a
-/// single underscore where a key needs two is refused: it would be ignored, and
-/// mail would go to the default server.
+/// The variables that set keys, sorted by name, so that the result does not depend on the order in
+/// which the environment lists them. A variable with a single underscore where a key needs two is
+/// refused. Ignoring it would, for example, send mail to the default server.
 pub(super) fn overrides(
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Vec<Override>, Error> {
@@ -39,7 +38,7 @@ pub(super) fn overrides(
     Ok(overrides)
 }
 
-/// The name that was meant, when this one would be a key with one more underscore.
+/// The intended name, if one more underscore makes this name a key.
 fn near_miss(name: &str, defaults: &Table) -> Option<String> {
     if path(name).is_some() {
         return None;
@@ -57,7 +56,7 @@ fn path(name: &str) -> Option<Vec<String>> {
         "UPSHOT_REDIS_URL" => return Some(vec!["redis".to_owned(), "url".to_owned()]),
         _ => {}
     }
-    // Without a double underscore it is a variable of another purpose.
+    // A variable without a double underscore has another purpose.
     let key = name.strip_prefix("UPSHOT_").filter(|key| key.contains("__"))?;
     Some(key.split("__").map(str::to_lowercase).collect())
 }
@@ -73,9 +72,9 @@ impl Override {
         self.apply_as(table, |table| table.clone().try_into::<Settings>().map(drop), |_| false)
     }
 
-    /// Puts the value into the table. A value that is TOML (a number, a boolean, a list) is taken
-    /// as such where `read` can read that, otherwise as a list that is written `a,b`, and otherwise
-    /// as a string. Errors that are not the value's own are `passable`.
+    /// Puts the value into the table. A TOML value (a number, a boolean, a list) counts as such if
+    /// `read` accepts it. Otherwise the value is a list written `a,b`, or a string. Errors about
+    /// other keys are `passable`.
     pub(super) fn apply_as(
         &self,
         table: &mut Table,
@@ -101,7 +100,8 @@ impl Override {
                     *table = with;
                     return Ok(());
                 }
-                // A value of the right type says more than that the others are of another one.
+                // An error about a value of the right type says more than an error about a wrong
+                // type.
                 Err(error) if why.as_ref().is_none_or(|why| why.starts_with("invalid type")) => {
                     let said = error.message();
                     if why.is_none() || !said.starts_with("invalid type") {
@@ -116,8 +116,8 @@ impl Override {
         Err(Error::Variable { name: self.name.clone(), value, why })
     }
 
-    /// Whether the value may be a password, or a URL with one. What an unknown key is meant for
-    /// is not known either.
+    /// Whether the value may be a password, or a URL with one. The purpose of an unknown key is
+    /// unknown too.
     fn may_be_secret(&self, why: &str) -> bool {
         let secretive = self.path.iter().any(|key| is_secretive(key));
         why.starts_with("unknown field") || self.value.contains('@') || secretive

@@ -1,4 +1,4 @@
-//! Settings that cannot be used, without what is secret in them.
+//! Errors of settings, without the secrets in them.
 
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +66,8 @@ impl Error {
     }
 }
 
-/// serde's message without the value that it repeats: where a URL stands in place of a whole
-/// section, the value holds a password.
+/// serde's message without the value. If a URL stands instead of a section, the value holds a
+/// password.
 pub(super) fn without_value(message: &str) -> String {
     for problem in ["invalid type: ", "invalid value: "] {
         let parts = message.strip_prefix(problem).and_then(|rest| rest.rsplit_once(", expected "));

@@ -1,8 +1,8 @@
-//! What the `AWS_*` variables say of a store on S3.
+//! Reads the `AWS_*` variables for a store on S3.
 
 use std::ffi::OsString;
 
-/// The options of an object store that variables give, by their names in lower case.
+/// The options of an object store from variables, by their names in lower case.
 ///
 /// `AWS_ALLOW_HTTP` counts only beside an endpoint that says `http://` itself:
 /// the client would otherwise also follow a server behind `https` to `http`.

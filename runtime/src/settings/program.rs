@@ -1,17 +1,17 @@
-//! What a program brings to its settings: default routes and queues, contracts, sections of its own.
+//! What a program adds to the settings: default routes and queues, contracts, its own sections.
 
 use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 use upshot_shared::contract::BuiltIn;
 
-/// A program on Upshot, as its settings need to know it.
+/// A program on Upshot, as far as settings need it.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// Its name, as people call it on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
-    /// Its default settings, annotated: `[[routes]]`, `[queues.…]` and `[app.…]`. They stand below
-    /// the platform's in what `settings` prints.
+    /// Its default settings, annotated: `[[routes]]`, `[queues.…]` and `[app.…]`. `settings` prints
+    /// them below the platform's.
     pub defaults: &'static str,
     /// Its contracts. A folder of the settings overrides them by event type.
     pub contracts: &'static [BuiltIn],
@@ -26,8 +26,8 @@ impl Default for Program {
 /// The settings of a file and of variables over the defaults of a program.
 ///
 /// A setting of a section replaces the default, a list replaces the whole default list. Routes
-/// replace all default routes and their queues. Where only queues are named, a default route stays
-/// if its queue is among them.
+/// replace all default routes and their queues. If only queues are named, a default route stays if
+/// its queue is among them.
 pub(super) fn over_defaults(defaults: Table, written: &Table) -> Table {
     let mut merged = defaults;
     let named: Option<BTreeSet<&str>> = match (written.get("routes"), written.get("queues")) {

@@ -12,7 +12,7 @@ use super::{
     retries::{Backoff, BackoffOf, KindSettings, Retries, RetryFor, policy},
 };
 
-/// How a queue is worked on.
+/// How executors work on a queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueSettings {
@@ -38,7 +38,7 @@ pub struct QueueSettings {
     /// Limits of its first configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitSettings>,
-    /// What the less urgent classes of priority get in any case.
+    /// The guaranteed shares of the less urgent classes.
     pub shares: Shares,
     /// How long succeeded jobs are kept.
     #[serde(with = "duration")]
@@ -162,7 +162,7 @@ impl QueueSettings {
     }
 }
 
-/// Whether a backoff leaves something between its bounds.
+/// Whether a backoff leaves room between its bounds.
 fn possible(queue: &QueueName, key: &str, backoff: &Backoff) -> Result<(), Error> {
     if backoff.first <= backoff.most && backoff.least <= backoff.most {
         return Ok(());
@@ -204,7 +204,7 @@ mod tests {
         let kind = &configuration.kinds["invoice.issue"];
         assert_eq!((kind.transient, kind.crashed, least(kind)), (3, 3, Duration::from_secs(10)));
         assert_eq!((kind.wait.cap, kind.wait.base), (Duration::from_secs(60), Duration::from_secs(1)));
-        // What is printed as being in force is read again.
+        // The printed settings in force can be read again.
         let printed = toml::to_string(&settings).unwrap();
         assert_eq!(toml::from_str::<QueueSettings>(&printed).unwrap(), settings, "{printed}");
     }

@@ -23,8 +23,8 @@ pub struct Retries {
     pub crashed: u32,
 }
 
-/// How long failures of a class are retried, counted from the first one, however many they
-/// are.
+/// How long failures of a class are retried, counted from the first one, for any number of
+/// failures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryFor {
@@ -114,7 +114,7 @@ pub struct BackoffOf {
     pub crashed: Option<SomeBackoff>,
 }
 
-/// In what a kind differs from its queue.
+/// The settings in which a kind differs from its queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KindSettings {
@@ -159,7 +159,7 @@ impl RetryFor {
 }
 
 impl SomeRetryFor {
-    /// The whole of it: missing parts are those of the queue.
+    /// The complete value: missing parts come from the queue.
     pub(super) fn over(&self, queue: &RetryFor) -> RetryFor {
         RetryFor {
             transient: self.transient.unwrap_or(queue.transient),
@@ -184,7 +184,7 @@ impl Backoff {
 }
 
 impl SomeRetries {
-    /// The whole of it: missing parts are those of the queue.
+    /// The complete value: missing parts come from the queue.
     pub(super) fn over(&self, queue: &Retries) -> Retries {
         Retries {
             transient: self.transient.unwrap_or(queue.transient),
@@ -197,7 +197,7 @@ impl SomeRetries {
 }
 
 impl SomeBackoff {
-    /// The whole of it: missing parts are those of `below`.
+    /// The complete value: missing parts come from `below`.
     pub(super) fn over(&self, below: &Backoff) -> Backoff {
         Backoff {
             first: self.first.unwrap_or(below.first),
@@ -228,7 +228,7 @@ impl BackoffOf {
         all.into_iter().filter_map(|(class, backoff)| Some((class, backoff.as_ref()?)))
     }
 
-    /// The whole of it: missing parts are those of the queue.
+    /// The complete value: missing parts come from the queue.
     pub(super) fn over(&self, queue: &Self) -> Self {
         let both = |kind: &Option<SomeBackoff>, queue: &Option<SomeBackoff>| match (kind, queue) {
             (Some(kind), Some(queue)) => Some(kind.over_some(queue)),
@@ -244,8 +244,8 @@ impl BackoffOf {
     }
 }
 
-/// The wait after which an effect is repeated that may have happened. The other side may
-/// still be at work on it, so it is longer than others unless the settings say otherwise.
+/// The wait before an effect that may have happened is repeated. The other side may still be
+/// working on it, so this wait is longer by default.
 fn unclear(backoff: &Backoff) -> Wait {
     let minutes = |n: u64| Duration::from_secs(60 * n).min(backoff.most);
     Wait { base: minutes(5).max(backoff.first), cap: backoff.most, floor: minutes(1).max(backoff.least) }

@@ -1,4 +1,4 @@
-//! Where mail is sent and how long its server is waited for; `default.toml` explains every key.
+//! The mail server and its time limits; `default.toml` explains every key.
 #![expect(missing_docs, reason = "default.toml is the documentation of every key")]
 
 use std::{path::PathBuf, time::Duration};
@@ -24,7 +24,7 @@ pub struct SmtpSettings {
     pub probe: Duration,
 }
 
-/// How long each answer is waited for (RFC 5321, 4.5.3.2).
+/// The time limit for each reply (RFC 5321, 4.5.3.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmtpTimeouts {

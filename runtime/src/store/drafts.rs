@@ -1,8 +1,8 @@
 //! Files that a job needs until it has filed them.
 //!
-//! A step's result is small, so a large one is put into the store under a key of
-//! the job's own, and a later step moves it to where it stays. What a job left
-//! behind when it died in between is swept ([`super::sweep`]).
+//! A step's result is small. So a step puts a large file into the store under the job's own key,
+//! and a later step moves it to its final key. The sweep removes the draft of a job that died in
+//! between ([`super::sweep`]).
 
 use object_store::path::Path;
 use upshot_queue::{Job, JobId, QueueName};
@@ -12,15 +12,15 @@ const FOLDER: &str = "drafts";
 
 /// The drafts of one installation.
 ///
-/// Their keys name the prefix of the Redis keys and the job's queue, so that a
-/// sweeper knows its own among those of other installations.
+/// Their keys name the prefix of the Redis keys and the job's queue, so that a sweeper recognises
+/// the drafts of its own installation.
 #[derive(Clone, Debug)]
 pub struct Drafts {
     prefix: String,
 }
 
 impl Drafts {
-    /// Those of the installation whose Redis keys start with `prefix`.
+    /// The drafts of the installation whose Redis keys start with `prefix`.
     pub fn new(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned() }
     }
@@ -34,7 +34,7 @@ impl Drafts {
         format!("{FOLDER}/{}", self.prefix)
     }
 
-    /// The job whose draft a file in `folder` is; `None` for other files.
+    /// The job that owns a draft in `folder`; `None` for other files.
     pub(super) fn job_of(folder: &Path, file: &Path) -> Option<(QueueName, JobId)> {
         let mut parts = file.prefix_match(folder)?;
         let (queue, name) = (parts.next()?, parts.next()?);

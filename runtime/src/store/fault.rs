@@ -1,4 +1,4 @@
-//! What an error of the store means for the job that it happened to.
+//! Decides what an error of the store means for the job.
 
 use std::{error::Error as StdError, io};
 
@@ -7,8 +7,8 @@ use upshot_queue::{Condition, Failure, Park, Stop, failure::with_causes};
 /// What jobs wait for while the store refuses the settings.
 pub(super) const CONDITION: &str = "store";
 
-/// What to mend, where an error comes from the settings: trying again changes nothing.
-/// `None` where the store may just be away.
+/// The remedy for an error that comes from the settings, where a retry changes nothing. `None` if
+/// the store may just be away.
 pub(super) fn remedy(error: &object_store::Error) -> Option<&'static str> {
     use object_store::Error as E;
     let text = with_causes(error);
@@ -57,7 +57,7 @@ pub(super) fn remedy(error: &object_store::Error) -> Option<&'static str> {
     }
 }
 
-/// What the job does that needed the file.
+/// How the attempt that needed the file ends.
 pub(super) fn stop(key: &str, error: &object_store::Error) -> Stop {
     let said = format!("store, `{key}`: {}", with_causes(error));
     let Some(remedy) = remedy(error) else { return Failure::transient(said).into() };

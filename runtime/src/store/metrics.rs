@@ -1,11 +1,11 @@
-//! What the sweeper counts.
+//! The metrics of the sweeper.
 
 use metrics::{counter, describe_counter};
 
-/// What may be swept.
+/// The kinds of swept files.
 const SWEPT: [&str; 2] = ["draft", "staging"];
 
-/// Says what the metric means, and starts it at 0.
+/// Describes the metric, and starts it at 0.
 pub(super) fn describe() {
     describe_counter!(
         "upshot_store_swept_total",

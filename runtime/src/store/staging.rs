@@ -1,7 +1,7 @@
 //! Half-written files of a local store.
 //!
-//! The store writes `name#1` (or another number) and renames it when all of it
-//! is there. A process that dies in between leaves that file, which no key leads to.
+//! The store writes `name#1` (or another number) and renames the file when it is complete. A
+//! process that dies in between leaves a file that no key leads to.
 
 use std::{
     fs::{self, ReadDir},
@@ -21,9 +21,8 @@ impl Walk {
         Ok(Self { open: vec![fs::read_dir(root)?] })
     }
 
-    /// Looks at this many entries and removes the half-written files that were last
-    /// written before `limit`. Returns the rest of the walk, if there is any, and how many
-    /// files were removed.
+    /// Examines this many entries and removes half-written files that were last written before
+    /// `limit`. Returns the rest of the walk, if any, and the number of removed files.
     pub(super) fn sweep(mut self, entries: usize, limit: SystemTime) -> io::Result<(Option<Self>, u64)> {
         let mut swept = 0;
         for _ in 0..entries {
@@ -33,7 +32,7 @@ impl Walk {
                 continue;
             };
             let entry = entry?;
-            // Files come and go while they are looked at.
+            // Files appear and disappear during the walk.
             let Ok(found) = entry.metadata() else { continue };
             if found.is_dir() {
                 self.open.extend(fs::read_dir(entry.path()));
@@ -50,7 +49,7 @@ impl Walk {
     }
 }
 
-/// As the store itself tells them apart: a key has no `#`, it is written `%23`.
+/// The store's own rule: a key has no `#`, because it is written `%23`.
 fn is_staging(name: &str) -> bool {
     name.split_once('#')
         .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))

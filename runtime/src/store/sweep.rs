@@ -1,14 +1,13 @@
-//! Removes from the store what no job needs: drafts and half-written files.
+//! Removes files that no job needs from the store: drafts and half-written files.
 //!
-//! A pass goes through all drafts, a bounded part in each round, and asks the
-//! queue for the job of each one that is old enough. A draft goes when its job
-//! - is not known any more,
+//! A pass reads all drafts, a bounded part in each round. For each draft that is old enough it asks
+//! the queue for the job. A draft is removed if its job
+//! - is unknown,
 //! - has succeeded or was cancelled, and so never runs again, or
 //! - has completed the step after which nothing reads the draft.
 //!
-//! The draft of any other job stays: a dead or parked job can run again, and its
-//! step that wrote the draft does not. Sweepers of several processes may do the
-//! same at once; what one has removed is gone for the others.
+//! The draft of any other job stays: a dead or parked job can run again, and the step that wrote
+//! the draft does not. Sweepers of several processes may run at the same time.
 
 use std::{
     collections::HashMap,
@@ -26,13 +25,13 @@ use super::{Drafts, Store, staging};
 
 /// The time between two rounds.
 const ROUND: Duration = Duration::from_secs(60);
-/// Files that a round looks at, drafts and others each.
+/// Files that a round examines, for drafts and for other files.
 const LOOKED_AT: usize = 500;
-/// How old a draft or a half-written file is at least when it is removed. A job that
-/// is at work on one is done with it long before.
+/// The least age of a draft or half-written file that is removed. A running job finishes with its
+/// files long before.
 pub const AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a round removed.
+/// The result of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Drafts that no job needs.
@@ -110,11 +109,11 @@ impl Sweeper {
         }
     }
 
-    /// Looks at the next part of the drafts and of the store's folder. A pass that
-    /// came to its end begins again with the next round.
+    /// Examines the next part of the drafts and of the store's folder. After the end of a pass, the
+    /// next round starts again.
     ///
     /// # Errors
-    /// When the store or Redis does not answer. What was removed is counted.
+    /// When the store or Redis does not answer. Removed files are counted all the same.
     pub async fn round(&mut self) -> Result<Swept, Error> {
         let drafts = self.sweep_drafts().await?;
         let staging = self.sweep_staging().await?;
@@ -131,7 +130,7 @@ impl Sweeper {
                 Some(Ok(file)) => {
                     if file.last_modified <= limit
                         && let Some((queue, id)) = Drafts::job_of(&self.folder, &file.location)
-                        // Jobs of a queue that is not in the settings may be alive elsewhere.
+                        // Jobs of a queue that is not in the settings may run elsewhere.
                         && let Some(queue) = self.queues.get(&queue)
                     {
                         old.push((queue.clone(), id, file));
@@ -152,9 +151,9 @@ impl Sweeper {
         for (queue, id, file) in old {
             let needed = match queue.job(&id).await {
                 Ok(job) => is_needed(job.as_ref(), self.done),
-                // A damaged job may be mended, and is not in the way of the others.
+                // A damaged job may be repaired, and does not stop the sweep.
                 Err(upshot_queue::Error::Unreadable(_)) => true,
-                // A queue that cannot be read keeps its drafts, and is not in the way of others.
+                // A queue that cannot be read keeps its drafts, and does not stop the sweep.
                 Err(error) => {
                     failed = Some(error);
                     true
@@ -184,9 +183,9 @@ impl Sweeper {
     }
 }
 
-/// Removes a file unless it was written again since it was listed.
+/// Removes a file, unless it was written again after the listing.
 async fn remove(store: &dyn ObjectStore, file: &ObjectMeta) -> Result<bool, object_store::Error> {
-    // Whole seconds: some stores list a file with milliseconds and describe it without.
+    // Whole seconds, because some stores list milliseconds and describe a file without them.
     let written = |file: &ObjectMeta| file.last_modified.timestamp();
     let removed = match store.head(&file.location).await {
         Ok(now) if written(&now) > written(file) => return Ok(false),
@@ -195,7 +194,7 @@ async fn remove(store: &dyn ObjectStore, file: &ObjectMeta) -> Result<bool, obje
     };
     match removed {
         Ok(()) => Ok(true),
-        // Another sweeper was here, or the job itself.
+        // Another sweeper or the job itself removed the file.
         Err(object_store::Error::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }

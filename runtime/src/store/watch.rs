@@ -1,4 +1,4 @@
-//! Looks whether the store takes files, and lets jobs go on that wait for it.
+//! Checks whether the store takes files, and releases jobs that wait for it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,14 +14,14 @@ const PART: &str = "store";
 /// The shortest time that a store has to answer.
 const LEAST: Duration = Duration::from_secs(10);
 
-/// Looks after the store for as long as an executor runs.
+/// Watches the store while an executor runs.
 #[derive(Debug)]
 pub struct Watch {
     store: Store,
     queues: Vec<Client>,
     health: Health,
     every: Duration,
-    /// Jobs that waited for the store at the last look, by queue.
+    /// Jobs that waited for the store at the last check, by queue.
     waited: HashMap<QueueName, u64>,
 }
 
@@ -30,8 +30,8 @@ impl Watch {
         Self { store, queues, health, every, waited: HashMap::new() }
     }
 
-    /// Works until `stop` fires. While the store does not take files, the executor is not
-    /// ready, and says why.
+    /// Watches until `stop` fires. While the store does not take files, the executor is not ready
+    /// and says why.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut rounds = interval(self.every);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -71,8 +71,8 @@ impl Watch {
                     continue;
                 }
                 Ok(waiting) => {
-                    // One job finds out whether the store takes what jobs do with it, and more
-                    // follow as long as fewer wait than before.
+                    // One job tests whether the store works for jobs. More jobs follow while fewer
+                    // wait than before.
                     let before = self.waited.insert(queue.name().clone(), waiting);
                     match before {
                         Some(before) if waiting < before => queue.unpark(&condition).await,
@@ -86,9 +86,9 @@ impl Watch {
             };
             match released {
                 Ok(Released { released, left }) => {
-                    tracing::info!(queue = %queue.name(), released, left, "jobs that waited for the store go on")
+                    tracing::info!(queue = %queue.name(), released, left, "jobs that waited for the store continue")
                 }
-                // A Redis that is away is reported elsewhere; the next round comes.
+                // Another part reports that Redis is away; the next round comes.
                 Err(error) => {
                     tracing::debug!(queue = %queue.name(), %error, "jobs that wait for the store stay")
                 }

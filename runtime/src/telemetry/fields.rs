@@ -37,7 +37,7 @@ impl Visit for Visitor<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Fields of the crate `log`, which stand elsewhere in the line.
+        // Fields of the crate `log`, which appear elsewhere in the line.
         if self.result.is_ok() && !field.name().starts_with("log.") {
             self.result = self.write(field.name(), &visible(&format!("{value:?}")));
         }

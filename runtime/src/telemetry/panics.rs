@@ -1,4 +1,4 @@
-//! Panics as lines of the log.
+//! Writes panics as log lines.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},

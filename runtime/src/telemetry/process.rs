@@ -2,7 +2,7 @@
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-/// Says what they mean, and starts them.
+/// Describes and starts them.
 pub(super) fn describe() {
     describe_gauge!("upshot_build_info", "Always 1; the label has the version of Upshot.");
     gauge!("upshot_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);

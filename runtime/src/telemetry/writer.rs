@@ -1,19 +1,19 @@
-//! Where log lines go.
+//! The writer of log lines.
 
 use std::io::{self, Write};
 
 use upshot_shared::visible::json_visible;
 
-/// Takes whole lines. One that cannot be written is counted and dropped: a log that is closed or
-/// full is no reason to stop working.
+/// Takes whole lines. A line that cannot be written is counted and dropped, because a closed or
+/// full log must not stop a service.
 pub(super) struct LogWriter<W> {
     inner: W,
     is_json: bool,
 }
 
 impl<W: Write> LogWriter<W> {
-    /// Lines for people are escaped field by field, because their colours are escapes too; those
-    /// of JSON as a whole.
+    /// Text lines are escaped field by field, because their colours are escapes too; JSON lines as
+    /// a whole.
     pub(super) fn new(inner: W, is_json: bool) -> Self {
         Self { inner, is_json }
     }

@@ -81,7 +81,7 @@ impl Shared {
         *lock(&self.cuts) = rule;
     }
 
-    /// Remembers what a client asks, where somebody wants to know.
+    /// Remembers what a client asks, if a rule needs it.
     pub(super) fn note_request(&self, asked: &Mutex<Vec<u8>>, piece: &[u8]) {
         if lock(&self.cuts).is_some() {
             lock(asked).extend_from_slice(piece);
@@ -165,8 +165,8 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, std::n
     }
 }
 
-/// Listens on the port that was given up by a refusal. It lies outside the
-/// range of outgoing connections, so it is hardly ever taken meanwhile.
+/// Listens on the port that was given up by a refusal. It lies outside the range of outgoing
+/// connections, so other programs hardly ever take it.
 async fn listen_again(port: u16) -> TcpListener {
     loop {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {

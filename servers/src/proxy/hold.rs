@@ -31,9 +31,9 @@ impl HeldReply {
         }
     }
 
-    /// Lets the reply go on to the client.
+    /// Sends the reply on to the client.
     pub fn release(self) {
-        // An error means that the connection has ended meanwhile.
+        // An error means that the connection has ended.
         let _ = self.released.send(());
     }
 }

@@ -105,7 +105,8 @@ impl RedisCluster {
         for node in &self.nodes {
             node.asked().until(&["CLUSTER", "INFO"], READY, works).await?;
         }
-        // What is published while a link is missing comes to nobody behind it.
+        // A message that is published while a link is missing does not reach the nodes behind that
+        // link.
         let others = self.nodes.len() - 1;
         let linked = |answer: &[String]| {
             ["to", "from"].iter().all(|way| answer.iter().filter(|word| word == way).count() == others)

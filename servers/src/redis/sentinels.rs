@@ -19,7 +19,7 @@ const SENTINELS: usize = 3;
 /// Sentinels introduce themselves to each other every two seconds, through the master.
 const READY: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(5);
-/// Starts with another port when the chosen one was taken meanwhile.
+/// Starts with another port if another program took the chosen one.
 const STARTS: usize = 3;
 
 /// A running master, its replica and their sentinels. Dropping it ends them

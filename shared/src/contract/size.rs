@@ -1,8 +1,7 @@
-//! How much of a schema can apply to a value.
+//! Bounds how much of a schema can apply to a value.
 //!
-//! Both walks follow references within the schema's own file. They read every
-//! member that could hold a schema; a member that holds none costs nothing but
-//! the reading.
+//! Both walks follow references within the schema's own file. They read every member that could
+//! hold a schema; other members cost only the reading.
 
 use serde_json::{Map, Value};
 

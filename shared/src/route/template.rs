@@ -7,7 +7,7 @@ use upshot_queue::job::MAX_NAME;
 
 use crate::event::Event;
 
-/// What can be written into a template.
+/// The placeholders of a template.
 const REMEDY: &str =
     "write {tenant}, {subject}, or a JSON pointer into the event's data such as {/customer/id}";
 
@@ -28,7 +28,7 @@ enum Part {
     Data(String),
 }
 
-/// A text that is no template.
+/// A text that is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Empty, or longer than a name may be.
@@ -39,7 +39,7 @@ pub enum Malformed {
         /// How long it is.
         bytes: usize,
     },
-    /// A brace without its other one.
+    /// An unmatched brace.
     #[error("`{text}` has a `{brace}` too many: {REMEDY}")]
     Brace {
         /// The text.
@@ -47,12 +47,12 @@ pub enum Malformed {
         /// Which.
         brace: char,
     },
-    /// Braces around something that no event has.
+    /// A placeholder that no event can fill.
     #[error("`{{{name}}}` in `{text}` is nothing that can be filled in: {REMEDY}")]
     Place {
         /// The text.
         text: String,
-        /// What stands between the braces.
+        /// The text between the braces.
         name: String,
     },
     /// A `~` in a pointer that escapes nothing.
@@ -62,7 +62,7 @@ pub enum Malformed {
     Pointer {
         /// The text.
         text: String,
-        /// What stands between the braces.
+        /// The text between the braces.
         name: String,
     },
 }
@@ -80,7 +80,7 @@ pub enum Unfilled {
     NoName {
         /// Where.
         place: String,
-        /// What stands there.
+        /// The kind of the value.
         what: &'static str,
     },
     /// The name would be longer than one may be.
@@ -95,8 +95,8 @@ pub enum Unfilled {
     },
 }
 
-/// What templates are filled in from. The data is parsed at most once, and only
-/// if a template points into it.
+/// The values for templates. The data is parsed at most once, and only if a template points into
+/// it.
 #[derive(Debug)]
 pub struct Values<'a> {
     event: &'a Event,
@@ -112,9 +112,8 @@ impl Template {
         self.join(values, "")
     }
 
-    /// The same for a name that must tell events apart: different values never
-    /// give the same name, whatever stands between them. A control character stands
-    /// between the parts; no value has any.
+    /// The same for a name that must tell events apart: different values never give the same name.
+    /// A control character separates the parts, because no value has one.
     ///
     /// # Errors
     /// Those of [`Self::fill`].
@@ -139,7 +138,7 @@ impl Template {
         if name.len() <= MAX_NAME {
             return Ok(name);
         }
-        // A template without places is short enough.
+        // A template without placeholders is short enough.
         let last = self.parts.iter().rev().map(Part::place).find(|place| !place.is_empty());
         Err(Unfilled::TooLong { place: last.unwrap_or_default() })
     }
@@ -166,7 +165,7 @@ impl FromStr for Template {
     }
 }
 
-/// Adds what stands between places; `None` if a place ends there that never began.
+/// Adds the text between placeholders; `None` for an unmatched closing brace.
 fn literal(parts: &mut Vec<Part>, text: &str) -> Option<()> {
     if text.contains('}') {
         return None;
@@ -219,9 +218,8 @@ impl<'a> Values<'a> {
         value.map(Cow::Borrowed).ok_or_else(|| Unfilled::Missing { place: format!("/{name}") })
     }
 
-    /// A value in the data as it stands in a name. A number has to be whole:
-    /// fractions have no one way in which they are written, and large ones are
-    /// rounded, so that two customers could come to share a name.
+    /// The text of a value for a name. A number must be whole. A fraction can be written in several
+    /// ways and large numbers are rounded, so two customers could share a name.
     fn data(&self, pointer: &str) -> Result<Cow<'_, str>, Unfilled> {
         let place = || format!("/data{pointer}");
         let no_name = |what| Err(Unfilled::NoName { place: place(), what });

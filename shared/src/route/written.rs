@@ -1,4 +1,4 @@
-//! A route as it stands in the settings.
+//! A route in the settings.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use upshot_queue::{Deadline, Late, Priority, QueueName, Scope};
 use super::{Error, Route, UniqueRule, Why, default_name};
 use crate::duration;
 
-/// A route as it is written and printed. What is wrong with it is said with the
-/// route's name, because the line that TOML shows may be that of another key.
+/// The written form of a route. Errors name the route, because the line that TOML shows may belong
+/// to another key.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {

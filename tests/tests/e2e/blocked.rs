@@ -41,7 +41,7 @@ async fn a_frozen_rabbitmq_costs_the_api_nothing_but_its_events() {
         tokio::spawn(async move { post(&client, &url, &order(n)).await })
     });
     let posts: Vec<_> = posts.collect();
-    // Who asks for anything else is answered meanwhile.
+    // Other requests are answered in the meantime.
     for _ in 0..20 {
         for path in ["/healthz", "/v1/queues", "/metrics"] {
             assert_eq!(client.get(format!("{url}{path}")).send().await.unwrap().status(), 200, "{path}");

@@ -1,4 +1,4 @@
-//! Other arguments for a job that has completed steps: everything is made from them anew.
+//! Other arguments for a job with completed steps: every step runs again with them.
 
 use std::path::Path;
 
@@ -51,7 +51,7 @@ async fn a_corrected_invoice_is_one_in_its_mail_and_in_its_file() {
     let (succeeded, said) = Process::start(&arguments, &[]).await.ended().await;
     assert!(!succeeded, "nobody was there to agree: {said}");
     let key = dead.step("store").unwrap()["key"].as_str().unwrap();
-    for word in ["render at 2", "store at 2", key, "done twice", "--yes"] {
+    for word in ["render at 2", "store at 2", key, "happen twice", "--yes"] {
         assert!(said.contains(word), "`{word}` is not in: {said}");
     }
     assert_eq!(stage.until(&id, |_| true).await.revision, dead.revision, "it stays as it was");

@@ -94,7 +94,7 @@ async fn it_says_what_is_right_and_what_is_wrong() {
         assert_check(&report, (subject, name), outcome, words);
     }
 
-    // Nobody there, or nobody let in.
+    // No server, or no permission.
     let away = [
         ("UPSHOT_REDIS_URL", format!("redis://{free}")),
         ("UPSHOT_AMQP_URL", format!("amqp://u:s3cr3t@{free}/v")),

@@ -220,7 +220,7 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
     stage.finish().await;
 }
 
-/// Whether somebody answers at a port of this machine.
+/// Whether a program answers at a port of this machine.
 async fn answers(port: u16) {
     let reached = async {
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {

@@ -11,7 +11,7 @@ fn header(delivery: &Delivery, name: &str) -> Option<String> {
     headers.inner().get(name)?.as_long_string().map(ToString::to_string)
 }
 
-/// A value in a value in a value, as it goes on the wire.
+/// A value in a value in a value, in wire format.
 fn nested(kind: u8, levels: usize) -> Vec<u8> {
     let name: &[u8] = if kind == b'F' { b"\x01a" } else { b"" };
     // From the inside out, so that it is written in one go.
@@ -54,7 +54,7 @@ fn plain() -> Vec<u8> {
     RawProducer::properties(BasicProperties::default().with_content_type(STRUCTURED.into()))
 }
 
-/// A long string as it goes on the wire.
+/// A long string in wire format.
 fn long_string(bytes: &[u8]) -> Vec<u8> {
     [&b"S"[..], &(bytes.len() as u32).to_be_bytes(), bytes].concat()
 }

@@ -180,7 +180,7 @@ async fn a_redis_that_does_less_than_is_demanded_gets_no_jobs() {
     stage.succeeded(&stage.job_of(&event)).await;
     bridge.until(200, &["ok"]).await;
 
-    // A user that may not ask: it says so, and goes on.
+    // A user without the right to ask: the service warns and continues.
     bridge.process.stop().await;
     say(&stage, &["ACL", "SETUSER", "blind", "on", ">p", "~*", "&*", "+@all", "-config", "-info"]).await;
     let url = redis.url().replace("redis://", "redis://blind:p@");

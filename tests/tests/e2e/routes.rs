@@ -83,7 +83,7 @@ async fn jobs_are_urgent_limited_and_bound_to_a_deadline_as_their_route_says() {
     assert_eq!(job.limit_keys, ["smtp", "bank:test", "customer:77"]);
     assert_eq!(job.deadline, Some(job.enqueued_at + 3_600_000));
 
-    // Both have missed their deadline by the time somebody claims jobs.
+    // Both have missed their deadline before a worker claims jobs.
     let (stale, stale_id) = event("order.stale.v1", 2);
     let (late, late_id) = event("order.late.v1", 3);
     for (event, id) in [(&stale, &stale_id), (&late, &late_id)] {

@@ -14,7 +14,7 @@ async fn every_service_stops_while_redis_is_frozen() {
     let redis = RedisServer::start_with(&tempfile::tempdir().unwrap().keep(), options).await.unwrap();
     let stage = Stage::on(&redis.url()).await;
     let bridge = stage.start("bridge", &[]).await;
-    // Nobody listens there: the job is tried again and again.
+    // No server listens there: the job repeats its attempts.
     let nowhere = [("UPSHOT_SMTP__URL", "smtp://127.0.0.1:1".to_owned())];
     let executor = stage.start("executor", &nowhere).await;
     let (api, _) = stage.start_api().await;

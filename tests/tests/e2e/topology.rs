@@ -128,7 +128,7 @@ async fn the_intake_of_an_earlier_version_is_emptied_and_deleted() {
     stage.finish().await;
 }
 
-/// RabbitMQ takes a message out of a queue after so many redeliveries, 20 of them in RabbitMQ 4.
+/// RabbitMQ takes a message out of a queue after a number of redeliveries, 20 in RabbitMQ 4.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_lost_sessions_set_no_good_event_aside() {
     let stage = Stage::new().await;

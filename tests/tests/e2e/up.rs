@@ -13,7 +13,7 @@ async fn a_second_start_finds_its_data_and_nothing_is_left_behind() {
     let variables: Vec<(String, String)> = [
         ("UPSHOT_DATA_DIR", data.display().to_string()),
         ("UPSHOT_API__LISTEN", "127.0.0.1:0".to_owned()),
-        // Nobody listens there: the invoice waits, and waits again after the restart.
+        // No server listens there: the invoice waits, and waits again after the restart.
         ("UPSHOT_SMTP__URL", "smtp://127.0.0.1:1".to_owned()),
         ("UPSHOT_LOG__FORMAT", "json".to_owned()),
         ("PATH", std::env::var("PATH").unwrap()),
@@ -52,7 +52,7 @@ async fn a_second_start_finds_its_data_and_nothing_is_left_behind() {
     let found: Value = reqwest::get(format!("{api}/v1/jobs/{job}")).await.unwrap().json().await.unwrap();
     assert_eq!(found["subject"], "order-1", "{found}");
     up.stop().await;
-    // The servers' folders can be removed: nobody writes there any more.
+    // The servers' folders can be removed, because their servers have ended.
     drop(folder);
 }
 

@@ -1,8 +1,8 @@
 //! From the names of the settings to an open connection.
 //!
-//! A node that is frozen accepts connections, because its kernel does; so each address has a
-//! limit of its own for the whole of TCP, TLS and login, and the next one is tried. A
-//! connection that was lost is followed by one to the next host.
+//! The kernel of a frozen node still accepts connections. So each address has a time limit for TCP,
+//! TLS and login together, and then the next address is tried. After a lost connection, the next
+//! one goes to the next host.
 
 use std::{
     io,
@@ -32,16 +32,16 @@ use super::{
 
 /// How long the last address may take, unless the URL says so.
 const LAST: Duration = Duration::from_secs(10);
-/// How long an address may take behind which there is another one; how long a name may.
+/// How long an address may take if another one follows, and how long the lookup of a name may take.
 const EACH: Duration = Duration::from_secs(4);
 
-/// Opens a connection that the broker shows under `name`, and that reads at most `ahead` bytes
-/// of messages before they are given back to its [`Budget`]. There is no automatic recovery: the
-/// caller notices the end and starts over, so that no delivery tag of an old connection is ever
-/// used on a new one. An attempt that is given up leaves nothing behind.
+/// Opens a connection that the broker shows under `name`, and that reads at most `ahead` bytes of
+/// messages before they are given back to its [`Budget`]. There is no automatic recovery. The
+/// caller notices the end and starts again, so a delivery tag of an old connection is never used on
+/// a new one. An attempt that is given up leaves nothing behind.
 ///
 /// # Errors
-/// When no node of RabbitMQ answers, or each refuses; what each said.
+/// When no node of RabbitMQ answers, or every node refuses. The error has the answer of each node.
 pub async fn connect(address: impl Into<Address>, name: &str, ahead: u64) -> Result<Link, lapin::Error> {
     let address = address.into();
     let target = address.target().map_err(io::Error::other)?;
@@ -57,7 +57,7 @@ pub async fn connect(address: impl Into<Address>, name: &str, ahead: u64) -> Res
             Ok(link)
         }
         Err(error) => {
-            // So that each host is the last one at some time, which may take longest.
+            // Each host is the last one at some time, and the last one may take longest.
             address.used_host(start);
             Err(error)
         }
@@ -73,8 +73,8 @@ pub(in crate::amqp) async fn first_socket(address: &Address) -> io::Result<Box<d
     opened.map(|(_, socket)| socket).map_err(io::Error::other)
 }
 
-/// What comes of the first address with which it works, and the place of its host. Hosts are
-/// tried in turn from `start` on.
+/// The result of the first address that works, and the position of its host. Hosts are tried in
+/// turn from `start`.
 async fn first<T, F: Future<Output = Result<T, lapin::Error>>>(
     target: &Target,
     start: usize,
@@ -151,7 +151,7 @@ async fn open(
     Ok(Link { connection, budget, cut, _cut: guard })
 }
 
-/// The socket to one address, with TLS around it where the settings ask for it.
+/// The socket to one address, with TLS if the settings ask for it.
 async fn connected(target: &Target, host: &Host, socket: SocketAddr) -> io::Result<Box<dyn Socket>> {
     let stream = match timeout(EACH, TcpStream::connect(socket)).await {
         Ok(connected) => connected?,
@@ -161,7 +161,7 @@ async fn connected(target: &Target, host: &Host, socket: SocketAddr) -> io::Resu
         }
     };
     stream.set_nodelay(true)?;
-    // What a cut connection has not delivered is dropped, not delivered later.
+    // A cut connection drops undelivered data instead of delivering it later.
     SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     match &target.tls {
         None => Ok(Box::new(stream)),

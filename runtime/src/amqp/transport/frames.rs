@@ -1,8 +1,8 @@
-//! What RabbitMQ sends, cut into frames, each of which a client can digest.
+//! Cuts the stream from RabbitMQ into frames that a client can parse.
 //!
-//! A frame (AMQP 0-9-1, section 4.2.3) is a type, a channel, a size, so many bytes, and an
-//! end mark. Bodies pass as they come. Methods that bring a message and content headers are
-//! looked into: one that lapin could not parse would end the connection, for all messages.
+//! A frame (AMQP 0-9-1, section 4.2.3) is a type, a channel, a size, that many bytes, and an end
+//! mark. Bodies pass unchanged. The filter reads content headers and methods that bring a message,
+//! because one that lapin could not parse would end the connection for all messages.
 
 use std::collections::HashMap;
 
@@ -17,13 +17,13 @@ const METHOD: u8 = 1;
 const HEADER: u8 = 2;
 /// A type, a channel and a size.
 const START: usize = 7;
-/// The mark behind a frame.
+/// The mark at the end of a frame.
 const END: u8 = 0xCE;
-/// A frame of the client's own, as if RabbitMQ had said that it is there.
+/// A heartbeat frame, as if RabbitMQ had sent it.
 pub(super) const HEARTBEAT: [u8; START + 1] = [8, 0, 0, 0, 0, 0, 0, END];
-/// Larger methods and headers pass unseen; the client refuses them, whatever they hold.
+/// Larger methods and headers pass unread, because the client refuses them anyway.
 const LARGEST: usize = 4 << 20;
-/// The largest frame that RabbitMQ offers unless it is told otherwise.
+/// The largest frame that RabbitMQ offers by default.
 const FRAME_MAX: usize = 128 << 10;
 /// The class and the method with which RabbitMQ says how large a frame may be.
 const TUNE: [u8; 4] = [0, 10, 0, 30];
@@ -39,7 +39,7 @@ const GET_OK: u16 = 71;
 pub(super) enum Part {
     /// Bytes to pass on.
     Bytes(Bytes),
-    /// A frame to pass on that announces a body of so many bytes.
+    /// A frame to pass on that announces a body of this many bytes.
     Content(Bytes, u64),
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Frames {
     passing: usize,
     /// By channel, what was wrong with the method of a message whose header comes next.
     damaged: HashMap<u16, String>,
-    /// No frames come: RabbitMQ says which protocol it speaks, and hangs up.
+    /// No frames arrive: RabbitMQ names its protocol and closes the connection.
     is_foreign: bool,
     /// How large a frame may be.
     frame_max: usize,
@@ -109,7 +109,7 @@ impl Frames {
             if let Some([_, _, size @ ..]) =
                 payload.strip_prefix(&TUNE).and_then(|rest| rest.first_chunk::<6>())
             {
-                // Nothing is said with 0.
+                // 0 means no limit.
                 let size = u32::from_be_bytes(*size) as usize;
                 self.frame_max = if size == 0 { FRAME_MAX } else { size };
             }
@@ -171,7 +171,7 @@ fn mend_method(payload: &mut [u8]) -> Option<String> {
             damage = Some(format!("the routing key {}", Damage::Text.words()));
         }
     }
-    // One that breaks off is the broker's fault, and the client says so.
+    // A truncated frame is the broker's fault, and the client reports it.
     walked.and(damage)
 }
 

@@ -1,4 +1,4 @@
-//! Content headers: what a client cannot digest is left out, and the message says so.
+//! Content headers: leaves out what a client cannot parse, and notes that in the message.
 //!
 //! A content header (AMQP 0-9-1, section 4.2.6.1) is the class, a weight, the size of the
 //! body, and the properties, each announced by a flag.
@@ -12,11 +12,11 @@ const FIXED: usize = 12;
 const FIRST_FLAG: u16 = 15;
 /// The bits that announce a property.
 const KNOWN_FLAGS: u16 = !0b11;
-/// The place of the headers among the properties.
+/// The position of the headers among the properties.
 const HEADERS: usize = 2;
-/// What the headers of an event's attributes begin with.
+/// The prefix of headers with an event's attributes.
 const ATTRIBUTE: &[u8] = b"cloudEvents";
-/// The original properties go along with the message up to this size, in bytes.
+/// The message keeps its original properties up to this size, in bytes.
 const RAW_AT_MOST: usize = 16 << 10;
 
 /// A property: its name, and how it is written.
@@ -49,9 +49,9 @@ pub(super) fn body_size(payload: &[u8]) -> u64 {
     payload.get(4..FIXED).and_then(|size| size.try_into().ok()).map_or(0, u64::from_be_bytes)
 }
 
-/// The same content header in a form that a client can digest, at most `most` bytes long;
-/// `None` when it can digest this one. `damage` is what was wrong with the message before its
-/// header. What is left out is said in the header [`HEADER_UNREADABLE`].
+/// The content header in a form that a client can parse, at most `most` bytes long. `None` if a
+/// client can parse it unchanged. `damage` is a problem of the message before its header. The
+/// header [`HEADER_UNREADABLE`] says what was left out.
 pub(super) fn digestible(payload: &[u8], damage: Option<&str>, most: usize) -> Option<Vec<u8>> {
     let read = Read::of(payload.get(FIXED..).unwrap_or_default());
     let wrong: Vec<&str> = damage.into_iter().chain(read.damage.as_deref()).collect();
@@ -61,11 +61,11 @@ pub(super) fn digestible(payload: &[u8], damage: Option<&str>, most: usize) -> O
     let wrong = wrong.join("; ");
     let raw = payload.get(FIXED..).filter(|raw| raw.len() <= RAW_AT_MOST);
     let whole = read.write(payload, &wrong, raw);
-    // Near the largest frame the notes may not fit beside the headers.
+    // In the largest frame the notes may not fit beside the headers.
     Some(if whole.len() <= most { whole } else { Read::default().write(payload, &wrong, None) })
 }
 
-/// What is digestible of properties.
+/// The parsable part of properties.
 #[derive(Default)]
 struct Read<'a> {
     /// By place in [`PROPERTIES`], as they are written; of the headers see below.
@@ -123,7 +123,8 @@ impl<'a> Read<'a> {
             let name = table::short(&mut entries)?;
             let shown = || format!("header `{}`", String::from_utf8_lossy(name));
             let value = table::value(&mut entries).inspect_err(|damage| self.note(&shown(), *damage))?;
-            // A client keeps the last of two headers of one name, and nobody knows which is meant.
+            // A client keeps the last of two headers with one name, and the intended one is
+            // unknown.
             let is_attribute = name.starts_with(ATTRIBUTE);
             let twice = is_attribute && attributes.contains(&name);
             attributes.extend(is_attribute.then_some(name));
@@ -140,7 +141,7 @@ impl<'a> Read<'a> {
         self.damage.get_or_insert_with(|| format!("{what} {}", damage.words()));
     }
 
-    /// A content header with what is digestible, and with what was wrong.
+    /// A content header with the parsable part, and with what was wrong.
     fn write(&self, payload: &[u8], wrong: &str, raw: Option<&[u8]>) -> Vec<u8> {
         let mut headers: Vec<u8> = self.headers.concat();
         entry(&mut headers, HEADER_UNREADABLE, b'S', wrong.as_bytes());

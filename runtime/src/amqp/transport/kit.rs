@@ -1,4 +1,4 @@
-//! The runtime as lapin sees it: Tokio's, with our streams.
+//! The runtime for lapin: Tokio's, with the filtered streams.
 
 use std::{
     future::{Future, ready},
@@ -19,7 +19,7 @@ use futures::{
 
 use super::stream::Wire;
 
-/// Tokio, but for streams: a connection brings its own.
+/// Tokio, except for streams: each connection brings its own.
 #[derive(Clone, Debug)]
 pub(super) struct Kit(Tokio);
 
@@ -78,7 +78,7 @@ impl Reactor for Kit {
     }
 }
 
-/// A connection is made before lapin hears of it; see [`super::connect`].
+/// The connection exists before lapin starts; see [`super::connect`].
 fn no_sockets() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "sockets are opened before lapin starts")
 }

@@ -1,8 +1,7 @@
 //! The stream between lapin and RabbitMQ.
 //!
-//! What comes in passes [`Frames`]; messages wait in the socket while those before them have
-//! the room of the [`Budget`]; and the stream can be cut from outside, which ends the thread
-//! that lapin runs it on.
+//! Incoming data passes [`Frames`]. Messages wait in the socket while earlier messages use up the
+//! [`Budget`]. The stream can be cut from outside, which ends lapin's thread.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +28,7 @@ use super::frames::{Frames, HEARTBEAT, Part};
 
 /// How much is read from the socket at once.
 const READ: usize = 64 << 10;
-/// How often lapin is told that RabbitMQ lives while messages wait in the socket.
+/// How often lapin gets a heartbeat while messages wait in the socket.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// A connected socket, plain or behind TLS.
@@ -40,8 +39,7 @@ pub(in crate::amqp) trait Socket:
 
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Socket for T {}
 
-/// How many bytes of messages may be read ahead. A message that is larger than all of it is
-/// read while no other is there.
+/// How many bytes of messages may be read ahead. A larger message is read alone.
 #[derive(Debug)]
 pub struct Budget {
     most: u64,
@@ -54,9 +52,9 @@ impl Budget {
         Self { most, used: AtomicU64::new(0), waits: Mutex::new(None) }
     }
 
-    /// Gives back the room of messages that are done with.
+    /// Gives back the room of finished messages.
     pub fn release(&self, bytes: u64) {
-        // A message may have come before the budget counted it; never below nothing.
+        // A message may arrive before the budget counts it; the budget never goes below zero.
         let less = |used: u64| Some(used.saturating_sub(bytes));
         let _ = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
         if let Some(waker) = self.waits.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -64,13 +62,13 @@ impl Budget {
         }
     }
 
-    /// Takes room for a message, or wakes the caller once there may be some. One stream takes.
+    /// Takes room for a message, or wakes the caller once there may be room. One stream takes room.
     fn poll_take(&self, bytes: u64, context: &Context<'_>) -> Poll<()> {
         if self.take(bytes) {
             return Poll::Ready(());
         }
         *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
-        // Room may have come before the waker was there.
+        // Room may have become free before the waker was stored.
         if self.take(bytes) { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -88,7 +86,7 @@ pub(super) struct Wire {
     socket: Box<dyn Socket>,
     runtime: Handle,
     frames: Frames,
-    /// To be passed on, in order.
+    /// Data to pass on, in order.
     out: VecDeque<Bytes>,
     /// A content header that waits for room, and the size of its body.
     held: Option<(Bytes, u64)>,
@@ -122,7 +120,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Copies what is there to be passed on.
+    /// Copies data to the reader.
     fn hand_out(&mut self, buffer: &mut [u8]) -> usize {
         let mut handed = 0;
         while let Some(first) = self.out.front_mut() {
@@ -140,7 +138,7 @@ impl Wire {
         handed
     }
 
-    /// Takes what was read apart, as far as there is room for its messages.
+    /// Parses the data as far as there is room for its messages.
     fn sort(&mut self, context: &mut Context<'_>) {
         loop {
             if let Some((frame, size)) = self.held.take() {
@@ -159,7 +157,7 @@ impl Wire {
         }
     }
 
-    /// Tells lapin now and then that RabbitMQ lives, while its frames wait in the socket.
+    /// Sends lapin a heartbeat now and then, while frames wait in the socket.
     fn poll_sign_of_life(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let runtime = &self.runtime;
         let timer = self.sign_of_life.get_or_insert_with(|| {
@@ -193,7 +191,8 @@ impl AsyncRead for Wire {
                 return Poll::Ready(Ok(handed));
             }
             if this.held.is_some() {
-                // The broker is not read, so it is not its silence that lapin sees.
+                // Nothing is read from the broker here, so lapin must not take that for the
+                // broker's silence.
                 if this.until_cut.as_mut().poll(context).is_ready() {
                     continue;
                 }

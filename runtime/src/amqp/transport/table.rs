@@ -1,15 +1,14 @@
-//! What of a message's properties an AMQP client can digest.
+//! Finds the properties of a message that an AMQP client cannot parse.
 //!
-//! RabbitMQ passes the properties of a message on as the producer wrote them. lapin parses
-//! them by recursion, so deep nesting overflows its stack, and takes short strings for UTF-8,
-//! so one byte ends the connection. This walk finds both, and what it lets through lapin
-//! parses. Types and lengths after AMQP 0-9-1, section 4.2.5, with the letters that RabbitMQ
-//! and lapin agree on.
+//! RabbitMQ passes the properties of a message on as the producer wrote them. lapin parses them by
+//! recursion, so deep nesting overflows its stack. lapin also takes short strings as UTF-8, so one
+//! byte ends the connection. This walk finds both, and lapin parses everything that passes. Types
+//! and lengths follow AMQP 0-9-1, section 4.2.5, with the letters that RabbitMQ and lapin agree on.
 
 /// Tables and lists may be nested this deep.
 const DEEPEST: usize = 64;
 
-/// Why a client cannot digest a value.
+/// Why a client cannot parse a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Damage {
     /// A short string or a name is not UTF-8.
@@ -18,9 +17,9 @@ pub(super) enum Damage {
     Depth,
     /// The type of a value is unknown.
     Type,
-    /// A length does not fit what is there.
+    /// A length does not fit the data.
     Length,
-    /// An attribute of the event stands there twice.
+    /// An attribute of the event appears twice.
     Twice,
 }
 
@@ -46,19 +45,19 @@ pub(super) fn take<'a>(bytes: &mut &'a [u8], n: usize) -> Result<&'a [u8], Damag
     Ok(taken)
 }
 
-/// Takes a short string off the front, whatever its bytes.
+/// Takes a short string of any bytes off the front.
 pub(super) fn short<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Damage> {
     let length = take(bytes, 1)?;
     take(bytes, usize::from(length[0]))
 }
 
-/// Takes what a length of four bytes announces off the front.
+/// Takes the bytes that a four-byte length announces off the front.
 pub(super) fn long<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Damage> {
     let length = take(bytes, 4)?.try_into().map_err(|_| Damage::Length)?;
     take(bytes, u32::from_be_bytes(length) as usize)
 }
 
-/// Takes a value with its type off the front, without a look into it.
+/// Takes a value with its type off the front, unread.
 pub(super) fn value<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Damage> {
     let whole = *bytes;
     match take(bytes, 1)?[0] {
