@@ -1,5 +1,7 @@
 //! Queues: what is where, and what holds it back.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use upshot_queue::{JobId, NewJob, OutboxReader, Park, Priority};
 
