@@ -11,7 +11,10 @@ use bytes::Bytes;
 use percent_encoding::percent_decode;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use upshot_shared::{Reason, Rejection, event::{Envelope, Header, STRUCTURED}};
+use upshot_shared::{
+    Reason, Rejection,
+    event::{Envelope, Header, STRUCTURED},
+};
 
 /// The prefix of an attribute's header.
 const PREFIX: &str = "ce-";

@@ -264,6 +264,13 @@ impl From<upshot_queue::Error> for Problem {
                 problem.0.parameter = Some("cursor".to_owned());
                 problem
             }
+            upshot_queue::Error::Signal(bad) => {
+                let code = match bad {
+                    upshot_queue::BadSignal::TooLarge(_) => Code::BodyTooLarge,
+                    upshot_queue::BadSignal::Full(_) => Code::SignalsFull,
+                };
+                Self::new(code, bad)
+            }
             upshot_queue::Error::Limit(bad) => Self::parameter(bad.part(), &bad.value(), &bad),
         }
     }

@@ -20,6 +20,7 @@ mod progress;
 mod queues;
 mod reschedule;
 mod retry;
+mod signals;
 mod unpark;
 
 use axum::{Router, middleware, routing::get};
@@ -46,6 +47,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(pause::pause))
         .routes(routes!(pause::resume))
         .routes(routes!(unpark::unpark))
+        .routes(routes!(signals::send, signals::list))
         .routes(routes!(limits::set))
         .routes(routes!(configuration::show, configuration::apply))
         .routes(routes!(outbox::end))

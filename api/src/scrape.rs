@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Transitions that are shown with 0 before the first one, so that a rate has a beginning.
 /// Transitions of a later version appear when they happen.
-const TRANSITIONS: [&str; 21] = [
+const TRANSITIONS: [&str; 23] = [
     "cancelled",
     "claimed",
     "crashed",
@@ -30,6 +30,7 @@ const TRANSITIONS: [&str; 21] = [
     "enqueued",
     "expired",
     "forgotten",
+    "lapsed",
     "mended",
     "parked",
     "prioritised",
@@ -40,6 +41,7 @@ const TRANSITIONS: [&str; 21] = [
     "rescheduled",
     "retried",
     "revived",
+    "signalled",
     "snoozed",
     "succeeded",
     "unparked",
@@ -127,6 +129,17 @@ fn render(queues: &[Figures<'_>]) -> String {
     });
     let help = "Transitions of jobs since the queue began, as Redis counts them.";
     family(&mut text, "upshot_queue_transitions_total", "counter", help, transitions);
+    let signals = read.iter().flat_map(|(queue, counts, _)| {
+        let signals = counts.signals;
+        let known =
+            [("stored", signals.stored), ("early", signals.early), ("contradictory", signals.contradictions)];
+        known.map(|(result, n)| (format!("queue=\"{queue}\",result=\"{result}\""), n))
+    });
+    let help = "Signals since the queue began: kept ones, those of them that no job waited for yet, and \
+                contradictory ones.";
+    family(&mut text, "upshot_queue_signals_total", "counter", help, signals);
+    let bytes = read.iter().map(|(queue, counts, _)| (format!("queue=\"{queue}\""), counts.signals.bytes));
+    family(&mut text, "upshot_queue_signal_bytes", "gauge", "Bytes that a queue keeps of signals.", bytes);
     let entries = read.iter().map(|(queue, _, outbox)| (format!("queue=\"{queue}\""), outbox.entries));
     let help = "Entries of the outbox that are kept, as Redis has them.";
     family(&mut text, "upshot_outbox_entries", "gauge", help, entries);

@@ -8,7 +8,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{Client, Connection, Connector, JobId, Operator, QueueName};
-use upshot_runtime::{Health, Settings, amqp::{Depths, Publisher}};
+use upshot_runtime::{
+    Health, Settings,
+    amqp::{Depths, Publisher},
+};
 use upshot_shared::Intake;
 
 use crate::{

@@ -11,7 +11,11 @@ use lapin::{Acker, BasicProperties, message::Delivery, types::AMQPValue};
 use tokio::time::timeout;
 use upshot_queue::{JobId, NewJob, QueueName};
 use upshot_runtime::amqp::HEADER_UNREADABLE;
-use upshot_shared::{Intake, Reason, Rejection, event::{Envelope, Header}, intake::Accepted};
+use upshot_shared::{
+    Intake, Reason, Rejection,
+    event::{Envelope, Header},
+    intake::Accepted,
+};
 
 /// A delivery from RabbitMQ.
 #[derive(Debug)]

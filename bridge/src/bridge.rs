@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_queue::{Client, Connector, QueueName, connect::Backoff};
-use upshot_runtime::{Health, Settings, amqp::{self, INTAKE, Publisher}};
+use upshot_runtime::{
+    Health, Settings,
+    amqp::{self, INTAKE, Publisher},
+};
 use upshot_shared::{Intake, contract};
 
 use crate::{former, session};

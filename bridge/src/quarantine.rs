@@ -20,7 +20,10 @@ use lapin::{
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use upshot_queue::connect::Backoff;
-use upshot_runtime::{Health, amqp::{self, Budget, PublishError, Publisher}};
+use upshot_runtime::{
+    Health,
+    amqp::{self, Budget, PublishError, Publisher},
+};
 
 use crate::batch::{Arrived, Refused};
 

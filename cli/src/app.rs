@@ -210,7 +210,9 @@ impl Upshot {
         match &said.command {
             crate::arguments::Asked::Own(name, matches) => {
                 let Some(place) = own.iter().position(|(own, _)| own == name) else {
-                    anyhow::bail!("the program does not say what its command `{name}` does: call `Upshot::on`");
+                    anyhow::bail!(
+                        "the program does not say what its command `{name}` does: call `Upshot::on`"
+                    );
                 };
                 let (_, run) = own.swap_remove(place);
                 let mut settings = settings()?;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
-pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Unpark};
+pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use upshot_runtime::{Settings, settings::Program};
@@ -76,10 +76,16 @@ pub enum Command {
     Pause(Pause),
     /// End a pause.
     Resume(Pause),
-    /// Release the jobs that handlers parked for a need.
+    /// Send a signal to the jobs that wait for it, now or later.
     ///
-    /// Releases all jobs that are parked for it at this moment, which may be none. `upshot queues`
-    /// lists the needs; `upshot retry` releases a single job.
+    /// The queue keeps the signal (`keep_signals`), so a job that waits later finds it. Sent again
+    /// it changes nothing. The first payload stays; a different one is recorded as a
+    /// contradiction.
+    Signal(Signal),
+    /// Let the jobs continue that their handlers parked for a condition.
+    ///
+    /// Those that are parked for it now, which may be none; nothing remembers it. `upshot queues`
+    /// lists the conditions. `upshot retry` lets a single job continue.
     Unpark(Unpark),
     /// Set or clear a limit or a weight, in all processes at once.
     ///
@@ -95,7 +101,7 @@ pub enum Command {
     Dead(Dead),
     /// Run many dead jobs again, the longest dead first.
     ///
-    /// All dead jobs of the queue, unless you name a group, kind or tenant.
+    /// All of the queue, unless a group, kind or tenant is named.
     DeadRetry(DeadRetry),
     /// Forget many dead jobs, the longest dead first.
     ///
@@ -216,6 +222,8 @@ mod tests {
             "pause invoices --kind invoice.issue".to_owned(),
             "resume invoices".to_owned(),
             "unpark invoices breaker:smtp".to_owned(),
+            "signal invoices order-1042-confirmed --tenant acme --payload {\"by\":\"ann\"}".to_owned(),
+            "signal invoices order-1042-confirmed".to_owned(),
             "limit invoices key:smtp --rate 2.5 --burst 3 --concurrency 4".to_owned(),
             "limit invoices tenant:acme --weight 2".to_owned(),
             "limit invoices queue --clear".to_owned(),
@@ -236,7 +244,9 @@ mod tests {
             ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da", &["--in"]),
             ("prioritise mrtu2hq6wcbcvkoxmzkhxbs7da urgent", &["urgent", "critical"]),
             ("pause Invoices{}", &["Invoices{}", "queue name"]),
-            ("unpark invoices", &["<NEED>"]),
+            ("unpark invoices", &["<CONDITION>"]),
+            ("signal invoices", &["<KEY>"]),
+            ("signal invoices a --payload ann", &["ann", "--payload", "into quotes"]),
             ("unpark Invoices{} breaker:smtp", &["Invoices{}", "queue name"]),
             ("limit invoices smtp --concurrency 1", &["smtp", "key:NAME"]),
             ("limit invoices key:smtp", &["--concurrency", "--clear"]),

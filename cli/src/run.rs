@@ -29,6 +29,7 @@ pub(crate) async fn run(
         Command::OutboxEnd(end) => commands::queues::end_group(&settings()?, end, out).await,
         Command::Pause(pause) => commands::queues::pause(&settings()?, pause, out).await,
         Command::Resume(resume) => commands::queues::resume(&settings()?, resume, out).await,
+        Command::Signal(signal) => commands::queues::signal(&settings()?, signal, out).await,
         Command::Unpark(unpark) => commands::queues::unpark(&settings()?, unpark, out).await,
         Command::Limit(limit) => commands::queues::limit(&settings()?, limit, out).await,
         Command::Config(config) => {

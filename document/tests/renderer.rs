@@ -109,7 +109,8 @@ fn a_character_that_no_font_has_is_named_with_its_field() {
     }
     // Many are counted.
     let many: String = ('\u{4e00}'..'\u{4e14}').collect();
-    let error = Renderer::new(SHIPPED, None).unwrap().render("invoice.typ", &invoice(&many)).unwrap_err().to_string();
+    let error =
+        Renderer::new(SHIPPED, None).unwrap().render("invoice.typ", &invoice(&many)).unwrap_err().to_string();
     assert!(error.contains("U+4E07 (/customer/name) and 12 more"), "{error}");
     // Of the template itself.
     let error = render(&[("letter.typ", "李")], &json!({})).unwrap_err().to_string();
@@ -189,7 +190,8 @@ fn a_folder_overrides_by_file_name_and_keeps_the_rest() {
     assert!(!contains(&own, "pdfaid"));
 
     let empty = tempfile::tempdir().unwrap();
-    let built_in = Renderer::new(SHIPPED, Some(empty.path())).unwrap().render("invoice.typ", &invoice("Ada")).unwrap();
+    let built_in =
+        Renderer::new(SHIPPED, Some(empty.path())).unwrap().render("invoice.typ", &invoice("Ada")).unwrap();
     assert!(contains(&built_in, "pdfaid"));
 }
 
@@ -205,7 +207,8 @@ fn the_repositorys_folder_is_the_built_in_one() {
 
 #[test]
 fn what_is_missing_or_broken_is_named() {
-    let unknown = Renderer::new(SHIPPED, None).unwrap().render("reminder.typ", &json!({})).unwrap_err().to_string();
+    let unknown =
+        Renderer::new(SHIPPED, None).unwrap().render("reminder.typ", &json!({})).unwrap_err().to_string();
     assert_eq!(unknown, "there is no template `reminder.typ`; the templates are `invoice.typ`");
 
     let broken = folder(&[("fonts/Mine.ttf", "no font")]);

@@ -32,7 +32,9 @@ impl Child {
     pub fn new<T: crate::Job + Serialize>(name: impl Into<String>, args: &T) -> Result<Self, Failure> {
         let name = name.into();
         let args = serde_json::to_vec(args).map_err(|error| {
-            Failure::permanent(format!("the arguments of the job `{name}` cannot be written as JSON: {error}"))
+            Failure::permanent(format!(
+                "the arguments of the job `{name}` cannot be written as JSON: {error}"
+            ))
         })?;
         Ok(Self {
             name,

@@ -6,17 +6,30 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Failure, FailureClass, Job, JobId, Lease, Progress, Release, Stop, worker::WriteError};
+use serde_json::Value;
+use upshot_queue::{
+    Condition, Failure, FailureClass, Job, JobId, Lease, Park, Progress, Release, Stop, worker::WriteError,
+};
 
 use crate::{
     child::Child,
     host::{EnqueueError, Host},
 };
+
+/// How a wait for a signal ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Waited {
+    /// The signal came, with this payload.
+    Signalled(Value),
+    /// No signal came in time.
+    TimedOut,
+}
 
 /// One attempt at a job, as its handler sees it. `S` is the state that all jobs of the handler share.
 pub struct Context<S> {
@@ -85,7 +98,8 @@ impl<S> Context<S> {
         self.name("step", name)?;
         if let Some(stored) = self.lease.step(name).cloned() {
             return serde_json::from_value(stored).map_err(|error| {
-                Failure::permanent(format!("the stored result of step `{name}` cannot be read: {error}")).into()
+                Failure::permanent(format!("the stored result of step `{name}` cannot be read: {error}"))
+                    .into()
             });
         }
         self.begins(name).await?;
@@ -134,6 +148,40 @@ impl<S> Context<S> {
     /// As [`Self::progress`].
     pub async fn log(&self, line: impl AsRef<str>) -> Result<(), Stop> {
         self.lease.log(line.as_ref()).await.map_err(over)
+    }
+
+    /// Waits for the signal of this key to the job's tenant (`upshot signal`), at most so long from
+    /// the first time that the job waits for the key. While it waits the job is parked: it holds no
+    /// slot and uses up no attempt. It then runs from its beginning, completed steps aside, and this
+    /// returns how the wait ended, in every later attempt alike. A signal that came before is found.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use upshot_executor::{Context, Stop, context::Waited};
+    ///
+    /// # struct Shop;
+    /// async fn confirmed(cx: &Context<Shop>, order: &str) -> Result<bool, Stop> {
+    ///     let day = Duration::from_secs(24 * 3600);
+    ///     match cx.wait_for(&format!("{order} confirmed"), day).await? {
+    ///         Waited::Signalled(payload) => Ok(payload["confirmed"] == true),
+    ///         Waited::TimedOut => Ok(false),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Stop::Parked`], to be returned with `?`, while no signal came and there is time; a
+    /// permanent failure when the key cannot be used.
+    pub async fn wait_for(&self, key: &str, within: Duration) -> Result<Waited, Stop> {
+        let condition = Condition::new(self.job().tenant.as_deref(), key).map_err(Failure::permanent)?;
+        match self.lease.answer(&condition) {
+            Some(answer) => Ok(answer.payload.clone().map_or(Waited::TimedOut, Waited::Signalled)),
+            None => {
+                // What is written so far is this attempt's own.
+                self.lease.verify().await.map_err(over)?;
+                Err(Park::wait(condition, within, "no signal has come").into())
+            }
+        }
     }
 
     /// The time, UTC ms. A test moves it.

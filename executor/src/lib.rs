@@ -28,7 +28,7 @@ mod registry;
 pub mod setup;
 
 pub use child::Child;
-pub use context::Context;
+pub use context::{Context, Waited};
 pub use executor::{Error, Executor};
 pub use job::Job;
 pub use host::Host;

@@ -93,12 +93,8 @@ impl Jobs {
         queues: Vec<Client>,
         health: &Health,
     ) -> Result<(Registry, Vec<Beside>), SetupError> {
-        let setup = Setup {
-            settings: settings.clone(),
-            queues,
-            health: health.clone(),
-            beside: Arc::default(),
-        };
+        let setup =
+            Setup { settings: settings.clone(), queues, health: health.clone(), beside: Arc::default() };
         for prepare in self.prepare {
             prepare(setup.clone()).await?;
         }

@@ -11,8 +11,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use upshot_executor::{Child, Context, Executor, Job, Jobs, Stop};
-use upshot_queue::{Client, JobId, NewJob, Park, Release, State};
+use upshot_executor::{Child, Context, Executor, Job, Jobs, Stop, Waited};
+use upshot_queue::{Client, Condition, JobId, NewJob, Park, Release, State};
 use upshot_runtime::Health;
 use upshot_servers::Proxy;
 use upshot_shared::{Evidence, Outcome};
@@ -82,11 +82,11 @@ async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
     let worker = redis.worker(jobs(Shop { confirmed: Arc::clone(&confirmed), slow: Some(slow) })).await;
     let parked = redis.until(&id, State::Parked).await;
     assert_eq!(parked.attempts, 0);
-    assert_eq!(parked.parked.unwrap().need, "wait order-1042 confirmed");
+    assert_eq!(parked.parked.unwrap().condition, "wait order-1042 confirmed");
 
-    // First it is true, then the need is met.
+    // First it is true, then the job is let go.
     confirmed.store(true, Ordering::Release);
-    assert_eq!(queue.meet(&"order-1042 confirmed".parse().unwrap()).await.unwrap().released, 1);
+    assert_eq!(queue.unpark(&"order-1042 confirmed".parse().unwrap()).await.unwrap().released, 1);
     within("the job runs", ships.recv()).await.unwrap();
     worker.stop().await;
     let back = queue.job(&id).await.unwrap().unwrap();
@@ -96,6 +96,61 @@ async fn a_handler_parks_its_job_and_hands_it_back_when_the_executor_stops() {
     let worker = redis.worker(jobs(Shop { confirmed: Arc::default(), slow: None })).await;
     let done = redis.until(&id, State::Succeeded).await;
     assert_eq!((done.attempts, done.steps.len()), (1, 2), "the first step was not done again");
+    worker.stop().await;
+    redis.finish().await;
+}
+
+/// Waits for what the customer says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Confirm {
+    within_ms: u64,
+}
+
+impl Job for Confirm {
+    const KIND: &'static str = "order.confirm";
+    type State = Shop;
+
+    async fn run(self, cx: &Context<Shop>) -> Result<Outcome, Stop> {
+        let said = match cx.wait_for("order-7 confirmed", Duration::from_millis(self.within_ms)).await? {
+            Waited::Signalled(payload) => payload.to_string(),
+            Waited::TimedOut => "nothing".to_owned(),
+        };
+        Ok(Outcome::achieved("confirmed", Evidence::new("said", [("said", said)])))
+    }
+}
+
+async fn confirm(queue: &Client, within_ms: u64) -> JobId {
+    let args = serde_json::json!({"within_ms": within_ms}).to_string();
+    let job = NewJob { tenant: Some("acme".to_owned()), ..NewJob::new(JobId::random(), "order.confirm", args) };
+    queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    job.id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_waits_for_a_signal_to_its_tenant() {
+    let redis = TestRedis::new("shipments").await;
+    let mut jobs = Jobs::new();
+    let state = jobs.state(Shop { confirmed: Arc::default(), slow: None });
+    jobs.job::<Confirm>(&state).unwrap();
+    let worker = redis.worker(jobs).await;
+
+    let brief = confirm(&redis.queue, 20).await;
+    let done = redis.until(&brief, State::Succeeded).await;
+    assert!(done.outcome.unwrap().to_string().contains("nothing"), "its wait ran out of time");
+
+    let late = confirm(&redis.queue, 3_600_000).await;
+    redis.until(&late, State::Parked).await;
+    let of_all = "order-7 confirmed".parse().unwrap();
+    assert_eq!(redis.queue.signal(&of_all, &serde_json::json!(1)).await.unwrap().released.released, 0);
+    let own = Condition::of_tenant("acme", "order-7 confirmed").unwrap();
+    let sent = redis.queue.signal(&own, &serde_json::json!({"by": "ann"})).await.unwrap();
+    assert_eq!(sent.released.released, 1);
+    let done = redis.until(&late, State::Succeeded).await;
+    assert!(done.outcome.unwrap().to_string().contains("ann"));
+
+    let early = confirm(&redis.queue, 3_600_000).await;
+    let done = redis.until(&early, State::Succeeded).await;
+    assert_eq!((done.attempts, done.answers.len()), (1, 1), "the signal was kept for it");
     worker.stop().await;
     redis.finish().await;
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Client, Need, Released};
+use upshot_queue::{Client, Condition, Released};
 use upshot_runtime::Health;
 
 use crate::{gate::Gate, pool::Pool};
@@ -24,7 +24,7 @@ const REFUSED: &str = "upshot_mail_refused";
 /// Redis, so it also finds jobs that an earlier process parked.
 pub struct Keeper {
     pool: Arc<Pool>,
-    need: Need,
+    condition: Condition,
     queues: Vec<Client>,
     every: Duration,
     health: Health,
@@ -32,14 +32,14 @@ pub struct Keeper {
 
 impl std::fmt::Debug for Keeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keeper").field("need", &self.need).finish_non_exhaustive()
+        f.debug_struct("Keeper").field("condition", &self.condition).finish_non_exhaustive()
     }
 }
 
 impl Keeper {
     pub(super) fn new(
         pool: Arc<Pool>,
-        need: Need,
+        condition: Condition,
         queues: Vec<Client>,
         every: Duration,
         health: Health,
@@ -49,7 +49,7 @@ impl Keeper {
             "Whether the mail server refuses all mail, so that jobs wait for `breaker:smtp`."
         );
         metrics::gauge!(REFUSED).set(0.0);
-        Self { pool, need, queues, every, health }
+        Self { pool, condition, queues, every, health }
     }
 
     /// Watches until `stop` fires.
@@ -88,18 +88,18 @@ impl Keeper {
     }
 
     async fn release(&self, queue: &Client) -> Result<(), upshot_queue::Error> {
-        if queue.waiting_for(&self.need).await? == 0 {
+        if queue.waiting_for(&self.condition).await? == 0 {
             return Ok(());
         }
         let is_proven = |gate: &mut Gate| {
             gate.why_shut().is_none() && gate.has_accepted(Instant::now(), self.every.saturating_mul(2))
         };
         if self.pool.gate(is_proven) {
-            let Released { released, left } = queue.meet(&self.need).await?;
+            let Released { released, left } = queue.unpark(&self.condition).await?;
             tracing::info!(queue = %queue.name(), released, left, "jobs that waited for the mail server continue");
             return Ok(());
         }
         self.pool.gate(Gate::let_one_pass);
-        queue.meet_some(&self.need, 1).await.map(drop)
+        queue.unpark_some(&self.condition, 1).await.map(drop)
     }
 }

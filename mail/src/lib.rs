@@ -35,7 +35,7 @@ use lettre::{
     Message,
     message::{Attachment, Body, Mailbox, MultiPart, SinglePart, header::ContentType},
 };
-use upshot_queue::{BadNeed, Client, Failure, Lease, Need, Stop};
+use upshot_queue::{BadCondition, Client, Condition, Failure, Lease, Stop};
 use upshot_runtime::{Health, settings::SmtpSettings};
 
 use address::Server;
@@ -72,11 +72,11 @@ pub enum Error {
     Tls(rustls::Error),
     /// Jobs cannot wait for the server.
     #[error(transparent)]
-    Need(#[from] BadNeed),
+    Condition(#[from] BadCondition),
 }
 
 /// The name for which jobs wait while the mail server refuses all mail.
-const NEED: &str = "breaker:smtp";
+const CONDITION: &str = "breaker:smtp";
 
 /// A mail to send.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ pub struct Accepted {
 #[derive(Debug)]
 pub struct Mailer {
     from: Mailbox,
-    need: Need,
+    condition: Condition,
     pool: Arc<Pool>,
     settings: SmtpSettings,
 }
@@ -122,15 +122,15 @@ impl Mailer {
             settings.from.parse().map_err(|source| Error::From { from: settings.from.clone(), source })?;
         let server = Server::parse(settings.url.expose())?;
         let from = Recipient::in_ascii(from);
-        let need: Need = NEED.parse()?;
+        let condition: Condition = CONDITION.parse()?;
         let tls = tls::config(settings.ca_file.as_deref())?;
-        let pool = Arc::new(Pool::new(server, tls, need.clone(), settings));
-        Ok(Self { from, need, pool, settings: settings.clone() })
+        let pool = Arc::new(Pool::new(server, tls, condition.clone(), settings));
+        Ok(Self { from, condition, pool, settings: settings.clone() })
     }
 
     /// Watches the jobs of these queues that wait for the mail server.
     pub fn keeper(&self, queues: Vec<Client>, health: Health) -> Keeper {
-        Keeper::new(Arc::clone(&self.pool), self.need.clone(), queues, self.settings.probe, health)
+        Keeper::new(Arc::clone(&self.pool), self.condition.clone(), queues, self.settings.probe, health)
     }
 
     /// Connects as for a mail, with TLS and login if the URL asks for them, and sends none. Returns

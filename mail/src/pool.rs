@@ -6,19 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lettre::address::Envelope;
-use rustls::ClientConfig;
-use tokio::sync::{Notify, Semaphore};
-use upshot_queue::{Failure, Lease, Need, Park, Stop, fingerprint::normalise};
-use upshot_runtime::settings::{SmtpSettings, SmtpTimeouts};
 use crate::{
-
-
     address::Server,
     client::{Client, Limits},
     gate::{Gate, Ruling},
     trouble::{Meaning, Stage, Trouble},
 };
+use lettre::address::Envelope;
+use rustls::ClientConfig;
+use tokio::sync::{Notify, Semaphore};
+use upshot_queue::{Condition, Failure, Lease, Park, Stop, fingerprint::normalise};
+use upshot_runtime::settings::{SmtpSettings, SmtpTimeouts};
 
 /// How long an idle connection may take to answer, also to QUIT.
 const BRIEF: Duration = Duration::from_secs(5);
@@ -36,7 +34,7 @@ pub(super) struct Pool {
     gate: Mutex<Gate>,
     /// The gate has opened.
     pub(super) opened: Notify,
-    need: Need,
+    condition: Condition,
     hasher: RandomState,
 }
 
@@ -47,7 +45,12 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    pub(super) fn new(server: Server, tls: Arc<ClientConfig>, need: Need, settings: &SmtpSettings) -> Self {
+    pub(super) fn new(
+        server: Server,
+        tls: Arc<ClientConfig>,
+        condition: Condition,
+        settings: &SmtpSettings,
+    ) -> Self {
         let connections = settings.connections.max(1);
         Self {
             server,
@@ -58,7 +61,7 @@ impl Pool {
             idle: Mutex::default(),
             gate: Mutex::new(Gate::new(settings.confirm_refusal)),
             opened: Notify::new(),
-            need,
+            condition,
             hasher: RandomState::new(),
         }
     }
@@ -161,7 +164,7 @@ impl Pool {
     }
 
     fn park(&self, why: String) -> Stop {
-        Park { need: self.need.clone(), why }.into()
+        Park { condition: self.condition.clone(), within: None, why }.into()
     }
 
     /// The meaning of a failure for its job.

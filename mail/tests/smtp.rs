@@ -341,7 +341,7 @@ async fn a_server_that_refuses_us_parks_and_one_mail_at_a_time_finds_out_when_it
         .await;
         let url = format!("smtp://me:s3cr3t@127.0.0.1:{}", server.port);
         let mailer = Mailer::new(&settings(&url)).unwrap();
-        let parked = |stop: &Stop| matches!(stop, Stop::Parked(park) if park.need.as_str() == "breaker:smtp");
+        let parked = |stop: &Stop| matches!(stop, Stop::Parked(park) if park.condition.key() == "breaker:smtp");
         for _ in 0..2 {
             let why = send(&mailer, "ada@example.org").await.unwrap_err();
             assert!(parked(&why) && why.to_string().contains(&said[..3]), "{stage}: {why}");

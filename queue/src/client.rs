@@ -16,9 +16,10 @@ pub mod parking;
 mod read;
 pub mod reconcile;
 pub mod release;
+pub mod signals;
 mod unique;
 
 pub use enqueue::EnqueueResult;
 pub use handle::{Client, MAX_PAYLOAD};
 pub use operator::Operator;
-pub use read::Counts;
+pub use read::{Counts, SignalCounts};

@@ -3,7 +3,7 @@
 use redis::RedisError;
 
 use crate::{
-    client::list::BadCursor,
+    client::{list::BadCursor, signals::BadSignal},
     job::{Rejection, Unreadable, id::JobId},
     policy::{configuration::BadConfiguration, limit::BadLimit},
     redis::{
@@ -31,6 +31,9 @@ pub enum Error {
     /// A limit that cannot be kept.
     #[error(transparent)]
     Limit(#[from] BadLimit),
+    /// A signal that is not taken.
+    #[error(transparent)]
+    Signal(#[from] BadSignal),
     /// A configuration that cannot be used.
     #[error(transparent)]
     BadConfiguration(#[from] BadConfiguration),

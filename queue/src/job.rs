@@ -16,6 +16,8 @@
 //! | `log` | lines that the handler wrote, capped |
 //! | `history` | failed attempts and what else was done to it, a JSON line each, capped |
 //! | `need`, `why` | what it is parked for |
+//! | `signal:<condition>` | how a wait for a condition ended: `S`, when (ms) and the payload of the signal; or `T` and when it ran out of time |
+//! | `until:<condition>` | when a wait for a condition ends (ms) |
 //! | `needed` | what it was parked for, where builds could not read its arguments |
 //! | `successor` | of a dead job: the job that took its idempotency key |
 //! | `group` | the fingerprint of its cause of death |
@@ -24,9 +26,9 @@
 //! | `args:<n>`, `edits` | arguments that were replaced, and how often |
 //! | `repairs` | which of the edits put the arguments of an event ([`crate::client::reconcile`]): numbers between blanks |
 
+pub mod condition;
 pub(crate) mod flow;
 pub mod id;
-pub mod need;
 mod new;
 mod sample;
 pub mod state;
@@ -125,8 +127,9 @@ pub struct Dropped {
 pub struct Change {
     /// UTC ms.
     pub at: i64,
-    /// What: `released`, `snoozed`, `parked`, `cancelled`, `rescheduled`,
-    /// `prioritised`, `retried`, `edited`, `repaired`.
+    /// What: `released`, `snoozed`, `parked`, `signalled`, `waited` (a wait ran out of time),
+    /// `contradicted` (another signal came), `cancelled`, `rescheduled`, `prioritised`, `retried`,
+    /// `edited`, `repaired`.
     pub did: String,
     /// Details for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,10 +169,19 @@ impl Change {
 /// What a parked job waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// The need; who meets it lets the job go on.
-    pub need: String,
+    /// The condition; who meets it lets the job go on.
+    pub condition: String,
     /// For people.
     pub why: String,
+}
+
+/// How a wait of a job for a condition ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// When, UTC ms.
+    pub at: i64,
+    /// The payload of the signal; `None` where the wait ran out of time.
+    pub payload: Option<serde_json::Value>,
 }
 
 /// Arguments that were replaced.
@@ -230,7 +242,7 @@ pub struct Job {
     pub cancel_asked_at: Option<i64>,
     /// What it waits for while it is parked.
     pub parked: Option<Parked>,
-    /// Which builds could not read its arguments, as the need that it was parked for.
+    /// Which builds could not read its arguments, as the condition that it was parked for.
     pub needed: Option<String>,
     /// Of a dead job: the job that took its idempotency key.
     pub successor: Option<JobId>,
@@ -243,6 +255,8 @@ pub struct Job {
     pub progress: Option<Progress>,
     /// When it said how far it was, oldest first, capped.
     pub marks: Vec<Mark>,
+    /// How the job's waits for conditions ended, by the stored form of each condition.
+    pub answers: BTreeMap<String, Answer>,
     /// Completed steps, in the order in which they were completed.
     pub steps: Vec<Step>,
     /// Steps whose results other arguments set aside, in the order in which they were completed.

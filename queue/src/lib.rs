@@ -15,7 +15,7 @@
 //!          │                │ └─release, expiry──┘ │ └───────▶ cancelled
 //!          └────────────────┼─retry, snooze, expiry┘
 //!                           │                      │ park
-//!                           ├── need met ◀── parked ◀── kind paused, or unknown here ── ready
+//!                           ├── condition met ◀── parked ◀── kind paused, or unknown here ── ready
 //!                running ◀──┴── claim by a worker that knows the kind
 //! ```
 //! A job that waits (scheduled, ready, parked) can also be cancelled, and ends
@@ -50,8 +50,8 @@ mod scripts;
 pub mod worker;
 
 pub use self::{
-    client::{change, dead, dead_walk, limits, list, outbox, parking, reconcile, release},
-    job::{id, need, state, timeline},
+    client::{change, dead, dead_walk, limits, list, outbox, parking, reconcile, release, signals},
+    job::{condition, id, state, timeline},
     policy::{configuration, failure, fingerprint, kinds, limit, priority, retry},
     redis::{connect, keys},
     worker::{protocol, retention, scrub, set_back},
@@ -59,7 +59,8 @@ pub use self::{
 
 pub use change::Changed;
 pub use client::configuration::{Configured, StoredConfiguration};
-pub use client::{Client, Counts, EnqueueResult, MAX_PAYLOAD, Operator};
+pub use client::{Client, Counts, EnqueueResult, MAX_PAYLOAD, Operator, SignalCounts};
+pub use condition::{BadCondition, Condition, MAX_CONDITION};
 pub use configuration::{BadConfiguration, Configuration, Difference, Retention};
 pub use connect::{Connection, Connector, RedisOptions};
 pub use dead::{DeadFilter, Group};
@@ -67,14 +68,15 @@ pub use dead_walk::{DeadCursor, DeadPart};
 pub use error::Error;
 pub use failure::{Failure, FailureClass};
 pub use id::{IdError, JobId, QueueName};
-pub use job::{Deadline, Dropped, Expect, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique};
+pub use job::{
+    Answer, Deadline, Dropped, Expect, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique,
+};
 pub use kinds::Kinds;
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
 pub use list::{BadCursor, Cursor, Filter, Page, Searched};
-pub use need::{BadNeed, Need};
 pub use outbox::{Outbox, OutboxGroup, OutboxReader};
-pub use parking::NeedCursor;
+pub use parking::ConditionCursor;
 pub use priority::{Priority, Shares};
 pub use reconcile::{Conflict, Reconciled};
 pub use release::{Released, Releasing};
@@ -82,5 +84,6 @@ pub use retention::Trimmed;
 pub use retry::{Crashes, Decision, Earlier, RetryPolicy, Wait};
 pub use scripts::script_name;
 pub use scrub::Scrubber;
+pub use signals::{BadSignal, Kept, MAX_SIGNAL, MAX_SIGNALS, Signal, SignalCursor, SignalPage, Signalled};
 pub use state::State;
 pub use worker::{Lease, Park, RedisBackend, Release, Snooze, Stop, Undecodable, WorkerOptions};

@@ -68,6 +68,8 @@ scripts! {
     WRITE = "write.lua", ALWAYS;
     CHANGE = "change.lua", ALWAYS;
     UNPARK = "unpark.lua", ALWAYS;
+    SIGNAL = "signal.lua", ALWAYS;
+    TRIM_SIGNALS = "trim_signals.lua", ALWAYS;
     TRIM = "trim.lua", ALWAYS;
     TRIM_OUTBOX = "trim_outbox.lua", ALWAYS;
     LIMIT = "limit.lua", ALWAYS;

@@ -47,6 +47,8 @@ mod restart;
 mod rights;
 #[path = "conformance/scrub.rs"]
 mod scrub;
+#[path = "conformance/signals.rs"]
+mod signals;
 #[path = "conformance/steps.rs"]
 mod steps;
 #[path = "conformance/stop.rs"]

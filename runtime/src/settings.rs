@@ -112,8 +112,7 @@ impl Settings {
         }
         let of_program = |error: toml::de::Error| Error::Defaults { why: error.message().to_owned() };
         let defaults = program.defaults.parse().map_err(of_program)?;
-        let mut settings: Self =
-            program::over_defaults(defaults, &table).try_into().map_err(of_program)?;
+        let mut settings: Self = program::over_defaults(defaults, &table).try_into().map_err(of_program)?;
         settings.contracts.built_in = program.contracts.to_vec();
         settings.sources = sources;
         for route in &settings.routes {
@@ -234,7 +233,11 @@ impl Settings {
         for (place, route) in self.routes.iter().enumerate() {
             if self.routes[..place].iter().any(|before| before.name == route.name) {
                 let remedy = "give one of the routes a `name` of its own";
-                return impossible(&format!("routes[{place}]"), format!("named `{}`, twice", route.name), remedy);
+                return impossible(
+                    &format!("routes[{place}]"),
+                    format!("named `{}`, twice", route.name),
+                    remedy,
+                );
             }
         }
         for (name, queue) in &self.queues {

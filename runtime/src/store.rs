@@ -15,6 +15,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use crate::{Health, secret::masked, settings::object_options};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures::StreamExt;
@@ -26,7 +27,6 @@ use object_store::{
 };
 use sha2::{Digest, Sha256};
 use upshot_queue::{Client, Failure, Stop, failure::with_causes};
-use crate::{Health, secret::masked, settings::object_options};
 use url::Url;
 
 use fault::stop;

@@ -5,8 +5,11 @@ use std::{path::PathBuf, time::Duration};
 
 use lapin::{BasicProperties, ExchangeKind, options::ExchangeDeclareOptions, types::FieldTable};
 use tokio::{net::TcpStream, sync::OnceCell};
+use upshot_runtime::{
+    amqp::{self, Address, Publisher},
+    settings::AmqpSettings,
+};
 use upshot_servers::{Authority, RabbitOptions, RabbitServer, RabbitTls, Wiretap};
-use upshot_runtime::{amqp::{self, Address, Publisher}, settings::AmqpSettings};
 
 const VHOST: &str = "tls";
 

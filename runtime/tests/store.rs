@@ -14,11 +14,11 @@ use server::Server;
 use tokio_util::sync::CancellationToken;
 use upshot_executor::{Context, Job, Jobs};
 use upshot_queue::{JobId, NewJob, Park, State, Stop};
-use upshot_servers::Authority;
 use upshot_runtime::{
     Health,
     store::{Settled, Store, sha256_of},
 };
+use upshot_servers::Authority;
 use upshot_shared::{Evidence, Outcome};
 use upshot_testkit::{TestRedis, within};
 
@@ -147,7 +147,7 @@ async fn an_executor_is_not_ready_and_its_jobs_wait_until_the_store_is_mended() 
     let watching = tokio::spawn(watch.run(stop.clone()));
     let waiting = redis.until(&job.id, State::Parked).await;
     let parked = waiting.parked.unwrap();
-    assert!(parked.need.contains("store") && parked.why.contains("NoSuchBucket"), "{parked:?}");
+    assert!(parked.condition.contains("store") && parked.why.contains("NoSuchBucket"), "{parked:?}");
     assert_eq!(waiting.attempts, 0, "an attempt that changes nothing does not count");
     let why = async {
         loop {

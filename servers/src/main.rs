@@ -17,7 +17,8 @@ use upshot_servers::{
     Error, MailServer, RabbitOptions, RabbitServer, RedisCluster, RedisOptions, RedisSentinels, RedisServer,
 };
 
-const USAGE: &str = "usage: upshot-servers redis|redis-cluster|redis-sentinels|rabbitmq|mail FOLDER [VHOST...]";
+const USAGE: &str =
+    "usage: upshot-servers redis|redis-cluster|redis-sentinels|rabbitmq|mail FOLDER [VHOST...]";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -4,6 +4,7 @@ mod record;
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     marker::PhantomData,
     panic::AssertUnwindSafe,
     sync::Arc,
@@ -13,7 +14,7 @@ use std::{
 use futures::FutureExt;
 use serde_json::Value;
 use upshot_executor::{Context, Job};
-use upshot_queue::{JobId, NewJob, QueueName, WorkerOptions, worker::Detached};
+use upshot_queue::{Answer, Condition, JobId, NewJob, QueueName, WorkerOptions, worker::Detached};
 
 use crate::{
     faults::{Crash, Fault},
@@ -32,6 +33,8 @@ pub struct Trial<T: Job> {
     queue: QueueName,
     attempts: u64,
     kept: Written,
+    /// How waits ended, by the stored form of each condition.
+    answers: BTreeMap<String, Answer>,
     fault: Option<(usize, Fault)>,
     kind: PhantomData<fn() -> T>,
 }
@@ -54,6 +57,7 @@ impl<T: Job> Trial<T> {
             queue: "trial".parse().expect("a queue's name"),
             attempts: 0,
             kept: Written { now: START, ..Written::default() },
+            answers: BTreeMap::new(),
             fault: None,
             kind: PhantomData,
         }
@@ -97,6 +101,30 @@ impl<T: Job> Trial<T> {
         self.after(n, Fault::Cancel)
     }
 
+    /// The signal of this key to the job's tenant is there from the next attempt on
+    /// ([`Context::wait_for`]). The first one stays.
+    ///
+    /// # Panics
+    /// When the key cannot be used.
+    pub fn signal(&mut self, key: &str, payload: Value) -> &mut Self {
+        self.answer(key, Some(payload))
+    }
+
+    /// From the next attempt on the wait for this key has run out of time.
+    ///
+    /// # Panics
+    /// When the key cannot be used.
+    pub fn time_out(&mut self, key: &str) -> &mut Self {
+        self.answer(key, None)
+    }
+
+    fn answer(&mut self, key: &str, payload: Option<Value>) -> &mut Self {
+        let condition = Condition::new(self.job.tenant.as_deref(), key);
+        let condition = condition.unwrap_or_else(|why| panic!("no signal of this key: {why}"));
+        self.answers.entry(condition.stored()).or_insert(Answer { at: self.kept.now, payload });
+        self
+    }
+
     fn after(&mut self, n: usize, fault: Fault) -> &mut Self {
         self.fault = Some((n, fault));
         self
@@ -111,6 +139,7 @@ impl<T: Job> Trial<T> {
         let mut job = upshot_queue::Job::sample(&self.queue, self.job.clone(), START);
         job.attempts = self.attempts;
         job.steps.clone_from(&self.kept.steps);
+        job.answers.clone_from(&self.answers);
         let args = serde_json::from_slice::<T>(&job.args)
             .unwrap_or_else(|error| panic!("the arguments are none of `{}`: {error}", T::KIND));
         let record = Arc::new(Record::default());

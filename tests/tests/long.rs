@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
-use upshot_servers::Proxy;
 use upshot_queue::{FailureClass, State};
+use upshot_servers::Proxy;
 use upshot_tests::{Stage, orders::order};
 
 /// By this all durations of the settings are shorter here.

@@ -49,6 +49,8 @@ pub enum Code {
     UnknownGroup,
     /// The body of a request other than an event is too large.
     BodyTooLarge,
+    /// The queue keeps as many bytes of signals as it may.
+    SignalsFull,
     /// The content type is wrong.
     UnsupportedMediaType,
     /// The request was sent to a name that is not the API's.
@@ -102,7 +104,9 @@ impl Code {
             Self::UnknownEvent => ("unknown-event", StatusCode::NOT_FOUND, "The event is not known"),
             Self::UnknownFile => ("unknown-file", StatusCode::NOT_FOUND, "The file is not known"),
             Self::FileGone => ("file-gone", StatusCode::GONE, "The file is gone"),
-            Self::UnknownAddress => ("unknown-address", StatusCode::NOT_FOUND, "The address is unknown"),
+            Self::UnknownAddress => {
+                ("unknown-address", StatusCode::NOT_FOUND, "The address is unknown")
+            }
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -121,9 +125,14 @@ impl Code {
             Self::UnknownQueue => ("unknown-queue", StatusCode::NOT_FOUND, "The queue is not known"),
             Self::UnknownGroup => ("unknown-group", StatusCode::NOT_FOUND, "The group is not known"),
             Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
-            Self::UnsupportedMediaType => {
-                ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content type is wrong")
+            Self::SignalsFull => {
+                ("signals-full", StatusCode::INSUFFICIENT_STORAGE, "The queue keeps no more signals")
             }
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The content type is wrong",
+            ),
             Self::UnknownHost => {
                 ("unknown-host", StatusCode::MISDIRECTED_REQUEST, "The request was sent to another host")
             }
@@ -146,9 +155,7 @@ impl Code {
             Self::StoreUnavailable => {
                 ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The file store does not answer")
             }
-            Self::NotBuilt => {
-                ("not-built", StatusCode::NOT_IMPLEMENTED, "The program is built without this")
-            }
+            Self::NotBuilt => ("not-built", StatusCode::NOT_IMPLEMENTED, "The program is built without this"),
             Self::NotReady => ("not-ready", StatusCode::SERVICE_UNAVAILABLE, "The service is not ready"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The request ran into a bug"),
         }

@@ -15,7 +15,11 @@ use axum::{
 use serde::Serialize;
 use upshot_queue::{NewJob, QueueName, Reconciled};
 use upshot_runtime::known::{self, Found};
-use upshot_shared::{Event, Reason, Rejection, event::{Envelope, STRUCTURED}, intake, rejection};
+use upshot_shared::{
+    Event, Reason, Rejection,
+    event::{Envelope, STRUCTURED},
+    intake, rejection,
+};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 

@@ -1,4 +1,4 @@
-//! `POST /v1/queues/{queue}/unpark`: releases jobs that handlers parked for a need.
+//! `POST /v1/queues/{queue}/unpark`: a condition is met that handlers parked jobs for.
 
 use axum::{
     Json,
@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use upshot_queue::{Need, Released};
+use upshot_queue::{Condition, Released};
 use utoipa::ToSchema;
 
 use crate::{
@@ -19,9 +19,9 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unpark {
-    /// The need, by its name or as it is listed (`wait NAME`).
+    /// The condition, by its name or as it is listed (`wait NAME`).
     #[schema(example = "breaker:smtp")]
-    need: String,
+    condition: String,
 }
 
 /// The number of released jobs.
@@ -33,23 +33,24 @@ pub struct Unparked {
     left: u64,
 }
 
-/// Releases the jobs that handlers parked for a need.
+/// Lets the jobs go on that their handlers parked for a condition.
 ///
-/// Releases all jobs that are parked for it at this moment, which may be none. A job that is parked
-/// later waits for the next call. This call does not meet the queue's own needs (a handler of a
-/// kind, the end of a pause). The content type `application/json` is required, so that no page of
-/// another origin can send this from a user's browser.
+/// All that are parked for it now, which may be none: a job that is parked for
+/// it later waits for the next time. The queue's own conditions (a handler of a kind,
+/// the end of a pause) are not met by hand. The content type `application/json`
+/// is required, so that no page of another origin can send this from somebody's
+/// browser.
 #[utoipa::path(
     post,
     path = "/v1/queues/{queue}/unpark",
     operation_id = "unpark",
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
-    request_body(content = Unpark, description = "The need"),
+    request_body(content = Unpark, description = "The condition"),
     responses(
         (status = 200, description = "How many jobs continue", body = Unparked),
         (status = 202, description = "How many jobs continue; more follow in the background", body = Unparked),
-        (status = 400, description = "The body cannot be used, or names no need that this call can meet", body = Details, content_type = "application/problem+json"),
+        (status = 400, description = "The body cannot be used, or names no condition that is met by hand", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer: send the same again", body = Details, content_type = "application/problem+json"),
@@ -61,9 +62,9 @@ pub async fn unpark(
     Body(unpark): Body<Unpark>,
 ) -> Result<(StatusCode, Json<Unparked>), Problem> {
     let queue = state.queue_of_address(&queue)?;
-    let named = unpark.need.as_str();
-    let need: Need = named.parse().map_err(|why| Problem::parameter("need", named, why))?;
-    let Released { released: unparked, left } = state.ask(queue.meet(&need)).await?;
-    tracing::info!(queue = %queue.name(), %need, unparked, left, "an operator met a need");
+    let named = unpark.condition.as_str();
+    let condition: Condition = named.parse().map_err(|why| Problem::parameter("condition", named, why))?;
+    let Released { released: unparked, left } = state.ask(queue.unpark(&condition)).await?;
+    tracing::info!(queue = %queue.name(), %condition, unparked, left, "condition met by hand");
     Ok((state.go_on_releasing(queue, left), Json(Unparked { unparked, left })))
 }

@@ -76,7 +76,7 @@ pub struct JobBody {
     /// By when the job must start.
     #[schema(required)]
     deadline: Option<Moment>,
-    /// What a parked job needs.
+    /// What it waits for while it is parked.
     #[schema(required)]
     parked: Option<ParkedBody>,
     /// When the running job was asked to stop.
@@ -117,13 +117,13 @@ pub struct JobBody {
     earlier_args: Option<Vec<Value>>,
 }
 
-/// What a parked job needs.
+/// What a parked job waits for.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Parked)]
 pub struct ParkedBody {
-    /// The need. The job is released when the need is met.
+    /// The condition; the job continues when it is met.
     #[schema(example = "kind invoice.issue@2")]
-    need: String,
+    condition: String,
     /// For people.
     #[schema(example = "no handler for invoice.issue version 2 is registered")]
     why: String,
@@ -194,7 +194,8 @@ impl JobBody {
     /// The body of a job, with its arguments where they are wanted.
     pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
         let job = &known.job;
-        let parked = |parked: &Parked| ParkedBody { need: parked.need.clone(), why: parked.why.clone() };
+        let parked =
+            |parked: &Parked| ParkedBody { condition: parked.condition.clone(), why: parked.why.clone() };
         Self {
             summary: JobSummary::new(known, links),
             version: job.version,

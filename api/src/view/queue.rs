@@ -5,15 +5,15 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use futures::future;
 use serde::Serialize;
 use upshot_queue::{
-    Client, Error, Limit, LimitKey, LimitUse, LimitsInUse, NeedCursor, Outbox, OutboxGroup, Priority,
+    Client, ConditionCursor, Error, Limit, LimitKey, LimitUse, LimitsInUse, Outbox, OutboxGroup, Priority,
     Releasing, State,
 };
 use utoipa::ToSchema;
 
 use crate::moment::Moment;
 
-/// Needs that are shown at most.
-const NEEDS: usize = 100;
+/// Conditions that are shown at most.
+const CONDITIONS: usize = 100;
 /// Limits that are examined, and limits that are shown.
 const LOOKED_AT: usize = 1_000;
 const LIMITS: usize = 200;
@@ -39,12 +39,12 @@ pub struct QueueBody {
     limits: Vec<LimitBody>,
     /// Whether there are more limits.
     limits_cut: bool,
-    /// What parked jobs need, the most needed first: the first 100 of some 1000 that are examined.
-    needs: Vec<NeedBody>,
-    /// Whether there are more needs.
-    needs_cut: bool,
-    /// Parked jobs that are released in the background: their kind was resumed, or their need was
-    /// met.
+    /// What parked jobs wait for, that of most jobs first; the first 100 of some 1000
+    /// that are looked at.
+    conditions: Vec<ConditionBody>,
+    /// Whether there are more conditions.
+    conditions_cut: bool,
+    /// Parked jobs that are let go in the background: their kind was resumed, or their condition is met.
     releasing: Vec<ReleaseBody>,
     /// The record of all transitions, and its readers.
     outbox: OutboxBody,
@@ -82,14 +82,14 @@ pub struct LimitBody {
     waiting_lanes: u64,
 }
 
-/// What parked jobs need.
+/// What parked jobs wait for.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Need)]
-pub struct NeedBody {
-    /// The need: a worker that knows a kind, the end of a pause of a kind, or
+#[schema(as = Condition)]
+pub struct ConditionBody {
+    /// The condition: a worker that knows a kind, the end of a pause of a kind, or
     /// `wait NAME`, which a handler named.
     #[schema(example = "kind invoice.issue@2")]
-    need: String,
+    condition: String,
     /// Jobs that are parked for it.
     jobs: u64,
 }
@@ -98,9 +98,9 @@ pub struct NeedBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Release)]
 pub struct ReleaseBody {
-    /// Their need.
+    /// What they waited for.
     #[schema(example = "resume invoice.issue")]
-    need: String,
+    condition: String,
     /// Jobs that were parked for it when the release began.
     jobs: u64,
     /// Jobs that are released.
@@ -152,20 +152,22 @@ impl From<Outbox> for OutboxBody {
 }
 
 impl QueueBody {
-    /// Reads a queue with a few round trips at once, for any number of jobs, limits and needs.
+    /// Reads a queue: a few round trips at once, whatever the number of jobs, limits and conditions.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn read(queue: &Client) -> Result<Self, Error> {
-        let needs = queue.needs_part(NeedCursor::default());
+        let conditions = queue.conditions_part(ConditionCursor::default());
         let holding = future::try_join(queue.paused_kinds(), queue.limits_in_use(LOOKED_AT));
-        let (counts, (mut paused_kinds, used), (needs, more_needs), outbox, releases) =
-            future::try_join5(queue.counts(), holding, needs, queue.outbox(), queue.releases()).await?;
-        let mut needs: Vec<NeedBody> =
-            needs.into_iter().map(|(need, jobs)| NeedBody { need, jobs }).collect();
-        needs.sort_by(|one, other| other.jobs.cmp(&one.jobs).then_with(|| one.need.cmp(&other.need)));
-        let needs_cut = more_needs.is_some() || needs.len() > NEEDS;
-        needs.truncate(NEEDS);
+        let (counts, (mut paused_kinds, used), (conditions, more_conditions), outbox, releases) =
+            future::try_join5(queue.counts(), holding, conditions, queue.outbox(), queue.releases()).await?;
+        let mut conditions: Vec<ConditionBody> =
+            conditions.into_iter().map(|(condition, jobs)| ConditionBody { condition, jobs }).collect();
+        conditions.sort_by(|one, other| {
+            other.jobs.cmp(&one.jobs).then_with(|| one.condition.cmp(&other.condition))
+        });
+        let conditions_cut = more_conditions.is_some() || conditions.len() > CONDITIONS;
+        conditions.truncate(CONDITIONS);
         paused_kinds.sort();
         let LimitsInUse { mut limits, is_cut } = used;
         let limits_cut = is_cut || limits.len() > LIMITS;
@@ -174,8 +176,8 @@ impl QueueBody {
             limits.truncate(LIMITS);
             limits.sort_by(|(one, ..), (other, ..)| one.cmp(other));
         }
-        let release = |Releasing { need, total, done, since }| ReleaseBody {
-            need,
+        let release = |Releasing { condition, total, done, since }| ReleaseBody {
+            condition,
             jobs: total,
             done,
             since: Moment(since),
@@ -188,8 +190,8 @@ impl QueueBody {
             ready: Priority::ALL.into_iter().map(Priority::as_str).zip(counts.ready).collect(),
             limits: limits.iter().map(LimitBody::new).collect(),
             limits_cut,
-            needs,
-            needs_cut,
+            conditions,
+            conditions_cut,
             releasing: releases.into_iter().map(release).collect(),
             outbox: outbox.into(),
             transitions: counts.transitions.into_iter().collect(),

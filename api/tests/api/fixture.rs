@@ -12,7 +12,11 @@ use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_queue::{Connector, Expect, JobId, NewJob, QueueName, Scope};
 use upshot_runtime::{Health, Settings, settings::QueueSettings};
-use upshot_shared::{Event, Intake, Route, intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE}, route::UniqueRule};
+use upshot_shared::{
+    Event, Intake, Route,
+    intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE},
+    route::UniqueRule,
+};
 
 pub use upshot_testkit::PATIENCE;
 use upshot_testkit::{TestRabbit, shared_redis};

@@ -29,7 +29,7 @@ async fn figures_say_how_many_jobs_are_where() {
     assert_eq!(queue["ready"], json!({"critical": 0, "high": 1, "normal": 2, "low": 0}));
     assert_eq!(queue["transitions"]["enqueued"], 3);
     assert_eq!(
-        (&queue["paused"], &queue["limits"], &queue["needs"]),
+        (&queue["paused"], &queue["limits"], &queue["conditions"]),
         (&json!(false), &json!([]), &json!([]))
     );
     assert_eq!(shown(&fixture, "invoices").await["jobs"]["ready"], 0);
@@ -74,15 +74,15 @@ async fn jobs_of_a_paused_kind_are_parked_until_it_is_resumed() {
     let mut messages = Messages::open(&fixture, id.as_str(), None).await;
     messages.until(|message| message.data["state"] == "parked").await;
     let parked = fixture.json(&format!("/v1/jobs/{id}"), 200).await;
-    assert_eq!(parked["parked"]["need"], "resume order.confirm");
+    assert_eq!(parked["parked"]["condition"], "resume order.confirm");
     assert!(!parked["parked"]["why"].as_str().unwrap().is_empty(), "{parked}");
     assert_eq!(fixture.json("/v1/jobs?state=parked", 200).await["jobs"][0]["id"], id.as_str());
-    let needs = &shown(&fixture, "emails").await["needs"];
-    assert_eq!(*needs, json!([{"need": "resume order.confirm", "jobs": 1}]));
+    let conditions = &shown(&fixture, "emails").await["conditions"];
+    assert_eq!(*conditions, json!([{"condition": "resume order.confirm", "jobs": 1}]));
     let problem = fixture.change(&format!("/v1/jobs/{id}/reschedule"), json!({"delay": "1s"}), 409).await;
-    assert!(problem["detail"].as_str().unwrap().contains("its need"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("its condition"), "{problem}");
     let resumed = fixture.change("/v1/queues/emails/resume", kind, 200).await;
-    assert_eq!((&resumed["paused_kinds"], &resumed["needs"]), (&json!([]), &json!([])));
+    assert_eq!((&resumed["paused_kinds"], &resumed["conditions"]), (&json!([]), &json!([])));
     let done = messages.until(|message| message.name == "end").await;
     assert_eq!(done.data["state"], "succeeded");
     assert_eq!(fixture.json(&format!("/v1/jobs/{id}"), 200).await["parked"], Value::Null);
@@ -104,22 +104,22 @@ async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
     let mut messages = Messages::open(&fixture, id.as_str(), None).await;
     messages.until(|message| message.data["state"] == "parked").await;
     let parked = fixture.json(&format!("/v1/jobs/{id}"), 200).await;
-    assert_eq!(parked["parked"], json!({"need": "wait breaker:smtp", "why": "the mail server is away"}));
+    assert_eq!(parked["parked"], json!({"condition": "wait breaker:smtp", "why": "the mail server is away"}));
     assert_eq!(parked["waiting_for"]["reason"], "the mail server is away");
     assert_eq!(parked["attempts"], 0);
     let said = |entry: &Value| (entry["did"].clone(), entry["message"].clone());
     let mut told = parked["timeline"].as_array().unwrap().iter().map(said);
     let parking = (json!("parked"), json!("breaker:smtp: the mail server is away"));
     assert!(told.any(|said| said == parking), "{parked}");
-    let needs = &shown(&fixture, "emails").await["needs"];
-    assert_eq!(*needs, json!([{"need": "wait breaker:smtp", "jobs": 1}]));
+    let conditions = &shown(&fixture, "emails").await["conditions"];
+    assert_eq!(*conditions, json!([{"condition": "wait breaker:smtp", "jobs": 1}]));
 
-    let other = fixture.change(path, json!({"need": "breaker:sms"}), 200).await;
+    let other = fixture.change(path, json!({"condition": "breaker:sms"}), 200).await;
     assert_eq!(other, json!({"unparked": 0, "left": 0}));
     for (said, words) in [
-        (json!({"need": "resume order.confirm"}), &["`need`", "when the kind is resumed"][..]),
-        (json!({"need": ""}), &["`need`", "1 to 200"]),
-        (json!({}), &["`need`"]),
+        (json!({"condition": "resume order.confirm"}), &["`condition`", "when the kind is resumed"][..]),
+        (json!({"condition": ""}), &["`condition`", "1 to 200"]),
+        (json!({}), &["`condition`"]),
     ] {
         let problem = fixture.change(path, said, 400).await;
         assert_eq!(problem["type"], "urn:upshot:problem:invalid-parameter");
@@ -128,7 +128,7 @@ async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
         }
     }
     // As it is listed.
-    let met = fixture.change(path, json!({"need": "wait breaker:smtp"}), 200).await;
+    let met = fixture.change(path, json!({"condition": "wait breaker:smtp"}), 200).await;
     assert_eq!(met, json!({"unparked": 1, "left": 0}));
     let done = messages.until(|message| message.name == "end").await;
     assert_eq!(done.data["state"], "succeeded");
@@ -203,7 +203,7 @@ async fn a_queue_that_is_not_known_is_told_which_are() {
     for (method, path, said) in [
         ("POST", "/v1/queues/nowhere/pause", json!({})),
         ("POST", "/v1/queues/Bad{}/resume", json!({})),
-        ("POST", "/v1/queues/nowhere/unpark", json!({"need": "breaker:smtp"})),
+        ("POST", "/v1/queues/nowhere/unpark", json!({"condition": "breaker:smtp"})),
         ("PUT", "/v1/queues/nowhere/limits", json!({"key": "queue"})),
     ] {
         let problem = body(fixture.send(method, path, &said).await, 404).await;
@@ -212,6 +212,62 @@ async fn a_queue_that_is_not_known_is_told_which_are() {
     }
     let problem = fixture.change("/v1/queues/emails/pause", json!({"kind": ""}), 400).await;
     assert_eq!(problem["parameter"], "kind");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_signal_is_sent_listed_and_contradicted() {
+    let fixture = Fixture::new().await;
+    let path = "/v1/queues/emails/signals";
+    let signal = json!({"key": "order-1 confirmed", "tenant": "acme", "payload": {"by": "ann"}});
+    let sent = fixture.change(path, signal.clone(), 200).await;
+    assert_eq!(
+        sent,
+        json!({"result": "stored", "payload": {"by": "ann"}, "released": 0, "left": 0})
+    );
+    assert_eq!(fixture.change(path, signal, 200).await["result"], "known");
+    let other = json!({"key": "order-1 confirmed", "tenant": "acme", "payload": {"by": "bob"}});
+    let contradicts = fixture.change(path, other, 200).await;
+    assert_eq!((&contradicts["result"], &contradicts["payload"]["by"]), (&json!("contradicts"), &json!("ann")));
+    fixture.change(path, json!({"key": "doors open"}), 200).await;
+
+    let first: Value = fixture.get(&format!("{path}?limit=1")).await.json().await.unwrap();
+    let next = first["next"].as_str().unwrap();
+    let second: Value = fixture.get(&format!("{path}?limit=1&cursor={next}")).await.json().await.unwrap();
+    assert_eq!(second["next"], Value::Null);
+    let keys: BTreeSet<&str> =
+        [&first, &second].iter().map(|page| page["signals"][0]["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, BTreeSet::from(["doors open", "order-1 confirmed"]));
+    let one: Value =
+        fixture.get(&format!("{path}?key=order-1%20confirmed&tenant=acme")).await.json().await.unwrap();
+    let one = &one["signals"][0];
+    assert_eq!((&one["tenant"], &one["contradictions"]), (&json!("acme"), &json!(1)));
+    assert_eq!(one["other"]["payload"]["by"], "bob");
+    let none: Value = fixture.get(&format!("{path}?key=order-1%20confirmed")).await.json().await.unwrap();
+    assert_eq!(none, json!({"signals": [], "next": null}), "it is one tenant's");
+
+    for (body, words) in [
+        (json!({"key": "resume order.confirm"}), &["`key`", "when the kind is resumed"][..]),
+        (json!({"key": ""}), &["`key`", "1 to 200"]),
+        (json!({"key": "a", "tenant": ""}), &["`tenant`", "leave it out"]),
+    ] {
+        let problem = fixture.change(path, body, 400).await;
+        let detail = problem["detail"].as_str().unwrap();
+        for word in words {
+            assert!(detail.contains(word), "`{word}` is not in: {detail}");
+        }
+    }
+    let large = json!({"key": "a", "payload": "x".repeat(70_000)});
+    let large = fixture.change(path, large, 413).await;
+    assert_eq!(large["type"], "urn:upshot:problem:body-too-large");
+    let metrics = fixture.get("/metrics").await.text().await.unwrap();
+    for line in [
+        "upshot_queue_signals_total{queue=\"emails\",result=\"stored\"} 2\n",
+        "upshot_queue_signals_total{queue=\"emails\",result=\"early\"} 2\n",
+        "upshot_queue_signals_total{queue=\"emails\",result=\"contradictory\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
     fixture.finish().await;
 }
 

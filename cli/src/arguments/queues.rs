@@ -1,7 +1,7 @@
 //! Arguments of commands on queues.
 
 use clap::{ArgGroup, Args};
-use upshot_queue::{LimitKey, Need, QueueName, Rate, Weight};
+use upshot_queue::{Condition, LimitKey, QueueName, Rate, Weight};
 
 use super::ApiAddress;
 
@@ -36,10 +36,30 @@ pub struct OutboxEnd {
 pub struct Unpark {
     /// The queue.
     pub queue: QueueName,
-    /// The need, such as `breaker:smtp`: by its name, or as `upshot queues` lists it.
-    pub need: Need,
+    /// The condition, such as `breaker:smtp`: by its name, or as `upshot queues` lists it.
+    pub condition: Condition,
     #[command(flatten)]
     pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
+pub struct Signal {
+    /// The queue.
+    pub queue: QueueName,
+    /// What the jobs wait for, such as `order-1042 confirmed`.
+    pub key: String,
+    /// Whose jobs; without it, conditions that are not one tenant's.
+    #[arg(long, value_name = "T")]
+    pub tenant: Option<String>,
+    /// What the jobs are told, as JSON; null without it.
+    #[arg(long, value_name = "JSON", value_parser = parse_payload, default_value = "null", hide_default_value = true)]
+    pub payload: serde_json::Value,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+fn parse_payload(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is no JSON ({error}): put a text into quotes"))
 }
 
 #[derive(Debug, Args)]

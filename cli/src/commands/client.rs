@@ -6,7 +6,10 @@ use anyhow::Context;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use upshot_runtime::{Settings, secret::{SecretUrl, masked}};
+use upshot_runtime::{
+    Settings,
+    secret::{SecretUrl, masked},
+};
 use upshot_shared::visible::visible;
 use url::{Host, Url};
 

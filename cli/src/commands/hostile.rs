@@ -13,7 +13,7 @@ fn job(text: &str) -> Value {
         "id": text, "state": text, "kind": text, "version": 1, "queue": text, "priority": text, "subject": text,
         "tenant": text, "event": {"type": text, "id": text, "source": text}, "limit_keys": [text],
         "enqueued_at": text, "since": text, "expected_by": text, "deadline": text, "cancel_asked_at": text,
-        "waiting_for": {"reason": text, "class": text, "retry_at": text}, "parked": {"need": text, "why": text},
+        "waiting_for": {"reason": text, "class": text, "retry_at": text}, "parked": {"condition": text, "why": text},
         "progress": {"percent": 60, "step": text, "message": text}, "attempts": 3, "failures": {text: 2},
         "worker": text, "duplicates": 1, "successor": text,
         "steps": [{"name": text, "completed_at": text, "result": {text: text}}],
@@ -32,7 +32,7 @@ fn queues(text: &str) -> Value {
     let limit = json!({"key": text, "concurrency": 1, "rate": 1.5, "burst": 1, "weight": 1.0, "running": 1});
     let queue = json!({"name": text, "paused": true, "paused_kinds": [text], "limits": [limit],
         "outbox": {"entries": 1, "groups": [{"name": text, "needs_since": text}]},
-        "needs": [{"need": text, "jobs": 1}]});
+        "conditions": [{"condition": text, "jobs": 1}]});
     let depth = json!({"queue": text, "messages": 1, "consumers": 0});
     json!({"queues": [queue], "rabbitmq": {"intake": depth, "quarantine": depth}})
 }
@@ -88,7 +88,7 @@ fn pages_of_ordinary_length_fit_80_columns() {
             job_page::print(page, &job, now);
             page.table(&mut jobs::table(), &[jobs::row(&job, now)]);
             let mut queues = queues("invoices");
-            queues["queues"][0]["needs"][0]["need"] = json!(text);
+            queues["queues"][0]["conditions"][0]["condition"] = json!(text);
             queues::print(page, &queues);
         })
         .unwrap();

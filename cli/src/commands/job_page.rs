@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use upshot_queue::Condition;
 
 use super::value::{has, list, optional, part, text, time, when};
 use crate::output::{Page, Table};
@@ -60,8 +61,8 @@ fn waits(job: &Value, now: DateTime<Utc>) -> String {
     if has(waiting, "retry_at") {
         said = format!("{said}; runs again {}", when(waiting, "retry_at", now));
     }
-    let need = optional(part(job, "parked"), "need");
-    if need.is_empty() { said } else { format!("{said}; need: {need}") }
+    let condition = optional(part(job, "parked"), "condition");
+    if condition.is_empty() { said } else { format!("{said}; condition: {condition}") }
 }
 
 fn progress(progress: &Value) -> String {
@@ -126,21 +127,36 @@ fn outcome(page: &mut Page, job: &Value) {
     page.table(Table::bare().indented().wrapping(&[1]), &rows);
 }
 
+/// As one word for a shell, where it is not one already.
+fn quoted(text: &str) -> String {
+    let is_word = text.chars().all(|c| c.is_alphanumeric() || matches!(c, ':' | '.' | '_' | '-' | '/' | '@'));
+    if is_word { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// The command that meets a condition which a handler named: a signal where it is one tenant's own,
+/// such as a confirmation; none of the queue's own conditions has one.
+fn command_for(queue: &str, condition: &str) -> Option<String> {
+    if let Some(key) = condition.strip_prefix("wait ") {
+        return Some(format!("upshot unpark {queue} {}", quoted(key)));
+    }
+    let condition: Condition = condition.strip_prefix("tenant ").and(condition.parse().ok())?;
+    let (key, tenant) = (quoted(condition.key()), quoted(condition.tenant()?));
+    Some(format!("upshot signal {queue} {key} --tenant {tenant}"))
+}
+
 /// What an operator can do.
 fn next(page: &mut Page, job: &Value) {
     let id = text(job, "id");
-    let need = optional(part(job, "parked"), "need");
+    let condition = optional(part(job, "parked"), "condition");
     let advice = match text(job, "state").as_str() {
         "dead" if has(job, "successor") => {
             format!("upshot job {}  (it runs in its place)", text(job, "successor"))
         }
         "dead" => format!("upshot retry {id}"),
-        "parked" if need.starts_with("wait ") => format!(
-            "upshot unpark {} {}  (or `upshot retry {id}`, for this job alone)",
-            text(job, "queue"),
-            need.trim_start_matches("wait ")
+        "parked" => command_for(&text(job, "queue"), &condition).map_or_else(
+            || format!("upshot retry {id}"),
+            |command| format!("{command}  (or `upshot retry {id}`, for this job alone)"),
         ),
-        "parked" => format!("upshot retry {id}"),
         "running" => format!("upshot job {id} --follow"),
         _ => return,
     };

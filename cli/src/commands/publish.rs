@@ -8,8 +8,17 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use upshot_queue::{Client, Connector, NewJob, QueueName, Reconciled};
-use upshot_runtime::{Settings, amqp::{PublishError, Publisher}, known::{self, Found}};
-use upshot_shared::{Event, Intake, Rejection, event::{Envelope, STRUCTURED}, intake::Accepted, rejection};
+use upshot_runtime::{
+    Settings,
+    amqp::{PublishError, Publisher},
+    known::{self, Found},
+};
+use upshot_shared::{
+    Event, Intake, Rejection,
+    event::{Envelope, STRUCTURED},
+    intake::Accepted,
+    rejection,
+};
 
 use crate::{
     arguments::Publish,
@@ -78,8 +87,13 @@ struct ReportedJob {
 pub async fn run(mut settings: Settings, publish: &Publish, out: &mut Output) -> anyhow::Result<()> {
     Running::fill(&mut settings);
     let publisher = publisher(&settings)?;
-    let mut sender =
-        Sender { intake: Intake::new(settings.intake())?, queues: queues(&settings)?, publisher, all: 0, refused: 0 };
+    let mut sender = Sender {
+        intake: Intake::new(settings.intake())?,
+        queues: queues(&settings)?,
+        publisher,
+        all: 0,
+        refused: 0,
+    };
     let ended = sender.files(publish, out).await;
     sender.publisher.close().await;
     ended?;

@@ -1,7 +1,7 @@
-//! `upshot queues`, `pause`, `resume`, `unpark`, `limit` and `outbox-end`: show and change queues
-//! through the API.
+//! `upshot queues`, `pause`, `resume`, `signal`, `unpark`, `limit` and `outbox-end`: queues, through the API.
 
 use serde_json::{Value, json};
+use upshot_queue::{Condition, QueueName};
 use upshot_runtime::Settings;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     value::{has, list, part, text},
 };
 use crate::{
-    arguments::{OutboxEnd, Pause, Queues, SetLimit, Unpark},
+    arguments::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark},
     output::{self, Output, Page, Table},
 };
 
@@ -79,21 +79,53 @@ pub async fn end_group(settings: &Settings, end: &OutboxEnd, out: &mut Output) -
     Ok(())
 }
 
-/// Releases jobs that wait for a need.
-pub async fn unpark(settings: &Settings, unpark: &Unpark, out: &mut Output) -> anyhow::Result<()> {
-    let path = format!("/v1/queues/{}/unpark", unpark.queue);
-    let body = json!({"need": unpark.need.as_str()});
-    let said = Client::new(settings, &unpark.api)?.post(&path, &body).await?;
-    let told =
-        format!("{}: {} jobs continue that waited for {}", unpark.queue, text(&said, "unparked"), unpark.need);
+/// Sends a signal.
+pub async fn signal(settings: &Settings, signal: &Signal, out: &mut Output) -> anyhow::Result<()> {
+    let Signal { queue, key, tenant, payload, api } = signal;
+    let condition = Condition::new(tenant.as_deref(), key)?;
+    let path = format!("/v1/queues/{queue}/signals");
+    let body = json!({"key": key, "tenant": tenant, "payload": payload});
+    let said = Client::new(settings, api)?.post(&path, &body).await?;
+    let released = text(&said, "released");
+    let told = match text(&said, "result").as_str() {
+        "contradicts" => format!(
+            "{queue}: {condition} had another payload already, which stays: {}",
+            said.get("payload").unwrap_or(&Value::Null)
+        ),
+        "known" => format!("{queue}: {condition} was signalled already; {released} jobs continue"),
+        _ => format!("{queue}: {condition} is signalled; {released} jobs continue"),
+    };
     out.answer(&said, |page| {
         page.text(told);
-        if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
-            let (left, queue) = (text(&said, "left"), &unpark.queue);
-            page.text(format!(
-                "{queue}: {left} more follow in the background: `upshot queues` shows the progress"
-            ));
-        }
+        more_follow(page, &said, queue);
+    })?;
+    Ok(())
+}
+
+/// Says that more jobs follow in the background.
+fn more_follow(page: &mut Page, said: &Value, queue: &QueueName) {
+    if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
+        let left = text(said, "left");
+        page.text(format!(
+            "{queue}: {left} more follow in the background: `upshot queues` shows the progress"
+        ));
+    }
+}
+
+/// Lets jobs continue that wait for a condition.
+pub async fn unpark(settings: &Settings, unpark: &Unpark, out: &mut Output) -> anyhow::Result<()> {
+    let path = format!("/v1/queues/{}/unpark", unpark.queue);
+    let body = json!({"condition": unpark.condition.stored()});
+    let said = Client::new(settings, &unpark.api)?.post(&path, &body).await?;
+    let told = format!(
+        "{}: {} jobs continue that waited for {}",
+        unpark.queue,
+        text(&said, "unparked"),
+        unpark.condition
+    );
+    out.answer(&said, |page| {
+        page.text(told);
+        more_follow(page, &said, &unpark.queue);
     })?;
     Ok(())
 }
@@ -192,11 +224,16 @@ fn holding(queue: &Value) -> Vec<String> {
         lines.push(format!("{name}: outbox of {entries} entries, group {group} needs those since {since}"));
     }
     for release in list(queue, "releasing") {
-        let (need, done, jobs) = (text(release, "need"), text(release, "done"), text(release, "jobs"));
-        lines.push(format!("{name}: {done} of {jobs} parked jobs released, need: {need}"));
+        let (condition, done, jobs) =
+            (text(release, "condition"), text(release, "done"), text(release, "jobs"));
+        lines.push(format!("{name}: {done} of {jobs} parked jobs let go, condition: {condition}"));
     }
-    for need in list(queue, "needs") {
-        lines.push(format!("{name}: {} parked, need: {}", text(need, "jobs"), text(need, "need")));
+    for condition in list(queue, "conditions") {
+        lines.push(format!(
+            "{name}: {} parked, condition: {}",
+            text(condition, "jobs"),
+            text(condition, "condition")
+        ));
     }
     lines
 }
@@ -239,7 +276,7 @@ mod tests {
             waiting(&stuck)[1..],
             ["no bridge takes events: start `upshot bridge`", "q: 3 events could not be accepted"]
         );
-        assert!(waiting(&Value::Null)[0].contains("unknown"));
+        assert!(waiting(&Value::Null)[0].contains("not known"));
     }
 
     #[test]
@@ -249,15 +286,15 @@ mod tests {
         let group = |name: &str, since| json!({"name": name, "needs_since": since});
         let groups = [group("audit", Some("2026-03-14T09:26:53.589Z")), group("ledger", None)];
         let queue = json!({"name": "emails", "paused": true, "paused_kinds": ["a"], "limits": [limit],
-            "needs": [{"need": "resume a", "jobs": 7}, {"need": "wait breaker:smtp", "jobs": 2}],
+            "conditions": [{"condition": "resume a", "jobs": 7}, {"condition": "wait breaker:smtp", "jobs": 2}],
             "outbox": {"entries": 12, "groups": groups}});
         let expected = [
             "emails: paused",
             "emails: kind a is paused",
             "emails: key:smtp: 4 at once, 2.5 a second (3 running, 0 tokens left, 1 lanes waiting)",
             "emails: outbox of 12 entries, group audit needs those since 2026-03-14T09:26:53.589Z",
-            "emails: 7 parked, need: resume a",
-            "emails: 2 parked, need: wait breaker:smtp",
+            "emails: 7 parked, condition: resume a",
+            "emails: 2 parked, condition: wait breaker:smtp",
         ];
         assert_eq!(holding(&queue), expected);
     }

@@ -7,7 +7,12 @@ use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_bridge::Bridge;
 use upshot_executor::{Executor, Jobs};
-use upshot_runtime::{Health, Settings, amqp, health::{DURABILITY, ENQUEUE, REDIS, watch_redis_of_bridge}, settings::Durability, telemetry};
+use upshot_runtime::{
+    Health, Settings, amqp,
+    health::{DURABILITY, ENQUEUE, REDIS, watch_redis_of_bridge},
+    settings::Durability,
+    telemetry,
+};
 
 use super::{private, stop};
 

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_bridge::Bridge;
 use upshot_executor::{Executor, Jobs};
-use upshot_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use upshot_queue::Connector;
 use upshot_runtime::{Settings, amqp, health::watch_redis_of_bridge, settings::Durability, telemetry};
+use upshot_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 
 use super::{private, services::needed_by_bridge, stop};
 use crate::{output::Output, running::Running};

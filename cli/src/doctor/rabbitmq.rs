@@ -7,7 +7,10 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions},
     types::FieldTable,
 };
-use upshot_runtime::{Settings, amqp::{self, Address}};
+use upshot_runtime::{
+    Settings,
+    amqp::{self, Address},
+};
 use uuid::Uuid;
 
 use super::{

@@ -15,8 +15,6 @@ use upshot::{
     pdf::{Builtin, Press},
     prelude::*,
     queue,
-
-
 };
 
 use super::{Invoice, Order, Seller};
@@ -114,8 +112,7 @@ impl Desk {
 
         let draft = cx.step("render", async || self.render(&invoice, cx).await).await?;
         let filed = cx.step(STORE, async || self.file(&invoice, draft, &name, cx).await).await?;
-        let sent =
-            cx.step("send", async || self.send(&invoice, &recipient, &filed, &name, cx).await).await?;
+        let sent = cx.step("send", async || self.send(&invoice, &recipient, &filed, &name, cx).await).await?;
 
         let object = Evidence::new(
             "object",
@@ -193,7 +190,13 @@ fn edition(job: &queue::Job, separator: char) -> String {
 }
 
 /// The mail that brings an invoice.
-pub(super) fn mail<'a>(invoice: &Invoice, to: &'a Recipient, id: &'a str, name: &'a str, pdf: Vec<u8>) -> Mail<'a> {
+pub(super) fn mail<'a>(
+    invoice: &Invoice,
+    to: &'a Recipient,
+    id: &'a str,
+    name: &'a str,
+    pdf: Vec<u8>,
+) -> Mail<'a> {
     let number = invoice.number();
     Mail {
         id,

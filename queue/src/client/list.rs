@@ -4,7 +4,7 @@ mod cursor;
 mod lanes;
 mod lines;
 mod matching;
-mod sorted;
+pub(crate) mod sorted;
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -17,6 +17,38 @@ pub struct Counts {
     pub paused: bool,
     /// Transitions since the beginning, by name.
     pub transitions: Vec<(String, u64)>,
+    /// Signals since the beginning.
+    pub signals: SignalCounts,
+}
+
+/// Signals of a queue since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignalCounts {
+    /// Signals that were kept.
+    pub stored: u64,
+    /// Those of them that no job waited for yet.
+    pub early: u64,
+    /// Signals whose payload contradicts the kept one.
+    pub contradictions: u64,
+    /// Bytes that are kept now.
+    pub bytes: u64,
+}
+
+impl SignalCounts {
+    /// Takes the counts of signals out of those of transitions.
+    fn split_off(transitions: &mut Vec<(String, u64)>, bytes: u64) -> Self {
+        let mut signals = Self { bytes, ..Self::default() };
+        transitions.retain(|(name, n)| {
+            match name.as_str() {
+                "signals" => signals.stored = *n,
+                "signals_early" => signals.early = *n,
+                "signal_contradictions" => signals.contradictions = *n,
+                _ => return true,
+            }
+            false
+        });
+        signals
+    }
 }
 
 impl Counts {
@@ -27,7 +59,7 @@ impl Counts {
 
     /// Transitions of a name: `enqueued`, `duplicates`, `promoted`, `claimed`,
     /// `succeeded`, `retried`, `snoozed`, `released`, `crashed`, `dead`, `expired`,
-    /// `cancelled`, `parked`, `unparked`, `revived`, `repaired`, `rescheduled`, `prioritised`,
+    /// `cancelled`, `parked`, `unparked`, `signalled`, `lapsed` (a wait ran out of time), `revived`, `repaired`, `rescheduled`, `prioritised`,
     /// `forgotten`, `refused`, `mended`.
     pub fn transitions(&self, name: &str) -> u64 {
         self.transitions.iter().find(|(each, _)| each == name).map_or(0, |(_, n)| *n)
@@ -102,23 +134,25 @@ impl Client {
     pub async fn counts(&self) -> Result<Counts, Error> {
         self.check_layout().await?;
         let mut pipe = redis::pipe();
-        let control = ["ready:0", "ready:1", "ready:2", "ready:3", "running", "succeeded", "paused"];
+        let control =
+            ["ready:0", "ready:1", "ready:2", "ready:3", "running", "succeeded", "paused", "signal_bytes"];
         pipe.cmd("HMGET").arg(self.keys.control()).arg(&control);
         pipe.cmd("HGETALL").arg(self.keys.stats());
         for index in State::ALL.into_iter().filter_map(|state| self.index(state)) {
             pipe.cmd("ZCARD").arg(index);
         }
         type Count = Option<i64>;
-        type Control = (Count, Count, Count, Count, Count, Count, Option<u8>);
+        type Control = (Count, Count, Count, Count, Count, Count, Option<u8>, Count);
         type Reply = (Control, Vec<(String, u64)>, u64, u64, u64, u64);
-        let (control, transitions, scheduled, parked, dead, cancelled): Reply =
+        let (control, mut transitions, scheduled, parked, dead, cancelled): Reply =
             pipe.query_async(&mut self.conn.clone()).await?;
-        let (critical, high, normal, low, running, succeeded, paused) = control;
+        let (critical, high, normal, low, running, succeeded, paused, signal_bytes) = control;
         let count = |n: Count| n.unwrap_or(0).max(0).unsigned_abs();
         let ready = [critical, high, normal, low].map(count);
         let (running, succeeded) = (count(running), count(succeeded));
         let states = [scheduled, ready.iter().sum(), running, parked, succeeded, dead, cancelled];
-        Ok(Counts { states, ready, paused: paused == Some(1), transitions })
+        let signals = SignalCounts::split_off(&mut transitions, count(signal_bytes));
+        Ok(Counts { states, ready, paused: paused == Some(1), transitions, signals })
     }
 
     /// The sorted set of a state. Ready jobs wait in lanes, running ones

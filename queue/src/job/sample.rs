@@ -1,7 +1,7 @@
 //! A job that no queue has, for tests of handlers.
 
-use super::{Expect, Job, NewJob, state::State};
 use super::id::QueueName;
+use super::{Expect, Job, NewJob, state::State};
 
 impl Job {
     /// The job as its worker sees it at the first attempt, enqueued and claimed at `now` (UTC ms).

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Dropped, Edit, Expect, Job, LogLine, Mark, Parked, Step};
+use super::{Answer, Change, Dropped, Edit, Expect, Job, LogLine, Mark, Parked, Step};
 use crate::{
     job::{
         flow,
@@ -99,7 +99,7 @@ impl Job {
         let mut job = Self::empty(id, queue);
         let mut body = None;
         let (mut released, mut writes) = (0, 0);
-        let (mut state, mut need, mut why) = (None, None, String::new());
+        let (mut state, mut condition, mut why) = (None, None, String::new());
         let mut repairs = Vec::new();
         for (name, value) in fields {
             if name == "job" {
@@ -116,7 +116,7 @@ impl Job {
                 "duplicates" => job.duplicates = number()?.unsigned_abs(),
                 "cancel" => job.cancel_asked_at = Some(number()?),
                 "group" => job.group = Some(text()?.to_owned()),
-                "need" => need = Some(text()?.to_owned()),
+                "need" => condition = Some(text()?.to_owned()),
                 "why" => why = text()?.to_owned(),
                 "successor" => job.successor = text()?.parse().ok(),
                 "needed" => job.needed = Some(text()?.to_owned()),
@@ -145,6 +145,10 @@ impl Job {
                         let step = read_step(step, &value)
                             .map_err(|e| unreadable(format!("field `{name}`: {e}")))?;
                         job.dropped.extend(edit.parse().ok().map(|edit| Dropped { edit, step }));
+                    } else if let Some(condition) = name.strip_prefix("signal:") {
+                        let answer =
+                            read_answer(text()?).map_err(|e| unreadable(format!("field `{name}`: {e}")))?;
+                        job.answers.insert(condition.to_owned(), answer);
                     } else if let Some(class) = name.strip_prefix("failed:") {
                         let class = FailureClass::ALL.into_iter().find(|known| known.as_str() == class);
                         if let (Some(class), Ok(count)) = (class, u32::try_from(number()?)) {
@@ -175,7 +179,7 @@ impl Job {
             // So much is not written.
             job.outcome = Some(serde_json::Value::Null);
         }
-        job.parked = need.map(|need| Parked { need, why });
+        job.parked = condition.map(|condition| Parked { condition, why });
         job.attempts = job.token.saturating_sub(released);
         job.revision = format!("{}.{writes}.{}.{}", job.token, job.state, job.priority);
         Ok(job)
@@ -275,6 +279,7 @@ impl Job {
             first_failures: HashMap::new(),
             progress: None,
             marks: Vec::new(),
+            answers: BTreeMap::new(),
             steps: Vec::new(),
             dropped: Vec::new(),
             log: Vec::new(),
@@ -287,6 +292,20 @@ impl Job {
             args: Bytes::new(),
             earlier_args: Vec::new(),
         }
+    }
+}
+
+/// Reads how a wait ended: `S`, when, and the payload of the signal; or `T` and when.
+fn read_answer(text: &str) -> Result<Answer, String> {
+    let (at, payload) =
+        text.get(1..).unwrap_or_default().split_once(' ').unwrap_or((text.get(1..).unwrap_or_default(), ""));
+    let at = number(at)?;
+    match text.get(..1) {
+        Some("T") => Ok(Answer { at, payload: None }),
+        Some("S") => serde_json::from_str(payload)
+            .map(|payload| Answer { at, payload: Some(payload) })
+            .map_err(|e| e.to_string()),
+        _ => Err("it is neither a signal nor a wait that ended".to_owned()),
     }
 }
 
@@ -438,7 +457,7 @@ mod tests {
         assert_eq!(job.marks[1], Mark { at: 2, percent: 100, step: None });
         assert_eq!(job.log[0].message, "a\nb");
         assert_eq!(&job.earlier_args[0].args[..], b"old");
-        assert_eq!(job.parked.unwrap().need, "kind k@2");
+        assert_eq!(job.parked.unwrap().condition, "kind k@2");
     }
 
     #[test]

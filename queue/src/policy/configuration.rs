@@ -11,6 +11,7 @@
 //! | `limits` | limits and weights by key |
 //! | `shares` | what the less urgent classes of priority get in any case |
 //! | `keep_succeeded`, `keep_dead`, `keep_cancelled` | how long jobs that ended are kept |
+//! | `keep_signals` | how long signals are kept for jobs that wait later |
 
 mod difference;
 mod duration;
@@ -51,11 +52,11 @@ pub struct Configuration {
     pub limits: BTreeMap<LimitKey, Limit>,
     /// What the less urgent classes of priority get in any case.
     pub shares: Shares,
-    /// How long jobs that ended are kept.
+    /// How long jobs that ended, and signals, are kept.
     pub keep: Retention,
 }
 
-/// How long jobs that ended are kept.
+/// How long jobs that ended, and signals, are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Succeeded ones.
@@ -64,6 +65,8 @@ pub struct Retention {
     pub dead: Duration,
     /// Cancelled ones.
     pub cancelled: Duration,
+    /// Signals, for jobs that wait later.
+    pub signals: Duration,
 }
 
 /// A configuration that cannot be used.
@@ -97,6 +100,8 @@ struct Document {
     keep_dead: Duration,
     #[serde(with = "duration")]
     keep_cancelled: Duration,
+    #[serde(with = "duration")]
+    keep_signals: Duration,
 }
 
 impl Default for Retention {
@@ -106,6 +111,7 @@ impl Default for Retention {
             succeeded: Duration::from_secs(7 * DAY),
             dead: Duration::from_secs(30 * DAY),
             cancelled: Duration::from_secs(7 * DAY),
+            signals: Duration::from_secs(7 * DAY),
         }
     }
 }
@@ -140,10 +146,13 @@ impl Configuration {
             ("keep_succeeded", self.keep.succeeded),
             ("keep_dead", self.keep.dead),
             ("keep_cancelled", self.keep.cancelled),
+            ("keep_signals", self.keep.signals),
         ] {
             if keep < LEAST_KEPT {
-                let remedy =
-                    format!("use at least {}: a job is found again while it is kept", shown(LEAST_KEPT));
+                let remedy = format!(
+                    "use at least {}: a job or signal is found again while it is kept",
+                    shown(LEAST_KEPT)
+                );
                 return bad(key.to_owned(), shown(keep), remedy);
             }
         }
@@ -224,6 +233,7 @@ impl From<Configuration> for Document {
             keep_succeeded: keep.succeeded,
             keep_dead: keep.dead,
             keep_cancelled: keep.cancelled,
+            keep_signals: keep.signals,
         }
     }
 }
@@ -246,6 +256,7 @@ impl From<Document> for Configuration {
                 succeeded: from.keep_succeeded,
                 dead: from.keep_dead,
                 cancelled: from.keep_cancelled,
+                signals: from.keep_signals,
             },
         }
     }

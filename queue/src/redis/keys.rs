@@ -23,7 +23,7 @@ pub const SCHEMA: u32 = 5;
 
 /// Every key below the control key: the name that Lua scripts use, and what
 /// follows the control key. One that ends with a colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 47] = [
+pub(crate) const NAMES: [(&str, &str); 49] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -42,6 +42,8 @@ pub(crate) const NAMES: [(&str, &str); 47] = [
     ("NEEDS", ":needs"),
     ("NEED", ":need:"),
     ("RELEASING", ":releasing"),
+    ("SIGNALS", ":signals"),
+    ("SIGNAL", ":signal:"),
     ("UNKNOWN", ":unknown"),
     ("UNKNOWN_JOBS", ":unknown:"),
     ("UNKNOWN_TURNS", ":unknown_turns"),
@@ -195,7 +197,8 @@ impl Keys {
         self.key("cancelled")
     }
 
-    /// Sorted set: ids by the deadline (ms) at which they end as expired.
+    /// Sorted set: ids by the deadline (ms) at which they end as expired; and `wait ID` of parked
+    /// jobs by when their wait ends (ms).
     pub fn expiring(&self) -> String {
         self.key("expiring")
     }
@@ -215,6 +218,18 @@ impl Keys {
     /// they had been parked, how many there were, how many are done, and since when (ms).
     pub fn releasing(&self) -> String {
         self.key("releasing")
+    }
+
+    /// Sorted set: conditions for which a signal is kept, by when it came (ms).
+    pub fn signals(&self) -> String {
+        self.key("signals")
+    }
+
+    /// Hash: the signal that is kept for a condition: `payload`, `at`; the newest other payload
+    /// (`other`, `other_at`) and how many `contradictions` there were; the `job` that took it last;
+    /// and the `bytes` that it counts for.
+    pub fn signal(&self, condition: &str) -> String {
+        format!("{}:signal:{condition}", self.control)
     }
 
     /// Sorted set: kinds (`K@V`) that jobs are parked for because a worker did not run them,
@@ -410,6 +425,8 @@ mod tests {
             keys.needs(),
             keys.need("kind invoice.issue@2"),
             keys.releasing(),
+            keys.signals(),
+            keys.signal("wait order-1042 confirmed"),
             keys.unknown(),
             keys.unknown_jobs("invoice.issue@2"),
             keys.unknown_turns(),
@@ -472,6 +489,8 @@ mod tests {
             keys.needs(),
             keys.need(""),
             keys.releasing(),
+            keys.signals(),
+            keys.signal(""),
             keys.unknown(),
             keys.unknown_jobs(""),
             keys.unknown_turns(),

@@ -42,6 +42,15 @@ local function renew_budgets(key, body)
     redis.call('HDEL', key, 'failed:' .. counter, 'first:' .. counter)
   end
   redis.call('HDEL', key, 'group', 'cancel', 'successor')
+  -- A wait that ran out of time begins again.
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    local condition = string.match(field, '^until:(.*)$')
+    if condition then
+      local answer = redis.call('HGET', key, 'signal:' .. condition)
+      redis.call('HDEL', key, field)
+      if answer and string.sub(answer, 1, 1) == 'T' then redis.call('HDEL', key, 'signal:' .. condition) end
+    end
+  end
   body = string.gsub(body, '^(%d+|%d)|[^|\n]*', '%1|')
   return body
 end
@@ -136,8 +145,8 @@ for i = 0, n - 1 do
       move(cx, 'rescheduled', id)
     elseif verb == 'prioritise' and WAITS[state] then
       if state == 'ready' then wake = take_out(cx, id, key, state, body, flow, class) or wake end
-      local need = state == 'parked' and redis.call('HGET', key, 'need')
-      local unknown = need and kind_of_need(need)
+      local condition = state == 'parked' and redis.call('HGET', key, 'need')
+      local unknown = condition and kind_of_condition(condition)
       if unknown then
         add_unknown(cx, unknown, unknown_member(id, body, first, flow))
         remove_unknown(cx, unknown, unknown_member(id, body, class, flow))

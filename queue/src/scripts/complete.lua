@@ -11,10 +11,13 @@
 --       snooze: delay in ms, '', history line (the attempt does not count)
 --       release: '', '', history line or '' (the attempt does not count)
 --       cancel: '', '', history line
---       park: need, why, history line (the attempt does not count)
+--       park: condition, `how long to wait in ms|why` (an empty length for ever), history line
+--       (the attempt does not count). A signal that is kept for the condition makes the job
+--       ready at once
 --       There are at most 192 ends in all.
 -- Returns: {place...} of the ends that were refused, counted from 1, successes first.
--- include: open, int, job, fence, state, append_history, moves, leases, put, free, bury, park, watch_deadline
+-- include: open, int, job, fence, state, append_history, bury, free, leases, moves, park, put
+-- include: signals, watch_deadline
 local cx = open()
 if cx.err then return cx end
 local worker, groups = ARGV[1], tonumber(ARGV[2])
@@ -131,8 +134,16 @@ for i = 0, others - 1 do
       move(cx, 'dead', id)
     elseif verb == 'park' then
       watch_deadline(id, deadline)
-      wakes = park(cx, id, key, held[3] or '', text, first, second) or wakes
+      local within, why = string.match(second, '^(%d*)|(.*)$')
+      local answered = is_answered(key, first)
+      local ends = not answered and wait_end(cx, key, first, within or '') or nil
+      local payload = not answered and payload_of(first)
       move(cx, 'parked', id)
+      if payload or ends and ends <= cx.now then
+        answer_wait(cx, id, key, text, class .. ':' .. flow, first, payload, '0')
+      else
+        wakes = park(cx, id, key, held[3] or '', text, first, why or second, ends) or wakes
+      end
     else
       -- Handed back: it runs next.
       watch_deadline(id, deadline)

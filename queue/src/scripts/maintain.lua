@@ -1,7 +1,8 @@
 -- Purpose: do what is due, whichever worker asks: promote scheduled jobs, reclaim jobs whose
---       lease expired, end jobs whose deadline passed, and let lanes in for which a limit has a
---       token again. Each at most MAX_BATCH a call, or CALL_BYTES; one lease is reclaimed in any
---       case. It is sent in front of a claim. A repeated call does what is left.
+--       lease expired, end jobs whose deadline passed, make parked jobs ready whose wait ran out
+--       of time, and let lanes in for which a limit has a token again. Each at most MAX_BATCH a
+--       call, or CALL_BYTES; one lease is reclaimed in any case. It is sent in front of a claim.
+--       A repeated call does what is left.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 worker, 2 how many jobs the claim behind this call asks for (0 where none follows),
 --       3 what follows from a crash: `crashes that a job survives, the shortest wait, the longest
@@ -19,8 +20,8 @@ local due, lost = first_entries(SCHEDULED, MAX_BATCH), first_entries(RUNNING, MA
 local late, paced = first_entries(EXPIRING, MAX_BATCH), opened.limited and first_entries(PACED, LANES_LET_IN) or {}
 -- Mostly nothing is due. The functions below are not even created then.
 if not (due[1] or lost[1] or late[1] or paced[1]) then return {opened.now, 0, 0} end
--- include: int, job, state, append_history, bury, expire, free, moves, put, release_lanes
--- include: take_out, watch_deadline
+-- include: int, job, state, append_history, bury, expire, free, leave_need, moves, put, release_lanes
+-- include: signals, take_out, watch_deadline
 
 local cx = opened
 local worker, wanted = ARGV[1], tonumber(ARGV[2])
@@ -129,28 +130,41 @@ if lost[1] then
   if #waiting > 0 then redis.call('ZADD', SCHEDULED, unpack(waiting)) end
 end
 
--- Expire. The jobs that were made ready are in their lanes by then.
+-- Expire. The jobs that were made ready are in their lanes by then, and the deadlines of the
+-- reclaimed ones are watched again.
+if lost[1] then late = first_entries(EXPIRING, MAX_BATCH) end
 local ended = {}
 wake = put_all(cx) or #waiting > 0 or wake
 cx.read = 0
-for _, id in ipairs(late) do
+for _, member in ipairs(late) do
+  -- The id of a job whose deadline passed; or `wait ` and the id of a parked job that waited for
+  -- its condition for long enough.
+  local waited = string.match(member, '^wait (.*)$')
+  local id = waited or member
   local key = JOB .. id
   local text = redis.call('HGET', key, 'state')
   local state = state_of(text)
-  local waits = state == 'ready' or state == 'scheduled' or state == 'parked'
+  local waits = state == 'parked' or not waited and (state == 'ready' or state == 'scheduled')
   -- Jobs behind large ones are left to the next call.
   local is_left = waits and cx.read >= CALL_BYTES
-  if not is_left then ended[#ended + 1] = id end
+  if not is_left then ended[#ended + 1] = member end
   local body = waits and not is_left and redis.call('HGET', key, 'job')
   if body then
     cx.read = cx.read + #body
     local kind, flow, class, deadline = header(body)
-    if deadline ~= '' then
+    if waited then
+      local condition = redis.call('HGET', key, 'need')
+      leave_need(cx, id, key, body, flow, class)
+      answer_wait(cx, id, key, text, class .. ':' .. flow, condition or '', false, run_by(cx, deadline))
+    elseif deadline ~= '' then
+      -- An earlier entry may have made the job ready: puts it into its lane.
+      wake = put_all(cx) or wake
       if take_out(cx, id, key, state, body, flow, class) then wake = true end
       expire(cx, id, key, text, kind, parse_deadline(deadline))
     end
   end
 end
+wake = put_all(cx) or wake
 if #ended > 0 then redis.call('ZREM', EXPIRING, unpack(ended)) end
 
 for _, key in ipairs(paced) do

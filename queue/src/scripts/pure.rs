@@ -298,6 +298,6 @@ fn parked_jobs_sort_by_when_they_should_run() {
                             01800000000000\0id"
     );
     assert!(members[1] < members[0] && members[0] < members[2] && members[2] < members[3], "{members:?}");
-    assert_eq!(pure.call::<Option<String>>("kind_of_need", "kind mail@1"), Some("mail@1".to_owned()));
-    assert_eq!(pure.call::<Option<String>>("kind_of_need", "wait a kind mail@1"), None);
+    assert_eq!(pure.call::<Option<String>>("kind_of_condition", "kind mail@1"), Some("mail@1".to_owned()));
+    assert_eq!(pure.call::<Option<String>>("kind_of_condition", "wait a kind mail@1"), None);
 }

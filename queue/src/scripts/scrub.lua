@@ -88,7 +88,9 @@ else
         redis.call('HINCRBY', NEEDS, job[3], 1)
         missing = missing + 1
       end
-      local kind = state == 'parked' and job[3] and kind_of_need(job[3])
+      local ends = state == 'parked' and job[3] and redis.call('HGET', key, 'until:' .. job[3])
+      if ends then missing = missing + redis.call('ZADD', EXPIRING, 'NX', ends, 'wait ' .. id) end
+      local kind = state == 'parked' and job[3] and kind_of_condition(job[3])
       if kind then
         local member = unknown_member(id, job[1], class, flow)
         if not (redis.call('ZSCORE', UNKNOWN_JOBS .. kind, member) and redis.call('ZSCORE', UNKNOWN, kind) and cx.some_unknown) then

@@ -51,6 +51,7 @@ impl InForce {
             succeeded: options.keep_succeeded,
             dead: options.keep_dead,
             cancelled: options.keep_cancelled,
+            signals: options.keep_signals,
         };
         Self::new(0, retry.clone(), retry_by_kind.clone(), *shares, keep)
     }

@@ -174,12 +174,13 @@ fn disposition(lease: &Lease, stop: Stop) -> Disposition {
         Stop::Released(Release { why }) => {
             Disposition::Release { line: line(lease, "released", Some(truncate(&why))) }
         }
-        Stop::Parked(Park { need, why }) => {
+        Stop::Parked(Park { condition, within, why }) => {
             let job = lease.job();
-            tracing::info!(job = %job.id, queue = %job.queue, %need, %why, "job parked by its handler");
-            let note = truncate(&format!("{need}: {why}"));
+            tracing::info!(job = %job.id, queue = %job.queue, %condition, %why, "job parked by its handler");
+            let note = truncate(&format!("{condition}: {why}"));
             Disposition::Park {
-                need: need.stored(),
+                condition: condition.stored(),
+                within,
                 why: truncate(&why),
                 line: line(lease, "parked", Some(note)),
             }
@@ -188,8 +189,13 @@ fn disposition(lease: &Lease, stop: Stop) -> Disposition {
             let job = lease.job();
             let kinds = lease.0.leases.options.kinds.clone().unwrap_or_default();
             tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
-            let need = kinds.need_of_args(&job.kind, job.version, job.needed.as_deref());
-            Disposition::Park { need, why: truncate(&why), line: line(lease, "parked", Some(truncate(&why))) }
+            let condition = kinds.condition_of_args(&job.kind, job.version, job.needed.as_deref());
+            Disposition::Park {
+                condition,
+                within: None,
+                why: truncate(&why),
+                line: line(lease, "parked", Some(truncate(&why))),
+            }
         }
     }
 }

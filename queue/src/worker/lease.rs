@@ -18,7 +18,8 @@ pub(super) use held::{LeaseState, Leases, Store};
 
 use crate::{
     job::{
-        Job, Progress,
+        Answer, Job, Progress,
+        condition::Condition,
         truncate::{truncate, truncate_to},
     },
     redis::connect::{Backoff, Cause, told},
@@ -180,6 +181,11 @@ impl Lease {
     /// The stored result of a step that an earlier attempt completed with these arguments.
     pub fn step(&self, name: &str) -> Option<&serde_json::Value> {
         self.0.job.step(name)
+    }
+
+    /// How an earlier wait of the job for a condition ended; `None` while it has not.
+    pub fn answer(&self, condition: &Condition) -> Option<&Answer> {
+        self.0.job.answers.get(&condition.stored())
     }
 
     /// Stores the result of a completed step. Waits for Redis while it is away:

@@ -42,8 +42,10 @@ pub struct WorkerOptions {
     pub keep_dead: Duration,
     /// The same for a cancelled job.
     pub keep_cancelled: Duration,
+    /// How long a signal is kept for jobs that wait for it later.
+    pub keep_signals: Duration,
     /// The configuration that a queue without one gets. Where it is set, the worker follows the
-    /// configuration that is stored with the queue, whatever the four fields before it, the
+    /// configuration that is stored with the queue, whatever the `keep_` fields, the
     /// retries and the shares say. `None`: the worker goes by its own options.
     pub seed: Option<Configuration>,
     /// Fires when a stop in good order begins: nothing more is claimed, what has not
@@ -79,6 +81,7 @@ impl WorkerOptions {
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
+            keep_signals: Duration::from_secs(7 * 24 * 3600),
             seed: None,
             stop: CancellationToken::new(),
             interrupt: CancellationToken::new(),

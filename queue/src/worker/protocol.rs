@@ -204,8 +204,10 @@ pub enum Disposition {
     },
     /// It cannot go on here. The attempt does not count.
     Park {
-        /// What has to be met.
-        need: String,
+        /// What has to be met, as it is stored.
+        condition: String,
+        /// How long the job waits; `None` for ever.
+        within: Option<Duration>,
         /// For people.
         why: String,
         /// For the history.
@@ -337,8 +339,9 @@ impl Worker {
                 }
                 Disposition::Release { line } => call.arg("release").arg("").arg("").arg(line.as_str()),
                 Disposition::Cancel { line } => call.arg("cancel").arg("").arg("").arg(line.as_str()),
-                Disposition::Park { need, why, line } => {
-                    call.arg("park").arg(need.as_str()).arg(why.as_str()).arg(line.as_str())
+                Disposition::Park { condition, within, why, line } => {
+                    let within = within.map(|within| delay_ms(within).to_string()).unwrap_or_default();
+                    call.arg("park").arg(condition.as_str()).arg(format!("{within}|{why}")).arg(line.as_str())
                 }
             };
         }

@@ -54,6 +54,17 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Forgets signals that came longer ago than `keep`, at most 128 a call; whether there are
+    /// more.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn trim_signals(&self, keep: Duration) -> Result<bool, Error> {
+        self.client.trim_signals(keep).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use apalis_core::error::BoxDynError;
 
 use crate::{
-    job::need::Need,
+    job::condition::Condition,
     policy::failure::{Failure, with_causes},
 };
 
@@ -50,42 +50,47 @@ pub struct Snooze {
     pub why: String,
 }
 
-/// Not before something has happened: the job is parked until somebody calls
-/// [`Client::meet`](crate::Client::meet) with the need. The attempt does not count, completed
-/// steps stay, and the job is listed as parked with need and reason. No worker lets it go by
-/// itself, and no time does.
+/// Not before something has happened: the job is parked until a signal meets its condition
+/// ([`Client::signal`](crate::Client::signal)), or an operator or program lets it continue
+/// ([`Client::unpark`](crate::Client::unpark)). The attempt does not count, completed steps stay,
+/// and the job is listed as parked with condition and reason.
 ///
-/// The job then runs from its beginning, so the handler looks first whether it may continue:
+/// The job then runs from its beginning. A signal leaves its answer with the job:
 /// ```
-/// use upshot_queue::{Park, Stop};
+/// use upshot_queue::{Condition, Lease, Park, Stop};
 ///
-/// # fn is_confirmed(_: &str) -> std::io::Result<bool> { Ok(false) }
-/// fn deliver(order: &str) -> Result<(), Stop> {
-///     if !is_confirmed(order)? {
-///         return Err(Park::new(format!("{order} confirmed"), "the customer has not confirmed")?.into());
-///     }
+/// async fn deliver(lease: &Lease, order: &str) -> Result<(), Stop> {
+///     let confirmed: Condition = format!("{order} confirmed").parse()?;
+///     let Some(answer) = lease.answer(&confirmed) else {
+///         let day = std::time::Duration::from_secs(24 * 3600);
+///         return Err(Park::wait(confirmed, day, "the customer has not confirmed").into());
+///     };
+///     let said = answer.payload.as_ref().ok_or("nothing was said within a day")?;
 ///     // …
 ///     Ok(())
 /// }
-/// assert_eq!(deliver("order-1042").unwrap_err().to_string(),
-///     "parked for order-1042 confirmed: the customer has not confirmed");
 /// ```
+/// A signal that came before the job was parked is kept, and makes the job ready at once. A job
+/// that is parked again for a condition that it has an answer to stays parked until it is let go.
 ///
-/// # A need that is met too early
-/// Meeting a need lets those jobs continue that are parked at that moment, and nothing remembers
-/// it. Between the handler's look and the parking there is a moment in which it can be met for
-/// no job, and the job would then wait for the next time. So a program that meets needs does it
-/// in this order and not just once:
-/// 1. make true what the handlers look at, where they see it (commit the confirmation, close
-///    the breaker);
-/// 2. meet the need;
-/// 3. meet it again now and then for as long as it stays true, or at the latest when an
+/// # A condition without a signal
+/// [`Client::unpark`](crate::Client::unpark) lets those jobs continue that are parked at that
+/// moment, and nothing remembers it. It is for conditions that come and go, such as a breaker.
+/// Between the handler's look and the parking the condition may be met. So a program that unparks
+/// does it in this order, and not just once:
+/// 1. make true what the handlers look at, where they see it (close the breaker);
+/// 2. unpark;
+/// 3. unpark again now and then for as long as it stays true, or at the latest when an
 ///    attempt that had looked before must have ended (the worker's `timeout`). Without jobs that
-///    costs one call; [`Client::needs_part`](crate::Client::needs_part) lists what is waited for.
+///    costs one call; [`Client::conditions_part`](crate::Client::conditions_part) lists what is
+///    waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Park {
     /// What it waits for.
-    pub need: Need,
+    pub condition: Condition,
+    /// How long it waits, counted from the first time that it is parked for the condition; `None`
+    /// for ever.
+    pub within: Option<Duration>,
     /// For people.
     pub why: String,
 }
@@ -135,14 +140,20 @@ impl Snooze {
 }
 
 impl Park {
-    /// Parks the job until the need of this name is met.
+    /// Parks the job until the condition of this name is met.
     ///
     /// # Errors
-    /// A permanent failure when it names none (see [`Need`]): the next attempt would name the
+    /// A permanent failure when it names none (see [`Condition`]): the next attempt would name the
     /// same.
-    pub fn new(need: impl AsRef<str>, why: impl fmt::Display) -> Result<Self, Failure> {
-        let need = need.as_ref().parse::<Need>().map_err(Failure::permanent)?;
-        Ok(Self { need, why: why.to_string() })
+    pub fn new(condition: impl AsRef<str>, why: impl fmt::Display) -> Result<Self, Failure> {
+        let condition = condition.as_ref().parse::<Condition>().map_err(Failure::permanent)?;
+        Ok(Self { condition, within: None, why: why.to_string() })
+    }
+
+    /// Parks the job until a signal meets the condition, or for so long. The next attempt finds
+    /// how the wait ended with [`Lease::answer`](super::Lease::answer).
+    pub fn wait(condition: Condition, within: Duration, why: impl fmt::Display) -> Self {
+        Self { condition, within: Some(within), why: why.to_string() }
     }
 }
 
@@ -158,7 +169,7 @@ impl fmt::Display for Stop {
         match self {
             Self::Failed(failure) => failure.fmt(f),
             Self::Snoozed(Snooze { wait, why }) => write!(f, "snoozed for {wait:?}: {why}"),
-            Self::Parked(Park { need, why }) => write!(f, "parked for {need}: {why}"),
+            Self::Parked(Park { condition, why, .. }) => write!(f, "parked for {condition}: {why}"),
             Self::Released(Release { why }) => write!(f, "handed back: {why}"),
             Self::Undecodable(Undecodable(why)) => f.write_str(why),
         }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{Worker, core::Core};
-use crate::{client::parking::NeedCursor, error::Error, policy::pace::Pace, worker::scrub::Scrubber};
+use crate::{client::parking::ConditionCursor, error::Error, policy::pace::Pace, worker::scrub::Scrubber};
 use hold::Hold;
 
 /// How often each is done.
@@ -30,7 +30,7 @@ pub(super) async fn run(core: Arc<Core>) {
     tokio::join!(
         hold.run(),
         clock::run(&core, &hold),
-        needs(&core),
+        conditions(&core),
         releases(&core, &hold),
         retention::run(&core, &hold),
         outbox(&core, &hold),
@@ -38,14 +38,14 @@ pub(super) async fn run(core: Arc<Core>) {
     );
 }
 
-/// Looks which needs of parked jobs this worker meets.
-async fn needs(core: &Core) -> Infallible {
+/// Looks which conditions of parked jobs this worker meets.
+async fn conditions(core: &Core) -> Infallible {
     let (queue, kinds) = (&core.renewals, core.options.kinds.as_ref());
     // A worker that starts may be of a build that can read what none could before, and looks
-    // through all needs. Later it looks at a part of them at a time: handlers name as many as
+    // through all conditions. Later it looks at a part of them at a time: handlers name as many as
     // they like.
     let mut looked = false;
-    let mut from = NeedCursor::default();
+    let mut from = ConditionCursor::default();
     loop {
         let looking = async {
             let released = if looked {
@@ -61,7 +61,7 @@ async fn needs(core: &Core) -> Infallible {
             }
             Ok::<_, Error>(())
         };
-        note(core, "needs", looking.await);
+        note(core, "conditions", looking.await);
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -1,16 +1,16 @@
-//! Lets parked jobs continue whose need a worker meets.
+//! Lets parked jobs continue whose condition a worker meets.
 
 use std::collections::BTreeSet;
 
 use super::Worker;
 use crate::{
-    client::parking::NeedCursor,
+    client::parking::ConditionCursor,
     error::Error,
     policy::kinds::{Kinds, is_resumed},
 };
 
 impl Worker {
-    /// Begins to let go all jobs whose need this worker meets; returns how many are ready so far.
+    /// Begins to let go all jobs whose condition this worker meets; returns how many are ready so far.
     /// `None` is a worker that runs every kind. What handlers parked, and what is parked for a kind,
     /// is none of its business.
     ///
@@ -18,7 +18,7 @@ impl Worker {
     /// When Redis failed.
     pub async fn unpark_for(&self, kinds: Option<&Kinds>) -> Result<u64, Error> {
         let mut all = 0;
-        let mut from = Some(NeedCursor::default());
+        let mut from = Some(ConditionCursor::default());
         while let Some(cursor) = from {
             let released;
             (released, from) = self.unpark_part_for(kinds, cursor).await?;
@@ -27,31 +27,33 @@ impl Worker {
         Ok(all)
     }
 
-    /// The same for a part of all needs; also returns where to go on, if there is more.
+    /// The same for a part of all conditions; also returns where to go on, if there is more.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn unpark_part_for(
         &self,
         kinds: Option<&Kinds>,
-        from: NeedCursor,
-    ) -> Result<(u64, Option<NeedCursor>), Error> {
-        let (part, next) = self.client.needs_part(from).await?;
-        let needs: BTreeSet<String> = part.into_iter().map(|(need, _)| need).collect();
-        if needs.is_empty() {
+        from: ConditionCursor,
+    ) -> Result<(u64, Option<ConditionCursor>), Error> {
+        let (part, next) = self.client.conditions_part(from).await?;
+        let conditions: BTreeSet<String> = part.into_iter().map(|(condition, _)| condition).collect();
+        if conditions.is_empty() {
             return Ok((0, next));
         }
         let paused = self.client.paused_kinds().await?;
         // Those that somebody began with go on by themselves.
         let begun: BTreeSet<String> =
-            self.client.releases().await?.into_iter().map(|release| release.need).collect();
+            self.client.releases().await?.into_iter().map(|release| release.condition).collect();
         let mut all = 0;
-        let is_met = |need: &str| match kinds {
-            Some(kinds) => kinds.meets(need, &paused),
-            None => is_resumed(need, &paused),
+        let is_met = |condition: &str| match kinds {
+            Some(kinds) => kinds.meets(condition, &paused),
+            None => is_resumed(condition, &paused),
         };
-        for need in needs.iter().filter(|need| is_met(need) && !begun.contains(*need)) {
-            all += self.client.release_part(need, "begin").await?.released;
+        for condition in
+            conditions.iter().filter(|condition| is_met(condition) && !begun.contains(*condition))
+        {
+            all += self.client.release_part(condition, "begin").await?.released;
         }
         Ok((all, next))
     }

@@ -58,7 +58,7 @@ async fn large_jobs_are_unparked_a_few_at_a_time() {
     let ids = ended(&fixture, &park("a key")).await;
     assert_eq!(fixture.queue.operator.unpark("a key").await.unwrap(), JOBS as u64);
     assert_eq!(calls(&fixture, "unparked").await, bounded());
-    assert!(fixture.queue.needs().await.unwrap().is_empty());
+    assert!(fixture.queue.conditions().await.unwrap().is_empty());
     let jobs = fixture.queue.jobs(&ids).await.unwrap();
     assert!(jobs.iter().all(|job| job.state == State::Ready), "{jobs:?}");
     fixture.finish().await;

@@ -63,8 +63,13 @@ pub fn cancel() -> Disposition {
     Disposition::Cancel { line: line("cancelled") }
 }
 
-pub fn park(need: &str) -> Disposition {
-    Disposition::Park { need: need.to_owned(), why: "nobody is there".to_owned(), line: line("parked") }
+pub fn park(condition: &str) -> Disposition {
+    Disposition::Park {
+        condition: condition.to_owned(),
+        within: None,
+        why: "nobody is there".to_owned(),
+        line: line("parked"),
+    }
 }
 
 /// A line of the history.

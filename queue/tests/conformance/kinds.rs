@@ -129,12 +129,12 @@ async fn in_a_rolling_deploy_the_new_kind_waits_for_the_new_worker() {
     fixture.queue.enqueue(std::slice::from_ref(&new)).await.unwrap();
     let parked = fixture.until_state(&new.id, State::Parked).await;
     assert_eq!((parked.attempts, parked.token, parked.changes.len()), (0, 0, 0));
-    assert_eq!(parked.parked.unwrap().need, "kind mail@2");
+    assert_eq!(parked.parked.unwrap().condition, "kind mail@2");
     let rolled = Worker::start(&fixture.connector, knows(&[("mail", 1), ("mail", 2)], "2"), done);
     let done = fixture.until_state(&new.id, State::Succeeded).await;
     assert_eq!((done.attempts, done.token, done.parked), (1, 1, None));
     assert_eq!(lives(&fixture.queue).await[&new.id], ["enqueued", "parked", "claimed", "succeeded"]);
-    assert!(fixture.queue.needs().await.unwrap().is_empty());
+    assert!(fixture.queue.conditions().await.unwrap().is_empty());
     old.stop().await;
     rolled.stop().await;
     fixture.finish().await;
@@ -162,7 +162,7 @@ async fn unknown_jobs_in_front_hold_up_no_claim() {
         assert!(calls <= 2_000 / 32 + 2, "{calls} calls of {want}");
         settle(queue, "own", &leased).await;
     }
-    assert_eq!(queue.needs().await.unwrap(), [("kind foreign@1".to_owned(), 4_000)]);
+    assert_eq!(queue.conditions().await.unwrap(), [("kind foreign@1".to_owned(), 4_000)]);
     fixture.finish().await;
 }
 
@@ -252,7 +252,7 @@ async fn limits_hold_for_jobs_that_are_taken_from_where_they_were_parked() {
     queue.operator.set_limit(&LimitKey::Tenant("closed".to_owned()), Limit::default()).await.unwrap();
     park(queue).await;
     queue.operator.set_limit(&LimitKey::Tenant("closed".to_owned()), Limit::concurrency(0)).await.unwrap();
-    assert_eq!(queue.needs().await.unwrap(), [("kind mail@1".to_owned(), 205)]);
+    assert_eq!(queue.conditions().await.unwrap(), [("kind mail@1".to_owned(), 205)]);
     let tenants = |jobs: &[Job]| {
         let mut tenants: Vec<String> = jobs.iter().filter_map(|job| job.tenant.clone()).collect();
         tenants.sort();
@@ -336,7 +336,7 @@ async fn a_job_that_was_parked_for_another_kind_is_not_run_by_that() {
     let leased = lease(queue, "own", 1, 1).await;
     by_hand::settle(queue, "own", &leased, &by_hand::park("kind other@1")).await;
     assert!(claim(queue, "other", 1, 8).await.is_empty());
-    assert_eq!(queue.needs().await.unwrap(), [("kind own@1".to_owned(), 1)]);
+    assert_eq!(queue.conditions().await.unwrap(), [("kind own@1".to_owned(), 1)]);
     let leased = lease(queue, "own", 2, 8).await;
     assert_eq!((leased.len(), leased[0].attempts), (1, 1));
     settle(queue, "own", &leased).await;

@@ -251,6 +251,23 @@ async fn a_claim_that_parks_what_the_worker_does_not_run() {
     }
 }
 
+/// A signal is kept once, and lets a job continue once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal() {
+    for kept in Kept::ALL {
+        let cut = Cut::new(kept).await;
+        let id = cut.ended(1, &park("wait a")).await.remove(0);
+        let condition = "a".parse().unwrap();
+        let said = cut.twice("signal.lua", async |queue| queue.signal(&condition, &json!(1)).await).await;
+        assert_eq!((said.kept, said.released.released), (upshot_queue::Kept::Known, 0));
+        assert_eq!(cut.transitions(["signalled"]).await, [1]);
+        let signals = cut.fixture.queue.counts().await.unwrap().signals;
+        assert_eq!((signals.stored, signals.contradictions), (1, 0));
+        assert_eq!(cut.job(&id).await.answers["wait a"].payload, Some(json!(1)));
+        cut.fixture.finish().await;
+    }
+}
+
 /// An event that repairs a job repairs it once, and is the same then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair() {
@@ -450,7 +467,7 @@ async fn a_change() {
         let again = cut.twice("change.lua", async |queue| queue.operator.retry(&jobs[1].id).await).await;
         assert_eq!(again, Changed::Refused(State::Ready));
         assert_eq!(cut.transitions(["unparked"]).await, [1]);
-        assert!(cut.fixture.queue.needs().await.unwrap().is_empty());
+        assert!(cut.fixture.queue.conditions().await.unwrap().is_empty());
         cut.settle(&jobs[2..], &succeed()).await;
         cut.fixture.finish_after_forgetting(1).await;
     }
@@ -522,7 +539,7 @@ async fn an_unpark() {
         let released = cut.twice("unpark.lua", async |queue| queue.operator.unpark("a key").await).await;
         assert_eq!(released, 0, "the first call let all go");
         assert_eq!(cut.transitions(["unparked"]).await, [3]);
-        assert!(cut.fixture.queue.needs().await.unwrap().is_empty());
+        assert!(cut.fixture.queue.conditions().await.unwrap().is_empty());
         assert_eq!(cut.states(&ids).await, [State::Ready; 3]);
         let jobs = cut.claim(2).await;
         assert_eq!(jobs.len(), 3, "each is in its lane once");

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, FailureClass, JobId, Kinds, NeedCursor, NewJob, Park, Released, Snooze, State, Undecodable,
+    Changed, ConditionCursor, FailureClass, JobId, Kinds, NewJob, Park, Released, Snooze, State, Undecodable,
     WorkerOptions,
 };
 
@@ -36,14 +36,14 @@ async fn unknown_kinds_and_versions_wait_for_a_worker_that_knows_them() {
     let parked = fixture.queue.job(&jobs[2].id).await.unwrap().unwrap();
     assert_eq!(parked.attempts, 0, "it burns no attempt");
     assert!(parked.parked.unwrap().why.contains("no handler for kind `new` version 1"));
-    let mut needs = fixture.queue.needs().await.unwrap();
-    needs.sort();
-    assert_eq!(needs, [("kind new@1".to_owned(), 1), ("kind old@2".to_owned(), 1)]);
+    let mut conditions = fixture.queue.conditions().await.unwrap();
+    conditions.sort();
+    assert_eq!(conditions, [("kind new@1".to_owned(), 1), ("kind old@2".to_owned(), 1)]);
     old.stop().await;
     let all = knows(&[("old", 1), ("old", 2), ("new", 1)], "2");
     let new = Worker::start(&fixture.connector, all, |_, _| async { Ok(json!(null)) });
     fixture.until_count(State::Succeeded, 3).await;
-    assert!(fixture.queue.needs().await.unwrap().is_empty());
+    assert!(fixture.queue.conditions().await.unwrap().is_empty());
     new.stop().await;
     fixture.finish().await;
 }
@@ -72,7 +72,7 @@ async fn a_parked_job_can_be_cancelled() {
     let worker = Worker::start(&fixture.connector, knows(&[], "1"), |_, _| async { Ok(json!(null)) });
     fixture.until_state(&id, State::Parked).await;
     assert_eq!(fixture.queue.operator.cancel(&id).await.unwrap(), Changed::To(State::Cancelled));
-    assert!(fixture.queue.needs().await.unwrap().is_empty());
+    assert!(fixture.queue.conditions().await.unwrap().is_empty());
     worker.stop().await;
     fixture.finish().await;
 }
@@ -103,9 +103,9 @@ async fn builds_that_cannot_read_a_job_do_not_hand_it_to_and_fro() {
     let cannot = |_, _| async { Err::<serde_json::Value, _>(Undecodable("odd".into())) };
     for (build, named) in [("1.0", "1.0"), ("1.1", "1.0|1.1")] {
         let worker = Worker::start_any(&fixture.connector, knows(&[("mail", 1)], build), cannot);
-        let need = format!("args mail@1 not {named}");
+        let condition = format!("args mail@1 not {named}");
         let is_parked =
-            |job: &upshot_queue::Job| job.parked.as_ref().is_some_and(|parked| parked.need == need);
+            |job: &upshot_queue::Job| job.parked.as_ref().is_some_and(|parked| parked.condition == condition);
         fixture.until(&job.id, is_parked).await;
         worker.stop().await;
     }
@@ -133,7 +133,7 @@ async fn a_worker_of_all_kinds_lets_parked_jobs_go_on() {
     fixture.finish().await;
 }
 
-/// Nobody but who meets the need lets a job go that its handler parked.
+/// Nobody but who meets the condition lets a job go that its handler parked.
 #[tokio::test]
 async fn a_handler_parks_its_job_until_its_need_is_met() {
     let fixture = Fixture::new().await;
@@ -155,12 +155,15 @@ async fn a_handler_parks_its_job_until_its_need_is_met() {
     let job = fixture.until_state(&id, State::Parked).await;
     assert_eq!((job.attempts, job.history.len()), (0, 0), "the attempt does not count");
     let parked = job.parked.unwrap();
-    assert_eq!((parked.need.as_str(), parked.why.as_str()), ("wait order-1042 confirmed", "no answer yet"));
+    assert_eq!(
+        (parked.condition.as_str(), parked.why.as_str()),
+        ("wait order-1042 confirmed", "no answer yet")
+    );
     let change = &job.changes[0];
     assert_eq!(change.did, "parked");
     assert_eq!(change.note.as_deref(), Some("order-1042 confirmed: no answer yet"));
     let queue = &fixture.queue;
-    assert_eq!(queue.needs().await.unwrap(), [("wait order-1042 confirmed".to_owned(), 1)]);
+    assert_eq!(queue.conditions().await.unwrap(), [("wait order-1042 confirmed".to_owned(), 1)]);
     worker.stop().await;
 
     // Neither a worker of its kind nor one of all kinds has met it.
@@ -168,12 +171,12 @@ async fn a_handler_parks_its_job_until_its_need_is_met() {
         assert_eq!(queue.worker.unpark_for(kinds.as_ref()).await.unwrap(), 0);
     }
     assert_eq!(queue.operator.resume_kind("test").await.unwrap(), Released::default());
-    assert_eq!(queue.meet(&"order-1043 confirmed".parse().unwrap()).await.unwrap(), Released::default());
+    assert_eq!(queue.unpark(&"order-1043 confirmed".parse().unwrap()).await.unwrap(), Released::default());
     assert_eq!(queue.job(&id).await.unwrap().unwrap().state, State::Parked);
 
     confirmed.store(true, Ordering::Release);
-    assert_eq!(queue.meet(&"order-1042 confirmed".parse().unwrap()).await.unwrap().released, 1);
-    assert!(queue.needs().await.unwrap().is_empty());
+    assert_eq!(queue.unpark(&"order-1042 confirmed".parse().unwrap()).await.unwrap().released, 1);
+    assert!(queue.conditions().await.unwrap().is_empty());
     let other = Worker::start(&fixture.connector, options(), |_, lease| async move {
         Ok(lease.step("ask").cloned().unwrap())
     });
@@ -183,7 +186,7 @@ async fn a_handler_parks_its_job_until_its_need_is_met() {
     fixture.finish().await;
 }
 
-/// Meeting a need takes a bounded number of jobs a call, and those that were parked when it
+/// Meeting a condition takes a bounded number of jobs a call, and those that were parked when it
 /// began: where the breaker is still open they are all parked again before it is through.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_need_is_met_once_for_each_job_although_they_are_parked_again() {
@@ -198,9 +201,9 @@ async fn a_need_is_met_once_for_each_job_although_they_are_parked_again() {
         )?))
     });
     fixture.until_count(State::Parked, JOBS as u64).await;
-    let need = "breaker:smtp".parse().unwrap();
+    let condition = "breaker:smtp".parse().unwrap();
     for round in 1..=3 {
-        let Released { released, left } = fixture.queue.meet(&need).await.unwrap();
+        let Released { released, left } = fixture.queue.unpark(&condition).await.unwrap();
         assert_eq!(released + left, JOBS as u64);
         assert!(released <= 128, "{released} in one call");
         // The worker goes on with the rest.
@@ -217,15 +220,15 @@ async fn a_need_is_met_once_for_each_job_although_they_are_parked_again() {
     fixture.finish().await;
 }
 
-/// Parks jobs for a need, by hand.
-async fn park(fixture: &Fixture, n: usize, need: &str) {
+/// Parks jobs for a condition, by hand.
+async fn park(fixture: &Fixture, n: usize, condition: &str) {
     fixture.enqueue(n).await;
     for number in 1.. {
         let jobs = by_hand::lease(&fixture.queue, "one", number).await;
         if jobs.is_empty() {
             return;
         }
-        by_hand::settle(&fixture.queue, "one", &jobs, &by_hand::park(need)).await;
+        by_hand::settle(&fixture.queue, "one", &jobs, &by_hand::park(condition)).await;
     }
 }
 
@@ -237,7 +240,7 @@ async fn jobs_are_let_go_in_parts_that_anybody_can_go_on_with() {
     park(&fixture, 300, "resume test").await;
     assert_eq!(queue.operator.resume_kind("test").await.unwrap(), Released { released: 128, left: 172 });
     let seen = queue.releases().await.unwrap();
-    assert_eq!((seen[0].need.as_str(), seen[0].total, seen[0].done), ("resume test", 300, 128));
+    assert_eq!((seen[0].condition.as_str(), seen[0].total, seen[0].done), ("resume test", 300, 128));
     // Somebody who begins once more goes on.
     assert_eq!(queue.operator.resume_kind("test").await.unwrap(), Released { released: 128, left: 44 });
     assert_eq!((seen.len(), queue.releases().await.unwrap()[0].total), (1, 300));
@@ -263,8 +266,8 @@ async fn several_needs_are_let_go_in_turns() {
     let queue = &fixture.queue;
     park(&fixture, 400, "wait large").await;
     park(&fixture, 200, "wait small").await;
-    for need in ["wait large", "wait small"] {
-        assert_eq!(queue.operator.begin_release(need).await.unwrap().released, 128);
+    for condition in ["wait large", "wait small"] {
+        assert_eq!(queue.operator.begin_release(condition).await.unwrap().released, 128);
     }
     let steps = std::cell::Cell::new(0);
     queue
@@ -276,7 +279,7 @@ async fn several_needs_are_let_go_in_turns() {
         .await
         .unwrap();
     let left = queue.releases().await.unwrap();
-    assert_eq!((left.len(), left[0].need.as_str(), left[0].done), (1, "wait large", 256));
+    assert_eq!((left.len(), left[0].condition.as_str(), left[0].done), (1, "wait large", 256));
     queue.operator.finish_releases(|| true).await.unwrap();
     assert_eq!(queue.counts().await.unwrap().of(State::Ready), 600);
     fixture.finish().await;
@@ -296,7 +299,7 @@ async fn a_need_that_cannot_be_waited_for_is_a_permanent_failure() {
     fixture.finish().await;
 }
 
-/// With a need for each of many jobs the needs are read a part at a time, and a worker finds the
+/// With a condition for each of many jobs the conditions are read a part at a time, and a worker finds the
 /// jobs of its kinds beside them.
 #[tokio::test(flavor = "multi_thread")]
 async fn needs_beyond_number_are_read_in_parts() {
@@ -315,12 +318,12 @@ async fn needs_beyond_number_are_read_in_parts() {
     });
     fixture.until_count(State::Parked, JOBS as u64 + 1).await;
     worker.stop().await;
-    assert_eq!(queue.needs().await.unwrap().len(), JOBS + 1);
+    assert_eq!(queue.conditions().await.unwrap().len(), JOBS + 1);
 
-    let mut from = Some(NeedCursor::default());
+    let mut from = Some(ConditionCursor::default());
     while let Some(cursor) = from {
-        let (part, next) = queue.needs_part(cursor).await.unwrap();
-        assert!(part.len() < JOBS, "{} needs at once", part.len());
+        let (part, next) = queue.conditions_part(cursor).await.unwrap();
+        assert!(part.len() < JOBS, "{} conditions at once", part.len());
         from = next;
     }
     let new = knows(&[("future", 1)], "2");
@@ -336,9 +339,9 @@ async fn needs_beyond_number_are_read_in_parts() {
 async fn who_is_parked_while_the_clock_is_behind_comes_behind_those_that_wait() {
     let fixture = Fixture::new().await;
     let queue = &fixture.queue;
-    let need = "wait door";
+    let condition = "wait door";
     let mut admin = fixture.connector.connect().unwrap();
-    let parked = queue.keys().need(need);
+    let parked = queue.keys().need(condition);
     let mut score = async |ms: Option<i64>, id: &JobId| {
         if let Some(ms) = ms {
             redis::cmd("ZADD")
@@ -355,7 +358,7 @@ async fn who_is_parked_while_the_clock_is_behind_comes_behind_those_that_wait() 
     let park = async |number| {
         let id = fixture.enqueue(1).await.remove(0);
         let jobs = by_hand::lease(queue, "one", number).await;
-        by_hand::settle(queue, "one", &jobs, &by_hand::park(need)).await;
+        by_hand::settle(queue, "one", &jobs, &by_hand::park(condition)).await;
         id
     };
     let first = park(1).await;
@@ -363,6 +366,6 @@ async fn who_is_parked_while_the_clock_is_behind_comes_behind_those_that_wait() 
     score(Some(ahead), &first).await;
     let second = park(2).await;
     assert!(score(None, &second).await > ahead);
-    assert_eq!(queue.meet(&"door".parse().unwrap()).await.unwrap().released, 2);
+    assert_eq!(queue.unpark(&"door".parse().unwrap()).await.unwrap().released, 2);
     fixture.finish().await;
 }

@@ -68,14 +68,14 @@ async fn known(fixture: &Fixture, limits: &[LimitKey]) -> Known {
     let ids: Vec<JobId> = stored.iter().map(|(id, _)| id.clone()).collect();
     let mut counts = queue.counts().await.unwrap();
     counts.transitions.sort();
-    let mut needs = queue.needs().await.unwrap();
-    needs.sort();
+    let mut conditions = queue.conditions().await.unwrap();
+    conditions.sort();
     let mut used = Vec::new();
     for key in limits {
         used.push(queue.limit_use(key).await.unwrap());
     }
     let said = format!(
-        "{counts:#?}\n{needs:?}\n{:#?}\n{:#?}\n{used:?}",
+        "{counts:#?}\n{conditions:?}\n{:#?}\n{:#?}\n{used:?}",
         queue.limits().await.unwrap(),
         queue.dead_groups(0, 10).await.unwrap()
     );

@@ -159,7 +159,7 @@ async fn the_documented_user_may_all_that_is_needed() {
     }
     assert_eq!(told(Filter { subject: Some("order-1".into()), ..Filter::default() }).await, 1);
     assert_eq!(told(Filter { kind: Some("odd".into()), ..Filter::default() }).await, 1);
-    assert_eq!(queue.needs().await.unwrap().len(), 1);
+    assert_eq!(queue.conditions().await.unwrap().len(), 1);
     assert_eq!(queue.limits().await.unwrap().paused_kinds, ["other"]);
     assert!(queue.due_times(std::slice::from_ref(&later.id)).await.unwrap()[0].is_some());
     assert!(queue.dead_groups(0, 10).await.unwrap().iter().any(|group| group.dead == 3));

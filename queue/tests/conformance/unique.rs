@@ -207,7 +207,7 @@ async fn a_queue_of_another_layout_is_refused() {
         fixture.queue.counts().await.unwrap_err(),
         fixture.queue.list(&Filter::default(), None, 1).await.unwrap_err(),
         fixture.queue.dead_groups(0, 1).await.unwrap_err(),
-        fixture.queue.needs().await.unwrap_err(),
+        fixture.queue.conditions().await.unwrap_err(),
         fixture.queue.outbox().await.unwrap_err(),
         OutboxReader::join(&fixture.connector, name(), "audit", "one").await.unwrap_err(),
     ];

@@ -235,7 +235,7 @@ impl Load {
                 until_ok("an end", || async { self.called(self.queue.worker.settle(&worker, &batch).await) })
                     .await;
             } else if self.is_done() {
-                until_ok("an unpark", || self.queue.operator.unpark(NEED)).await;
+                until_ok("an unpark", || self.queue.operator.unpark(CONDITION)).await;
                 let counts = until_ok("a count", || self.queue.counts()).await;
                 let waiting = [State::Scheduled, State::Ready, State::Running, State::Parked];
                 if waiting.into_iter().all(|state| counts.of(state) == 0) {
@@ -246,7 +246,7 @@ impl Load {
     }
 }
 
-const NEED: &str = "wait confirmation";
+const CONDITION: &str = "wait confirmation";
 
 fn any_job(i: usize) -> NewJob {
     let mut job = job();
@@ -266,7 +266,12 @@ fn any_end(token: u64) -> Disposition {
             Disposition::Retry { delay: Duration::from_millis(2), class: FailureClass::Transient, line }
         }
         1 if token == 1 => Disposition::Release { line: String::new() },
-        2 if token == 1 => Disposition::Park { need: NEED.to_owned(), why: "not confirmed".to_owned(), line },
+        2 if token == 1 => Disposition::Park {
+            condition: CONDITION.to_owned(),
+            within: None,
+            why: "not confirmed".to_owned(),
+            line,
+        },
         3 => Disposition::Bury { class: FailureClass::Permanent, normal: "no".to_owned(), line },
         _ => Disposition::Succeed("{}".to_owned()),
     }

@@ -114,15 +114,15 @@ impl End<'_> {
         equal("jobs that succeeded", &succeeded, &listed)?;
         let count = self.queue.counts().await.map_err(|error| error.to_string())?.of(State::Succeeded);
         equal("the count of those that succeeded", &(succeeded.len() as u64), &count)?;
-        let mut needs: BTreeMap<String, Scores> = BTreeMap::new();
+        let mut conditions: BTreeMap<String, Scores> = BTreeMap::new();
         for (id, job) in self.model.jobs.iter().filter(|(_, job)| job.state == State::Parked) {
-            needs.entry(job.need.clone().unwrap().0).or_default().insert(id.to_string(), job.since);
+            conditions.entry(job.condition.clone().unwrap().0).or_default().insert(id.to_string(), job.since);
         }
         let counted: BTreeMap<String, String> =
-            needs.iter().map(|(need, ids)| (need.clone(), ids.len().to_string())).collect();
+            conditions.iter().map(|(condition, ids)| (condition.clone(), ids.len().to_string())).collect();
         equal("needs", &counted, &self.hash(&keys.needs()).await?)?;
-        for (need, ids) in &needs {
-            equal(need, ids, &self.scores(&keys.need(need)).await?)?;
+        for (condition, ids) in &conditions {
+            equal(condition, ids, &self.scores(&keys.need(condition)).await?)?;
         }
         let mut unknown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (id, job) in self.model.jobs.iter().filter(|(_, job)| job.is_unknown()) {
@@ -295,7 +295,7 @@ impl End<'_> {
                     expected.insert(format!(":{key}:{}", class(job.priority)));
                 }
             }
-            expected.extend(job.need.iter().map(|(need, _)| format!(":need:{need}")));
+            expected.extend(job.condition.iter().map(|(condition, _)| format!(":need:{condition}")));
             if job.is_unknown() {
                 expected.insert(format!(":unknown:{}", job.kind()));
             }

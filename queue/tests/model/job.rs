@@ -30,7 +30,7 @@ pub struct ModelJob {
     pub until: u64,
     /// By which claim it runs, or ran last; the model counts them for itself.
     pub claim: u64,
-    pub need: Option<(String, String)>,
+    pub condition: Option<(String, String)>,
     pub deadline: Option<(u64, Late)>,
     pub token: u64,
     pub released: u64,
@@ -79,7 +79,7 @@ impl ModelJob {
             due: 0,
             until: 0,
             claim: 0,
-            need: None,
+            condition: None,
             deadline: new.deadline.map(|deadline| (now + deadline.within.as_millis() as u64, deadline.then)),
             token: 0,
             released: 0,
@@ -100,14 +100,14 @@ impl ModelJob {
         }
     }
 
-    /// The kind and version as needs name them.
+    /// The kind and version as conditions name them.
     pub fn kind(&self) -> String {
         format!("{}@{}", encode(&self.new.kind), self.new.version)
     }
 
     /// Whether it is parked for its kind.
     pub fn is_unknown(&self) -> bool {
-        self.need.as_ref().is_some_and(|(need, _)| need.starts_with("kind "))
+        self.condition.as_ref().is_some_and(|(condition, _)| condition.starts_with("kind "))
     }
 
     /// Where it stands among others of its lane that are parked for the same kind: when it should
@@ -206,7 +206,7 @@ fn of_model(job: &ModelJob) -> View {
         ("enqueued at", show(job.enqueued_at)),
         ("deadline", show(job.deadline.map(|(by, _)| by))),
         ("cancel", show(job.cancel)),
-        ("need", show(&job.need)),
+        ("condition", show(&job.condition)),
         ("failures", show(&job.failures)),
         ("firsts", show(&job.firsts)),
         ("steps", show(&job.steps)),
@@ -223,7 +223,7 @@ fn of_model(job: &ModelJob) -> View {
 
 fn of_stored(job: &Job) -> View {
     let ms = i64::unsigned_abs;
-    let need = job.parked.as_ref().map(|parked| (&parked.need, &parked.why));
+    let condition = job.parked.as_ref().map(|parked| (&parked.condition, &parked.why));
     let edits: Vec<_> = job.earlier_args.iter().map(|edit| (edit.n, edit.args.to_vec())).collect();
     let repairs: Vec<_> = job.earlier_args.iter().filter(|edit| edit.by_event).map(|edit| edit.n).collect();
     let failures: BTreeMap<_, _> = job.failures.iter().map(|(class, n)| (class.as_str(), n)).collect();
@@ -257,7 +257,7 @@ fn of_stored(job: &Job) -> View {
         ("enqueued at", show(ms(job.enqueued_at))),
         ("deadline", show(job.deadline.map(ms))),
         ("cancel", show(job.cancel_asked_at.map(ms))),
-        ("need", show(need)),
+        ("condition", show(condition)),
         ("failures", show(failures)),
         ("firsts", show(firsts)),
         ("steps", show(steps)),

@@ -79,7 +79,7 @@ impl Model {
         }
         (job.state, job.since) = (state, now);
         if state != State::Parked {
-            job.need = None;
+            job.condition = None;
         }
         job
     }
@@ -219,7 +219,7 @@ impl Model {
     pub fn park_met(&mut self, id: &JobId, runs: Option<&BTreeSet<String>>) -> Result<(), String> {
         let job = &self.jobs[id];
         let (kind, of) = (encode(&job.new.kind), job.kind());
-        let need = if self.paused_kinds.contains(&job.new.kind) {
+        let condition = if self.paused_kinds.contains(&job.new.kind) {
             (format!("resume {kind}"), "the kind is paused".to_owned())
         } else if !knows(runs, job) {
             let version = job.new.version;
@@ -230,7 +230,7 @@ impl Model {
         } else {
             return Err(format!("{id} was parked, and nothing keeps it from running"));
         };
-        self.enter(id, State::Parked).need = Some(need);
+        self.enter(id, State::Parked).condition = Some(condition);
         self.count("parked");
         Ok(())
     }
@@ -248,7 +248,7 @@ impl Model {
         }
         let state = job.state;
         let conflict = Reconciled::Conflict(Conflict::Data { state });
-        let unreadable = job.need.as_ref().is_some_and(|(need, _)| need.starts_with("args "));
+        let unreadable = job.condition.as_ref().is_some_and(|(condition, _)| condition.starts_with("args "));
         let permanent = job.cause.as_ref().is_some_and(|(class, ..)| *class == "permanent");
         let repairable = state == State::Parked && unreadable || state == State::Dead && permanent;
         if !repairable || !job.steps.is_empty() {
@@ -347,8 +347,8 @@ impl Model {
                 self.bury(id, class.as_str(), normal);
                 self.count("dead");
             }
-            Disposition::Park { need, why, .. } => {
-                self.enter(id, State::Parked).need = Some((need.clone(), why.clone()));
+            Disposition::Park { condition, why, .. } => {
+                self.enter(id, State::Parked).condition = Some((condition.clone(), why.clone()));
                 self.count("parked");
             }
             _ => {
@@ -548,8 +548,8 @@ impl Model {
         }
     }
 
-    pub fn unpark(&mut self, need: &str) -> u64 {
-        let mut ids = self.ids(|job| job.need.as_ref().is_some_and(|(each, _)| each == need));
+    pub fn unpark(&mut self, condition: &str) -> u64 {
+        let mut ids = self.ids(|job| job.condition.as_ref().is_some_and(|(each, _)| each == condition));
         ids.sort_by_key(|id| (self.jobs[id].since, id.clone()));
         let mut place = 0;
         for id in &ids {

@@ -87,7 +87,7 @@ pub enum Operation {
     Resume,
     PauseKind(usize),
     ResumeKind(usize),
-    /// The number of a need; behind those that handlers name come those of kinds, of paused ones
+    /// The number of a condition; behind those that handlers name come those of kinds, of paused ones
     /// first.
     Unpark(usize),
     /// An event of the job's identity, with a tenant and data of its own, came again.
@@ -98,7 +98,7 @@ pub enum Operation {
 pub const KINDS: [&str; 3] = ["mail", "print|2%", "sync"];
 pub const TENANTS: [&str; 3] = ["acme", "b|c%7c", "zeta"];
 pub const LIMIT_KEYS: [&str; 3] = ["smtp", "db|1", "api"];
-pub const NEEDS: [&str; 2] = ["args mail@1 not old", "confirmation 17"];
+pub const CONDITIONS: [&str; 2] = ["args mail@1 not old", "confirmation 17"];
 pub const MESSAGES: [&str; 2] = ["no such address", "printer on fire"];
 pub const WORKERS: usize = 3;
 /// A claim takes no more jobs once it has so many bytes; with a test's clock that is less
@@ -228,7 +228,7 @@ impl Operation {
             17 => Self::Resume,
             18 => Self::PauseKind(rng.random_range(0..KINDS.len())),
             19 => Self::ResumeKind(rng.random_range(0..KINDS.len())),
-            20 => Self::Unpark(rng.random_range(0..NEEDS.len() + 2 * KINDS.len())),
+            20 => Self::Unpark(rng.random_range(0..CONDITIONS.len() + 2 * KINDS.len())),
             _ => {
                 let tenant =
                     (taste.tenants > 0 && rng.random_bool(0.8)).then(|| rng.random_range(0..taste.tenants));
@@ -291,7 +291,7 @@ impl Ending {
             8 => Self::Snooze(delay(rng)),
             9 => Self::Release(rng.random()),
             10 => Self::Cancel,
-            _ => Self::Park(rng.random_range(0..NEEDS.len())),
+            _ => Self::Park(rng.random_range(0..CONDITIONS.len())),
         }
     }
 }

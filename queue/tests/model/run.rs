@@ -20,8 +20,8 @@ use crate::{
     legal::Walk,
     model::Model,
     operation::{
-        CRASHES, Draft, Ending, KINDS, LARGE, LEASE_MS, LIMIT_KEYS, Lease, MESSAGES, NEEDS, Operation, Plan,
-        TENANTS, WORKERS, Who, Writing,
+        CONDITIONS, CRASHES, Draft, Ending, KINDS, LARGE, LEASE_MS, LIMIT_KEYS, Lease, MESSAGES, Operation,
+        Plan, TENANTS, WORKERS, Who, Writing,
     },
     server::{Listener, Server},
 };
@@ -281,11 +281,11 @@ impl Run {
             }
             Operation::ResumeKind(kind) => {
                 model.paused_kinds.remove(KINDS[*kind]);
-                let need = format!("resume {}", encode(KINDS[*kind]));
+                let condition = format!("resume {}", encode(KINDS[*kind]));
                 let begun = queue.operator.resume_kind(KINDS[*kind]).await.map_err(said)?;
                 let rest =
-                    if begun.left > 0 { queue.operator.unpark(&need).await.map_err(said)? } else { 0 };
-                equal(model.unpark(&need), begun.released + rest)
+                    if begun.left > 0 { queue.operator.unpark(&condition).await.map_err(said)? } else { 0 };
+                equal(model.unpark(&condition), begun.released + rest)
             }
             Operation::Reconcile(job, tenant, args) => {
                 let tenant = tenant.map(|tenant| TENANTS[tenant].to_owned());
@@ -293,14 +293,15 @@ impl Run {
                 let answers = queue.reconcile(&[&job], |one, other| one == other).await.map_err(said)?;
                 equal(vec![model.reconcile(&job.id, job.tenant.as_deref(), &job.args)], answers)
             }
-            Operation::Unpark(need) => {
+            Operation::Unpark(condition) => {
                 let of_kind = || {
-                    let n = need - NEEDS.len();
+                    let n = condition - CONDITIONS.len();
                     let kind = encode(KINDS[n % KINDS.len()]);
                     if n < KINDS.len() { format!("resume {kind}") } else { format!("kind {kind}@1") }
                 };
-                let need = NEEDS.get(*need).map_or_else(of_kind, |need| (*need).to_owned());
-                equal(model.unpark(&need), queue.operator.unpark(&need).await.map_err(said)?)
+                let condition =
+                    CONDITIONS.get(*condition).map_or_else(of_kind, |condition| (*condition).to_owned());
+                equal(model.unpark(&condition), queue.operator.unpark(&condition).await.map_err(said)?)
             }
         }
     }
@@ -351,8 +352,9 @@ impl Run {
                 Disposition::Release { line: if told { did("released") } else { String::new() } }
             }
             Ending::Cancel => Disposition::Cancel { line: did("cancelled") },
-            Ending::Park(need) => Disposition::Park {
-                need: NEEDS[need].to_owned(),
+            Ending::Park(condition) => Disposition::Park {
+                within: None,
+                condition: CONDITIONS[condition].to_owned(),
                 why: "nobody is there".to_owned(),
                 line: did("parked"),
             },

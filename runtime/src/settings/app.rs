@@ -73,8 +73,8 @@ impl Settings {
     pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
         if let Some((path, text)) = &self.sources.file {
             // The source is read again, because a merged table has no lines.
-            let read = toml::Deserializer::parse(text)
-                .and_then(|file| At::<T>::new(&[APP, name]).deserialize(file));
+            let read =
+                toml::Deserializer::parse(text).and_then(|file| At::<T>::new(&[APP, name]).deserialize(file));
             if let Err(error) = read
                 && !is_missing(&error)
             {

@@ -49,6 +49,9 @@ pub struct QueueSettings {
     /// How long cancelled jobs are kept.
     #[serde(with = "duration")]
     pub keep_cancelled: Duration,
+    /// How long signals are kept for jobs that wait for them later.
+    #[serde(with = "duration")]
+    pub keep_signals: Duration,
 }
 
 impl Default for QueueSettings {
@@ -66,6 +69,7 @@ impl Default for QueueSettings {
             keep_succeeded: Duration::from_secs(7 * 24 * 3600),
             keep_dead: Duration::from_secs(30 * 24 * 3600),
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
+            keep_signals: Duration::from_secs(7 * 24 * 3600),
             shares: Shares::default(),
         }
     }
@@ -100,6 +104,7 @@ impl QueueSettings {
                 succeeded: self.keep_succeeded,
                 dead: self.keep_dead,
                 cancelled: self.keep_cancelled,
+                signals: self.keep_signals,
             },
         }
     }
@@ -133,6 +138,10 @@ impl QueueSettings {
                     "use at least 1m: an event is recognised as known for as long as its job is kept";
                 return impossible(key, shown(keep), remedy);
             }
+        }
+        if self.keep_signals < Duration::from_secs(60) {
+            let remedy = "use at least 1m: a job that waits later than that never learns of its signal";
+            return impossible("keep_signals", shown(self.keep_signals), remedy);
         }
         possible(name, "backoff.most", &self.backoff)?;
         for (class, of) in self.backoff_of.classes() {

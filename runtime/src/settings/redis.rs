@@ -10,8 +10,8 @@ use upshot_queue::{
 };
 
 use super::Error;
-use upshot_shared::duration;
 use crate::secret::{Secret, SecretUrl};
+use upshot_shared::duration;
 
 /// What Redis must have done with jobs before their events are acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

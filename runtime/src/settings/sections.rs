@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use upshot_queue::QueueName;
 
 use super::bytes::ByteSize;
-use upshot_shared::{contract::BuiltIn, duration};
 use crate::secret::SecretUrl;
+use upshot_shared::{contract::BuiltIn, duration};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

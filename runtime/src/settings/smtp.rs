@@ -6,8 +6,8 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use upshot_shared::duration;
 use crate::secret::SecretUrl;
+use upshot_shared::duration;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

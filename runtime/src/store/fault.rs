@@ -2,10 +2,10 @@
 
 use std::{error::Error as StdError, io};
 
-use upshot_queue::{Failure, Need, Park, Stop, failure::with_causes};
+use upshot_queue::{Condition, Failure, Park, Stop, failure::with_causes};
 
 /// The name for which jobs wait while the store refuses the settings.
-pub(super) const NEED: &str = "store";
+pub(super) const CONDITION: &str = "store";
 
 /// The remedy for an error that comes from the settings, where a retry changes nothing. `None` if
 /// the store may just be away.
@@ -62,8 +62,8 @@ pub(super) fn stop(key: &str, error: &object_store::Error) -> Stop {
     let said = format!("store, `{key}`: {}", with_causes(error));
     let Some(remedy) = remedy(error) else { return Failure::transient(said).into() };
     let why = format!("{said}: {remedy}");
-    match NEED.parse::<Need>() {
-        Ok(need) => Park { need, why }.into(),
+    match CONDITION.parse::<Condition>() {
+        Ok(condition) => Park { condition, within: None, why }.into(),
         Err(_) => Failure::transient(why).into(),
     }
 }
@@ -123,7 +123,7 @@ mod tests {
         for (error, word) in wrong {
             assert!(remedy(&error).is_some_and(|remedy| remedy.contains(word)), "{error:?}");
             let stop = stop("k", &error);
-            assert!(matches!(&stop, Stop::Parked(park) if park.need.as_str() == NEED), "{stop:?}");
+            assert!(matches!(&stop, Stop::Parked(park) if park.condition.key() == CONDITION), "{stop:?}");
         }
         let away = [
             generic(io::Error::from(io::ErrorKind::ConnectionRefused)),

@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use crate::Health;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Client, Need, QueueName, Released};
-use crate::Health;
+use upshot_queue::{Client, Condition, QueueName, Released};
 
-use super::{Store, fault::NEED};
+use super::{Store, fault::CONDITION};
 
 /// The part of an executor's readiness.
 const PART: &str = "store";
@@ -63,9 +63,9 @@ impl Watch {
     }
 
     async fn release(&mut self) {
-        let Ok(need) = NEED.parse::<Need>() else { return };
+        let Ok(condition) = CONDITION.parse::<Condition>() else { return };
         for queue in &self.queues {
-            let released = match queue.waiting_for(&need).await {
+            let released = match queue.waiting_for(&condition).await {
                 Ok(0) => {
                     self.waited.remove(queue.name());
                     continue;
@@ -75,8 +75,11 @@ impl Watch {
                     // wait than before.
                     let before = self.waited.insert(queue.name().clone(), waiting);
                     match before {
-                        Some(before) if waiting < before => queue.meet(&need).await,
-                        _ => queue.meet_some(&need, 1).await.map(|released| Released { released, left: 0 }),
+                        Some(before) if waiting < before => queue.unpark(&condition).await,
+                        _ => queue
+                            .unpark_some(&condition, 1)
+                            .await
+                            .map(|released| Released { released, left: 0 }),
                     }
                 }
                 Err(error) => Err(error),

@@ -54,8 +54,19 @@ impl TryFrom<Written> for Route {
     type Error = Error;
 
     fn try_from(written: Written) -> Result<Self, Error> {
-        let Written { name, event, job, version, queue, within, priority, limit_keys, deadline, late, unique } =
-            written;
+        let Written {
+            name,
+            event,
+            job,
+            version,
+            queue,
+            within,
+            priority,
+            limit_keys,
+            deadline,
+            late,
+            unique,
+        } = written;
         let impossible = |why| Error { event: event.clone(), job: job.clone(), why };
         let templates: Result<_, _> = limit_keys.iter().map(|key| key.parse()).collect();
         let limit_keys = templates.map_err(|malformed| impossible(Why::LimitKey(malformed)))?;
@@ -78,7 +89,8 @@ impl TryFrom<Written> for Route {
 
 impl From<Route> for Written {
     fn from(route: Route) -> Self {
-        let Route { name, event, job, version, queue, within, priority, limit_keys, deadline, unique } = route;
+        let Route { name, event, job, version, queue, within, priority, limit_keys, deadline, unique } =
+            route;
         Self {
             name: (name != default_name(&event, &job)).then_some(name),
             event,

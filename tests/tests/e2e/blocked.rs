@@ -7,8 +7,8 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde_json::Value;
-use upshot_servers::{RabbitOptions, RabbitServer};
 use upshot_runtime::amqp::{self, QUARANTINE};
+use upshot_servers::{RabbitOptions, RabbitServer};
 use upshot_shared::event::STRUCTURED;
 use upshot_tests::{Process, Stage, orders::order};
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use data_encoding::BASE64;
 use serde_json::Value;
-use upshot_servers::Wiretap;
 use upshot_queue::State;
+use upshot_servers::Wiretap;
 use upshot_tests::{Process, Stage, orders::order};
 
 use crate::invoices::text_of;

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::PathBuf};
 
-use upshot_servers::{Proxy, proxy::smtp_acceptance, signal::Signal};
 use upshot_queue::{FailureClass, Job, State};
+use upshot_servers::{Proxy, proxy::smtp_acceptance, signal::Signal};
 use upshot_tests::{Process, Stage, orders::order};
 
 /// An executor whose mail goes through a proxy.

@@ -9,8 +9,8 @@ use std::{
 
 use serde_json::{Deserializer, Value};
 use tokio::{net::TcpStream, process::Command};
-use upshot_servers::signal::{self, Signal};
 use upshot_queue::{Deadline, JobId, Late, NewJob, State};
+use upshot_servers::signal::{self, Signal};
 use upshot_shared::visible::is_shown;
 use upshot_tests::{PATIENCE, Process, Stage, orders::order, process::binary};
 

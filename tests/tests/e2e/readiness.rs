@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
-use upshot_servers::{RedisOptions, RedisServer};
 use upshot_queue::connect::info;
+use upshot_servers::{RedisOptions, RedisServer};
 use upshot_tests::{PATIENCE, Process, Stage, orders::order};
 
 async fn own_redis() -> RedisServer {

@@ -1,11 +1,11 @@
 //! A stop in good order ends, also while Redis or RabbitMQ are frozen. How long
 //! that takes is not measured here: the limits are tested where they stand.
 
+use upshot_queue::connect::info;
 use upshot_servers::{
     RedisOptions, RedisServer,
     signal::{self, Signal},
 };
-use upshot_queue::connect::info;
 use upshot_tests::{Process, Stage, orders::order};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,12 @@ pub(super) enum InLane {
 #[error("`{0}` is not a cursor of this list: pass on the `next` of the page before, unchanged")]
 pub struct BadCursor(pub(super) String);
 
+impl BadCursor {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 const READY: usize = 1;
 const RUNNING: usize = 2;
 const SUCCEEDED: usize = 4;

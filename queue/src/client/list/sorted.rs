@@ -17,6 +17,8 @@ pub(crate) enum Sorted<'a> {
     Placed(&'a str),
     /// The dead jobs of a group.
     Members(&'a str),
+    /// The conditions for which signals are kept.
+    Signals,
 }
 
 impl Client {
@@ -33,6 +35,7 @@ impl Client {
             Sorted::Of(state) => (state.as_str(), ""),
             Sorted::Placed(lane) => ("placed", lane),
             Sorted::Members(group) => ("members", group),
+            Sorted::Signals => ("signals", ""),
         };
         let mut call = Call::new(&scripts::PAGE, &self.keys);
         call.arg(what).arg(of).arg(if up { "up" } else { "down" });

@@ -1,4 +1,4 @@
--- Jobs that are parked for a kind (the need `kind K@V`). A claim of a worker that runs the kind
+-- Jobs that are parked for a kind (the condition `kind K@V`). A claim of a worker that runs the kind
 -- looks for them by class, then by flow. So each kind and version has an index of its own,
 -- `unknown:K@V`, and `unknown` lists the kinds that have one, by when a claim last visited them.
 -- include: int

@@ -24,6 +24,7 @@ pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
         {
             note(core, "retention", trim(core, hold, of, keep, &mut said).await);
         }
+        note(core, "signals", trim_signals(core, hold, keep.signals).await);
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -44,6 +45,18 @@ async fn trim(core: &Core, hold: &Hold<'_>, of: State, keep: Duration, said: &mu
             told = Instant::now();
         }
         if !trimmed.more {
+            break;
+        }
+        Pace::TRIM.rest(began.elapsed()).await;
+    }
+    Ok(())
+}
+
+/// Forgets the signals that were kept for long enough.
+async fn trim_signals(core: &Core, hold: &Hold<'_>, keep: Duration) -> Result<(), Error> {
+    while hold.is_ours() {
+        let began = Instant::now();
+        if !core.renewals.trim_signals(keep).await? {
             break;
         }
         Pace::TRIM.rest(began.elapsed()).await;

@@ -1,0 +1,218 @@
+//! `/v1/queues/{queue}/signals`: what meets the conditions that jobs wait for.
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use upshot_queue::{Condition, Kept, Released, Signal, Signalled};
+use utoipa::ToSchema;
+
+use crate::{
+    body::Body,
+    moment::Moment,
+    problem::{Details, Problem},
+    query::Query,
+    state::Shared,
+};
+
+const PARAMETERS: [&str; 4] = ["key", "tenant", "cursor", "limit"];
+/// Signals on a page, unless the request says how many; and at most.
+const LIMIT: usize = 100;
+
+/// A signal.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Send {
+    /// What the jobs wait for, 1 to 200 bytes.
+    #[schema(example = "order-1042 confirmed")]
+    key: String,
+    /// Whose jobs; left out or null for conditions that are not one tenant's.
+    #[serde(default)]
+    #[schema(example = "acme")]
+    tenant: Option<String>,
+    /// What the jobs are told: any JSON value of at most 64 KiB; null if it is left out.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    payload: Value,
+}
+
+/// What became of a signal.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalResult {
+    /// It is kept.
+    Stored,
+    /// One with the same payload was kept already.
+    Known,
+    /// One with another payload was kept already and stays; this one is recorded.
+    Contradicts,
+}
+
+/// What became of a signal, and of the jobs that waited for it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Sent {
+    /// What became of the signal.
+    result: SignalResult,
+    /// The payload that is kept: that of the first signal.
+    #[schema(value_type = Object)]
+    payload: Value,
+    /// Jobs that waited for it, and are ready.
+    released: u64,
+    /// Jobs that follow in the background; `releasing` of the queue says how far that is.
+    left: u64,
+}
+
+/// A signal that is kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Signal)]
+pub struct SignalBody {
+    /// What it meets.
+    #[schema(example = "order-1042 confirmed")]
+    key: String,
+    /// Whose jobs; null where it is not one tenant's.
+    #[schema(required)]
+    tenant: Option<String>,
+    /// What jobs are told.
+    #[schema(value_type = Object)]
+    payload: Value,
+    /// When it came.
+    at: Moment,
+    /// How many signals with another payload came later.
+    contradictions: u64,
+    /// The newest of these; null where there is none.
+    #[schema(required)]
+    other: Option<OtherBody>,
+}
+
+/// A signal that contradicts the kept one.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OtherSignal)]
+pub struct OtherBody {
+    /// Its payload.
+    #[schema(value_type = Object)]
+    payload: Value,
+    /// When it came.
+    at: Moment,
+}
+
+/// A page of signals, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SignalPage {
+    /// The signals.
+    signals: Vec<SignalBody>,
+    /// What to pass as `cursor` for the next page; null when this is the last one.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+impl From<Signal> for SignalBody {
+    fn from(signal: Signal) -> Self {
+        let Signal { condition, payload, at, contradictions, other } = signal;
+        Self {
+            key: condition.key().to_owned(),
+            tenant: condition.tenant().map(str::to_owned),
+            payload,
+            at: Moment(at),
+            contradictions,
+            other: other.map(|(payload, at)| OtherBody { payload, at: Moment(at) }),
+        }
+    }
+}
+
+/// Sends a signal: lets the jobs continue that wait for it, now or later.
+///
+/// The queue keeps the signal for `keep_signals`, so that a job which waits later finds it. Sent
+/// again it changes nothing. The first payload stays; a different one is recorded as a
+/// contradiction and changes no job. The content type `application/json` is required, so that no
+/// page of another origin can send this from somebody's browser.
+#[utoipa::path(
+    post,
+    path = "/v1/queues/{queue}/signals",
+    operation_id = "send_signal",
+    tag = "queues",
+    params(("queue" = String, Path, description = "The queue", example = "invoices")),
+    request_body(content = Send, description = "The signal"),
+    responses(
+        (status = 200, description = "It is kept, and so many jobs continue", body = Sent),
+        (status = 202, description = "It is kept, so many jobs continue, and more follow in the background", body = Sent),
+        (status = 400, description = "The body cannot be used, or names a condition of the queue itself", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
+        (status = 413, description = "The payload is larger than 64 KiB", body = Details, content_type = "application/problem+json"),
+        (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer: send the same again", body = Details, content_type = "application/problem+json"),
+        (status = 507, description = "The queue keeps as many bytes of signals as it may: send the same again later", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn send(
+    State(state): State<Shared>,
+    Path(queue): Path<String>,
+    Body(send): Body<Send>,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    let queue = state.queue_of_address(&queue)?;
+    let condition = condition(send.tenant.as_deref(), &send.key)?;
+    let Signalled { kept, released } = state.ask(queue.signal(&condition, &send.payload)).await?;
+    let Released { released, left } = released;
+    let (result, payload) = match kept {
+        Kept::Stored => (SignalResult::Stored, send.payload),
+        Kept::Known => (SignalResult::Known, send.payload),
+        Kept::Contradicts { first } => (SignalResult::Contradicts, first),
+    };
+    tracing::info!(queue = %queue.name(), %condition, ?result, released, left, "signal sent");
+    Ok((state.go_on_releasing(queue, left), Json(Sent { result, payload, released, left })))
+}
+
+/// Lists the signals that a queue keeps.
+///
+/// The newest first. With `key`, the one of this key and tenant, if there is one.
+#[utoipa::path(
+    get,
+    path = "/v1/queues/{queue}/signals",
+    operation_id = "list_signals",
+    tag = "queues",
+    params(
+        ("queue" = String, Path, description = "The queue", example = "invoices"),
+        ("key" = Option<String>, Query, description = "Only the signal of this key", example = "order-1042 confirmed"),
+        ("tenant" = Option<String>, Query, description = "With `key`: whose jobs it is for; without it, a signal that is not one tenant's"),
+        ("cursor" = Option<String>, Query, description = "Where to go on: `next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "Signals on a page, 1 to 100; 100 if it is left out", minimum = 1, maximum = 100),
+    ),
+    responses(
+        (status = 200, description = "A page", body = SignalPage),
+        (status = 400, description = "A parameter is not known or cannot be used", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(
+    State(state): State<Shared>,
+    Path(queue): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<SignalPage>, Problem> {
+    let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
+    let queue = state.queue_of_address(&queue)?;
+    if let Some(key) = query.text("key") {
+        let condition = condition(query.name("tenant")?.as_deref(), key)?;
+        let found = state.ask(queue.kept_signal(&condition)).await?;
+        return Ok(Json(SignalPage { signals: found.into_iter().map(Into::into).collect(), next: None }));
+    }
+    if let Some(tenant) = query.text("tenant") {
+        return Err(Problem::parameter("tenant", tenant, "it goes with `key`"));
+    }
+    let (from, limit) = (query.value("cursor")?, query.within("limit", 1, LIMIT)?.unwrap_or(LIMIT));
+    let page = state.ask(queue.kept_signals(from.as_ref(), limit)).await?;
+    let signals = page.signals.into_iter().map(Into::into).collect();
+    Ok(Json(SignalPage { signals, next: page.next.map(|next| next.to_string()) }))
+}
+
+/// The condition of a key and a tenant.
+fn condition(tenant: Option<&str>, key: &str) -> Result<Condition, Problem> {
+    Condition::new(tenant, key).map_err(|why| match why {
+        upshot_queue::BadCondition::Tenant(_) => {
+            Problem::parameter("tenant", tenant.unwrap_or_default(), why)
+        }
+        _ => Problem::parameter("key", key, why),
+    })
+}

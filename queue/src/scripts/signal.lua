@@ -1,0 +1,51 @@
+-- Purpose: keep a signal, and release the first jobs that wait for it. The first payload stays: a
+--       signal of the same payload changes nothing, and a different payload is recorded as a
+--       contradiction. A repeated call changes nothing.
+-- KEYS: 1 control, 2 none
+-- ARGV: 1 condition, 2 payload (JSON), 3 bytes that the queue keeps of signals at most, 4 bound on
+--       released jobs (at most 128, or CALL_BYTES)
+-- Returns: {what became of it, the payload that is kept, how many jobs became ready, how many are
+--       left}. What became of it: `stored`, `known` (the same payload is kept), `contradicts`
+--       (another one is kept), `full` (the queue keeps as many bytes as it may; nothing changed,
+--       and the second is how many).
+-- include: open, int, append_history, moves, put, release_parked
+local cx = open()
+if cx.err then return cx end
+local condition, payload, most, bound = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local key, result = SIGNAL .. condition, 'known'
+-- Counts the bytes of the signal and of all.
+local function keeps(bytes)
+  redis.call('HINCRBY', key, 'bytes', bytes)
+  redis.call('HINCRBY', CONTROL, 'signal_bytes', bytes)
+end
+local kept = redis.call('HMGET', key, 'payload', 'other', 'job')
+if not kept[1] then
+  local bytes, all = #payload + 2 * #condition, tonumber(redis.call('HGET', CONTROL, 'signal_bytes') or '0')
+  if all + bytes > most then return {'full', int(all), 0, 0} end
+  result = 'stored'
+  redis.call('HSET', key, 'payload', payload, 'at', cx.at)
+  redis.call('ZADD', SIGNALS, cx.at, condition)
+  keeps(bytes)
+  redis.call('HINCRBY', STATS, 'signals', 1)
+  if redis.call('EXISTS', NEED .. condition) == 0 then redis.call('HINCRBY', STATS, 'signals_early', 1) end
+elseif kept[1] ~= payload then
+  result = 'contradicts'
+  -- The newest contradiction is kept, so the bytes stay bounded.
+  if kept[2] ~= payload then
+    redis.call('HSET', key, 'other', payload, 'other_at', cx.at)
+    redis.call('HINCRBY', key, 'contradictions', 1)
+    keeps(#payload - #(kept[2] or ''))
+    redis.call('HINCRBY', STATS, 'signal_contradictions', 1)
+    -- The last job that took the signal shows it.
+    local job = kept[3] and JOB .. kept[3]
+    if job and redis.call('HEXISTS', job, 'job') == 1 then
+      append_history(job, cjson.encode({at = cx.now, did = 'contradicted', note = condition}))
+      redis.call('PUBLISH', CHANGES, kept[3])
+    end
+  end
+end
+local released, left = release_parked(cx, condition, bound, 'begin')
+local wake = put_all(cx)
+tell(cx, '')
+if wake then redis.call('PUBLISH', WAKE, cx.at) end
+return {result, kept[1] or payload, released, left}
