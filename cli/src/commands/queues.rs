@@ -112,7 +112,7 @@ fn more_follow(page: &mut Page, said: &Value, queue: &QueueName) {
     }
 }
 
-/// Lets jobs continue that wait for a condition.
+/// Releases jobs that wait for a condition.
 pub async fn unpark(settings: &Settings, unpark: &Unpark, out: &mut Output) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/unpark", unpark.queue);
     let body = json!({"condition": unpark.condition.stored()});
