@@ -104,9 +104,7 @@ impl Code {
             Self::UnknownEvent => ("unknown-event", StatusCode::NOT_FOUND, "The event is not known"),
             Self::UnknownFile => ("unknown-file", StatusCode::NOT_FOUND, "The file is not known"),
             Self::FileGone => ("file-gone", StatusCode::GONE, "The file is gone"),
-            Self::UnknownAddress => {
-                ("unknown-address", StatusCode::NOT_FOUND, "The address is unknown")
-            }
+            Self::UnknownAddress => ("unknown-address", StatusCode::NOT_FOUND, "The address is unknown"),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 StatusCode::METHOD_NOT_ALLOWED,
