@@ -44,7 +44,8 @@ pub struct QueueBody {
     conditions: Vec<ConditionBody>,
     /// Whether there are more conditions.
     conditions_cut: bool,
-    /// Parked jobs that are let go in the background: their kind was resumed, or their condition is met.
+    /// Parked jobs that are released in the background: their kind was resumed, or their condition
+    /// was fulfilled.
     releasing: Vec<ReleaseBody>,
     /// The record of all transitions, and its readers.
     outbox: OutboxBody,
