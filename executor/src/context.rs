@@ -150,10 +150,11 @@ impl<S> Context<S> {
         self.lease.log(line.as_ref()).await.map_err(over)
     }
 
-    /// Waits for the signal of this key to the job's tenant (`upshot signal`), at most so long from
-    /// the first time that the job waits for the key. While it waits the job is parked: it holds no
-    /// slot and uses up no attempt. It then runs from its beginning, completed steps aside, and this
-    /// returns how the wait ended, in every later attempt alike. A signal that came before is found.
+    /// Waits for the signal with this key for the job's tenant (`upshot signal`). The wait lasts at
+    /// most `within`, counted from the first time that the job waits for the key. A waiting job is
+    /// parked: it holds no slot and uses up no attempt. Afterwards the job runs from its beginning,
+    /// except for completed steps, and this call returns how the wait ended, in every later attempt
+    /// too. It also finds a signal that came before.
     ///
     /// ```
     /// use std::time::Duration;

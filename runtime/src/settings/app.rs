@@ -72,7 +72,7 @@ impl Settings {
     /// What is wrong, with its line in the file or its variable.
     pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
         if let Some((path, text)) = &self.sources.file {
-            // Read once more where it stands, because a merged table has no lines.
+            // The source is read again, because a merged table has no lines.
             let read =
                 toml::Deserializer::parse(text).and_then(|file| At::<T>::new(&[APP, name]).deserialize(file));
             if let Err(error) = read
