@@ -24,6 +24,10 @@ test-all: test ## Every test, a mail outage of half a day (scaled), and the API 
 	scripts/setup test-all
 	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace --test long
 	scripts/test-api
+	# Programs with fewer features than the workspace has together.
+	cargo test --release -p custom-handler
+	cargo test --release -p upshot-api --test api no_store
+	for feature in files mail pdf; do cargo build --release -p upshot --features $$feature || exit; done
 
 test-long: ## Compare the queue with its model in many more random runs, each time others
 	scripts/setup test
@@ -35,9 +39,11 @@ lint: ## Check formatting, code, and Lua and shell scripts
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	@if command -v luacheck >/dev/null; then \
 		echo luacheck; \
-		UPSHOT_LUA_DIR=$(abspath $(target))/lua cargo test --quiet --release -p upshot-queue --lib -- composed_scripts >/dev/null && \
+		UPSHOT_LUA_DIR=$(abspath $(target))/lua cargo test --quiet --release --workspace --lib -- composed_scripts >/dev/null && \
 		luacheck --quiet --config queue/.luacheckrc $(target)/lua/*.lua; \
 	fi
+	@echo 'a program of a team builds no PDF, mail or files'
+	@! cargo tree --package custom-handler --edges normal,build --prefix none | grep -E '^(typst|lettre|object_store)'
 	@if command -v shellcheck >/dev/null; then \
 		echo shellcheck; shellcheck scripts/* .ci/run servers/src/tether.sh; \
 	fi

@@ -96,7 +96,7 @@ impl Builder {
     /// # Errors
     /// None today; the settings are read by the command that needs them.
     pub fn from_env(self) -> Result<Upshot> {
-        let said = match Arguments::read(self.commands) {
+        let said = match Arguments::read(&self.program, self.commands) {
             Ok(said) => said,
             Err(error) => output::leave(output::usage(&error)),
         };
@@ -139,6 +139,9 @@ impl Upshot {
 
     /// The section `[app.NAME]` of the settings. A type that denies unknown fields makes an unknown
     /// key an error, which names its line.
+    ///
+    /// Every command needs the whole section then, also one that only calls the API. Where that is
+    /// too much, name the section with [`Builder::section`] and read it in [`Upshot::prepare`].
     ///
     /// # Errors
     /// What is wrong with the settings or the section, and where.

@@ -173,9 +173,9 @@ pub enum Asked {
 impl Arguments {
     /// What was said to a program with these commands of its own; an error is what is wrong, or
     /// the help that was asked for.
-    pub fn read(own: Vec<clap::Command>) -> Result<Said, clap::Error> {
+    pub fn read(program: &Program, own: Vec<clap::Command>) -> Result<Said, clap::Error> {
         let names: Vec<String> = own.iter().map(|command| command.get_name().to_owned()).collect();
-        let matches = help::command(own).try_get_matches()?;
+        let matches = help::command(program, own).try_get_matches()?;
         if let Some((name, behind)) = matches.subcommand()
             && names.iter().any(|own| own == name)
         {

@@ -1,8 +1,10 @@
 //! `upshot --help`: the commands, grouped by purpose.
 
-use std::fmt::Write;
+use std::{ffi::OsStr, fmt::Write, path::Path};
 
 use clap::{Command, CommandFactory};
+
+use upshot_runtime::settings::Program;
 
 use crate::arguments::Arguments;
 
@@ -20,10 +22,11 @@ const COLUMNS: (usize, usize) = (15, 98);
 
 /// The command line. clap lists subcommands under one heading only, so the template holds the
 /// groups.
-pub fn command(own: Vec<Command>) -> Command {
+pub fn command(program: &Program, own: Vec<Command>) -> Command {
     let names: Vec<String> = own.iter().map(|command| command.get_name().to_owned()).collect();
     let of_program: Vec<&str> = names.iter().map(String::as_str).collect();
-    let arguments = Arguments::command().subcommands(own);
+    let arguments =
+        Arguments::command().name(name_of(program)).version(version_of(program)).subcommands(own);
     let mut built = arguments.clone();
     built.build();
     let groups = GROUPS.iter().copied().chain([("This program", of_program.as_slice())]);
@@ -53,6 +56,24 @@ pub fn command(own: Vec<Command>) -> Command {
     }
     template.push_str("\nOptions:\n{options}{after-help}");
     arguments.help_template(template)
+}
+
+/// The program's name: its own, or that of its file.
+fn name_of(program: &Program) -> &'static str {
+    if !program.name.is_empty() {
+        return program.name;
+    }
+    let file = std::env::current_exe().ok();
+    let stem = file.as_deref().and_then(Path::file_stem).and_then(OsStr::to_str);
+    // Once a process: the command line keeps it for as long as the process runs.
+    stem.map_or("upshot", |stem| Box::leak(stem.to_owned().into_boxed_str()))
+}
+
+fn version_of(program: &Program) -> &'static str {
+    match program.version {
+        "" => concat!("on Upshot ", env!("CARGO_PKG_VERSION")),
+        own => own,
+    }
 }
 
 #[cfg(test)]

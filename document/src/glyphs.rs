@@ -27,8 +27,13 @@ pub(crate) fn missing(document: &PagedDocument, fonts: &FontBook) -> BTreeSet<ch
     let of_box = |text: &String| {
         // Together with a mark that no font has, a letter is a black box too.
         let lacking: Vec<char> = text.chars().filter(|char| !has(*char)).collect();
-        // All are there, and no font has all of them.
-        if lacking.is_empty() { text.chars().collect() } else { lacking }
+        if !lacking.is_empty() {
+            return lacking;
+        }
+        // All are there, and no font has all of them: the marks are named. The letter in front of
+        // them stands in other places of the document as well.
+        let marks: Vec<char> = text.chars().skip(1).collect();
+        if marks.is_empty() { text.chars().collect() } else { marks }
     };
     boxes.iter().flat_map(of_box).collect()
 }

@@ -238,3 +238,17 @@ proptest! {
         comemo::evict(0);
     }
 }
+
+#[test]
+fn a_mark_that_no_font_has_together_with_its_letter_is_named_alone() {
+    let renderer = Renderer::new(crate::builtin::SHIPPED, None).unwrap();
+    // U+0DCA, a mark of Sinhala, on a digit that stands in the dates as well.
+    match renderer.pages("invoice.typ", &invoice("0\u{dca}", 1)).err() {
+        Some(Error::MissingGlyphs { missing, .. }) => {
+            let named: Vec<char> = missing.iter().map(|missing| missing.char).collect();
+            assert_eq!(named, ['\u{dca}']);
+            assert_eq!(missing[0].places, ["/customer/name"]);
+        }
+        other => panic!("{other:?}"),
+    }
+}

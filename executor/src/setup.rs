@@ -124,7 +124,8 @@ impl Setup {
         &self.settings
     }
 
-    /// The section `[app.NAME]`.
+    /// The section `[app.NAME]`. The program has to name it before it reads its command line
+    /// (`Builder::section` of the facade): commands refuse sections that they do not know.
     ///
     /// # Errors
     /// What is wrong with it, and where.

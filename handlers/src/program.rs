@@ -13,6 +13,7 @@ use crate::{
 /// Its default settings and contracts.
 pub const PROGRAM: Program = Program {
     name: "upshot",
+    version: env!("CARGO_PKG_VERSION"),
     defaults: include_str!("defaults.toml"),
     contracts: &[(
         "order.completed.v1",

@@ -76,6 +76,12 @@ impl Health {
         health
     }
 
+    /// Needs one more part: the service is not ready before the part was seen to work.
+    pub fn need(&self, part: &str) {
+        self.lock().parts.entry(part.to_owned()).or_insert(Part::Unseen);
+        self.changed.notify_waiters();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every statement leaves the maps consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

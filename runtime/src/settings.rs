@@ -110,24 +110,30 @@ impl Settings {
                 sources.variables.push(variable);
             }
         }
-        let of_program = |error: toml::de::Error| Error::Defaults { why: error.message().to_owned() };
-        let defaults = program.defaults.parse().map_err(of_program)?;
-        let mut settings: Self = program::over_defaults(defaults, &table).try_into().map_err(of_program)?;
-        settings.contracts.built_in = program.contracts.to_vec();
+        let mut settings = Self::over(program, &table)?;
         settings.sources = sources;
-        for route in &settings.routes {
-            settings.queues.entry(route.queue.clone()).or_default();
-        }
         settings.validate()?;
         Ok(settings)
     }
 
-    /// The settings of a program without a file and variables.
+    /// The settings of a program without a file and variables. They need not be complete: a program
+    /// may have its routes in a file.
     ///
     /// # Errors
-    /// When its defaults cannot be used.
+    /// When its defaults cannot be read.
     pub fn of(program: &Program) -> Result<Self, Error> {
-        Self::load(program, None, [])
+        Self::over(program, &Table::new())
+    }
+
+    fn over(program: &Program, written: &Table) -> Result<Self, Error> {
+        let of_program = |error: toml::de::Error| Error::Defaults { why: error.message().to_owned() };
+        let defaults = program.defaults.parse().map_err(of_program)?;
+        let mut settings: Self = program::over_defaults(defaults, written).try_into().map_err(of_program)?;
+        settings.contracts.built_in = program.contracts.to_vec();
+        for route in &settings.routes {
+            settings.queues.entry(route.queue.clone()).or_default();
+        }
+        Ok(settings)
     }
 
     /// The rules by which events are accepted.
@@ -290,6 +296,7 @@ mod tests {
     /// A program with a route and a queue of its own.
     const PROGRAM: Program = Program {
         name: "shop",
+        version: "",
         defaults: "[[routes]]\nevent = 'order.completed.v1'\njob = 'invoice.issue'\nqueue = 'invoices'\nwithin = '15m'",
         contracts: &[],
     };

@@ -14,7 +14,10 @@ use std::{
 use futures::FutureExt;
 use serde_json::Value;
 use upshot_executor::{Context, Job};
-use upshot_queue::{Answer, Condition, JobId, NewJob, QueueName, WorkerOptions, worker::Detached};
+use upshot_queue::{
+    Answer, Condition, Failure, JobId, NewJob, QueueName, WorkerOptions,
+    worker::{Detached, MAX_OUTCOME},
+};
 
 use crate::{
     faults::{Crash, Fault},
@@ -86,6 +89,12 @@ impl<T: Job> Trial<T> {
         self.after(n, Fault::Crash)
     }
 
+    /// The next attempt crashes right before its n-th write: what happened in front of it, such as
+    /// a step's effect, has happened.
+    pub fn crash_before(&mut self, n: usize) -> &mut Self {
+        self.after(n, Fault::CrashBefore)
+    }
+
     /// Another worker has the job from the n-th write of the next attempt on.
     pub fn lose_lease_after(&mut self, n: usize) -> &mut Self {
         self.after(n, Fault::LoseLease)
@@ -135,9 +144,8 @@ impl<T: Job> Trial<T> {
     /// # Panics
     /// When the type cannot read the arguments.
     pub async fn run(&mut self) -> Run {
-        self.attempts += 1;
         let mut job = upshot_queue::Job::sample(&self.queue, self.job.clone(), START);
-        job.attempts = self.attempts;
+        job.attempts = self.attempts + 1;
         job.steps.clone_from(&self.kept.steps);
         job.answers.clone_from(&self.answers);
         let args = serde_json::from_slice::<T>(&job.args)
@@ -155,11 +163,19 @@ impl<T: Job> Trial<T> {
         let _ = record.lease.set(detached);
         let cx = Context::new(lease, record.clone(), Arc::clone(&self.state), T::STEPS);
         let ended = match AssertUnwindSafe(args.run(&cx)).catch_unwind().await {
-            Ok(Ok(outcome)) => Ended::Achieved(outcome),
+            Ok(Ok(outcome)) => match serde_json::to_vec(&outcome) {
+                Ok(json) if json.len() <= MAX_OUTCOME => Ended::Achieved(outcome),
+                _ => Ended::Stopped(
+                    Failure::permanent(format!("the outcome has more than {MAX_OUTCOME} bytes")).into(),
+                ),
+            },
             Ok(Err(stop)) => Ended::Stopped(stop),
             Err(payload) if payload.is::<Crash>() => Ended::Crashed,
             Err(payload) => Ended::Panicked(said(&*payload)),
         };
+        // What puts a job off does not count.
+        let counts = !matches!(&ended, Ended::Stopped(stop) if !stop.is_failure());
+        self.attempts += u64::from(counts);
         let written = std::mem::take(&mut *record.lock());
         let run = Run {
             ended,
@@ -175,8 +191,8 @@ impl<T: Job> Trial<T> {
     }
 }
 
-/// Runs a job as often as it writes, and each time crashes it after another write and runs it
-/// again. `check` looks at each run that came to an end, and at its trial.
+/// Runs a job as often as it writes, and each time crashes it before or after another write and
+/// runs it again. `check` looks at each run that came to an end, and at its trial.
 ///
 /// # Panics
 /// Where `check` does, or when the job crashes again without having been asked to.
@@ -185,14 +201,16 @@ pub async fn crash_everywhere<T: Job>(
     mut check: impl FnMut(&Trial<T>, &Run),
 ) {
     for n in 1.. {
-        let mut trial = make();
-        let run = trial.crash_after(n).run().await;
-        if !run.crashed() {
-            check(&trial, &run);
-            return;
+        for fault in [Fault::CrashBefore, Fault::Crash] {
+            let mut trial = make();
+            let run = trial.after(n, fault).run().await;
+            if !run.crashed() {
+                check(&trial, &run);
+                return;
+            }
+            let again = trial.run().await;
+            check(&trial, &again);
         }
-        let again = trial.run().await;
-        check(&trial, &again);
     }
 }
 

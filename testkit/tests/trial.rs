@@ -98,14 +98,15 @@ async fn a_run_shows_steps_progress_log_and_children() {
 
 #[tokio::test]
 async fn a_crash_after_any_write_repeats_no_completed_step_and_no_child() {
-    let mut runs = 0;
+    let (mut runs, mut printed_twice) = (0, 0);
     crash_everywhere(
         || ship(2),
-        |_, run| {
+        |trial, run| {
             runs += 1;
             // Between the effect of a step and its storing a crash is possible: the label is then
             // printed again, which this carrier refuses.
-            if run.steps.is_empty() {
+            if trial.state().printed.load(Ordering::Relaxed) > 1 {
+                printed_twice += 1;
                 assert!(run.stop().why().contains("printed twice"), "{run:?}");
             } else {
                 assert_eq!(run.outcome().summary, "shipped");
@@ -114,7 +115,7 @@ async fn a_crash_after_any_write_repeats_no_completed_step_and_no_child() {
         },
     )
     .await;
-    assert_eq!(runs, 9, "two writes a step, two a parcel, and the run without a crash");
+    assert_eq!((runs, printed_twice), (17, 1), "two writes a step, two a parcel, and the run without a crash");
 }
 
 #[tokio::test]
@@ -137,6 +138,9 @@ async fn an_attempt_without_its_lease_does_nothing_more() {
     assert_eq!(failure.class, FailureClass::Crashed);
     assert_eq!(trial.state().printed.load(Ordering::Relaxed), 0);
     assert!(run.steps.is_empty());
+    // The label is stored, and the next write is refused: no child is enqueued under a lost lease.
+    let run = ship(1).lose_lease_after(3).run().await;
+    assert!(run.enqueued.is_empty() && matches!(run.stop(), Stop::Failed(_)), "{run:?}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod accepted;
 mod configuration;
 mod dead;
 mod events;
+#[cfg(feature = "files")]
 mod files;
 mod fixture;
 mod foreign;
@@ -15,6 +16,8 @@ mod health;
 mod jobs;
 mod list;
 mod openapi;
+#[cfg(not(feature = "files"))]
+mod no_store;
 mod operations;
 mod outcomes;
 mod progress;

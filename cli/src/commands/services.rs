@@ -41,19 +41,18 @@ pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
     }
 }
 
-/// What an executor waits for. Only a program with a store has one to wait for.
-#[cfg(feature = "files")]
-const NEEDED_BY_EXECUTOR: &[&str] = &["redis", "store"];
-#[cfg(not(feature = "files"))]
-const NEEDED_BY_EXECUTOR: &[&str] = &["redis"];
-
 /// Runs an executor until the stop.
 pub async fn executor(settings: Settings, jobs: Jobs) -> anyhow::Result<()> {
     let (stop, metrics) = start(&settings, false)?;
     private::keep_files(&settings)?;
-    let health = Health::needing(NEEDED_BY_EXECUTOR);
-    let executor = Executor::new(&settings, health.clone(), jobs).await?;
-    serve_probes(&settings, health, metrics, &stop).await?;
+    // What the program sets up may add parts.
+    let health = Health::needing(&[REDIS]);
+    serve_probes(&settings, health.clone(), metrics, &stop).await?;
+    let executor = tokio::select! {
+        executor = Executor::new(&settings, health, jobs) => executor?,
+        // Setting up may take long: a host that does not answer.
+        () = stop.cancelled() => return Ok(()),
+    };
     let limit = stop::of_executor(&settings);
     Ok(stop::within("executor", &stop, limit, Box::pin(executor.run(stop.clone())))
         .await

@@ -48,7 +48,11 @@ pub async fn run(mut settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow
     );
     tokio::spawn(watch);
     let bridge = Bridge::new(&settings, health.clone())?;
-    let executor = Executor::new(&settings, health.clone(), jobs).await?;
+    let executor = tokio::select! {
+        executor = Executor::new(&settings, health.clone(), jobs) => executor?,
+        // Setting up may take long; the private servers end with this process.
+        () = stop.cancelled() => return Ok(()),
+    };
     let listener = listen(&settings.api.listen).await?;
     let address = listener.local_addr()?;
     let api = Api::new(&settings, health.clone(), metrics)?;

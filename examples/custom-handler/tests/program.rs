@@ -66,6 +66,18 @@ async fn an_event_becomes_an_achieved_job_of_the_programs_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn its_help_its_version_and_its_settings_are_its_own() {
+    let data = tempfile::tempdir().unwrap();
+    let help = said(program(data.path(), "http://127.0.0.1:9").arg("--help")).await;
+    assert!(text(&help.stdout).contains("Usage: custom-handler"), "{}", text(&help.stdout));
+    let version = said(program(data.path(), "http://127.0.0.1:9").arg("--version")).await;
+    assert!(text(&version.stdout).starts_with("custom-handler "), "{}", text(&version.stdout));
+    let settings = said(program(data.path(), "http://127.0.0.1:9").arg("settings")).await;
+    assert!(text(&settings.stdout).contains("[bridge]"), "{}", text(&settings.stderr));
+    assert!(settings.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_key_of_the_programs_own_section_is_refused_with_its_place() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("upshot.toml");

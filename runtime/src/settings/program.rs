@@ -8,8 +8,10 @@ use upshot_shared::contract::BuiltIn;
 /// A program on Upshot, as far as settings need it.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// Its name on the command line.
+    /// Its name on the command line; empty for that of its file.
     pub name: &'static str,
+    /// Its version; empty for that of Upshot.
+    pub version: &'static str,
     /// Its default settings, annotated: `[[routes]]`, `[queues.…]` and `[app.…]`. `settings` prints
     /// them below the platform's.
     pub defaults: &'static str,
@@ -19,7 +21,7 @@ pub struct Program {
 
 impl Default for Program {
     fn default() -> Self {
-        Self { name: "upshot", defaults: "", contracts: &[] }
+        Self { name: "", version: "", defaults: "", contracts: &[] }
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Watch {
 
 impl Watch {
     pub(super) fn new(store: Store, queues: Vec<Client>, health: Health, every: Duration) -> Self {
+        health.need(PART);
         Self { store, queues, health, every, waited: HashMap::new() }
     }
 

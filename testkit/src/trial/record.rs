@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use futures::{FutureExt, future::BoxFuture};
 use upshot_executor::{Host, host::EnqueueError};
 use upshot_queue::{
-    Job, NewJob, Progress, QueueName, Step,
+    Job, MAX_PAYLOAD, NewJob, Progress, QueueName, Step,
     worker::{Detached, Writes, protocol::Write},
 };
 
@@ -27,6 +27,7 @@ pub(super) struct Written {
     pub(super) now: i64,
     pub(super) writes: usize,
     pub(super) fault: Option<(usize, Fault)>,
+    pub(super) lost: bool,
     pub(super) steps: Vec<Step>,
     pub(super) ran: Vec<String>,
     pub(super) progress: Vec<Progress>,
@@ -46,15 +47,19 @@ impl Record {
             let mut written = self.lock();
             written.writes += 1;
             let due = written.fault.filter(|(at, _)| *at == written.writes).map(|(_, fault)| fault);
-            if due != Some(Fault::LoseLease) {
+            if !matches!(due, Some(Fault::LoseLease | Fault::CrashBefore)) && !written.lost {
                 store(&mut written);
+            }
+            written.lost |= due == Some(Fault::LoseLease);
+            if written.lost && due.is_none() {
+                return false;
             }
             due
         };
         let lease = self.lease.get();
         match (fault, lease) {
             // Nothing behind the write happens. It runs no hook: a crash is no bug of the test.
-            (Some(Fault::Crash), _) => std::panic::resume_unwind(Box::new(Crash)),
+            (Some(Fault::Crash | Fault::CrashBefore), _) => std::panic::resume_unwind(Box::new(Crash)),
             (Some(Fault::LoseLease), Some(lease)) => {
                 lease.lose();
                 false
@@ -99,6 +104,7 @@ impl Host for Record {
 
     fn enqueue<'a>(&'a self, queue: &'a QueueName, job: NewJob) -> BoxFuture<'a, Result<(), EnqueueError>> {
         async move {
+            job.check(MAX_PAYLOAD).map_err(EnqueueError::Rejected)?;
             self.write(|written| {
                 if !written.enqueued.iter().any(|found| found.job.id == job.id) {
                     written.enqueued.push(Enqueued { queue: queue.clone(), job });
