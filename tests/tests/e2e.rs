@@ -5,6 +5,8 @@
 mod blocked;
 #[path = "e2e/cases.rs"]
 mod cases;
+#[path = "e2e/configuration.rs"]
+mod configuration;
 #[path = "e2e/contracts.rs"]
 mod contracts;
 #[path = "e2e/corrected.rs"]

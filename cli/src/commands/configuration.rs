@@ -185,17 +185,10 @@ fn shown(page: &mut Page, said: &Value) {
 }
 
 fn changes(page: &mut Page, differences: &[Difference]) {
-    let rows: Vec<[String; 2]> = differences
-        .iter()
-        .map(|each| [each.key.clone(), format!("{} -> {}", value(&each.from), value(&each.to))])
-        .collect();
-    page.table(Table::bare().indented().wrapping(&[1]), &rows);
+    let rows: Vec<[String; 1]> = differences.iter().map(|each| [each.to_string()]).collect();
+    page.table(Table::bare().indented().wrapping(&[0]), &rows);
 }
 
 fn value(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }

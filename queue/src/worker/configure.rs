@@ -82,11 +82,7 @@ fn follow(core: &Core, seed: &Configuration, stored: StoredConfiguration) {
     let differences = seed.differences(&stored.configuration);
     tracing::info!(%queue, version, by, "working by this configuration of the queue");
     if !differences.is_empty() {
-        let shown: Vec<String> = differences
-            .iter()
-            .take(NAMED)
-            .map(|each| format!("{} is {}, not {}", each.key, each.to, each.from))
-            .collect();
+        let shown: Vec<String> = differences.iter().take(NAMED).map(ToString::to_string).collect();
         tracing::warn!(
             %queue, version, differences = differences.len(), named = shown.join("; "),
             "the settings of this process differ from the queue's configuration, which counts"

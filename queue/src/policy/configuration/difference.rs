@@ -1,6 +1,6 @@
 //! In what two documents differ.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -27,6 +27,21 @@ impl Difference {
     /// The values of a document.
     pub fn leaves(document: &Value) -> Vec<Self> {
         differences(&Value::Null, document)
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} -> {}", self.key, shown(&self.from), shown(&self.to))
+    }
+}
+
+/// A value for people.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
