@@ -61,7 +61,6 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
-        "config" => vec![words("config show invoices".to_owned())],
         "doctor" | "queues" | "dead" | "openapi" | "help" => vec![words(command.to_owned())],
         "publish" => vec![words(format!("publish {}", order_file.display()))],
         "demo-orders" => vec![words("demo-orders --count 1 --rate 100".to_owned())],
@@ -94,12 +93,6 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
                 [words(format!("{command} invoices")), kind.into()].concat(),
                 words("resume invoices".to_owned()),
             ]
-        }
-        "config" => vec![words("config show".to_owned())],
-        "signal" => {
-            let payload = format!("\"{SLY}\"");
-            let line = ["signal", "invoices", SLY, "--tenant", SLY, "--payload", payload.as_str()];
-            vec![line.map(str::to_owned).into()]
         }
         "unpark" => vec![["unpark", "invoices", SLY].map(str::to_owned).into()],
         "signal" => {
