@@ -264,7 +264,9 @@ fn rank(what: &str) -> u8 {
     match what {
         // A dead job is forgotten before the one that takes its place is enqueued.
         "promoted" | "crashed" | "unparked" | "forgotten" => 0,
-        "claimed" => 2,
+        // A job is parked before a kept signal makes it ready, and its wait ends before its deadline.
+        "claimed" | "signalled" | "lapsed" => 2,
+        "expired" => 3,
         _ => 1,
     }
 }

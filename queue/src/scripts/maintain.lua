@@ -130,41 +130,50 @@ if lost[1] then
   if #waiting > 0 then redis.call('ZADD', SCHEDULED, unpack(waiting)) end
 end
 
--- Expire. The jobs that were made ready are in their lanes by then, and the deadlines of the
--- reclaimed ones are watched again.
+-- What is late: `wait ID` of parked jobs that waited for their condition for long enough, and ids
+-- of jobs whose deadline passed. The deadlines of the reclaimed jobs are watched again.
 if lost[1] then late = first_entries(EXPIRING, MAX_BATCH) end
 local ended = {}
-wake = put_all(cx) or #waiting > 0 or wake
 cx.read = 0
-for _, member in ipairs(late) do
-  -- The id of a job whose deadline passed; or `wait ` and the id of a parked job that waited for
-  -- its condition for long enough.
-  local waited = string.match(member, '^wait (.*)$')
-  local id = waited or member
-  local key = JOB .. id
+-- The body of a late job that is in one of the states; nil where nothing is to be done now. Jobs
+-- behind large ones are left to the next call.
+local function body_of(member, key, states)
   local text = redis.call('HGET', key, 'state')
-  local state = state_of(text)
-  local waits = state == 'parked' or not waited and (state == 'ready' or state == 'scheduled')
-  -- Jobs behind large ones are left to the next call.
-  local is_left = waits and cx.read >= CALL_BYTES
-  if not is_left then ended[#ended + 1] = member end
-  local body = waits and not is_left and redis.call('HGET', key, 'job')
+  local waits = states[state_of(text)]
+  if waits and cx.read >= CALL_BYTES then return nil end
+  ended[#ended + 1] = member
+  local body = waits and redis.call('HGET', key, 'job')
+  cx.read = cx.read + (body and #body or 0)
+  return body or nil, text
+end
+for _, member in ipairs(late) do
+  local id = string.match(member, '^wait (.*)$')
+  local key = id and JOB .. id
+  local body, text
+  if id then body, text = body_of(member, key, {parked = true}) end
   if body then
-    cx.read = cx.read + #body
+    local _, flow, class, deadline = header(body)
+    local condition = redis.call('HGET', key, 'need')
+    leave_need(cx, id, key, body, flow, class)
+    answer_wait(cx, id, key, text, class .. ':' .. flow, condition or '', false, run_by(cx, deadline))
+  end
+end
+-- The jobs that were made ready are in their lanes before deadlines end them.
+wake = put_all(cx) or #waiting > 0 or wake
+for _, id in ipairs(late) do
+  local key = JOB .. id
+  local body, text
+  if not string.find(id, ' ', 1, true) then
+    body, text = body_of(id, key, {ready = true, scheduled = true, parked = true})
+  end
+  if body then
     local kind, flow, class, deadline = header(body)
-    if waited then
-      local condition = redis.call('HGET', key, 'need')
-      leave_need(cx, id, key, body, flow, class)
-      answer_wait(cx, id, key, text, class .. ':' .. flow, condition or '', false, run_by(cx, deadline))
-    elseif deadline ~= '' then
-      -- An earlier entry may have made the job ready: puts it into its lane.
-      wake = put_all(cx) or wake
-      if take_out(cx, id, key, state, body, flow, class) then wake = true end
+    if deadline ~= '' then
+      if take_out(cx, id, key, state_of(text), body, flow, class) then wake = true end
       expire(cx, id, key, text, kind, parse_deadline(deadline))
     end
   end
 end
-wake = put_all(cx) or wake
 if #ended > 0 then redis.call('ZREM', EXPIRING, unpack(ended)) end
 
 for _, key in ipairs(paced) do

@@ -96,7 +96,7 @@ async fn a_duplicate_is_one_until_the_job_that_it_repeats_has_died() {
 
 #[tokio::test]
 async fn a_cancelled_job_no_longer_waits_for_what_it_was_parked_for() {
-    holds([Enqueue(vec![draft(0)]), claim(1), settle(Ending::Park(0)), Cancel(0)]).await;
+    holds([Enqueue(vec![draft(0)]), claim(1), settle(Ending::Park(0, None)), Cancel(0)]).await;
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ impl Model {
             return Ok(());
         }
         let now = self.now();
-        if answer.want > 0 && self.jobs.values().any(|job| job.is_late(now)) {
+        if answer.want > 0 && self.jobs.values().any(|job| job.is_late(now) || job.has_waited(now)) {
             let waits = answer.leased.is_empty() && answer.parked.is_empty() && answer.more;
             return waits.then_some(()).ok_or_else(|| {
                 format!("jobs whose deadlines passed are left, and a claim leased {:?}", answer.leased)
@@ -275,6 +275,7 @@ impl Model {
             let at = match job.state {
                 State::Scheduled => job.due,
                 State::Running => job.until,
+                State::Parked if job.watch.is_some() => job.watch.unwrap(),
                 State::Ready | State::Parked if !answer.more => match self.token_at(job, answer.runs) {
                     Some(at) => at + GRAIN.as_millis() as u64,
                     None => continue,

@@ -142,7 +142,10 @@ impl End<'_> {
             equal(&format!("the turn {turn} is of such a kind"), &true, &of_kind)?;
         }
         // A job that has ended may stay until its deadline; one that waits is watched.
-        let watched = self.scores(&keys.expiring()).await?;
+        let (waits, watched): (Scores, Scores) =
+            self.scores(&keys.expiring()).await?.into_iter().partition(|(each, _)| each.starts_with("wait "));
+        let watch = |(id, job): (&JobId, &ModelJob)| Some((format!("wait {id}"), job.watch?));
+        equal("waits that end", &self.model.jobs.iter().filter_map(watch).collect(), &waits)?;
         let deadline = |job: &ModelJob| match job.deadline {
             Some((by, Late::Expires)) => by,
             _ => 0,
@@ -317,6 +320,8 @@ impl End<'_> {
             ":cancelled",
             ":expiring",
             ":needs",
+            ":signals",
+            ":signal:wait confirmation 17",
             ":unknown",
             ":unknown_turns",
             ":limits",

@@ -31,6 +31,12 @@ pub struct ModelJob {
     /// By which claim it runs, or ran last; the model counts them for itself.
     pub claim: u64,
     pub condition: Option<(String, String)>,
+    /// When the wait for it ends, in ms.
+    pub watch: Option<u64>,
+    /// When waits for conditions end, whether the job still waits or not, in ms.
+    pub ends: BTreeMap<String, u64>,
+    /// Conditions whose waits ended, and whether by a signal.
+    pub answers: BTreeMap<String, bool>,
     pub deadline: Option<(u64, Late)>,
     pub token: u64,
     pub released: u64,
@@ -59,6 +65,11 @@ impl ModelJob {
         self.waits() && matches!(self.deadline, Some((by, Late::Expires)) if by <= now)
     }
 
+    /// Whether it is parked and has waited for long enough.
+    pub fn has_waited(&self, now: u64) -> bool {
+        self.watch.is_some_and(|at| at <= now)
+    }
+
     /// Whether a claim that has it ends with it.
     pub fn is_large(&self) -> bool {
         let edits = self.edits.iter().map(|(_, args)| args.len());
@@ -80,6 +91,9 @@ impl ModelJob {
             until: 0,
             claim: 0,
             condition: None,
+            watch: None,
+            ends: BTreeMap::new(),
+            answers: BTreeMap::new(),
             deadline: new.deadline.map(|deadline| (now + deadline.within.as_millis() as u64, deadline.then)),
             token: 0,
             released: 0,
@@ -207,6 +221,7 @@ fn of_model(job: &ModelJob) -> View {
         ("deadline", show(job.deadline.map(|(by, _)| by))),
         ("cancel", show(job.cancel)),
         ("condition", show(&job.condition)),
+        ("answers", show(&job.answers)),
         ("failures", show(&job.failures)),
         ("firsts", show(&job.firsts)),
         ("steps", show(&job.steps)),
@@ -224,6 +239,8 @@ fn of_model(job: &ModelJob) -> View {
 fn of_stored(job: &Job) -> View {
     let ms = i64::unsigned_abs;
     let condition = job.parked.as_ref().map(|parked| (&parked.condition, &parked.why));
+    let answers: BTreeMap<_, _> =
+        job.answers.iter().map(|(condition, answer)| (condition, answer.payload.is_some())).collect();
     let edits: Vec<_> = job.earlier_args.iter().map(|edit| (edit.n, edit.args.to_vec())).collect();
     let repairs: Vec<_> = job.earlier_args.iter().filter(|edit| edit.by_event).map(|edit| edit.n).collect();
     let failures: BTreeMap<_, _> = job.failures.iter().map(|(class, n)| (class.as_str(), n)).collect();
@@ -258,6 +275,7 @@ fn of_stored(job: &Job) -> View {
         ("deadline", show(job.deadline.map(ms))),
         ("cancel", show(job.cancel_asked_at.map(ms))),
         ("condition", show(condition)),
+        ("answers", show(answers)),
         ("failures", show(failures)),
         ("firsts", show(firsts)),
         ("steps", show(steps)),

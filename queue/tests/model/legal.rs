@@ -86,7 +86,7 @@ fn leads(what: &str) -> Option<(&'static [State], &'static [State])> {
     use State::{Cancelled, Dead, Parked, Ready, Running, Scheduled, Succeeded};
     Some(match what {
         "promoted" => (&[Scheduled], &[Ready]),
-        "unparked" => (&[Parked], &[Ready]),
+        "unparked" | "signalled" | "lapsed" => (&[Parked], &[Ready]),
         "claimed" => (&[Ready, Parked], &[Running]),
         "succeeded" => (&[Running], &[Succeeded]),
         "retried" | "snoozed" => (&[Running], &[Scheduled]),

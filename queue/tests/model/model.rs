@@ -16,6 +16,7 @@ use upshot_queue::{
 use crate::{
     claim::knows,
     job::{ModelJob, encode},
+    operation::CONDITIONS,
 };
 
 /// A job without a deadline is as urgent as one that is due a day after it became ready.
@@ -50,6 +51,8 @@ pub struct Model {
     /// For which lane the next place under a key is kept: the queue decides that, and the
     /// model looks whether it may.
     pub promised: BTreeMap<LimitKey, String>,
+    /// The signal that is kept: its payload, the newest other one, and the job that took it last.
+    pub signal: Option<(u8, Option<u8>, Option<JobId>)>,
     /// Transitions, by name.
     pub moves: BTreeMap<&'static str, u64>,
     /// Transitions that it made and that are not legal: there are none, or it was bent to
@@ -79,7 +82,7 @@ impl Model {
         }
         (job.state, job.since) = (state, now);
         if state != State::Parked {
-            job.condition = None;
+            (job.condition, job.watch) = (None, None);
         }
         job
     }
@@ -283,6 +286,39 @@ impl Model {
         job.firsts.clear();
         job.deadline = None;
         job.successor = None;
+        // A wait that ran out of time begins again.
+        let ends = std::mem::take(&mut job.ends);
+        job.answers.retain(|condition, by_signal| *by_signal || !ends.contains_key(condition));
+    }
+
+    fn is_signalled(&self, condition: &str) -> bool {
+        condition == CONDITIONS[1] && self.signal.is_some()
+    }
+
+    /// The wait of a job ends: by a signal, or because it ran out of time.
+    pub fn answer(&mut self, id: &JobId, condition: &str, by_signal: bool) {
+        self.make_ready(id, 0);
+        let job = self.jobs.get_mut(id).unwrap();
+        job.answers.insert(condition.to_owned(), by_signal);
+        job.lines.1 += 1;
+        self.count(if by_signal { "signalled" } else { "lapsed" });
+        if let (true, Some((.., taken))) = (by_signal, &mut self.signal) {
+            *taken = Some(id.clone());
+        }
+    }
+
+    /// Whether the signal is new, and how many jobs continue.
+    pub fn signal(&mut self, condition: &str, payload: u8) -> (bool, u64) {
+        let is_new = self.signal.is_none();
+        let (first, other, taken) = self.signal.get_or_insert((payload, None, None));
+        if *first != payload && *other != Some(payload) {
+            *other = Some(payload);
+            // The job that took the first shows the contradiction.
+            if let Some(job) = taken.as_ref().and_then(|id| self.jobs.get_mut(id)) {
+                job.lines.1 += 1;
+            }
+        }
+        (is_new, self.unpark(condition))
     }
 
     fn holds(&self, worker: &str, id: &JobId, token: u64) -> bool {
@@ -347,9 +383,19 @@ impl Model {
                 self.bury(id, class.as_str(), normal);
                 self.count("dead");
             }
-            Disposition::Park { condition, why, .. } => {
-                self.enter(id, State::Parked).condition = Some((condition.clone(), why.clone()));
+            Disposition::Park { condition, within, why, .. } => {
+                let answered = job.answers.contains_key(condition);
+                let ends = within.filter(|_| !answered).map(|within| {
+                    *job.ends.entry(condition.clone()).or_insert(now + within.as_millis() as u64)
+                });
                 self.count("parked");
+                let job = self.enter(id, State::Parked);
+                (job.condition, job.watch) = (Some((condition.clone(), why.clone())), ends);
+                let is_signalled = self.is_signalled(condition);
+                if !answered && (is_signalled || ends.is_some_and(|ends| ends <= now)) {
+                    self.answer(id, condition, is_signalled);
+                    self.jobs.get_mut(id).unwrap().place = (0, 0);
+                }
             }
             _ => {
                 self.enter(id, State::Ready).place = (0, 0);
@@ -422,7 +468,10 @@ impl Model {
             Some(job) if !can(job) => Changed::Refused(job.state),
             Some(_) => {
                 let changed = change(self);
-                if let Some(job) = self.jobs.get_mut(id) {
+                // What is refused leaves no line.
+                if changed != Changed::Stepped
+                    && let Some(job) = self.jobs.get_mut(id)
+                {
                     job.lines.1 += 1;
                 }
                 changed
@@ -554,8 +603,15 @@ impl Model {
         let mut place = 0;
         for id in &ids {
             place += 1;
-            self.make_ready(id, place);
-            self.count("unparked");
+            if self.is_signalled(condition) && !self.jobs[id].answers.contains_key(condition) {
+                self.answer(id, condition, true);
+                let us = self.us;
+                let job = self.jobs.get_mut(id).unwrap();
+                job.place = (run_by(job, us, place), 0);
+            } else {
+                self.make_ready(id, place);
+                self.count("unparked");
+            }
             // A call ends with a large one, and the next one counts anew.
             if self.jobs[id].is_large() {
                 place = 0;

@@ -32,7 +32,8 @@ pub enum Ending {
     Snooze(u64),
     Release(bool),
     Cancel,
-    Park(usize),
+    /// For the condition of this number, and how long (ms).
+    Park(usize, Option<u64>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +91,8 @@ pub enum Operation {
     /// The number of a condition; behind those that handlers name come those of kinds, of paused ones
     /// first.
     Unpark(usize),
+    /// A signal with one of a few payloads meets the second of the conditions that handlers name.
+    Signal(u8),
     /// An event of the job's identity, with a tenant and data of its own, came again.
     Reconcile(usize, Option<usize>, u8),
 }
@@ -98,7 +101,7 @@ pub enum Operation {
 pub const KINDS: [&str; 3] = ["mail", "print|2%", "sync"];
 pub const TENANTS: [&str; 3] = ["acme", "b|c%7c", "zeta"];
 pub const LIMIT_KEYS: [&str; 3] = ["smtp", "db|1", "api"];
-pub const CONDITIONS: [&str; 2] = ["args mail@1 not old", "confirmation 17"];
+pub const CONDITIONS: [&str; 2] = ["args mail@1 not old", "wait confirmation 17"];
 pub const MESSAGES: [&str; 2] = ["no such address", "printer on fire"];
 pub const WORKERS: usize = 3;
 /// A claim takes no more jobs once it has so many bytes; with a test's clock that is less
@@ -166,7 +169,7 @@ impl Operation {
         let limits = if taste.limits { 5 } else { 0 };
         // What is done, how often; what people do depends on the taste.
         let work = [14, 22, 16, 3, 5, 2, 12, limits];
-        let admin = [4, 2, 2, 3, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2].map(|weight| weight * taste.admin);
+        let admin = [4, 2, 2, 3, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1].map(|weight| weight * taste.admin);
         let mut pick = rng.random_range(0..work.iter().sum::<u32>() + admin.iter().sum::<u32>());
         let mut which = 0;
         for weight in work.iter().chain(&admin) {
@@ -229,6 +232,7 @@ impl Operation {
             18 => Self::PauseKind(rng.random_range(0..KINDS.len())),
             19 => Self::ResumeKind(rng.random_range(0..KINDS.len())),
             20 => Self::Unpark(rng.random_range(0..CONDITIONS.len() + 2 * KINDS.len())),
+            22 => Self::Signal(rng.random_range(0..3)),
             _ => {
                 let tenant =
                     (taste.tenants > 0 && rng.random_bool(0.8)).then(|| rng.random_range(0..taste.tenants));
@@ -291,7 +295,10 @@ impl Ending {
             8 => Self::Snooze(delay(rng)),
             9 => Self::Release(rng.random()),
             10 => Self::Cancel,
-            _ => Self::Park(rng.random_range(0..CONDITIONS.len())),
+            _ => {
+                let condition = rng.random_range(0..CONDITIONS.len());
+                Self::Park(condition, (condition == 1 && rng.random()).then(|| delay(rng)))
+            }
         }
     }
 }

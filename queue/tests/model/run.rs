@@ -7,7 +7,7 @@ use std::{
 };
 
 use upshot_queue::{
-    Crashes, Deadline, Failure, JobId, Kinds, LimitKey, NewJob, Shares, State, Unique, Wait,
+    Condition, Crashes, Deadline, Failure, JobId, Kept, Kinds, LimitKey, NewJob, Released, Shares, Signalled, State, Unique, Wait,
     protocol::{Claim, Disposition, EndedAttempt, Maintained, Write},
 };
 
@@ -293,6 +293,13 @@ impl Run {
                 let answers = queue.reconcile(&[&job], |one, other| one == other).await.map_err(said)?;
                 equal(vec![model.reconcile(&job.id, job.tenant.as_deref(), &job.args)], answers)
             }
+            Operation::Signal(payload) => {
+                let condition: Condition = CONDITIONS[1].parse().map_err(said)?;
+                let sent = queue.signal(&condition, &payload.to_string().into()).await.map_err(said)?;
+                let Signalled { kept, released: Released { released, left } } = sent;
+                let rest = if left > 0 { queue.operator.unpark(CONDITIONS[1]).await.map_err(said)? } else { 0 };
+                equal(model.signal(CONDITIONS[1], *payload), (kept == Kept::Stored, released + rest))
+            }
             Operation::Unpark(condition) => {
                 let of_kind = || {
                     let n = condition - CONDITIONS.len();
@@ -352,8 +359,8 @@ impl Run {
                 Disposition::Release { line: if told { did("released") } else { String::new() } }
             }
             Ending::Cancel => Disposition::Cancel { line: did("cancelled") },
-            Ending::Park(condition) => Disposition::Park {
-                within: None,
+            Ending::Park(condition, within) => Disposition::Park {
+                within: within.map(ms),
                 condition: CONDITIONS[condition].to_owned(),
                 why: "nobody is there".to_owned(),
                 line: did("parked"),

@@ -52,6 +52,15 @@ impl Model {
                 self.enter(&id, State::Ready).place = (0, 0);
             }
         }
+        let mut waited = self.ids(|job| job.has_waited(now));
+        waited.sort_by_key(|id| (self.jobs[id].watch, id.clone()));
+        for id in waited {
+            let (condition, _) = self.jobs[&id].condition.clone().unwrap();
+            self.answer(&id, &condition, false);
+            if self.jobs[&id].args.len() >= LARGE {
+                return (reclaimed, buried);
+            }
+        }
         let mut too_late = self.ids(|job| job.is_late(now));
         too_late.sort_by_key(|id| (self.jobs[id].deadline.map(|(by, _)| by), id.clone()));
         for id in too_late {
