@@ -19,8 +19,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long a scrape waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Transitions that are shown before the first of them, so that a rate has a beginning. Those of
-/// a later version are shown as they come.
+/// Transitions that are shown with 0 before the first one, so that a rate has a beginning.
+/// Transitions of a later version appear when they happen.
 const TRANSITIONS: [&str; 23] = [
     "cancelled",
     "claimed",

@@ -78,20 +78,20 @@ pub enum Command {
     Resume(Pause),
     /// Send a signal to the jobs that wait for it, now or later.
     ///
-    /// The queue keeps the signal (`keep_signals`), so a job that waits later finds it. Sent again
-    /// it changes nothing. The first payload stays; a different one is recorded as a
+    /// The queue keeps the signal (`keep_signals`), so a job that waits later finds it. Sending it
+    /// again changes nothing. The first payload stays; a different one is recorded as a
     /// contradiction.
     Signal(Signal),
-    /// Let the jobs continue that their handlers parked for a condition.
+    /// Release the jobs that handlers parked for a condition.
     ///
-    /// Those that are parked for it now, which may be none; nothing remembers it. `upshot queues`
-    /// lists the conditions. `upshot retry` lets a single job continue.
+    /// Releases all jobs that are parked for it at this moment, which may be none. Nothing is kept
+    /// for later jobs. `upshot queues` lists the conditions; `upshot retry` releases a single job.
     Unpark(Unpark),
     /// Set or clear a limit or a weight, in all processes at once.
     ///
     /// Replaces the previous limit entirely; options you leave out are cleared.
     Limit(SetLimit),
-    /// Show how queues are worked on (retention, shares, retries, limits), or change it everywhere.
+    /// Show, compare or apply the configuration of queues (retention, shares, retries, limits).
     Config(Config),
     /// Drop a group of readers of a queue's outbox that has stopped reading.
     ///

@@ -8,7 +8,7 @@ use upshot_queue::{Expect, Failure, Job, JobId, NewJob, Priority, QueueName};
 
 /// A job that a handler enqueues with [`Context::enqueue`](crate::Context::enqueue).
 ///
-/// Its id follows from the parent's id, its name and its number. So an attempt that runs again
+/// Its id follows from the parent's id and arguments, its name and its number. So an attempt that runs again
 /// finds the job instead of adding a second one. It inherits the parent's tenant, subject, trace
 /// and labels. It opens an expectation only with [`Child::within`].
 #[derive(Clone, Debug)]
@@ -79,13 +79,14 @@ impl Child {
         Self { priority, ..self }
     }
 
-    /// The id that it has below a parent.
-    pub fn id(&self, parent: &JobId) -> JobId {
-        JobId::derive(&["child", &parent.to_string(), &self.name, &self.number.to_string()])
+    /// The id that it has below a parent. Other arguments of the parent make other children.
+    pub fn id(&self, parent: &Job) -> JobId {
+        let (id, number, edit) = (parent.id.to_string(), self.number.to_string(), parent.edits().to_string());
+        JobId::derive(&["child", &id, &self.name, &number, &edit])
     }
 
     pub(crate) fn below(self, parent: &Job) -> NewJob {
-        let mut job = NewJob::new(self.id(&parent.id), self.kind, self.args);
+        let mut job = NewJob::new(self.id(parent), self.kind, self.args);
         job.version = self.version;
         job.priority = self.priority;
         job.tenant.clone_from(&parent.tenant);

@@ -105,7 +105,10 @@ impl<S> Context<S> {
         self.begins(name).await?;
         // A process that was stopped for long must not act on an old lease.
         self.lease.verify().await.map_err(over)?;
-        let result = step().await.map_err(Into::into)?;
+        let result = step().await.map_err(|error| {
+            self.unname("step", name);
+            error.into()
+        })?;
         let value = serde_json::to_value(&result).map_err(|error| {
             Failure::permanent(format!("the result of step `{name}` cannot be written as JSON: {error}"))
         })?;
@@ -150,10 +153,11 @@ impl<S> Context<S> {
         self.lease.log(line.as_ref()).await.map_err(over)
     }
 
-    /// Waits for the signal of this key to the job's tenant (`upshot signal`), at most so long from
-    /// the first time that the job waits for the key. While it waits the job is parked: it holds no
-    /// slot and uses up no attempt. It then runs from its beginning, completed steps aside, and this
-    /// returns how the wait ended, in every later attempt alike. A signal that came before is found.
+    /// Waits for the signal with this key for the job's tenant (`upshot signal`). The wait lasts at
+    /// most `within`, counted from the first time that the job waits for the key. A waiting job is
+    /// parked: it holds no slot and uses up no attempt. Afterwards the job runs from its beginning,
+    /// except for completed steps, and this call returns how the wait ended, in every later attempt
+    /// too. It also finds a signal that came before.
     ///
     /// ```
     /// use std::time::Duration;
@@ -203,15 +207,22 @@ impl<S> Context<S> {
     ///
     /// # Errors
     /// A transient failure when Redis does not take it. A permanent one when no settings name the
-    /// queue, or when this attempt enqueued a child of the same name and number already.
+    /// queue, when the queue never takes such a job, or when this attempt enqueued a child of the
+    /// same name and number already.
     pub async fn enqueue(&self, child: Child) -> Result<JobId, Stop> {
-        self.name("child", &format!("{} {}", child.name, child.number))?;
+        let name = format!("{} {}", child.name, child.number);
+        self.name("child", &name)?;
+        // A process that was stopped for long must not act on an old lease.
+        self.lease.verify().await.map_err(over)?;
         let queue = child.queue.clone().unwrap_or_else(|| self.job().queue.clone());
         let job = child.below(self.job());
         let id = job.id.clone();
-        self.host.enqueue(&queue, job).await.map_err(|error| match error {
-            EnqueueError::UnknownQueue(_) => Failure::permanent(error),
-            EnqueueError::Queue(_) => Failure::transient(error),
+        self.host.enqueue(&queue, job).await.map_err(|error| {
+            self.unname("child", &name);
+            match error {
+                EnqueueError::UnknownQueue(_) | EnqueueError::Rejected(_) => Failure::permanent(error),
+                EnqueueError::Queue(_) => Failure::transient(error),
+            }
         })?;
         Ok(id)
     }
@@ -225,6 +236,11 @@ impl<S> Context<S> {
         let percent = self.percent.load(Ordering::Relaxed);
         let progress = Progress { percent, step: Some(name.to_owned()), message: None };
         self.lease.progress(&progress).await.map_err(over)
+    }
+
+    /// Lets a name be used again, because nothing came of it.
+    fn unname(&self, what: &'static str, name: &str) {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).remove(&(what, name.to_owned()));
     }
 
     fn name(&self, what: &'static str, name: &str) -> Result<(), Failure> {

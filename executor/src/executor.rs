@@ -27,7 +27,7 @@ pub enum Error {
     #[error(transparent)]
     Queue(#[from] upshot_queue::Error),
     /// A state of the program's own cannot be set up.
-    #[error("{0}")]
+    #[error(transparent)]
     Setup(SetupError),
     /// A fault of ours.
     #[error(
@@ -64,11 +64,9 @@ impl Executor {
         let queues = settings.queues.keys().map(queue).collect();
         let (registry, beside) = jobs.prepare(settings, queues, &health).await.map_err(Error::Setup)?;
         crate::metrics::describe(registry.names());
-        let host = Arc::new(ExecutorHost {
-            connection,
-            prefix: connector.prefix().into(),
-            known: settings.queues.keys().cloned().collect(),
-        });
+        let client = |name: &QueueName| Ok((name.clone(), Client::new(&connector, name.clone())?));
+        let queues = settings.queues.keys().map(client).collect::<Result<_, Error>>()?;
+        let host = Arc::new(ExecutorHost { queues });
         let (settings, registry) = (settings.clone(), Arc::new(registry));
         Ok(Self { settings, connector, registry, host, beside, health })
     }
@@ -92,12 +90,14 @@ impl Executor {
                 Dispatch { registry: Arc::clone(&self.registry), host: Arc::clone(&self.host) };
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
             let (stop, abandon, kinds) = (stop.clone(), abandon.clone(), kinds.clone());
+            let timeouts = self.registry.timeouts().clone();
             monitor = monitor.register(move |_| {
                 let options = WorkerOptions {
                     stop: stop.clone(),
                     interrupt: interrupt.clone(),
                     abandon: abandon.clone(),
                     kinds: Some(kinds.clone()),
+                    timeout_by_kind: timeouts.clone(),
                     ..queue.worker_options(&name)
                 };
                 let concurrency = options.concurrency;

@@ -2,13 +2,12 @@
 //! handler enqueues.
 
 use std::{
-    collections::BTreeSet,
-    sync::Arc,
+    collections::BTreeMap,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use upshot_queue::{Client, Connection, NewJob, QueueName};
+use upshot_queue::{Client, EnqueueResult, NewJob, QueueName, Rejection};
 
 /// The surroundings of attempts: an executor, or a test.
 pub trait Host: Send + Sync {
@@ -24,6 +23,9 @@ pub enum EnqueueError {
     /// No settings name the queue.
     #[error("no settings name the queue `{0}`: add [queues.{0}], or name another queue")]
     UnknownQueue(QueueName),
+    /// The queue never takes such a job.
+    #[error("the queue does not take it: {0}")]
+    Rejected(Rejection),
     /// Redis did not take it.
     #[error(transparent)]
     Queue(#[from] upshot_queue::Error),
@@ -31,9 +33,7 @@ pub enum EnqueueError {
 
 /// An executor: the machine's clock, and the queues of the settings.
 pub(crate) struct ExecutorHost {
-    pub(crate) connection: Connection,
-    pub(crate) prefix: Arc<str>,
-    pub(crate) known: BTreeSet<QueueName>,
+    pub(crate) queues: BTreeMap<QueueName, Client>,
 }
 
 impl Host for ExecutorHost {
@@ -44,11 +44,12 @@ impl Host for ExecutorHost {
 
     fn enqueue<'a>(&'a self, queue: &'a QueueName, job: NewJob) -> BoxFuture<'a, Result<(), EnqueueError>> {
         async move {
-            if !self.known.contains(queue) {
-                return Err(EnqueueError::UnknownQueue(queue.clone()));
+            let client = self.queues.get(queue);
+            let client = client.ok_or_else(|| EnqueueError::UnknownQueue(queue.clone()))?;
+            match client.enqueue(&[job]).await?.pop() {
+                Some(EnqueueResult::Rejected(why)) => Err(EnqueueError::Rejected(why)),
+                _ => Ok(()),
             }
-            let client = Client::with_connection(self.connection.clone(), &self.prefix, queue.clone());
-            client.enqueue(&[job]).await.map(drop).map_err(Into::into)
         }
         .boxed()
     }

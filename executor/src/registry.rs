@@ -1,18 +1,18 @@
 //! Which type does which kind of job.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     convert::Infallible,
     sync::{Arc, OnceLock},
     task::{self, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use apalis_core::task::Task;
 use futures::{FutureExt, future::BoxFuture};
 use tower::Service;
 use tracing::Instrument;
-use upshot_queue::{Failure, FailureClass, Job as StoredJob, Kinds, Lease, Stop, Undecodable};
+use upshot_queue::{Failure, Job as StoredJob, Kinds, Lease, Stop, Undecodable};
 use upshot_shared::{
     Outcome,
     intake::{LABEL_ID, LABEL_SOURCE},
@@ -33,6 +33,8 @@ pub(crate) type Shared<S> = Arc<OnceLock<Arc<S>>>;
 #[derive(Default)]
 pub struct Registry {
     handlers: BTreeMap<(&'static str, u32), Run>,
+    /// How long an attempt may run, for kinds that say so.
+    timeouts: HashMap<String, Duration>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -61,6 +63,11 @@ impl Registry {
             if self.handlers.insert((kind, T::VERSION), run).is_some() {
                 return Err(Twice { kind, version: T::VERSION });
             }
+            if let Some(most) = T::TIMEOUT {
+                // Of several versions the one that may run the longest decides.
+                let known = self.timeouts.entry((*kind).to_owned()).or_insert(most);
+                *known = most.max(*known);
+            }
         }
         Ok(())
     }
@@ -70,6 +77,11 @@ impl Registry {
     pub fn kinds(&self, build: &str) -> Kinds {
         let known = self.handlers.keys().map(|(kind, version)| ((*kind).to_owned(), *version)).collect();
         Kinds { known, build: build.to_owned() }
+    }
+
+    /// How long an attempt may run, for kinds that say so.
+    pub(crate) fn timeouts(&self) -> &HashMap<String, Duration> {
+        &self.timeouts
     }
 
     /// The kinds that have a handler.
@@ -104,14 +116,7 @@ async fn run<T: Job>(
         Failure::transient(format!("the state of {} is not set up: the executor has not started", job.kind))
     })?;
     let cx = Context::new(lease, host, state, T::STEPS);
-    let Some(most) = T::TIMEOUT else { return args.run(&cx).await };
-    match tokio::time::timeout(most, args.run(&cx)).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            let what = format!("the attempt ran longer than {most:?}, the time-out of its kind");
-            Err(Failure::new(FailureClass::TimedOut, what).into())
-        }
-    }
+    args.run(&cx).await
 }
 
 /// Calls the handler of each job, in a span that says whose work it is.

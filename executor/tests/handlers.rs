@@ -207,9 +207,11 @@ async fn a_handler_enqueues_each_job_once_however_often_it_runs() {
     job.subject = Some("order-7".to_owned());
     job.labels.insert("id".to_owned(), "event-7".to_owned());
     redis.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
-    redis.until(&job.id, State::Succeeded).await;
+    let parent = redis.until(&job.id, State::Succeeded).await;
+    let corrected = upshot_queue::Job { earlier_args: vec![], ..parent.clone() };
+    assert_eq!(corrected.edits(), 0, "children of corrected arguments are others");
     for number in 0..3 {
-        let id = Child::new("parcel", &Ship { number }).unwrap().number(number).id(&job.id);
+        let id = Child::new("parcel", &Ship { number }).unwrap().number(number).id(&parent);
         let child = redis.until(&id, State::Succeeded).await;
         assert_eq!((child.subject.as_deref(), child.labels["id"].as_str()), (Some("order-7"), "event-7"));
         assert!(child.expected_by.is_some() && child.duplicates == 1, "{child:?}");

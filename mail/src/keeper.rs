@@ -96,7 +96,7 @@ impl Keeper {
         };
         if self.pool.gate(is_proven) {
             let Released { released, left } = queue.unpark(&self.condition).await?;
-            tracing::info!(queue = %queue.name(), released, left, "jobs that waited for the mail server go on");
+            tracing::info!(queue = %queue.name(), released, left, "jobs that waited for the mail server continue");
             return Ok(());
         }
         self.pool.gate(Gate::let_one_pass);

@@ -75,7 +75,7 @@ pub enum Error {
     Condition(#[from] BadCondition),
 }
 
-/// What jobs wait for while the mail server refuses all mail.
+/// The name for which jobs wait while the mail server refuses all mail.
 const CONDITION: &str = "breaker:smtp";
 
 /// A mail to send.

@@ -41,6 +41,8 @@ mod refusals;
 mod routes;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/signals.rs"]
+mod signals;
 #[path = "e2e/stop.rs"]
 mod stop;
 #[path = "e2e/topology.rs"]

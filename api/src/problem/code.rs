@@ -51,7 +51,7 @@ pub enum Code {
     BodyTooLarge,
     /// The queue keeps as many bytes of signals as it may.
     SignalsFull,
-    /// The content type is not the one that is needed.
+    /// The content type is wrong.
     UnsupportedMediaType,
     /// The request was sent to a name that is not the API's.
     UnknownHost,
@@ -117,20 +117,16 @@ impl Code {
             Self::Replaced => ("replaced", StatusCode::CONFLICT, "Another job took its place"),
             Self::NotWaiting => ("not-waiting", StatusCode::CONFLICT, "The job does not wait"),
             Self::AlreadyEnded => ("already-ended", StatusCode::CONFLICT, "The job has ended already"),
-            Self::VersionConflict => {
-                ("version-conflict", StatusCode::CONFLICT, "Another version is stored")
-            }
+            Self::VersionConflict => ("version-conflict", StatusCode::CONFLICT, "Another version is stored"),
             Self::UnknownQueue => ("unknown-queue", StatusCode::NOT_FOUND, "The queue is not known"),
             Self::UnknownGroup => ("unknown-group", StatusCode::NOT_FOUND, "The group is not known"),
             Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::SignalsFull => {
                 ("signals-full", StatusCode::INSUFFICIENT_STORAGE, "The queue keeps no more signals")
             }
-            Self::UnsupportedMediaType => (
-                "unsupported-media-type",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The content type is not the one that is needed",
-            ),
+            Self::UnsupportedMediaType => {
+                ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content type is wrong")
+            }
             Self::UnknownHost => {
                 ("unknown-host", StatusCode::MISDIRECTED_REQUEST, "The request was sent to another host")
             }

@@ -66,7 +66,7 @@ pub async fn reschedule(
     let changed = state.ask(target.queue.reschedule(&target.id, delay)).await?;
     target.check(changed, "rescheduled", |now| {
         let remedy = match now {
-            upshot_queue::State::Parked => "it continues when its condition is met, at any time",
+            upshot_queue::State::Parked => "it continues when its condition is fulfilled, at any time",
             upshot_queue::State::Dead => "retry it; only a scheduled or ready job is rescheduled",
             _ => "only a scheduled or ready job is rescheduled",
         };

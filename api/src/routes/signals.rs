@@ -1,4 +1,5 @@
-//! `/v1/queues/{queue}/signals`: what meets the conditions that jobs wait for.
+//! `/v1/queues/{queue}/signals`: sends and lists signals, which fulfil the conditions that jobs
+//! wait for.
 
 use axum::{
     Json,
@@ -19,7 +20,7 @@ use crate::{
 };
 
 const PARAMETERS: [&str; 4] = ["key", "tenant", "cursor", "limit"];
-/// Signals on a page, unless the request says how many; and at most.
+/// Signals on a page by default, and at most.
 const LIMIT: usize = 100;
 
 /// A signal.
@@ -29,11 +30,11 @@ pub struct Send {
     /// What the jobs wait for, 1 to 200 bytes.
     #[schema(example = "order-1042 confirmed")]
     key: String,
-    /// Whose jobs; left out or null for conditions that are not one tenant's.
+    /// The tenant; null or left out for conditions without a tenant.
     #[serde(default)]
     #[schema(example = "acme")]
     tenant: Option<String>,
-    /// What the jobs are told: any JSON value of at most 64 KiB; null if it is left out.
+    /// The payload for the jobs: any JSON value of at most 64 KiB; null if left out.
     #[serde(default)]
     #[schema(value_type = Object)]
     payload: Value,
@@ -43,25 +44,26 @@ pub struct Send {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SignalResult {
-    /// It is kept.
+    /// The signal was stored.
     Stored,
-    /// One with the same payload was kept already.
+    /// A signal with the same payload was there.
     Known,
-    /// One with another payload was kept already and stays; this one is recorded.
+    /// A signal with another payload was there and stays. This signal is recorded as a
+    /// contradiction.
     Contradicts,
 }
 
-/// What became of a signal, and of the jobs that waited for it.
+/// The result of a signal, and the jobs that waited for it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Sent {
-    /// What became of the signal.
+    /// The result of the signal.
     result: SignalResult,
-    /// The payload that is kept: that of the first signal.
+    /// The stored payload, from the first signal.
     #[schema(value_type = Object)]
     payload: Value,
     /// Jobs that waited for it, and are ready.
     released: u64,
-    /// Jobs that follow in the background; `releasing` of the queue says how far that is.
+    /// Jobs that follow in the background; `releasing` of the queue shows the progress.
     left: u64,
 }
 
@@ -72,10 +74,10 @@ pub struct SignalBody {
     /// What it meets.
     #[schema(example = "order-1042 confirmed")]
     key: String,
-    /// Whose jobs; null where it is not one tenant's.
+    /// The tenant; null for a condition without a tenant.
     #[schema(required)]
     tenant: Option<String>,
-    /// What jobs are told.
+    /// The payload.
     #[schema(value_type = Object)]
     payload: Value,
     /// When it came.

@@ -1,4 +1,4 @@
-//! `POST /v1/queues/{queue}/unpark`: a condition is met that handlers parked jobs for.
+//! `POST /v1/queues/{queue}/unpark`: releases jobs that handlers parked for a condition.
 
 use axum::{
     Json,
@@ -15,7 +15,7 @@ use crate::{
     state::Shared,
 };
 
-/// The need to meet.
+/// The condition of the jobs to release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unpark {
@@ -33,13 +33,12 @@ pub struct Unparked {
     left: u64,
 }
 
-/// Lets the jobs go on that their handlers parked for a condition.
+/// Releases the jobs that handlers parked for a condition.
 ///
-/// All that are parked for it now, which may be none: a job that is parked for
-/// it later waits for the next time. The queue's own conditions (a handler of a kind,
-/// the end of a pause) are not met by hand. The content type `application/json`
-/// is required, so that no page of another origin can send this from somebody's
-/// browser.
+/// Releases all jobs that are parked for it at this moment, which may be none. A job that is parked
+/// later waits for the next call; a signal is kept for it. This call cannot meet the queue's own
+/// conditions (a handler of a kind, the end of a pause). The content type `application/json` is
+/// required, so that no page of another origin can send this from a user's browser.
 #[utoipa::path(
     post,
     path = "/v1/queues/{queue}/unpark",
@@ -48,9 +47,9 @@ pub struct Unparked {
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
     request_body(content = Unpark, description = "The condition"),
     responses(
-        (status = 200, description = "So many go on", body = Unparked),
-        (status = 202, description = "So many go on, and more follow in the background", body = Unparked),
-        (status = 400, description = "The body cannot be used, or names no condition that is met by hand", body = Details, content_type = "application/problem+json"),
+        (status = 200, description = "How many jobs continue", body = Unparked),
+        (status = 202, description = "How many jobs continue; more follow in the background", body = Unparked),
+        (status = 400, description = "The body cannot be used, or names a condition that this call cannot meet", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "The content type is not `application/json`", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer: send the same again", body = Details, content_type = "application/problem+json"),
@@ -65,6 +64,6 @@ pub async fn unpark(
     let named = unpark.condition.as_str();
     let condition: Condition = named.parse().map_err(|why| Problem::parameter("condition", named, why))?;
     let Released { released: unparked, left } = state.ask(queue.unpark(&condition)).await?;
-    tracing::info!(queue = %queue.name(), %condition, unparked, left, "condition met by hand");
+    tracing::info!(queue = %queue.name(), %condition, unparked, left, "an operator released the jobs of a condition");
     Ok((state.go_on_releasing(queue, left), Json(Unparked { unparked, left })))
 }

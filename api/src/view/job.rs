@@ -121,7 +121,7 @@ pub struct JobBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Parked)]
 pub struct ParkedBody {
-    /// The condition; the job continues when it is met.
+    /// The condition. The job continues when the condition is fulfilled.
     #[schema(example = "kind invoice.issue@2")]
     condition: String,
     /// For people.

@@ -14,7 +14,7 @@ use crate::moment::Moment;
 
 /// Conditions that are shown at most.
 const CONDITIONS: usize = 100;
-/// Limits that are looked at, and of these, limits that are shown.
+/// Limits that are examined, and limits that are shown.
 const LOOKED_AT: usize = 1_000;
 const LIMITS: usize = 200;
 
@@ -44,7 +44,8 @@ pub struct QueueBody {
     conditions: Vec<ConditionBody>,
     /// Whether there are more conditions.
     conditions_cut: bool,
-    /// Parked jobs that are let go in the background: their kind was resumed, or their condition is met.
+    /// Parked jobs that are released in the background: their kind was resumed, or their condition
+    /// was fulfilled.
     releasing: Vec<ReleaseBody>,
     /// The record of all transitions, and its readers.
     outbox: OutboxBody,
@@ -101,7 +102,7 @@ pub struct ReleaseBody {
     /// What they waited for.
     #[schema(example = "resume invoice.issue")]
     condition: String,
-    /// Jobs that were parked for it when it began.
+    /// Jobs that were parked for it when the release began.
     jobs: u64,
     /// Jobs that are released.
     done: u64,

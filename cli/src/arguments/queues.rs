@@ -46,12 +46,12 @@ pub struct Unpark {
 pub struct Signal {
     /// The queue.
     pub queue: QueueName,
-    /// What the jobs wait for, such as `order-1042 confirmed`.
+    /// The key that the jobs wait for, such as `order-1042 confirmed`.
     pub key: String,
-    /// Whose jobs; without it, conditions that are not one tenant's.
+    /// The tenant of the jobs; without it, conditions without a tenant.
     #[arg(long, value_name = "T")]
     pub tenant: Option<String>,
-    /// What the jobs are told, as JSON; null without it.
+    /// The payload for the jobs, as JSON; null by default.
     #[arg(long, value_name = "JSON", value_parser = parse_payload, default_value = "null", hide_default_value = true)]
     pub payload: serde_json::Value,
     #[command(flatten)]

@@ -144,7 +144,7 @@ fn command_for(queue: &str, condition: &str) -> Option<String> {
     Some(format!("upshot signal {queue} {key} --tenant {tenant}"))
 }
 
-/// What a person may do now.
+/// What an operator can do.
 fn next(page: &mut Page, job: &Value) {
     let id = text(job, "id");
     let condition = optional(part(job, "parked"), "condition");

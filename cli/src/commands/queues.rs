@@ -107,18 +107,18 @@ fn more_follow(page: &mut Page, said: &Value, queue: &QueueName) {
     if said.get("left").and_then(Value::as_u64).is_some_and(|left| left > 0) {
         let left = text(said, "left");
         page.text(format!(
-            "{queue}: {left} more follow in the background: `upshot queues` shows how far that is"
+            "{queue}: {left} more follow in the background: `upshot queues` shows the progress"
         ));
     }
 }
 
-/// Lets jobs continue that wait for a condition.
+/// Releases jobs that wait for a condition.
 pub async fn unpark(settings: &Settings, unpark: &Unpark, out: &mut Output) -> anyhow::Result<()> {
     let path = format!("/v1/queues/{}/unpark", unpark.queue);
     let body = json!({"condition": unpark.condition.stored()});
     let said = Client::new(settings, &unpark.api)?.post(&path, &body).await?;
     let told = format!(
-        "{}: {} jobs go on that waited for {}",
+        "{}: {} jobs continue that waited for {}",
         unpark.queue,
         text(&said, "unparked"),
         unpark.condition
@@ -276,7 +276,7 @@ mod tests {
             waiting(&stuck)[1..],
             ["no bridge takes events: start `upshot bridge`", "q: 3 events could not be accepted"]
         );
-        assert!(waiting(&Value::Null)[0].contains("unknown"));
+        assert!(waiting(&Value::Null)[0].contains("not known"));
     }
 
     #[test]

@@ -153,11 +153,11 @@ where
             failed(&lease, &Failure::new(FailureClass::Crashed, what))
         }
         Err(Some(Awaited { what, .. })) => {
-            let what = format!("{what}: no answer, and the attempt ran longer than {:?}", options.timeout);
+            let what = format!("{what}: no answer, and the attempt ran longer than {:?}", lease.0.timeout());
             failed(&lease, &Failure::unclear(what))
         }
         Err(None) => {
-            let what = format!("the attempt ran longer than {:?}", options.timeout);
+            let what = format!("the attempt ran longer than {:?}", lease.0.timeout());
             failed(&lease, &Failure::new(FailureClass::TimedOut, what))
         }
     };
@@ -208,7 +208,6 @@ fn line(lease: &Lease, did: &str, note: Option<String>) -> String {
 /// What follows from a failure.
 fn failed(lease: &Lease, failure: &Failure) -> Disposition {
     let job = lease.job();
-    let _options = &lease.0.leases.options;
     let now = utc_ms();
     let first = job.first_failures.get(&failure.class).copied().unwrap_or(now);
     let earlier = Earlier {

@@ -111,7 +111,7 @@ impl Lease {
     /// Until when whatever the handler waits for should have answered: shortly before the
     /// attempt runs out of time, so that the handler can still say what it waited for.
     pub fn answer_by(&self) -> Instant {
-        let timeout = self.0.leases.options.timeout;
+        let timeout = self.0.timeout();
         let spare = (timeout / 10).min(Duration::from_secs(1));
         let ends = self.0.ends();
         ends.checked_sub(spare).unwrap_or(ends)

@@ -21,6 +21,8 @@ pub struct WorkerOptions {
     pub lease: Duration,
     /// How long one attempt may run.
     pub timeout: Duration,
+    /// The same for kinds that may run for a shorter time only.
+    pub timeout_by_kind: HashMap<String, Duration>,
     /// What follows from a failure.
     pub retry: RetryPolicy,
     /// The same for kinds that differ.
@@ -65,6 +67,11 @@ pub struct WorkerOptions {
 }
 
 impl WorkerOptions {
+    /// How long one attempt of a kind may run.
+    pub(crate) fn timeout_of(&self, kind: &str) -> Duration {
+        self.timeout_by_kind.get(kind).map_or(self.timeout, |of_kind| self.timeout.min(*of_kind))
+    }
+
     /// The defaults for a queue.
     pub fn new(queue: QueueName) -> Self {
         Self {
@@ -72,6 +79,7 @@ impl WorkerOptions {
             concurrency: 16,
             lease: Duration::from_secs(6),
             timeout: Duration::from_secs(600),
+            timeout_by_kind: HashMap::new(),
             retry: RetryPolicy::default(),
             retry_by_kind: HashMap::new(),
             shares: Shares::default(),

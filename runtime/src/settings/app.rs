@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::{
     Error, Settings,
     env::{Override, is_secretive},
+    error::without_value,
 };
 use crate::secret::MASK;
 
@@ -38,8 +39,8 @@ impl fmt::Debug for App {
 fn masked(table: &Table) -> Table {
     fn mask(key: &str, value: &Value) -> Value {
         match value {
-            Value::Table(table) => Value::Table(masked(table)),
             _ if is_secretive(key) => Value::String(MASK.to_owned()),
+            Value::Table(table) => Value::Table(masked(table)),
             Value::Array(values) => Value::Array(values.iter().map(|value| mask(key, value)).collect()),
             other => other.clone(),
         }
@@ -72,7 +73,7 @@ impl Settings {
     /// What is wrong, with its line in the file or its variable.
     pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
         if let Some((path, text)) = &self.sources.file {
-            // Read once more where it stands, because a merged table has no lines.
+            // The source is read again, because a merged table has no lines.
             let read =
                 toml::Deserializer::parse(text).and_then(|file| At::<T>::new(&[APP, name]).deserialize(file));
             if let Err(error) = read
@@ -86,13 +87,17 @@ impl Settings {
             section.unwrap_or_else(|| Value::Table(Table::new()))
         };
         let mut table = Table::from_iter([(APP.to_owned(), Value::Table(self.app.0.clone()))]);
+        // They are there with a type that was guessed; each gets its own below.
+        for variable in &self.sources.variables {
+            variable.remove_from(&mut table);
+        }
         for variable in self.sources.variables.iter().filter(|variable| variable.is_below(&[APP, name])) {
             variable.apply_as(&mut table, |table| of(table).try_into::<T>().map(drop), is_missing)?;
         }
         of(&table).try_into().map_err(|error| Error::Impossible {
             key: format!("[{APP}.{name}]"),
             value: "not as this program needs it".to_owned(),
-            remedy: error.message().to_owned(),
+            remedy: without_value(error.message()),
         })
     }
 
@@ -196,6 +201,10 @@ mod tests {
         let variables = [("UPSHOT_APP__CARRIER__DEPOTS", "1, 2"), ("UPSHOT_APP__OTHER__URL", "x")];
         let carrier: Carrier = load("[app.carrier]\nurl = 'u'", &variables).section("carrier").unwrap();
         assert_eq!(carrier, Carrier { url: "u".into(), depots: vec!["1".into(), "2".into()] });
+        // Each value gets its own type, whatever the others look like.
+        let variables = [("UPSHOT_APP__CARRIER__DEPOTS", "a, b"), ("UPSHOT_APP__CARRIER__URL", "17")];
+        let carrier = load("", &variables).section::<Carrier>("carrier").unwrap();
+        assert_eq!((carrier.url.as_str(), carrier.depots.len()), ("17", 2));
         let variables = [("UPSHOT_APP__CARRIER__URL", "17")];
         assert_eq!(load("", &variables).section::<Carrier>("carrier").unwrap().url, "17");
     }
@@ -241,7 +250,11 @@ mod tests {
 
     #[test]
     fn a_section_is_printed_without_its_secrets() {
-        let settings = load("[app.carrier]\napi_token = 's3cret'\ndepots = ['a']", &[]);
+        let settings = load(
+            "[app.carrier]\napi_token = 's3cret'\nAPI_KEY = 's3cret'\nsigningKey = 's3cret'\ndepots = ['a']\n\
+             [app.carrier.credentials]\npin = 's3cret'",
+            &[],
+        );
         let printed = toml::to_string(&settings).unwrap();
         assert!(printed.contains("depots") && !printed.contains("s3cret"), "{printed}");
     }

@@ -6,7 +6,10 @@ use super::{Error, Settings, error::without_value};
 use crate::secret::MASK;
 
 /// A key with one of these in its name may be meant for a secret, even an unknown key.
-const SECRETIVE: [&str; 8] = ["url", "uri", "pass", "pwd", "secret", "token", "login", "credential"];
+const SECRETIVE: [&str; 15] = [
+    "url", "uri", "pass", "pwd", "secret", "token", "login", "credential", "key", "auth", "bearer", "dsn", "private",
+    "signature", "cookie",
+];
 
 /// A variable that sets a key.
 #[derive(Clone, PartialEq)]
@@ -65,6 +68,18 @@ impl Override {
     /// Whether the variable sets a key below this path.
     pub(super) fn is_below(&self, path: &[&str]) -> bool {
         self.path.len() > path.len() && self.path.iter().zip(path).all(|(own, other)| own == other)
+    }
+
+    /// Takes the key out of the table.
+    pub(super) fn remove_from(&self, table: &mut Table) {
+        let Some((last, above)) = self.path.split_last() else { return };
+        let mut at = Some(table);
+        for key in above {
+            at = at.and_then(|table| table.get_mut(key)).and_then(Value::as_table_mut);
+        }
+        if let Some(table) = at {
+            table.remove(last);
+        }
     }
 
     /// Puts the value into the table and reads the settings again.
@@ -126,6 +141,7 @@ impl Override {
 
 /// Whether a key may hold a secret, by its name.
 pub(super) fn is_secretive(key: &str) -> bool {
+    let key = key.to_lowercase();
     SECRETIVE.iter().any(|word| key.contains(word))
 }
 

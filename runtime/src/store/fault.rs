@@ -4,7 +4,7 @@ use std::{error::Error as StdError, io};
 
 use upshot_queue::{Condition, Failure, Park, Stop, failure::with_causes};
 
-/// What jobs wait for while the store refuses the settings.
+/// The name for which jobs wait while the store refuses the settings.
 pub(super) const CONDITION: &str = "store";
 
 /// The remedy for an error that comes from the settings, where a retry changes nothing. `None` if

@@ -85,7 +85,7 @@ async fn every_metric_has_help_and_is_documented_and_known_labels_start_at_zero(
     ]);
     fetch(ports[1]).await.starts_at_zero(&[
         "upshot_executor_attempts_total{kind=\"invoice.issue\",result=\"failed\"}",
-        "upshot_executor_swept_total{what=\"draft\"}",
+        "upshot_store_swept_total{what=\"draft\"}",
         "job_queue_claimed_total{queue=\"invoices\"}",
         "job_queue_reclaimed_total{queue=\"invoices\"}",
         "job_queue_refused_total{queue=\"invoices\"}",

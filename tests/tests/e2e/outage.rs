@@ -80,6 +80,7 @@ async fn the_executor_outlives_redis() {
     let bridge = stage.start("bridge", &[]).await;
     let through = [("UPSHOT_REDIS_URL", format!("redis://127.0.0.1:{}", redis.port()))];
     let executor = stage.start("executor", &through).await;
+    executor.logged(&["working by this configuration"]).await;
     redis.refuse().await;
     redis.cut().await;
     let event = order(1);
@@ -133,7 +134,7 @@ async fn services_wait_for_servers_that_are_not_there_yet() {
     let bridge = upshot_tests::Process::start(&["bridge"], &variables).await;
     bridge.logged(&["waiting", "intake"]).await;
     let executor = upshot_tests::Process::start(&["executor"], &variables).await;
-    executor.logged(&["nothing claimed"]).await;
+    executor.logged(&["configuration is not read"]).await;
     redis.heal().await;
     rabbit.heal().await;
     let event = order(1);

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Deserializer, Value};
+use serde_json::{Deserializer, Value, json};
 use tokio::{net::TcpStream, process::Command};
 use upshot_queue::{Deadline, JobId, Late, NewJob, State};
 use upshot_servers::signal::{self, Signal};
@@ -96,7 +96,30 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
                 words("resume invoices".to_owned()),
             ]
         }
+        "config" => vec![words("config show".to_owned())],
+        "signal" => {
+            let payload = format!("\"{SLY}\"");
+            let line = ["signal", "invoices", SLY, "--tenant", SLY, "--payload", payload.as_str()];
+            vec![line.map(str::to_owned).into()]
+        }
         "unpark" => vec![["unpark", "invoices", SLY].map(str::to_owned).into()],
+        "signal" => {
+            let payload = json!({ SLY: SLY }).to_string();
+            let line = ["signal", "invoices", SLY, "--tenant", SLY, "--payload", &payload];
+            vec![line.map(str::to_owned).into()]
+        }
+        "config" => {
+            let file = order_file.with_extension("toml");
+            std::fs::write(&file, "[queues.invoices]\nkeep_dead = \"9d\"\n").unwrap();
+            let version = stage.queue.configuration().await.unwrap().map_or(0, |stored| stored.version);
+            let apply = format!("config apply {} --expect-version {version} --by", file.display());
+            vec![
+                words("config show".to_owned()),
+                words("config show invoices".to_owned()),
+                words(format!("config diff {}", file.display())),
+                [words(apply), vec![SLY.to_owned()]].concat(),
+            ]
+        }
         "limit" => {
             let key = format!("key:{SLY}");
             vec![["limit", "invoices", key.as_str(), "--rate", "5"].map(str::to_owned).into()]

@@ -249,7 +249,12 @@ impl LeaseState {
 
     /// When the attempt has run for as long as it may.
     pub(in crate::worker) fn ends(&self) -> Instant {
-        *self.began.get_or_init(Instant::now) + self.leases.options.timeout
+        *self.began.get_or_init(Instant::now) + self.timeout()
+    }
+
+    /// How long the attempt may run.
+    pub(in crate::worker) fn timeout(&self) -> Duration {
+        self.leases.options.timeout_of(&self.job.kind)
     }
 
     /// The effect whose answer is waited for the longest.
