@@ -42,7 +42,12 @@ pub(super) async fn run(core: Arc<Core>) {
             }
             Err(error) => {
                 if core.outages.configuration.begins(error.cause()) {
-                    tracing::warn!(queue = %core.options.queue, %error, "the queue's configuration is not read");
+                    let queue = &core.options.queue;
+                    if core.configured.is_cancelled() {
+                        tracing::warn!(%queue, %error, "the queue's configuration is not read: the one that was read last counts");
+                    } else {
+                        tracing::warn!(%queue, %error, "nothing claimed until the queue's configuration is read");
+                    }
                 }
                 backoff.wait().await;
             }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, Connection, DeadFilter, Deadline, Failure, Filter, JobId, Kinds, Late, Limit, LimitKey, NewJob,
-    OutboxReader, Priority, Progress, RetryPolicy, Scope, Scrubber, State, Unique, Wait, WorkerOptions,
-    connect::Writes, protocol::Claim,
+    Changed, Configuration, Configured, Connection, DeadFilter, Deadline, Failure, Filter, JobId, Kinds,
+    Late, Limit, LimitKey, NewJob, OutboxReader, Priority, Progress, RetryPolicy, Scope, Scrubber, State,
+    Unique, Wait, WorkerOptions, connect::Writes, protocol::Claim,
 };
 
 use crate::handles::Queue;
@@ -98,6 +98,9 @@ async fn the_documented_user_may_all_that_is_needed() {
     let (api, tenant) = (LimitKey::Key("api".into()), LimitKey::Tenant("a".into()));
     queue.operator.set_limit(&api, Limit::rate(1_000.0, 1)).await.unwrap();
     queue.operator.set_limit(&LimitKey::Queue, Limit::concurrency(8)).await.unwrap();
+    let done = queue.operator.configure(&Configuration::default(), 0, "ada").await.unwrap();
+    assert_eq!(done, Configured::Stored(1));
+    assert_eq!(queue.configuration().await.unwrap().unwrap().by, "ada");
     queue.operator.pause_kind("other").await.unwrap();
     queue.operator.pause().await.unwrap();
     queue.operator.resume().await.unwrap();
