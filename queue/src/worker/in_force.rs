@@ -16,8 +16,9 @@ use crate::{
 /// Retries, shares and retention that a worker goes by.
 #[derive(Debug)]
 pub(super) struct InForce {
-    /// The version of the stored configuration; 0 for the worker's own options.
-    pub(super) version: u64,
+    /// Which version of the stored configuration, by its number and when it was stored; 0 for the
+    /// worker's own options.
+    pub(super) version: (u64, i64),
     retry: RetryPolicy,
     retry_by_kind: HashMap<String, RetryPolicy>,
     /// What becomes of jobs that lose their worker, and of those of kinds that differ.
@@ -29,7 +30,7 @@ pub(super) struct InForce {
 
 impl InForce {
     fn new(
-        version: u64,
+        version: (u64, i64),
         retry: RetryPolicy,
         retry_by_kind: HashMap<String, RetryPolicy>,
         shares: Shares,
@@ -47,7 +48,7 @@ impl InForce {
     /// What the options of a worker say: its seed, where it has one.
     pub(super) fn of_options(options: &WorkerOptions) -> Self {
         if let Some(seed) = &options.seed {
-            return Self::of_configuration(0, seed.clone());
+            return Self::of_configuration((0, 0), seed.clone());
         }
         let WorkerOptions { retry, retry_by_kind, shares, .. } = options;
         let keep = Retention {
@@ -56,15 +57,15 @@ impl InForce {
             cancelled: options.keep_cancelled,
             signals: options.keep_signals,
         };
-        Self::new(0, retry.clone(), retry_by_kind.clone(), *shares, keep)
+        Self::new((0, 0), retry.clone(), retry_by_kind.clone(), *shares, keep)
     }
 
     /// What the stored configuration says.
     pub(super) fn of_stored(stored: StoredConfiguration) -> Self {
-        Self::of_configuration(stored.version, stored.configuration)
+        Self::of_configuration(stored.which(), stored.configuration)
     }
 
-    fn of_configuration(version: u64, of: Configuration) -> Self {
+    fn of_configuration(version: (u64, i64), of: Configuration) -> Self {
         Self::new(version, of.retry, of.kinds.into_iter().collect(), of.shares, of.keep)
     }
 
