@@ -76,6 +76,11 @@ impl Health {
         health
     }
 
+    /// Notes that the service needs a further part, which is not seen yet.
+    pub fn need(&self, part: &str) {
+        self.lock().parts.entry(part.to_owned()).or_insert(Part::Unseen);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every statement leaves the maps consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -303,5 +308,10 @@ mod tests {
         assert!(health.missing().is_empty(), "it is not needed");
         health.forget(REDIS);
         assert!(health.missing().contains_key(REDIS));
+        health.up(REDIS);
+        health.need(REDIS);
+        assert!(health.missing().is_empty(), "it was needed before");
+        health.need("store");
+        assert!(health.missing().contains_key("store"));
     }
 }
