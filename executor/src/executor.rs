@@ -6,12 +6,13 @@ use apalis_core::{
     monitor::Monitor,
     worker::{builder::WorkerBuilder, event::Event},
 };
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_queue::{Client, Connector, QueueName, RedisBackend, WorkerOptions};
 use upshot_runtime::{Health, Settings, health::watch_redis};
 
 use crate::{
-    build,
+    build, configuration,
     host::{ExecutorHost, Host},
     registry::{Dispatch, Registry},
     setup::{Beside, Jobs, SetupError},
@@ -57,6 +58,7 @@ impl Executor {
         for (name, queue) in settings.worked_queues() {
             // Refused now rather than in the middle of a restart.
             RedisBackend::new(&connector, queue.worker_options(name))?;
+            health.need(&configuration::part(name));
         }
         // Also queues that others work on: their jobs may be alive.
         let queue =
@@ -84,7 +86,11 @@ impl Executor {
         // The monitor would drop its workers, and their jobs would wait for their
         // leases to run out; so they are handed back before it loses patience.
         let mut monitor = Monitor::new().shutdown_timeout(grace + Duration::from_secs(1));
+        let mut followed = Vec::new();
         for (name, queue) in self.settings.worked_queues() {
+            let following = watch::Sender::default();
+            let report = configuration::report(configuration::part(name), following.subscribe(), self.health.clone());
+            followed.push(AbortOnDropHandle::new(tokio::spawn(report)));
             let connector = self.connector.clone();
             let dispatch =
                 Dispatch { registry: Arc::clone(&self.registry), host: Arc::clone(&self.host) };
@@ -98,6 +104,7 @@ impl Executor {
                     abandon: abandon.clone(),
                     kinds: Some(kinds.clone()),
                     timeout_by_kind: timeouts.clone(),
+                    following: following.clone(),
                     ..queue.worker_options(&name)
                 };
                 let concurrency = options.concurrency;
@@ -139,7 +146,7 @@ impl Executor {
             () = work => {}
             () = watch => {}
         }
-        drop(beside);
+        drop((beside, followed));
         if stop.is_cancelled() { Ok(()) } else { Err(Error::WorkersEnded) }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`host`] | what surrounds an attempt: the clock, the queues of other jobs |
 //! | `registry` | which type does which kind of job |
 //! | [`executor`] | the service: a worker per queue until it is stopped |
+//! | `configuration` | whether the workers go by the configuration of their queues |
 //! | `build` | which build of the program runs |
 //! | `metrics` | what an executor counts |
 //!
@@ -19,6 +20,7 @@
 
 mod build;
 pub mod child;
+mod configuration;
 pub mod context;
 pub mod executor;
 pub mod host;

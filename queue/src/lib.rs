@@ -86,4 +86,4 @@ pub use scripts::script_name;
 pub use scrub::Scrubber;
 pub use signals::{BadSignal, Kept, MAX_SIGNAL, MAX_SIGNALS, Signal, SignalCursor, SignalPage, Signalled};
 pub use state::State;
-pub use worker::{Lease, Park, RedisBackend, Release, Snooze, Stop, Undecodable, WorkerOptions};
+pub use worker::{Following, Lease, Park, RedisBackend, Release, Snooze, Stop, Undecodable, WorkerOptions};

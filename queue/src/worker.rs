@@ -17,6 +17,7 @@ mod backend;
 mod claim;
 mod configure;
 mod core;
+mod following;
 mod handle;
 mod handler;
 mod in_force;
@@ -39,6 +40,7 @@ mod unpark;
 mod wake;
 
 pub use backend::RedisBackend;
+pub use following::Following;
 pub use handle::Worker;
 pub use handler::{Handler, handler};
 pub use layer::{SettleLayer, SettleService};

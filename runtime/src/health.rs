@@ -76,10 +76,9 @@ impl Health {
         health
     }
 
-    /// Needs one more part: the service is not ready before the part was seen to work.
+    /// Notes that the service needs a further part, which is not seen yet.
     pub fn need(&self, part: &str) {
         self.lock().parts.entry(part.to_owned()).or_insert(Part::Unseen);
-        self.changed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -309,5 +308,10 @@ mod tests {
         assert!(health.missing().is_empty(), "it is not needed");
         health.forget(REDIS);
         assert!(health.missing().contains_key(REDIS));
+        health.up(REDIS);
+        health.need(REDIS);
+        assert!(health.missing().is_empty(), "it was needed before");
+        health.need("store");
+        assert!(health.missing().contains_key("store"));
     }
 }

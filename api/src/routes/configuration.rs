@@ -173,8 +173,9 @@ pub async fn show(
 /// Changes how a queue is worked on, in all processes within a moment.
 ///
 /// The whole configuration is given, and the version that it was made from: a change that
-/// somebody else made meanwhile is not undone unseen. Limits that the version names are set, and
-/// those that only the version before it named are cleared; others stay as they are.
+/// somebody else made meanwhile is not undone unseen. Limits that the version names otherwise than
+/// the version before it are set, and those that only that one named are cleared; others stay as
+/// they are.
 #[utoipa::path(
     put,
     path = "/v1/queues/{queue}/configuration",

@@ -24,10 +24,10 @@ pub enum ConfigCommand {
     /// Put the queue sections of a settings file in force, in all processes.
     ///
     /// Applies retention, shares, retries and limits of `[queues.NAME]`; `concurrency`, `lease` and
-    /// `timeout` belong to each executor. Sets the limits in the file, clears limits that only the
-    /// previous version named, and leaves other limits. Changes nothing if another version than the
-    /// expected one is stored. To go back, `config show --version N --json` prints an earlier
-    /// version.
+    /// `timeout` belong to each executor. Sets limits that differ from the previous version, clears
+    /// limits that only the previous version named, and leaves other limits as they are. Variables
+    /// do not count. Changes nothing if another version than the expected one is stored. To go back,
+    /// `config show --version N --json` prints an earlier version.
     Apply(ConfigApply),
 }
 

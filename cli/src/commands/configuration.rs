@@ -1,10 +1,10 @@
 //! `upshot config`: shows, compares and applies the configuration of queues through the API.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
-use upshot_queue::{Configuration, Difference, QueueName};
+use upshot_queue::{Configuration, Difference, Limit, LimitKey, QueueName};
 use upshot_runtime::{Settings, settings::Program};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     arguments::{ConfigApply, ConfigCommand, ConfigDiff, ConfigShow},
-    output::{Output, Page, Table},
+    output::{Output, Page, Table, note},
 };
 
 /// Shows, compares or applies.
@@ -52,6 +52,9 @@ async fn diff(
     out: &mut Output,
 ) -> anyhow::Result<()> {
     let client = Client::new(settings, &diff.api)?;
+    if let Some(warning) = of_variables(std::env::vars_os().map(|(name, _)| name)) {
+        note(warning);
+    }
     for (queue, wanted) in of_file(program, &diff.file, diff.queue.as_ref())? {
         let there = There::read(&client, &queue).await?;
         let differences = there.differences(&wanted);
@@ -63,6 +66,7 @@ async fn diff(
                 n => page.text(format!("{queue}: the file differs from version {version} in {n} values")),
             }
             changes(page, &differences);
+            left(page, &queue, &there.left(&wanted));
         })?;
     }
     Ok(())
@@ -75,6 +79,9 @@ async fn apply(
     out: &mut Output,
 ) -> anyhow::Result<()> {
     let client = Client::new(settings, &apply.api)?;
+    if let Some(warning) = of_variables(std::env::vars_os().map(|(name, _)| name)) {
+        note(warning);
+    }
     let mut wanted = Vec::new();
     for (queue, configuration) in of_file(program, &apply.file, apply.queue.as_ref())? {
         let there = There::read(&client, &queue).await?;
@@ -97,6 +104,7 @@ async fn apply(
         out.item(&value, |page| {
             page.text(format!("{queue}: version {} is in force", text(&said, "version")));
             changes(page, &differences);
+            left(page, &queue, &there.left(&configuration));
         })?;
     }
     Ok(())
@@ -105,36 +113,48 @@ async fn apply(
 /// What is in force for a queue.
 struct There {
     version: u64,
-    /// The stored configuration, with limits that were set otherwise since.
     configuration: Option<Configuration>,
+    /// Limits that were set otherwise since.
+    apart: BTreeMap<LimitKey, Limit>,
 }
 
 impl There {
     async fn read(client: &Client, queue: &QueueName) -> anyhow::Result<Self> {
         let said = client.read(&path(queue), &[]).await?;
         let version = said.get("version").and_then(Value::as_u64).unwrap_or_default();
-        let Some(mut document) = said.get("configuration").filter(|stored| !stored.is_null()).cloned() else {
-            return Ok(Self { version, configuration: None });
+        let Some(document) = said.get("configuration").filter(|stored| !stored.is_null()).cloned() else {
+            return Ok(Self { version, configuration: None, apart: BTreeMap::new() });
         };
-        for apart in list(&said, "limits_apart") {
-            let (key, mut limit) = (text(apart, "key"), apart.clone());
-            let Some(fields) = limit.as_object_mut() else { continue };
-            fields.remove("key");
-            fields.retain(|_, value| !value.is_null());
-            document["limits"][key] = limit;
+        let other = || format!("the configuration of queue {queue} is of another version of Upshot");
+        let mut apart = BTreeMap::new();
+        for each in list(&said, "limits_apart") {
+            let mut limit = each.clone();
+            if let Some(fields) = limit.as_object_mut() {
+                fields.remove("key");
+            }
+            apart.insert(text(each, "key").parse()?, serde_json::from_value(limit).with_context(other)?);
         }
-        let read = serde_json::from_value(document);
-        let configuration = read
-            .with_context(|| format!("the configuration of queue {queue} is of another version of Upshot"))?;
-        Ok(Self { version, configuration: Some(configuration) })
+        let configuration = serde_json::from_value(document).with_context(other)?;
+        Ok(Self { version, configuration: Some(configuration), apart })
     }
 
-    /// From what is in force to what is wanted.
+    /// From what is in force to what is wanted. A limit that the stored version names alike is left
+    /// as it was set since.
     fn differences(&self, wanted: &Configuration) -> Vec<Difference> {
-        match &self.configuration {
-            Some(there) => there.differences(wanted),
-            None => Difference::of(wanted),
+        let Some(mut there) = self.configuration.clone() else { return Difference::of(wanted) };
+        for (key, limit) in &self.apart {
+            if there.limits.get(key) != wanted.limits.get(key) {
+                there.limits.insert(key.clone(), *limit);
+            }
         }
+        there.differences(wanted)
+    }
+
+    /// The limits that were set otherwise since and that the wanted configuration leaves so.
+    fn left(&self, wanted: &Configuration) -> Vec<String> {
+        let Some(there) = &self.configuration else { return Vec::new() };
+        let is_left = |key: &&LimitKey| there.limits.get(*key) == wanted.limits.get(*key);
+        self.apart.keys().filter(is_left).map(ToString::to_string).collect()
     }
 }
 
@@ -151,6 +171,22 @@ fn of_file(
         bail!("{} has no queue {queue}: add [queues.{queue}], or a route that leads to it", file.display());
     }
     Ok(said)
+}
+
+/// What to say where variables set keys of queues: executors count them, and the file is read
+/// without them.
+fn of_variables(names: impl Iterator<Item = OsString>) -> Option<String> {
+    let mut names: Vec<String> = names
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("UPSHOT_QUEUES__"))
+        .collect();
+    names.sort();
+    (!names.is_empty()).then(|| {
+        format!(
+            "warning: only the file counts here, and these variables are ignored: {}; put their values into the file",
+            names.join(", ")
+        )
+    })
 }
 
 fn path(queue: &QueueName) -> String {
@@ -189,6 +225,40 @@ fn changes(page: &mut Page, differences: &[Difference]) {
     page.table(Table::bare().indented().wrapping(&[0]), &rows);
 }
 
+/// Limits that stay as they were set by hand.
+fn left(page: &mut Page, queue: &QueueName, keys: &[String]) {
+    for key in keys {
+        page.text(format!("{queue}: {key} was set otherwise since and stays so; `upshot limit` changes it"));
+    }
+}
+
 fn value(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_do_not_count_are_named() {
+        let of = |names: &[&str]| of_variables(names.iter().map(OsString::from));
+        assert_eq!(of(&["UPSHOT_AMQP_URL", "PATH"]), None);
+        let said = of(&["UPSHOT_QUEUES__B__KEEP_DEAD", "UPSHOT_QUEUES__A__KEEP_DEAD"]).unwrap();
+        assert!(said.contains("UPSHOT_QUEUES__A__KEEP_DEAD, UPSHOT_QUEUES__B__KEEP_DEAD;"), "{said}");
+    }
+
+    #[test]
+    fn a_limit_that_stays_is_no_difference() {
+        let (smtp, api) = (LimitKey::Key("smtp".to_owned()), LimitKey::Key("api".to_owned()));
+        let of = |smtp_at: u32, api_at: u32| {
+            let limits = [(smtp.clone(), Limit::concurrency(smtp_at)), (api.clone(), Limit::concurrency(api_at))];
+            Configuration { limits: limits.into(), ..Configuration::default() }
+        };
+        let apart = [(smtp.clone(), Limit::concurrency(9)), (api.clone(), Limit::concurrency(9))].into();
+        let there = There { version: 1, configuration: Some(of(1, 1)), apart };
+        let shown: Vec<String> = there.differences(&of(1, 2)).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["limits.\"key:api\".concurrency: 9 -> 2"]);
+        assert_eq!(there.left(&of(1, 2)), ["key:smtp"]);
+    }
 }

@@ -1,9 +1,11 @@
 //! The configuration that is stored with the queue, and its versions.
 //!
 //! A change names the version that its author has seen, so that no change undoes another one
-//! unseen. Limits have one truth, the key `limits`: a version sets those that it names and clears
-//! those that only the version before it named, and [`Operator::set_limit`] sets single ones
-//! between two versions.
+//! unseen. Limits have one truth, the key `limits`: a version sets those that it names otherwise than
+//! the version before it and clears those that only that one named, and [`Operator::set_limit`] sets
+//! single ones between two versions. A limit that both versions name alike is left as it is.
+
+use std::collections::BTreeMap;
 
 use redis::RedisError;
 
@@ -45,6 +47,23 @@ pub enum Configured {
     Conflict(u64),
 }
 
+/// Which version is stored, and whether its limits are set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConfigurationState {
+    /// Its number, 0 for none, and when it was stored: a Redis that lost its last second may give
+    /// a number twice.
+    pub(crate) version: (u64, i64),
+    /// Where its limits are not all set: the last version whose limits were, 0 for none.
+    pub(crate) set: Option<u64>,
+}
+
+impl StoredConfiguration {
+    /// Its number, and when it was stored.
+    pub(crate) fn which(&self) -> (u64, i64) {
+        (self.version, self.at)
+    }
+}
+
 impl Client {
     /// The configuration that is stored with the queue; `None` before the first worker or operator
     /// stored one.
@@ -82,7 +101,7 @@ impl Client {
         let set = self.limits_of(&keys).await?;
         let named = configuration.limits.iter().zip(set);
         Ok(named
-            .filter(|((_, named), set)| *named != set)
+            .filter(|((_, named), set)| named.with_burst() != *set)
             .map(|((key, _), set)| (key.clone(), set))
             .collect())
     }
@@ -101,12 +120,13 @@ impl Client {
         Ok(stored.into_iter().map(|limit| limit.as_deref().map(Limit::read).unwrap_or_default()).collect())
     }
 
-    /// The version that is stored, 0 for none; and whether its limits may not be set yet.
-    pub(crate) async fn configuration_state(&self) -> Result<(u64, bool), Error> {
+    /// Which version is stored, and whether its limits are set.
+    pub(crate) async fn configuration_state(&self) -> Result<ConfigurationState, Error> {
         let mut cmd = redis::cmd("HMGET");
-        cmd.arg(self.keys.configuration()).arg(&["version", "unset"]);
-        let (version, unset): (Option<u64>, Option<u8>) = cmd.query_async(&mut self.conn.clone()).await?;
-        Ok((version.unwrap_or(0), unset.is_some()))
+        cmd.arg(self.keys.configuration()).arg(&["version", "at", "unset"]);
+        type Reply = (Option<u64>, Option<i64>, Option<u64>);
+        let (version, at, set): Reply = cmd.query_async(&mut self.conn.clone()).await?;
+        Ok(ConfigurationState { version: (version.unwrap_or(0), at.unwrap_or(0)), set })
     }
 
     async fn configure_call(
@@ -138,43 +158,81 @@ impl Operator {
         expected: u64,
         by: &str,
     ) -> Result<Configured, Error> {
+        let done = self.store_configuration(configuration, expected, by).await?;
+        if let Configured::Stored(_) = done {
+            self.finish_configuration().await?;
+        }
+        Ok(done)
+    }
+
+    /// Stores it without setting its limits ([`Self::finish_configuration`]).
+    pub(crate) async fn store_configuration(
+        &self,
+        configuration: &Configuration,
+        expected: u64,
+        by: &str,
+    ) -> Result<Configured, Error> {
         configuration.check()?;
         let by: String = by.chars().filter(|c| !c.is_control()).take(LONGEST_AUTHOR).collect();
         let (document, kept) = (configuration.stored(), VERSIONS_KEPT.to_string());
         let (done, stored) = self.client.configure_call("store", expected, &[&document, &by, &kept]).await?;
-        if !done {
-            return Ok(Configured::Conflict(stored));
-        }
-        self.finish_configuration().await?;
-        Ok(Configured::Stored(stored))
+        Ok(if done { Configured::Stored(stored) } else { Configured::Conflict(stored) })
     }
 
     /// Sets the limits of the stored version, as long as that is not done. Several that do this at
-    /// once do no harm.
+    /// once do no harm, and none sets limits of a version that is not the stored one any more. A
+    /// limit that cannot be kept keeps no other from being set.
     pub(crate) async fn finish_configuration(&self) -> Result<(), Error> {
         loop {
-            let (version, is_unset) = self.client.configuration_state().await?;
-            if !is_unset {
-                return Ok(());
+            let ConfigurationState { version, set } = self.client.configuration_state().await?;
+            let Some(set) = set else { return Ok(()) };
+            let versions = self.client.configurations(VERSIONS_KEPT).await?;
+            if versions.first().map(StoredConfiguration::which) != Some(version) {
+                // Another one was stored meanwhile, or its text is gone.
+                if self.client.configuration_state().await?.version == version {
+                    let why = "its text is missing".to_owned();
+                    return Err(Error::Configuration { version: version.0, why });
+                }
+                continue;
             }
-            let mut latest = self.client.configurations(2).await?.into_iter();
-            let Some(now) = latest.next() else { return Ok(()) };
-            let named = now.configuration.limits;
-            let before = latest.next().map(|before| before.configuration.limits).unwrap_or_default();
-            let dropped = before.into_keys().filter(|key| !named.contains_key(key));
-            let mut wanted: Vec<(LimitKey, Limit)> = dropped.map(|key| (key, Limit::default())).collect();
-            wanted.extend(named.iter().map(|(key, limit)| (key.clone(), *limit)));
-            let keys: Vec<&LimitKey> = wanted.iter().map(|(key, _)| key).collect();
-            let set = self.client.limits_of(&keys).await?;
-            for ((key, limit), _) in wanted.iter().zip(set).filter(|((_, limit), set)| limit != set) {
-                self.set_limit(key, *limit).await?;
+            let wanted = to_set(&versions, set);
+            let keys: Vec<&LimitKey> = wanted.keys().collect();
+            let there = self.client.limits_of(&keys).await?;
+            let mut bad = None;
+            let mut is_stored = true;
+            for ((key, limit), _) in wanted.iter().zip(there).filter(|((_, limit), there)| *limit != there) {
+                match self.set_limit_of(key, *limit, version).await {
+                    Ok(is_set) => is_stored &= is_set,
+                    Err(Error::Limit(why)) => bad = Some(why),
+                    Err(error) => return Err(error),
+                }
+            }
+            if let (Some(bad), true) = (bad, is_stored) {
+                return Err(bad.into());
             }
             // Should another version be stored meanwhile, its limits are set from the beginning.
-            if now.version == version {
-                self.client.configure_call("done", version, &[]).await?;
+            if is_stored {
+                self.client.configure_call("done", version.0, &[&version.1.to_string()]).await?;
             }
         }
     }
+}
+
+/// What the latest of these versions sets and clears, where all limits of the version `set` were
+/// set: what any version since then names otherwise. What all of them name alike was maybe set
+/// otherwise by hand, and is left as it is.
+fn to_set(versions: &[StoredConfiguration], set: u64) -> BTreeMap<LimitKey, Limit> {
+    let Some((now, before)) = versions.split_first() else { return BTreeMap::new() };
+    let named = &now.configuration.limits;
+    let since = before.iter().filter(|each| each.version >= set);
+    let since: Vec<_> = since.map(|each| &each.configuration.limits).collect();
+    let is_known = before.iter().any(|each| each.version == set);
+    let dropped = since.iter().flat_map(|limits| limits.keys()).filter(|key| !named.contains_key(key));
+    let mut wanted: BTreeMap<_, _> = dropped.map(|key| (key.clone(), Limit::default())).collect();
+    let differs =
+        |(key, limit): &(&LimitKey, &Limit)| !is_known || since.iter().any(|each| each.get(key) != Some(limit));
+    wanted.extend(named.iter().filter(differs).map(|(key, limit)| (key.clone(), *limit)));
+    wanted
 }
 
 /// Reads `version at author`, a line feed and the document.
@@ -187,5 +245,39 @@ fn read(text: &str) -> Result<StoredConfiguration, Error> {
     match serde_json::from_str(document) {
         Ok(configuration) => Ok(StoredConfiguration { version, at, by, configuration }),
         Err(why) => Err(Error::Configuration { version, why: why.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A version that limits these keys.
+    fn version(version: u64, limits: &[(&str, u32)]) -> StoredConfiguration {
+        let limits = limits.iter().map(|(key, n)| (key.parse().unwrap(), Limit::concurrency(*n))).collect();
+        let configuration = Configuration { limits, ..Configuration::default() };
+        StoredConfiguration { version, at: 1, by: "ada".to_owned(), configuration }
+    }
+
+    /// What is set, 0 for what is cleared.
+    fn set(versions: &[StoredConfiguration], since: u64) -> Vec<(String, u32)> {
+        let wanted = to_set(versions, since).into_iter();
+        wanted.map(|(key, limit)| (key.to_string(), limit.concurrency.unwrap_or(0))).collect()
+    }
+
+    #[test]
+    fn a_version_sets_what_differs_from_every_version_since_all_limits_were_set() {
+        let [a, b, c] = ["key:a", "key:b", "key:c"];
+        let versions = [
+            version(3, &[(a, 1), (b, 1)]),
+            version(2, &[(a, 1), (b, 2), (c, 1)]),
+            version(1, &[(a, 1), (b, 1)]),
+        ];
+        let said = |sets: &[(&str, u32)]| sets.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect::<Vec<_>>();
+        assert_eq!(set(&versions, 2), said(&[(b, 1), (c, 0)]));
+        // The setter of version 2 came to an end somewhere.
+        assert_eq!(set(&versions, 1), said(&[(b, 1), (c, 0)]));
+        assert_eq!(set(&versions[..1], 0), said(&[(a, 1), (b, 1)]), "the first one sets all");
+        assert_eq!(set(&versions[..2], 1), said(&[(a, 1), (b, 1), (c, 0)]), "nobody knows what version 1 was");
     }
 }

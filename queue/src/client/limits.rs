@@ -55,16 +55,31 @@ impl Operator {
     /// # Errors
     /// When the limit cannot be kept, or Redis failed.
     pub async fn set_limit(&self, key: &LimitKey, limit: Limit) -> Result<(), Error> {
+        self.set_limit_by(key, limit, &[]).await.map(drop)
+    }
+
+    /// The same for a version of the configuration, by its number and when it was stored. Sets
+    /// nothing where another one is stored; whether it did.
+    pub(crate) async fn set_limit_of(
+        &self,
+        key: &LimitKey,
+        limit: Limit,
+        (version, at): (u64, i64),
+    ) -> Result<bool, Error> {
+        self.set_limit_by(key, limit, &[&version.to_string(), &at.to_string()]).await
+    }
+
+    async fn set_limit_by(&self, key: &LimitKey, limit: Limit, of: &[&str]) -> Result<bool, Error> {
         let stored = limit.stored(key)?;
         let name = key.stored();
-        let set = self.client.limit_call("limit", &name, &[&stored]).await?;
+        let set = self.client.limit_call("limit", &name, &[&[stored.as_str()], of].concat()).await?;
         if set.some_kept {
             self.client.give_up(&name).await?;
         }
         if let Some(claim) = set.counting {
             self.client.count_running(&name, claim).await?;
         }
-        Ok(())
+        Ok(!set.refused)
     }
 
     /// No job of the queue starts until it is resumed; what runs goes on. The
@@ -239,16 +254,24 @@ impl Client {
     }
 
     async fn limit_call(&self, what: &str, key: &str, args: &[&str]) -> Result<Set, Error> {
+        let mut set = Set::default();
         loop {
             let mut call = Call::new(&scripts::LIMIT, &self.keys);
             call.arg(what).arg(key);
             for arg in args {
                 call.arg(arg);
             }
-            let (again, claim, some_kept): (u8, u64, u8) = call.run(&mut self.conn.clone()).await?;
+            type Reply = (u8, u64, u8, u8);
+            let (again, claim, some_kept, refused): Reply = call.run(&mut self.conn.clone()).await?;
+            set.refused = refused == 1;
+            // What it set before it was refused is not undone.
+            if !set.refused {
+                set.counting = (claim > 0).then_some(claim);
+                set.some_kept = some_kept == 1;
+            }
             // Lanes that there is room for now are let in some at a time.
             if again == 0 {
-                return Ok(Set { counting: (claim > 0).then_some(claim), some_kept: some_kept == 1 });
+                return Ok(set);
             }
         }
     }
@@ -269,7 +292,10 @@ fn used(key: &LimitKey, limit: &Limit, running: u64, bucket: Option<&str>, waiti
 }
 
 /// What is left to be done for a limit that was set.
+#[derive(Default)]
 struct Set {
+    /// It belongs to another version of the configuration than the stored one: it was not set.
+    refused: bool,
     /// Jobs that run are to be counted, up to this claim.
     counting: Option<u64>,
     /// Places are kept under other keys, maybe for lanes that need this one.

@@ -218,6 +218,11 @@ impl Configuration {
     }
 }
 
+/// Limits as they are stored, so that they compare equal with what is set.
+fn with_bursts(limits: BTreeMap<LimitKey, Limit>) -> BTreeMap<LimitKey, Limit> {
+    limits.into_iter().map(|(key, limit)| (key, limit.with_burst())).collect()
+}
+
 impl From<Configuration> for Document {
     fn from(from: Configuration) -> Self {
         let Configuration { retry, kinds, limits, shares, keep } = from;
@@ -228,7 +233,7 @@ impl From<Configuration> for Document {
             backoff,
             backoff_of,
             kinds: kinds.iter().map(|(kind, policy)| (kind.clone(), policy.into())).collect(),
-            limits,
+            limits: with_bursts(limits),
             shares,
             keep_succeeded: keep.succeeded,
             keep_dead: keep.dead,
@@ -250,7 +255,7 @@ impl From<Document> for Configuration {
             }
             .into(),
             kinds,
-            limits: from.limits,
+            limits: with_bursts(from.limits),
             shares: from.shares,
             keep: Retention {
                 succeeded: from.keep_succeeded,
@@ -324,6 +329,17 @@ mod tests {
         document["retries"]["crashd"] = json!(1);
         let said = Configuration::read(&document).unwrap_err().to_string();
         assert!(said.contains("`retries.crashd` is not known"), "{said}");
+    }
+
+    #[test]
+    fn a_rate_without_a_burst_has_one_of_1() {
+        let mut document = some().document();
+        document["limits"]["key:smtp"] = json!({"rate": 2.0});
+        let read = Configuration::read(&document).unwrap();
+        assert_eq!(read.limits[&LimitKey::Key("smtp".to_owned())], Limit::rate(2.0, 1));
+        let mut built = some();
+        built.limits.insert(LimitKey::Key("smtp".to_owned()), Limit { rate: Some(2.0), ..Limit::default() });
+        assert!(built.differences(&read).is_empty());
     }
 
     #[test]

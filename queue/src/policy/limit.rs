@@ -213,6 +213,12 @@ impl Limit {
         Self { weight: Some(weight), ..Self::default() }
     }
 
+    /// As it is stored: a rate without a burst has one of 1.
+    #[must_use]
+    pub fn with_burst(self) -> Self {
+        Self { burst: self.burst.or(self.rate.map(|_| 1)), ..self }
+    }
+
     /// Whether it can be kept; setting it would say the same.
     ///
     /// # Errors
@@ -236,7 +242,7 @@ impl Limit {
             return Err(BadLimit::Weight { weight, key: key.clone() });
         }
         let text = |number: Option<String>| number.unwrap_or_default();
-        let burst = self.rate.map(|_| self.burst.unwrap_or(1).to_string());
+        let burst = self.with_burst().burst.map(|burst| burst.to_string());
         Ok(format!(
             "{}|{}|{}|{}",
             text(self.concurrency.map(|n| n.to_string())),
@@ -288,13 +294,14 @@ mod tests {
         fn what_is_stored_is_read_back(
             concurrency in prop::option::of(0u32..1000),
             rate in prop::option::of(0.001f64..1_000_000.0),
-            burst in 1u32..1000,
+            burst in prop::option::of(1u32..1000),
             weight in prop::option::of(LIGHTEST..HEAVIEST),
         ) {
-            let burst = rate.map(|_| burst);
+            let burst = rate.and(burst);
             let limit = Limit { concurrency, rate, burst, weight };
             let stored = limit.stored(&LimitKey::Tenant("a".into())).unwrap();
-            prop_assert_eq!(Limit::read(&stored), limit);
+            prop_assert_eq!(Limit::read(&stored), limit.with_burst());
+            prop_assert_eq!(limit.with_burst().burst, rate.map(|_| burst.unwrap_or(1)));
         }
     }
 

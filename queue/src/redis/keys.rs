@@ -306,7 +306,8 @@ impl Keys {
         self.key("paused_kinds")
     }
 
-    /// Hash: the `version` of the configuration, and `unset` until its limits are set.
+    /// Hash: the `version` of the configuration, `at` which time (ms) it was stored, and until its
+    /// limits are set `unset`: the last version whose limits were.
     pub fn configuration(&self) -> String {
         self.key("configuration")
     }

@@ -2,12 +2,14 @@
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 what (limit, give_up, counted, pause, resume, pause_kind, resume_kind), 2 limit key
 --       or kind ('' for the queue's own pause), 3 for a limit: `concurrency|tokens a
---       second|burst|weight`, '' to clear it; for counted: what was answered as the claim;
+--       second|burst|weight`, '' to clear it, and 4, 5 the version of the configuration that it
+--       belongs to and when that was stored (ms), if to any; for counted: what was answered as the claim;
 --       for give_up: other keys that have a reservation (from here on, at most 32)
--- Returns: {again, claim, reserved}: 1 when more lanes wait than one call lets in and there is
+-- Returns: {again, claim, reserved, refused}: 1 when more lanes wait than one call lets in and there is
 --       room for them: the caller repeats the call; the claim up to which the caller counts the
 --       jobs that run already (recount), before it says that they are counted (counted), or 0;
---       1 when other keys have reservations (give_up).
+--       1 when other keys have reservations (give_up); 1 when another version is stored: nothing
+--       was set then.
 -- include: open, int, flow, limits, running, reservations, release_lanes
 local cx = open()
 if cx.err then return cx end
@@ -23,7 +25,11 @@ if what == 'limit' and ARGV[3] ~= '' then
     return redis.error_reply('ARGS limit: `' .. ARGV[3] .. '` is no limit that can be kept')
   end
 end
-local again, counting, some_reserved = 0, 0, 0
+local again, counting, some_reserved, refused = 0, 0, 0, 0
+if what == 'limit' and ARGV[4] then
+  local now = redis.call('HMGET', CONFIGURATION, 'version', 'at')
+  if now[1] ~= ARGV[4] or now[2] ~= ARGV[5] then refused = 1 end
+end
 local function let_go()
   release_lanes(cx, key)
   -- More lanes wait than one call lets in, and there is room for them.
@@ -44,7 +50,10 @@ local function give_up(lane)
   end
   return some
 end
-if what == 'limit' then
+if refused == 1 then
+  -- The caller may have set it by an earlier call, and let in some of the lanes only.
+  let_go()
+elseif what == 'limit' then
   redis.call('HDEL', PROMISED, key)
   if redis.call('EXISTS', PROMISED) == 1 then
     for _, lane in ipairs(redis.call('ZRANGE', BLOCKED .. key, '0', int(RESERVATIONS_GIVEN_UP - 1))) do give_up(lane) end
@@ -129,4 +138,4 @@ else
   return redis.error_reply('ARGS limit: `' .. what .. '` cannot be set')
 end
 redis.call('PUBLISH', WAKE, cx.at)
-return {again, counting, some_reserved}
+return {again, counting, some_reserved, refused}

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{core::Core, in_force::InForce};
+use super::{core::Core, following::Following, in_force::InForce};
 use crate::{
     client::{
         configuration::{Configured, StoredConfiguration},
@@ -10,7 +10,7 @@ use crate::{
     },
     error::Error,
     policy::configuration::Configuration,
-    redis::connect::Backoff,
+    redis::connect::{Backoff, Cause},
 };
 
 /// How often the version is looked at, should the message be lost that tells of a new one.
@@ -23,6 +23,7 @@ const NAMED: usize = 10;
 /// first claim waits for it.
 pub(super) async fn run(core: Arc<Core>) {
     let Some(seed) = &core.options.seed else {
+        core.options.following.send_replace(Following::Followed);
         core.configured.cancel();
         return;
     };
@@ -31,8 +32,9 @@ pub(super) async fn run(core: Arc<Core>) {
         match look(&core, seed).await {
             Ok(()) => {
                 if core.outages.configuration.ends() {
-                    tracing::info!(queue = %core.options.queue, "reading the queue's configuration works again");
+                    tracing::info!(queue = %core.options.queue, "the queue's configuration is followed again");
                 }
+                core.options.following.send_replace(Following::Followed);
                 core.configured.cancel();
                 backoff.reset();
                 tokio::select! {
@@ -42,12 +44,18 @@ pub(super) async fn run(core: Arc<Core>) {
             }
             Err(error) => {
                 if core.outages.configuration.begins(error.cause()) {
-                    let queue = &core.options.queue;
-                    if core.configured.is_cancelled() {
-                        tracing::warn!(%queue, %error, "the queue's configuration is not read: the one that was read last counts");
-                    } else {
-                        tracing::warn!(%queue, %error, "nothing claimed until the queue's configuration is read");
-                    }
+                    tracing::warn!(
+                        queue = %core.options.queue, %error,
+                        "the queue's configuration is not read, or its limits are not all set"
+                    );
+                }
+                // A Redis that is away does not say that the configuration is another one.
+                if error.cause() != Cause::Away {
+                    core.options.following.send_replace(Following::Failing(error.to_string()));
+                }
+                // The others are set, and waiting sets no limit that cannot be kept.
+                if matches!(error, Error::Limit(_)) {
+                    core.configured.cancel();
                 }
                 backoff.wait().await;
             }
@@ -57,26 +65,24 @@ pub(super) async fn run(core: Arc<Core>) {
 
 async fn look(core: &Core, seed: &Configuration) -> Result<(), Error> {
     let client = core.renewals.client();
-    let (mut version, is_unset) = client.configuration_state().await?;
     let operator = Operator::new(client.clone());
-    if version == 0 {
+    let mut state = client.configuration_state().await?;
+    if state.version.0 == 0 {
         let by = format!("worker {}", core.worker());
-        version = match operator.configure(seed, 0, &by).await? {
-            Configured::Stored(version) => {
-                tracing::info!(queue = %core.options.queue, version, "the queue had no configuration: seeded");
-                version
-            }
-            // Another worker was first.
-            Configured::Conflict(version) => version,
-        };
-    } else if is_unset {
-        operator.finish_configuration().await?;
+        // Where there is a conflict another worker was first.
+        if let Configured::Stored(version) = operator.store_configuration(seed, 0, &by).await? {
+            tracing::info!(queue = %core.options.queue, version, "the queue had no configuration: seeded");
+        }
+        state = client.configuration_state().await?;
     }
-    if version == core.leases.policy().version {
-        return Ok(());
-    }
-    if let Some(stored) = client.configuration().await? {
+    // Followed first: a limit that cannot be set keeps no version from being followed.
+    if state.version != core.leases.policy().version
+        && let Some(stored) = client.configuration().await?
+    {
         follow(core, seed, stored);
+    }
+    if state.set.is_some() {
+        operator.finish_configuration().await?;
     }
     Ok(())
 }

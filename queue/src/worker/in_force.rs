@@ -7,7 +7,7 @@ use crate::{
     client::configuration::StoredConfiguration,
     job::flow::encode,
     policy::{
-        configuration::Retention,
+        configuration::{Configuration, Retention},
         priority::Shares,
         retry::{Crashes, RetryPolicy},
     },
@@ -16,8 +16,9 @@ use crate::{
 /// Retries, shares and retention that a worker goes by.
 #[derive(Debug)]
 pub(super) struct InForce {
-    /// The version of the stored configuration; 0 for the worker's own options.
-    pub(super) version: u64,
+    /// Which version of the stored configuration, by its number and when it was stored; 0 for the
+    /// worker's own options.
+    pub(super) version: (u64, i64),
     retry: RetryPolicy,
     retry_by_kind: HashMap<String, RetryPolicy>,
     /// What becomes of jobs that lose their worker, and of those of kinds that differ.
@@ -29,7 +30,7 @@ pub(super) struct InForce {
 
 impl InForce {
     fn new(
-        version: u64,
+        version: (u64, i64),
         retry: RetryPolicy,
         retry_by_kind: HashMap<String, RetryPolicy>,
         shares: Shares,
@@ -44,8 +45,11 @@ impl InForce {
         Self { version, retry, crashes_by_kind, crashes, retry_by_kind, shares, keep }
     }
 
-    /// What the options of a worker say.
+    /// What the options of a worker say: its seed, where it has one.
     pub(super) fn of_options(options: &WorkerOptions) -> Self {
+        if let Some(seed) = &options.seed {
+            return Self::of_configuration((0, 0), seed.clone());
+        }
         let WorkerOptions { retry, retry_by_kind, shares, .. } = options;
         let keep = Retention {
             succeeded: options.keep_succeeded,
@@ -53,17 +57,37 @@ impl InForce {
             cancelled: options.keep_cancelled,
             signals: options.keep_signals,
         };
-        Self::new(0, retry.clone(), retry_by_kind.clone(), *shares, keep)
+        Self::new((0, 0), retry.clone(), retry_by_kind.clone(), *shares, keep)
     }
 
     /// What the stored configuration says.
     pub(super) fn of_stored(stored: StoredConfiguration) -> Self {
-        let of = stored.configuration;
-        Self::new(stored.version, of.retry, of.kinds.into_iter().collect(), of.shares, of.keep)
+        Self::of_configuration(stored.which(), stored.configuration)
+    }
+
+    fn of_configuration(version: (u64, i64), of: Configuration) -> Self {
+        Self::new(version, of.retry, of.kinds.into_iter().collect(), of.shares, of.keep)
     }
 
     /// What follows from a failure of a kind.
     pub(super) fn retry_of(&self, kind: &str) -> &RetryPolicy {
         self.retry_by_kind.get(kind).unwrap_or(&self.retry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_has_read_nothing_keeps_what_its_seed_keeps() {
+        let day = Duration::from_secs(24 * 3600);
+        let keep = Retention { succeeded: 90 * day, dead: 91 * day, cancelled: 92 * day, signals: 93 * day };
+        let seed = Configuration { keep, ..Configuration::default() };
+        let name = "invoices".parse().unwrap();
+        let options = WorkerOptions { seed: Some(seed), ..WorkerOptions::new(name) };
+        assert_eq!(InForce::of_options(&options).keep, keep);
     }
 }

@@ -2,8 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::following::Following;
 use crate::{
     job::id::QueueName,
     policy::{configuration::Configuration, kinds::Kinds, priority::Shares, retry::RetryPolicy},
@@ -50,6 +52,8 @@ pub struct WorkerOptions {
     /// configuration that is stored with the queue, whatever the `keep_` fields, the
     /// retries and the shares say. `None`: the worker goes by its own options.
     pub seed: Option<Configuration>,
+    /// Whether the worker goes by the stored configuration; it keeps this up to date.
+    pub following: watch::Sender<Following>,
     /// Fires when a stop in good order begins: nothing more is claimed, what has not
     /// started is handed back, and running handlers are told
     /// ([`Lease::stopping`](super::Lease::stopping)). An apalis monitor tells its
@@ -91,6 +95,7 @@ impl WorkerOptions {
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
             keep_signals: Duration::from_secs(7 * 24 * 3600),
             seed: None,
+            following: watch::Sender::default(),
             stop: CancellationToken::new(),
             interrupt: CancellationToken::new(),
             abandon: CancellationToken::new(),

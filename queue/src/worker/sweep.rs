@@ -24,8 +24,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// From the beginning of one pass of the scrubber to that of the next, at least.
 const SCRUB_EVERY: Duration = Duration::from_secs(30);
 
-/// Sweeps until the worker ends.
+/// Sweeps until the worker ends, as soon as it is known for how long jobs and signals are kept.
 pub(super) async fn run(core: Arc<Core>) {
+    core.configured.cancelled().await;
     let hold = Hold::new(&core);
     tokio::join!(
         hold.run(),

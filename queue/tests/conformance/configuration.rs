@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use upshot_queue::{
-    Configuration, Configured, Failure, Limit, LimitKey, RetryPolicy, State, Wait, WorkerOptions,
+    Configuration, Configured, Failure, Following, Limit, LimitKey, RetryPolicy, State, Wait, WorkerOptions,
 };
 
 use crate::fixture::{Fixture, Worker, options};
@@ -130,7 +131,7 @@ async fn limits_that_an_operator_died_over_are_set_by_a_worker() {
     // As if that had been before the limit was set.
     let mut conn = fixture.connector.connect().unwrap();
     let key_name = fixture.queue.keys().configuration();
-    () = redis::cmd("HSET").arg(&key_name).arg("unset").arg(1).query_async(&mut conn).await.unwrap();
+    () = redis::cmd("HSET").arg(&key_name).arg("unset").arg(0).query_async(&mut conn).await.unwrap();
     let worker = Worker::start(&fixture.connector, seeded(limiting(&[])), |_, _| async { Ok(json!(null)) });
     let id = fixture.enqueue(1).await.remove(0);
     fixture.until_state(&id, State::Succeeded).await;
@@ -140,5 +141,150 @@ async fn limits_that_an_operator_died_over_are_set_by_a_worker() {
         redis::cmd("HGET").arg(&key_name).arg("unset").query_async(&mut conn).await.unwrap();
     assert_eq!(unset, None);
     worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_two_versions_name_alike_is_left_as_an_operator_set_it() {
+    let fixture = Fixture::new().await;
+    let operator = &fixture.queue.operator;
+    operator.configure(&limiting(&[("a", 1), ("b", 2)]), 0, "ada").await.unwrap();
+    operator.set_limit(&key("a"), Limit::concurrency(0)).await.unwrap();
+    operator.configure(&limiting(&[("a", 1), ("b", 3)]), 1, "ada").await.unwrap();
+    let limits = fixture.queue.limits().await.unwrap().limits;
+    assert_eq!(limits, [(key("a"), Limit::concurrency(0)), (key("b"), Limit::concurrency(3))]);
+    fixture.finish().await;
+}
+
+/// What a setter leaves behind that died before it set a limit.
+async fn unset(fixture: &Fixture, since: u64) {
+    let mut conn = fixture.connector.connect().unwrap();
+    let key = fixture.queue.keys().configuration();
+    () = redis::cmd("HSET").arg(key).arg("unset").arg(since).query_async(&mut conn).await.unwrap();
+}
+
+#[tokio::test]
+async fn limits_of_a_version_whose_setter_died_are_cleared_by_a_later_one() {
+    let fixture = Fixture::new().await;
+    let operator = &fixture.queue.operator;
+    operator.configure(&limiting(&[("a", 1), ("b", 2)]), 0, "ada").await.unwrap();
+    operator.configure(&limiting(&[("b", 3), ("c", 4)]), 1, "ada").await.unwrap();
+    // As if the second one had set `c` and not come further.
+    operator.set_limit(&key("a"), Limit::concurrency(1)).await.unwrap();
+    operator.set_limit(&key("b"), Limit::concurrency(2)).await.unwrap();
+    unset(&fixture, 1).await;
+    operator.configure(&limiting(&[("b", 3)]), 2, "ada").await.unwrap();
+    let limits = fixture.queue.limits().await.unwrap().limits;
+    assert_eq!(limits, [(key("b"), Limit::concurrency(3))]);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_read_the_configuration_does_nothing_and_says_so() {
+    let fixture = Fixture::new().await;
+    let operator = &fixture.queue.operator;
+    operator.configure(&surviving(1), 0, "ada").await.unwrap();
+    let mut conn = fixture.connector.connect().unwrap();
+    let stored = fixture.queue.keys().configurations();
+    let good: String = redis::cmd("LINDEX").arg(&stored).arg(0).query_async(&mut conn).await.unwrap();
+    let set = async |text: &str| {
+        let mut conn = fixture.connector.connect().unwrap();
+        () = redis::cmd("LSET").arg(&stored).arg(0).arg(text).query_async(&mut conn).await.unwrap();
+    };
+    set(&good.replace("keep_dead", "keep_deaf")).await;
+    let following = watch::Sender::default();
+    let mut seen = following.subscribe();
+    let options = WorkerOptions { following, ..seeded(surviving(1)) };
+    let worker = Worker::start(&fixture.connector, options, |_, _| async { Ok(json!(null)) });
+    let id = fixture.enqueue(1).await.remove(0);
+    // Twice: until then another loop would have begun.
+    for _ in 0..2 {
+        seen.changed().await.unwrap();
+        let now = seen.borrow_and_update().clone();
+        assert!(matches!(&now, Following::Failing(why) if why.contains("version 1")), "{now:?}");
+    }
+    let sweeper: Option<String> =
+        redis::cmd("GET").arg(fixture.queue.keys().sweeper()).query_async(&mut conn).await.unwrap();
+    assert_eq!(sweeper, None, "it sweeps by settings that are not the queue's");
+    assert_eq!(fixture.queue.job(&id).await.unwrap().unwrap().attempts, 0);
+    set(&good).await;
+    seen.wait_for(|now| *now == Following::Followed).await.unwrap();
+    fixture.until_state(&id, State::Succeeded).await;
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_version_is_followed_although_a_limit_of_it_cannot_be_set() {
+    let fixture = Fixture::new().await;
+    let following = watch::Sender::default();
+    let mut seen = following.subscribe();
+    let options = WorkerOptions { following, ..seeded(surviving(1_000_000)) };
+    let worker = Worker::start(&fixture.connector, options, |_, _| async {
+        Err::<Value, _>(Failure::transient("the printer is on fire"))
+    });
+    seen.wait_for(|now| *now == Following::Followed).await.unwrap();
+    operator_of_a_newer_program(&fixture, surviving(1)).await;
+    seen.wait_for(|now| matches!(now, Following::Failing(why) if why.contains("weight"))).await.unwrap();
+    let id = fixture.enqueue(1).await.remove(0);
+    let dead = fixture.until_state(&id, State::Dead).await;
+    assert_eq!(dead.attempts, 2, "it goes by the version before");
+    let limits = fixture.queue.limits().await.unwrap().limits;
+    assert_eq!(limits, [(key("b"), Limit::concurrency(2))], "a limit that can be set is set");
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+/// Stores version 2 with a limit that this program does not keep, and one that it does.
+async fn operator_of_a_newer_program(fixture: &Fixture, configuration: Configuration) {
+    let mut document = configuration.document();
+    document["limits"] = json!({"key:a": {"weight": 2.0}, "key:b": {"concurrency": 2}});
+    let (mut conn, keys) = (fixture.connector.connect().unwrap(), fixture.queue.keys());
+    let mut pipe = redis::pipe();
+    pipe.cmd("LPUSH").arg(keys.configurations()).arg(format!("2 7 bob\n{document}"));
+    pipe.cmd("HSET").arg(keys.configuration()).arg(&["version", "2", "at", "7", "unset", "1"]);
+    pipe.cmd("PUBLISH").arg(keys.configured()).arg(2);
+    () = pipe.query_async(&mut conn).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_version_of_the_same_number_is_followed() {
+    let fixture = Fixture::new().await;
+    let worker = failing(&fixture, surviving(1_000_000));
+    let id = fixture.enqueue(1).await.remove(0);
+    fixture.until(&id, |job| job.attempts > 2).await;
+    // A Redis that lost its last second, and then took another first version.
+    let document = surviving(1).document();
+    let (mut conn, keys) = (fixture.connector.connect().unwrap(), fixture.queue.keys());
+    let mut pipe = redis::pipe();
+    pipe.cmd("LSET").arg(keys.configurations()).arg(0).arg(format!("1 7 bob\n{document}"));
+    pipe.cmd("HSET").arg(keys.configuration()).arg("at").arg(7);
+    pipe.cmd("PUBLISH").arg(keys.configured()).arg(1);
+    () = pipe.query_async(&mut conn).await.unwrap();
+    fixture.until_state(&id, State::Dead).await;
+    worker.stop().await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_slow_setter_overwrites_no_limit_of_a_later_version() {
+    let fixture = Fixture::new().await;
+    let (queue, operator) = (&fixture.queue, &fixture.queue.operator);
+    let names: Vec<String> = (10..30).map(|n| n.to_string()).collect();
+    let all = |n: u32| limiting(&names.iter().map(|name| (name.as_str(), n)).collect::<Vec<_>>());
+    for round in 0..20 {
+        let (version, n) = (2 * u64::from(round), 2 * round + 1);
+        let (one, other) = (all(n), all(n + 1));
+        let first = operator.configure(&one, version, "ada");
+        let second = async {
+            // As soon as the first is stored, while its limits are set.
+            while operator.configure(&other, version + 1, "bob").await.unwrap() == Configured::Conflict(version) {}
+        };
+        assert_eq!(tokio::join!(first, second).0.unwrap(), Configured::Stored(version + 1));
+        let limits = queue.limits().await.unwrap().limits;
+        let wanted: Vec<_> = names.iter().map(|name| (key(name), Limit::concurrency(n + 1))).collect();
+        assert_eq!(limits, wanted, "round {round}");
+        assert!(queue.limits_apart(&other).await.unwrap().is_empty());
+    }
     fixture.finish().await;
 }

@@ -27,9 +27,10 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
-    /// What is limited.
+    /// What is limited; a rate without a burst has one of 1.
     pub fn limit(&self) -> Limit {
         Limit { concurrency: self.concurrency, rate: self.rate, burst: self.burst, weight: self.weight }
+            .with_burst()
     }
 }
 
