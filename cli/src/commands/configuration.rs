@@ -102,10 +102,10 @@ async fn apply(
     Ok(())
 }
 
-/// What is in force for a queue.
+/// The configuration in force for a queue.
 struct There {
     version: u64,
-    /// The stored configuration, with limits that were set otherwise since.
+    /// The stored configuration, with limits that were set differently since then.
     configuration: Option<Configuration>,
 }
 
@@ -129,7 +129,7 @@ impl There {
         Ok(Self { version, configuration: Some(configuration) })
     }
 
-    /// From what is in force to what is wanted.
+    /// The differences from the configuration in force to the wanted one.
     fn differences(&self, wanted: &Configuration) -> Vec<Difference> {
         match &self.configuration {
             Some(there) => there.differences(wanted),
@@ -138,7 +138,7 @@ impl There {
     }
 }
 
-/// What a settings file says about its queues, or about one of them. Variables do not count.
+/// The configurations in a settings file, for all queues or one. Variables do not count.
 fn of_file(
     program: &Program,
     file: &Path,
@@ -157,7 +157,7 @@ fn path(queue: &QueueName) -> String {
     format!("/v1/queues/{queue}/configuration")
 }
 
-/// A queue's configuration, a value a line.
+/// A queue's configuration, one value a line.
 fn shown(page: &mut Page, said: &Value) {
     let queue = text(said, "queue");
     if part(said, "configuration").is_null() {
