@@ -1,4 +1,4 @@
-//! A program on Upshot: its jobs, and the commands that it gets.
+//! A program on Upshot: its jobs and its commands.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Mutex};
 
@@ -66,7 +66,7 @@ pub struct WithState<S> {
     state: State<S>,
 }
 
-/// What a program is, before its command line is read.
+/// The parts of a program, before its command line is read.
 #[must_use]
 pub struct Builder {
     program: Program,
@@ -76,25 +76,24 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a command of the program's own; [`Upshot::on`] says what it does.
+    /// Adds the program's own command; [`Upshot::on`] gives its action.
     pub fn command(mut self, command: clap::Command) -> Self {
         self.commands.push(command);
         self
     }
 
-    /// Names a section `[app.NAME]` that is used only when an executor starts. Every command that
-    /// reads the settings checks it against its type, where it is there.
+    /// Names a section `[app.NAME]` that only a starting executor uses. Every command that reads
+    /// the settings checks the section against its type, if it is there.
     pub fn section<T: DeserializeOwned>(mut self, name: &'static str) -> Self {
         self.sections.insert(name.to_owned());
         self.checks.push(Box::new(move |settings| settings.optional_section::<T>(name).map(drop)));
         self
     }
 
-    /// Reads the command line. Where that asks for help, or cannot be understood, the process says
-    /// so and ends.
+    /// Reads the command line. If it asks for help or is wrong, the process prints that and ends.
     ///
     /// # Errors
-    /// None today; the settings are read by the command that needs them.
+    /// None at present; the command that needs the settings reads them.
     pub fn from_env(self) -> Result<Upshot> {
         let said = match Arguments::read(&self.program, self.commands) {
             Ok(said) => said,
@@ -113,10 +112,10 @@ impl Builder {
 }
 
 impl Upshot {
-    /// A program without defaults of its own: everything is in its settings.
+    /// A program without its own defaults: everything is in its settings.
     ///
-    /// The settings are those of the file that `--config` or `UPSHOT_CONFIG` names, or else of
-    /// `upshot.toml` in the working folder where there is one, and of `UPSHOT_*` variables.
+    /// The settings come from the file that `--config` or `UPSHOT_CONFIG` names, otherwise from
+    /// `upshot.toml` in the working folder if it exists, and from `UPSHOT_*` variables.
     ///
     /// # Errors
     /// As [`Builder::from_env`].
@@ -124,7 +123,7 @@ impl Upshot {
         Self::program(Program::default()).from_env()
     }
 
-    /// A program with default settings, contracts or commands of its own.
+    /// A program with its own default settings, contracts or commands.
     pub fn program(program: Program) -> Builder {
         Builder { program, commands: Vec::new(), sections: BTreeSet::new(), checks: Vec::new() }
     }
@@ -132,7 +131,7 @@ impl Upshot {
     /// The settings in force.
     ///
     /// # Errors
-    /// What is wrong with them, and where.
+    /// The problem and its place.
     pub fn settings(&self) -> Result<Settings> {
         Ok(self.said.settings(&self.program)?)
     }
@@ -144,21 +143,20 @@ impl Upshot {
     /// too much, name the section with [`Builder::section`] and read it in [`Upshot::prepare`].
     ///
     /// # Errors
-    /// What is wrong with the settings or the section, and where.
+    /// The problem of the settings or the section, and its place.
     pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let mut sections = self.sections.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         sections.insert(name.to_owned());
         Ok(self.settings()?.section(name)?)
     }
 
-    /// The state that the handlers added behind it share.
+    /// Sets the state that the handlers added after it share.
     pub fn state<S: Send + Sync + 'static>(self, state: S) -> WithState<S> {
         let state = self.jobs.state(state);
         WithState { app: self, state }
     }
 
-    /// A state that is set up when an executor starts, and by no other command: connections,
-    /// fonts, what takes long.
+    /// Sets up a state only when an executor starts: connections, fonts, anything slow.
     pub fn prepare<S, F, Fut, E>(mut self, prepare: F) -> WithState<S>
     where
         S: Send + Sync + 'static,
@@ -176,7 +174,7 @@ impl Upshot {
         self.state(()).job::<T>().app
     }
 
-    /// What a command of the program's own does.
+    /// Gives the action of the program's own command.
     #[must_use]
     pub fn on<F, Fut>(mut self, name: &'static str, run: F) -> Self
     where
@@ -187,12 +185,12 @@ impl Upshot {
         self
     }
 
-    /// Runs the command that was asked for: all services (`up`), one of them, or an operator's.
-    /// Does not return: the process ends with the command's exit code, also where a thread that
-    /// cannot be interrupted still computes.
+    /// Runs the requested command: all services (`up`), one service, or an operator's command. Does
+    /// not return: the process ends with the command's exit code, even while a thread that cannot
+    /// be interrupted still computes.
     ///
     /// # Errors
-    /// None: what goes wrong is written to standard error.
+    /// None: an error goes to standard error.
     pub async fn main(self) -> Result<()> {
         output::leave(output::ended(Box::pin(self.run()).await))
     }
@@ -230,7 +228,7 @@ impl Upshot {
 }
 
 impl<S: Send + Sync + 'static> WithState<S> {
-    /// Adds a job whose handler works with this state.
+    /// Adds a job whose handler uses this state.
     pub fn job<T: Job<State = S>>(mut self) -> Self {
         if let Err(twice) = self.app.jobs.job::<T>(&self.state)
             && self.app.mistake.is_none()
@@ -240,7 +238,7 @@ impl<S: Send + Sync + 'static> WithState<S> {
         self
     }
 
-    /// The state that the handlers added behind it share.
+    /// Sets the state that the handlers added after it share.
     pub fn state<T: Send + Sync + 'static>(self, state: T) -> WithState<T> {
         self.app.state(state)
     }
@@ -268,17 +266,17 @@ impl<S: Send + Sync + 'static> WithState<S> {
     /// As [`Upshot::main`].
     ///
     /// # Errors
-    /// None: what goes wrong is written to standard error.
+    /// None: an error goes to standard error.
     pub async fn main(self) -> Result<()> {
         self.app.main().await
     }
 }
 
-/// What a command of the program's own has at hand.
+/// The input of the program's own command.
 pub struct Call {
-    /// The settings, with the addresses of a running `up` where they name none.
+    /// The settings, with the addresses of a running `up` where the settings name none.
     pub settings: Settings,
-    /// What was said behind the command.
+    /// The command's own arguments.
     pub matches: ArgMatches,
     /// Fires at Ctrl-C and SIGTERM.
     pub stop: CancellationToken,
@@ -289,7 +287,7 @@ impl Call {
     /// Publishes events with confirms.
     ///
     /// # Errors
-    /// When no RabbitMQ is named.
+    /// When the settings name no RabbitMQ.
     pub fn publisher(&self) -> anyhow::Result<Publisher> {
         publish::publisher(&self.settings)
     }
@@ -304,7 +302,7 @@ impl Call {
     }
 }
 
-/// The settings file that nobody has to name.
+/// The default settings file.
 pub(crate) fn usual_file() -> Option<PathBuf> {
     let file = PathBuf::from("upshot.toml");
     file.is_file().then_some(file)

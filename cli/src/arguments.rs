@@ -151,29 +151,29 @@ pub struct Paging {
     pub cursor: Option<String>,
 }
 
-/// What was said on the command line of a program.
+/// The parsed command line of a program.
 #[derive(Debug)]
 pub struct Said {
     config: Option<PathBuf>,
     /// Whether answers are JSON.
     pub json: bool,
-    /// Which command.
+    /// The command.
     pub command: Asked,
 }
 
-/// The command that was asked for.
+/// The requested command.
 #[derive(Debug)]
 pub enum Asked {
-    /// One that every program has.
+    /// A command that every program has.
     Ours(Box<Command>),
-    /// One of the program's own, and what was said behind it.
+    /// The program's own command, and its arguments.
     Own(String, ArgMatches),
 }
 
 impl Arguments {
-    /// What was said to a program with these commands of its own; an error is what is wrong, or
-    /// the help that was asked for.
-    pub fn read(program: &Program, own: Vec<clap::Command>) -> Result<Said, clap::Error> {
+    /// Parses the command line of a program with these commands. An error is a mistake, or the
+    /// requested help.
+    pub fn read(own: Vec<clap::Command>) -> Result<Said, clap::Error> {
         let names: Vec<String> = own.iter().map(|command| command.get_name().to_owned()).collect();
         let matches = help::command(program, own).try_get_matches()?;
         if let Some((name, behind)) = matches.subcommand()

@@ -1,12 +1,12 @@
-//! An error of a program, as people read it.
+//! An error of a program, formatted for people.
 
 use std::fmt;
 
-/// What a program on Upshot returns from `main`.
+/// The result of a program's `main`.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error of a program. Rust prints the `Debug` of what `main` returns, so that is one line for
-/// people: what is wrong, and its causes.
+/// An error of a program. Rust prints the `Debug` form of an error from `main`, so that form is one
+/// line for people: the problem and its causes.
 pub struct Error(anyhow::Error);
 
 impl Error {

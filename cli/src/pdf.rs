@@ -1,9 +1,9 @@
 //! Renders documents, on no more threads than there are cores.
 //!
-//! Rendering is pure computing: more at once are no faster, and each takes its memory. It cannot
-//! be stopped either. So a rendering whose job has been given up, by its time-out or by a stop,
-//! keeps its place until its thread is done: the bound holds for what really runs. How long that
-//! is, the bound on the data decides ([`upshot_document::MAX_DATA`]).
+//! Rendering is pure computing: more threads are not faster, and each takes memory. Rendering
+//! cannot be stopped either. So a rendering whose job ended, by its time-out or a stop, keeps its
+//! slot until its thread ends. The bound therefore holds for all running threads. The limit on the
+//! data bounds their time ([`upshot_document::MAX_DATA`]).
 
 use std::{num::NonZero, path::Path, sync::Arc, thread};
 
@@ -14,7 +14,7 @@ pub use upshot_document::{Builtin, Error};
 use upshot_queue::Failure;
 use upshot_runtime::settings::TemplateSettings;
 
-/// Renders documents. Clones share the places.
+/// Renders documents. Clones share the slots.
 #[derive(Clone)]
 pub struct Press {
     renderer: Renderer,
@@ -22,7 +22,7 @@ pub struct Press {
 }
 
 impl Press {
-    /// Loads the templates that the program brings, and those of the settings.
+    /// Loads the program's templates and those of the settings.
     ///
     /// # Errors
     /// Those of [`Renderer::new`].
@@ -33,7 +33,7 @@ impl Press {
         Ok(Self { renderer: renderer.with_fonts(fonts), places: Places::new(cores) })
     }
 
-    /// Renders a template with its data, once there is a place for it.
+    /// Renders a template with its data, once a slot is free.
     ///
     /// # Errors
     /// A permanent failure when the document cannot be rendered from this data.
@@ -52,8 +52,8 @@ impl Places {
         Self(Arc::new(Semaphore::new(places)))
     }
 
-    /// Computes on a thread of its own. The place is taken until that thread is done, also where
-    /// nobody waits for it any more.
+    /// Computes on a separate thread. The slot stays taken until that thread ends, even if the
+    /// caller has gone.
     async fn run<T: Send + 'static>(
         &self,
         compute: impl FnOnce() -> T + Send + 'static,

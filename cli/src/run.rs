@@ -1,4 +1,4 @@
-//! Which command is run by what.
+//! Dispatches commands.
 
 use upshot_executor::Jobs;
 use upshot_runtime::{Settings, settings::Program};

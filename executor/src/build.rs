@@ -1,8 +1,8 @@
-//! Which build of the program runs.
+//! Identifies the running build of the program.
 //!
-//! A job whose arguments one build cannot read waits for another build. The version would not
-//! tell them apart: a handler is repaired without a new version, and in a program of its own the
-//! version of this crate says nothing about its handlers. So the build is the program's file.
+//! A job whose arguments one build cannot read waits for another build. A version does not tell
+//! builds apart: a handler may be repaired without a new version, and the version of this crate
+//! says nothing about a program's handlers. So the program's file identifies the build.
 
 use std::{
     env, fs,
@@ -17,11 +17,11 @@ use tokio::sync::OnceCell;
 /// Hexadecimal digits of the file's SHA-256 that name a build.
 const DIGITS: usize = 16;
 
-/// The running program as the kernel knows it: also after its file was replaced.
+/// The kernel's path to the running program, which stays valid after its file is replaced.
 const RUNNING: &str = "/proc/self/exe";
 
-/// The build that runs: the first 16 digits of the SHA-256 of its file, or where that cannot be
-/// read the version of this crate. It is computed once, on a thread that may block.
+/// The running build: the first 16 digits of the SHA-256 of its file, or the version of this crate
+/// if the file cannot be read. Computed once, on a blocking thread.
 pub(crate) async fn id() -> &'static str {
     static ID: OnceCell<String> = OnceCell::const_new();
     ID.get_or_init(|| async {

@@ -28,7 +28,7 @@ impl Child {
     /// A job with these arguments. The name tells the children of one parent apart.
     ///
     /// # Errors
-    /// A permanent failure when the arguments are no JSON.
+    /// A permanent failure when the arguments are not JSON.
     pub fn new<T: crate::Job + Serialize>(name: impl Into<String>, args: &T) -> Result<Self, Failure> {
         let name = name.into();
         let args = serde_json::to_vec(args).map_err(|error| {
@@ -49,13 +49,13 @@ impl Child {
         })
     }
 
-    /// Tells children of one name apart, for a loop. 0 without it.
+    /// Tells children with one name apart, for a loop. 0 by default.
     #[must_use]
     pub fn number(self, number: u32) -> Self {
         Self { number, ..self }
     }
 
-    /// The queue; that of the parent without it.
+    /// The queue; the parent's by default.
     #[must_use]
     pub fn queue(self, queue: QueueName) -> Self {
         Self { queue: Some(queue), ..self }
@@ -67,7 +67,7 @@ impl Child {
         Self { within: Some(within), ..self }
     }
 
-    /// Does not run before this has passed.
+    /// Runs only after this delay.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         Self { delay, ..self }
@@ -79,7 +79,7 @@ impl Child {
         Self { priority, ..self }
     }
 
-    /// The id that it has below a parent. Other arguments of the parent make other children.
+    /// The id of the child of a parent. Other arguments of the parent give other ids.
     pub fn id(&self, parent: &Job) -> JobId {
         let (id, number, edit) = (parent.id.to_string(), self.number.to_string(), parent.edits().to_string());
         JobId::derive(&["child", &id, &self.name, &number, &edit])

@@ -1,4 +1,4 @@
-//! What a handler has at hand while it does a job.
+//! What a handler can use while it runs a job.
 
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ pub enum Waited {
     TimedOut,
 }
 
-/// One attempt at a job, as its handler sees it. `S` is the state that all jobs of the handler share.
+/// One attempt at a job, for its handler. `S` is the state that all jobs of the handler share.
 pub struct Context<S> {
     lease: Lease,
     host: Arc<dyn Host>,
@@ -60,17 +60,17 @@ impl<S> Context<S> {
         Self { lease, host, state, steps, named: Mutex::default(), percent: AtomicU8::new(0) }
     }
 
-    /// The state that was given with the handler.
+    /// The state of the handler.
     pub fn state(&self) -> &S {
         &self.state
     }
 
-    /// The job as it was when the attempt began.
+    /// The job at the start of the attempt.
     pub fn job(&self) -> &Job {
         self.lease.job()
     }
 
-    /// The arguments as they were published.
+    /// The arguments, exactly as published.
     pub fn args(&self) -> &Bytes {
         &self.lease.job().args
     }
@@ -82,13 +82,13 @@ impl<S> Context<S> {
 
     /// Runs a step, or returns what it returned in an earlier attempt.
     ///
-    /// The result is stored with the job when the step completes. Between the step's effect and
-    /// the storing a crash is possible: a step with an effect outside finds out by itself whether
-    /// an earlier attempt got that far.
+    /// The result is stored with the job when the step completes. A crash is possible between the
+    /// step's effect and the storing. So a step with an outside effect must find out by itself
+    /// whether an earlier attempt got that far.
     ///
     /// # Errors
-    /// That of the step. A permanent failure when the attempt runs a step of the same name twice,
-    /// or when the result cannot be stored or read.
+    /// The step's own error. A permanent failure when the attempt runs a step with the same name
+    /// twice, or when the result cannot be stored or read.
     pub async fn step<T, E, F>(&self, name: &str, step: F) -> Result<T, Stop>
     where
         T: Serialize + DeserializeOwned,
@@ -117,9 +117,8 @@ impl<S> Context<S> {
         Ok(result)
     }
 
-    /// Hands the job back when the worker stops or the job is cancelled. A handler that takes long
-    /// calls it between its parts: another worker continues at once, and the attempt does not
-    /// count.
+    /// Hands the job back when the worker stops or the job is cancelled. A long handler calls it
+    /// between its parts. Another worker then continues at once, and the attempt does not count.
     ///
     /// # Errors
     /// [`Stop::Released`], to be returned with `?`.
@@ -134,10 +133,10 @@ impl<S> Context<S> {
         Err(Release::new(why).into())
     }
 
-    /// Says how far the job is, to those that watch it.
+    /// Reports the job's progress to its watchers.
     ///
     /// # Errors
-    /// When another worker has the job. Redis that is away is no error: progress is dropped then.
+    /// When another worker has the job. While Redis is away, progress is dropped without an error.
     pub async fn progress(&self, percent: u8, message: impl Into<String>) -> Result<(), Stop> {
         let percent = percent.min(100);
         self.percent.store(percent, Ordering::Relaxed);
@@ -181,7 +180,7 @@ impl<S> Context<S> {
         match self.lease.answer(&condition) {
             Some(answer) => Ok(answer.payload.clone().map_or(Waited::TimedOut, Waited::Signalled)),
             None => {
-                // What is written so far is this attempt's own.
+                // This attempt must still hold its lease.
                 self.lease.verify().await.map_err(over)?;
                 Err(Park::wait(condition, within, "no signal has come").into())
             }
@@ -227,7 +226,7 @@ impl<S> Context<S> {
         Ok(id)
     }
 
-    /// Shows that a step begins, with the percentage that its place says.
+    /// Reports the start of a step, with the percentage of its position.
     async fn begins(&self, name: &str) -> Result<(), Stop> {
         if let Some(place) = self.steps.iter().position(|step| *step == name) {
             let percent = (place * 100 / self.steps.len()) as u8;
@@ -238,7 +237,7 @@ impl<S> Context<S> {
         self.lease.progress(&progress).await.map_err(over)
     }
 
-    /// Lets a name be used again, because nothing came of it.
+    /// Frees a name, because the call had no effect.
     fn unname(&self, what: &'static str, name: &str) {
         self.named.lock().unwrap_or_else(PoisonError::into_inner).remove(&(what, name.to_owned()));
     }
@@ -253,12 +252,12 @@ impl<S> Context<S> {
     }
 }
 
-/// What follows from a write that was not made.
+/// Converts a failed write into the end of the attempt.
 fn over(error: WriteError) -> Stop {
     match error {
         // This error is not visible: the attempt is over.
         WriteError::Stale(_) => Failure::new(FailureClass::Crashed, error).into(),
-        // It would be no smaller the next time.
+        // The next attempt would write the same.
         WriteError::TooLarge { .. } | WriteError::Json(_) => Failure::permanent(error).into(),
     }
 }

@@ -1,4 +1,4 @@
-//! The service: an apalis worker per queue until it is stopped.
+//! The service: runs an apalis worker for each queue until the stop.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     setup::{Beside, Jobs, SetupError},
 };
 
-/// Why an executor cannot be set up. Once it runs it does not fail, it waits.
+/// Why an executor cannot be set up. A running executor does not fail; it waits.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The Redis URL cannot be used.
@@ -27,10 +27,10 @@ pub enum Error {
     /// A queue's worker cannot be set up.
     #[error(transparent)]
     Queue(#[from] upshot_queue::Error),
-    /// A state of the program's own cannot be set up.
+    /// The program's own state cannot be set up.
     #[error(transparent)]
     Setup(SetupError),
-    /// A fault of ours.
+    /// A bug.
     #[error(
         "the workers ended without having been told to; their jobs are taken over when their leases run out"
     )]
@@ -51,16 +51,16 @@ impl Executor {
     /// Checks the settings and sets up the states of the jobs.
     ///
     /// # Errors
-    /// What cannot be used, and why.
+    /// The invalid part, and why.
     pub async fn new(settings: &Settings, health: Health, jobs: Jobs) -> Result<Self, Error> {
         let connector = Connector::new(settings.redis.options())?;
         let connection = connector.connect()?;
         for (name, queue) in settings.worked_queues() {
-            // Refused now rather than in the middle of a restart.
+            // Refused here instead of in the middle of a restart.
             RedisBackend::new(&connector, queue.worker_options(name))?;
             health.need(&configuration::part(name));
         }
-        // Also queues that others work on: their jobs may be alive.
+        // Includes queues of other executors, because their jobs may be alive.
         let queue =
             |name: &QueueName| Client::with_connection(connection.clone(), connector.prefix(), name.clone());
         let queues = settings.queues.keys().map(queue).collect();
@@ -73,18 +73,17 @@ impl Executor {
         Ok(Self { settings, connector, registry, host, beside, health })
     }
 
-    /// Runs until `stop` fires: then nothing more is claimed, handlers are told
-    /// (`Context::stopping`), what runs is finished within the grace period, and
-    /// the rest is handed back.
+    /// Runs until `stop` fires. Then claims end, handlers learn of the stop (`Context::stopping`),
+    /// running jobs may finish within the grace period, and the rest is handed back.
     ///
     /// # Errors
-    /// [`Error::WorkersEnded`] when they end without having been told to.
+    /// [`Error::WorkersEnded`] when workers end without a stop.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let grace = self.settings.executor.shutdown_grace;
         let kinds = self.registry.kinds(build::id().await);
         let (interrupt, abandon) = (CancellationToken::new(), CancellationToken::new());
-        // The monitor would drop its workers, and their jobs would wait for their
-        // leases to run out; so they are handed back before it loses patience.
+        // The monitor would drop its workers, and their jobs would wait until their leases expire.
+        // So the jobs are handed back before that.
         let mut monitor = Monitor::new().shutdown_timeout(grace + Duration::from_secs(1));
         let mut followed = Vec::new();
         for (name, queue) in self.settings.worked_queues() {
@@ -151,11 +150,11 @@ impl Executor {
     }
 }
 
-/// A Redis that answers has this long, however short the grace is.
+/// A Redis that answers has at least this long, even with a short grace.
 const LEAST_TO_WRITE: Duration = Duration::from_millis(500);
 
-/// The part of the grace that is left to hand back what still runs: a Redis that does not answer
-/// must not hold up the stop beyond the grace.
+/// The part of the grace for handing back running jobs, so that a silent Redis does not delay the
+/// stop beyond the grace.
 fn time_to_write(grace: Duration) -> Duration {
     (grace / 10).min(Duration::from_secs(2))
 }

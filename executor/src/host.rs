@@ -1,4 +1,4 @@
-//! What surrounds an attempt besides its lease: the clock, and the queues of the jobs that its
+//! The surroundings of an attempt besides its lease: the clock, and the queues for jobs that its
 //! handler enqueues.
 
 use std::{

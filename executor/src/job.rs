@@ -8,10 +8,10 @@ use upshot_shared::Outcome;
 
 use crate::context::Context;
 
-/// One kind of job: its arguments, and how it is done.
+/// One kind of job: its arguments and its work.
 ///
-/// The type is the arguments, read from the job's JSON. Arguments that cannot be read park the job
-/// until another build of the program starts.
+/// The type holds the arguments, read from the job's JSON. Unreadable arguments park the job until
+/// another build of the program starts.
 ///
 /// ```
 /// use serde::Deserialize;
@@ -44,26 +44,26 @@ use crate::context::Context;
 /// # }
 /// ```
 pub trait Job: DeserializeOwned + Send + 'static {
-    /// The kind: a stable name, which waiting jobs carry. Never a Rust path.
+    /// The kind: a stable name that waiting jobs carry. Never a Rust path.
     const KIND: &'static str;
-    /// Previous names of the kind. Jobs that carry them run as well.
+    /// Previous names of the kind. Jobs with these names run too.
     const ALIASES: &'static [&'static str] = &[];
-    /// The version of the arguments. A type for each version that may still wait is registered.
+    /// The version of the arguments. Register a type for each version that may still wait.
     const VERSION: u32 = 1;
-    /// How long one attempt may run, where that is less than the `timeout` of its queue.
+    /// How long one attempt may run, if less than the `timeout` of its queue.
     const TIMEOUT: Option<Duration> = None;
-    /// The names of the steps in order. They only serve the percentage of progress that a step
-    /// shows; without them a handler says it with [`Context::progress`].
+    /// The names of the steps in order, only for the percentage of progress. Without them a handler
+    /// can report progress with [`Context::progress`].
     const STEPS: &'static [&'static str] = &[];
-    /// What the handler works with, shared by all jobs: clients, settings.
+    /// The state that all jobs of the handler share: clients, settings.
     type State: Send + Sync + 'static;
 
-    /// Does the job, and says what came out.
+    /// Does the work, and returns the outcome.
     ///
-    /// A handler may run twice: after a crash, a time-out or a stop the job starts from its
+    /// A handler may run twice. After a crash, a time-out or a stop the job starts from its
     /// beginning. A completed [step](Context::step) does not run again.
     ///
     /// # Errors
-    /// Why there is no outcome. `?` makes a transient failure of any other error.
+    /// The reason why there is no outcome. `?` turns any other error into a transient failure.
     fn run(self, cx: &Context<Self::State>) -> impl Future<Output = Result<Outcome, Stop>> + Send;
 }

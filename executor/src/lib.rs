@@ -3,15 +3,14 @@
 //! | module | its one thing |
 //! |---|---|
 //! | [`job`] | a type for each kind of job |
-//! | [`context`] | what a handler has at hand: steps, progress, its state |
+//! | [`context`] | what a handler can use: steps, progress, its state |
 //! | [`child`] | a job that a handler enqueues |
-//! | [`setup`] | the jobs of a program, and what is set up before the first of them runs |
-//! | [`host`] | what surrounds an attempt: the clock, the queues of other jobs |
-//! | `registry` | which type does which kind of job |
-//! | [`executor`] | the service: a worker per queue until it is stopped |
-//! | `configuration` | whether the workers go by the configuration of their queues |
-//! | `build` | which build of the program runs |
-//! | `metrics` | what an executor counts |
+//! | [`setup`] | the jobs of a program, and their states |
+//! | [`host`] | the surroundings of an attempt: the clock, the queues of other jobs |
+//! | `registry` | handlers by kind of job |
+//! | [`executor`] | the service: a worker for each queue until the stop |
+//! | `build` | identifies the running build of the program |
+//! | `metrics` | the metrics of an executor |
 //!
 //! # What is stable
 //! [`Job`], [`Context`], [`Child`], [`Stop`] and its parts, `Outcome` and `Evidence` keep their

@@ -1,11 +1,11 @@
-//! What an executor counts.
+//! The metrics of an executor.
 
 use metrics::{counter, describe_counter, describe_histogram};
 
-/// How an attempt may end.
+/// The results of an attempt.
 pub(crate) const ENDS: [&str; 3] = ["achieved", "failed", "put_off"];
 
-/// Says what the metrics mean, and starts those whose labels are known at 0.
+/// Describes the metrics, and starts those with known labels at 0.
 pub(crate) fn describe<'a>(kinds: impl Iterator<Item = &'a str>) {
     describe_counter!("upshot_executor_attempts_total", "Attempts that handlers ended, by how they ended.");
     for kind in kinds {

@@ -1,4 +1,4 @@
-//! Which type does which kind of job.
+//! Handlers by kind of job.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-/// Two types that do the same kind and version of job.
+/// Two types for the same kind and version of job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("two types do jobs of kind `{kind}` version {version}: give one of them another KIND, ALIASES or VERSION")]
 pub struct Twice {
@@ -64,7 +64,7 @@ impl Registry {
                 return Err(Twice { kind, version: T::VERSION });
             }
             if let Some(most) = T::TIMEOUT {
-                // Of several versions the one that may run the longest decides.
+                // Among several versions the longest time-out decides.
                 let known = self.timeouts.entry((*kind).to_owned()).or_insert(most);
                 *known = most.max(*known);
             }
@@ -72,8 +72,8 @@ impl Registry {
         Ok(())
     }
 
-    /// What a worker with these handlers can run. Arguments that this build of the program
-    /// cannot read wait for another one.
+    /// The kinds of a worker with these handlers. Jobs whose arguments this build cannot read wait
+    /// for another build.
     pub fn kinds(&self, build: &str) -> Kinds {
         let known = self.handlers.keys().map(|(kind, version)| ((*kind).to_owned(), *version)).collect();
         Kinds { known, build: build.to_owned() }
@@ -103,7 +103,7 @@ async fn run<T: Job>(
 ) -> Result<Outcome, Stop> {
     let job = lease.job();
     let args = serde_json::from_slice::<T>(&job.args).map_err(|error| {
-        // Not the error's own text: it may quote the value.
+        // Without the error's own text, which may quote the value.
         let (line, column) = (error.line(), error.column());
         Undecodable(format!(
             "the arguments of {} version {} cannot be read: {:?} error at line {line}, column {column}",
@@ -119,7 +119,7 @@ async fn run<T: Job>(
     args.run(&cx).await
 }
 
-/// Calls the handler of each job, in a span that says whose work it is.
+/// Calls the handler of each job, in a span that names the job and its event.
 #[derive(Clone)]
 pub(crate) struct Dispatch {
     pub(crate) registry: Arc<Registry>,
@@ -151,8 +151,8 @@ impl Service<Task<Arc<StoredJob>>> for Dispatch {
             parent_id,
         );
         let (registry, host) = (Arc::clone(&self.registry), Arc::clone(&self.host));
-        // Nothing of a handler runs before this future is polled: a panic in it
-        // must be caught with the attempt, not end the worker.
+        // No part of a handler runs before this future is polled. So a panic is caught with the
+        // attempt and does not end the worker.
         async move {
             let started = Instant::now();
             tracing::debug!("started");
@@ -160,7 +160,7 @@ impl Service<Task<Arc<StoredJob>>> for Dispatch {
             let result = match (registry.find(&job), lease) {
                 (Some(run), Some(lease)) => run(lease, host).await,
                 (Some(_), None) => Err("a job came without a lease: no worker of its queue claimed it".into()),
-                // The worker parks these jobs before they come here.
+                // The worker parks such jobs before they get here.
                 (None, _) => Err(Failure::permanent(format!(
                     "no handler for kind `{}` version {} here: deploy an executor that has one, then `upshot retry` the job",
                     job.kind, job.version

@@ -1,4 +1,4 @@
-//! The jobs of a program, and what is set up before the first of them runs.
+//! The jobs of a program, and the set-up of their states.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,13 +13,13 @@ use crate::{
     registry::{Registry, Shared, Twice},
 };
 
-/// An error of a program's own, when it sets up its state.
+/// A program's own error during the set-up of its state.
 pub type SetupError = Box<dyn std::error::Error + Send + Sync>;
 
 type Prepare = Box<dyn FnOnce(Setup) -> BoxFuture<'static, Result<(), SetupError>> + Send>;
 pub(crate) type Beside = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
-/// The types that do a program's jobs, with their states.
+/// A program's job types, with their states.
 #[derive(Default)]
 pub struct Jobs {
     pub(crate) registry: Registry,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Jobs {
     }
 }
 
-/// A state that is there, or comes when an executor starts.
+/// A state that is there, or that a starting executor sets up.
 #[derive(Debug)]
 pub struct State<S>(Shared<S>);
 
@@ -56,7 +56,7 @@ impl Jobs {
         State(Arc::new(shared))
     }
 
-    /// A state that is set up when an executor starts, and by no other command.
+    /// A state that only a starting executor sets up.
     pub fn prepared<S, F, Fut, E>(&mut self, prepare: F) -> State<S>
     where
         S: Send + Sync + 'static,
@@ -86,7 +86,7 @@ impl Jobs {
         self.registry.add::<T>(&state.0)
     }
 
-    /// Sets up all states. What is to run beside the jobs is returned.
+    /// Sets up all states. Returns the tasks to run beside the jobs.
     pub(crate) async fn prepare(
         self,
         settings: &Settings,
@@ -103,7 +103,7 @@ impl Jobs {
     }
 }
 
-/// What a program has at hand when an executor starts.
+/// What a program can use when an executor starts.
 #[derive(Clone)]
 pub struct Setup {
     settings: Settings,
@@ -128,30 +128,30 @@ impl Setup {
     /// (`Builder::section` of the facade): commands refuse sections that they do not know.
     ///
     /// # Errors
-    /// What is wrong with it, and where.
+    /// The problem and its place.
     pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, settings::Error> {
         self.settings.section(name)
     }
 
-    /// The section `[app.NAME]`, where there is one.
+    /// The section `[app.NAME]`, if it is there.
     ///
     /// # Errors
-    /// What is wrong with it, and where.
+    /// The problem and its place.
     pub fn optional_section<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, settings::Error> {
         self.settings.optional_section(name)
     }
 
-    /// All queues of the settings, also those that other executors work on.
+    /// All queues of the settings, including queues of other executors.
     pub fn queues(&self) -> &[Client] {
         &self.queues
     }
 
-    /// What the executor waits for and warns of, as `/readyz` shows it.
+    /// The health of the executor, which `/readyz` shows.
     pub fn health(&self) -> &Health {
         &self.health
     }
 
-    /// Runs something beside the jobs until the executor stops.
+    /// Runs a task beside the jobs until the executor stops.
     pub fn beside<F, Fut>(&self, run: F)
     where
         F: FnOnce(CancellationToken) -> Fut + Send + 'static,

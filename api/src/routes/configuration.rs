@@ -1,4 +1,5 @@
-//! `GET` and `PUT /v1/queues/{queue}/configuration`: how a queue is worked on, in all processes.
+//! `GET` and `PUT /v1/queues/{queue}/configuration`: shows and changes the configuration of a
+//! queue.
 
 use axum::{
     Json,
@@ -19,13 +20,14 @@ use crate::{
     state::Shared,
 };
 
-/// Versions that are looked at: as many as are kept.
+/// Versions that are read: as many as are kept.
 const VERSIONS: usize = 100;
 
-/// The author of a change that does not say who made it.
+/// The author of a change that names none.
 const NOBODY: &str = "api";
 
-/// How a queue is worked on: in every process alike, whatever its settings say.
+/// The configuration of a queue. It is the same in every process, whatever the process's settings
+/// say.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Configuration)]
 pub struct ConfigurationBody {
@@ -34,22 +36,22 @@ pub struct ConfigurationBody {
     queue: String,
     /// The version, counted from 1; 0 while none is stored, because no executor has started yet.
     version: u64,
-    /// When it was stored, and by whom, as they said; null while none is stored.
+    /// When it was stored, and its author as given; null while none is stored.
     #[schema(required)]
     stored_at: Option<Moment>,
     #[schema(required)]
     by: Option<String>,
-    /// Retention, shares, retries and limits, by the keys of a `[queues.NAME]` section; every value
-    /// is there. Null while none is stored.
+    /// Retention, shares, retries and limits, by the keys of a `[queues.NAME]` section, with every
+    /// value. Null while none is stored.
     #[schema(required, value_type = Option<Object>)]
     configuration: Option<Value>,
-    /// Those of its limits that were set otherwise since, with what holds now.
+    /// Its limits that were set differently since then, with their present values.
     limits_apart: Vec<LimitApart>,
     /// The versions that are kept, the latest first.
     versions: Vec<VersionBody>,
 }
 
-/// A limit that was set otherwise since. What is null is not limited.
+/// A limit that was set differently since then. Null means not limited.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LimitApart {
     /// `queue`, `tenant:NAME` or `key:NAME`.
@@ -72,21 +74,21 @@ pub struct VersionBody {
     version: u64,
     /// When it was stored.
     stored_at: Moment,
-    /// Who stored it, as they said.
+    /// Its author, as given.
     by: String,
 }
 
-/// Another configuration, the whole of it.
+/// A new configuration, complete.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Configure {
     /// Every value that `GET` shows.
     #[schema(value_type = Object)]
     configuration: Value,
-    /// The version that it was made from, 0 for none; the header `if-match` says the same.
+    /// The version that it is based on, 0 for none; the header `if-match` says the same.
     #[serde(default)]
     expect_version: Option<u64>,
-    /// Who makes the change; kept with the version.
+    /// The author of the change, stored with the version.
     #[serde(default)]
     by: Option<String>,
 }
@@ -134,7 +136,7 @@ impl LimitApart {
     }
 }
 
-/// Shows how a queue is worked on.
+/// Shows the configuration of a queue.
 ///
 /// The header `etag` carries the version.
 #[utoipa::path(
@@ -170,12 +172,11 @@ pub async fn show(
     }
 }
 
-/// Changes how a queue is worked on, in all processes within a moment.
+/// Changes the configuration of a queue, in all processes.
 ///
-/// The whole configuration is given, and the version that it was made from: a change that
-/// somebody else made meanwhile is not undone unseen. Limits that the version names otherwise than
-/// the version before it are set, and those that only that one named are cleared; others stay as
-/// they are.
+/// The request has the complete configuration and the version that it is based on, so that it does
+/// not undo another change by accident. The call sets the limits that the new version names, and
+/// clears limits that only the previous version named. Other limits stay.
 #[utoipa::path(
     put,
     path = "/v1/queues/{queue}/configuration",
@@ -217,7 +218,7 @@ pub async fn apply(
     }
 }
 
-/// The version that a change was made from.
+/// The version that a change is based on.
 fn expected(headers: &HeaderMap, said: Option<u64>) -> Result<u64, Problem> {
     let Some(tag) = headers.get(header::IF_MATCH) else {
         return said.ok_or_else(|| {

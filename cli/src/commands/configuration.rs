@@ -110,9 +110,10 @@ async fn apply(
     Ok(())
 }
 
-/// What is in force for a queue.
+/// The configuration in force for a queue.
 struct There {
     version: u64,
+    /// The stored configuration, with limits that were set differently since then.
     configuration: Option<Configuration>,
     /// Limits that were set otherwise since.
     apart: BTreeMap<LimitKey, Limit>,
@@ -138,8 +139,7 @@ impl There {
         Ok(Self { version, configuration: Some(configuration), apart })
     }
 
-    /// From what is in force to what is wanted. A limit that the stored version names alike is left
-    /// as it was set since.
+    /// The differences from the configuration in force to the wanted one.
     fn differences(&self, wanted: &Configuration) -> Vec<Difference> {
         let Some(mut there) = self.configuration.clone() else { return Difference::of(wanted) };
         for (key, limit) in &self.apart {
@@ -158,7 +158,7 @@ impl There {
     }
 }
 
-/// What a settings file says about its queues, or about one of them. Variables do not count.
+/// The configurations in a settings file, for all queues or one. Variables do not count.
 fn of_file(
     program: &Program,
     file: &Path,
@@ -193,7 +193,7 @@ fn path(queue: &QueueName) -> String {
     format!("/v1/queues/{queue}/configuration")
 }
 
-/// A queue's configuration, a value a line.
+/// A queue's configuration, one value a line.
 fn shown(page: &mut Page, said: &Value) {
     let queue = text(said, "queue");
     if part(said, "configuration").is_null() {

@@ -6,7 +6,7 @@
 //! | `store` | moves it to its final key, once; renders it again if it is gone | finds it there with the same SHA-256 |
 //! | `send` | mails it | mails it again with the same Message-ID |
 //!
-//! Other arguments are another invoice: its file and its mail have names of their own.
+//! Other arguments make another invoice, whose file and mail have other names.
 
 use serde::{Deserialize, Serialize};
 use upshot::{
@@ -179,9 +179,9 @@ impl Desk {
     }
 }
 
-/// Names what is made from the arguments that a job has: its id, and behind it which other
-/// arguments these are. A corrected invoice is another file, and its mail another mail: mail
-/// servers drop a second one with the same Message-ID.
+/// Names the file and the mail of a job: its id, then the number of the edit of its arguments. A
+/// corrected invoice needs another file and another mail, because mail servers drop a second mail
+/// with the same Message-ID.
 fn edition(job: &queue::Job, separator: char) -> String {
     match job.edits() {
         0 => job.id.to_string(),
