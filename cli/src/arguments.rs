@@ -173,7 +173,7 @@ pub enum Asked {
 impl Arguments {
     /// Parses the command line of a program with these commands. An error is a mistake, or the
     /// requested help.
-    pub fn read(own: Vec<clap::Command>) -> Result<Said, clap::Error> {
+    pub fn read(program: &Program, own: Vec<clap::Command>) -> Result<Said, clap::Error> {
         let names: Vec<String> = own.iter().map(|command| command.get_name().to_owned()).collect();
         let matches = help::command(program, own).try_get_matches()?;
         if let Some((name, behind)) = matches.subcommand()

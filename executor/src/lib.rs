@@ -9,6 +9,7 @@
 //! | [`host`] | the surroundings of an attempt: the clock, the queues of other jobs |
 //! | `registry` | handlers by kind of job |
 //! | [`executor`] | the service: a worker for each queue until the stop |
+//! | `configuration` | whether the workers follow the configuration of their queues |
 //! | `build` | identifies the running build of the program |
 //! | `metrics` | the metrics of an executor |
 //!

@@ -175,8 +175,9 @@ pub async fn show(
 /// Changes the configuration of a queue, in all processes.
 ///
 /// The request has the complete configuration and the version that it is based on, so that it does
-/// not undo another change by accident. The call sets the limits that the new version names, and
-/// clears limits that only the previous version named. Other limits stay.
+/// not undo another change by accident. The call sets the limits that the new version names
+/// differently from the previous version, and clears limits that only the previous version named.
+/// Other limits stay.
 #[utoipa::path(
     put,
     path = "/v1/queues/{queue}/configuration",

@@ -139,7 +139,8 @@ impl There {
         Ok(Self { version, configuration: Some(configuration), apart })
     }
 
-    /// The differences from the configuration in force to the wanted one.
+    /// The differences from the configuration in force to the wanted one. A limit that both name
+    /// alike stays as an operator set it.
     fn differences(&self, wanted: &Configuration) -> Vec<Difference> {
         let Some(mut there) = self.configuration.clone() else { return Difference::of(wanted) };
         for (key, limit) in &self.apart {

@@ -44,10 +44,12 @@ pub(super) async fn run(core: Arc<Core>) {
             }
             Err(error) => {
                 if core.outages.configuration.begins(error.cause()) {
-                    tracing::warn!(
-                        queue = %core.options.queue, %error,
-                        "the queue's configuration is not read, or its limits are not all set"
-                    );
+                    let queue = &core.options.queue;
+                    if core.configured.is_cancelled() {
+                        tracing::warn!(%queue, %error, "the queue's configuration is not read, or its limits are not all set");
+                    } else {
+                        tracing::warn!(%queue, %error, "nothing claimed until the queue's configuration is read");
+                    }
                 }
                 // A Redis that is away does not say that the configuration is another one.
                 if error.cause() != Cause::Away {

@@ -134,7 +134,7 @@ async fn services_wait_for_servers_that_are_not_there_yet() {
     let bridge = upshot_tests::Process::start(&["bridge"], &variables).await;
     bridge.logged(&["waiting", "intake"]).await;
     let executor = upshot_tests::Process::start(&["executor"], &variables).await;
-    executor.logged(&["configuration is not read"]).await;
+    executor.logged(&["nothing claimed"]).await;
     redis.heal().await;
     rabbit.heal().await;
     let event = order(1);

@@ -61,8 +61,6 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
-        "config" => vec![words("config show invoices".to_owned())],
-        "signal" => vec![["signal", "invoices", SLY].map(str::to_owned).into()],
         "doctor" | "queues" | "dead" | "openapi" | "help" => vec![words(command.to_owned())],
         "publish" => vec![words(format!("publish {}", order_file.display()))],
         "demo-orders" => vec![words("demo-orders --count 1 --rate 100".to_owned())],
