@@ -27,15 +27,16 @@ pub(crate) fn missing(document: &PagedDocument, fonts: &FontBook) -> BTreeSet<ch
     let of_box = |text: &String| {
         // Together with a mark that no font has, a letter is a black box too.
         let lacking: Vec<char> = text.chars().filter(|char| !has(*char)).collect();
-        if !lacking.is_empty() {
-            return lacking;
-        }
-        // All are there, and no font has all of them: the marks are named. The letter in front of
-        // them stands in other places of the document as well.
-        let marks: Vec<char> = text.chars().skip(1).collect();
-        if marks.is_empty() { text.chars().collect() } else { marks }
+        // All are there, and no font has all of them.
+        if lacking.is_empty() { text.chars().collect() } else { lacking }
     };
-    boxes.iter().flat_map(of_box).collect()
+    let mut named: BTreeSet<char> = boxes.iter().flat_map(of_box).collect();
+    // Every template has the characters of ASCII. One is a black box only because of a mark behind
+    // it, and stands in other places of the document as well: the mark is named alone.
+    if named.iter().any(|char| !char.is_ascii()) {
+        named.retain(|char| !char.is_ascii());
+    }
+    named
 }
 
 /// The texts that are drawn as a black box each.
