@@ -88,11 +88,11 @@ impl Executor {
         let mut followed = Vec::new();
         for (name, queue) in self.settings.worked_queues() {
             let following = watch::Sender::default();
-            let report = configuration::report(configuration::part(name), following.subscribe(), self.health.clone());
+            let report =
+                configuration::report(configuration::part(name), following.subscribe(), self.health.clone());
             followed.push(AbortOnDropHandle::new(tokio::spawn(report)));
             let connector = self.connector.clone();
-            let dispatch =
-                Dispatch { registry: Arc::clone(&self.registry), host: Arc::clone(&self.host) };
+            let dispatch = Dispatch { registry: Arc::clone(&self.registry), host: Arc::clone(&self.host) };
             let (name, queue, interrupt) = (name.clone(), queue.clone(), interrupt.clone());
             let (stop, abandon, kinds) = (stop.clone(), abandon.clone(), kinds.clone());
             let timeouts = self.registry.timeouts().clone();

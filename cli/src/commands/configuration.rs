@@ -253,7 +253,8 @@ mod tests {
     fn a_limit_that_stays_is_no_difference() {
         let (smtp, api) = (LimitKey::Key("smtp".to_owned()), LimitKey::Key("api".to_owned()));
         let of = |smtp_at: u32, api_at: u32| {
-            let limits = [(smtp.clone(), Limit::concurrency(smtp_at)), (api.clone(), Limit::concurrency(api_at))];
+            let limits =
+                [(smtp.clone(), Limit::concurrency(smtp_at)), (api.clone(), Limit::concurrency(api_at))];
             Configuration { limits: limits.into(), ..Configuration::default() }
         };
         let apart = [(smtp.clone(), Limit::concurrency(9)), (api.clone(), Limit::concurrency(9))].into();

@@ -229,8 +229,9 @@ fn to_set(versions: &[StoredConfiguration], set: u64) -> BTreeMap<LimitKey, Limi
     let is_known = before.iter().any(|each| each.version == set);
     let dropped = since.iter().flat_map(|limits| limits.keys()).filter(|key| !named.contains_key(key));
     let mut wanted: BTreeMap<_, _> = dropped.map(|key| (key.clone(), Limit::default())).collect();
-    let differs =
-        |(key, limit): &(&LimitKey, &Limit)| !is_known || since.iter().any(|each| each.get(key) != Some(limit));
+    let differs = |(key, limit): &(&LimitKey, &Limit)| {
+        !is_known || since.iter().any(|each| each.get(key) != Some(limit))
+    };
     wanted.extend(named.iter().filter(differs).map(|(key, limit)| (key.clone(), *limit)));
     wanted
 }
@@ -273,11 +274,16 @@ mod tests {
             version(2, &[(a, 1), (b, 2), (c, 1)]),
             version(1, &[(a, 1), (b, 1)]),
         ];
-        let said = |sets: &[(&str, u32)]| sets.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect::<Vec<_>>();
+        let said =
+            |sets: &[(&str, u32)]| sets.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect::<Vec<_>>();
         assert_eq!(set(&versions, 2), said(&[(b, 1), (c, 0)]));
         // The setter of version 2 came to an end somewhere.
         assert_eq!(set(&versions, 1), said(&[(b, 1), (c, 0)]));
         assert_eq!(set(&versions[..1], 0), said(&[(a, 1), (b, 1)]), "the first one sets all");
-        assert_eq!(set(&versions[..2], 1), said(&[(a, 1), (b, 1), (c, 0)]), "nobody knows what version 1 was");
+        assert_eq!(
+            set(&versions[..2], 1),
+            said(&[(a, 1), (b, 1), (c, 0)]),
+            "nobody knows what version 1 was"
+        );
     }
 }

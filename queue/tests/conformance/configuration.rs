@@ -7,8 +7,12 @@ use tokio::sync::watch;
 use upshot_queue::{
     Configuration, Configured, Failure, Following, Limit, LimitKey, RetryPolicy, State, Wait, WorkerOptions,
 };
+use upshot_servers::Proxy;
 
-use crate::fixture::{Fixture, Worker, options};
+use crate::{
+    fixture::{Fixture, Worker, name, options},
+    handles::Queue,
+};
 
 /// A job survives so many transient failures, and waits for none of them.
 fn surviving(transient: u32) -> Configuration {
@@ -266,25 +270,24 @@ async fn another_version_of_the_same_number_is_followed() {
     fixture.finish().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_setter_overwrites_no_limit_of_a_later_version() {
-    let fixture = Fixture::new().await;
-    let (queue, operator) = (&fixture.queue, &fixture.queue.operator);
-    let names: Vec<String> = (10..30).map(|n| n.to_string()).collect();
-    let all = |n: u32| limiting(&names.iter().map(|name| (name.as_str(), n)).collect::<Vec<_>>());
-    for round in 0..20 {
-        let (version, n) = (2 * u64::from(round), 2 * round + 1);
-        let (one, other) = (all(n), all(n + 1));
-        let first = operator.configure(&one, version, "ada");
-        let second = async {
-            // As soon as the first is stored, while its limits are set.
-            while operator.configure(&other, version + 1, "bob").await.unwrap() == Configured::Conflict(version) {}
-        };
-        assert_eq!(tokio::join!(first, second).0.unwrap(), Configured::Stored(version + 1));
-        let limits = queue.limits().await.unwrap().limits;
-        let wanted: Vec<_> = names.iter().map(|name| (key(name), Limit::concurrency(n + 1))).collect();
-        assert_eq!(limits, wanted, "round {round}");
-        assert!(queue.limits_apart(&other).await.unwrap().is_empty());
-    }
+    let fixture = Fixture::single().await;
+    let proxy = Proxy::start(fixture.port()).await.unwrap();
+    let connector = fixture.via(&format!("redis://127.0.0.1:{}/", proxy.port()));
+    let slow = Queue::new(&connector, name()).unwrap();
+    // The first limit of version 1 is set, and its setter does not know yet.
+    let mut held = proxy.hold_reply(|_, reply| reply.starts_with(b"*4\r\n:"));
+    let (one, other) = (limiting(&[("a", 1), ("b", 1), ("c", 1)]), limiting(&[("a", 2), ("b", 2)]));
+    let first = slow.operator.configure(&one, 0, "ada");
+    let second = async {
+        held.reached().await;
+        let done = fixture.queue.operator.configure(&other, 1, "bob").await.unwrap();
+        assert_eq!(done, Configured::Stored(2));
+        held.release();
+    };
+    assert_eq!(tokio::join!(first, second).0.unwrap(), Configured::Stored(1));
+    let limits = fixture.queue.limits().await.unwrap().limits;
+    assert_eq!(limits, [(key("a"), Limit::concurrency(2)), (key("b"), Limit::concurrency(2))]);
     fixture.finish().await;
 }
