@@ -111,7 +111,7 @@ if lost[1] then
   local examined, left = 0, 0
   cx.read = 0
   for _, claim in ipairs(lost) do
-    local lease = redis.call('HMGET', LEASE .. claim, 'ids', 'left')
+    local lease = fields_of(LEASE .. claim, 'ids', 'left')
     -- The first lease is reclaimed whole, whatever its size: a claim bounded it.
     if examined > 0 and (examined + (lease[2] or 0) > MAX_BATCH or cx.read >= CALL_BYTES) then break end
     for id in string.gmatch(lease[1] or '', '%S+') do
@@ -142,13 +142,14 @@ for _, member in ipairs(late) do
   local waited = string.match(member, '^wait (.*)$')
   local id = waited or member
   local key = JOB .. id
-  local text = redis.call('HGET', key, 'state')
+  -- A job that was deleted or damaged by hand has no state: its entry is dropped.
+  local text = field_of(key, 'state')
   local state = state_of(text)
   local waits = state == 'parked' or not waited and (state == 'ready' or state == 'scheduled')
   -- Jobs behind large ones are left to the next call.
   local is_left = waits and cx.read >= CALL_BYTES
   if not is_left then ended[#ended + 1] = member end
-  local body = waits and not is_left and redis.call('HGET', key, 'job')
+  local body = waits and not is_left and field_of(key, 'job')
   if body then
     cx.read = cx.read + #body
     local kind, flow, class, deadline = header(body)

@@ -41,7 +41,7 @@ else
     looked = looked + 1
     local unlisted, id = string.match(ARGV[i], '^(%??)(.*)$')
     local key = JOB .. id
-    local job = redis.call('HMGET', key, 'job', 'state', 'need')
+    local job = fields_of(key, 'job', 'state', 'need')
     if job[1] then
       cx.read = cx.read + #job[1]
       local _, flow, class, deadline = header(job[1])
