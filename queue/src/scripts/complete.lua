@@ -136,7 +136,7 @@ for i = 0, others - 1 do
       watch_deadline(id, deadline)
       local within, why = string.match(second, '^(%d*)|(.*)$')
       local answered = is_answered(key, first)
-      local ends = not answered and wait_end(cx, key, first, within or '') or nil
+      local ends = wait_end(cx, key, first, answered and '' or within or '')
       local payload = not answered and payload_of(first)
       move(cx, 'parked', id)
       if payload or ends and ends <= cx.now then

@@ -154,9 +154,17 @@ for _, member in ipairs(late) do
     cx.read = cx.read + #body
     local kind, flow, class, deadline = header(body)
     if waited then
+      -- The entry may be of an earlier wait. Only the job knows whether its wait ends, and when.
       local condition = redis.call('HGET', key, 'need')
-      leave_need(cx, id, key, body, flow, class)
-      answer_wait(cx, id, key, text, class .. ':' .. flow, condition or '', false, run_by(cx, deadline))
+      local ends = condition and not is_answered(key, condition)
+        and tonumber(redis.call('HGET', key, 'until:' .. condition) or '')
+      if ends and ends > cx.now then
+        redis.call('ZADD', EXPIRING, int(ends), member)
+        ended[#ended] = nil
+      elseif ends then
+        leave_need(cx, id, key, body, flow, class)
+        answer_wait(cx, id, key, text, class .. ':' .. flow, condition, false, run_by(cx, deadline))
+      end
     elseif deadline ~= '' then
       -- An earlier entry may have made the job ready: puts it into its lane.
       wake = put_all(cx) or wake

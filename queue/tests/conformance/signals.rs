@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use upshot_queue::{
     BadSignal, Condition, Error, Job, JobId, Kept, Lease, MAX_SIGNAL, MAX_SIGNALS, NewJob, Park, Released,
-    State, Stop, signals::Signalled,
+    Scrubber, State, Stop, signals::Signalled,
 };
 
 use crate::{
@@ -233,6 +233,65 @@ async fn a_job_that_parks_for_an_answered_condition_stays_parked() {
     fixture.finish().await;
 }
 
+/// Runs a command on the job that waits.
+async fn say(fixture: &Fixture, words: &[&str]) {
+    let mut cmd = redis::cmd(words[0]);
+    cmd.arg(&words[1..]).exec_async(&mut fixture.connector.connect().unwrap()).await.unwrap();
+}
+
+/// The handler parks again without looking at the answer. The end of its first wait is over then.
+#[tokio::test]
+async fn an_answer_outlives_the_end_of_its_wait() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let end = by_hand::park_within("wait a", 40);
+    let jobs = by_hand::lease(&fixture.queue, "one", 1).await;
+    by_hand::settle(&fixture.queue, "one", &jobs, &end).await;
+    let ends = fixture.queue.job(&id).await.unwrap().unwrap().since + 40;
+    assert_eq!(fixture.queue.signal(&condition("a"), &json!("yes")).await.unwrap().released.released, 1);
+    let jobs = by_hand::lease(&fixture.queue, "one", 2).await;
+    by_hand::settle(&fixture.queue, "one", &jobs, &end).await;
+    // An earlier version left the end of the wait with the job, and its scrubber the entry.
+    let keys = fixture.queue.keys().clone();
+    for entry in [false, true] {
+        say(&fixture, &["HSET", &keys.job(&id), "until:wait a", &ends.to_string()]).await;
+        if entry {
+            say(&fixture, &["ZADD", &keys.expiring(), &ends.to_string(), &format!("wait {id}")]).await;
+        }
+        assert_eq!(Scrubber::pass(&fixture.queue.worker).await.unwrap().total(), 0);
+        fixture.until_after(ends).await;
+        assert!(by_hand::lease(&fixture.queue, "one", 3 + u64::from(entry)).await.is_empty());
+        let job = fixture.queue.job(&id).await.unwrap().unwrap();
+        assert_eq!((job.state, &job.answers["wait a"].payload), (State::Parked, &Some(json!("yes"))));
+    }
+    fixture.finish().await;
+}
+
+/// A job whose entry is left of another wait, as by an earlier version.
+#[tokio::test]
+async fn an_entry_of_an_earlier_wait_ends_no_other_wait() {
+    let fixture = Fixture::new().await;
+    let endless = parked(&fixture, 1, "wait a").await.remove(0);
+    fixture.enqueue(1).await;
+    let jobs = by_hand::lease(&fixture.queue, "one", 2).await;
+    by_hand::settle(&fixture.queue, "one", &jobs, &by_hand::park_within("wait b", 3_600_000)).await;
+    let expiring = fixture.queue.keys().expiring().to_owned();
+    for id in [&endless, &jobs[0].id] {
+        say(&fixture, &["ZADD", &expiring, "1", &format!("wait {id}")]).await;
+    }
+    assert!(by_hand::lease(&fixture.queue, "one", 3).await.is_empty());
+    for id in [&endless, &jobs[0].id] {
+        let job = fixture.queue.job(id).await.unwrap().unwrap();
+        assert!(job.state == State::Parked && job.answers.is_empty(), "{job:?}");
+    }
+    let mut conn = fixture.connector.connect().unwrap();
+    let left: Vec<(String, f64)> =
+        redis::cmd("ZRANGE").arg(&expiring).arg("0").arg("-1").arg("WITHSCORES").query_async(&mut conn).await.unwrap();
+    assert_eq!(left.len(), 1, "the entry of the wait without an end is dropped: {left:?}");
+    assert!(left[0].1 > 3_600_000.0, "the other entry has the end of the wait: {left:?}");
+    fixture.finish().await;
+}
+
 #[tokio::test]
 async fn signals_are_bounded_in_size_and_number() {
     let fixture = Fixture::new().await;
@@ -291,11 +350,7 @@ async fn a_wait_and_a_deadline_may_end_together() {
     let job = NewJob { deadline, ..NewJob::new(JobId::random(), "test", "") };
     fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     let jobs = by_hand::lease(&fixture.queue, "one", 1).await;
-    let mut end = by_hand::park("wait a");
-    if let upshot_queue::protocol::Disposition::Park { within, .. } = &mut end {
-        *within = Some(Duration::from_millis(1));
-    }
-    by_hand::settle(&fixture.queue, "one", &jobs, &end).await;
+    by_hand::settle(&fixture.queue, "one", &jobs, &by_hand::park_within("wait a", 1)).await;
     fixture.until_after(jobs[0].deadline.unwrap() + 1).await;
     assert!(by_hand::lease(&fixture.queue, "one", 2).await.is_empty());
     let dead = fixture.queue.job(&job.id).await.unwrap().unwrap();
