@@ -11,7 +11,6 @@ use crate::{
     client::{handle::Client, list::sorted::Sorted, release::Released},
     error::Error,
     job::condition::Condition,
-    redis::clock::delay_ms,
     scripts::{self, Call, MAX_BATCH},
 };
 
@@ -154,17 +153,6 @@ impl Client {
         let found: Vec<Fields> = pipe.query_async(&mut self.conn.clone()).await?;
         let signals = conditions.iter().zip(found);
         Ok(signals.filter_map(|(condition, fields)| Signal::read(condition, fields)).collect())
-    }
-
-    /// Forgets signals that came longer ago than `keep`, at most 128; whether there are more.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub(crate) async fn trim_signals(&self, keep: std::time::Duration) -> Result<bool, Error> {
-        let mut call = Call::new(&scripts::TRIM_SIGNALS, &self.keys);
-        call.arg(delay_ms(keep)).arg(MAX_BATCH);
-        let (_, more): (u64, u8) = call.run(&mut self.conn.clone()).await?;
-        Ok(more == 1)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use upshot_queue::{
     BadSignal, Condition, Error, Job, JobId, Kept, Lease, MAX_SIGNAL, MAX_SIGNALS, NewJob, Park, Released,
-    Scrubber, State, Stop, signals::Signalled,
+    Scrubber, State, Stop, Trimmed, signals::Signalled,
 };
 
 use crate::{
@@ -331,11 +331,12 @@ async fn kept_signals_are_listed_and_forgotten() {
     }
     seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2, 3, 4]);
-    assert!(!fixture.queue.worker.trim_signals(LONG).await.unwrap());
+    assert_eq!(fixture.queue.worker.trim_signals(LONG).await.unwrap(), Trimmed::default());
     assert_eq!(fixture.queue.kept_signals(None, 100).await.unwrap().signals.len(), 5);
     let last = fixture.queue.kept_signals(None, 1).await.unwrap().signals[0].at;
     fixture.until_after(last + 1).await;
-    assert!(!fixture.queue.worker.trim_signals(Duration::ZERO).await.unwrap());
+    let trimmed = fixture.queue.worker.trim_signals(Duration::ZERO).await.unwrap();
+    assert_eq!(trimmed, Trimmed { forgotten: 5, more: false, held: false });
     assert!(fixture.queue.kept_signals(None, 100).await.unwrap().signals.is_empty());
     assert_eq!(fixture.queue.counts().await.unwrap().signals.bytes, 0);
     fixture.finish().await;
