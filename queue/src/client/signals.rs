@@ -16,7 +16,7 @@ use crate::{
 
 /// Bytes of a payload, as JSON, that are kept.
 pub const MAX_SIGNAL: usize = 64 * 1024;
-/// Bytes that a queue keeps of its signals. Beyond them signals are refused until old ones are
+/// Bytes that a queue keeps of its signals, with about 250 for each signal. Beyond them signals are refused until old ones are
 /// forgotten: a signal that is dropped would be a confirmation that is lost.
 pub const MAX_SIGNALS: usize = 64 * 1024 * 1024;
 /// Signals that are read at once.
@@ -33,7 +33,8 @@ pub struct Signal {
     pub at: i64,
     /// How many signals with another payload came.
     pub contradictions: u64,
-    /// The newest of these, and when it came, UTC ms.
+    /// The newest of these, and when it came, UTC ms; `None` where the queue had no room for it
+    /// ([`MAX_SIGNALS`]).
     pub other: Option<(Value, i64)>,
 }
 

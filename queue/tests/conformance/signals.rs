@@ -299,7 +299,7 @@ async fn signals_are_bounded_in_size_and_number() {
     assert!(matches!(large, Err(Error::Signal(BadSignal::TooLarge(bytes))) if bytes == MAX_SIGNAL + 2));
     fixture.queue.signal(&condition("a"), &json!("x".repeat(MAX_SIGNAL - 2))).await.unwrap();
     let kept = fixture.queue.counts().await.unwrap().signals.bytes;
-    assert_eq!(kept, MAX_SIGNAL as u64 + 2 * "wait a".len() as u64);
+    assert_eq!(kept, 250 + MAX_SIGNAL as u64 + 2 * "wait a".len() as u64);
     let mut conn = fixture.connector.connect().unwrap();
     let mut set = redis::cmd("HSET");
     let control = fixture.queue.keys().control().to_owned();
@@ -308,6 +308,14 @@ async fn signals_are_bounded_in_size_and_number() {
     let said = full.to_string();
     assert!(matches!(full, Error::Signal(BadSignal::Full(_))) && said.contains("`keep_signals`"), "{said}");
     assert_eq!(fixture.queue.kept_signal(&condition("b")).await.unwrap(), None);
+    // A contradiction counts, and its payload is not kept.
+    for n in [1, 1, 2] {
+        let said = fixture.queue.signal(&condition("a"), &json!("y".repeat(20 * n))).await.unwrap();
+        assert!(matches!(said.kept, Kept::Contradicts { .. }), "{said:?}");
+    }
+    let first = fixture.queue.kept_signal(&condition("a")).await.unwrap().unwrap();
+    assert_eq!((first.contradictions, first.other), (2, None));
+    assert_eq!(fixture.queue.counts().await.unwrap().signals.bytes, MAX_SIGNALS as u64 - 10);
     // One that is known needs no room.
     fixture.queue.signal(&condition("a"), &json!("x".repeat(MAX_SIGNAL - 2))).await.unwrap();
     set = redis::cmd("HSET");
