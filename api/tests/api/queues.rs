@@ -248,6 +248,14 @@ async fn a_signal_is_sent_listed_and_contradicted() {
     let none: Value = fixture.get(&format!("{path}?key=order-1%20confirmed")).await.json().await.unwrap();
     assert_eq!(none, json!({"signals": [], "next": null}), "it is one tenant's");
 
+    let withdraw = format!("{path}?key=order-1%20confirmed&tenant=acme");
+    for withdrawn in [true, false] {
+        let said = body(fixture.send("DELETE", &withdraw, &Value::Null).await, 200).await;
+        assert_eq!(said, json!({ "withdrawn": withdrawn }));
+    }
+    body(fixture.send("DELETE", path, &Value::Null).await, 400).await;
+    assert_eq!(fixture.json(&withdraw, 200).await["signals"], json!([]));
+
     for (body, words) in [
         (json!({"key": "resume order.confirm"}), &["`key`", "when the kind is resumed"][..]),
         (json!({"key": ""}), &["`key`", "1 to 200"]),

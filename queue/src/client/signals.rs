@@ -8,7 +8,7 @@ use redis::RedisError;
 use serde_json::Value;
 
 use crate::{
-    client::{handle::Client, list::sorted::Sorted, release::Released},
+    client::{handle::Client, operator::Operator, list::sorted::Sorted, release::Released},
     error::Error,
     job::condition::Condition,
     scripts::{self, Call, MAX_BATCH},
@@ -154,6 +154,20 @@ impl Client {
         let found: Vec<Fields> = pipe.query_async(&mut self.conn.clone()).await?;
         let signals = conditions.iter().zip(found);
         Ok(signals.filter_map(|(condition, fields)| Signal::read(condition, fields)).collect())
+    }
+}
+
+impl Operator {
+    /// Forgets a signal that was sent by mistake; whether one was kept. Another one may be sent then.
+    /// A job that it answered keeps its answer.
+    ///
+    /// # Errors
+    /// When Redis failed. The signal may be forgotten: asking again is safe.
+    pub async fn withdraw_signal(&self, condition: &Condition) -> Result<bool, Error> {
+        let mut call = Call::new(&scripts::WITHDRAW, &self.client.keys);
+        call.arg(condition.stored());
+        let withdrawn: u8 = self.client.run_replicated(&call).await?;
+        Ok(withdrawn == 1)
     }
 }
 

@@ -350,6 +350,26 @@ async fn kept_signals_are_listed_and_forgotten() {
     fixture.finish().await;
 }
 
+#[tokio::test]
+async fn a_withdrawn_signal_answers_no_further_job() {
+    let fixture = Fixture::new().await;
+    let (approved, operator) = (condition("loan 7 approved"), &fixture.queue.operator);
+    let answered = parked(&fixture, 129, &approved.stored()).await;
+    fixture.queue.signal(&approved, &json!(true)).await.unwrap();
+    assert!(operator.withdraw_signal(&approved).await.unwrap());
+    assert!(!operator.withdraw_signal(&approved).await.unwrap(), "it is gone");
+    assert_eq!(fixture.queue.kept_signal(&approved).await.unwrap(), None);
+    assert_eq!(fixture.queue.counts().await.unwrap().signals.bytes, 0);
+    operator.finish_releases(|| true).await.unwrap();
+    let jobs = fixture.queue.jobs(&answered).await.unwrap();
+    assert_eq!(jobs.iter().filter(|job| job.answers.len() == 1 && job.state == State::Ready).count(), 128);
+    assert_eq!(jobs.iter().filter(|job| job.state == State::Parked).count(), 1);
+    // The other payload is no contradiction.
+    let said = fixture.queue.signal(&approved, &json!(false)).await.unwrap();
+    assert_eq!((said.kept, said.released.released), (Kept::Stored, 1));
+    fixture.finish().await;
+}
+
 /// A job whose wait ends and whose deadline passes at the same time ends as expired, once.
 #[tokio::test]
 async fn a_wait_and_a_deadline_may_end_together() {
