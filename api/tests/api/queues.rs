@@ -106,7 +106,7 @@ async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
     let mut messages = Messages::open(&fixture, id.as_str(), None).await;
     messages.until(|message| message.data["state"] == "parked").await;
     let parked = fixture.json(&format!("/v1/jobs/{id}"), 200).await;
-    assert_eq!(parked["parked"], json!({"condition": "wait breaker:smtp", "why": "the mail server is away"}));
+    assert_eq!(parked["parked"], json!({"condition": "wait breaker:smtp", "why": "the mail server is away", "until": null}));
     assert_eq!(parked["waiting_for"]["reason"], "the mail server is away");
     assert_eq!(parked["attempts"], 0);
     let said = |entry: &Value| (entry["did"].clone(), entry["message"].clone());
