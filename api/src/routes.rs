@@ -47,7 +47,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(pause::pause))
         .routes(routes!(pause::resume))
         .routes(routes!(unpark::unpark))
-        .routes(routes!(signals::send, signals::list))
+        .routes(routes!(signals::send, signals::list, signals::withdraw))
         .routes(routes!(limits::set))
         .routes(routes!(configuration::show, configuration::apply))
         .routes(routes!(outbox::end))

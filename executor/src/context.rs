@@ -158,6 +158,10 @@ impl<S> Context<S> {
     /// except for completed steps, and this call returns how the wait ended, in every later attempt
     /// too. It also finds a signal that came before.
     ///
+    /// The key must name what is approved, with its version or amount, not only the job's subject.
+    /// The answer stays with the job when an operator retries it with other arguments, so a key such
+    /// as `loan-7 approved` would approve these too; `loan-7 of 5000 EUR approved` does not.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use upshot_executor::{Context, Stop, context::Waited};

@@ -173,6 +173,8 @@ pub struct Parked {
     pub condition: String,
     /// For people.
     pub why: String,
+    /// When the job stops waiting for a signal, UTC ms; `None` for a condition without an end.
+    pub until: Option<i64>,
 }
 
 /// How a wait of a job for a condition ended.

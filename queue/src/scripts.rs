@@ -69,6 +69,7 @@ scripts! {
     CHANGE = "change.lua", ALWAYS;
     UNPARK = "unpark.lua", ALWAYS;
     SIGNAL = "signal.lua", ALWAYS;
+    WITHDRAW = "withdraw.lua", ALWAYS;
     TRIM_SIGNALS = "trim_signals.lua", ALWAYS;
     TRIM = "trim.lua", ALWAYS;
     TRIM_OUTBOX = "trim_outbox.lua", ALWAYS;

@@ -11,6 +11,8 @@ mod clock;
 mod configuration;
 #[path = "conformance/control.rs"]
 mod control;
+#[path = "conformance/damage.rs"]
+mod damage;
 #[path = "conformance/enqueue.rs"]
 mod enqueue;
 #[path = "conformance/failover.rs"]

@@ -1,4 +1,4 @@
-//! `/v1/queues/{queue}/signals`: sends and lists signals, which fulfil the conditions that jobs
+//! `/v1/queues/{queue}/signals`: sends, lists and withdraws signals, which fulfil the conditions that jobs
 //! wait for.
 
 use axum::{
@@ -207,6 +207,47 @@ pub async fn list(
     let page = state.ask(queue.kept_signals(from.as_ref(), limit)).await?;
     let signals = page.signals.into_iter().map(Into::into).collect();
     Ok(Json(SignalPage { signals, next: page.next.map(|next| next.to_string()) }))
+}
+
+/// What became of a signal that is withdrawn.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Withdrawn {
+    /// Whether the queue kept a signal of this key and tenant.
+    withdrawn: bool,
+}
+
+/// Withdraws a signal that was sent by mistake.
+///
+/// The queue forgets the signal and its contradictions, so that another signal may be sent. Jobs
+/// that it answered keep their answer. Sent again it changes nothing.
+#[utoipa::path(
+    delete,
+    path = "/v1/queues/{queue}/signals",
+    operation_id = "withdraw_signal",
+    tag = "queues",
+    params(
+        ("queue" = String, Path, description = "The queue", example = "invoices"),
+        ("key" = String, Query, description = "The key of the signal", example = "order-1042 confirmed"),
+        ("tenant" = Option<String>, Query, description = "Whose jobs it is for; without it, a signal that is not one tenant's"),
+    ),
+    responses(
+        (status = 200, description = "The queue keeps no such signal", body = Withdrawn),
+        (status = 400, description = "A parameter is missing, not known or cannot be used", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No queue of this name is in the settings", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer: send the same again", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn withdraw(
+    State(state): State<Shared>,
+    Path(queue): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<Withdrawn>, Problem> {
+    let query = Query::parse(raw.as_deref(), &["key", "tenant"])?;
+    let operator = state.operator_of_address(&queue)?;
+    let condition = condition(query.name("tenant")?.as_deref(), query.text("key").unwrap_or_default())?;
+    let withdrawn = state.ask(operator.withdraw_signal(&condition)).await?;
+    tracing::info!(queue = %operator.client().name(), %condition, withdrawn, "an operator withdrew a signal");
+    Ok(Json(Withdrawn { withdrawn }))
 }
 
 /// The condition of a key and a tenant.

@@ -127,6 +127,9 @@ pub struct ParkedBody {
     /// For people.
     #[schema(example = "no handler for invoice.issue version 2 is registered")]
     why: String,
+    /// When the job stops waiting for a signal; null for a condition without an end.
+    #[schema(required)]
+    until: Option<Moment>,
 }
 
 /// A completed step.
@@ -195,7 +198,11 @@ impl JobBody {
     pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
         let job = &known.job;
         let parked =
-            |parked: &Parked| ParkedBody { condition: parked.condition.clone(), why: parked.why.clone() };
+            |parked: &Parked| ParkedBody {
+                condition: parked.condition.clone(),
+                why: parked.why.clone(),
+                until: parked.until.map(Moment),
+            };
         Self {
             summary: JobSummary::new(known, links),
             version: job.version,

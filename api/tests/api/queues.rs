@@ -106,7 +106,7 @@ async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
     let mut messages = Messages::open(&fixture, id.as_str(), None).await;
     messages.until(|message| message.data["state"] == "parked").await;
     let parked = fixture.json(&format!("/v1/jobs/{id}"), 200).await;
-    assert_eq!(parked["parked"], json!({"condition": "wait breaker:smtp", "why": "the mail server is away"}));
+    assert_eq!(parked["parked"], json!({"condition": "wait breaker:smtp", "why": "the mail server is away", "until": null}));
     assert_eq!(parked["waiting_for"]["reason"], "the mail server is away");
     assert_eq!(parked["attempts"], 0);
     let said = |entry: &Value| (entry["did"].clone(), entry["message"].clone());
@@ -247,6 +247,14 @@ async fn a_signal_is_sent_listed_and_contradicted() {
     assert_eq!(one["other"]["payload"]["by"], "bob");
     let none: Value = fixture.get(&format!("{path}?key=order-1%20confirmed")).await.json().await.unwrap();
     assert_eq!(none, json!({"signals": [], "next": null}), "it is one tenant's");
+
+    let withdraw = format!("{path}?key=order-1%20confirmed&tenant=acme");
+    for withdrawn in [true, false] {
+        let said = body(fixture.send("DELETE", &withdraw, &Value::Null).await, 200).await;
+        assert_eq!(said, json!({ "withdrawn": withdrawn }));
+    }
+    body(fixture.send("DELETE", path, &Value::Null).await, 400).await;
+    assert_eq!(fixture.json(&withdraw, 200).await["signals"], json!([]));
 
     for (body, words) in [
         (json!({"key": "resume order.confirm"}), &["`key`", "when the kind is resumed"][..]),

@@ -54,6 +54,9 @@ pub struct Signal {
     /// The payload for the jobs, as JSON; null by default.
     #[arg(long, value_name = "JSON", value_parser = parse_payload, default_value = "null", hide_default_value = true)]
     pub payload: serde_json::Value,
+    /// Forget the signal instead: it was sent by mistake. Jobs that it answered keep their answer.
+    #[arg(long, conflicts_with = "payload")]
+    pub withdraw: bool,
     #[command(flatten)]
     pub api: ApiAddress,
 }

@@ -64,6 +64,11 @@ impl Client {
         self.change(Method::PUT, path, body).await
     }
 
+    /// Removes what the parameters name; the JSON of the answer.
+    pub async fn delete(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
+        self.json(self.send(self.http.delete(self.url(path)).query(query)).await?).await
+    }
+
     async fn change(&self, method: Method, path: &str, body: &impl Serialize) -> anyhow::Result<Value> {
         // The API asks for the content type, empty body or not.
         let answer = self.send(self.http.request(method, self.url(path)).json(body)).await?;

@@ -133,27 +133,32 @@ fn quoted(text: &str) -> String {
     if is_word { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
-/// The command that meets a condition which a handler named: a signal where it is one tenant's own,
-/// such as a confirmation; none of the queue's own conditions has one.
-fn command_for(queue: &str, condition: &str) -> Option<String> {
-    if let Some(key) = condition.strip_prefix("wait ") {
-        return Some(format!("upshot unpark {queue} {}", quoted(key)));
+/// The command that fulfils a condition which a handler named: a signal where the job waits for one
+/// until a time, or the condition is a tenant's. The queue's own conditions have no command.
+fn command_for(queue: &str, condition: &str, until: bool) -> Option<String> {
+    let is_named = ["wait ", "tenant "].iter().any(|word| condition.starts_with(word));
+    let condition: Condition = is_named.then(|| condition.parse().ok())??;
+    let verb = if until || condition.tenant().is_some() { "signal" } else { "unpark" };
+    let mut command = format!("upshot {verb} {queue}");
+    if let Some(tenant) = condition.tenant() {
+        command = format!("{command} --tenant={}", quoted(tenant));
     }
-    let condition: Condition = condition.strip_prefix("tenant ").and(condition.parse().ok())?;
-    let (key, tenant) = (quoted(condition.key()), quoted(condition.tenant()?));
-    Some(format!("upshot signal {queue} {key} --tenant {tenant}"))
+    // Behind `--` a key is not taken for an option.
+    let dashes = if condition.key().starts_with('-') { "-- " } else { "" };
+    Some(format!("{command} {dashes}{}", quoted(condition.key())))
 }
 
 /// What an operator can do.
 fn next(page: &mut Page, job: &Value) {
     let id = text(job, "id");
-    let condition = optional(part(job, "parked"), "condition");
+    let parked = part(job, "parked");
+    let (condition, until) = (optional(parked, "condition"), has(parked, "until"));
     let advice = match text(job, "state").as_str() {
         "dead" if has(job, "successor") => {
             format!("upshot job {}  (it runs in its place)", text(job, "successor"))
         }
         "dead" => format!("upshot retry {id}"),
-        "parked" => command_for(&text(job, "queue"), &condition).map_or_else(
+        "parked" => command_for(&text(job, "queue"), &condition, until).map_or_else(
             || format!("upshot retry {id}"),
             |command| format!("{command}  (or `upshot retry {id}`, for this job alone)"),
         ),
@@ -172,5 +177,24 @@ fn links(page: &mut Page, job: &Value) {
     page.heading("Links");
     for (name, link) in named.into_iter().chain(files).filter(|(_, link)| !link.is_empty()) {
         page.line(format!("  {name:<7}  {link}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parked_job_names_the_command_that_lets_it_continue() {
+        for (condition, until, command) in [
+            ("wait order-1042 confirmed", true, Some("upshot signal invoices 'order-1042 confirmed'")),
+            ("wait breaker:smtp", false, Some("upshot unpark invoices breaker:smtp")),
+            ("wait -1042", true, Some("upshot signal invoices -- -1042")),
+            ("tenant acme|signed", true, Some("upshot signal invoices --tenant=acme signed")),
+            ("tenant acme|-1", false, Some("upshot signal invoices --tenant=acme -- -1")),
+            ("kind invoice.issue@2", false, None),
+        ] {
+            assert_eq!(command_for("invoices", condition, until).as_deref(), command, "{condition}");
+        }
     }
 }

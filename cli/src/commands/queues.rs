@@ -79,11 +79,23 @@ pub async fn end_group(settings: &Settings, end: &OutboxEnd, out: &mut Output) -
     Ok(())
 }
 
-/// Sends a signal.
+/// Sends a signal, or withdraws it.
 pub async fn signal(settings: &Settings, signal: &Signal, out: &mut Output) -> anyhow::Result<()> {
-    let Signal { queue, key, tenant, payload, api } = signal;
+    let Signal { queue, key, tenant, payload, withdraw, api } = signal;
     let condition = Condition::new(tenant.as_deref(), key)?;
     let path = format!("/v1/queues/{queue}/signals");
+    if *withdraw {
+        let named = [("key", Some(key)), ("tenant", tenant.as_ref())];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name, value?.clone())));
+        let query: Vec<(&str, String)> = named.collect();
+        let said = Client::new(settings, api)?.delete(&path, &query).await?;
+        let told = if said.get("withdrawn") == Some(&Value::Bool(true)) {
+            format!("{queue}: {condition} is withdrawn; jobs that it answered keep their answer")
+        } else {
+            format!("{queue}: no signal is kept for {condition}")
+        };
+        return Ok(out.answer(&said, |page| page.text(told))?);
+    }
     let body = json!({"key": key, "tenant": tenant, "payload": payload});
     let said = Client::new(settings, api)?.post(&path, &body).await?;
     let released = text(&said, "released");

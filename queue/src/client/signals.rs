@@ -8,16 +8,15 @@ use redis::RedisError;
 use serde_json::Value;
 
 use crate::{
-    client::{handle::Client, list::sorted::Sorted, release::Released},
+    client::{handle::Client, operator::Operator, list::sorted::Sorted, release::Released},
     error::Error,
     job::condition::Condition,
-    redis::clock::delay_ms,
     scripts::{self, Call, MAX_BATCH},
 };
 
 /// Bytes of a payload, as JSON, that are kept.
 pub const MAX_SIGNAL: usize = 64 * 1024;
-/// Bytes that a queue keeps of its signals. Beyond them signals are refused until old ones are
+/// Bytes that a queue keeps of its signals, with about 250 for each signal. Beyond them signals are refused until old ones are
 /// forgotten: a signal that is dropped would be a confirmation that is lost.
 pub const MAX_SIGNALS: usize = 64 * 1024 * 1024;
 /// Signals that are read at once.
@@ -34,7 +33,8 @@ pub struct Signal {
     pub at: i64,
     /// How many signals with another payload came.
     pub contradictions: u64,
-    /// The newest of these, and when it came, UTC ms.
+    /// The newest of these, and when it came, UTC ms; `None` where the queue had no room for it
+    /// ([`MAX_SIGNALS`]).
     pub other: Option<(Value, i64)>,
 }
 
@@ -155,16 +155,19 @@ impl Client {
         let signals = conditions.iter().zip(found);
         Ok(signals.filter_map(|(condition, fields)| Signal::read(condition, fields)).collect())
     }
+}
 
-    /// Forgets signals that came longer ago than `keep`, at most 128; whether there are more.
+impl Operator {
+    /// Forgets a signal that was sent by mistake; whether one was kept. Another one may be sent then.
+    /// A job that it answered keeps its answer.
     ///
     /// # Errors
-    /// When Redis failed.
-    pub(crate) async fn trim_signals(&self, keep: std::time::Duration) -> Result<bool, Error> {
-        let mut call = Call::new(&scripts::TRIM_SIGNALS, &self.keys);
-        call.arg(delay_ms(keep)).arg(MAX_BATCH);
-        let (_, more): (u64, u8) = call.run(&mut self.conn.clone()).await?;
-        Ok(more == 1)
+    /// When Redis failed. The signal may be forgotten: asking again is safe.
+    pub async fn withdraw_signal(&self, condition: &Condition) -> Result<bool, Error> {
+        let mut call = Call::new(&scripts::WITHDRAW, &self.client.keys);
+        call.arg(condition.stored());
+        let withdrawn: u8 = self.client.run_replicated(&call).await?;
+        Ok(withdrawn == 1)
     }
 }
 

@@ -100,7 +100,7 @@ impl Job {
         let mut body = None;
         let (mut released, mut writes) = (0, 0);
         let (mut state, mut condition, mut why) = (None, None, String::new());
-        let mut repairs = Vec::new();
+        let (mut repairs, mut ends) = (Vec::new(), Vec::new());
         for (name, value) in fields {
             if name == "job" {
                 body = Some(value);
@@ -149,6 +149,8 @@ impl Job {
                         let answer =
                             read_answer(text()?).map_err(|e| unreadable(format!("field `{name}`: {e}")))?;
                         job.answers.insert(condition.to_owned(), answer);
+                    } else if let Some(condition) = name.strip_prefix("until:") {
+                        ends.push((condition.to_owned(), number()?));
                     } else if let Some(class) = name.strip_prefix("failed:") {
                         let class = FailureClass::ALL.into_iter().find(|known| known.as_str() == class);
                         if let (Some(class), Ok(count)) = (class, u32::try_from(number()?)) {
@@ -179,7 +181,10 @@ impl Job {
             // So much is not written.
             job.outcome = Some(serde_json::Value::Null);
         }
-        job.parked = condition.map(|condition| Parked { condition, why });
+        job.parked = condition.map(|condition| {
+            let until = ends.iter().find(|(waited, _)| *waited == condition).map(|(_, until)| *until);
+            Parked { condition, why, until }
+        });
         job.attempts = job.token.saturating_sub(released);
         job.revision = format!("{}.{writes}.{}.{}", job.token, job.state, job.priority);
         Ok(job)

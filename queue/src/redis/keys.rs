@@ -226,8 +226,8 @@ impl Keys {
     }
 
     /// Hash: the signal that is kept for a condition: `payload`, `at`; the newest other payload
-    /// (`other`, `other_at`) and how many `contradictions` there were; the `job` that took it last;
-    /// and the `bytes` that it counts for.
+    /// (`other`, `other_at`; or its `other_digest` where the queue had no room) and how many
+    /// `contradictions` there were; the `job` that took it last; and the `bytes` that it counts for.
     pub fn signal(&self, condition: &str) -> String {
         format!("{}:signal:{condition}", self.control)
     }

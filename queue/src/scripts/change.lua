@@ -44,11 +44,9 @@ local function renew_budgets(key, body)
   redis.call('HDEL', key, 'group', 'cancel', 'successor')
   -- A wait that ran out of time begins again.
   for _, field in ipairs(redis.call('HKEYS', key)) do
-    local condition = string.match(field, '^until:(.*)$')
-    if condition then
-      local answer = redis.call('HGET', key, 'signal:' .. condition)
+    local is_end, is_answer = string.sub(field, 1, 6) == 'until:', string.sub(field, 1, 7) == 'signal:'
+    if is_end or is_answer and string.sub(redis.call('HGET', key, field), 1, 1) == 'T' then
       redis.call('HDEL', key, field)
-      if answer and string.sub(answer, 1, 1) == 'T' then redis.call('HDEL', key, 'signal:' .. condition) end
     end
   end
   body = string.gsub(body, '^(%d+|%d)|[^|\n]*', '%1|')

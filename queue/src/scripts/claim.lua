@@ -10,13 +10,13 @@
 -- ARGV: 1 worker, 2 N (1 to 160), 3 lease in ms, 4 request id (a number), 5 to 7 the shares of
 --       claims (0 to 1) that the classes high, normal and low get while others wait, 8 quantum:
 --       jobs that a lane may be given ahead of its turn (1 to 160), for a tenant of weight 1,
---       9 a random number (0 to 1), 10 number of kinds that the worker runs (-1 for all), then
---       each as `version|kind`
+--       9 a random number (0 to 1), 10 1 where `maintain` failed, else 0, 11 number of kinds that
+--       the worker runs (-1 for all), then each as `version|kind`
 -- Returns: {now ms, ms of the next thing to do (0 for none), 1 when there is more to do at once,
 --       jobs that were parked because the worker does not run their kind, then for each job: id,
 --       and its body where this is its first attempt, else {token, field, value...}, as they
 --       were before}. The next thing to do is left out when all N were leased.
--- include: open, int, job, limits, moves, release_lanes, reservations, claim/kinds, claim/lease
+-- include: open, int, job, state, limits, moves, release_lanes, reservations, claim/kinds, claim/lease
 -- include: claim/new, claim/ring
 local cx, control = open(
   'claims', 'running', 'ready:0', 'ready:1', 'ready:2', 'ready:3', 'time:0', 'time:1', 'time:2', 'time:3',
@@ -24,18 +24,19 @@ local cx, control = open(
 )
 if cx.err then return cx end
 local kinds = {}
-for i = 11, 10 + math.max(0, tonumber(ARGV[10])) do kinds[ARGV[i]] = true end
+for i = 12, 11 + math.max(0, tonumber(ARGV[11])) do kinds[ARGV[i]] = true end
 local c = new_claim(cx, {
   worker = ARGV[1], want = tonumber(ARGV[2]), lease_ms = tonumber(ARGV[3]), quantum = tonumber(ARGV[8]),
-  runs = tonumber(ARGV[10]) >= 0 and kinds or nil, by_chance = tonumber(ARGV[9]) < 0.5,
+  runs = tonumber(ARGV[11]) >= 0 and kinds or nil, by_chance = tonumber(ARGV[9]) < 0.5,
 }, control)
 local request, wanted = ARGV[4], c.want
 
 -- `maintain` ends jobs whose deadline passed. While it has some left, it may be the turn of
--- these jobs: nothing is leased where they are few, and else each job is looked at.
+-- these jobs: nothing is leased where they are few, and else each job is looked at. Each job is
+-- looked at as well where `maintain` failed: one job that it cannot end stops no other.
 local next_deadline = tonumber(redis.call('ZRANGE', EXPIRING, '0', '0', 'WITHSCORES')[2]) or math.huge
 local n_late = next_deadline <= cx.now and redis.call('ZCOUNT', EXPIRING, '-inf', cx.at) or 0
-c.some_late = n_late >= MAX_BATCH
+c.some_late = n_late >= MAX_BATCH or n_late > 0 and ARGV[10] == '1'
 
 -- A worker has two claims under way at most, with request ids that follow each other.
 local remembered = CLAIM .. c.worker .. ':' .. tonumber(request) % 2
@@ -44,7 +45,7 @@ if last_request == request then
   local ids = redis.call('HGET', LEASE .. last_claim, 'ids') or ''
   for id in string.gmatch(ids, '%S+') do
     local key = JOB .. id
-    local text = redis.call('HGET', key, 'state')
+    local text = field_of(key, 'state')
     if claim_of(text) == tonumber(last_claim) then
       answer_again(c, id, string.match(text, '%d+'), redis.call('HGETALL', key))
     end

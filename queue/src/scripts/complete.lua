@@ -61,7 +61,7 @@ for _ = 1, groups do
     if width > 1 then token = ARGV[p + 1] end
     if width > 2 then outcome = ARGV[p + 2] end
     local key = JOB .. id
-    local attempt = attempt_in(redis.call('HGET', key, 'state') or '')
+    local attempt = attempt_in(field_of(key, 'state') or '')
     place = place + 1
     if attempt and attempt.token == token then
       -- A job that succeeded without an outcome has `null`.
@@ -101,7 +101,7 @@ for i = 0, others - 1 do
   local id, token, flow, verb = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3]
   local first, second, line = ARGV[p + 4], ARGV[p + 5], ARGV[p + 6]
   local key = JOB .. id
-  local held = redis.call('HMGET', key, 'state', 'cancel', 'job')
+  local held = fields_of(key, 'state', 'cancel', 'job')
   local text = held[1]
   if not is_held(text, fence_of(token, worker)) then
     refuse()
@@ -136,7 +136,7 @@ for i = 0, others - 1 do
       watch_deadline(id, deadline)
       local within, why = string.match(second, '^(%d*)|(.*)$')
       local answered = is_answered(key, first)
-      local ends = not answered and wait_end(cx, key, first, within or '') or nil
+      local ends = wait_end(cx, key, first, answered and '' or within or '')
       local payload = not answered and payload_of(first)
       move(cx, 'parked', id)
       if payload or ends and ends <= cx.now then

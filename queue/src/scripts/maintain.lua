@@ -111,7 +111,7 @@ if lost[1] then
   local examined, left = 0, 0
   cx.read = 0
   for _, claim in ipairs(lost) do
-    local lease = redis.call('HMGET', LEASE .. claim, 'ids', 'left')
+    local lease = fields_of(LEASE .. claim, 'ids', 'left')
     -- The first lease is reclaimed whole, whatever its size: a claim bounded it.
     if examined > 0 and (examined + (lease[2] or 0) > MAX_BATCH or cx.read >= CALL_BYTES) then break end
     for id in string.gmatch(lease[1] or '', '%S+') do

@@ -81,6 +81,9 @@ const SUCCEEDED_ENTRIES: usize = 16;
 /// A scrub counts the ready jobs of a class that has no more lanes than this.
 const SCRUB_LANES: usize = 64;
 
+/// Bytes that a signal takes of Redis' memory besides its payloads and its condition, about.
+const SIGNAL_BYTES: usize = 250;
+
 /// Entries of a sorted set that are read at once.
 const MAX_PAGE: usize = 1024;
 /// Ids of a lane that are read at once.
@@ -124,6 +127,7 @@ pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
         ("UNKNOWN_LEASE_MS", number(&UNKNOWN_LEASE_MS)),
         ("SUCCEEDED_ENTRIES", number(&SUCCEEDED_ENTRIES)),
         ("SCRUB_LANES", number(&SCRUB_LANES)),
+        ("SIGNAL_BYTES", number(&SIGNAL_BYTES)),
         ("MAX_PAGE", number(&MAX_PAGE)),
         ("MAX_LANE_PAGE", number(&MAX_LANE_PAGE)),
         ("MAX_LIMITS", number(&MAX_LIMITS)),

@@ -6,7 +6,7 @@
 -- Returns: {lost, cancelled}: the ids whose lease is lost, and the ids that are held but to be
 --       cancelled. A lease that another worker holds counts as a refused write; a lease that its
 --       own worker has just ended does not.
--- include: open, int, job, fence
+-- include: open, int, job, state, fence
 local cx = open()
 if cx.err then return cx end
 local n = tonumber(ARGV[3])
@@ -14,7 +14,7 @@ local until_ms = int(cx.now + tonumber(ARGV[1]))
 local lost, cancelled, held, claims, refused = {}, {}, {}, {}, 0
 for i = 0, n - 1 do
   local id = ARGV[4 + i * 2]
-  local job = redis.call('HMGET', JOB .. id, 'state', 'cancel')
+  local job = fields_of(JOB .. id, 'state', 'cancel')
   local attempt = ' ' .. ARGV[5 + i * 2] .. ' ' .. ARGV[2] .. ' '
   if is_held(job[1], 'running' .. attempt) then
     local claim = claim_of(job[1])

@@ -8,7 +8,7 @@
 --       that no turn would have reached, counts of ready jobs that were off, now ms,
 --       how many of the ids were looked at: fewer where the jobs have CALL_BYTES}.
 -- include: open, int, job, state, kinds, lane, lane_gone, limits, put, release_lanes
--- include: reservations, ring, unknown_member
+-- include: reservations, ring, signals, unknown_member
 local cx = open()
 if cx.err then return cx end
 local INDEX = {
@@ -41,7 +41,7 @@ else
     looked = looked + 1
     local unlisted, id = string.match(ARGV[i], '^(%??)(.*)$')
     local key = JOB .. id
-    local job = redis.call('HMGET', key, 'job', 'state', 'need')
+    local job = fields_of(key, 'job', 'state', 'need')
     if job[1] then
       cx.read = cx.read + #job[1]
       local _, flow, class, deadline = header(job[1])
@@ -88,7 +88,9 @@ else
         redis.call('HINCRBY', NEEDS, job[3], 1)
         missing = missing + 1
       end
-      local ends = state == 'parked' and job[3] and redis.call('HGET', key, 'until:' .. job[3])
+      -- A wait that is answered has no end.
+      local ends = state == 'parked' and job[3] and not is_answered(key, job[3])
+        and redis.call('HGET', key, 'until:' .. job[3])
       if ends then missing = missing + redis.call('ZADD', EXPIRING, 'NX', ends, 'wait ' .. id) end
       local kind = state == 'parked' and job[3] and kind_of_condition(job[3])
       if kind then

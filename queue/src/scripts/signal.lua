@@ -1,6 +1,7 @@
 -- Purpose: keep a signal, and release the first jobs that wait for it. The first payload stays: a
 --       signal of the same payload changes nothing, and a different payload is recorded as a
---       contradiction. A repeated call changes nothing.
+--       contradiction. A repeated call changes nothing. Beyond the bytes that the queue keeps a
+--       signal is refused, and of a contradiction only its digest is kept.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 condition, 2 payload (JSON), 3 bytes that the queue keeps of signals at most, 4 bound on
 --       released jobs (at most 128, or CALL_BYTES)
@@ -18,9 +19,10 @@ local function keeps(bytes)
   redis.call('HINCRBY', key, 'bytes', bytes)
   redis.call('HINCRBY', CONTROL, 'signal_bytes', bytes)
 end
-local kept = redis.call('HMGET', key, 'payload', 'other', 'job')
+local kept = redis.call('HMGET', key, 'payload', 'other', 'job', 'other_digest')
+local all = tonumber(redis.call('HGET', CONTROL, 'signal_bytes') or '0')
 if not kept[1] then
-  local bytes, all = #payload + 2 * #condition, tonumber(redis.call('HGET', CONTROL, 'signal_bytes') or '0')
+  local bytes = SIGNAL_BYTES + #payload + 2 * #condition
   if all + bytes > most then return {'full', int(all), 0, 0} end
   result = 'stored'
   redis.call('HSET', key, 'payload', payload, 'at', cx.at)
@@ -31,10 +33,19 @@ if not kept[1] then
 elseif kept[1] ~= payload then
   result = 'contradicts'
   -- The newest contradiction is kept, so the bytes stay bounded.
-  if kept[2] ~= payload then
-    redis.call('HSET', key, 'other', payload, 'other_at', cx.at)
+  local digest = redis.sha1hex(payload)
+  if kept[2] ~= payload and kept[4] ~= digest then
+    local bytes = #payload - #(kept[2] or '')
+    if bytes <= 0 or all + bytes <= most then
+      redis.call('HSET', key, 'other', payload, 'other_at', cx.at)
+      redis.call('HDEL', key, 'other_digest')
+    else
+      bytes = 0 - #(kept[2] or '')
+      redis.call('HDEL', key, 'other', 'other_at')
+      redis.call('HSET', key, 'other_digest', digest)
+    end
     redis.call('HINCRBY', key, 'contradictions', 1)
-    keeps(#payload - #(kept[2] or ''))
+    keeps(bytes)
     redis.call('HINCRBY', STATS, 'signal_contradictions', 1)
     -- The last job that took the signal shows it.
     local job = kept[3] and JOB .. kept[3]

@@ -5,7 +5,7 @@
 --       most 128, or CALL_BYTES), 4 the share of kept jobs (0 to 1) that may go within the
 --       window, 5 the window in ms
 -- Returns: {jobs forgotten, 1 when there are more, 1 when more are due than may go now}.
--- include: open, int, job, state, moves, forget
+-- include: open, int, job, state, moves, forget, window
 local cx = open()
 if cx.err then return cx end
 local INDEX = {dead = DEAD, cancelled = CANCELLED}
@@ -15,30 +15,9 @@ local index = INDEX[state]
 if not index and state ~= 'succeeded' then
   return redis.error_reply('ARGS trim: `' .. state .. '` is no state that a job ends in')
 end
-local forgotten, more, held = 0, 0, false
-
--- `start of the window, how many went since then, the retention, jobs that ended up to this time
--- may go freely`: a shorter retention is meant for the jobs that it makes due at once.
-local field = 'trimmed:' .. state
-local told = redis.call('HGET', CONTROL, field)
-local counted_since, gone, retained, free = string.match(told or '', '^(%d+) (%d+) (%d+) (%d+)$')
-counted_since, gone = tonumber(counted_since or cx.at), tonumber(gone or '0')
-free = (not retained or retention < tonumber(retained)) and before or math.min(tonumber(free), before)
-free = math.max(free, 0)
-if cx.now - counted_since >= tonumber(ARGV[5]) or counted_since > cx.now then counted_since, gone = cx.now, 0 end
+local forgotten, more = 0, 0
 local kept = index and redis.call('ZCARD', index) or tonumber(redis.call('HGET', CONTROL, 'succeeded') or '0')
-local allowed = math.ceil((kept + gone) * tonumber(ARGV[4])) - gone
-local counts = 0
--- Whether a job that ended at this time may go; counts it.
-local function may_go(ended)
-  if ended <= free then return true end
-  if counts >= allowed then
-    held = true
-    return false
-  end
-  counts = counts + 1
-  return true
-end
+local window = open_window(cx, state, retention, kept, tonumber(ARGV[4]), tonumber(ARGV[5]))
 
 if not index then
   local lines, examined, ahead = {}, 0, {}
@@ -65,14 +44,14 @@ if not index then
         else
           -- The entry stays for the jobs that are left.
           if cx.read >= CALL_BYTES then more = 1 end
-          if more == 1 or not may_go(tonumber(ended)) then break end
+          if more == 1 or not may_go(window, tonumber(ended)) then break end
           cx.read = cx.read + forget(id, JOB .. id)
           move(cx, 'forgotten', id)
           forgotten = forgotten + 1
         end
       end
     end
-    if more == 1 or held then break end
+    if more == 1 or window.held then break end
     lines[i] = line[1]
   end
   if #ahead > 0 then redis.call('XADD', SUCCEEDED, '*', cx.at, table.concat(ahead, ' ')) end
@@ -89,7 +68,7 @@ else
     if cx.read >= CALL_BYTES then break end
     -- A job in another state only leaves this index.
     if state_of(fields_of(JOB .. id, 'state')[1]) == state then
-      if not may_go(tonumber(entries[i + 1])) then break end
+      if not may_go(window, tonumber(entries[i + 1])) then break end
       cx.read = cx.read + forget(id, JOB .. id)
       move(cx, 'forgotten', id)
       forgotten = forgotten + 1
@@ -97,10 +76,8 @@ else
     out[#out + 1] = id
   end
   if #out > 0 then redis.call('ZREM', index, unpack(out)) end
-  if not held and (#out == bound or 2 * #out < #entries) then more = 1 end
+  if not window.held and (#out == bound or 2 * #out < #entries) then more = 1 end
 end
-if counts > 0 or not retained or retention ~= tonumber(retained) then
-  redis.call('HSET', CONTROL, field, int(counted_since) .. ' ' .. int(gone + counts) .. ' ' .. int(retention) .. ' ' .. int(free))
-end
+close_window(window)
 tell(cx, '')
-return {forgotten, more, held and 1 or 0}
+return {forgotten, more, window.held and 1 or 0}

@@ -58,6 +58,7 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     // Request ids without a reply.
     let mut open = BTreeSet::new();
     let mut turnover = Turnover::default();
+    let mut backoff = Backoff::default();
     tokio::select! {
         () = core.stop.cancelled() => return,
         () = core.configured.cancelled() => {}
@@ -79,8 +80,8 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
                     // Told to stop before Redis answered; another may be answered yet.
                     let Some(answer) = answer else { continue };
                     let Answer { claimed, slots, asked } = &answer;
-                    if slots.len() > claimed.len() && !claimed.more {
-                        idle_until = Some(*asked + idle_time(claimed.now, claimed.next_at, core.options.poll));
+                    if let Some(idle) = rest(claimed, slots.len(), core.options.poll, &mut backoff) {
+                        idle_until = Some(*asked + idle);
                     }
                     report(core, claimed);
                     if answered.send(answer).await.is_err() {
@@ -181,6 +182,20 @@ async fn free_slots(core: &Core) -> Vec<OwnedSemaphorePermit> {
         }
     }
     slots
+}
+
+/// How long to wait before the next claim; `None` to claim at once. While maintenance fails, what
+/// is due stays due: a worker that got less than it asked for waits longer after each failure.
+fn rest(claimed: &Claimed, asked_for: usize, poll: Duration, backoff: &mut Backoff) -> Option<Duration> {
+    let failed = claimed.maintained.is_err();
+    if !failed {
+        backoff.reset();
+    }
+    if claimed.len() >= asked_for || claimed.more && !(failed && claimed.is_empty()) {
+        return None;
+    }
+    let idle = idle_time(claimed.now, claimed.next_at, poll);
+    Some(if failed { idle.max(backoff.next_wait()) } else { idle })
 }
 
 /// How long an idle worker sleeps: until the next promotion or expiry that it
@@ -293,5 +308,22 @@ mod tests {
             let idle = idle_time(now, next, poll);
             prop_assert!(idle <= poll && idle > Duration::ZERO);
         }
+    }
+
+    #[test]
+    fn a_worker_waits_longer_after_each_failure_of_maintenance() {
+        let poll = Duration::from_secs(1);
+        let mut backoff = Backoff::default();
+        let mut claimed = Claimed::empty(2, 1);
+        claimed.more = true;
+        assert_eq!(rest(&claimed, 8, poll, &mut backoff), None);
+        claimed.maintained = Err(RedisError::from((redis::ErrorKind::Io, "no")));
+        let waits: Vec<_> = (0..3).filter_map(|_| rest(&claimed, 8, poll, &mut backoff)).collect();
+        assert_eq!(waits, [50, 100, 200].map(Duration::from_millis));
+        // A claim that got all that it asked for is repeated at once.
+        assert_eq!(rest(&claimed, 0, poll, &mut backoff), None);
+        claimed.maintained = Ok(Maintained::default());
+        claimed.more = false;
+        assert_eq!(rest(&claimed, 8, poll, &mut backoff), Some(Duration::from_millis(1)));
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn describe(queue: &QueueName) {
     for name in ["job_queue_configuration_version", "job_queue_configuration_differences"] {
         gauge!(name, "queue" => queue.to_string()).set(0.0);
     }
-    for state in ["succeeded", "dead", "cancelled"] {
+    for state in ["succeeded", "dead", "cancelled", "signals"] {
         counter!("job_queue_retention_held_total", "queue" => queue.to_string(), "state" => state)
             .absolute(0);
     }

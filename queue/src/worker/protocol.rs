@@ -13,7 +13,7 @@ use crate::{
     client::handle::Client,
     job::{Fields, Job, Unreadable, id::JobId, state::State},
     policy::{failure::FailureClass, priority::Shares, retry::Crashes},
-    redis::clock::delay_ms,
+    redis::{clock::delay_ms, connect::Cause},
     scripts::{self, Call, MAX_CLAIM},
 };
 
@@ -107,11 +107,17 @@ impl FromRedisValue for Claimed {
         while let (Some(id), Some(content)) = (reply.next(), reply.next()) {
             jobs.push((String::from_redis_value(id)?, Content::from_redis_value(content)?));
         }
-        Ok(Self { now, next_at, maintained: Ok(Maintained::default()), more, unknown, jobs })
+        Ok(Self { more, unknown, jobs, ..Self::empty(now, next_at) })
     }
 }
 
 impl Claimed {
+    /// A claim that leased nothing.
+    pub(super) fn empty(now: i64, next_at: i64) -> Self {
+        let maintained = Ok(Maintained::default());
+        Self { now, next_at, maintained, more: false, unknown: 0, jobs: Vec::new() }
+    }
+
     /// How many jobs were leased.
     pub fn len(&self) -> usize {
         self.jobs.len()
@@ -268,26 +274,44 @@ impl Worker {
         }
         let conn = &mut self.client.conn.clone();
         if claim.want == 0 {
-            let (now, reclaimed, dead) = maintain.run(conn).await?;
-            let maintained = Ok(Maintained { reclaimed, dead });
-            return Ok(Claimed { now, next_at: 0, maintained, more: false, unknown: 0, jobs: Vec::new() });
+            return match maintain.run(conn).await {
+                Ok((now, reclaimed, dead)) => {
+                    let maintained = Ok(Maintained { reclaimed, dead });
+                    Ok(Claimed { maintained, ..Claimed::empty(now, 0) })
+                }
+                // Redis replied: the worker must not repeat this call instead of claiming.
+                Err(error) if error.code().is_some() && Cause::of(&error) == Cause::Other => {
+                    Ok(Claimed { maintained: Err(error), ..Claimed::empty(0, 0) })
+                }
+                Err(error) => Err(error),
+            };
         }
-        let mut call = Call::new(&scripts::CLAIM, keys);
-        call.arg(claim.worker).arg(claim.want.min(MAX_CLAIM)).arg(claim.lease.as_millis() as u64);
-        call.arg(claim.request_id);
-        call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
-        call.arg(claim.quantum.clamp(1, MAX_CLAIM)).arg(rand::random::<f64>());
-        match claim.kinds {
-            None => call.arg(-1),
-            Some(kinds) => call.arg(kinds.len()).arg(kinds),
-        };
-        let [due, leased] = call.run_behind(&maintain, conn).await?;
-        let leased = Claimed::from_redis_value(leased.extract_error()?)?;
+        let [due, leased] = self.leasing(claim, false).run_behind(&maintain, conn).await?;
+        let mut leased = Claimed::from_redis_value(leased.extract_error()?)?;
         let maintained = due.extract_error().and_then(|due| {
             let (_, reclaimed, dead): (i64, u64, u64) = FromRedisValue::from_redis_value(due)?;
             Ok(Maintained { reclaimed, dead })
         });
+        if maintained.is_err() && leased.more && leased.is_empty() {
+            // It left what is late to the maintenance. It remembers only calls that leased jobs, so
+            // the request id stays.
+            leased = self.leasing(claim, true).run(conn).await?;
+        }
         Ok(Claimed { maintained, ..leased })
+    }
+
+    /// The call that leases jobs; `unmaintained` where what is due could not be done.
+    fn leasing(&self, claim: &Claim<'_>, unmaintained: bool) -> Call {
+        let mut call = Call::new(&scripts::CLAIM, &self.client.keys);
+        call.arg(claim.worker).arg(claim.want.min(MAX_CLAIM)).arg(claim.lease.as_millis() as u64);
+        call.arg(claim.request_id);
+        call.arg(claim.shares.high).arg(claim.shares.normal).arg(claim.shares.low);
+        call.arg(claim.quantum.clamp(1, MAX_CLAIM)).arg(rand::random::<f64>()).arg(u8::from(unmaintained));
+        match claim.kinds {
+            None => call.arg(-1),
+            Some(kinds) => call.arg(kinds.len()).arg(kinds),
+        };
+        call
     }
 
     /// Writes how attempts ended, at most 192; whether each was written, or

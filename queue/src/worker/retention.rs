@@ -1,6 +1,6 @@
-//! Retention: jobs that ended are forgotten after a while, and never all at once.
+//! Retention: jobs that ended, and signals, are forgotten after a while, and never all at once.
 //!
-//! A clock of Redis that jumps ahead makes every job old. So of what is kept in a state, only a
+//! A clock of Redis that jumps ahead makes every job and signal old. So of what is kept in a state, only a
 //! share is forgotten within an hour; the rest waits, and that is said. What is due because
 //! somebody shortened the retention is not held back.
 
@@ -22,7 +22,7 @@ const SHARE: f64 = 0.25;
 /// What one call forgot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
-    /// Jobs that are forgotten.
+    /// Jobs or signals that are forgotten.
     pub forgotten: u64,
     /// Whether there are more to forget at once.
     pub more: bool,
@@ -52,16 +52,17 @@ impl Worker {
         let (forgotten, more, held): (u64, u8, u8) = call.run(&mut self.client.conn.clone()).await?;
         Ok(Trimmed { forgotten, more: more == 1, held: held == 1 })
     }
-}
 
-impl Worker {
-    /// Forgets signals that came longer ago than `keep`, at most 128 a call; whether there are
-    /// more.
+    /// Forgets signals that came longer ago than `keep`, at most 128 a call, and no more than a
+    /// share of those that are kept within an hour.
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn trim_signals(&self, keep: Duration) -> Result<bool, Error> {
-        self.client.trim_signals(keep).await
+    pub async fn trim_signals(&self, keep: Duration) -> Result<Trimmed, Error> {
+        let mut call = Call::new(&scripts::TRIM_SIGNALS, &self.client.keys);
+        call.arg(delay_ms(keep)).arg(MAX_BATCH).arg(share(keep)).arg(delay_ms(WINDOW));
+        let (forgotten, more, held): (u64, u8, u8) = call.run(&mut self.client.conn.clone()).await?;
+        Ok(Trimmed { forgotten, more: more == 1, held: held == 1 })
     }
 }
 

@@ -72,6 +72,15 @@ pub fn park(condition: &str) -> Disposition {
     }
 }
 
+/// Parks for so many ms.
+pub fn park_within(condition: &str, ms: u64) -> Disposition {
+    let mut end = park(condition);
+    if let Disposition::Park { within, .. } = &mut end {
+        *within = Some(Duration::from_millis(ms));
+    }
+    end
+}
+
 /// A line of the history.
 pub fn line(did: &str) -> String {
     json!({"at": 1, "did": did}).to_string()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 use upshot_queue::{
-    Connection, Crashes, FailureClass, JobId, Limit, LimitKey, NewJob, Shares, State, Wait,
+    Connection, Crashes, FailureClass, JobId, Limit, LimitKey, NewJob, Shares, State, Trimmed, Wait,
     protocol::{Claim, Disposition, EndedAttempt},
 };
 
@@ -226,6 +226,29 @@ async fn a_clock_that_jumps_ahead_erases_no_history() {
         assert_eq!((trimmed.forgotten, trimmed.held), (42, false), "{state}");
         timed.finish();
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_forgets_a_quarter_of_the_signals_an_hour() {
+    let mut timed = Timed::new().await;
+    let keep = DAY * 30;
+    for n in 0..100 {
+        let confirmed = format!("order-{n} confirmed").parse().unwrap();
+        timed.queue.signal(&confirmed, &serde_json::json!(n)).await.unwrap();
+    }
+    assert_eq!(timed.queue.worker.trim_signals(keep).await.unwrap(), Trimmed::default());
+    timed.ahead(DAY * 3650).await;
+    for part in [25, 19] {
+        let trimmed = timed.queue.worker.trim_signals(keep).await.unwrap();
+        assert_eq!((trimmed.forgotten, trimmed.held), (part, true));
+        assert_eq!(timed.queue.worker.trim_signals(keep).await.unwrap().forgotten, 0);
+        timed.ahead(HOUR + SECOND).await;
+    }
+    // A shorter retention is meant.
+    let trimmed = timed.queue.worker.trim_signals(HOUR).await.unwrap();
+    assert_eq!((trimmed.forgotten, trimmed.held), (56, false));
+    assert_eq!(timed.queue.counts().await.unwrap().signals.bytes, 0);
+    timed.finish();
 }
 
 /// What ended by a clock that was ahead does not hold up what ended since.

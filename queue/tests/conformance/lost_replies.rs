@@ -264,6 +264,9 @@ async fn a_signal() {
         let signals = cut.fixture.queue.counts().await.unwrap().signals;
         assert_eq!((signals.stored, signals.contradictions), (1, 0));
         assert_eq!(cut.job(&id).await.answers["wait a"].payload, Some(json!(1)));
+        let withdrawn =
+            cut.twice("withdraw.lua", async |queue| queue.operator.withdraw_signal(&condition).await).await;
+        assert!(!withdrawn && cut.fixture.queue.counts().await.unwrap().signals.bytes == 0);
         cut.fixture.finish().await;
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use upshot_queue::{
     BadSignal, Condition, Error, Job, JobId, Kept, Lease, MAX_SIGNAL, MAX_SIGNALS, NewJob, Park, Released,
-    State, Stop, signals::Signalled,
+    Scrubber, State, Stop, Trimmed, signals::Signalled,
 };
 
 use crate::{
@@ -233,6 +233,65 @@ async fn a_job_that_parks_for_an_answered_condition_stays_parked() {
     fixture.finish().await;
 }
 
+/// Runs a command on the job that waits.
+async fn say(fixture: &Fixture, words: &[&str]) {
+    let mut cmd = redis::cmd(words[0]);
+    cmd.arg(&words[1..]).exec_async(&mut fixture.connector.connect().unwrap()).await.unwrap();
+}
+
+/// The handler parks again without looking at the answer. The end of its first wait is over then.
+#[tokio::test]
+async fn an_answer_outlives_the_end_of_its_wait() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue(1).await.remove(0);
+    let end = by_hand::park_within("wait a", 40);
+    let jobs = by_hand::lease(&fixture.queue, "one", 1).await;
+    by_hand::settle(&fixture.queue, "one", &jobs, &end).await;
+    let ends = fixture.queue.job(&id).await.unwrap().unwrap().since + 40;
+    assert_eq!(fixture.queue.signal(&condition("a"), &json!("yes")).await.unwrap().released.released, 1);
+    let jobs = by_hand::lease(&fixture.queue, "one", 2).await;
+    by_hand::settle(&fixture.queue, "one", &jobs, &end).await;
+    // An earlier version left the end of the wait with the job, and its scrubber the entry.
+    let keys = fixture.queue.keys().clone();
+    for entry in [false, true] {
+        say(&fixture, &["HSET", &keys.job(&id), "until:wait a", &ends.to_string()]).await;
+        if entry {
+            say(&fixture, &["ZADD", &keys.expiring(), &ends.to_string(), &format!("wait {id}")]).await;
+        }
+        assert_eq!(Scrubber::pass(&fixture.queue.worker).await.unwrap().total(), 0);
+        fixture.until_after(ends).await;
+        assert!(by_hand::lease(&fixture.queue, "one", 3 + u64::from(entry)).await.is_empty());
+        let job = fixture.queue.job(&id).await.unwrap().unwrap();
+        assert_eq!((job.state, &job.answers["wait a"].payload), (State::Parked, &Some(json!("yes"))));
+    }
+    fixture.finish().await;
+}
+
+/// A job whose entry is left of another wait, as by an earlier version.
+#[tokio::test]
+async fn an_entry_of_an_earlier_wait_ends_no_other_wait() {
+    let fixture = Fixture::new().await;
+    let endless = parked(&fixture, 1, "wait a").await.remove(0);
+    fixture.enqueue(1).await;
+    let jobs = by_hand::lease(&fixture.queue, "one", 2).await;
+    by_hand::settle(&fixture.queue, "one", &jobs, &by_hand::park_within("wait b", 3_600_000)).await;
+    let expiring = fixture.queue.keys().expiring().to_owned();
+    for id in [&endless, &jobs[0].id] {
+        say(&fixture, &["ZADD", &expiring, "1", &format!("wait {id}")]).await;
+    }
+    assert!(by_hand::lease(&fixture.queue, "one", 3).await.is_empty());
+    for id in [&endless, &jobs[0].id] {
+        let job = fixture.queue.job(id).await.unwrap().unwrap();
+        assert!(job.state == State::Parked && job.answers.is_empty(), "{job:?}");
+    }
+    let mut conn = fixture.connector.connect().unwrap();
+    let left: Vec<(String, f64)> =
+        redis::cmd("ZRANGE").arg(&expiring).arg("0").arg("-1").arg("WITHSCORES").query_async(&mut conn).await.unwrap();
+    assert_eq!(left.len(), 1, "the entry of the wait without an end is dropped: {left:?}");
+    assert!(left[0].1 > 3_600_000.0, "the other entry has the end of the wait: {left:?}");
+    fixture.finish().await;
+}
+
 #[tokio::test]
 async fn signals_are_bounded_in_size_and_number() {
     let fixture = Fixture::new().await;
@@ -240,7 +299,7 @@ async fn signals_are_bounded_in_size_and_number() {
     assert!(matches!(large, Err(Error::Signal(BadSignal::TooLarge(bytes))) if bytes == MAX_SIGNAL + 2));
     fixture.queue.signal(&condition("a"), &json!("x".repeat(MAX_SIGNAL - 2))).await.unwrap();
     let kept = fixture.queue.counts().await.unwrap().signals.bytes;
-    assert_eq!(kept, MAX_SIGNAL as u64 + 2 * "wait a".len() as u64);
+    assert_eq!(kept, 250 + MAX_SIGNAL as u64 + 2 * "wait a".len() as u64);
     let mut conn = fixture.connector.connect().unwrap();
     let mut set = redis::cmd("HSET");
     let control = fixture.queue.keys().control().to_owned();
@@ -249,6 +308,14 @@ async fn signals_are_bounded_in_size_and_number() {
     let said = full.to_string();
     assert!(matches!(full, Error::Signal(BadSignal::Full(_))) && said.contains("`keep_signals`"), "{said}");
     assert_eq!(fixture.queue.kept_signal(&condition("b")).await.unwrap(), None);
+    // A contradiction counts, and its payload is not kept.
+    for n in [1, 1, 2] {
+        let said = fixture.queue.signal(&condition("a"), &json!("y".repeat(20 * n))).await.unwrap();
+        assert!(matches!(said.kept, Kept::Contradicts { .. }), "{said:?}");
+    }
+    let first = fixture.queue.kept_signal(&condition("a")).await.unwrap().unwrap();
+    assert_eq!((first.contradictions, first.other), (2, None));
+    assert_eq!(fixture.queue.counts().await.unwrap().signals.bytes, MAX_SIGNALS as u64 - 10);
     // One that is known needs no room.
     fixture.queue.signal(&condition("a"), &json!("x".repeat(MAX_SIGNAL - 2))).await.unwrap();
     set = redis::cmd("HSET");
@@ -272,13 +339,34 @@ async fn kept_signals_are_listed_and_forgotten() {
     }
     seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2, 3, 4]);
-    assert!(!fixture.queue.worker.trim_signals(LONG).await.unwrap());
+    assert_eq!(fixture.queue.worker.trim_signals(LONG).await.unwrap(), Trimmed::default());
     assert_eq!(fixture.queue.kept_signals(None, 100).await.unwrap().signals.len(), 5);
     let last = fixture.queue.kept_signals(None, 1).await.unwrap().signals[0].at;
     fixture.until_after(last + 1).await;
-    assert!(!fixture.queue.worker.trim_signals(Duration::ZERO).await.unwrap());
+    let trimmed = fixture.queue.worker.trim_signals(Duration::ZERO).await.unwrap();
+    assert_eq!(trimmed, Trimmed { forgotten: 5, more: false, held: false });
     assert!(fixture.queue.kept_signals(None, 100).await.unwrap().signals.is_empty());
     assert_eq!(fixture.queue.counts().await.unwrap().signals.bytes, 0);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_signal_answers_no_further_job() {
+    let fixture = Fixture::new().await;
+    let (approved, operator) = (condition("loan 7 approved"), &fixture.queue.operator);
+    let answered = parked(&fixture, 129, &approved.stored()).await;
+    fixture.queue.signal(&approved, &json!(true)).await.unwrap();
+    assert!(operator.withdraw_signal(&approved).await.unwrap());
+    assert!(!operator.withdraw_signal(&approved).await.unwrap(), "it is gone");
+    assert_eq!(fixture.queue.kept_signal(&approved).await.unwrap(), None);
+    assert_eq!(fixture.queue.counts().await.unwrap().signals.bytes, 0);
+    operator.finish_releases(|| true).await.unwrap();
+    let jobs = fixture.queue.jobs(&answered).await.unwrap();
+    assert_eq!(jobs.iter().filter(|job| job.answers.len() == 1 && job.state == State::Ready).count(), 128);
+    assert_eq!(jobs.iter().filter(|job| job.state == State::Parked).count(), 1);
+    // The other payload is no contradiction.
+    let said = fixture.queue.signal(&approved, &json!(false)).await.unwrap();
+    assert_eq!((said.kept, said.released.released), (Kept::Stored, 1));
     fixture.finish().await;
 }
 
@@ -291,11 +379,7 @@ async fn a_wait_and_a_deadline_may_end_together() {
     let job = NewJob { deadline, ..NewJob::new(JobId::random(), "test", "") };
     fixture.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     let jobs = by_hand::lease(&fixture.queue, "one", 1).await;
-    let mut end = by_hand::park("wait a");
-    if let upshot_queue::protocol::Disposition::Park { within, .. } = &mut end {
-        *within = Some(Duration::from_millis(1));
-    }
-    by_hand::settle(&fixture.queue, "one", &jobs, &end).await;
+    by_hand::settle(&fixture.queue, "one", &jobs, &by_hand::park_within("wait a", 1)).await;
     fixture.until_after(jobs[0].deadline.unwrap() + 1).await;
     assert!(by_hand::lease(&fixture.queue, "one", 2).await.is_empty());
     let dead = fixture.queue.job(&job.id).await.unwrap().unwrap();

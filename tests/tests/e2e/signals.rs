@@ -51,7 +51,7 @@ async fn an_operator_signals_a_waiting_job() {
     let condition = Condition::of_tenant("acme", "order-1042 confirmed").unwrap();
     let id = park(&stage, &condition).await;
     let (_, page) = Process::output(&["job", id.as_str()], &variables).await;
-    assert!(page.contains("upshot signal invoices 'order-1042 confirmed' --tenant acme"), "{page}");
+    assert!(page.contains("upshot signal invoices --tenant=acme 'order-1042 confirmed'"), "{page}");
 
     let line = ["signal", "invoices", "order-1042 confirmed", "--tenant", "acme", "--payload", "{\"by\":\"ann\"}"];
     let (succeeded, said) = Process::output(&[&line[..], &["--json"]].concat(), &variables).await;

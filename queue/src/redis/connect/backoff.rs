@@ -19,7 +19,8 @@ impl Backoff {
         tokio::time::sleep(self.next_wait()).await;
     }
 
-    fn next_wait(&mut self) -> Duration {
+    /// After a failure: how long to wait, a little longer every time.
+    pub fn next_wait(&mut self) -> Duration {
         let wait = Duration::from_millis(50 << self.failures.min(5)).min(Duration::from_secs(2));
         self.failures = self.failures.saturating_add(1);
         wait

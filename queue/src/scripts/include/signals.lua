@@ -7,7 +7,10 @@ local function payload_of(condition) return redis.call('HGET', SIGNAL .. conditi
 -- When the wait of a job for a condition ends (ms); nil for never. The first wait counts, however
 -- often the job is parked for the condition. `within` is a length in ms, or ''.
 local function wait_end(cx, key, condition, within)
-  if within == '' then return nil end
+  if within == '' then
+    redis.call('HDEL', key, 'until:' .. condition)
+    return nil
+  end
   redis.call('HSETNX', key, 'until:' .. condition, string.format('%d', cx.now + within))
   return tonumber(redis.call('HGET', key, 'until:' .. condition))
 end
@@ -18,6 +21,7 @@ local function is_answered(key, condition) return redis.call('HEXISTS', key, 'si
 -- time. `place` is when the job should run. The job must be in no index.
 local function answer_wait(cx, id, key, text, lane, condition, payload, place)
   redis.call('HSET', key, 'signal:' .. condition, payload and 'S' .. cx.at .. ' ' .. payload or 'T' .. cx.at)
+  redis.call('HDEL', key, 'until:' .. condition)
   if payload then redis.call('HSET', SIGNAL .. condition, 'job', id) end
   append_history(key, cjson.encode({at = cx.now, did = payload and 'signalled' or 'waited', note = condition}))
   become(cx, key, 'ready', text)

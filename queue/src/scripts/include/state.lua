@@ -7,6 +7,11 @@ local function fields_of(key, ...)
   local read = redis.pcall('HMGET', key, ...)
   return read.err and {false, false, false} or read
 end
+-- One field of a job.
+local function field_of(key, name)
+  local read = redis.pcall('HGET', key, name)
+  return type(read) ~= 'table' and read
+end
 -- Writes a state; `text` is the state field so far, whose last attempt stays.
 local function become(cx, key, state, text)
   redis.call('HSET', key, 'state', state .. ' ' .. cx.at .. attempt_of(text))

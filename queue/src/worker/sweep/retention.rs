@@ -13,7 +13,7 @@ use crate::{error::Error, job::state::State, policy::pace::Pace, worker::retenti
 const TELLS: Duration = Duration::from_secs(10);
 
 /// When it was said last that jobs of a state have to wait.
-type Said = HashMap<State, Instant>;
+type Said = HashMap<&'static str, Instant>;
 
 pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
     let mut said = Said::new();
@@ -24,7 +24,7 @@ pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
         {
             note(core, "retention", trim(core, hold, of, keep, &mut said).await);
         }
-        note(core, "signals", trim_signals(core, hold, keep.signals).await);
+        note(core, "signals", trim_signals(core, hold, keep.signals, &mut said).await);
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -38,7 +38,7 @@ async fn trim(core: &Core, hold: &Hold<'_>, of: State, keep: Duration, said: &mu
         let trimmed = core.renewals.trim(of, keep).await?;
         forgotten += trimmed.forgotten;
         if trimmed.held {
-            waits(core, of, said);
+            waits(core, state, said);
         }
         if told.elapsed() >= TELLS {
             tracing::info!(%queue, state, forgotten, "jobs are forgotten after their retention, and more are to follow");
@@ -53,10 +53,14 @@ async fn trim(core: &Core, hold: &Hold<'_>, of: State, keep: Duration, said: &mu
 }
 
 /// Forgets the signals that were kept for long enough.
-async fn trim_signals(core: &Core, hold: &Hold<'_>, keep: Duration) -> Result<(), Error> {
+async fn trim_signals(core: &Core, hold: &Hold<'_>, keep: Duration, said: &mut Said) -> Result<(), Error> {
     while hold.is_ours() {
         let began = Instant::now();
-        if !core.renewals.trim_signals(keep).await? {
+        let trimmed = core.renewals.trim_signals(keep).await?;
+        if trimmed.held {
+            waits(core, "signals", said);
+        }
+        if !trimmed.more {
             break;
         }
         Pace::TRIM.rest(began.elapsed()).await;
@@ -64,16 +68,16 @@ async fn trim_signals(core: &Core, hold: &Hold<'_>, keep: Duration) -> Result<()
     Ok(())
 }
 
-/// Says, once in a while, that more jobs are due than may be forgotten.
-fn waits(core: &Core, of: State, said: &mut Said) {
-    if said.get(&of).is_some_and(|at| at.elapsed() < WINDOW) {
+/// Says, once in a while, that more is due than may be forgotten: jobs of a state, or signals.
+fn waits(core: &Core, state: &'static str, said: &mut Said) {
+    if said.get(state).is_some_and(|at| at.elapsed() < WINDOW) {
         return;
     }
-    said.insert(of, Instant::now());
-    let (queue, state) = (&core.options.queue, of.as_str());
+    said.insert(state, Instant::now());
+    let queue = &core.options.queue;
     tracing::warn!(
         %queue, state,
-        "as many jobs were forgotten within an hour as may be; the rest of those that are older than their \
+        "as much was forgotten within an hour as may be; the rest of what is older than its \
          retention waits. If the clock of Redis jumped ahead, set it right now; otherwise they go hour by hour"
     );
     metrics::counter!("job_queue_retention_held_total", "queue" => queue.to_string(), "state" => state)

@@ -4,7 +4,7 @@
 -- claim, by jobs and by bytes, and on average every second claim of a single job, so that
 -- neither starves the other. Kinds take turns by when they were visited, and flows of a kind by
 -- name. A lane was charged when its jobs were parked, and is not charged again.
--- include: int, job, limits, reservations, expire, leave_need, kinds
+-- include: int, job, state, limits, reservations, expire, leave_need, kinds
 -- include: claim/lease, claim/ring, claim/take
 
 -- Lets the worker look again soon, where the claim could not visit all and leased nothing.
@@ -52,7 +52,7 @@ end
 local function lease_known(cx, c, kind, member)
   local id = string.match(member, '%z([^%z]*)$')
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'job', 'state', 'need')
+  local job = fields_of(key, 'job', 'state', 'need')
   if not job[1] or state_of(job[2]) ~= 'parked' or job[3] ~= 'kind ' .. kind then
     remove_unknown(cx, kind, member)
     return false
