@@ -254,7 +254,9 @@ impl From<upshot_queue::Error> for Problem {
             upshot_queue::Error::BadConfiguration(bad) => {
                 Self::parameter(&format!("configuration.{}", bad.key), &bad.value, bad.remedy)
             }
-            upshot_queue::Error::Configuration { .. } | upshot_queue::Error::Layout { .. } => Self::new(Code::NotReady, error),
+            upshot_queue::Error::Configuration { .. } | upshot_queue::Error::Layout { .. } => {
+                Self::new(Code::NotReady, error)
+            }
             upshot_queue::Error::NotReplicated { .. } | upshot_queue::Error::Contended(_) => {
                 Self::new(Code::RedisUnavailable, error)
             }

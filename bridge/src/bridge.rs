@@ -62,7 +62,10 @@ impl Bridge {
         crate::metrics::describe(queues.keys());
         let intake = Intake::new(settings.intake())?;
         for route in intake.without_contract() {
-            tracing::warn!(route, "its event type has no contract, so any JSON is accepted: add one to `contracts.dir`");
+            tracing::warn!(
+                route,
+                "its event type has no contract, so any JSON is accepted: add one to `contracts.dir`"
+            );
         }
         Ok(Self {
             settings: Arc::new(settings.clone()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
-use upshot_queue::{Client, JobId, NewJob, QueueName, Reconciled, EnqueueResult, connect::Backoff};
+use upshot_queue::{Client, EnqueueResult, JobId, NewJob, QueueName, Reconciled, connect::Backoff};
 use upshot_runtime::health;
 use upshot_shared::{Reason, Rejection, json, rejection};
 

@@ -79,8 +79,10 @@ impl Stage {
             amqp::connect(Address::of_url(&self.amqp), "test-quarantine", u64::MAX).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let options = BasicConsumeOptions::default();
-        let consumer =
-            channel.basic_consume(QUARANTINE.into(), "".into(), options, FieldTable::default()).await.unwrap();
+        let consumer = channel
+            .basic_consume(QUARANTINE.into(), "".into(), options, FieldTable::default())
+            .await
+            .unwrap();
         let taken = within("events come to quarantine", consumer.take(count).collect::<Vec<_>>()).await;
         let mut reasons = Vec::new();
         for delivery in taken {
@@ -129,7 +131,9 @@ async fn an_event_is_one_job_however_often_it_comes_and_a_bad_one_is_set_aside()
     }
     stage.publish(&order("3", &json!("seven"))).await;
     stage.publish(&order("1", &json!(7))).await;
-    stage.publish(&json!({"specversion": "1.0", "id": "4", "source": "/shop", "type": "order.lost.v1"})).await;
+    stage
+        .publish(&json!({"specversion": "1.0", "id": "4", "source": "/shop", "type": "order.lost.v1"}))
+        .await;
     stage.publish(&order("5", &json!(7))).await;
     let last = stage.redis.until(&stage.job_of("5"), State::Ready).await;
     assert_eq!((last.kind.as_str(), last.subject.as_deref()), ("order.book", Some("5")));

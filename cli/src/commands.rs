@@ -1,8 +1,8 @@
 //! The commands, one a file.
 
 pub mod change;
-pub mod configuration;
 mod client;
+pub mod configuration;
 pub mod dead;
 pub mod doctor;
 mod follow;

@@ -25,8 +25,7 @@ const COLUMNS: (usize, usize) = (15, 98);
 pub fn command(program: &Program, own: Vec<Command>) -> Command {
     let names: Vec<String> = own.iter().map(|command| command.get_name().to_owned()).collect();
     let of_program: Vec<&str> = names.iter().map(String::as_str).collect();
-    let arguments =
-        Arguments::command().name(name_of(program)).version(version_of(program)).subcommands(own);
+    let arguments = Arguments::command().name(name_of(program)).version(version_of(program)).subcommands(own);
     let mut built = arguments.clone();
     built.build();
     let groups = GROUPS.iter().copied().chain([("This program", of_program.as_slice())]);

@@ -11,8 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio_util::sync::CancellationToken;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use upshot_queue::{
     Condition, Failure, FailureClass, Job, JobId, Lease, Park, Progress, Release, Stop, worker::WriteError,
 };
@@ -51,12 +51,7 @@ impl<S> std::fmt::Debug for Context<S> {
 impl<S> Context<S> {
     /// The context of the attempt that has this lease. `steps` are those of
     /// [`Job::STEPS`](crate::Job::STEPS).
-    pub fn new(
-        lease: Lease,
-        host: Arc<dyn Host>,
-        state: Arc<S>,
-        steps: &'static [&'static str],
-    ) -> Self {
+    pub fn new(lease: Lease, host: Arc<dyn Host>, state: Arc<S>, steps: &'static [&'static str]) -> Self {
         Self { lease, host, state, steps, named: Mutex::default(), percent: AtomicU8::new(0) }
     }
 

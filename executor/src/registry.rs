@@ -18,11 +18,7 @@ use upshot_shared::{
     intake::{LABEL_ID, LABEL_SOURCE},
 };
 
-use crate::{
-    context::Context,
-    job::Job,
-    host::Host,
-};
+use crate::{context::Context, host::Host, job::Job};
 
 type Run = Box<dyn Fn(Lease, Arc<dyn Host>) -> BoxFuture<'static, Result<Outcome, Stop>> + Send + Sync>;
 
@@ -45,7 +41,9 @@ impl std::fmt::Debug for Registry {
 
 /// Two types for the same kind and version of job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("two types do jobs of kind `{kind}` version {version}: give one of them another KIND, ALIASES or VERSION")]
+#[error(
+    "two types do jobs of kind `{kind}` version {version}: give one of them another KIND, ALIASES or VERSION"
+)]
 pub struct Twice {
     kind: &'static str,
     version: u32,

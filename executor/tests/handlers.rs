@@ -121,7 +121,8 @@ impl Job for Confirm {
 
 async fn confirm(queue: &Client, within_ms: u64) -> JobId {
     let args = serde_json::json!({"within_ms": within_ms}).to_string();
-    let job = NewJob { tenant: Some("acme".to_owned()), ..NewJob::new(JobId::random(), "order.confirm", args) };
+    let job =
+        NewJob { tenant: Some("acme".to_owned()), ..NewJob::new(JobId::random(), "order.confirm", args) };
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     job.id
 }

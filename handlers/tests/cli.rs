@@ -39,7 +39,10 @@ fn help_matches_the_snapshot() {
         std::fs::write(path, &all).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == all, "docs/cli.txt is not what `upshot --help` says: run the tests with UPDATE_SNAPSHOTS=1");
+    assert!(
+        committed == all,
+        "docs/cli.txt is not what `upshot --help` says: run the tests with UPDATE_SNAPSHOTS=1"
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use upshot_mail::{Mail, Mailer, Recipient};
 use upshot_queue::Stop;
-use upshot_servers::{MailServer, Wiretap};
 use upshot_runtime::settings::{SmtpSettings, SmtpTimeouts};
+use upshot_servers::{MailServer, Wiretap};
 
 const HELLO: &[u8] = b"220 mail.example ESMTP\r\n";
 const SECRETS: [&[u8]; 4] = [b"s3cr3t", b"czNjcjN0", b"AUTH", b"MAIL FROM"];

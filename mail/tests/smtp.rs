@@ -15,17 +15,17 @@ use std::{
 };
 
 use proptest::{prelude::*, test_runner::TestRunner};
+use serde::Deserialize;
 use server::{Act, Server, Told, kind};
 use tokio_util::sync::CancellationToken;
-use serde::Deserialize;
 use upshot_executor::{Context, Job, Jobs};
 use upshot_mail::{Accepted, Mail, Mailer, Recipient};
 use upshot_queue::{FailureClass, JobId, NewJob, State, Stop};
-use upshot_servers::Authority;
 use upshot_runtime::{
     Health,
     settings::{SmtpSettings, SmtpTimeouts},
 };
+use upshot_servers::Authority;
 use upshot_shared::{Evidence, Outcome};
 use upshot_testkit::{TestRedis, within};
 
@@ -341,7 +341,8 @@ async fn a_server_that_refuses_us_parks_and_one_mail_at_a_time_finds_out_when_it
         .await;
         let url = format!("smtp://me:s3cr3t@127.0.0.1:{}", server.port);
         let mailer = Mailer::new(&settings(&url)).unwrap();
-        let parked = |stop: &Stop| matches!(stop, Stop::Parked(park) if park.condition.key() == "breaker:smtp");
+        let parked =
+            |stop: &Stop| matches!(stop, Stop::Parked(park) if park.condition.key() == "breaker:smtp");
         for _ in 0..2 {
             let why = send(&mailer, "ada@example.org").await.unwrap_err();
             assert!(parked(&why) && why.to_string().contains(&said[..3]), "{stage}: {why}");

@@ -3,12 +3,7 @@
 mod record;
 
 use std::{
-    any::Any,
-    collections::BTreeMap,
-    marker::PhantomData,
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::Duration,
+    any::Any, collections::BTreeMap, marker::PhantomData, panic::AssertUnwindSafe, sync::Arc, time::Duration,
 };
 
 use futures::FutureExt;
@@ -44,7 +39,10 @@ pub struct Trial<T: Job> {
 
 impl<T: Job> std::fmt::Debug for Trial<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Trial").field("job", &self.job).field("attempts", &self.attempts).finish_non_exhaustive()
+        f.debug_struct("Trial")
+            .field("job", &self.job)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,8 +183,12 @@ impl<T: Job> Trial<T> {
             log: written.log,
             enqueued: written.enqueued.clone(),
         };
-        self.kept =
-            Written { now: written.now, steps: written.steps, enqueued: written.enqueued, ..Written::default() };
+        self.kept = Written {
+            now: written.now,
+            steps: written.steps,
+            enqueued: written.enqueued,
+            ..Written::default()
+        };
         run
     }
 }
@@ -196,10 +198,7 @@ impl<T: Job> Trial<T> {
 ///
 /// # Panics
 /// Where `check` does, or when the job crashes again without having been asked to.
-pub async fn crash_everywhere<T: Job>(
-    make: impl Fn() -> Trial<T>,
-    mut check: impl FnMut(&Trial<T>, &Run),
-) {
+pub async fn crash_everywhere<T: Job>(make: impl Fn() -> Trial<T>, mut check: impl FnMut(&Trial<T>, &Run)) {
     for n in 1.. {
         for fault in [Fault::CrashBefore, Fault::Crash] {
             let mut trial = make();

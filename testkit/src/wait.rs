@@ -20,12 +20,7 @@ pub async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
 ///
 /// # Panics
 /// When it was not so within [`PATIENCE`], or Redis went away.
-pub async fn until(
-    connector: &Connector,
-    queue: &Client,
-    id: &JobId,
-    wanted: impl Fn(&Job) -> bool,
-) -> Job {
+pub async fn until(connector: &Connector, queue: &Client, id: &JobId, wanted: impl Fn(&Job) -> bool) -> Job {
     let mut last = None;
     let waiting = async {
         let mut listener = connector.listen().await.unwrap();

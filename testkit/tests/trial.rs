@@ -84,7 +84,10 @@ fn ship(parcels: u32) -> Trial<Ship> {
 async fn a_run_shows_steps_progress_log_and_children() {
     let run = ship(2).run().await;
     assert_eq!(run.outcome().summary, "shipped");
-    assert_eq!((run.step("label"), run.ran.as_slice()), (&json!("L-1"), ["label", "hand over"].map(String::from).as_slice()));
+    assert_eq!(
+        (run.step("label"), run.ran.as_slice()),
+        (&json!("L-1"), ["label", "hand over"].map(String::from).as_slice())
+    );
     assert_eq!(run.log, ["parcel 0", "parcel 1"]);
     let percents: Vec<u8> = run.progress.iter().map(|progress| progress.percent).collect();
     assert_eq!(percents, [0, 50]);
@@ -115,7 +118,11 @@ async fn a_crash_after_any_write_repeats_no_completed_step_and_no_child() {
         },
     )
     .await;
-    assert_eq!((runs, printed_twice), (17, 1), "two writes a step, two a parcel, and the run without a crash");
+    assert_eq!(
+        (runs, printed_twice),
+        (17, 1),
+        "two writes a step, two a parcel, and the run without a crash"
+    );
 }
 
 #[tokio::test]
@@ -145,7 +152,10 @@ async fn an_attempt_without_its_lease_does_nothing_more() {
 
 #[tokio::test]
 async fn the_clock_stands_until_the_test_moves_it() {
-    let mut trial = Trial::<Ship>::new(json!({"parcels": 0, "not_before": 1_767_225_600_000_i64 + 5_000}), Carrier::default());
+    let mut trial = Trial::<Ship>::new(
+        json!({"parcels": 0, "not_before": 1_767_225_600_000_i64 + 5_000}),
+        Carrier::default(),
+    );
     let run = trial.run().await;
     let Stop::Snoozed(snooze) = run.stop() else { panic!("{run:?}") };
     let wait = snooze.wait;

@@ -16,8 +16,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use upshot_queue::{Client, Connection, Connector, Job, JobId, RedisOptions, State};
+use upshot_runtime::amqp::{self, Address, EVENTS, Publisher, QUARANTINE};
 use upshot_servers::{MailOptions, MailServer};
-use upshot_runtime::{amqp::{self, Address, EVENTS, Publisher, QUARANTINE}};
 use upshot_shared::{
     Route,
     event::{Identity, STRUCTURED},
@@ -152,7 +152,8 @@ impl Stage {
     pub fn job_of(&self, event: &Value) -> JobId {
         let text = |name| event.get(name).and_then(Value::as_str).unwrap();
         let queue = "invoices".parse().unwrap();
-        Route::new("order.completed.v1", "invoice.issue", queue, PATIENCE).job_id(text("source"), Identity::Id(text("id")))
+        Route::new("order.completed.v1", "invoice.issue", queue, PATIENCE)
+            .job_id(text("source"), Identity::Id(text("id")))
     }
 
     /// Waits until a job is as wanted: reads it, and again after each change.

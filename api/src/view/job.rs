@@ -197,12 +197,11 @@ impl JobBody {
     /// The body of a job, with its arguments where they are wanted.
     pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
         let job = &known.job;
-        let parked =
-            |parked: &Parked| ParkedBody {
-                condition: parked.condition.clone(),
-                why: parked.why.clone(),
-                until: parked.until.map(Moment),
-            };
+        let parked = |parked: &Parked| ParkedBody {
+            condition: parked.condition.clone(),
+            why: parked.why.clone(),
+            until: parked.until.map(Moment),
+        };
         Self {
             summary: JobSummary::new(known, links),
             version: job.version,

@@ -2,9 +2,7 @@
 
 use serde_json::json;
 
-use crate::{
-    fixture::{Fixture, NOBODY, body, job},
-};
+use crate::fixture::{Fixture, NOBODY, body, job};
 
 #[tokio::test]
 async fn a_foreign_host_or_page_is_refused() {

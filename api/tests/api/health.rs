@@ -10,9 +10,7 @@ use upshot_runtime::Health;
 
 use upshot_testkit::TestRabbit;
 
-use crate::{
-    fixture::{Fixture, PATIENCE, job},
-};
+use crate::fixture::{Fixture, PATIENCE, job};
 
 /// Waits until the service is ready, or not, and returns the answer. Nobody is
 /// told when that happens: it is asked for, as an orchestrator asks.

@@ -15,9 +15,9 @@ mod foreign;
 mod health;
 mod jobs;
 mod list;
-mod openapi;
 #[cfg(not(feature = "files"))]
 mod no_store;
+mod openapi;
 mod operations;
 mod outcomes;
 mod progress;

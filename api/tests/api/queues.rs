@@ -106,7 +106,10 @@ async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
     let mut messages = Messages::open(&fixture, id.as_str(), None).await;
     messages.until(|message| message.data["state"] == "parked").await;
     let parked = fixture.json(&format!("/v1/jobs/{id}"), 200).await;
-    assert_eq!(parked["parked"], json!({"condition": "wait breaker:smtp", "why": "the mail server is away", "until": null}));
+    assert_eq!(
+        parked["parked"],
+        json!({"condition": "wait breaker:smtp", "why": "the mail server is away", "until": null})
+    );
     assert_eq!(parked["waiting_for"]["reason"], "the mail server is away");
     assert_eq!(parked["attempts"], 0);
     let said = |entry: &Value| (entry["did"].clone(), entry["message"].clone());
@@ -223,14 +226,14 @@ async fn a_signal_is_sent_listed_and_contradicted() {
     let path = "/v1/queues/emails/signals";
     let signal = json!({"key": "order-1 confirmed", "tenant": "acme", "payload": {"by": "ann"}});
     let sent = fixture.change(path, signal.clone(), 200).await;
-    assert_eq!(
-        sent,
-        json!({"result": "stored", "payload": {"by": "ann"}, "released": 0, "left": 0})
-    );
+    assert_eq!(sent, json!({"result": "stored", "payload": {"by": "ann"}, "released": 0, "left": 0}));
     assert_eq!(fixture.change(path, signal, 200).await["result"], "known");
     let other = json!({"key": "order-1 confirmed", "tenant": "acme", "payload": {"by": "bob"}});
     let contradicts = fixture.change(path, other, 200).await;
-    assert_eq!((&contradicts["result"], &contradicts["payload"]["by"]), (&json!("contradicts"), &json!("ann")));
+    assert_eq!(
+        (&contradicts["result"], &contradicts["payload"]["by"]),
+        (&json!("contradicts"), &json!("ann"))
+    );
     fixture.change(path, json!({"key": "doors open"}), 200).await;
 
     let first: Value = fixture.get(&format!("{path}?limit=1")).await.json().await.unwrap();

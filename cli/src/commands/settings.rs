@@ -20,7 +20,10 @@ pub fn run(
     } else {
         let text = match program.defaults {
             "" => DEFAULTS.to_owned(),
-            own => format!("{DEFAULTS}\n# What {} brings.\n\n{own}", if program.name.is_empty() { "the program" } else { program.name }),
+            own => format!(
+                "{DEFAULTS}\n# What {} brings.\n\n{own}",
+                if program.name.is_empty() { "the program" } else { program.name }
+            ),
         };
         out.document(&Settings::of(program)?, &text)?;
     }

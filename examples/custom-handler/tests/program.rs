@@ -58,7 +58,10 @@ async fn an_event_becomes_an_achieved_job_of_the_programs_own() {
     assert!(text(&followed.stdout).contains("succeeded"), "{}", text(&followed.stdout));
     let shown = said(program(data.path(), &carrier).args(["job", &id, "--json"])).await;
     let job: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    assert_eq!((job["kind"].as_str(), job["outcome"]["summary"].as_str()), (Some("order.ship"), Some("shipped")));
+    assert_eq!(
+        (job["kind"].as_str(), job["outcome"]["summary"].as_str()),
+        (Some("order.ship"), Some("shipped"))
+    );
     assert_eq!(*depot.labels.lock().unwrap(), ["1042"]);
 
     signal::send(up.id().unwrap(), Signal::Terminate).unwrap();

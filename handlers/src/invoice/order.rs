@@ -90,7 +90,8 @@ pub(crate) mod tests {
 
     /// Whether the data keeps the contract, as the gate checks it; if not, where it does not.
     pub(crate) fn kept(data: &Value) -> Result<(), String> {
-        static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| Contracts::load(crate::program::PROGRAM.contracts, None).unwrap());
+        static CONTRACTS: LazyLock<Contracts> =
+            LazyLock::new(|| Contracts::load(crate::program::PROGRAM.contracts, None).unwrap());
         let checked = CONTRACTS.check("order.completed.v1", data.to_string().as_bytes());
         checked.map_err(|rejection| rejection.place)
     }

@@ -8,7 +8,7 @@ use redis::RedisError;
 use serde_json::Value;
 
 use crate::{
-    client::{handle::Client, operator::Operator, list::sorted::Sorted, release::Released},
+    client::{handle::Client, list::sorted::Sorted, operator::Operator, release::Released},
     error::Error,
     job::condition::Condition,
     scripts::{self, Call, MAX_BATCH},

@@ -83,8 +83,7 @@ async fn a_job_damaged_while_it_runs_stops_no_other_end() {
     let ends: Vec<_> = jobs.iter().map(|job| by_hand::ended(job, by_hand::succeed())).collect();
     assert_eq!(fixture.queue.worker.settle("one", &ends).await.unwrap(), [true, false, true]);
     let leases = jobs.iter().map(|job| (&job.id, job.token));
-    let renewed =
-        fixture.queue.worker.renew("one", std::time::Duration::from_secs(9), leases).await.unwrap();
+    let renewed = fixture.queue.worker.renew("one", std::time::Duration::from_secs(9), leases).await.unwrap();
     assert_eq!(renewed.lost.len(), 3);
     Scrubber::pass(&fixture.queue.worker).await.unwrap();
     fixture.finish_damaged();

@@ -285,8 +285,14 @@ async fn an_entry_of_an_earlier_wait_ends_no_other_wait() {
         assert!(job.state == State::Parked && job.answers.is_empty(), "{job:?}");
     }
     let mut conn = fixture.connector.connect().unwrap();
-    let left: Vec<(String, f64)> =
-        redis::cmd("ZRANGE").arg(&expiring).arg("0").arg("-1").arg("WITHSCORES").query_async(&mut conn).await.unwrap();
+    let left: Vec<(String, f64)> = redis::cmd("ZRANGE")
+        .arg(&expiring)
+        .arg("0")
+        .arg("-1")
+        .arg("WITHSCORES")
+        .query_async(&mut conn)
+        .await
+        .unwrap();
     assert_eq!(left.len(), 1, "the entry of the wait without an end is dropped: {left:?}");
     assert!(left[0].1 > 3_600_000.0, "the other entry has the end of the wait: {left:?}");
     fixture.finish().await;

@@ -7,7 +7,8 @@ use std::{
 };
 
 use upshot_queue::{
-    Condition, Crashes, Deadline, Failure, JobId, Kept, Kinds, LimitKey, NewJob, Released, Shares, Signalled, State, Unique, Wait,
+    Condition, Crashes, Deadline, Failure, JobId, Kept, Kinds, LimitKey, NewJob, Released, Shares, Signalled,
+    State, Unique, Wait,
     protocol::{Claim, Disposition, EndedAttempt, Maintained, Write},
 };
 
@@ -297,7 +298,8 @@ impl Run {
                 let condition: Condition = CONDITIONS[1].parse().map_err(said)?;
                 let sent = queue.signal(&condition, &payload.to_string().into()).await.map_err(said)?;
                 let Signalled { kept, released: Released { released, left } } = sent;
-                let rest = if left > 0 { queue.operator.unpark(CONDITIONS[1]).await.map_err(said)? } else { 0 };
+                let rest =
+                    if left > 0 { queue.operator.unpark(CONDITIONS[1]).await.map_err(said)? } else { 0 };
                 equal(model.signal(CONDITIONS[1], *payload), (kept == Kept::Stored, released + rest))
             }
             Operation::Unpark(condition) => {

@@ -7,8 +7,21 @@ use crate::secret::MASK;
 
 /// A key with one of these in its name may be meant for a secret, even an unknown key.
 const SECRETIVE: [&str; 15] = [
-    "url", "uri", "pass", "pwd", "secret", "token", "login", "credential", "key", "auth", "bearer", "dsn", "private",
-    "signature", "cookie",
+    "url",
+    "uri",
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "login",
+    "credential",
+    "key",
+    "auth",
+    "bearer",
+    "dsn",
+    "private",
+    "signature",
+    "cookie",
 ];
 
 /// A variable that sets a key.

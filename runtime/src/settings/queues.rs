@@ -200,7 +200,10 @@ mod tests {
         let configuration = settings.configuration();
         configuration.check().unwrap();
         let least = |policy: &upshot_queue::RetryPolicy| policy.waits[&FailureClass::Throttled].floor;
-        assert_eq!((configuration.retry.transient, least(&configuration.retry)), (20, Duration::from_secs(10)));
+        assert_eq!(
+            (configuration.retry.transient, least(&configuration.retry)),
+            (20, Duration::from_secs(10))
+        );
         let kind = &configuration.kinds["invoice.issue"];
         assert_eq!((kind.transient, kind.crashed, least(kind)), (3, 3, Duration::from_secs(10)));
         assert_eq!((kind.wait.cap, kind.wait.base), (Duration::from_secs(60), Duration::from_secs(1)));

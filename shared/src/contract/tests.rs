@@ -133,10 +133,8 @@ fn formats_of_addresses_are_those_that_mail_can_be_sent_to() {
 
 #[test]
 fn the_place_is_where_the_data_stands() {
-    let shipped = [(
-        "order.completed.v1",
-        include_str!("../../../contracts/events/order.completed.v1.schema.json"),
-    )];
+    let shipped =
+        [("order.completed.v1", include_str!("../../../contracts/events/order.completed.v1.schema.json"))];
     let contracts = Contracts::load(&shipped, None).unwrap();
     let violation = contracts.check_at("/args", "order.completed.v1", b"{\"currency\": 1}").unwrap_err();
     assert!(violation.place.starts_with("/args"), "{violation}");

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 use tokio::net::TcpListener;
-use upshot_servers::Proxy;
 use upshot_queue::State;
+use upshot_servers::Proxy;
 use upshot_testkit::{TestRabbit, shared_redis};
 use upshot_tests::{Stage, orders::order};
 

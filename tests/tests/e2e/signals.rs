@@ -53,7 +53,8 @@ async fn an_operator_signals_a_waiting_job() {
     let (_, page) = Process::output(&["job", id.as_str()], &variables).await;
     assert!(page.contains("upshot signal invoices --tenant=acme 'order-1042 confirmed'"), "{page}");
 
-    let line = ["signal", "invoices", "order-1042 confirmed", "--tenant", "acme", "--payload", "{\"by\":\"ann\"}"];
+    let line =
+        ["signal", "invoices", "order-1042 confirmed", "--tenant", "acme", "--payload", "{\"by\":\"ann\"}"];
     let (succeeded, said) = Process::output(&[&line[..], &["--json"]].concat(), &variables).await;
     assert!(succeeded, "{said}");
     let said: Value = serde_json::from_str(&said).unwrap();
