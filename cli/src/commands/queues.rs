@@ -288,7 +288,7 @@ mod tests {
             waiting(&stuck)[1..],
             ["no bridge takes events: start `upshot bridge`", "q: 3 events could not be accepted"]
         );
-        assert!(waiting(&Value::Null)[0].contains("not known"));
+        assert!(waiting(&Value::Null)[0].contains("is unknown"));
     }
 
     #[test]
