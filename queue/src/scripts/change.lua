@@ -31,7 +31,7 @@ local verdicts, wake = {}, false
 -- done it. A successor that is forgotten may have done it.
 local function is_replaced(key)
   local successor = redis.call('HGET', key, 'successor')
-  local job = successor and redis.call('HMGET', JOB .. successor, 'job', 'state')
+  local job = successor and fields_of(JOB .. successor, 'job', 'state')
   return job and not (job[1] and state_of(job[2]) == 'cancelled')
 end
 -- Gives a dead job all its budgets for failures back, and drops its deadline, which would end it
@@ -112,7 +112,7 @@ for i = 0, n - 1 do
   local p = 2 + i * 5
   local id, verb, first, second, line = ARGV[p], ARGV[p + 1], ARGV[p + 2], ARGV[p + 3], ARGV[p + 4]
   local key = JOB .. id
-  local job = redis.call('HMGET', key, 'job', 'state')
+  local job = fields_of(key, 'job', 'state')
   local verdict = ''
   if job[1] then
     local body, text = job[1], job[2]

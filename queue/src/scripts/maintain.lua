@@ -138,11 +138,12 @@ cx.read = 0
 -- The body of a late job that is in one of the states; nil where nothing is to be done now. Jobs
 -- behind large ones are left to the next call.
 local function body_of(member, key, states)
-  local text = redis.call('HGET', key, 'state')
+  -- A job that was deleted or damaged by hand has no state: its entry is dropped.
+  local text = field_of(key, 'state')
   local waits = states[state_of(text)]
   if waits and cx.read >= CALL_BYTES then return nil end
   ended[#ended + 1] = member
-  local body = waits and redis.call('HGET', key, 'job')
+  local body = waits and field_of(key, 'job')
   cx.read = cx.read + (body and #body or 0)
   return body or nil, text
 end
@@ -153,9 +154,17 @@ for _, member in ipairs(late) do
   if id then body, text = body_of(member, key, {parked = true}) end
   if body then
     local _, flow, class, deadline = header(body)
+    -- The entry may be of an earlier wait. Only the job knows whether its wait ends, and when.
     local condition = redis.call('HGET', key, 'need')
-    leave_need(cx, id, key, body, flow, class)
-    answer_wait(cx, id, key, text, class .. ':' .. flow, condition or '', false, run_by(cx, deadline))
+    local ends = condition and not is_answered(key, condition)
+      and tonumber(redis.call('HGET', key, 'until:' .. condition) or '')
+    if ends and ends > cx.now then
+      redis.call('ZADD', EXPIRING, int(ends), member)
+      ended[#ended] = nil
+    elseif ends then
+      leave_need(cx, id, key, body, flow, class)
+      answer_wait(cx, id, key, text, class .. ':' .. flow, condition, false, run_by(cx, deadline))
+    end
   end
 end
 -- The jobs that were made ready are in their lanes before deadlines end them.

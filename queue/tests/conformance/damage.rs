@@ -1,7 +1,7 @@
 //! One damaged key stops no other job.
 
 use serde_json::json;
-use upshot_queue::{Deadline, JobId, Late, NewJob, Scrubber, State};
+use upshot_queue::{Changed, Deadline, JobId, Late, NewJob, Scrubber, State};
 
 use crate::{
     by_hand,
@@ -38,6 +38,7 @@ async fn a_damaged_job_with_a_deadline_stops_no_other_job() {
     let jobs = by_hand::jobs(&fixture.queue, "one", claimed);
     by_hand::settle(&fixture.queue, "one", &jobs, &by_hand::succeed()).await;
     assert!(by_hand::lease(&fixture.queue, "one", 2).await.is_empty());
+    assert_eq!(fixture.queue.operator.cancel(&job.id).await.unwrap(), Changed::Unknown);
     fixture.finish_damaged();
 }
 
