@@ -1,4 +1,4 @@
-//! What a program that enqueues, reads and changes jobs calls.
+//! The handles of programs that enqueue, read and change jobs.
 //!
 //! A [`Client`] enqueues and reads, an [`Operator`] changes.
 

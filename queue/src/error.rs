@@ -1,4 +1,4 @@
-//! Why a call to a queue does not succeed.
+//! Errors of calls to a queue.
 
 use redis::RedisError;
 
@@ -15,20 +15,20 @@ use crate::{
 /// Why a call to a queue did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Redis did not answer, or answered with an error. What was asked for may
-    /// have been applied; asking again is safe.
+    /// Redis did not answer, or answered with an error. The call may have been applied; repeating
+    /// it is safe.
     #[error("Redis: {}", connect::told(.0))]
     Redis(#[from] RedisError),
     /// A stored job is damaged.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// Arguments that cannot be taken.
+    /// Arguments that the queue refuses.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// A cursor that is not one of the list.
+    /// A cursor that does not belong to the list.
     #[error(transparent)]
     Cursor(#[from] BadCursor),
-    /// A limit that cannot be kept.
+    /// An invalid limit.
     #[error(transparent)]
     Limit(#[from] BadLimit),
     /// A signal that is not taken.
@@ -51,27 +51,27 @@ pub enum Error {
          run the version of the program that fits, or use another prefix"
     )]
     Layout {
-        /// The layout that is there.
+        /// The layout in Redis.
         found: String,
     },
-    /// A job changed each time that it was to be repaired.
-    #[error("job {0} changed each time that it was to be repaired: ask again")]
+    /// A job changed during each attempt to repair it.
+    #[error("job {0} changed during each attempt to repair it: repeat the call")]
     Contended(JobId),
-    /// The jobs are in Redis, but not on as many replicas as they have to be.
-    /// Enqueueing them again finds them, and waits for the replicas again.
+    /// The jobs are in Redis, but on fewer replicas than demanded. Enqueueing them again finds
+    /// them, and waits for the replicas again.
     #[error(
         "{acknowledged} of {wanted} replicas have the jobs: see that they are up, or lower `redis.replicas`"
     )]
     NotReplicated {
-        /// How many have them.
+        /// The replicas that have them.
         acknowledged: usize,
-        /// How many are to have them.
+        /// The replicas that must have them.
         wanted: usize,
     },
 }
 
 impl Error {
-    /// Why Redis does not do what it is asked for, as far as this is the reason.
+    /// The cause of an error of Redis; `None` for other errors.
     pub fn cause(&self) -> Cause {
         match self {
             Self::Redis(error) => Cause::of(error),

@@ -1,4 +1,4 @@
-//! A job: what is enqueued, and what is read back.
+//! A job: its enqueued form and its stored form.
 //!
 //! A job is one hash. Its fields:
 //! | field | value |
@@ -6,15 +6,15 @@
 //! | `job` | the head line `enqueued at\|class\|deadline\|due\|route\|version\|kind\|tenant\|limit keys` (times in ms; behind a deadline `e` for expires or `r` for runs late; due and route are empty until the ledger fills them; the version is that of the arguments); a list in JSON (subject, trace, expectation, labels) and a line feed; the arguments as they came |
 //! | `state` | `state since` (ms), and behind it `token worker began` of its last attempt; `running token worker began claim` while it runs; absent while it is ready for the first time |
 //! | `released` | leases that were handed back unused |
-//! | `cancel` | when it was asked to stop while it ran (ms) |
+//! | `cancel` | when the running job was asked to stop (ms) |
 //! | `failed:<class>` | failures of a class so far |
-//! | `first:<class>` | when the first of them was, ms; missing where an earlier version counted it |
+//! | `first:<class>` | when the first of them was, ms; missing if an earlier version counted it |
 //! | `step:<name>` | when a step was completed (ms), the digest of the arguments that its result was made from, and the result, JSON |
 //! | `dropped:<n>:<name>` | the same of a step whose result the edit `n` of the arguments set aside |
 //! | `progress`, `marks` | [`Progress`], JSON; when it said so before, capped |
 //! | `writes` | progress, step and log writes so far |
 //! | `log` | lines that the handler wrote, capped |
-//! | `history` | failed attempts and what else was done to it, a JSON line each, capped |
+//! | `history` | failed attempts and other changes, a JSON line each, capped |
 //! | `need`, `why` | what it is parked for |
 //! | `signal:<condition>` | how a wait for a condition ended: `S`, when (ms) and the payload of the signal; or `T` and when it ran out of time |
 //! | `until:<condition>` | when a wait for a condition ends (ms) |
@@ -65,7 +65,7 @@ use crate::{
 /// Hexadecimal digits of a digest of arguments.
 const DIGEST: usize = 16;
 
-/// How far a running job is.
+/// The progress of a running job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// 0 to 100.
@@ -78,7 +78,7 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
-/// When a job said how far it was.
+/// A report of progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// UTC ms.
@@ -105,24 +105,24 @@ pub struct Step {
     pub name: String,
     /// When it was completed, UTC ms.
     pub at: i64,
-    /// The digest of the arguments that the result was made from ([`Job::args_digest`]); `None`
-    /// where a version that kept none wrote it.
+    /// The digest of the arguments behind the result ([`Job::args_digest`]); `None` if a version
+    /// without digests wrote it.
     pub args: Option<String>,
     /// Its result.
     pub result: serde_json::Value,
 }
 
-/// A completed step whose result was set aside because other arguments came.
+/// A completed step whose result other arguments set aside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropped {
-    /// Which edit of the arguments that was: the number in [`Job::earlier_args`] of the
-    /// arguments that the result was made from.
+    /// The edit of the arguments: the number in [`Job::earlier_args`] of the arguments behind the
+    /// result.
     pub edit: u32,
-    /// The step as it was.
+    /// The step.
     pub step: Step,
 }
 
-/// What was done to a job, other than a failed attempt.
+/// A change to a job other than a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// UTC ms.
@@ -134,20 +134,20 @@ pub struct Change {
     /// Details for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// The worker that did it, where it was one.
+    /// The worker that made it, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// The attempt that ended with it, where one did, counted from 1. One that was put off
-    /// does not count, so the next one has the same number.
+    /// The attempt that ended with it, if any, counted from 1. A deferred attempt does not count,
+    /// so the next attempt has the same number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u64>,
-    /// When that began, UTC ms.
+    /// When that attempt began, UTC ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<i64>,
 }
 
 impl Change {
-    /// What the attempt of a job that runs ended with.
+    /// The change with which an attempt of a running job ended.
     pub(crate) fn of_attempt(job: &Job, did: &str, note: Option<String>) -> Self {
         Self {
             at: utc_ms(),
@@ -169,7 +169,7 @@ impl Change {
 /// What a parked job waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// The condition; who meets it lets the job go on.
+    /// The condition. The job continues when it is fulfilled.
     pub condition: String,
     /// For people.
     pub why: String,
@@ -189,38 +189,38 @@ pub struct Answer {
 /// Arguments that were replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
-    /// Which edit replaced them, counted from 1.
+    /// The edit that replaced them, counted from 1.
     pub n: u32,
-    /// The arguments before it.
+    /// The arguments before the edit.
     pub args: Bytes,
-    /// Whether an event of the same identity replaced them, and not an operator.
+    /// Whether an event with the same identity replaced them, instead of an operator.
     pub by_event: bool,
 }
 
-/// A job as it is stored.
+/// A stored job.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Its id.
     pub id: JobId,
     /// Its queue.
     pub queue: QueueName,
-    /// What is to be done.
+    /// The kind of work.
     pub kind: String,
     /// The version of the arguments.
     pub version: u32,
     /// How urgent it is.
     pub priority: Priority,
-    /// Whose work it is.
+    /// The tenant.
     pub tenant: Option<String>,
-    /// What else it is limited by.
+    /// Its limit keys.
     pub limit_keys: Vec<String>,
     /// The business key that people know.
     pub subject: Option<String>,
-    /// The W3C `traceparent` of who asked for it.
+    /// The W3C `traceparent` of the request.
     pub trace: Option<String>,
-    /// Where it came from.
+    /// Its origin.
     pub labels: BTreeMap<String, String>,
-    /// Where it is.
+    /// Its state.
     pub state: State,
     /// When it was enqueued, UTC ms.
     pub enqueued_at: i64,
@@ -230,17 +230,17 @@ pub struct Job {
     pub began: Option<i64>,
     /// By when its outcome is expected, UTC ms.
     pub expected_by: Option<i64>,
-    /// By when it has to start, UTC ms.
+    /// By when it must start, UTC ms.
     pub deadline: Option<i64>,
-    /// The number of the claim by which it runs; 0 while it does not.
+    /// The number of the claim by which it runs; 0 while it does not run.
     pub(crate) claim: i64,
-    /// Leases given so far; the current one's fencing token.
+    /// Leases so far, which is the fencing token of the current one.
     pub token: u64,
     /// Attempts so far, the running one included; handed-back leases don't count.
     pub attempts: u64,
-    /// Who holds the lease, or held it last.
+    /// The worker that holds the lease, or held it last.
     pub worker: Option<String>,
-    /// When it was asked to stop while it ran, UTC ms.
+    /// When the running job was asked to stop, UTC ms.
     pub cancel_asked_at: Option<i64>,
     /// What it waits for while it is parked.
     pub parked: Option<Parked>,
@@ -250,12 +250,11 @@ pub struct Job {
     pub successor: Option<JobId>,
     /// Failures so far, by class.
     pub failures: HashMap<FailureClass, u32>,
-    /// When the first failure of each class was, UTC ms; missing where an earlier version
-    /// counted it.
+    /// When the first failure of each class was, UTC ms; missing if an earlier version counted it.
     pub first_failures: HashMap<FailureClass, i64>,
-    /// How far it is.
+    /// Its progress.
     pub progress: Option<Progress>,
-    /// When it said how far it was, oldest first, capped.
+    /// Its reports of progress, oldest first, capped.
     pub marks: Vec<Mark>,
     /// How the job's waits for conditions ended, by the stored form of each condition.
     pub answers: BTreeMap<String, Answer>,
@@ -267,7 +266,7 @@ pub struct Job {
     pub log: Vec<LogLine>,
     /// Attempts that did not finish, oldest first, capped.
     pub history: Vec<FailedAttempt>,
-    /// What else was done to it, oldest first, capped.
+    /// Other changes, oldest first, capped.
     pub changes: Vec<Change>,
     /// What the handler returned.
     pub outcome: Option<serde_json::Value>,
@@ -284,7 +283,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// The flow that it waits in: its tenant and limit keys, as they are stored.
+    /// The flow that it waits in: its tenant and limit keys, in stored form.
     pub fn flow(&self) -> String {
         flow::flow(self.tenant.as_deref(), &self.limit_keys)
     }
@@ -292,12 +291,12 @@ impl Job {
     /// The result of a step that was completed with these arguments.
     pub fn step(&self, name: &str) -> Option<&serde_json::Value> {
         let step = self.steps.iter().find(|step| step.name == name)?;
-        // One without a digest was made before there were digests, and counts.
+        // A result without a digest is from an earlier version, and counts.
         let same = step.args.as_ref().is_none_or(|digest| *digest == self.args_digest());
         same.then_some(&step.result)
     }
 
-    /// Names the version and the bytes of the arguments.
+    /// A digest of the version and the bytes of the arguments.
     pub fn args_digest(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.version.to_be_bytes());

@@ -1,8 +1,8 @@
 //! A durable job queue in Redis, and a backend for apalis' workers on top of it.
 //!
-//! The crate knows nothing of events, HTTP or invoices. Every transition of a
-//! job is one Lua script, fenced by the lease's token; policy (how often and
-//! when to retry, who may run what) is decided in Rust and passed in.
+//! The crate knows nothing of events, HTTP or invoices. Every transition of a job is one Lua
+//! script, fenced by the lease's token; Rust decides policy (how often and when to retry, which
+//! worker runs a job) and passes it in.
 //!
 //! # States
 //! ```text
@@ -18,18 +18,16 @@
 //!                           ├── condition met ◀── parked ◀── kind paused, or unknown here ── ready
 //!                running ◀──┴── claim by a worker that knows the kind
 //! ```
-//! A job that waits (scheduled, ready, parked) can also be cancelled, and ends
-//! as dead, class `expired`, when its deadline passes. [`State::may_become`]
-//! says the same as a function. A job is in exactly one state, and its id in
-//! exactly one index, at any instant that another client can see (the index of
-//! those that succeeded may also have ids that were forgotten by hand since). A
-//! pause of the queue and limits touch no job: its jobs stay `ready`, and cost
-//! nothing until they can run.
+//! A job that waits (scheduled, ready, parked) can also be cancelled, and ends as dead, class
+//! `expired`, when its deadline passes. [`State::may_become`] says the same as a function. A job is
+//! in exactly one state, and its id in exactly one index, at any instant that another client can
+//! see (the index of succeeded jobs may also have ids that an operator deleted). A pause of the
+//! queue and limits touch no job: jobs stay `ready`, and cost nothing until they can run.
 //!
-//! # Who goes first
-//! By class of priority ([`Shares`] keep the lower ones from starving); within a
-//! class tenants take turns by weight, in virtual time; within a tenant (and set
-//! of limit keys) the job with the least time to its deadline.
+//! # Which job goes first
+//! Classes of priority come first ([`Shares`] keep the lower ones from starving). Within a class
+//! tenants take turns by weight, in virtual time. Within a tenant and set of limit keys, the job
+//! with the least time to its deadline goes first.
 //!
 //! # Map
 //! | folder | its one thing |

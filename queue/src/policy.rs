@@ -1,4 +1,4 @@
-//! Pure decisions: what follows from a failure, who goes first, what holds jobs back.
+//! Pure decisions about failures, order and limits.
 
 pub mod configuration;
 pub mod failure;

@@ -1,4 +1,4 @@
-//! The way to Redis: connections, the names of keys, the version of their layout.
+//! Access to Redis: connections, the names of keys, the version of their layout.
 
 pub(crate) mod clock;
 pub mod connect;

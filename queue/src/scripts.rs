@@ -1,4 +1,4 @@
-//! The Lua scripts, and the one way to call them.
+//! The Lua scripts, and the only way to call them.
 
 #[cfg(test)]
 mod checks;
@@ -21,7 +21,7 @@ use crate::redis::{
 use compose::{Clock, compose};
 pub(crate) use policy::{CALL_BYTES, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS, RESERVATIONS_GIVEN_UP};
 
-/// A script in two forms: with Redis' clock, and with one that a test sets.
+/// A script in two forms: with Redis' clock, and with a clock that a test sets.
 pub(crate) struct Pair {
     live: LazyLock<Script>,
     test: LazyLock<Script>,
@@ -53,10 +53,10 @@ macro_rules! scripts {
     };
 }
 
-/// Redis refuses to run the script while it is at its memory limit.
+/// Redis refuses the script at its memory limit.
 const NEEDS_MEMORY: &str = "#!lua";
-/// Redis runs the script in any case: at its limit it must still let workers renew, finish and
-/// report, or nothing would ever free memory.
+/// Redis always runs the script. At its memory limit it must still let workers renew, finish and
+/// report, because only that frees memory.
 const ALWAYS: &str = "#!lua flags=allow-oom";
 
 scripts! {
@@ -85,13 +85,13 @@ scripts! {
     SCRUB_LANE = "scrub_lane.lua", ALWAYS;
 }
 
-/// The file of the script that has this SHA-1, as `SLOWLOG` shows it.
+/// The file of the script with this SHA-1, which `SLOWLOG` shows.
 pub fn script_name(sha1: &str) -> Option<&'static str> {
     ALL.iter().find(|(_, pair)| pair.live.get_hash() == sha1).map(|(file, _)| *file)
 }
 
-/// A call being put together. Unlike the client's own builder it copies every
-/// argument once, which counts when a batch carries 74 payloads.
+/// A call under construction. Unlike the client's own builder it copies each argument once, which
+/// matters for a batch with 74 payloads.
 pub(crate) struct Call {
     script: &'static Script,
     cmd: Cmd,
@@ -114,7 +114,7 @@ impl Call {
         self
     }
 
-    /// Runs the script, loading it where Redis does not know it (yet, or after a restart).
+    /// Runs the script, and loads it first if Redis does not know it.
     pub(crate) async fn run<T: FromRedisValue>(&self, conn: &mut Connection) -> RedisResult<T> {
         let result = match self.cmd.query_async(conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -129,8 +129,8 @@ impl Call {
         result
     }
 
-    /// Runs the script behind another one, in one round trip and on one server. Neither needs the
-    /// other's reply, and each is loaded where Redis does not know it. What each replied.
+    /// Runs the script after another one, in one round trip and on one server. Neither needs the
+    /// other's reply, and each is loaded if Redis does not know it. Returns both replies.
     pub(crate) async fn run_behind(&self, first: &Self, conn: &mut Connection) -> RedisResult<[Value; 2]> {
         let mut pipe = redis::pipe();
         pipe.add_command(first.cmd.clone()).add_command(self.cmd.clone());
@@ -145,8 +145,8 @@ impl Call {
         Ok(replied.map(|(_, reply)| reply))
     }
 
-    /// Runs the script, waiting until replicas have what was written. The connection
-    /// must be used for nothing else.
+    /// Runs the script, and waits until replicas have the writes. Use the connection for nothing
+    /// else.
     pub(crate) async fn run_replicated<T: FromRedisValue>(
         &self,
         conn: &mut Connection,

@@ -2,16 +2,16 @@
 //!
 //! Independent loops, so that none starves another:
 //! - [`claim`]: takes as many jobs as can start now, in one script call;
-//! - [`settle`]: writes what finished meanwhile, in one script call;
+//! - [`settle`]: writes how attempts ended, in one script call;
 //! - [`renew`]: extends the leases that are still held, cancels the lost ones;
 //! - [`wake`]: listens for work while the worker is idle, and for cancelled jobs;
-//! - [`shutdown`]: notices that the worker is to stop, and hands back what has not started;
+//! - [`shutdown`]: notices the stop, and hands back jobs that have not started;
 //! - [`configure`]: follows the configuration that is stored with the queue;
 //! - [`sweep`]: retention, parked jobs, the outbox, the scrubber.
 //!
-//! None of them ever gives up: while Redis is away they back off and go on.
-//! A fenced write compares token **and** worker: a Redis that lost its last
-//! second in a crash may give the same token again, but not to the same worker.
+//! No loop gives up: while Redis is away, the loops back off and continue. A fenced write compares
+//! token **and** worker, because a Redis that lost its last second in a crash may issue a token
+//! again, but not to the same worker.
 
 mod backend;
 mod claim;

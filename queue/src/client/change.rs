@@ -1,4 +1,4 @@
-//! What people do to jobs: cancel, reschedule, re-prioritise, retry, forget.
+//! An operator's changes to jobs: cancel, reschedule, re-prioritise, retry, purge.
 
 use std::time::Duration;
 
@@ -13,29 +13,30 @@ use crate::{
     scripts::{self, Call, MAX_BATCH},
 };
 
-/// What became of a job that somebody wanted to change.
+/// The result of a change to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// Done; it is in this state now.
+    /// Done; the job is in this state.
     To(State),
-    /// It runs, and its handler was told to stop. It ends as cancelled unless it
-    /// succeeds before.
+    /// The job runs, and its handler was told to stop. It ends as cancelled unless it succeeds
+    /// first.
     Stopping,
-    /// It is no longer known.
+    /// The job was purged.
     Forgotten,
-    /// It is in this state, in which that cannot be done; nothing was changed.
+    /// The job is in this state, which does not allow the change. Nothing was changed.
     Refused(State),
-    /// It is dead and gave way to a job with its idempotency key ([`crate::Job::successor`]), which
-    /// was not cancelled: that one can be retried, if it is dead. Where it is forgotten the
-    /// work may be done; enqueue it anew if it is not. Nothing was changed.
+    /// The job is dead and gave way to a successor with its idempotency key
+    /// ([`crate::Job::successor`]), which was not cancelled. Retry the successor if it is dead. If
+    /// the successor was forgotten, the work may be done; enqueue it again if not. Nothing was
+    /// changed.
     Replaced,
     /// Other arguments would repeat a completed step that was not named. Nothing was changed.
     Stepped,
-    /// It is not known (any more).
+    /// The job is unknown.
     Unknown,
 }
 
-/// One thing to do to one job.
+/// One change of one job.
 struct Order<'a> {
     id: &'a JobId,
     verb: &'static str,
@@ -52,8 +53,8 @@ impl<'a> Order<'a> {
 }
 
 impl Operator {
-    /// Cancels a job. One that waits is cancelled at once; the handler of one
-    /// that runs is told within a second, wherever it runs.
+    /// Cancels a job. A waiting job is cancelled at once. The handler of a running job is told
+    /// within a second, on any machine.
     ///
     /// # Errors
     /// When Redis failed.
@@ -61,7 +62,7 @@ impl Operator {
         self.change_one(Order::new(id, "cancel", "cancelled")).await
     }
 
-    /// Lets a waiting job run after `delay` from now; at once for zero.
+    /// Makes a waiting job run after `delay` from now; at once for zero.
     ///
     /// # Errors
     /// When Redis failed.
@@ -80,9 +81,8 @@ impl Operator {
         self.change_one(Order { first, note, ..Order::new(id, "prioritise", "prioritised") }).await
     }
 
-    /// Makes a dead job ready again, with its completed steps and its history,
-    /// and with fresh budgets for failures; or lets a parked one go on at once,
-    /// whatever it waits for.
+    /// Makes a dead job ready again, with its completed steps, its history, and fresh budgets for
+    /// failures. Releases a parked job at once, whatever it waits for.
     ///
     /// # Errors
     /// When Redis failed.
@@ -90,19 +90,19 @@ impl Operator {
         self.change_one(Order { first: "0".to_owned(), ..Order::new(id, "retry", "retried") }).await
     }
 
-    /// The same with other arguments; the old ones are kept with the job. A job that has
-    /// completed a step is not changed: [`Self::retry_repeating`].
+    /// The same with other arguments; the job keeps the previous ones. A job with a completed step
+    /// is not changed: see [`Self::retry_repeating`].
     ///
     /// # Errors
-    /// When they are too large, or Redis failed.
+    /// When the arguments are too large, or Redis failed.
     pub async fn retry_with(&self, id: &JobId, args: &Bytes) -> Result<Changed, Error> {
         self.retry_repeating::<&str>(id, args, &[]).await
     }
 
-    /// The same for a job that has completed steps. Their results were made from the earlier
-    /// arguments: they are set aside ([`crate::Job::dropped`]), and the steps run again. Each of
-    /// them has to be named, so that a caller has seen what is done twice; others may be. The
-    /// same bytes are not other arguments: the steps stay completed.
+    /// The same for a job with completed steps. Their results came from the earlier arguments, so
+    /// they are set aside ([`crate::Job::dropped`]), and the steps run again. The caller must name
+    /// each of these steps, to show that it knows what happens twice; it may name others. The same
+    /// bytes are not other arguments: the steps stay completed.
     ///
     /// # Errors
     /// When the arguments are too large, or Redis failed.
@@ -123,12 +123,12 @@ impl Operator {
         self.change_one(Order { first: "0".to_owned(), second, ..Order::new(id, "retry", "edited") }).await
     }
 
-    /// Makes dead jobs run again, one each `pace`, in the order given. The pace
-    /// is kept by their due times: it needs nobody to go on counting.
+    /// Makes dead jobs run again, one each `pace`, in the given order. Their due times keep the
+    /// pace, so no process has to count.
     ///
     /// # Errors
-    /// When Redis failed; earlier parts of a list of more than 128 are retried by
-    /// then, and doing the same again goes on from there.
+    /// When Redis failed. Earlier parts of a list of more than 128 may be retried already; the same
+    /// call again continues from there.
     pub async fn retry_paced(&self, ids: &[JobId], pace: Duration) -> Result<Vec<Changed>, Error> {
         let order = |(i, id)| {
             let delay = pace.saturating_mul(u32::try_from(i).unwrap_or(u32::MAX));
@@ -137,7 +137,7 @@ impl Operator {
         self.change(ids.iter().enumerate().map(order).collect()).await
     }
 
-    /// Forgets jobs that ended, if that was at least `age` ago.
+    /// Forgets jobs that ended at least `age` ago.
     ///
     /// # Errors
     /// When Redis failed.
@@ -173,14 +173,14 @@ impl Operator {
             }
             let said: Vec<String> = call.run(&mut self.client.conn.clone()).await?;
             all.extend(said.iter().map(|said| changed(said)));
-            // Those behind large ones are for the next call.
+            // Jobs after large ones are left to the next call.
             orders = orders.get(said.len().max(1)..).unwrap_or_default();
         }
         Ok(all)
     }
 }
 
-/// What the script said about one job.
+/// The script's reply about one job.
 fn changed(said: &str) -> Changed {
     match said {
         "" => Changed::Unknown,

@@ -28,20 +28,20 @@ const LONGEST_AUTHOR: usize = 200;
 /// A version of the configuration of a queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredConfiguration {
-    /// Which, counted from 1.
+    /// Its number, counted from 1.
     pub version: u64,
     /// When it was stored, UTC ms of Redis' clock.
     pub at: i64,
-    /// Who stored it, as they said.
+    /// Its author, as given by the caller.
     pub by: String,
-    /// What it says.
+    /// The configuration.
     pub configuration: Configuration,
 }
 
-/// What became of a configuration that was to be stored.
+/// The result of storing a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Configured {
-    /// It is this version now, and its limits are set.
+    /// It is stored as this version, and its limits are set.
     Stored(u64),
     /// Another version than the expected one is stored; 0 for none. Nothing was changed.
     Conflict(u64),
@@ -88,11 +88,12 @@ impl Client {
         let stored: Vec<String> = cmd.query_async(&mut self.conn.clone()).await?;
         let mut stored = stored.iter().map(|text| read(text));
         let latest = stored.next().transpose()?;
-        // An earlier version that cannot be read hides none of the others.
+        // An unreadable earlier version does not hide the others.
         Ok(latest.into_iter().chain(stored.flatten()).collect())
     }
 
-    /// Of the limits that a configuration names, those that are set otherwise, and how.
+    /// The limits that a configuration names and that are set differently, with their present
+    /// values.
     ///
     /// # Errors
     /// When Redis failed.
@@ -147,10 +148,10 @@ impl Client {
 
 impl Operator {
     /// Stores a configuration as the next version, if the stored one has the expected version (0:
-    /// none is stored), and sets its limits. Workers that follow it do so within a moment.
+    /// none is stored), and sets its limits. Workers follow it within a moment.
     ///
     /// # Errors
-    /// When it cannot be used, or Redis failed: it may be stored then, and the same call may be
+    /// When it is invalid, or Redis failed. It may then be stored already; the same call may be
     /// repeated.
     pub async fn configure(
         &self,
@@ -210,7 +211,7 @@ impl Operator {
             if let (Some(bad), true) = (bad, is_stored) {
                 return Err(bad.into());
             }
-            // Should another version be stored meanwhile, its limits are set from the beginning.
+            // If another version is stored in the meantime, its limits are set from the beginning.
             if is_stored {
                 self.client.configure_call("done", version.0, &[&version.1.to_string()]).await?;
             }

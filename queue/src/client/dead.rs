@@ -9,7 +9,7 @@ use crate::{
     policy::failure::FailureClass,
 };
 
-/// What dead jobs of one cause have in common.
+/// What dead jobs with one cause share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Follows from class, kind and normalised message, and is stable.
@@ -18,19 +18,19 @@ pub struct Group {
     pub class: FailureClass,
     /// The kind of the jobs.
     pub kind: String,
-    /// The message without what differs from job to job.
+    /// The message without the parts that differ from job to job.
     pub message: String,
-    /// The message of the last one as it was.
+    /// The exact message of the last job.
     pub last_message: String,
-    /// When one was first seen, UTC ms.
+    /// When the first job died, UTC ms.
     pub first_seen: i64,
-    /// When one was last seen, UTC ms.
+    /// When the last job died, UTC ms.
     pub last_seen: i64,
-    /// Deaths since the group came up; a job that was retried and died again counts twice.
+    /// Deaths since the group exists. A job that was retried and died again counts twice.
     pub count: u64,
     /// Jobs that are dead now.
     pub dead: u64,
-    /// The last job that died of it.
+    /// The last job that died of this cause.
     pub sample: JobId,
 }
 

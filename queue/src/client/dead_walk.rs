@@ -1,8 +1,7 @@
-//! Through dead jobs from the oldest on, a bounded part at a time.
+//! Walks through dead jobs from the oldest, a bounded part at a time.
 //!
-//! A list shows the newest first. Who retries or forgets many starts at the
-//! other end: there the old ones are, and what is done takes jobs away only
-//! from the part that was walked already.
+//! A list shows the newest jobs first. A retry or purge of many jobs starts at the other end, with
+//! the oldest. There it removes jobs only from the part that it has walked already.
 
 use std::{fmt, str::FromStr};
 
@@ -12,28 +11,28 @@ use crate::{
     job::{id::JobId, state::State},
 };
 
-/// A walk looks at no more jobs than this where each has to be looked at.
+/// The most jobs that a walk examines one by one.
 const EXAMINED: usize = 5_000;
-/// Jobs that are looked at together.
+/// Jobs that are examined together.
 const PAGE: usize = 256;
-/// Larger numbers are no times.
+/// Larger numbers are not times.
 const MOST: i64 = 1 << 53;
 
-/// Where a walk goes on, behind a job: `ms.id`, and `.until` where it does not go to the end.
+/// Where a walk continues, after a job: `ms.id`, and `.until` if it does not go to the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadCursor {
-    /// When the last job that was looked at died, UTC ms.
+    /// When the last examined job died, UTC ms.
     at: i64,
     /// Which job that was.
     id: JobId,
-    /// Up to which time of death the walk goes, UTC ms: what it made run again may die
-    /// again meanwhile, and is not its any more.
+    /// The latest time of death of the walk, UTC ms. A job that runs again and dies again is not
+    /// part of the walk.
     until: Option<i64>,
 }
 
-/// A word that is no cursor.
+/// A word that is not a cursor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not where a walk goes on: pass on the `next` of the answer before, unchanged")]
+#[error("`{0}` is not a cursor of a walk: pass on the `next` of the previous answer, unchanged")]
 pub struct BadDeadCursor(String);
 
 impl fmt::Display for DeadCursor {
@@ -66,17 +65,15 @@ impl FromStr for DeadCursor {
 pub struct DeadPart {
     /// The jobs, the longest dead first.
     pub ids: Vec<JobId>,
-    /// Where the walk goes on once these are dead no more; none when it has
-    /// seen all.
+    /// Where the walk continues after these jobs; `None` at its end.
     pub next: Option<DeadCursor>,
 }
 
 impl Client {
-    /// Up to `most` dead jobs that the filter admits and that died by `until`
-    /// (UTC ms; all for `None`), the longest dead first; a walk that goes on keeps
-    /// the `until` that it began with. Kind and tenant are
-    /// looked for among a bounded number of jobs, so there may be fewer, or
-    /// none, although the walk goes on.
+    /// Up to `most` dead jobs that the filter admits and that died by `until` (UTC ms; all for
+    /// `None`), the longest dead first. A continued walk keeps its first `until`. A call examines a
+    /// bounded number of jobs for kind and tenant. So it may return fewer jobs, or none, although
+    /// the walk continues.
     ///
     /// # Errors
     /// When Redis failed.

@@ -11,32 +11,32 @@ use crate::{
     scripts::{self, CALL_BYTES, Call},
 };
 
-/// What became of a job that was to be enqueued.
+/// The result of an enqueue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnqueueResult {
-    /// It is in the queue now.
+    /// The job was inserted.
     Inserted,
     /// A job was there already.
     Duplicate {
-        /// Which: the same id, or the one that holds the idempotency key.
+        /// The job with the same id, or the job that holds the idempotency key.
         id: JobId,
         /// Where it is.
         state: State,
     },
-    /// It cannot be taken; the others of its batch were.
+    /// The queue refuses the job. The other jobs of its batch were taken.
     Rejected(Rejection),
 }
 
-/// Batches of one list that are under way to Redis at once.
+/// Batches of one list in flight at the same time.
 const IN_FLIGHT: usize = 3;
 
 impl Client {
-    /// Enqueues jobs, at most 77 in a script, and 20 where each has a lane of its own. A
-    /// result for each, in order.
+    /// Enqueues jobs, at most 77 in a script call, or 20 if each has its own lane. Returns a result
+    /// for each, in order.
     ///
     /// # Errors
-    /// When Redis failed. Parts of a list of more than that may be in the queue by
-    /// then; enqueueing the same list again finds them.
+    /// When Redis failed. Parts of a longer list may be in the queue already; enqueueing the same
+    /// list again finds them.
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<EnqueueResult>, Error> {
         let mut results: Vec<EnqueueResult> = Vec::with_capacity(jobs.len());
         let mut taken: Vec<(usize, &NewJob)> = Vec::with_capacity(jobs.len());
@@ -51,7 +51,7 @@ impl Client {
         }
         results.resize(jobs.len(), EnqueueResult::Inserted);
         by_lane(&mut taken);
-        // The next batches are put together while Redis works on the first.
+        // The next batches are built while Redis works on the first.
         let batches: Vec<_> = batches(&taken).into_iter().map(|batch| self.enqueue_batch(batch)).collect();
         let mut found = stream::iter(batches).buffered(IN_FLIGHT);
         while let Some(found) = found.try_next().await? {
@@ -64,8 +64,8 @@ impl Client {
         Ok(results)
     }
 
-    /// Enqueues what a script takes. The results on jobs that were there already, by
-    /// their place in the list.
+    /// Enqueues one batch. Returns the results of jobs that were there already, by their position
+    /// in the list.
     async fn enqueue_batch(&self, batch: &[(usize, &NewJob)]) -> Result<Vec<(usize, EnqueueResult)>, Error> {
         let mut call = Call::new(&scripts::ENQUEUE, &self.keys);
         let width = batch.iter().map(|(_, job)| job.width()).max().unwrap_or(2);
@@ -97,14 +97,14 @@ impl Client {
     }
 }
 
-/// What a batch costs Redis at most, in jobs, so that no call holds it for long.
+/// The largest cost of a batch, in jobs, so that no call blocks Redis for long.
 const MAX_COST: usize = 80;
-/// What the first job for a lane costs besides.
+/// The additional cost of the first job of a lane.
 const LANE_COST: usize = 3;
 
-/// Puts jobs of one lane beside each other, in the order they had, so that a call
-/// touches few lanes and Redis has the jobs of a lane in one place. Not where the
-/// order of the whole list decides which of two jobs finds the other.
+/// Sorts jobs by lane and keeps their order within a lane, so that a call touches few lanes and
+/// Redis stores the jobs of a lane together. Keeps the list's order if it decides which of two jobs
+/// finds the other.
 fn by_lane(jobs: &mut [(usize, &NewJob)]) {
     if jobs.is_sorted_by_key(|(_, job)| job.lane()) {
         return;
@@ -115,7 +115,7 @@ fn by_lane(jobs: &mut [(usize, &NewJob)]) {
     }
 }
 
-/// The jobs in parts that a script takes, in order.
+/// The jobs in batches, in order.
 fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJob)]> {
     let (mut parts, mut rest) = (Vec::new(), jobs);
     while !rest.is_empty() {
@@ -123,7 +123,7 @@ fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJ
         let mut end = 0;
         let mut last = None;
         for (_, job) in rest {
-            // A lane that comes twice counts twice; where lanes lie together none does.
+            // A lane that appears twice counts twice; in a sorted list no lane does.
             let is_new = last.replace(job.lane()) != Some(job.lane());
             cost += if is_new { 1 + LANE_COST } else { 1 };
             if cost > MAX_COST || bytes >= CALL_BYTES {
@@ -139,8 +139,8 @@ fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJ
     parts
 }
 
-/// What the script said of a job that was there: its state, or that and the id of
-/// another job.
+/// The script's reply about a job that was there: its state, or its state and the id of another
+/// job.
 fn result(said: &str, id: &JobId) -> EnqueueResult {
     if said == "damaged" {
         return EnqueueResult::Rejected(Rejection::Damaged(id.clone()));
@@ -170,7 +170,7 @@ mod tests {
             bytes in prop::sample::select(vec![0, 20_000, 600_000]),
         ) {
             let mut jobs: Vec<NewJob> = tenants.iter().copied().map(job).collect();
-            // Every third has that many.
+            // Every third job has that many.
             let args = bytes::Bytes::from(vec![b' '; bytes]);
             jobs.iter_mut().step_by(3).for_each(|job| job.args = args.clone());
             let mut list: Vec<_> = jobs.iter().enumerate().collect();
@@ -187,7 +187,7 @@ mod tests {
                 prop_assert!(!part.is_empty() && cost(part) <= MAX_COST);
                 prop_assert!(bytes(&part[..part.len() - 1]) < CALL_BYTES);
             }
-            // No part could have taken the first job of the next one.
+            // No batch has room for the first job of the next one.
             for pair in parts.windows(2) {
                 let more = [pair[0], &pair[1][..1]].concat();
                 let full = bytes(pair[0]) >= CALL_BYTES;

@@ -13,14 +13,14 @@ use crate::{
     scripts::Call,
 };
 
-/// Arguments larger than this are refused unless a client says otherwise.
+/// The default limit on the size of arguments, in bytes.
 pub const MAX_PAYLOAD: usize = 1024 * 1024;
 
 /// Enqueues jobs of one queue, reads them, and tells the queue what its parked jobs wait for. Cheap
 /// to clone; clones share a connection.
 ///
-/// What changes jobs or holds them back is with an [`Operator`](crate::Operator), and what a
-/// worker does with a [`Worker`](crate::worker::Worker): a producer or a bridge is given neither.
+/// An [`Operator`](crate::Operator) changes and limits jobs, a [`Worker`](crate::worker::Worker)
+/// runs them. A producer or a bridge has neither.
 /// ```compile_fail,E0599
 /// # async fn claims(client: upshot_queue::Client, claim: upshot_queue::protocol::Claim<'_>) {
 /// client.claim(&claim).await; // only a worker claims
@@ -37,8 +37,8 @@ pub struct Client {
     pub(crate) keys: Keys,
     pub(crate) name: QueueName,
     pub(crate) max_payload: usize,
-    /// Where replicas have to have what is enqueued: how many, and a connection
-    /// that nothing else uses, because waiting holds up what comes behind.
+    /// If replicas must have enqueued jobs: how many, and a separate connection, because a wait
+    /// blocks later commands.
     replicated: Option<(Connection, Replicas)>,
     layout: Layout,
 }
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client with a connection of its own.
+    /// A client with its own connection.
     ///
     /// # Errors
     /// When the options contradict each other.
@@ -61,7 +61,7 @@ impl Client {
         Ok(Self { replicated: replicated.transpose()?, ..queue })
     }
 
-    /// A client on a connection that others use too. Its enqueues wait for no replica.
+    /// A client on a shared connection. Its enqueues wait for no replica.
     pub fn with_connection(conn: Connection, prefix: &str, name: QueueName) -> Self {
         let (keys, layout) = (Keys::new(prefix, &name), Layout::default());
         Self { conn, keys, name, max_payload: MAX_PAYLOAD, replicated: None, layout }
@@ -73,7 +73,7 @@ impl Client {
         Self { max_payload, ..self }
     }
 
-    /// The same queue with a clock that a test sets.
+    /// The same queue with a clock for tests.
     #[doc(hidden)]
     #[must_use]
     pub fn with_test_clock(self) -> Self {
@@ -90,7 +90,7 @@ impl Client {
         &self.keys
     }
 
-    /// Runs a script, and waits until as many replicas as are asked for have what it wrote.
+    /// Runs a script, and waits until enough replicas have its writes.
     pub(crate) async fn run_replicated<T: FromRedisValue>(&self, call: &Call) -> Result<T, Error> {
         let Some((conn, replicas)) = &self.replicated else {
             return Ok(call.run(&mut self.conn.clone()).await?);
@@ -102,11 +102,11 @@ impl Client {
         Ok(said)
     }
 
-    /// Compares the layout in Redis with that of this program, as every script does. To be
-    /// called before keys are read whose meaning depends on it; costs a round trip a second.
+    /// Compares the layout in Redis with this program's, as every script does. Call it before
+    /// reading keys whose meaning depends on the layout. It costs a round trip a second.
     ///
     /// # Errors
-    /// When they differ, or Redis failed.
+    /// When the layouts differ, or Redis failed.
     pub(crate) async fn check_layout(&self) -> Result<(), Error> {
         match self.layout.other(&self.keys, &self.conn).await? {
             Some(found) => Err(Error::Layout { found }),

@@ -1,4 +1,4 @@
-//! Limits, weights and pauses of a queue, changeable while it works.
+//! Changes and reads limits, weights and pauses of a running queue.
 
 use redis::{FromRedisValue, RedisError, Value};
 
@@ -12,10 +12,10 @@ use crate::{
     scripts::{self, Call, RESERVATIONS_GIVEN_UP},
 };
 
-/// Claims that are looked through at a time, of up to 160 jobs each.
+/// Claims that are examined at a time, of up to 160 jobs each.
 const CLAIMS: usize = 4;
 
-/// What holds jobs back.
+/// The limits and pauses of a queue.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
     /// Limits and weights.
@@ -26,34 +26,33 @@ pub struct Limits {
     pub paused_kinds: Vec<String>,
 }
 
-/// Limits, and how much of each is used.
+/// Limits and their use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LimitsInUse {
-    /// Limits and weights, in the order of their keys.
+    /// Limits and weights, ordered by key.
     pub limits: Vec<(LimitKey, Limit, LimitUse)>,
     /// Whether there are more.
     pub is_cut: bool,
 }
 
-/// How much of a limit is used.
+/// The use of a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitUse {
-    /// Jobs that run, where these are counted: of the whole queue, and of a limit on
-    /// concurrency.
+    /// Running jobs, if they are counted: for the whole queue, and for a limit on concurrency.
     pub running: Option<u64>,
-    /// Of a rate: jobs that may start now, by the clock of this machine.
+    /// For a rate: jobs that may start at once, by this machine's clock.
     pub tokens: Option<u64>,
     /// Lanes (a tenant's jobs of one priority) that wait for it.
     pub waiting_lanes: u64,
 }
 
 impl Operator {
-    /// Sets a limit or weight, in all processes at once; the default clears it.
-    /// Jobs that run already are counted, and go on when they are too many; while they are
-    /// counted none start under the limit.
+    /// Sets a limit or weight, in all processes at once; the default clears it. Running jobs are
+    /// counted, and continue even if they exceed the limit. No job starts under the limit during
+    /// the count.
     ///
     /// # Errors
-    /// When the limit cannot be kept, or Redis failed.
+    /// When the limit is invalid, or Redis failed.
     pub async fn set_limit(&self, key: &LimitKey, limit: Limit) -> Result<(), Error> {
         self.set_limit_by(key, limit, &[]).await.map(drop)
     }
@@ -82,8 +81,8 @@ impl Operator {
         Ok(!set.refused)
     }
 
-    /// No job of the queue starts until it is resumed; what runs goes on. The
-    /// waiting jobs are not touched, so it costs the same with any number.
+    /// Pauses the queue: no job starts until the resume, and running jobs continue. Waiting jobs
+    /// are not touched, so the cost does not depend on their number.
     ///
     /// # Errors
     /// When Redis failed.
@@ -99,8 +98,7 @@ impl Operator {
         self.client.limit_call("resume", "", &[]).await.map(drop)
     }
 
-    /// No job of a kind starts until it is resumed. Each is parked when its turn
-    /// comes.
+    /// Pauses a kind: none of its jobs starts until the resume. Each is parked when its turn comes.
     ///
     /// # Errors
     /// When Redis failed.
@@ -108,9 +106,8 @@ impl Operator {
         self.client.limit_call("pause_kind", &encode(kind), &[]).await.map(drop)
     }
 
-    /// Ends a pause of a kind: the first of its parked jobs are let go at once, the rest in the
-    /// background ([`crate::client::release`]). Workers begin with it, should the caller not get that
-    /// far.
+    /// Ends a pause of a kind. The first of its parked jobs are released at once, the rest in the
+    /// background ([`crate::client::release`]). If the caller dies, workers continue.
     ///
     /// # Errors
     /// When Redis failed.
@@ -145,8 +142,8 @@ impl Client {
         }
     }
 
-    /// Counts the jobs that run already under a limit that is new, up to a claim; until they
-    /// are counted none start under it. Counted twice they count once.
+    /// Counts the jobs that run already under a new limit, up to a claim. Until then no job starts
+    /// under the limit. Counting a job twice counts it once.
     async fn count_running(&self, key: &str, claim: u64) -> Result<(), Error> {
         let running: Vec<String> = redis::cmd("ZRANGE")
             .arg(self.keys.running())
@@ -165,7 +162,8 @@ impl Client {
         self.limit_call("counted", key, &[&claim.to_string()]).await.map(drop)
     }
 
-    /// Counts what others began to count; they may still be at it, and it counts once.
+    /// Continues a count that another caller began. Both may count at the same time; each job
+    /// counts once.
     pub(crate) async fn finish_counting(&self) -> Result<(), Error> {
         let mut cmd = redis::cmd("HKEYS");
         let counting: Vec<String> = cmd.arg(self.keys.counting()).query_async(&mut self.conn.clone()).await?;
@@ -180,7 +178,7 @@ impl Client {
         Ok(())
     }
 
-    /// What holds jobs back now.
+    /// The present limits and pauses.
     ///
     /// # Errors
     /// When Redis failed.
@@ -200,7 +198,7 @@ impl Client {
         Ok(Limits { limits, paused: paused == Some(1), paused_kinds })
     }
 
-    /// At most `most` limits, up to 1,000, and how much of each is used, in the order of their keys.
+    /// At most `most` limits, up to 1,000, with their use, ordered by key.
     ///
     /// # Errors
     /// When Redis failed.
@@ -221,7 +219,7 @@ impl Client {
         Ok(LimitsInUse { limits, is_cut })
     }
 
-    /// How much of a limit is used now.
+    /// The present use of a limit.
     ///
     /// # Errors
     /// When Redis failed.
@@ -269,7 +267,7 @@ impl Client {
                 set.counting = (claim > 0).then_some(claim);
                 set.some_kept = some_kept == 1;
             }
-            // Lanes that there is room for now are let in some at a time.
+            // Lanes with room are released a few at a time.
             if again == 0 {
                 return Ok(set);
             }
@@ -291,12 +289,12 @@ fn used(key: &LimitKey, limit: &Limit, running: u64, bucket: Option<&str>, waiti
     LimitUse { running: is_counted.then_some(running), tokens: limit.tokens(bucket, utc_ms()), waiting_lanes }
 }
 
-/// What is left to be done for a limit that was set.
+/// The remaining work after a limit was set.
 #[derive(Default)]
 struct Set {
     /// It belongs to another version of the configuration than the stored one: it was not set.
     refused: bool,
-    /// Jobs that run are to be counted, up to this claim.
+    /// Running jobs must be counted, up to this claim.
     counting: Option<u64>,
     /// Places are kept under other keys, maybe for lanes that need this one.
     some_kept: bool,

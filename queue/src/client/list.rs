@@ -18,12 +18,12 @@ use cursor::{At, InLane};
 pub use cursor::{BadCursor, Cursor};
 pub(crate) use sorted::Sorted;
 
-/// Which jobs of a queue.
+/// Selects jobs of a queue.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// In this state; all states when `None`.
     pub state: Option<State>,
-    /// About this subject: read from an index of its own.
+    /// With this subject, from its own index.
     pub subject: Option<String>,
     /// Of this kind.
     pub kind: Option<String>,
@@ -34,28 +34,27 @@ pub struct Filter {
 /// A part of a list.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The jobs; may be fewer than asked for, or none, although `next` is there:
-    /// kind and tenant are looked for among a bounded number of jobs a page, and
-    /// some ids may have become something else meanwhile.
+    /// The jobs. A page with `next` may have fewer jobs than requested, or none: it examines a
+    /// bounded number of jobs for kind and tenant, and some jobs may have changed since.
     pub jobs: Vec<Job>,
-    /// Where the list goes on.
+    /// Where the list continues.
     pub next: Option<Cursor>,
-    /// Of a page that stopped before it was full: how far it looked.
+    /// How far the page searched, if it stopped before it was full.
     pub searched: Option<Searched>,
 }
 
-/// How far a page looked that stopped before it was full.
+/// How far a page searched that stopped before it was full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Searched {
-    /// Jobs and lanes that were looked at for the page.
+    /// Jobs and lanes that the page examined.
     pub jobs: usize,
-    /// The state that the next page goes on in; `None` in the list of a subject.
+    /// The state in which the next page continues; `None` in the list of a subject.
     pub state: Option<State>,
 }
 
-/// A page looks at no more jobs and lanes than about this: some thirty calls of a script.
+/// About the most jobs and lanes that a page examines: some thirty calls of a script.
 const EXAMINED: usize = 4_096;
-/// Jobs that are looked at together where each has to be looked at.
+/// Jobs that are examined together.
 const PART: usize = 128;
 /// Jobs that are read together, arguments included.
 const READ: usize = 64;
@@ -66,20 +65,20 @@ const IDS: usize = 512;
 struct Entry {
     id: JobId,
     is_of: Mark,
-    /// The place behind it.
+    /// The position after it.
     behind: At,
 }
 
-/// What has to be true of a job beside its state, for this to be its place in the list.
+/// The condition, beside the state, under which a job belongs to this position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
     /// Nothing.
     Any,
-    /// It succeeded then (ms).
+    /// The job succeeded at this time (ms).
     Since(i64),
-    /// It runs by this claim.
+    /// The job runs by this claim.
     Claim(i64),
-    /// It left its lane, although the list still has its id.
+    /// The job left its lane, although the list still has its id.
     Left,
 }
 
@@ -98,19 +97,18 @@ impl Mark {
 #[derive(Default)]
 struct Slice {
     entries: Vec<Entry>,
-    /// Where the state's list goes on behind it.
+    /// Where the state's list continues.
     next: Option<At>,
-    /// Jobs and lanes that were looked at.
+    /// Examined jobs and lanes.
     cost: usize,
 }
 
 impl Client {
-    /// A page of at most `limit` jobs. Finished jobs come newest first, the
-    /// others in the order in which something will happen to them; ready ones by
-    /// class and lane.
+    /// A page of at most `limit` jobs. Finished jobs come newest first, other jobs in the order of
+    /// their next event, ready jobs by class and lane.
     ///
     /// # Errors
-    /// When the cursor is not one of this list, Redis failed or a job is damaged.
+    /// When the cursor does not belong to this list, Redis failed, or a job is damaged.
     pub async fn list(&self, filter: &Filter, from: Option<Cursor>, limit: usize) -> Result<Page, Error> {
         if let Some(cursor) = &from {
             filter.check(cursor)?;
@@ -150,7 +148,7 @@ impl Client {
         Ok(Page { jobs, next: None, searched: None })
     }
 
-    /// Up to `take` ids of one state from a place on.
+    /// Up to `take` ids of one state from a position.
     async fn slice(
         &self,
         filter: &Filter,
@@ -174,7 +172,7 @@ impl Client {
             _ => None,
         };
         let up = !of.is_final();
-        // One more than wanted tells whether the list goes on.
+        // One more than wanted tells whether the list continues.
         let mut found = self.part_of(Sorted::Of(of), up, behind, take + 1).await?;
         let more = found.len() > take;
         found.truncate(take);
@@ -190,8 +188,8 @@ impl Client {
         Ok(Slice { cost: entries.len(), entries, next })
     }
 
-    /// Reads those of a slice that the filter admits, until the page is full. Returns where the
-    /// state's list goes on.
+    /// Reads the jobs of a slice that the filter admits, until the page is full. Returns where the
+    /// state's list continues.
     async fn pick(
         &self,
         filter: &Filter,
@@ -273,7 +271,7 @@ impl Client {
 }
 
 impl At {
-    /// The same place, behind a job that was enqueued then (ms).
+    /// The same position, after a job that was enqueued at this time (ms).
     fn enqueued(&self, ms: i64) -> Self {
         match self {
             Self::Lane { class, flow, behind: InLane::Listed { place, id, .. } } => Self::Lane {
@@ -291,7 +289,7 @@ impl Filter {
         self.state.is_none_or(|state| State::ALL.get(place) == Some(&state))
     }
 
-    /// Whether a cursor is one of this list.
+    /// Whether a cursor belongs to this list.
     fn check(&self, cursor: &Cursor) -> Result<(), BadCursor> {
         let fits = match cursor.state() {
             Some(state) => self.subject.is_none() && self.wants(state),

@@ -1,9 +1,9 @@
-//! The handle of a program that changes jobs and holds them back.
+//! The handle of a program that changes and limits jobs.
 
 use crate::client::handle::Client;
 
-/// Changes jobs of one queue, and what holds them back: cancels, retries, pauses, limits. Cheap to
-/// clone; clones share a connection.
+/// Changes the jobs and limits of one queue: cancels, retries, pauses, limits. Cheap to clone;
+/// clones share a connection.
 ///
 /// ```compile_fail,E0599
 /// # async fn claims(operator: upshot_queue::Operator, claim: upshot_queue::protocol::Claim<'_>) {
@@ -21,7 +21,7 @@ impl Operator {
         Self { client }
     }
 
-    /// The client, for what an operator reads and enqueues.
+    /// The client, with which an operator reads and enqueues.
     pub fn client(&self) -> &Client {
         &self.client
     }

@@ -1,10 +1,10 @@
 //! The outbox: every transition of every job, in the order in which it happened.
 //!
-//! Each script that changes jobs appends one entry to a stream of the same
-//! slot, with all that it changed; so an entry is there exactly when its
-//! transitions are. A consumer group reads it at least once: what a reader took
-//! and did not acknowledge is given to another after a while. Entries that no
-//! group has acknowledged are never dropped; without a group the newest stay.
+//! Each script that changes jobs appends one entry with all its changes to a stream in the same
+//! slot. So an entry is there exactly when its transitions are. A consumer group reads each entry
+//! at least once: after a while another reader gets an entry that its first reader did not
+//! acknowledge. Entries stay until every group has acknowledged them; without a group the newest
+//! stay.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,16 +21,16 @@ use crate::{
     redis::connect::Connector,
 };
 
-/// What happened to a job.
+/// A transition of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// When, UTC ms of Redis' clock.
     pub at: i64,
     /// Which job.
     pub id: JobId,
-    /// What: a name of [`crate::Counts::transitions`].
+    /// The transition: a name of [`crate::Counts::transitions`].
     pub what: String,
-    /// The worker that did it; empty where it was none.
+    /// The worker that caused it; empty if no worker did.
     pub by: String,
 }
 
@@ -39,16 +39,16 @@ pub struct Transition {
 pub struct Entry {
     /// The entry's id in the stream, to acknowledge.
     pub id: String,
-    /// What happened, in order.
+    /// The transitions, in order.
     pub transitions: Vec<Transition>,
 }
 
-/// How much of the outbox there is, and who reads it.
+/// The size of the outbox, and its groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outbox {
     /// Entries that are kept.
     pub entries: u64,
-    /// Who reads it.
+    /// Its groups.
     pub groups: Vec<OutboxGroup>,
 }
 
@@ -59,17 +59,16 @@ pub struct OutboxGroup {
     pub name: String,
     /// Members that have read anything.
     pub members: u64,
-    /// Entries that a member took and has not acknowledged.
+    /// Entries that members have read and not acknowledged.
     pub unacknowledged: u64,
-    /// Entries that no member has taken yet; `None` where Redis does not know.
+    /// Entries that no member has read; `None` if Redis does not know.
     pub lag: Option<u64>,
-    /// When the oldest entry was made that the group still needs (UTC ms), if it needs one;
-    /// it keeps that and all behind it.
+    /// The time of the oldest entry that the group needs (UTC ms), if any. This entry and all later
+    /// ones are kept.
     pub needs_since: Option<i64>,
 }
 
-/// A member of a consumer group. It has a connection of its own, because it
-/// waits on it.
+/// A member of a consumer group. It has its own connection, because its reads wait.
 #[derive(Debug)]
 pub struct OutboxReader {
     queue: Client,
@@ -79,9 +78,8 @@ pub struct OutboxReader {
 }
 
 impl OutboxReader {
-    /// Joins a group, which is made where it does not exist; it starts with the
-    /// oldest entry that is still there. `member` has to be this reader's own
-    /// and may come again after a restart.
+    /// Joins a group, or creates it. A new group starts with the oldest entry. `member` must be
+    /// unique to this reader; the reader may use it again after a restart.
     ///
     /// # Errors
     /// When Redis failed.
@@ -103,15 +101,15 @@ impl OutboxReader {
         Ok(Self { queue, group: group.to_owned(), member: member.to_owned(), reclaim_after })
     }
 
-    /// Entries of a member that did not acknowledge them for this long are taken over.
+    /// After this long without an acknowledgement, another member gets an entry.
     #[must_use]
     pub fn reclaiming_after(self, reclaim_after: Duration) -> Self {
         Self { reclaim_after, ..self }
     }
 
-    /// Up to `most` entries: first those that were taken and not acknowledged
-    /// for a while, then new ones. Waits up to `wait` for one; `wait` has to be
-    /// shorter than the response timeout of the connection.
+    /// Up to `most` entries: first entries that were read and not acknowledged for a while, then
+    /// new ones. Waits up to `wait` for one, which must be shorter than the response timeout of the
+    /// connection.
     ///
     /// # Errors
     /// When Redis failed.
@@ -134,10 +132,10 @@ impl OutboxReader {
         Ok(read.into_iter().flat_map(|read| read.keys).flat_map(|key| key.ids).map(entry).collect())
     }
 
-    /// Says that these entries were dealt with.
+    /// Acknowledges these entries.
     ///
     /// # Errors
-    /// When Redis failed; they come again then.
+    /// When Redis failed. The entries then come again.
     pub async fn acknowledge(&mut self, entries: &[Entry]) -> Result<(), Error> {
         if entries.is_empty() {
             return Ok(());
@@ -164,7 +162,7 @@ impl Client {
         Ok(read.ids.into_iter().map(entry).collect())
     }
 
-    /// How much of the outbox there is, and who reads it.
+    /// The size of the outbox, and its groups.
     ///
     /// # Errors
     /// When Redis failed.
@@ -175,7 +173,7 @@ impl Client {
         let mut cmd = redis::cmd("XINFO");
         cmd.arg("GROUPS").arg(&key);
         let stored: Vec<HashMap<String, Value>> = match cmd.query_async(&mut conn).await {
-            // There is no stream yet.
+            // The stream does not exist yet.
             Err(error) if is_absent(&error) => Vec::new(),
             answer => answer?,
         };
@@ -190,13 +188,13 @@ impl Client {
             cmd.arg(&key).arg(&name);
             type Pending = (u64, Option<String>, Value, Value);
             let (unacknowledged, mut needed, ..): Pending = match cmd.query_async(&mut conn).await {
-                // It was ended meanwhile.
+                // The group was dropped in the meantime.
                 Err(error) if error.code() == Some("NOGROUP") => continue,
                 answer => answer?,
             };
             let lag = number("lag");
             if needed.is_none() && lag != Some(0) {
-                // The first that no member has taken.
+                // The first entry that no member has read.
                 let mut cmd = redis::cmd("XRANGE");
                 let last = text("last-delivered-id").unwrap_or_default();
                 cmd.arg(&key).arg(format!("({last}")).arg("+").arg("COUNT").arg(1);
@@ -212,7 +210,7 @@ impl Client {
 }
 
 impl Operator {
-    /// Drops a consumer group: nothing is kept for it any longer. Returns whether there was one.
+    /// Drops a consumer group, so that no entry is kept for it. Returns whether the group existed.
     ///
     /// # Errors
     /// When Redis failed.
@@ -228,7 +226,7 @@ impl Operator {
 }
 
 fn is_absent(error: &RedisError) -> bool {
-    // The one by `XINFO`, the other by `XGROUP`.
+    // `XINFO` reports the one, `XGROUP` the other.
     let said = ["no such key", "requires the key to exist"];
     error.detail().is_some_and(|detail| said.iter().any(|words| detail.contains(words)))
 }
@@ -251,7 +249,7 @@ fn entry(stored: StreamId) -> Entry {
         };
         transitions.extend(text.split(' ').filter(|id| !id.is_empty()).map(each));
     }
-    // The client keeps the fields in no order; what one call did to a job has one.
+    // The client returns fields unordered, but the changes of one call to a job have an order.
     transitions.sort_by_key(|transition| rank(&transition.what));
     for transition in &mut transitions {
         transition.by.clone_from(&by);
@@ -259,10 +257,10 @@ fn entry(stored: StreamId) -> Entry {
     Entry { id: stored.id, transitions }
 }
 
-/// The order of what one script call may do to the same job.
+/// The order of changes that one script call may make to a job.
 fn rank(what: &str) -> u8 {
     match what {
-        // A dead job is forgotten before the one that takes its place is enqueued.
+        // A dead job is forgotten before its replacement is enqueued.
         "promoted" | "crashed" | "unparked" | "forgotten" => 0,
         // A job is parked before a kept signal makes it ready, and its wait ends before its deadline.
         "claimed" | "signalled" | "lapsed" => 2,

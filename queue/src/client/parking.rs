@@ -1,15 +1,15 @@
-//! Jobs that wait for something else than time, and who lets them go on.
+//! Jobs that wait for something other than a time, and what releases them.
 //!
-//! A parked job names its condition. Claims lease the jobs that are parked for a kind; for the other
-//! conditions a worker that starts, and every worker now and then, looks which it meets:
-//! | condition | met by |
+//! A parked job names its condition. Claims lease the jobs that are parked for a kind. For other
+//! conditions each worker checks at its start, and now and then, which it fulfils:
+//! | condition | fulfilled by |
 //! |---|---|
 //! | `kind K@V` | the claim of a worker that has a handler for version V of kind K |
-//! | `args K@V not B\|C` | a worker that has one, of another build than B and C, which could not read the arguments |
-//! | `resume K` | whoever resumes kind K, and any worker that finds it no longer paused |
-//! | `wait NAME` | whoever calls [`Client::unpark`]: a handler parked the job ([`crate::Park`]) |
-//! Handlers may name any number of conditions (one for each order that is not confirmed yet), so
-//! whoever looks through them reads a part at a time.
+//! | `args K@V not B\|C` | a worker with such a handler and another build than B and C, which could not read the arguments |
+//! | `resume K` | the end of the pause of kind K, and any worker that finds it ended |
+//! | `wait KEY`, `tenant TENANT\|KEY` | a signal ([`Client::signal`]) or [`Client::unpark`]: a handler parked the job ([`crate::Park`]) |
+//! Handlers may name any number of conditions (one for each unconfirmed order), so a reader reads
+//! them in parts.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::{
 /// Conditions that are read in one call; Redis may answer with a few more, or twice with one.
 const PART: usize = 1_000;
 
-/// Where a look through the conditions goes on; the default is their beginning.
+/// Where a walk through the conditions continues; the default is the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConditionCursor(u64);
 
@@ -43,8 +43,8 @@ impl Client {
         Ok(all.into_iter().collect())
     }
 
-    /// A part of them: some 1,000, in no order, and where to go on, if there is more. What is
-    /// there all the time that somebody looks through the parts is in one of them.
+    /// A part of them: some 1,000, unordered, and where to continue, if there are more. A condition
+    /// that exists during the whole walk is in one of the parts.
     ///
     /// # Errors
     /// When Redis failed.
@@ -59,10 +59,10 @@ impl Client {
         Ok((conditions, (next != 0).then_some(ConditionCursor(next))))
     }
 
-    /// Lets all jobs go on that their handlers parked for a condition: the first at once, the rest in the
-    /// background ([`crate::client::release`]). None is no error: the condition is met for those that are
-    /// parked now, and not remembered. See [`Park`](crate::Park) for the order in which nobody is
-    /// missed.
+    /// Releases all jobs that handlers parked for a condition: the first at once, the rest in the
+    /// background ([`crate::client::release`]). No parked job is not an error. The call affects
+    /// only jobs that are parked at this moment, and nothing remembers it. See
+    /// [`Park`](crate::Park) for an order of calls that misses no job.
     ///
     /// # Errors
     /// When Redis failed; what was begun goes on.
@@ -70,7 +70,7 @@ impl Client {
         self.release_part(&condition.stored(), "begin").await
     }
 
-    /// How many jobs their handlers parked for a condition.
+    /// How many jobs handlers parked for a condition.
     ///
     /// # Errors
     /// When Redis failed.
@@ -82,8 +82,8 @@ impl Client {
         Ok(count.unwrap_or(0))
     }
 
-    /// Lets those `most` jobs go on that have been parked the longest for a condition; returns how
-    /// many went. So one job finds out whether the condition is met, and not all of them.
+    /// Releases the `most` jobs that were parked the longest for a condition; returns how many. So
+    /// one job can test the condition before all of them run.
     ///
     /// # Errors
     /// When Redis failed.

@@ -6,7 +6,7 @@ use crate::{
     job::{Fields, Job, id::JobId, state::State},
 };
 
-/// How many jobs are in each state, and how many transitions there were.
+/// The number of jobs in each state, and of transitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Jobs by state, in the order of [`State::ALL`].
@@ -67,7 +67,7 @@ impl Counts {
 }
 
 impl Client {
-    /// One job, or `None` when it is not known (any more).
+    /// One job, or `None` if it is unknown.
     ///
     /// # Errors
     /// When Redis failed or the job is damaged.
@@ -79,8 +79,8 @@ impl Client {
         Ok(Some(Job::read(id, &self.name, found)?))
     }
 
-    /// The jobs of these ids that exist, in order. A damaged one is logged and
-    /// left out, so that it does not hide the others.
+    /// The jobs of these ids that exist, in order. A damaged job is logged and left out, so that it
+    /// does not hide the others.
     ///
     /// # Errors
     /// When Redis failed.
@@ -109,8 +109,8 @@ impl Client {
         Ok(pipe.query_async(&mut self.conn.clone()).await?)
     }
 
-    /// When each of these jobs becomes ready, UTC ms; `None` for one that is not
-    /// scheduled (any more). In order.
+    /// When each of these jobs becomes ready, UTC ms; `None` for a job that is not scheduled. In
+    /// order.
     ///
     /// # Errors
     /// When Redis failed.
@@ -127,7 +127,7 @@ impl Client {
         Ok(scores.into_iter().map(|score| score.map(|ms| ms as i64)).collect())
     }
 
-    /// Counts of states and transitions, without looking at any job.
+    /// Counts states and transitions, without reading any job.
     ///
     /// # Errors
     /// When Redis failed.
@@ -155,8 +155,8 @@ impl Client {
         Ok(Counts { states, ready, paused: paused == Some(1), transitions, signals })
     }
 
-    /// The sorted set of a state. Ready jobs wait in lanes, running ones
-    /// are found by their claims, those that succeeded in a stream.
+    /// The sorted set of a state. Ready jobs wait in lanes, running jobs are listed by claim, and
+    /// succeeded jobs are in a stream.
     pub(crate) fn index(&self, state: State) -> Option<String> {
         match state {
             State::Scheduled => Some(self.keys.scheduled()),

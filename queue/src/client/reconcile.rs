@@ -1,8 +1,9 @@
-//! Events of the same identity with other data: the same job, a repair of it, or a conflict.
+//! Compares an event with the job of an earlier event with the same identity: the same, a repair,
+//! or a conflict.
 //!
-//! An enqueue that finds a job under the job's own id says so and compares nothing, because most
-//! duplicates are the same event again. A caller that has to know asks here. Nothing is stored
-//! for it at the enqueue: a job has its first arguments anyway.
+//! An enqueue that finds a job with the same id compares nothing, because most duplicates are the
+//! same event again. A caller that must know asks here. The enqueue stores nothing for it, because
+//! a job keeps its first arguments anyway.
 //!
 //! | the job that is there | the event has | then |
 //! |---|---|---|
@@ -29,36 +30,36 @@ use crate::{
     scripts::{self, CALL_BYTES, Call},
 };
 
-/// Arguments that repairs may put into one job: all of them are kept. What comes behind them is
-/// a conflict.
+/// How many repairs a job may have, because all their arguments are kept. A later event is a
+/// conflict.
 pub const MAX_REPAIRS: usize = 16;
 
 /// Jobs that are read at once.
 const MAX_READ: usize = 16;
 
-/// How often a job may change between its read and its repair.
+/// Attempts, because a job may change between its read and its repair.
 const TRIES: usize = 8;
 
-/// What a job that was enqueued as a duplicate is to the one that is there.
+/// How a duplicate relates to the job that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reconciled {
-    /// The same: nothing is to be done.
+    /// The same. Nothing to do.
     Same,
-    /// Its arguments are those of the job from now on, which is ready again.
+    /// The job got the new arguments and is ready again.
     Repaired,
-    /// Another one of the same identity. Nothing was changed.
+    /// A conflict. Nothing was changed.
     Conflict(Conflict),
-    /// There is no job of that id any more: enqueue it again.
+    /// The job is gone: enqueue it again.
     Gone,
 }
 
-/// Why a job is not the one that is there, and does not repair it.
+/// Why a duplicate is a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// It is another tenant's.
+    /// The tenants differ.
     #[error("the job of this identity is another tenant's: give the event an identity of its own")]
     Tenant,
-    /// Its data differs, and the job that is there must not be changed.
+    /// The data differ, and the job must not be changed.
     #[error("the job of this identity has other data and is {state}: give the event an identity of its own")]
     Data {
         /// Where that is.
@@ -66,21 +67,21 @@ pub enum Conflict {
     },
 }
 
-/// What decides about a job that is there.
+/// The facts about the job that decide.
 #[derive(Clone, Debug)]
 struct Stored {
     /// The state field; absent while it is ready for the first time.
     text: String,
     state: State,
     tenant: Option<String>,
-    /// It is parked because its arguments could not be read.
+    /// The job is parked because its arguments could not be read.
     unreadable: bool,
-    /// A permanent failure ended it.
+    /// A permanent failure ended the job.
     permanent: bool,
-    /// It completed a step.
+    /// The job completed a step.
     has_steps: bool,
     repairs: usize,
-    /// The first arguments, and those that repairs put.
+    /// The first arguments, and the arguments of repairs.
     known: Vec<Bytes>,
 }
 
@@ -104,7 +105,7 @@ fn decide(tenant: Option<&str>, stored: &Stored, same: impl Fn(&[u8]) -> bool) -
         State::Dead => stored.permanent,
         _ => false,
     };
-    // What a step did, it did with the data that are there.
+    // A completed step used the present data.
     if repairable && !stored.has_steps && stored.repairs < MAX_REPAIRS {
         return Decision::Repair;
     }
@@ -112,17 +113,16 @@ fn decide(tenant: Option<&str>, stored: &Stored, same: impl Fn(&[u8]) -> bool) -
 }
 
 impl Client {
-    /// Compares jobs, each of which an enqueue found to be a duplicate under its own id, with
-    /// those that are there, and repairs what may be repaired. An answer for each, in order.
-    /// `same` compares arguments: the queue does not know what they mean. The first are those of
-    /// the event, the second stored ones.
+    /// Compares duplicates that an enqueue found under their own id with the stored jobs, and
+    /// repairs jobs where allowed. Returns a result for each, in order. `same` compares arguments,
+    /// because the queue does not understand them: first the event's, then stored ones.
     ///
-    /// Called again, for a lost answer or because the event is delivered again, it finds the
-    /// same; a job that it repaired is the same then.
+    /// A repeated call, after a lost reply or a redelivery, finds the same result; a repaired job
+    /// is then the same.
     ///
     /// # Errors
-    /// When Redis failed, a job is one that the queue does not take, or changed each time that it
-    /// was to be repaired. Earlier jobs of the list may be repaired by then.
+    /// When Redis failed, the queue refuses a job, or a job changed during each attempt. Earlier
+    /// jobs of the list may be repaired already.
     pub async fn reconcile(
         &self,
         jobs: &[&NewJob],
@@ -131,7 +131,7 @@ impl Client {
         self.reconcile_all(jobs, same, true).await
     }
 
-    /// Says what [`Client::reconcile`] would do, and does nothing.
+    /// Reports what [`Client::reconcile`] would do, and changes nothing.
     ///
     /// # Errors
     /// When Redis failed.
@@ -174,7 +174,7 @@ impl Client {
                 Decision::Repair if !repairs => return Ok(Reconciled::Repaired),
                 Decision::Repair => match self.repair(job, &found.text).await?.as_str() {
                     "is changed" | "" => {}
-                    // Another job does its work by now.
+                    // Another job does its work.
                     "is replaced" => {
                         return Ok(Reconciled::Conflict(Conflict::Data { state: found.state }));
                     }
@@ -205,8 +205,8 @@ impl Client {
         Ok(verdicts.pop().unwrap_or_default())
     }
 
-    /// The jobs of these ids as they are stored: one round trip, and another one for those whose
-    /// arguments were replaced.
+    /// The stored jobs of these ids: one round trip, and another one for jobs with replaced
+    /// arguments.
     async fn read_stored(&self, jobs: &[&NewJob]) -> Result<Vec<Option<Stored>>, Error> {
         self.check_layout().await?;
         let mut pipe = redis::pipe();
@@ -227,8 +227,7 @@ impl Client {
         Ok(both.map(|((job, read), more)| self.stored(job, read, more)).collect())
     }
 
-    /// What only some jobs have: arguments that were replaced and count, and what a dead one
-    /// died of.
+    /// Fields of some jobs: replaced arguments that count, and the cause of a death.
     async fn read_more(&self, jobs: &[&NewJob], read: &[Read]) -> Result<Vec<More>, Error> {
         let mut pipe = redis::pipe();
         let mut asked = false;
@@ -287,7 +286,7 @@ impl Client {
     }
 }
 
-/// What is read of each job.
+/// Fields that are read for each job.
 #[derive(Debug)]
 struct Read {
     body: Option<Bytes>,
@@ -299,7 +298,7 @@ struct Read {
     has_steps: bool,
 }
 
-/// What is read of some.
+/// Fields that are read for some jobs.
 #[derive(Debug)]
 struct More {
     args: Vec<Bytes>,
@@ -323,15 +322,15 @@ impl Read {
         })
     }
 
-    /// The edits that replaced the first arguments, and those that a repair had put.
+    /// The edits that replaced the first arguments, and the edits by repairs.
     fn edits_that_count(&self) -> BTreeSet<u32> {
         let behind_repairs = self.repairs.iter().map(|repair| repair.saturating_add(1));
         std::iter::once(1).chain(behind_repairs).filter(|edit| *edit <= self.edits).collect()
     }
 }
 
-/// The jobs in parts that are read at once. The stored arguments are as large as the new ones,
-/// nearly always.
+/// The jobs in parts that are read at once. Stored arguments nearly always have the size of the new
+/// ones.
 fn parts<'a, 'b>(jobs: &'a [&'b NewJob]) -> Vec<&'a [&'b NewJob]> {
     let (mut parts, mut rest) = (Vec::new(), jobs);
     while !rest.is_empty() {
@@ -372,7 +371,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each row of the table, and none besides.
+        /// Each row of the table, and nothing else.
         #[test]
         fn the_table_is_kept(stored in stored(), tenant in prop::option::of("[xy]"), args in "[abc]") {
             let decision = decide(tenant.as_deref(), &stored, |known| known == args.as_bytes());

@@ -1,9 +1,9 @@
-//! Parked jobs whose condition is met are let go in parts.
+//! Releases parked jobs whose condition is fulfilled, in parts.
 //!
-//! Any number of jobs may be parked for a condition, and making them all ready in one go would hold up
-//! everything else. So the first part is let go at once, and what is left is recorded in Redis
-//! (`releasing`): a worker of the queue goes on with it, with pauses, and so does whoever calls
-//! [`Operator::finish_releases`]. How far it is can be seen ([`Client::releases`]).
+//! Any number of jobs may be parked for a condition, and releasing all of them in one call would
+//! block Redis. So the first part is released at once, and the rest is recorded in Redis
+//! (`releasing`). A worker of the queue continues, with pauses; [`Operator::finish_releases`] does
+//! too. [`Client::releases`] shows the progress.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -15,7 +15,7 @@ use crate::{
     scripts::{self, Call, MAX_BATCH},
 };
 
-/// What became of the jobs that were parked for a condition.
+/// The result of a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Released {
     /// Jobs that are ready.
@@ -24,16 +24,16 @@ pub struct Released {
     pub left: u64,
 }
 
-/// How far it is with the jobs of a condition.
+/// The progress of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Releasing {
-    /// The condition, as it is stored.
+    /// The condition, in stored form.
     pub condition: String,
-    /// Jobs that were parked for it when it began.
+    /// Jobs that were parked for it when the release began.
     pub total: u64,
-    /// Those of them that are done.
+    /// Jobs that are released.
     pub done: u64,
-    /// When it began, UTC ms.
+    /// When the release began, UTC ms.
     pub since: i64,
 }
 
@@ -41,20 +41,20 @@ pub struct Releasing {
 const PART: usize = 100;
 
 impl Operator {
-    /// Lets the first jobs go on that are parked for a condition now, as it is stored, and records the
-    /// rest.
+    /// Releases the first jobs that are parked for a condition (in stored form) at this moment, and
+    /// records the rest.
     ///
     /// # Errors
-    /// When Redis failed; what was begun goes on.
+    /// When Redis failed; a release that began continues.
     pub async fn begin_release(&self, condition: &str) -> Result<Released, Error> {
         self.client.release_part(condition, "begin").await
     }
 
-    /// Lets all jobs go on that are parked for a condition now, as it is stored; returns how many.
-    /// Jobs that are parked for it again meanwhile are not waited for.
+    /// Releases all jobs that are parked for a condition (in stored form) at this moment; returns
+    /// how many. It does not wait for jobs that are parked again in the meantime.
     ///
     /// # Errors
-    /// When Redis failed; what was begun goes on.
+    /// When Redis failed; a release that began continues.
     pub async fn unpark(&self, condition: &str) -> Result<u64, Error> {
         let mut part = self.begin_release(condition).await?;
         let mut all = part.released;
@@ -65,18 +65,18 @@ impl Operator {
         Ok(all)
     }
 
-    /// Goes on with what was begun, with pauses, until nothing is left or `goes_on` says
-    /// otherwise. Several that do this at once do no harm.
+    /// Continues releases, with pauses, until nothing is left or `goes_on` returns false. Several
+    /// callers may do this at the same time.
     ///
     /// # Errors
-    /// When Redis failed; what was begun goes on.
+    /// When Redis failed; a release that began continues.
     pub async fn finish_releases(&self, goes_on: impl Fn() -> bool) -> Result<(), Error> {
         self.client.finish_releases(goes_on).await
     }
 }
 
 impl Client {
-    /// The conditions whose jobs are being let go, some 100 at most.
+    /// The conditions with a release in progress, some 100 at most.
     ///
     /// # Errors
     /// When Redis failed.
@@ -87,7 +87,7 @@ impl Client {
         Ok(told.into_iter().filter_map(|(condition, told)| Releasing::read(condition, &told)).collect())
     }
 
-    /// Whether a worker of the queue sweeps it, which goes on with what was begun.
+    /// Whether a worker sweeps the queue, which continues releases.
     ///
     /// # Errors
     /// When Redis failed.
@@ -103,7 +103,7 @@ impl Client {
             if releases.is_empty() {
                 return Ok(());
             }
-            // In turns, so that none waits for a large one.
+            // In turns, so that no release waits for a large one.
             for release in releases {
                 if !goes_on() {
                     return Ok(());

@@ -78,7 +78,7 @@ pub enum BadSignal {
     Full(u64),
 }
 
-/// Where a list of signals goes on.
+/// Where a list of signals continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignalCursor {
     at: i64,
@@ -175,7 +175,7 @@ impl Operator {
 type Fields = (Option<String>, Option<i64>, Option<u64>, Option<String>, Option<i64>);
 
 impl Signal {
-    /// Reads a signal; `None` where it was forgotten meanwhile, or is damaged.
+    /// Reads a signal; `None` if it was forgotten in the meantime, or is damaged.
     fn read(condition: &str, (payload, at, contradictions, other, other_at): Fields) -> Option<Self> {
         let json = |text: String| serde_json::from_str(&text).ok();
         Some(Self {

@@ -1,4 +1,5 @@
-//! Idempotency keys: what stands for a duplicate, and what an enqueue would find.
+//! Idempotency keys: finds the job that stands for a duplicate, and the job that an enqueue would
+//! find.
 
 use crate::{
     client::handle::Client,
@@ -6,15 +7,13 @@ use crate::{
     job::{Job, NewJob, id::JobId, state::State},
 };
 
-/// How many jobs may have taken each other's place, one after the other, until the search for
-/// the one that stands now is given up.
+/// The longest chain of successors that the search follows.
 const SUCCESSIONS: usize = 64;
 
 impl Client {
-    /// The jobs that stand for these, which were found to be duplicates under an idempotency
-    /// key, in order: the one that each was found to repeat, or where that died and gave way
-    /// the job that took its place. `None` for one that was no duplicate, or of which that is
-    /// not noted any more.
+    /// The jobs that stand for these duplicates under an idempotency key, in order: the job that
+    /// each repeats, or the successor of that job. `None` for a job that is not a duplicate or has
+    /// no note.
     ///
     /// # Errors
     /// When Redis failed.
@@ -37,8 +36,8 @@ impl Client {
         Ok(originals)
     }
 
-    /// Puts the successors of those that gave way in their place, but for successors that were
-    /// forgotten. Returns whether there was one.
+    /// Replaces jobs by their successors, except for forgotten successors. Returns whether there
+    /// was one.
     async fn follow_successors(&self, originals: &mut [Option<JobId>]) -> Result<bool, Error> {
         if originals.iter().all(Option::is_none) {
             return Ok(false);
@@ -70,8 +69,7 @@ impl Client {
         Ok(exist.contains(&true))
     }
 
-    /// The job that enqueueing this one would find; `None` if it would be inserted,
-    /// as things are now.
+    /// The job that an enqueue of this one would find; `None` if it would be inserted.
     ///
     /// # Errors
     /// When Redis failed or the job is damaged.

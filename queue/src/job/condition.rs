@@ -1,4 +1,4 @@
-//! What handlers park jobs for: conditions by key, of one tenant or of all.
+//! The conditions that handlers park jobs for: a key, for one tenant or for all.
 
 use std::{fmt, str::FromStr};
 
@@ -7,41 +7,41 @@ use super::{
     new::MAX_NAME,
 };
 
-/// Bytes of a key at most: it is a part of a Redis key.
+/// The longest key, in bytes. It is a part of a Redis key.
 pub const MAX_CONDITION: usize = 200;
 
-/// What the stored form of such a condition begins with. Conditions that begin with another of
-/// these words are the queue's own.
+/// The prefix of the stored form of a handler's condition. Other prefixes are the queue's own
+/// conditions.
 const NAMED: &str = "wait ";
 /// The same for a condition of one tenant.
 const OF_TENANT: &str = "tenant ";
 
-/// What the queue's own conditions begin with, and what meets them.
+/// The prefixes of the queue's own conditions, and what fulfils them.
 const OURS: [(&str, &str); 3] = [
     ("kind ", "a worker that has a handler for the kind takes its jobs"),
     ("args ", "a worker of another build, which can read the arguments, meets it when it starts"),
     ("resume ", "it is met when the kind is resumed"),
 ];
 
-/// What a job waits for whose handler parked it: a key that the program that meets it knows as
-/// well, such as `breaker:smtp` or `order-1042 confirmed`; and the tenant, where the condition is
-/// one tenant's own.
+/// What a job waits for after its handler parked it: a key that the fulfilling program also knows,
+/// such as `breaker:smtp` or `order-1042 confirmed`, and the tenant, if the condition belongs to
+/// one tenant.
 ///
-/// It is stored and listed as `wait KEY`, or as `tenant TENANT|KEY`, so no key is mistaken for a
-/// condition that the queue meets by itself.
+/// It is stored and listed as `wait KEY`, or as `tenant TENANT|KEY`. So no key is mistaken for a
+/// condition that the queue fulfils by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Condition {
     tenant: Option<String>,
     key: String,
 }
 
-/// A text that names no condition.
+/// A text that is not a condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCondition {
     /// The key is empty or too long.
     #[error("the key of a condition has {0} bytes: use 1 to {MAX_CONDITION}")]
     Length(usize),
-    /// The key cannot be told from others on a screen.
+    /// The key has characters that a screen does not show.
     #[error("condition `{0}` cannot be waited for: leave out control characters, and blanks at its ends")]
     Characters(String),
     /// The tenant is empty or too long.
@@ -70,7 +70,7 @@ impl Condition {
         Ok(Self { tenant: Some(tenant.to_owned()), key })
     }
 
-    /// The condition of a tenant, or without one that of all tenants.
+    /// The condition of a tenant, or of all tenants without one.
     ///
     /// # Errors
     /// As [`Self::of_tenant`].
@@ -96,7 +96,7 @@ impl Condition {
         Ok(Self { tenant: None, key: key.to_owned() })
     }
 
-    /// The name of its set of jobs, and what is listed.
+    /// The stored and listed form, which names its set of jobs.
     pub fn stored(&self) -> String {
         match &self.tenant {
             Some(tenant) => format!("{OF_TENANT}{}|{}", encode(tenant), self.key),
@@ -109,7 +109,7 @@ impl Condition {
         &self.key
     }
 
-    /// Whose it is; `None` for all tenants.
+    /// The tenant; `None` for all tenants.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
@@ -128,7 +128,7 @@ impl fmt::Display for Condition {
 impl FromStr for Condition {
     type Err = BadCondition;
 
-    /// Reads a key, or what is listed for a condition: `wait KEY`, `tenant TENANT|KEY`.
+    /// Reads a key, or the listed form of a condition: `wait KEY`, `tenant TENANT|KEY`.
     fn from_str(s: &str) -> Result<Self, BadCondition> {
         match s.strip_prefix(OF_TENANT).and_then(|rest| rest.split_once('|')) {
             Some((tenant, key)) => Self::of_tenant(&decode(tenant), key),
@@ -154,7 +154,7 @@ mod tests {
             prop_assert_eq!(condition.stored().parse(), Ok(condition));
         }
 
-        /// Whatever a handler writes, no worker lets its job go by itself.
+        /// No worker releases a job for any key of a handler by itself.
         #[test]
         fn no_need_of_a_handler_is_met_by_a_worker(
             name in "(wait )?(kind |args |resume )?(mail@1|mail@1 not old|mail)( .{0,9})?",

@@ -1,15 +1,14 @@
-//! Flows and lanes: whose jobs wait in one line.
+//! Flows and lanes: the lines in which jobs wait.
 //!
-//! A flow is a tenant together with the limit keys of its jobs: what is held by
-//! a limit is held as a whole, whatever number of jobs it has. A lane is a flow
-//! within one class of priority.
+//! A flow is a tenant together with the limit keys of its jobs. So a limit holds a whole flow, with
+//! any number of jobs. A lane is a flow within one class of priority.
 
 use std::fmt::Write;
 
 use crate::policy::priority::Priority;
 
-/// Writes a name so that it can stand between bars: control characters, bars
-/// and percent signs as `%xx`.
+/// Escapes a name so that it can stand between bars: control characters, bars and percent signs
+/// become `%xx`.
 pub(crate) fn encode(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for c in name.chars() {
@@ -23,12 +22,12 @@ pub(crate) fn encode(name: &str) -> String {
     text
 }
 
-/// A kind and the version of its arguments, as head lines have them.
+/// A kind and the version of its arguments, in the form of head lines.
 pub(crate) fn stored_kind(kind: &str, version: u32) -> String {
     format!("{version}|{}", encode(kind))
 }
 
-/// The name that was written.
+/// Unescapes a name.
 pub(crate) fn decode(text: &str) -> String {
     let mut parts = text.split('%');
     let mut name = parts.next().unwrap_or_default().to_owned();

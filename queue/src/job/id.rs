@@ -6,21 +6,21 @@ use data_encoding::{Encoding, Specification};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A name that cannot be used.
+/// An invalid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Not what a job id looks like.
+    /// Not a job id.
     #[error("`{0}` is not a job id: 26 characters of a-z and 2-7 are expected")]
     Job(String),
-    /// Not what a queue name looks like.
+    /// Not a queue name.
     #[error("`{0}` is not a queue name: 1 to 48 characters of a-z, 0-9, `-` and `_` are expected")]
     Queue(String),
 }
 
 /// A job's name: 128 bits, written as 26 characters of lower-case base32.
 ///
-/// An id that is derived from what identifies the work makes enqueueing
-/// idempotent for as long as the job is kept, without a key of its own.
+/// An id that follows from the identity of the work makes enqueueing idempotent while the job is
+/// kept, without another key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId(String);
@@ -55,7 +55,7 @@ impl JobId {
         &self.0
     }
 
-    /// Takes an id from Redis, where only well-formed ones are written.
+    /// Takes an id from Redis, which has only well-formed ids.
     pub(crate) fn trusted(id: String) -> Self {
         Self(id)
     }

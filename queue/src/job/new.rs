@@ -1,4 +1,4 @@
-//! What is enqueued.
+//! The enqueued form of a job.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -18,38 +18,36 @@ use crate::{
 /// A job to enqueue.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// Its id; enqueueing the same id again finds the job that is there, for as
-    /// long as that is kept.
+    /// Its id. Enqueueing the same id again finds the job while it is kept.
     pub id: JobId,
-    /// What is to be done: a stable name, never a Rust path.
+    /// The kind of work: a stable name, never a Rust path.
     pub kind: String,
     /// The version of the arguments.
     pub version: u32,
     /// How urgent it is.
     pub priority: Priority,
-    /// Whose work it is. Tenants share a queue by weight.
+    /// The tenant. Tenants share a queue by weight.
     pub tenant: Option<String>,
-    /// What else it is limited by, such as the provider that it calls; at most
-    /// [`MAX_LIMIT_KEYS`].
+    /// Its limit keys, such as the provider that it calls; at most [`MAX_LIMIT_KEYS`].
     pub limit_keys: Vec<String>,
     /// The business key that people know, of at most [`MAX_NAME`] bytes.
     pub subject: Option<String>,
-    /// The W3C `traceparent` of who asked for it.
+    /// The W3C `traceparent` of the request.
     pub trace: Option<String>,
     /// By when the outcome is expected.
     pub expect: Option<Expect>,
-    /// By when it has to start, counted from the enqueue.
+    /// By when it must start, counted from the enqueue.
     pub deadline: Option<Deadline>,
-    /// Another name under which it is found again.
+    /// Its idempotency key.
     pub unique: Option<Unique>,
-    /// Whether a dead job of the same id or idempotency key gives way to it. For the
-    /// key alone, see [`Unique::replaces_dead`].
+    /// Whether a dead job with the same id or idempotency key gives way to it. For the key alone,
+    /// see [`Unique::replaces_dead`].
     pub replaces_dead: bool,
-    /// Where it came from; kept and shown, not understood. At most [`MAX_LABELS`] bytes.
+    /// Its origin, kept and shown only. At most [`MAX_LABELS`] bytes.
     pub labels: BTreeMap<String, String>,
-    /// Not to run before this has passed.
+    /// It does not run before this delay has passed.
     pub delay: Duration,
-    /// The arguments; stored and handed over as they are.
+    /// The arguments, stored and passed on unchanged.
     pub args: Bytes,
 }
 
@@ -58,7 +56,7 @@ pub struct NewJob {
 pub struct Expect {
     /// How long it may take.
     pub within: Duration,
-    /// From when on, UTC ms: when what the job is for happened. A time after the enqueue, by
+    /// The time from which that counts, UTC ms: the time of the event. A time after the enqueue, by
     /// Redis' clock, counts as the enqueue; so does `None`.
     pub from: Option<i64>,
 }
@@ -70,8 +68,8 @@ impl Expect {
     }
 }
 
-/// By when a job has to start. Of one tenant, class and set of limit keys the
-/// job with the least time left goes first.
+/// By when a job must start. Among jobs of one tenant, class and set of limit keys, the job with
+/// the least time left goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     /// Counted from the enqueue.
@@ -91,55 +89,53 @@ pub enum Late {
     Runs,
 }
 
-/// An idempotency key: within its scope and lifetime, enqueueing finds the job
-/// that holds it instead of adding another. It is one key in Redis, written
-/// with the job and gone by itself: a killed owner leaves no lock behind.
+/// An idempotency key. Within its scope and lifetime, an enqueue finds the job that holds the key
+/// instead of adding another. It is one key in Redis, written with the job, which expires by
+/// itself. So a killed owner leaves no lock.
 ///
-/// What was found to be a duplicate is noted under its own id. So the same job
-/// that comes again is the same duplicate, even after the lifetime, and whoever
-/// asks for it can be told which job stands for it.
+/// A duplicate is noted under its own id. So the same job that comes again is the same duplicate,
+/// even after the lifetime, and a reader can find the job that stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unique {
     /// The key.
     pub key: String,
-    /// Among which jobs of the queue it is one of a kind.
+    /// The jobs of the queue among which the key is unique.
     pub scope: Scope,
-    /// For how long, from the enqueue; at least 1 ms. It ends early when its job
-    /// is forgotten.
+    /// How long the job holds the key, from the enqueue; at least 1 ms. The key is free earlier if
+    /// its job is forgotten.
     pub lifetime: Duration,
-    /// For how long a job that was found to be a duplicate is known as one, from
-    /// its last enqueue; at least 1 ms.
+    /// How long the note of a duplicate lasts, from its last enqueue; at least 1 ms.
     pub noted: Duration,
-    /// Whether a dead job that holds the key gives way to a job of another id.
+    /// Whether a dead job that holds the key gives way to a job with another id.
     pub replaces_dead: bool,
 }
 
-/// Among which jobs of a queue an idempotency key is one of a kind.
+/// The jobs of a queue among which an idempotency key is unique.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// All.
     Queue,
-    /// Those of the same kind.
+    /// Jobs of the same kind.
     Kind,
-    /// Those of the same kind and tenant.
+    /// Jobs of the same kind and tenant.
     #[default]
     Tenant,
 }
 
-/// More limit keys than this are refused: every claim looks at each.
+/// The most limit keys of a job, because every claim reads each.
 pub const MAX_LIMIT_KEYS: usize = 3;
 
-/// Names (of kinds, tenants, limit keys, idempotency keys) may be this long, in bytes.
+/// The longest name (of a kind, tenant, limit key or idempotency key), in bytes.
 pub const MAX_NAME: usize = 512;
 
-/// Labels, names and values, may have this many bytes together.
+/// The most bytes of all labels together, names and values.
 pub const MAX_LABELS: usize = 4 << 10;
 
 /// The longest delay, deadline or lifetime: 100 years.
 pub const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Why a job is not taken.
+/// Why the queue refuses a job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// Too large for Redis.
@@ -149,7 +145,7 @@ pub enum Rejection {
     Payload {
         /// How large.
         bytes: usize,
-        /// How large it may be.
+        /// The limit.
         limit: usize,
     },
     /// A name is missing or too long.
@@ -160,13 +156,13 @@ pub enum Rejection {
         /// How long it is.
         bytes: usize,
     },
-    /// More labels than are kept beside the arguments.
+    /// Too many bytes of labels.
     #[error("the labels have {0} bytes, the limit is {MAX_LABELS}: put what is long into the arguments")]
     Labels(usize),
-    /// Limited by too many keys.
+    /// Too many limit keys.
     #[error("{0} limit keys: at most {MAX_LIMIT_KEYS} are possible")]
     LimitKeys(usize),
-    /// What is stored under its id is no job: somebody damaged it by hand.
+    /// The key of its id holds something other than a job: it was damaged manually.
     #[error(
         "the key of job {0} in Redis has another type than a job: delete that key, and enqueue the job again"
     )]
@@ -178,13 +174,13 @@ pub enum Rejection {
         what: &'static str,
         /// How long it is.
         value: Duration,
-        /// How long it may be.
+        /// The limit.
         range: &'static str,
     },
 }
 
 impl NewJob {
-    /// A job with nothing but what it needs.
+    /// A job with its required parts only.
     pub fn new(id: JobId, kind: impl Into<String>, args: impl Into<Bytes>) -> Self {
         Self {
             id,
@@ -205,7 +201,7 @@ impl NewJob {
         }
     }
 
-    /// Whether a queue that takes arguments of at most so many bytes takes it.
+    /// Checks that a queue with this limit on arguments (bytes) takes the job.
     ///
     /// # Errors
     /// Why not.
@@ -260,7 +256,7 @@ impl NewJob {
         self.labels.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
-    /// Bytes of what it is stored with, but for names, which are short.
+    /// The stored bytes, without names, which are short.
     pub(crate) fn bytes(&self) -> usize {
         self.args.len() + self.bytes_of_labels()
     }
@@ -270,7 +266,7 @@ impl NewJob {
         flow(self.tenant.as_deref(), &self.limit_keys)
     }
 
-    /// What its lane follows from: jobs that agree in it wait in one line.
+    /// The parts that decide its lane: jobs with equal parts share a lane.
     pub(crate) fn lane(&self) -> (Priority, &str, &[String]) {
         (self.priority, self.tenant.as_deref().unwrap_or_default(), &self.limit_keys)
     }
@@ -296,8 +292,7 @@ impl NewJob {
         body
     }
 
-    /// How many arguments `enqueue.lua` needs to know of it: all behind them have
-    /// their usual value.
+    /// The number of arguments that `enqueue.lua` needs for it. The rest have their defaults.
     pub(crate) fn width(&self) -> usize {
         if self.is_rare() {
             5
@@ -314,7 +309,7 @@ impl NewJob {
         self.deadline.is_some() || self.unique.is_some() || self.replaces_dead
     }
 
-    /// What is rare: `deadline|policy|gives way|lifetime|noted|idempotency key`, or nothing.
+    /// The rare parts: `deadline|policy|gives way|lifetime|noted|idempotency key`, or nothing.
     pub(crate) fn rare(&self) -> String {
         if !self.is_rare() {
             return String::new();
@@ -339,7 +334,7 @@ impl NewJob {
         format!("{within}|{then}|{gives_way}|{times}|{key}")
     }
 
-    /// The idempotency key with its scope, as it is stored.
+    /// The idempotency key with its scope, in stored form.
     pub(crate) fn unique_key(&self) -> Option<String> {
         let unique = self.unique.as_ref()?;
         let scope = match unique.scope {

@@ -1,10 +1,10 @@
-//! The states of a job and the transitions that are legal.
+//! The states of a job and the legal transitions.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Where a job is. It is in exactly one state at a time.
+/// The state of a job. A job is in exactly one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -14,14 +14,14 @@ pub enum State {
     Ready,
     /// A worker holds its lease.
     Running,
-    /// Waits for something else than time: a worker that knows its kind, the
-    /// end of a pause of its kind, a confirmation.
+    /// Waits for something other than a time: a worker that knows its kind, the end of a pause of
+    /// its kind, a confirmation.
     Parked,
     /// Finished; its outcome is stored.
     Succeeded,
     /// Will not run again by itself.
     Dead,
-    /// Somebody decided that it is not to be done.
+    /// An operator cancelled it.
     Cancelled,
 }
 
@@ -50,7 +50,7 @@ impl State {
         }
     }
 
-    /// Whether the job will not change any more by itself.
+    /// Whether the job has ended and does not change by itself.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled)
     }
@@ -59,7 +59,7 @@ impl State {
     pub fn may_become(self, next: Self) -> bool {
         matches!(
             (self, next),
-            // Due, or rescheduled to now; put off again.
+            // Due, or rescheduled to now; delayed again.
             (Self::Scheduled, Self::Ready | Self::Scheduled)
                 // Claimed; rescheduled; its kind is paused, or the worker does not run it.
                 | (Self::Ready, Self::Running | Self::Scheduled | Self::Parked | Self::Ready)
@@ -67,12 +67,12 @@ impl State {
                 // its handler.
                 | (Self::Running, Self::Ready | Self::Scheduled | Self::Parked)
                 | (Self::Running, Self::Succeeded | Self::Dead | Self::Cancelled)
-                // What it waited for is there, or somebody let it go on; a worker that runs its
-                // kind took it.
+                // Its condition is fulfilled, or an operator released it; a worker that runs its
+                // kind claimed it.
                 | (Self::Parked, Self::Ready | Self::Running)
-                // The deadline passed; somebody cancelled it.
+                // The deadline passed; an operator cancelled it.
                 | (Self::Scheduled | Self::Ready | Self::Parked, Self::Dead | Self::Cancelled)
-                // By hand only.
+                // Only by an operator.
                 | (Self::Dead, Self::Ready | Self::Scheduled)
         )
     }
@@ -84,7 +84,7 @@ impl fmt::Display for State {
     }
 }
 
-/// A word that names no state.
+/// A word that is not a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a state: use scheduled, ready, running, parked, succeeded, dead or cancelled")]
 pub struct UnknownState(pub String);

@@ -24,9 +24,9 @@ use crate::{
     },
 };
 
-/// What is stored about a job besides what scripts read: subject, trace
-/// (packed), expectation, labels. A list without names, because every waiting
-/// job carries one; the scripts read the subject.
+/// The stored data of a job beside the head line: subject, trace (packed), expectation, labels. A
+/// list without names, because every waiting job carries one. Of this list, scripts read only the
+/// subject.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Meta<'a>(
     pub(super) Option<Cow<'a, str>>,
@@ -35,7 +35,7 @@ pub(super) struct Meta<'a>(
     pub(super) Cow<'a, BTreeMap<String, String>>,
 );
 
-/// An expectation, in ms: how long it may take, and from when on where that is not the enqueue.
+/// An expectation, in ms: how long the job may take, and from when if not from the enqueue.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum StoredExpect {
@@ -51,7 +51,8 @@ impl From<Expect> for StoredExpect {
 }
 
 impl StoredExpect {
-    /// By when, of a job that was enqueued then. What lies in the future has not happened yet.
+    /// The due time of a job that was enqueued at this time. A start in the future counts as the
+    /// enqueue.
     fn by(self, enqueued_at: i64) -> i64 {
         let (within, from) = match self {
             Self::Within(within) => (within, enqueued_at),
@@ -80,7 +81,7 @@ enum Line {
 /// The fields of a job's hash.
 pub(crate) type Fields = Vec<(Bytes, Bytes)>;
 
-/// A stored job that cannot be read.
+/// An unreadable stored job.
 #[derive(Debug, thiserror::Error)]
 #[error("job {id} in queue {queue} cannot be read: {why}")]
 pub struct Unreadable {
@@ -164,7 +165,7 @@ impl Job {
                     } else if let Some(n) = name.strip_prefix("args:").and_then(|n| n.parse().ok()) {
                         job.earlier_args.push(Edit { n, args: value.clone(), by_event: false });
                     }
-                    // Fields of a newer version are none of our business.
+                    // Fields of a newer version are ignored.
                 }
             }
         }
@@ -178,7 +179,7 @@ impl Job {
             job.read_state(&state).map_err(|why| unreadable(format!("field `state`: `{state}`: {why}")))?;
         }
         if job.state == State::Succeeded && job.outcome.is_none() {
-            // So much is not written.
+            // A record never has this much.
             job.outcome = Some(serde_json::Value::Null);
         }
         job.parked = condition.map(|condition| {
@@ -190,15 +191,15 @@ impl Job {
         Ok(job)
     }
 
-    /// Reads a job of which there is nothing but its body.
+    /// Reads a job that has only its body.
     pub(crate) fn fresh(id: &JobId, queue: &QueueName, body: &Bytes) -> Result<Self, Unreadable> {
         let mut job = Self::empty(id, queue);
         job.read_body(body).map_err(|why| Unreadable { id: id.clone(), queue: queue.clone(), why })?;
         Ok(job)
     }
 
-    /// `state since`, and behind it `token worker began` of the last attempt, if
-    /// there was one; `running token worker began claim` while it runs.
+    /// `state since`, then `token worker began` of the last attempt, if any; `running token worker
+    /// began claim` while it runs.
     fn read_state(&mut self, text: &str) -> Result<(), String> {
         let mut parts = text.split(' ');
         let name = parts.next().unwrap_or_default();
@@ -328,7 +329,7 @@ pub(crate) fn numbers(text: &str) -> Vec<u32> {
     text.split(' ').filter_map(|n| n.parse().ok()).collect()
 }
 
-/// `ms percent step`, as `write.lua` writes it.
+/// `ms percent step`, the form of `write.lua`.
 fn mark(line: &str) -> Option<Mark> {
     let mut parts = line.splitn(3, ' ');
     let (at, percent) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -336,7 +337,7 @@ fn mark(line: &str) -> Option<Mark> {
     Some(Mark { at, percent, step })
 }
 
-/// `ms` and a JSON string, as `write.lua` writes it.
+/// `ms` and a JSON string, the form of `write.lua`.
 fn log_line(line: &str) -> Option<LogLine> {
     let (at, message) = line.split_once(' ')?;
     Some(LogLine { at: at.parse().ok()?, message: serde_json::from_str(message).ok()? })
@@ -391,7 +392,7 @@ mod tests {
             prop_assert_eq!(job.limit_keys, limit_keys);
             prop_assert_eq!(job.labels, labels);
             prop_assert_eq!(job.version, version);
-            // From the event on, and from the enqueue where that lies in the future.
+            // From the event, or from the enqueue if the event is in the future.
             let by = within.map(|(ms, from)| from.map_or(1000, |from| from.min(1000)) + ms as i64);
             prop_assert_eq!(job.expected_by, by);
         }

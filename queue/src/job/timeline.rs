@@ -1,8 +1,7 @@
-//! A job's life as a list, put together from what is stored anyway.
+//! Assembles a job's life as a list from stored data.
 //!
-//! Nothing is written for it on the way that most jobs go: the enqueue, the last
-//! claim and the end have their times in the job; only what is unusual (a
-//! failed attempt, a release, something done by hand) adds a line.
+//! Most jobs write nothing for it, because the enqueue, the last claim and the end have their times
+//! in the job. Only unusual entries (a failed attempt, a release, an operator's change) add a line.
 
 use serde::Serialize;
 
@@ -11,7 +10,7 @@ use crate::{
     policy::failure::FailureClass,
 };
 
-/// One thing that happened.
+/// One entry.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
     /// UTC ms.
@@ -25,17 +24,17 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
-    /// The job came into the queue.
+    /// The job was enqueued.
     Enqueued,
-    /// A worker took it.
+    /// A worker claimed the job.
     Claimed {
         /// Which attempt, counted from 1.
         attempt: u64,
-        /// Who.
+        /// The worker.
         #[serde(skip_serializing_if = "Option::is_none")]
         worker: Option<String>,
     },
-    /// It said how far it is.
+    /// The handler reported progress.
     Progress {
         /// 0 to 100.
         percent: u8,
@@ -62,7 +61,7 @@ pub enum What {
         /// What happened.
         message: String,
     },
-    /// Something else was done to it.
+    /// Another change.
     Changed {
         /// See [`crate::job::Change`].
         did: String,
@@ -70,9 +69,9 @@ pub enum What {
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
-    /// It ended.
+    /// The job ended.
     Finished {
-        /// How.
+        /// The final state.
         state: State,
     },
 }
@@ -85,7 +84,7 @@ pub fn timeline(job: &Job) -> Vec<Entry> {
         |at, attempt, worker: &Option<String>| entry(at, What::Claimed { attempt, worker: worker.clone() });
     let mut within = within_attempts(job).into_iter().peekable();
     let mut entries = vec![entry(job.enqueued_at, What::Enqueued)];
-    // How attempts ended and what else was done, with the claim that it ended.
+    // Ends of attempts and other changes, each with the claim that it ended.
     let failures = job.history.iter().map(|failed| {
         let (attempt, class, message) = (failed.attempt, failed.class, failed.message.clone());
         let began = failed.began.map(|began| claimed(began, failed.attempt, &failed.worker));
@@ -119,12 +118,12 @@ pub fn timeline(job: &Job) -> Vec<Entry> {
     if job.state.is_final() {
         entries.push(entry(job.since, What::Finished { state: job.state }));
     }
-    // Stable: things of the same millisecond stay in the order of cause and effect.
+    // A stable sort keeps entries of the same millisecond in the order of cause and effect.
     entries.sort_by_key(|entry| entry.at);
     entries
 }
 
-/// What attempts wrote while they ran, oldest first.
+/// Entries that running attempts wrote, oldest first.
 fn within_attempts(job: &Job) -> Vec<Entry> {
     let marks = job.marks.iter().map(|mark| Entry {
         at: mark.at,

@@ -5,7 +5,7 @@
 
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
 
-/// The stored form; a text of another shape is kept as it is.
+/// The stored form; another text is kept unchanged.
 pub(crate) fn pack(traceparent: &str) -> String {
     let parts: Vec<&str> = traceparent.split('-').collect();
     let ["00", trace, parent, flags] = parts.as_slice() else { return traceparent.to_owned() };
@@ -19,10 +19,10 @@ pub(crate) fn pack(traceparent: &str) -> String {
     }
 }
 
-/// The text that was packed.
+/// The original text.
 pub(crate) fn unpack(stored: &str) -> String {
-    // 34 characters without a hyphen are no traceparent, so nothing else is
-    // mistaken for one that was packed.
+    // A traceparent never has 34 characters without a hyphen, so no other text is mistaken for a
+    // packed one.
     let bytes = BASE64_NOPAD.decode(stored.as_bytes()).ok().filter(|bytes| bytes.len() == 25);
     let Some(hex) = bytes.map(|bytes| HEXLOWER.encode(&bytes)) else { return stored.to_owned() };
     match (hex.get(..32), hex.get(32..48), hex.get(48..)) {

@@ -5,7 +5,7 @@ pub(crate) fn truncate(text: &str) -> String {
     truncate_to(text, 2_000)
 }
 
-/// A text of at most so many bytes and an ellipsis, cut at a character.
+/// A text of at most this many bytes and an ellipsis, cut at a character.
 pub(crate) fn truncate_to(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();

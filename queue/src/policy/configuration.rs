@@ -1,15 +1,15 @@
-//! How a queue is worked on, in every process alike: retention, shares, retries and limits.
+//! The configuration of a queue, the same in every process: retention, shares, retries and limits.
 //!
-//! One document of these is stored with the queue. It is whole: a program takes nothing from its
-//! own defaults, so programs of different versions agree. In JSON its keys are:
+//! One document with these is stored with the queue. The document is complete: a program adds
+//! nothing from its own defaults, so programs of different versions agree. Its keys in JSON are:
 //! | key | value |
 //! |---|---|
 //! | `retries` | how many failures of each class a job survives |
-//! | `retry_for` | how long it survives failures of a class, however many they are |
-//! | `backoff`, `backoff_of` | the wait before another attempt; that of classes that differ |
-//! | `kinds` | the four of kinds that differ |
+//! | `retry_for` | how long a job survives failures of a class, for any number |
+//! | `backoff`, `backoff_of` | the wait before another attempt; the waits of single classes |
+//! | `kinds` | the previous four for single kinds |
 //! | `limits` | limits and weights by key |
-//! | `shares` | what the less urgent classes of priority get in any case |
+//! | `shares` | the guaranteed shares of the less urgent classes |
 //! | `keep_succeeded`, `keep_dead`, `keep_cancelled` | how long jobs that ended are kept |
 //! | `keep_signals` | how long signals are kept for jobs that wait later |
 
@@ -31,22 +31,22 @@ use crate::policy::{
 pub use difference::Difference;
 use retries::{Backoff, Budgets, Patience, Retries};
 
-/// Bytes of a configuration as JSON, at most: workers read the whole of it.
+/// The largest configuration, in bytes of JSON, because workers read the whole document.
 pub const MAX_CONFIGURATION: usize = 64 * 1024;
 
-/// The shortest retention: an enqueue finds a job for as long as it is kept.
+/// The shortest retention. An enqueue finds a job only while it is kept.
 pub const LEAST_KEPT: Duration = Duration::from_secs(60);
 
 /// Bytes of a kind's name, at most.
 const LONGEST_KIND: usize = 512;
 
-/// How a queue is worked on.
+/// The configuration of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Document", into = "Document")]
 pub struct Configuration {
-    /// What follows from a failure.
+    /// The retry policy.
     pub retry: RetryPolicy,
-    /// The same for kinds that differ.
+    /// The retry policy of single kinds.
     pub kinds: BTreeMap<String, RetryPolicy>,
     /// Limits and weights, which are set when the configuration is applied.
     pub limits: BTreeMap<LimitKey, Limit>,
@@ -69,15 +69,15 @@ pub struct Retention {
     pub signals: Duration,
 }
 
-/// A configuration that cannot be used.
+/// An invalid configuration.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("`{key}` is {value}: {remedy}")]
 pub struct BadConfiguration {
-    /// Which part of it.
+    /// The part that is wrong.
     pub key: String,
-    /// What it is.
+    /// Its value.
     pub value: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
@@ -117,8 +117,8 @@ impl Default for Retention {
 }
 
 impl Configuration {
-    /// Reads a configuration that a person wrote: unlike a stored one, it may have no key that
-    /// this program does not know.
+    /// Reads a configuration from an operator. Unlike a stored one, it must not have keys that this
+    /// program does not know.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -135,10 +135,10 @@ impl Configuration {
         Ok(configuration)
     }
 
-    /// Whether it can be used.
+    /// Checks the configuration.
     ///
     /// # Errors
-    /// What cannot, and what to do about it.
+    /// The part that is wrong, and the remedy.
     pub fn check(&self) -> Result<(), BadConfiguration> {
         let bad = |key: String, value: String, remedy: String| Err(BadConfiguration { key, value, remedy });
         let shown = duration::shown;
@@ -202,7 +202,7 @@ impl Configuration {
         Ok(())
     }
 
-    /// In what another configuration differs, by the key.
+    /// The differences of another configuration, by key.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         difference::differences(&self.document(), &other.document())
     }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of failure it was. The class decides whether and when to retry.
+/// The class of a failure, which decides whether and when to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
@@ -14,13 +14,13 @@ pub enum FailureClass {
     Throttled,
     /// Will fail again for the same arguments.
     Permanent,
-    /// An effect was asked for and its answer did not come: it may have happened.
+    /// An effect was requested and no answer came: it may have happened.
     Unclear,
-    /// The attempt ran longer than it may.
+    /// The attempt ran longer than allowed.
     TimedOut,
     /// The handler panicked, or its process ended.
     Crashed,
-    /// The deadline passed before it could run.
+    /// The deadline passed before the job could run.
     Expired,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Display for FailureClass {
 pub struct Failure {
     /// The class.
     pub class: FailureClass,
-    /// What happened, for people; it must name no secret.
+    /// The message for people. It must not contain a secret.
     pub message: String,
     /// For [`FailureClass::Throttled`]: the wait that the other side asked for. For
     /// [`FailureClass::Permanent`]: the wait after which a second attempt confirms it.
@@ -92,8 +92,8 @@ impl Failure {
         Self { retry_after: Some(wait), ..Self::permanent(message) }
     }
 
-    /// An effect was asked for and its answer did not come: it may have happened. It is
-    /// repeated a few times only, because each repetition may be a second one.
+    /// An effect was requested and no answer came: it may have happened. It is repeated only a few
+    /// times, because each repetition may be a second effect.
     pub fn unclear(message: impl fmt::Display) -> Self {
         Self::new(FailureClass::Unclear, message)
     }
@@ -109,8 +109,8 @@ impl Failure {
     }
 }
 
-/// What an error and its sources say, each once: many errors repeat their source in their own
-/// text, and others leave it out.
+/// The texts of an error and its sources, each once. Many errors repeat their source in their own
+/// text; others do not.
 pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -143,7 +143,7 @@ pub struct FailedAttempt {
     pub class: FailureClass,
     /// What happened.
     pub message: String,
-    /// Who ran it.
+    /// The worker that ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
     /// When it began, UTC ms.
@@ -176,7 +176,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whether or not a layer repeats its source.
+        /// Layers that repeat their source, and layers that do not.
         #[test]
         fn every_cause_is_said_once(layers in prop::collection::vec(any::<bool>(), 1..7)) {
             let chain = layers.iter().enumerate().rev().fold(None, |source, (n, repeats)| {

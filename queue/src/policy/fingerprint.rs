@@ -1,27 +1,26 @@
-//! What messages of the same cause have in common.
+//! Normalises messages, so that messages with the same cause become equal.
 //!
-//! Dead jobs are grouped by class, kind and normalised message. Whatever
-//! differs from one failure to the next is replaced by [`VARIES`]: numbers with their units,
-//! ids, dates, addresses, quoted values. So a thousand jobs that died of the same cause are one
-//! group. There is one placeholder for all of them, because a hexadecimal id may look like a
-//! number, and neighbours are joined, because a date may be one word or six. A number never
-//! tells two causes apart, not even a status: a message is written for people, and 404 may be a
-//! row as well.
+//! Dead jobs are grouped by class, kind and normalised message. [`VARIES`] replaces every part that
+//! differs from failure to failure: numbers with their units, ids, dates, addresses, quoted values.
+//! So a thousand jobs that died of one cause are one group. All values share one placeholder,
+//! because a hexadecimal id may look like a number. Neighbouring placeholders are joined, because a
+//! date may be one word or six. A number never tells two causes apart, not even a status: a message
+//! is written for people, and 404 may be a row number.
 //!
-//! The rules are part of the fingerprint: changing them splits groups that exist.
+//! The rules are part of the fingerprint: a change splits existing groups.
 
 use std::net::Ipv6Addr;
 
-/// No more of a message than this tells one cause from another.
+/// The part of a message that tells causes apart, in characters.
 const MOST: usize = 200;
-/// So much more is read, because what is read later may take back what was written before.
+/// How much more is read, because a later character may change the earlier result.
 const AHEAD: usize = 64;
-/// What stands for a value.
+/// The placeholder for a value.
 const VARIES: &str = "<*>";
-/// Characters that may stand between two parts of one value, and how many of them.
+/// Characters that may separate two parts of one value, and their largest number.
 const JOINTS: &str = " \t,.:;/-_+'()[]";
 const JOINTS_AT_MOST: usize = 3;
-/// Words of dates, which belong to the numbers beside them.
+/// Words of dates, which belong to the neighbouring numbers.
 const OF_DATES: [&str; 44] = [
     "Mon",
     "Tue",
@@ -70,7 +69,7 @@ const OF_DATES: [&str; 44] = [
 ];
 /// Words that are numbers.
 const NUMBERS: [&str; 5] = ["NaN", "nan", "inf", "Infinity", "infinity"];
-/// Letters behind a number that are its unit.
+/// The longest unit after a number, in letters.
 const UNIT: usize = 3;
 /// Hexadecimal words of this length are ids, with or without a digit.
 const HEX: usize = 8;
@@ -79,7 +78,7 @@ const ID: usize = 16;
 /// Words of this length are ids in any case.
 const NO_WORD: usize = 24;
 
-/// The message without what differs from one failure to the next.
+/// The message without the parts that differ from failure to failure.
 pub fn normalise(message: &str) -> String {
     let mut form = Form::default();
     let mut rest = message.trim_start();
@@ -110,7 +109,7 @@ pub fn normalise(message: &str) -> String {
     form.text.trim_end().chars().take(MOST).collect()
 }
 
-/// The normalised message while it is written.
+/// The normalised message under construction.
 #[derive(Default)]
 struct Form {
     text: String,
@@ -132,7 +131,7 @@ impl Form {
             && let Some(open) =
                 before.filter(|open| self.text.get(*open..).is_some_and(|end| end.starts_with('[')))
         {
-            // An address with colons has brackets where one with points has none.
+            // An address with colons has brackets; one with points has none.
             self.text.remove(open);
             self.value_ends = Some(self.text.len());
         } else if !c.is_whitespace() {
@@ -148,7 +147,7 @@ impl Form {
         }
     }
 
-    /// Writes a placeholder, or adds the value to the one before.
+    /// Writes a placeholder, or adds the value to the previous one.
     fn value(&mut self) {
         if self.value_ends == Some(self.text.len()) {
             return;
@@ -173,7 +172,7 @@ impl Form {
         self.value_ends = Some(self.text.len());
     }
 
-    /// Where the word of a date begins that the text ends with, whatever joins it to what comes.
+    /// The start of a date's word at the end of the text, with any separator after it.
     fn date_word(&self) -> Option<usize> {
         let end = self.value_ends.unwrap_or(0);
         let behind = self.text.get(end..)?;
@@ -204,7 +203,7 @@ impl Form {
             if OF_DATES.contains(&word)
                 && self.value_ends.is_some_and(|end| is_joint(self.text.get(end..).unwrap_or_default()))
             {
-                // The date goes on.
+                // The date continues.
                 self.value();
             } else {
                 self.text.push_str(word);
@@ -218,7 +217,7 @@ impl Form {
         length
     }
 
-    /// Writes what begins with a digit. `length` is that of the letters and digits.
+    /// Writes a word that begins with a digit. `length` counts its letters and digits.
     fn number(&mut self, rest: &str, length: usize) -> usize {
         self.value();
         let n = number(rest);
@@ -226,7 +225,7 @@ impl Form {
         let letters = run(suffix, char::is_alphanumeric);
         let suffix = suffix.get(..letters).unwrap_or_default();
         if n + letters > length && suffix.contains(char::is_numeric) {
-            // `1.2a3`: another word begins behind the point.
+            // `1.2a3`: another word begins after the point.
             return length;
         }
         let is_word = suffix.chars().count() > UNIT
@@ -235,7 +234,7 @@ impl Form {
             && !suffix.bytes().all(|byte| byte.is_ascii_hexdigit())
             && !rest.starts_with("0x");
         if is_word {
-            // `5seconds`: a word that is written close behind.
+            // `5seconds`: a word directly after the number.
             self.text.push_str(suffix);
         }
         n + letters
@@ -250,7 +249,7 @@ fn is_joint(text: &str) -> bool {
     text.chars().count() <= JOINTS_AT_MOST && text.chars().all(|c| JOINTS.contains(c))
 }
 
-/// Bytes of the characters in front that are as wanted.
+/// The bytes of the leading characters that match.
 fn run(text: &str, wanted: impl Fn(char) -> bool) -> usize {
     text.find(|c| !wanted(c)).unwrap_or(text.len())
 }
@@ -268,7 +267,7 @@ fn number(text: &str) -> usize {
                 let behind = text.get(at + 1..).unwrap_or_default();
                 behind.trim_start_matches(['+', '-']).starts_with(char::is_numeric)
             }
-            // The sign of an exponent was looked past.
+            // The sign of an exponent belongs to the number.
             _ => false,
         };
         if !goes_on {

@@ -1,4 +1,4 @@
-//! What a worker can run, and which conditions of parked jobs it meets by that.
+//! The kinds that a worker runs, and the conditions of parked jobs that it fulfils.
 
 use std::collections::BTreeSet;
 
@@ -7,31 +7,31 @@ use crate::job::flow::{decode, encode, stored_kind};
 /// Builds that a condition names.
 const BUILDS: usize = 16;
 
-/// What a worker can run.
+/// The kinds that a worker runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kinds {
     /// Kinds and versions that it has handlers for.
     pub known: BTreeSet<(String, u32)>,
-    /// Which build it is: one that cannot read a job's arguments leaves them to
-    /// another.
+    /// The build of the worker. A build that cannot read a job's arguments leaves the job to
+    /// another build.
     pub build: String,
 }
 
 impl Kinds {
-    /// Whether it has a handler.
+    /// Whether the worker has a handler.
     pub fn knows(&self, kind: &str, version: u32) -> bool {
-        // A range query would need an owned key as well; there are few kinds.
+        // A range query would need an owned key too; there are few kinds.
         self.known.iter().any(|(known, of)| known == kind && *of == version)
     }
 
-    /// What it has handlers for, as a claim says it ([`crate::worker::protocol::Claim::kinds`]).
+    /// Its kinds, in the form of a claim ([`crate::worker::protocol::Claim::kinds`]).
     pub fn stored(&self) -> Vec<String> {
         self.known.iter().map(|(kind, version)| stored_kind(kind, *version)).collect()
     }
 
-    /// The condition of a job whose arguments it cannot read. `needed` is what the job was
-    /// parked for before: builds that could not read it either stay named, the newest ones,
-    /// or two of them would hand it to and fro.
+    /// The condition of a job whose arguments it cannot read. `needed` is the job's previous
+    /// condition. The newest builds that could not read the job stay named; otherwise two builds
+    /// would pass it back and forth.
     pub fn condition_of_args(&self, kind: &str, version: u32, needed: Option<&str>) -> String {
         let this = format!("args {}@{version} not ", encode(kind));
         let build = encode(&self.build);
@@ -44,8 +44,8 @@ impl Kinds {
         this + &newest.join("|")
     }
 
-    /// Whether a condition is met by it. Jobs that are parked for a kind are none of its business:
-    /// they never become ready, where a worker could get them that does not know it.
+    /// Whether it fulfils a condition. It ignores jobs that are parked for a kind: they never
+    /// become ready, where a worker without that kind could claim them.
     pub fn meets(&self, condition: &str, paused_kinds: &[String]) -> bool {
         let known = |text: &str| {
             let (kind, version) = text.rsplit_once('@')?;
@@ -61,7 +61,7 @@ impl Kinds {
     }
 }
 
-/// Whether it is the condition of a kind that is no longer paused.
+/// Whether it is the condition of a kind whose pause has ended.
 pub(crate) fn is_resumed(condition: &str, paused_kinds: &[String]) -> bool {
     condition.strip_prefix("resume ").is_some_and(|kind| !paused_kinds.contains(&decode(kind)))
 }

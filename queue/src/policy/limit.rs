@@ -1,4 +1,4 @@
-//! Limits across all processes: what they are set on, and their stored form.
+//! Limits across all processes: their keys and their stored form.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::job::flow::encode;
 
-/// What a limit is set on.
+/// The key of a limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LimitKey {
     /// All jobs of the queue.
@@ -18,7 +18,7 @@ pub enum LimitKey {
 }
 
 impl LimitKey {
-    /// The field in `limits` and what follows `holders:` and `blocked:`.
+    /// The field in `limits`, and the suffix of `holders:` and `blocked:`.
     pub(crate) fn stored(&self) -> String {
         match self {
             Self::Queue => "queue".to_owned(),
@@ -50,9 +50,9 @@ impl<'de> Deserialize<'de> for LimitKey {
     }
 }
 
-/// A word that names nothing to limit.
+/// A word that is not a limit key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is nothing to limit: use `queue`, `tenant:NAME` or `key:NAME`")]
+#[error("`{0}` is not a limit key: use `queue`, `tenant:NAME` or `key:NAME`")]
 pub struct UnknownLimitKey(pub String);
 
 impl FromStr for LimitKey {
@@ -68,61 +68,60 @@ impl FromStr for LimitKey {
     }
 }
 
-/// What is limited. Nothing set: no limit.
+/// A limit. Without any field set there is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limit {
-    /// Jobs that run at once, in all processes; 0 holds all of them.
+    /// Jobs that run at once, in all processes; 0 stops all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
-    /// Jobs that start a second, on the average.
+    /// Jobs that start a second, on average.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// Jobs that may start at once after a quiet time; at least 1, and 1 where
-    /// only a rate is set.
+    /// Jobs that may start at once after a quiet time; at least 1, and 1 if only a rate is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
-    /// Of a tenant: its share beside others, 1 where it is not set.
+    /// For a tenant: its share; 1 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }
 
-/// The smallest weight: smaller ones would use up the numbers that turns are counted in.
+/// The smallest weight. Smaller ones would exhaust the range of virtual time.
 pub(crate) const LIGHTEST: f64 = 0.01;
-/// The largest weight: the step from turn to turn of larger ones would be rounded away.
+/// The largest weight. The step in virtual time of larger ones would be rounded away.
 pub(crate) const HEAVIEST: f64 = 100.0;
 
-/// The slowest rate, in jobs a second: one in eleven days. Times of the next job of slower ones
-/// would be none.
+/// The slowest rate, in jobs a second: one job in eleven days. The time of the next job at slower
+/// rates would overflow.
 pub(crate) const SLOWEST: f64 = 0.000_001;
 /// The fastest rate.
 pub(crate) const FASTEST: f64 = 1_000_000.0;
 
-/// A limit that cannot be kept.
+/// An invalid limit.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BadLimit {
-    /// It is no number.
+    /// The text is not a number.
     #[error("{what} `{text}` is not a number")]
     NoNumber {
         /// What: `rate` or `weight`.
         what: &'static str,
-        /// What was said.
+        /// The text.
         text: String,
     },
-    /// The rate is no number of jobs a second that a next one comes of.
+    /// The rate is out of range.
     #[error(
         "rate {0} cannot be kept: use {SLOWEST} to {FASTEST} (jobs a second), or a concurrency of 0 to hold all"
     )]
     Rate(f64),
-    /// The burst stands alone or is nothing.
+    /// The burst has no rate, or is below 1.
     #[error("burst {0} cannot be kept: it goes with a rate and is at least 1")]
     Burst(u32),
-    /// The weight is no positive number, or not a tenant's.
+    /// The weight is out of range, or not a tenant's.
     #[error("weight {weight} of {key} cannot be kept: only a tenant has one, of {LIGHTEST} to {HEAVIEST}")]
     Weight {
         /// What was asked for.
         weight: f64,
-        /// On what.
+        /// The key.
         key: LimitKey,
     },
 }
@@ -149,7 +148,7 @@ impl BadLimit {
     }
 }
 
-/// A rate that can be kept, in jobs a second.
+/// A valid rate, in jobs a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate(f64);
 
@@ -177,7 +176,7 @@ impl From<Rate> for f64 {
     }
 }
 
-/// A tenant's share beside others that can be kept.
+/// A valid weight of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weight(f64);
 
@@ -203,12 +202,12 @@ impl Limit {
         Self { concurrency: Some(n), ..Self::default() }
     }
 
-    /// At most this many jobs a second on the average, and `burst` at once.
+    /// At most this many jobs a second on average, and `burst` at once.
     pub fn rate(rate: f64, burst: u32) -> Self {
         Self { rate: Some(rate), burst: Some(burst), ..Self::default() }
     }
 
-    /// A tenant's share beside others.
+    /// A tenant's weight.
     pub fn weight(weight: f64) -> Self {
         Self { weight: Some(weight), ..Self::default() }
     }
@@ -219,10 +218,10 @@ impl Limit {
         Self { burst: self.burst.or(self.rate.map(|_| 1)), ..self }
     }
 
-    /// Whether it can be kept; setting it would say the same.
+    /// Checks the limit. Setting it checks the same.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When the limit is invalid.
     pub fn check(&self, key: &LimitKey) -> Result<(), BadLimit> {
         self.stored(key).map(drop)
     }
@@ -252,8 +251,8 @@ impl Limit {
         ))
     }
 
-    /// Whole tokens that a rate has at a time (UTC ms), with its stored bucket (tokens, and
-    /// the us since when they are these); a rate without a bucket has all of its burst.
+    /// Whole tokens that a rate has at a time (UTC ms), from its stored bucket (the tokens, and the
+    /// µs when they were counted). A rate without a bucket has its whole burst.
     pub(crate) fn tokens(&self, bucket: Option<&str>, now: i64) -> Option<u64> {
         let (rate, burst) = (self.rate?, f64::from(self.burst.unwrap_or(1)));
         let read = |bucket: &str| {
@@ -265,7 +264,7 @@ impl Limit {
         Some(bucket.and_then(read).unwrap_or(burst) as u64)
     }
 
-    /// Reads the stored form; what cannot be read does not limit.
+    /// Reads the stored form. An unreadable limit does not limit.
     pub(crate) fn read(stored: &str) -> Self {
         let mut parts = stored.split('|');
         let mut part = || parts.next().unwrap_or_default();
@@ -277,7 +276,7 @@ impl Limit {
         }
     }
 
-    /// The claim behind which all are counted, in the stored form.
+    /// The claim after which all jobs count, in the stored form.
     pub(crate) fn counted_from(stored: &str) -> Option<u64> {
         stored.rsplit('|').next()?.parse().ok()
     }

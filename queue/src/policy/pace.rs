@@ -1,31 +1,31 @@
-//! Work in the background that leaves Redis to the others.
+//! Paces background work, so that Redis stays free for other callers.
 
 use std::time::Duration;
 
-/// A share of the time that calls may take: after each one there is a pause that is as many times
-/// longer. A call also takes long while Redis has much else to do, and then the pause is longer.
+/// The share of time that calls may take. After each call there is a pause that is longer by this
+/// factor. A call takes longer while Redis is busy, and then the pause is longer too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     share: f64,
 }
 
-/// Longer pauses help nobody.
+/// Longer pauses have no use.
 const LONGEST: Duration = Duration::from_secs(1);
 
 impl Pace {
-    /// Jobs that are let go: somebody waits for them.
+    /// The release of jobs, which people wait for.
     pub(crate) const RELEASE: Self = Self { share: 0.1 };
-    /// Retention: it has to keep up with what ends.
+    /// Retention, which must keep up with the jobs that end.
     pub(crate) const TRIM: Self = Self { share: 0.2 };
     /// The scrubber, which never ends.
     pub(crate) const SCRUB: Self = Self { share: 0.02 };
 
-    /// How long to wait after calls that took so long.
+    /// How long to wait after calls of this duration.
     fn pause(self, took: Duration) -> Duration {
         took.mul_f64(1.0 / self.share - 1.0).min(LONGEST)
     }
 
-    /// Waits after calls that took so long.
+    /// Waits after calls of this duration.
     pub(crate) async fn rest(self, took: Duration) {
         tokio::time::sleep(self.pause(took)).await;
     }

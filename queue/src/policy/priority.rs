@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// How urgent a job is, beside the other jobs of its queue.
+/// How urgent a job is among the jobs of its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
@@ -12,10 +12,10 @@ pub enum Priority {
     Critical,
     /// Before normal work.
     High,
-    /// What has no reason to be anything else.
+    /// The default.
     #[default]
     Normal,
-    /// When there is nothing else to do, and a little before that.
+    /// When no other work waits, and a small share before that.
     Low,
 }
 
@@ -33,7 +33,7 @@ impl Priority {
         }
     }
 
-    /// The number that is stored: its place in [`Self::ALL`].
+    /// The stored number: its position in [`Self::ALL`].
     pub(crate) fn class(self) -> usize {
         match self {
             Self::Critical => 0,
@@ -50,7 +50,7 @@ impl fmt::Display for Priority {
     }
 }
 
-/// A word that names no priority.
+/// A word that is not a priority.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a priority: use critical, high, normal or low")]
 pub struct UnknownPriority(pub String);
@@ -63,16 +63,16 @@ impl FromStr for Priority {
     }
 }
 
-/// The part of all claims, 0 to 1, that a class gets while more urgent jobs
-/// wait; what remains goes by urgency alone.
+/// The share of all claims, 0 to 1, that a class gets while more urgent jobs wait. The rest goes by
+/// urgency alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shares {
-    /// Of high, beside critical.
+    /// Of high, below critical.
     pub high: f64,
-    /// Of normal, beside the two above it.
+    /// Of normal, below high and critical.
     pub normal: f64,
-    /// Of low, beside all others.
+    /// Of low, below all others.
     pub low: f64,
 }
 
@@ -83,7 +83,7 @@ impl Default for Shares {
 }
 
 impl Shares {
-    /// Whether each is a part and together they leave something for the most urgent.
+    /// Whether each share is valid and together they leave a rest for the most urgent class.
     pub fn are_possible(&self) -> bool {
         let each = [self.high, self.normal, self.low];
         each.iter().all(|share| (0.0..=1.0).contains(share)) && each.iter().sum::<f64>() < 1.0

@@ -1,4 +1,4 @@
-//! What follows from a failure: another attempt, when, or none.
+//! Decides after a failure whether and when the job runs again.
 
 use std::{collections::HashMap, fmt::Write, time::Duration};
 
@@ -21,19 +21,19 @@ pub struct RetryPolicy {
     pub transient: u32,
     /// Throttlings that a job survives.
     pub throttled: u32,
-    /// Effects without an answer that a job survives: each may have happened.
+    /// Effects without an answer that a job survives. Each may have happened.
     pub unclear: u32,
     /// Timeouts that a job survives.
     pub timed_out: u32,
     /// Crashes that a job survives.
     pub crashed: u32,
-    /// How long a job survives failures of a class, counted from the first one, however many
-    /// they are. Classes that are missing go by their number alone; so do always permanent
-    /// failures, lost workers and passed deadlines.
+    /// How long a job survives failures of a class, counted from the first one, for any number. For
+    /// missing classes only the number counts, and always for permanent failures, lost workers and
+    /// passed deadlines.
     pub retry_for: HashMap<FailureClass, Duration>,
     /// The wait before another attempt.
     pub wait: Wait,
-    /// The same for classes that wait differently.
+    /// The same for single classes.
     pub waits: HashMap<FailureClass, Wait>,
 }
 
@@ -61,8 +61,8 @@ impl Default for Wait {
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for RetryPolicy {
-    /// A day of patience with a sick dependency; three crashes; two repetitions of what may
-    /// have happened.
+    /// A day for a sick dependency, three crashes, two repetitions of an effect that may have
+    /// happened.
     fn default() -> Self {
         Self {
             transient: 20,
@@ -77,17 +77,17 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What becomes of jobs that lost their worker, in the form in which the script that takes
-/// them over reads it: how many crashes a job survives, the shortest wait, and the longest
-/// after each crash (ms). The wait is drawn anew for each job between the two.
+/// The policy for jobs that lost their worker, in the form that the script reads: how many crashes
+/// a job survives, the shortest wait, and the longest wait after each crash (ms). The script draws
+/// each job's wait between the two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crashes(String);
 
 impl Crashes {
-    /// Waits that are stored; after more crashes the wait is that of the last.
+    /// The number of stored waits. After more crashes the last wait applies.
     const WAITS: u32 = 32;
 
-    /// A job survives so many crashes, and waits after each.
+    /// A job survives this many crashes, and waits after each.
     pub fn new(budget: u32, wait: Wait) -> Self {
         let mut stored = format!("{budget} {}", delay_ms(wait.floor));
         for crash in 0..budget.min(Self::WAITS) {
@@ -116,16 +116,16 @@ impl Wait {
     }
 }
 
-/// What is known of a job's earlier failures of a class.
+/// A job's earlier failures of a class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Earlier {
     /// How many there were.
     pub count: u32,
-    /// How long ago the first one was; zero where that is not known.
+    /// How long ago the first one was; zero if unknown.
     pub since: Duration,
 }
 
-/// What follows from a failure.
+/// The decision after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Run again after this wait.
@@ -150,7 +150,7 @@ impl RetryPolicy {
     /// How long a job survives failures of a class, counted from the first one.
     pub fn patience(&self, class: FailureClass) -> Duration {
         match class {
-            // A job that takes workers down is not to do so for a day.
+            // A job that kills workers must not continue for a day.
             FailureClass::Permanent | FailureClass::Expired | FailureClass::Crashed => Duration::ZERO,
             _ => self.retry_for.get(&class).copied().unwrap_or_default(),
         }
@@ -160,7 +160,7 @@ impl RetryPolicy {
         self.waits.get(&class).unwrap_or(&self.wait)
     }
 
-    /// What becomes of jobs that lose their worker.
+    /// The policy for jobs that lose their worker.
     pub fn crashes(&self) -> Crashes {
         Crashes::new(self.crashed, *self.wait_of(FailureClass::Crashed))
     }
@@ -176,8 +176,8 @@ impl RetryPolicy {
         }
         let wait = self.wait_of(class);
         let jittered = wait.most(earlier.count).mul_f64(random.clamp(0.0, 1.0)).max(wait.floor);
-        // A wait that was asked for is a lower bound; the jitter comes on top,
-        // so that everybody who was throttled does not come back at once.
+        // A requested wait is a lower bound. The jitter comes on top, so that throttled jobs do not
+        // all come back at once.
         Decision::Retry(failure.retry_after.map_or(jittered, |wait| wait.saturating_add(jittered)))
     }
 
@@ -261,7 +261,7 @@ mod tests {
             prop_assert_eq!(decision == Decision::Bury, over);
         }
 
-        /// However the waits fall, a job outlives a failure that lasts half a day.
+        /// With any jitter, a job survives a failure that lasts half a day.
         #[test]
         fn half_a_day_of_transient_failures_kills_nothing(seed in prop::collection::vec(0.0f64..=1.0, 1..40)) {
             let (policy, mut since, mut count) = (RetryPolicy::default(), Duration::ZERO, 0);

@@ -1,4 +1,4 @@
-//! The time for people's eyes; deadlines use Redis' clock.
+//! The local time, for display only. Deadlines use Redis' clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ pub(crate) fn utc_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// A wait in ms, a century at most: more than Redis can count would be no wait at all.
+/// A wait in ms, a century at most, because a larger number would overflow in Redis.
 pub(crate) fn delay_ms(delay: Duration) -> u64 {
     const CENTURY: u128 = 100 * 366 * 24 * 3600 * 1000;
     delay.as_millis().min(CENTURY) as u64

@@ -1,11 +1,10 @@
 //! Connections to Redis that wait for it instead of failing.
 //!
-//! The address says how the servers are organised ([`Address`]); behind a
-//! [`Connection`] nothing else has to know. Whatever a failover or a restart
-//! interrupts fails once; every script may be repeated, so that the caller's
-//! next call goes on where it was.
+//! The address says how the servers are organised ([`Address`]), and [`Connection`] hides it. A
+//! call that a failover or a restart interrupts fails once. Every script may be repeated, so the
+//! caller's next call continues.
 //!
-//! What an ACL user needs stands in `docs/redis-acl.md`, and tests log in as one.
+//! `docs/redis-acl.md` lists the rights of an ACL user, and tests log in as that user.
 
 mod address;
 mod backoff;
@@ -41,7 +40,7 @@ use endpoint::{Endpoint, unusable};
 use lazy::Lazy;
 use sentinel::Sentinels;
 
-/// Tries to reach a server within one call, and the waits between them.
+/// Attempts to reach a server within one call, and the waits between them.
 const RETRIES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -62,7 +61,7 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// Checks the address and reads the certificates; connects to nothing yet.
+    /// Checks the address and reads the certificates. It does not connect yet.
     ///
     /// # Errors
     /// When the address or a certificate cannot be used.
@@ -72,24 +71,24 @@ impl Connector {
         let endpoint = Endpoint::new(&address, &options)?;
         let sentinels = Sentinels::new(&address, &endpoint, &options)?;
         let connector = Self { address, endpoint, sentinels, options };
-        // A certificate that cannot be used is said now, not at the first use.
+        // An invalid certificate is reported here, not at the first use.
         connector.first_nodes().try_for_each(|node| connector.endpoint.client(node).map(drop))?;
         Ok(connector)
     }
 
-    /// The same servers with another patience.
+    /// The same servers with other time limits.
     #[must_use]
     pub fn with_response_timeout(&self, response_timeout: Duration) -> Self {
         let options = RedisOptions { response_timeout, ..self.options.clone() };
         Self { options, ..self.clone() }
     }
 
-    /// What all keys start with.
+    /// The prefix of all keys.
     pub fn prefix(&self) -> &str {
         &self.options.prefix
     }
 
-    /// How many replicas are to hold an enqueued job; `None` for none. For
+    /// How many replicas must hold an enqueued job; `None` for none. For
     /// [`Connection::write_replicated`].
     pub fn replicas(&self) -> Option<Replicas> {
         let RedisOptions { replicas: count, replicas_timeout, response_timeout, .. } = self.options;
@@ -150,10 +149,10 @@ impl Connector {
         }))
     }
 
-    /// Whether Redis answers; of a cluster, whether every master does.
+    /// Checks that Redis answers; on a cluster, that every master does.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why Redis does not answer.
     pub async fn ping(&self, conn: &mut Connection) -> RedisResult<()> {
         redis::cmd("PING").query_async(conn).await
     }
@@ -163,7 +162,7 @@ impl Connector {
     pub async fn advice(&self, conn: &mut Connection) -> Vec<&'static str> {
         let mut asking = redis::cmd("CONFIG");
         asking.arg("GET").arg("maxmemory-policy").arg("hash-max-listpack-value");
-        // Managed servers forbid the question; that is no fault.
+        // Managed servers forbid the question, which is not an error.
         let told = conn.anywhere(&asking).await.and_then(|told| Ok(FromRedisValue::from_redis_value(told)?));
         let told: HashMap<String, String> = told.unwrap_or_default();
         let mut advice = Vec::new();
@@ -179,10 +178,9 @@ impl Connector {
         advice
     }
 
-    /// A connection that only listens, to the master or to any node of a
-    /// cluster, whose nodes tell each other what is published. It ends with its
-    /// server, also when that is demoted: sentinels have it end the connections
-    /// of those who listen. The caller then asks for another.
+    /// A connection that only listens, to the master or to any node of a cluster, because the nodes
+    /// forward messages to each other. It ends with its server, also when the server is demoted,
+    /// because sentinels then close the connections of listeners. The caller then opens another.
     ///
     /// # Errors
     /// When Redis is away.
@@ -192,7 +190,7 @@ impl Connector {
             return self.listen_to(&master).await;
         }
         let mut why = None;
-        // A different one first each time, so that listeners spread out.
+        // A different node first each time, so that listeners spread out.
         let nodes: Vec<&Node> = self.first_nodes().collect();
         let start = rand::random_range(0..nodes.len().max(1));
         for node in nodes.iter().cycle().skip(start).take(nodes.len()) {
@@ -214,7 +212,7 @@ impl Connector {
         }
     }
 
-    /// The nodes that the address names, be they servers or sentinels.
+    /// The nodes in the address: servers or sentinels.
     fn first_nodes(&self) -> impl Iterator<Item = &Node> {
         match &self.address.mode {
             Mode::Single(node) => std::slice::from_ref(node).iter(),

@@ -4,25 +4,24 @@
 //! `{queue}`: a script is given that key, derives the others from it, and touches one slot
 //! of a Redis Cluster. It is also given [`Keys::none`], a key that never exists.
 //!
-//! Without the second key a script would be torn apart while its slot moves to another node.
-//! Redis checks the named keys before a script starts, and each further key at the command
-//! that uses it. So a script whose control key is still there would start, and the first key
-//! that has left would end it midway, with half of its writes done. Of a slot that moves, both
-//! nodes refuse a call of several keys unless they have all of them
-//! (`TRYAGAIN`, see "Multiple keys operations" of the cluster specification). Neither node ever
-//! has the second key, so no script starts until the slot has moved. Callers repeat a call that
-//! was refused like that: nothing of it ran.
+//! The second key protects a script while its slot moves to another node. Redis checks the named
+//! keys before a script starts, and each further key at the command that uses it. Without the
+//! second key, a script whose control key is still there would start, and the first moved key would
+//! end it midway, with half of its writes done. While a slot moves, both nodes refuse a call with
+//! several keys unless they have all of them (`TRYAGAIN`, see "Multiple keys operations" of the
+//! cluster specification). Neither node ever has the second key, so no script starts until the slot
+//! has moved. Callers repeat a refused call, because nothing of it ran.
 //!
 //! `docs/redis-keys.md` is the committed snapshot.
 
 use crate::job::id::{JobId, QueueName};
 
-/// The version of the layout of keys and fields. It is stored with the queue;
-/// scripts refuse a queue that was written by another one.
+/// The version of the layout of keys and fields. The queue stores it, and scripts refuse a queue of
+/// another version.
 pub const SCHEMA: u32 = 5;
 
-/// Every key below the control key: the name that Lua scripts use, and what
-/// follows the control key. One that ends with a colon is a prefix.
+/// Every key below the control key: its name in Lua, and its suffix. A suffix that ends with a
+/// colon is a prefix.
 pub(crate) const NAMES: [(&str, &str); 49] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
@@ -105,14 +104,14 @@ impl Keys {
         format!("{}:{name}", self.control)
     }
 
-    /// Hash: schema, pause, counts of jobs and claims, virtual time; what every script is
-    /// given.
+    /// Hash: schema, pause, counts of jobs and claims, virtual time. Every script receives this
+    /// key.
     pub fn control(&self) -> &str {
         &self.control
     }
 
-    /// Nothing, ever: the second key that every script is given, so that Redis Cluster runs none
-    /// while the slot moves to another node.
+    /// Never exists: the second key of every script, so that Redis Cluster runs no script while the
+    /// slot moves to another node.
     pub fn none(&self) -> String {
         self.key("none")
     }
@@ -122,7 +121,7 @@ impl Keys {
         format!("{}:job:{id}", self.control)
     }
 
-    /// What every job's key starts with.
+    /// The prefix of every job's key.
     pub fn job_prefix(&self) -> String {
         self.key("job:")
     }
@@ -264,13 +263,13 @@ impl Keys {
         self.key("holding")
     }
 
-    /// Set: those of them that started before the key limited anything.
+    /// Set: the running jobs that started before the limit was set.
     pub fn holders(&self, key: &str) -> String {
         format!("{}:holders:{key}", self.control)
     }
 
-    /// Hash: limit keys whose running jobs are being counted, and until when (ms) none start
-    /// under them for that.
+    /// Hash: limit keys whose running jobs are being counted, and until when (ms) no job starts
+    /// under them.
     pub fn counting(&self) -> String {
         self.key("counting")
     }
@@ -323,8 +322,8 @@ impl Keys {
         format!("{}:unique:{key}", self.control)
     }
 
-    /// String: the id of the job that one of this id was found to be a duplicate of,
-    /// under an idempotency key; for as long as its enqueue says.
+    /// String: the id of the job that this id duplicates under an idempotency key, for as long as
+    /// the enqueue says.
     pub fn duplicate(&self, id: &JobId) -> String {
         format!("{}:duplicate:{id}", self.control)
     }
@@ -334,7 +333,7 @@ impl Keys {
         self.key("groups")
     }
 
-    /// Hash: what dead jobs of one fingerprint have in common.
+    /// Hash: what dead jobs of one fingerprint share.
     pub fn group(&self, fingerprint: &str) -> String {
         format!("{}:group:{fingerprint}", self.control)
     }
@@ -360,7 +359,7 @@ impl Keys {
         format!("{}:claim:{worker}:{}", self.control, request_id % 2)
     }
 
-    /// String: the worker that sweeps just now, and the number of its last renewal.
+    /// String: the worker that sweeps at present, and the number of its last renewal.
     pub fn sweeper(&self) -> String {
         self.key("sweeper")
     }
@@ -370,7 +369,7 @@ impl Keys {
         self.key("outbox")
     }
 
-    /// String: the time (µs) where a test sets it.
+    /// String: the time (µs), if a test sets it.
     pub fn clock(&self) -> String {
         self.key("clock")
     }
@@ -390,7 +389,7 @@ impl Keys {
         self.key("configured")
     }
 
-    /// Channel: ids of running jobs that are to be cancelled.
+    /// Channel: ids of running jobs to cancel.
     pub fn cancels(&self) -> String {
         self.key("cancels")
     }

@@ -1,4 +1,4 @@
-//! The version of the layout of keys, compared by what reads without a script.
+//! Checks the version of the layout for reads without a script.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,15 +12,15 @@ use super::{
     keys::{Keys, SCHEMA},
 };
 
-/// How long a layout that fits is taken for granted: a queue is not replaced every second.
+/// How long a successful check holds, because a queue is not replaced every second.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// When the layout was found to fit; shared by the clones of a client.
+/// The time of the last successful check, shared by the clones of a client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layout(Arc<Mutex<Option<Instant>>>);
 
 impl Layout {
-    /// The layout in Redis, if it is not that of this program.
+    /// The layout in Redis, if it differs from this program's.
     pub(crate) async fn other(&self, keys: &Keys, conn: &Connection) -> RedisResult<Option<String>> {
         let Self(seen) = self;
         if seen.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < FRESH) {

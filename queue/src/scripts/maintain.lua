@@ -33,7 +33,7 @@ for i, id in ipairs(due) do
   -- Jobs behind large ones are left to the next call.
   if cx.read >= CALL_BYTES then break end
   promoted[i] = id
-  -- An index entry without a job (deleted by hand) is dropped, here and below.
+  -- An index entry without a job (deleted manually) is dropped, here and below.
   local job = fields_of(JOB .. id, 'job', 'state')
   if job[1] then
     cx.read = cx.read + #job[1]
@@ -118,7 +118,7 @@ if lost[1] then
       reclaim(tonumber(claim), id)
       examined = examined + 1
     end
-    -- Counts jobs that were deleted by hand as well.
+    -- Also counts jobs that were deleted manually.
     left = left + (lease[2] or 0)
     redis.call('DEL', LEASE .. claim)
     redis.call('ZREM', RUNNING, claim)

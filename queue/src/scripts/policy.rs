@@ -1,5 +1,5 @@
-//! The numbers that scripts go by. Each stands here or in the module that it belongs to; the
-//! Lua names are bound to them when a script is put together, so no such number is in Lua.
+//! The policy numbers of the scripts. Each stands here or in the module that it belongs to.
+//! Composing a script binds the Lua names to these numbers, so Lua has none of its own.
 
 use crate::{
     job::MAX_TIME,
@@ -15,42 +15,41 @@ const HISTORY_BYTES: usize = 8 * 1024;
 /// Lines of history that are kept with a job.
 const HISTORY_LINES: usize = 64;
 
-/// A job without a deadline is as urgent as a job that is due a day after it became ready, so
-/// that deadlines starve no job.
+/// A job without a deadline is as urgent as a job that is due a day after it became ready. So jobs
+/// with deadlines do not starve it.
 const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
 
-/// No batch is larger than this: it bounds Lua's `unpack`, and the time for which one call holds
-/// Redis up.
+/// The largest batch. It bounds Lua's `unpack`, and the time for which one call blocks Redis.
 pub(crate) const MAX_BATCH: usize = 128;
 
-/// Jobs of one claim. More than in other batches, because part of what a call costs is the same
-/// for any number of jobs, most of all where they share the queue. Not more, because the longest
-/// call is a claim: it should stay below 5 ms with a tick of the kernel (4 ms) in it.
+/// Jobs of one claim. More than in other batches, because a part of a call's cost does not depend
+/// on the number of jobs. Not more, because claims are the longest calls: one should stay below 5
+/// ms even with a tick of the kernel (4 ms) in it.
 pub(crate) const MAX_CLAIM: usize = 160;
 
 /// Ends of one completion, which cost less.
 pub(crate) const MAX_ENDS: usize = 192;
 
-/// A call adds no further jobs to an enqueue, a claim, a promotion or a reclaim, and no further
-/// ends to a completion, once those that it has come to this many bytes: Redis copies each.
+/// A call stops adding jobs (enqueue, claim, promotion, reclaim) or ends (completion) once their
+/// bodies total this many bytes, because Redis copies each.
 pub(crate) const CALL_BYTES: usize = 512 * 1024;
 /// The same with a test's clock: few enough to be reached in thousands of runs.
 pub(super) const TEST_CALL_BYTES: usize = 64 * 1024;
 
-/// Lanes of which a claim takes jobs, about: a lane costs as much as two jobs. A class that gets
-/// a part of the claim gets that part of the lanes.
+/// About the most lanes of a claim, because a lane costs as much as two jobs. A class with a part
+/// of the claim gets the same part of the lanes.
 pub(crate) const LANES_AT_MOST: usize = 32;
-/// Lanes that all classes of a claim have together.
+/// The most lanes of all classes of a claim together.
 const CLAIM_LANES: usize = 48;
-/// Where more lanes than this take turns, a claim is smaller: their jobs lie far apart in memory
-/// and cost Redis half as much again.
+/// With more lanes than this, a claim is smaller: their jobs lie far apart in memory and cost Redis
+/// half as much again.
 const MANY_LANES: usize = 1024;
 /// The size of such a claim.
 const JOBS_OF_MANY: usize = 80;
-/// Jobs that a new lane waits for at most, about, because other lanes are served ahead of their
+/// About the most jobs for which a new lane waits because other lanes are served ahead of their
 /// turns.
 const ROTATION: usize = 4096;
-/// What a class may save up of its share, in jobs; above what one claim pays and earns.
+/// The most jobs of its share that a class may save up. It is above what one claim pays and earns.
 const CREDIT: usize = 384;
 
 /// How often a lane with several limit keys is sent on to another key before a slot is reserved
@@ -60,25 +59,25 @@ const RESERVE_AFTER: usize = 4;
 const RESERVED_TOKEN_MS: u64 = 1000;
 /// Keys whose reservations one call gives up.
 pub(crate) const RESERVATIONS_GIVEN_UP: usize = 32;
-/// Lanes that one release lets in. Each of them ends in another release.
+/// Lanes that one release returns to the schedule. Each of them ends in another release.
 const LANES_LET_IN: usize = 32;
 /// How long (ms) no job starts under a limit key while the jobs that run already are counted.
 const COUNTING_MS: u64 = 10_000;
 
-/// Kinds that a claim visits, of those that jobs are parked for.
+/// The most kinds with parked jobs that a claim visits.
 const KINDS_AT_MOST: usize = 32;
-/// Flows of such kinds that a claim visits, with those that a limit holds.
+/// The most flows of such kinds that a claim visits, including flows that a limit holds.
 const KIND_FLOWS: usize = 64;
 /// Rounds through these flows in which a claim is filled.
 const KIND_ROUNDS: usize = 16;
 /// How soon (ms) a claim comes back that could not visit all of them and leased nothing.
 const AGAIN_MS: u64 = 100;
 
-/// How long (ms) a lease lasts that does not say it: one of an earlier version.
+/// The length (ms) of a lease without a stored length, from an earlier version.
 const UNKNOWN_LEASE_MS: u64 = 600_000;
 /// Entries of succeeded jobs that one trim reads.
 const SUCCEEDED_ENTRIES: usize = 16;
-/// A scrub counts the ready jobs of a class that has no more lanes than this.
+/// A scrub counts the ready jobs of a class with at most this many lanes.
 const SCRUB_LANES: usize = 64;
 
 /// Bytes that a signal takes of Redis' memory besides its payloads and its condition, about.
@@ -91,7 +90,7 @@ const MAX_LANE_PAGE: usize = 640;
 /// Limits that are read at once.
 const MAX_LIMITS: usize = 1000;
 
-/// The names that Lua has for them, and their values as Lua writes them.
+/// Their names in Lua, and their values in Lua's syntax.
 pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
     let text = |value: &dyn std::fmt::Display| format!("'{value}'");
     let number = |value: &dyn std::fmt::Display| value.to_string();

@@ -2,7 +2,7 @@
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 limit key, then numbers of claims (at most 4, of 160 jobs each)
 -- Returns: how many jobs were counted.
--- The limit may have been cleared meanwhile.
+-- The limit may have been cleared since.
 -- include: open, int, job, flow, limits
 local cx = open()
 if cx.err then return cx end

@@ -13,7 +13,7 @@ local lane = ARGV[1]
 -- Jobs that were taken off since then may have been among the seen ones.
 local popped = tonumber(redis.call('HGET', CONTROL, 'popped') or '0')
 local seen = math.max(0, ARGV[2] - popped + ARGV[3])
--- From the end: claims meanwhile do not move the ids that are still to be read.
+-- From the end, so that claims do not move the ids that are left to read.
 local ids = redis.call('LRANGE', LANE .. lane, int(-seen - MAX_BATCH), int(-seen - 1))
 if ids[1] == MARK then table.remove(ids, 1) end
 local doubled, ghosts, here = 0, 0, {}

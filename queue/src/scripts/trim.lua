@@ -33,7 +33,7 @@ if not index then
       break
     end
     for id in string.gmatch(ids, '%S+') do
-      -- A job that was forgotten by an operator may have come again meanwhile.
+      -- An operator may have purged a job, and the job may have come again.
       local text = fields_of(JOB .. id, 'state')[1]
       if text and string.match(text, '^succeeded (%d+)') == ended then
         if is_ahead then

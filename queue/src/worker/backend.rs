@@ -23,8 +23,8 @@ use crate::{error::Error, job::Job, redis::connect::Connector, worker::protocol:
 
 /// A queue in Redis as a source of work for one apalis worker.
 ///
-/// It never yields an error, because a worker ends at the first one and drops
-/// what is in flight; while Redis is away it yields nothing.
+/// It never yields an error, because an apalis worker ends at the first one and drops its running
+/// jobs. While Redis is away it yields nothing.
 pub struct RedisBackend {
     options: WorkerOptions,
     core: Arc<Core>,
@@ -45,7 +45,7 @@ impl std::fmt::Debug for RedisBackend {
 }
 
 impl RedisBackend {
-    /// A backend; it connects at the first poll.
+    /// A backend. It connects at the first poll.
     ///
     /// # Errors
     /// When the options contradict each other.
@@ -107,9 +107,9 @@ impl Backend for RedisBackend {
         self.tasks.poll_recv(cx).map(|task| task.map(Ok))
     }
 
-    /// Stops claiming, hands back what was claimed and not started, and waits
-    /// until every end is written, or is abandoned. apalis comes here when the last handler has ended;
-    /// the first two were done when the stop began ([`shutdown`]), if there was one to run.
+    /// Stops claiming, hands back jobs that have not started, and waits until every end is written
+    /// or abandoned. apalis calls this after the last handler has ended. The first two steps
+    /// happened when the stop began ([`shutdown`]), if a handler was running.
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
         self.core.stop.cancel();
         let closing = self.closing.get_or_insert_with(|| {
@@ -121,7 +121,7 @@ impl Backend for RedisBackend {
             let (core, abandon) = (Arc::clone(&self.core), self.options.abandon.clone());
             let in_order = async move {
                 if let Some(claiming) = claiming {
-                    // It only ends early if it panicked; closing goes on then.
+                    // It ends early only after a panic; closing then continues.
                     let _ = claiming.await;
                 }
                 tasks.close();
@@ -140,7 +140,7 @@ impl Backend for RedisBackend {
                     biased;
                     () = in_order => {}
                     () = abandon.cancelled() => {
-                        // The loops are aborted with their handles.
+                        // Dropping the handles aborts the loops.
                         tracing::error!(
                             queue = %core.options.queue,
                             "the worker ends without an answer of Redis: jobs whose ends are not written run again when their leases run out"

@@ -23,26 +23,24 @@ use crate::{
     worker::protocol::{Claim, Claimed, Maintained},
 };
 
-/// What a claim was answered, and what it was asked with.
+/// The reply to a claim, and its request.
 struct Answer {
     claimed: Claimed,
     slots: Vec<OwnedSemaphorePermit>,
     asked: Instant,
 }
 
-/// Claims that are under way to Redis at once. A second one is sent only when it asks for a full
-/// batch, so that Redis need not wait for the worker. `claim.lua` remembers the replies to the
-/// oldest open claim and to the one behind it.
+/// Claims in flight at the same time. A second claim is sent only for a full batch, so that Redis
+/// need not wait for the worker. `claim.lua` remembers the replies of both.
 const UNDER_WAY: u64 = 2;
 
-/// Claims until the worker is told to stop, while the jobs of the claims before
-/// are started.
+/// Claims until the stop, while the jobs of earlier claims start.
 pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc<Job>>>) {
     let (answered, mut answers) = mpsc::channel::<Answer>(1);
     let start_all = async {
         while let Some(answer) = answers.recv().await {
             if !start(&core, answer, &started) {
-                // Whoever claims more finds the channel closed.
+                // A later claim finds the channel closed.
                 answers.close();
             }
         }
@@ -52,7 +50,7 @@ pub(super) async fn run(core: Arc<Core>, started: mpsc::UnboundedSender<Task<Arc
 
 async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     let mut under_way = FuturesUnordered::new();
-    // While `Some`, the queue was seen empty and there is nothing to do until then.
+    // While `Some`, the queue was empty, and there is nothing to do until that time.
     let mut idle_until: Option<Instant> = None;
     let mut request_id: u64 = 1;
     // Request ids without a reply.
@@ -77,7 +75,7 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
                 answer = under_way.next() => {
                     let Some((answered_id, answer)) = answer else { continue };
                     open.remove(&answered_id);
-                    // Told to stop before Redis answered; another may be answered yet.
+                    // The stop came before the reply; another reply may still come.
                     let Some(answer) = answer else { continue };
                     let Answer { claimed, slots, asked } = &answer;
                     if let Some(idle) = rest(claimed, slots.len(), core.options.poll, &mut backoff) {
@@ -90,7 +88,7 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
                     continue;
                 }
                 slots = batch_of_slots(core), if another => {
-                    // Handlers go on ending after the stop, and leave their slots free.
+                    // Handlers still end after the stop and free their slots.
                     if core.stop.is_cancelled() {
                         continue;
                     }
@@ -107,9 +105,8 @@ async fn ask(core: &Core, answered: mpsc::Sender<Answer>) {
     }
 }
 
-/// Claims until Redis answers, under the same request id, so the worker gets the jobs that an
-/// unanswered call has leased. The slots stay taken. `None` when the worker is told to stop
-/// meanwhile.
+/// Repeats a claim under the same request id until Redis answers, so the worker gets the jobs that
+/// an unanswered call leased. The slots stay taken. `None` after the stop.
 async fn claim(
     core: &Core,
     slots: Vec<OwnedSemaphorePermit>,
@@ -140,8 +137,7 @@ async fn claim(
     }
 }
 
-/// Free slots once there may be something to do; `None` when the worker is told to
-/// stop.
+/// Waits for free slots and possible work; `None` after the stop.
 async fn next_slots(core: &Core, idle_until: Option<Instant>) -> Option<Vec<OwnedSemaphorePermit>> {
     if let Some(until) = idle_until {
         tokio::select! {
@@ -154,12 +150,12 @@ async fn next_slots(core: &Core, idle_until: Option<Instant>) -> Option<Vec<Owne
         biased;
         () = core.stop.cancelled() => None,
         slots = free_slots(core) => Some(slots),
-        // A full worker still does what is due, for the others.
+        // A full worker still runs the maintenance, for other workers.
         () = tokio::time::sleep(core.options.poll) => Some(Vec::new()),
     }
 }
 
-/// Slots for a full batch, once so many are free.
+/// Waits until slots for a full batch are free.
 async fn batch_of_slots(core: &Core) -> Vec<OwnedSemaphorePermit> {
     let Ok(mut all) = Arc::clone(&core.slots).acquire_many_owned(MAX_CLAIM as u32).await else {
         return std::future::pending().await;
@@ -198,13 +194,13 @@ fn rest(claimed: &Claimed, asked_for: usize, poll: Duration, backoff: &mut Backo
     Some(if failed { idle.max(backoff.next_wait()) } else { idle })
 }
 
-/// How long an idle worker sleeps: until the next promotion or expiry that it
-/// knows of, and no longer than `poll`.
+/// How long an idle worker sleeps: until the next known promotion or expiry, and no longer than
+/// `poll`.
 fn idle_time(now: i64, next_at: i64, poll: Duration) -> Duration {
     if next_at == 0 {
         return poll;
     }
-    // One millisecond more, so that the time has come when Redis is asked.
+    // One millisecond more, so that the time has come at the next claim.
     Duration::from_millis(next_at.saturating_sub(now).max(0).unsigned_abs() + 1).min(poll)
 }
 
@@ -258,7 +254,7 @@ fn report(core: &Core, claimed: &Claimed) {
     }
 }
 
-/// Hands the jobs to the worker. False when nobody takes them any more.
+/// Hands the jobs to the worker. False when the worker is gone.
 fn start(
     core: &Arc<Core>,
     Answer { claimed, slots, asked }: Answer,
@@ -268,8 +264,8 @@ fn start(
         let job = match job {
             Ok(job) => Arc::new(job),
             Err(error) => {
-                // Without its fields it cannot be settled: its lease ends with the last
-                // job of the claim, and its crashes bury it.
+                // Without its fields the job cannot be settled. Its lease ends with the last job of
+                // the claim, and its crashes use up its budget.
                 tracing::error!(job = %error.id, %error, "claimed job is damaged");
                 continue;
             }
@@ -278,7 +274,7 @@ fn start(
             Arc::new(LeaseState::new(Arc::clone(&job), Arc::clone(&core.leases), Some((asked, slot))));
         core.leases.hold(&lease);
         if core.stop.is_cancelled() {
-            // It was answered after the stop: the job is to run elsewhere, and at once.
+            // The reply came after the stop, so another worker must run the job at once.
             lease.release_unstarted();
             continue;
         }

@@ -13,13 +13,13 @@ use crate::{
     redis::connect::{Backoff, Cause},
 };
 
-/// How often the version is looked at, should the message be lost that tells of a new one.
+/// How often the worker reads the version, because the message about a new one may be lost.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Differences that are named in the log.
+/// The most differences that the log names.
 const NAMED: usize = 10;
 
-/// Seeds a queue that has no configuration, and goes by the stored one until the worker ends. The
+/// Seeds a queue that has no configuration, and follows the stored one until the worker ends. The
 /// first claim waits for it.
 pub(super) async fn run(core: Arc<Core>) {
     let Some(seed) = &core.options.seed else {
@@ -89,7 +89,7 @@ async fn look(core: &Core, seed: &Configuration) -> Result<(), Error> {
     Ok(())
 }
 
-/// Goes by a version from now on, and says in what this worker's own settings differ.
+/// Follows a version, and logs where this worker's own settings differ.
 fn follow(core: &Core, seed: &Configuration, stored: StoredConfiguration) {
     let (queue, version, by) = (&core.options.queue, stored.version, stored.by.clone());
     let differences = seed.differences(&stored.configuration);

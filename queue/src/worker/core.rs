@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct Core {
     pub(super) options: WorkerOptions,
     pub(super) connector: Connector,
-    /// What this worker runs, as claims say it.
+    /// The kinds of this worker, in the form of claims.
     pub(super) kinds: Option<Vec<String>>,
     /// A connection for each loop, so that a large claim delays no renewal.
     pub(super) claims: Worker,
@@ -39,13 +39,13 @@ pub(super) struct Core {
     pub(super) reconfigure: Notify,
     /// Leases should be renewed now rather than later.
     pub(super) renew: Notify,
-    /// No more claims, and nothing starts.
+    /// The stop: no more claims, and nothing starts.
     pub(super) stop: CancellationToken,
-    /// What its loops have said of Redis.
+    /// Which loops have logged that Redis fails.
     pub(super) outages: Outages,
 }
 
-/// Whether each loop has said that its calls fail.
+/// Which loops have logged that their calls fail.
 #[derive(Debug, Default)]
 pub(super) struct Outages {
     pub(super) claims: Outage,
@@ -62,7 +62,7 @@ impl Core {
         ended: mpsc::UnboundedSender<EndedAttempt>,
     ) -> Result<Self, Error> {
         let worker = |connector: &Connector| Client::new(connector, options.queue.clone()).map(Worker::new);
-        // An answer that is lost must not cost the lease: two tries fit into it.
+        // A lost reply must not cost the lease, so two attempts fit into it.
         let prompt = connector.with_response_timeout(options.lease / 3);
         if let Some(seed) = &options.seed {
             seed.check()?;

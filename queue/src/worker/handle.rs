@@ -2,8 +2,8 @@
 
 use crate::client::handle::Client;
 
-/// Claims jobs of one queue and says how their attempts end ([`crate::protocol`]); sweeps. Cheap to
-/// clone; clones share a connection. [`RedisBackend`](super::RedisBackend) makes its own.
+/// Claims jobs of one queue and writes how their attempts end ([`crate::protocol`]); sweeps. Cheap
+/// to clone; clones share a connection. [`RedisBackend`](super::RedisBackend) makes its own.
 /// ```
 /// # async fn claims(worker: upshot_queue::worker::Worker, claim: upshot_queue::protocol::Claim<'_>) {
 /// worker.claim(&claim).await;
@@ -20,7 +20,7 @@ impl Worker {
         Self { client }
     }
 
-    /// The client, for what a worker reads and enqueues.
+    /// The client, with which a worker reads and enqueues.
     pub fn client(&self) -> &Client {
         &self.client
     }

@@ -1,4 +1,4 @@
-//! Makes apalis' kind of service of a plain async function.
+//! Turns a plain async function into an apalis service.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,5 @@
-//! What a worker goes by: its options, or the configuration that is stored with the queue.
+//! The policy in force for a worker: from its options, or from the configuration stored with the
+//! queue.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use crate::{
     },
 };
 
-/// Retries, shares and retention that a worker goes by.
+/// The retries, shares and retention in force.
 #[derive(Debug)]
 pub(super) struct InForce {
     /// Which version of the stored configuration, by its number and when it was stored; 0 for the
@@ -60,7 +61,7 @@ impl InForce {
         Self::new((0, 0), retry.clone(), retry_by_kind.clone(), *shares, keep)
     }
 
-    /// What the stored configuration says.
+    /// The policy of the stored configuration.
     pub(super) fn of_stored(stored: StoredConfiguration) -> Self {
         Self::of_configuration(stored.which(), stored.configuration)
     }
@@ -69,7 +70,7 @@ impl InForce {
         Self::new(version, of.retry, of.kinds.into_iter().collect(), of.shares, of.keep)
     }
 
-    /// What follows from a failure of a kind.
+    /// The retry policy of a kind.
     pub(super) fn retry_of(&self, kind: &str) -> &RetryPolicy {
         self.retry_by_kind.get(kind).unwrap_or(&self.retry)
     }

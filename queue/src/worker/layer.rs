@@ -1,4 +1,4 @@
-//! The middleware that watches an attempt and says how it ended.
+//! The middleware that watches an attempt and reports how it ended.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -28,8 +28,8 @@ use crate::{
     worker::protocol::{Disposition, MAX_OUTCOME},
 };
 
-/// Wraps the worker's handler: runs it as a task of its own, bounds its time,
-/// catches its panic, drops it when the lease is lost, and settles the lease.
+/// Wraps the worker's handler: runs it as a separate task, bounds its time, catches its panic,
+/// drops it when the lease is lost, and settles the lease.
 #[derive(Clone, Debug, Default)]
 pub struct SettleLayer;
 
@@ -67,14 +67,14 @@ where
                 .boxed();
         };
         if !lease.0.begin() {
-            // It was handed back when the stop began.
+            // The job was handed back when the stop began.
             return async { Ok(()) }.boxed();
         }
         let called = self.inner.call(task);
-        // An error is one of apalis or of a middleware: the handler's own end is the response.
+        // An error comes from apalis or a middleware. The handler's own end is in the response.
         let attempt = async move { called.await.unwrap_or_else(|error| Err(error.into())) };
-        // A task of its own, so that handlers use all cores; it is aborted when
-        // the worker drops it.
+        // A separate task, so that handlers use all cores. The task is aborted when the worker
+        // drops it.
         let watched = AbortOnDropHandle::new(tokio::spawn(watch(lease, attempt)));
         async move { watched.await.map_err(Into::into) }.boxed()
     }
@@ -92,7 +92,7 @@ where
         let mut until = lease.0.ends();
         loop {
             tokio::time::sleep_until(until.into()).await;
-            // An effect that cannot be called back has a limit of its own.
+            // An effect that cannot be undone has its own limit.
             match lease.0.awaited() {
                 Some(awaited) if awaited.until > until => until = awaited.until,
                 _ => return,
@@ -106,7 +106,7 @@ where
     let result = tokio::select! {
         biased;
         () = lease.lost().cancelled() => return,
-        // Not left to the drop of the lease: a renewal may hold it just now.
+        // Explicit, because a renewal may still hold the lease.
         () = options.interrupt.cancelled() => return match lease.0.awaited() {
             Some(Awaited { what, .. }) => {
                 let what = format!("{what}: the worker stopped before the answer came");
@@ -137,7 +137,7 @@ where
             }
         },
         result if lease.cancelled().is_cancelled() => {
-            // What may have happened is told all the same.
+            // The failure still names the effect that may have happened.
             let unclear = match &result {
                 Ok(Ok(Err(Stop::Failed(failure)))) if failure.class == FailureClass::Unclear => {
                     Some(truncate(&failure.message))
@@ -200,12 +200,12 @@ fn disposition(lease: &Lease, stop: Stop) -> Disposition {
     }
 }
 
-/// A line of the history that is no failure.
+/// A line of the history other than a failure.
 fn line(lease: &Lease, did: &str, note: Option<String>) -> String {
     Change::of_attempt(lease.job(), did, note).line()
 }
 
-/// What follows from a failure.
+/// Decides what follows from a failure.
 fn failed(lease: &Lease, failure: &Failure) -> Disposition {
     let job = lease.job();
     let now = utc_ms();

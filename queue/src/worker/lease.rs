@@ -26,7 +26,7 @@ use crate::{
     worker::protocol::{MAX_OUTCOME, Write},
 };
 
-/// The name of a step, as far as people are shown it.
+/// The part of a step's name that is shown.
 fn name(step: &str) -> String {
     truncate_to(step, 200)
 }
@@ -34,27 +34,27 @@ fn name(step: &str) -> String {
 /// A write that was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The lease is no longer ours; somebody else runs the job, or did.
+    /// The lease is lost: another worker runs the job, or ran it.
     #[error("the lease on job {0} is lost: another worker has it, this attempt must end")]
     Stale(crate::JobId),
-    /// The result of a step is larger than what is kept with a job.
+    /// The result of a step is too large.
     #[error(
         "the result of step `{step}` has {bytes} bytes, and at most {MAX_OUTCOME} are kept: \
          store what is large elsewhere and return where it is"
     )]
     TooLarge {
-        /// Which step.
+        /// The step.
         step: String,
         /// How large.
         bytes: usize,
     },
-    /// What was to be stored cannot be written as JSON.
+    /// The value cannot be written as JSON.
     #[error("cannot be stored as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 
-/// The right to run a job until a time. Every write of the attempt carries its
-/// fencing token; a late one is refused and counted.
+/// The right to run a job until a time. Every write of the attempt carries its fencing token; a
+/// late write is refused and counted.
 #[derive(Clone)]
 pub struct Lease(pub(super) Arc<LeaseState>);
 
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Lease {
 }
 
 impl Lease {
-    /// The job as it was when it was claimed.
+    /// The job at the time of the claim.
     pub fn job(&self) -> &Arc<Job> {
         &self.0.job
     }
@@ -80,36 +80,33 @@ impl Lease {
         &self.0.lost
     }
 
-    /// Fires when somebody cancelled the job: the handler should stop. It may
-    /// still succeed; any other end is that of a cancelled job. After a grace it
-    /// is dropped.
+    /// Fires when an operator cancels the job. The handler should stop. It may still succeed; any
+    /// other end counts as cancelled. After a grace the handler is dropped.
     pub fn cancelled(&self) -> &CancellationToken {
         &self.0.cancelled
     }
 
     /// Fires when the worker begins to stop, for all its leases at once, and stays fired. The
-    /// handler may finish within the grace, at the end of which it is dropped. One that would
-    /// take longer stops at a place where little is lost, after a step, and returns
-    /// [`Release`](crate::Release): the job runs elsewhere at once, and the attempt does not
-    /// count.
+    /// handler may finish within the grace; after the grace it is dropped. A longer handler stops
+    /// where little is lost, after a step, and returns [`Release`](crate::Release). Another worker
+    /// then runs the job at once, and the attempt does not count.
     pub fn stopping(&self) -> &CancellationToken {
         &self.0.leases.stopping
     }
 
-    /// Says that the outside world was asked for an effect that cannot be called back, and
-    /// that its answer is waited for until `within` has passed. To be dropped when the answer
-    /// is there.
+    /// Notes that the handler requested an effect that cannot be undone, and waits for its answer
+    /// for at most `within`. Drop the guard when the answer is there.
     ///
-    /// Until then the attempt may run longer than its time-out. What ends it all the same
-    /// (the stop of the worker) makes it fail with the class
-    /// [`Unclear`](crate::FailureClass::Unclear), and `what` may have happened stands in the
-    /// failure.
+    /// Until then the attempt may run longer than its time-out. If the attempt ends all the same
+    /// (by the stop of the worker), it fails with the class
+    /// [`Unclear`](crate::FailureClass::Unclear), and the failure says what may have happened
+    /// (`what`).
     pub fn awaits(&self, within: Duration, what: impl std::fmt::Display) -> Awaits {
         self.0.effects.begin(within, what.to_string())
     }
 
-    /// Until when whatever the handler waits for should have answered: shortly before the
-    /// attempt runs out of time, so that the handler can still say what it waited for.
+    /// The deadline for anything that the handler waits for: shortly before the attempt runs out of
+    /// time, so that the handler can still report what it waited for.
     pub fn answer_by(&self) -> Instant {
         let timeout = self.0.timeout();
         let spare = (timeout / 10).min(Duration::from_secs(1));
@@ -117,12 +114,11 @@ impl Lease {
         ends.checked_sub(spare).unwrap_or(ends)
     }
 
-    /// Makes sure that the lease is still ours, asking Redis when it may have
-    /// run out meanwhile (the process was stopped, Redis was away). To be
-    /// called before an effect that the outside world sees.
+    /// Checks that the lease is still held, and asks Redis if it may have expired (the process was
+    /// stopped, Redis was away). Call it before an outside effect.
     ///
     /// # Errors
-    /// [`WriteError::Stale`] when it is not.
+    /// [`WriteError::Stale`] when the lease is lost.
     pub async fn verify(&self) -> Result<(), WriteError> {
         let mut backoff = Backoff::default();
         loop {
@@ -138,17 +134,17 @@ impl Lease {
         }
     }
 
-    /// Stores how far the job is and tells those who watch. Long texts are cut.
+    /// Stores the job's progress and tells its watchers. Long texts are truncated.
     ///
     /// # Errors
-    /// [`WriteError::Stale`] when the lease is lost. A Redis that is away is no
-    /// error: progress is dropped then, the next one tells more anyway.
+    /// [`WriteError::Stale`] when the lease is lost. While Redis is away, progress is dropped
+    /// without an error, because a later report replaces it.
     pub async fn progress(&self, progress: &Progress) -> Result<(), WriteError> {
         let Progress { percent, step, message } = progress;
         let (step, message) = (step.as_deref().map(name), message.as_deref().map(truncate));
         let progress = Progress { percent: *percent, step, message };
         let value = serde_json::to_string(&progress)?;
-        // One line of the timeline: no line feeds.
+        // One line of the timeline, without line feeds.
         let step = progress.step.as_deref().unwrap_or_default().replace('\n', " ");
         let mark = format!("{} {step}", progress.percent);
         match self.0.write(Write::Progress(&value, &mark)).await {
@@ -188,8 +184,8 @@ impl Lease {
         self.0.job.answers.get(&condition.stored())
     }
 
-    /// Stores the result of a completed step. Waits for Redis while it is away:
-    /// a step that was done but not stored would be done again.
+    /// Stores the result of a completed step. Waits while Redis is away, because a step that is
+    /// done but not stored would run again.
     ///
     /// # Errors
     /// [`WriteError::Stale`] when the lease is lost; when the result is too large.

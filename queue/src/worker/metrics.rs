@@ -1,10 +1,10 @@
-//! What a worker counts.
+//! The metrics of a worker.
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::QueueName;
 
-/// Says what the metrics mean, and starts those of this queue at 0.
+/// Describes the metrics, and starts those of this queue at 0.
 pub(super) fn describe(queue: &QueueName) {
     describe_counter!("job_queue_claimed_total", "Jobs that workers of this process claimed.");
     describe_counter!(

@@ -1,4 +1,4 @@
-//! What a worker may be told.
+//! The options of a worker.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,29 +18,27 @@ pub struct WorkerOptions {
     pub queue: QueueName,
     /// Jobs that run at once in this worker.
     pub concurrency: usize,
-    /// How long a lease lasts. It is renewed every third of it, and at least
-    /// every second; a worker that is gone is noticed after at most this long.
+    /// How long a lease lasts. It is renewed every third of it, and at least every second; after at
+    /// most this long another worker notices that this one is gone.
     pub lease: Duration,
     /// How long one attempt may run.
     pub timeout: Duration,
     /// The same for kinds that may run for a shorter time only.
     pub timeout_by_kind: HashMap<String, Duration>,
-    /// What follows from a failure.
+    /// The retry policy.
     pub retry: RetryPolicy,
-    /// The same for kinds that differ.
+    /// The retry policy of single kinds.
     pub retry_by_kind: HashMap<String, RetryPolicy>,
-    /// What the less urgent classes get in any case.
+    /// The guaranteed shares of the less urgent classes.
     pub shares: Shares,
-    /// What this worker can run; jobs of other kinds and versions are parked by its claims until
-    /// a worker claims that runs them. `None`: everything.
+    /// The kinds and versions that this worker runs. Its claims park other jobs for a worker that
+    /// runs them. `None`: all kinds.
     pub kinds: Option<Kinds>,
-    /// How long a running handler may go on after its token said that the job is
-    /// cancelled; then it is dropped.
+    /// How long a running handler may continue after its job was cancelled; then it is dropped.
     pub cancel_grace: Duration,
-    /// How often an idle worker looks without having been woken.
+    /// How often an idle worker claims without a wake-up.
     pub poll: Duration,
-    /// How long a succeeded job is kept; also how long its id is found again
-    /// by an enqueue.
+    /// How long a succeeded job is kept, and how long an enqueue finds its id.
     pub keep_succeeded: Duration,
     /// The same for a dead job.
     pub keep_dead: Duration,
@@ -54,19 +52,16 @@ pub struct WorkerOptions {
     pub seed: Option<Configuration>,
     /// Whether the worker goes by the stored configuration; it keeps this up to date.
     pub following: watch::Sender<Following>,
-    /// Fires when a stop in good order begins: nothing more is claimed, what has not
-    /// started is handed back, and running handlers are told
-    /// ([`Lease::stopping`](super::Lease::stopping)). An apalis monitor tells its
-    /// backends of a stop only when nothing runs any more; a worker that is stopped
-    /// without this token notices it a moment later.
+    /// Fires when an orderly stop begins: claims end, jobs that have not started are handed back,
+    /// and running handlers learn of the stop ([`Lease::stopping`](super::Lease::stopping)). An
+    /// apalis monitor tells its backends of a stop only after the last handler. Without this token
+    /// a worker notices the stop a moment later.
     pub stop: CancellationToken,
-    /// Fires when running handlers are to be dropped and their jobs handed back,
-    /// at the end of the grace of a stop. An apalis monitor that runs out of
-    /// patience just drops its workers, and their jobs wait for the lease.
+    /// Fires at the end of the grace of a stop: running handlers are dropped and their jobs handed
+    /// back. Without it an apalis monitor drops its workers, and their jobs wait for the lease.
     pub interrupt: CancellationToken,
-    /// Fires when a worker that stops is to end although Redis did not answer: what it could not
-    /// write by then is abandoned, and its jobs wait for the lease. Without it a worker waits for
-    /// as long as Redis is away.
+    /// Fires when a stopping worker must end although Redis did not answer. Unwritten ends are
+    /// abandoned, and their jobs wait for the lease. Without it a worker waits while Redis is away.
     pub abandon: CancellationToken,
 }
 

@@ -1,4 +1,4 @@
-//! Drops what every reader of the outbox has acknowledged.
+//! Trims entries of the outbox that every group has acknowledged.
 
 use std::time::Instant;
 
@@ -9,9 +9,9 @@ use crate::{
     scripts::{self, Call},
 };
 
-/// Entries that are kept for nobody in particular.
+/// Entries that are kept without a group.
 const KEPT: usize = 1_000;
-/// Entries that one command drops: ten times as many would take Redis over 5 ms.
+/// Entries that one command drops. Ten times as many would take Redis over 5 ms.
 const DROPPED: usize = 1_000;
 
 impl Worker {

@@ -1,7 +1,7 @@
-//! What a worker says to Redis: claim, settle, renew, write.
+//! The calls of a worker to Redis: claim, settle, renew, write.
 //!
-//! Each is one script call and may be repeated until it is answered. The apalis
-//! backend is built on it; so could be any other runtime.
+//! Each is one script call and may be repeated until Redis answers. The apalis backend uses these
+//! calls; another runtime could too.
 
 use std::time::Duration;
 
@@ -17,44 +17,43 @@ use crate::{
     scripts::{self, Call, MAX_CLAIM},
 };
 
-/// Bytes of an outcome, as JSON, that are kept. A handler that returns more has its job
-/// end as a permanent failure: what is large belongs into a store, and where it is there
-/// into the outcome.
+/// The largest outcome, in bytes of JSON. A larger outcome ends the job as a permanent failure. Put
+/// large data into a store and its address into the outcome.
 pub const MAX_OUTCOME: usize = 1024 * 1024;
 
 /// A call for work.
 #[derive(Clone, Debug)]
 pub struct Claim<'a> {
-    /// Who claims.
+    /// The worker.
     pub worker: &'a str,
-    /// At most this many jobs, up to 160; 0 only does what is due, for any worker.
+    /// At most this many jobs, up to 160; 0 only runs the maintenance.
     pub want: usize,
     /// How long the leases last.
     pub lease: Duration,
-    /// What becomes of a job that lost its worker.
+    /// The policy for a job that lost its worker.
     pub crashes: &'a Crashes,
-    /// The same for jobs of kinds that differ, each by its stored name.
+    /// The same for single kinds, each by its stored name.
     pub crashes_by_kind: &'a [(String, Crashes)],
-    /// What the worker runs ([`Kinds::stored`](crate::Kinds::stored)); `None` for everything. A
-    /// job of another kind is parked; jobs that are parked for one of these are leased first.
+    /// The kinds that the worker runs ([`Kinds::stored`](crate::Kinds::stored)); `None` for all. A
+    /// job of another kind is parked. Jobs that are parked for one of these kinds are leased first.
     pub kinds: Option<&'a [String]>,
     /// The request id of the call. A repeated id gets the same jobs in reply, as long as no call
     /// with an id higher by two has come: two may be under way.
     pub request_id: u64,
-    /// What the less urgent classes get in any case.
+    /// The guaranteed shares of the less urgent classes.
     pub shares: Shares,
-    /// How many jobs a lane may be given ahead of its turn, 1 to 160, for a tenant of
-    /// weight 1: the more, the fewer lanes a large claim is taken from. The lane waits for
-    /// that afterwards.
+    /// The quantum: how many jobs a lane may get ahead of its turn, 1 to 160, for a tenant of
+    /// weight 1. With a larger quantum a claim comes from fewer lanes. The lane waits for these
+    /// jobs afterwards.
     pub quantum: usize,
 }
 
-/// What was due, whichever worker asks.
+/// The result of the maintenance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Maintained {
     /// Jobs whose lease had expired.
     pub reclaimed: u64,
-    /// Those of them that are dead now.
+    /// Reclaimed jobs that are dead.
     pub dead: u64,
 }
 
@@ -63,10 +62,9 @@ pub struct Maintained {
 pub struct Claimed {
     /// Redis' time, UTC ms.
     pub now: i64,
-    /// When there is something to do again, UTC ms; 0 for unknown, as it is where as many jobs
-    /// were leased as were asked for.
+    /// The time of the next work, UTC ms. 0 for unknown, for example after a full claim.
     pub next_at: i64,
-    /// What was due and is done; or why it was not done, which keeps no job from being leased.
+    /// The result of the maintenance, or why it failed. A failure does not stop the claim.
     pub maintained: Result<Maintained, RedisError>,
     /// Whether there is more to do at once.
     pub more: bool,
@@ -75,10 +73,10 @@ pub struct Claimed {
     jobs: Vec<(String, Content)>,
 }
 
-/// What a claim says of a job.
+/// A claimed job in the reply.
 #[derive(Clone, Debug)]
 enum Content {
-    /// Its body: there is nothing else of a job that runs for the first time.
+    /// Its body. A job that runs for the first time has nothing else.
     Body(Bytes),
     /// Its token, and all of its fields.
     Fields(u64, Fields),
@@ -118,17 +116,17 @@ impl Claimed {
         Self { now, next_at, maintained, more: false, unknown: 0, jobs: Vec::new() }
     }
 
-    /// How many jobs were leased.
+    /// The number of leased jobs.
     pub fn len(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Whether none was.
+    /// Whether no job was leased.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
 
-    /// The jobs, as they are now that they run.
+    /// The jobs in their running state.
     pub fn jobs<'a>(
         self,
         queue: &'a Client,
@@ -141,7 +139,7 @@ impl Claimed {
                 Content::Body(body) => (1, Job::fresh(&id, queue.name(), &body)?),
                 Content::Fields(token, fields) => (token, Job::read(&id, queue.name(), fields)?),
             };
-            // They were read before the lease was written.
+            // The reply has the fields from before the lease.
             job.attempts = token.saturating_sub(job.token.saturating_sub(job.attempts));
             job.token = token;
             job.state = State::Running;
@@ -155,13 +153,13 @@ impl Claimed {
 /// An attempt that ended.
 #[derive(Clone, Debug)]
 pub struct EndedAttempt {
-    /// Which job.
+    /// The job.
     pub id: JobId,
     /// The fencing token of the attempt.
     pub token: u64,
     /// The flow of the job.
     pub flow: String,
-    /// Bytes of its arguments, which Redis reads for any end but a success.
+    /// Bytes of its arguments, which Redis reads for every end except a success.
     pub args: usize,
     /// How.
     pub disposition: Disposition,
@@ -171,9 +169,9 @@ pub struct EndedAttempt {
 /// a [`crate::job::Change`].
 #[derive(Clone, Debug)]
 pub enum Disposition {
-    /// With an outcome, as JSON.
+    /// Success, with an outcome as JSON.
     Succeed(String),
-    /// With a failure, to run again.
+    /// Failure; the job runs again.
     Retry {
         /// After this.
         delay: Duration,
@@ -182,35 +180,35 @@ pub enum Disposition {
         /// For the history.
         line: String,
     },
-    /// With a failure, not to run again.
+    /// Failure; the job does not run again.
     Bury {
         /// Why it failed.
         class: FailureClass,
-        /// What messages of the same cause have in common.
+        /// The normalised message.
         normal: String,
         /// For the history.
         line: String,
     },
-    /// Without having failed, to run again. The attempt does not count.
+    /// Deferred without a failure; the job runs again. The attempt does not count.
     Snooze {
         /// After this.
         delay: Duration,
         /// For the history.
         line: String,
     },
-    /// It did not really start. The attempt does not count.
+    /// Handed back. The attempt does not count.
     Release {
         /// For the history; may be empty.
         line: String,
     },
-    /// It stopped because the job was cancelled.
+    /// Stopped because the job was cancelled.
     Cancel {
         /// For the history.
         line: String,
     },
-    /// It cannot go on here. The attempt does not count.
+    /// Parked. The attempt does not count.
     Park {
-        /// What has to be met, as it is stored.
+        /// The condition, in stored form.
         condition: String,
         /// How long the job waits; `None` for ever.
         within: Option<Duration>,
@@ -221,19 +219,19 @@ pub enum Disposition {
     },
 }
 
-/// What became of leases that were to be renewed.
+/// The result of a renewal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renewed {
-    /// Somebody else has them, or they ended.
+    /// Leases that another worker has, or that ended.
     pub lost: Vec<String>,
-    /// Still held, but to be cancelled.
+    /// Held leases whose jobs are cancelled.
     pub cancelled: Vec<String>,
 }
 
 /// A write of a running attempt.
 #[derive(Clone, Copy, Debug)]
 pub enum Write<'a> {
-    /// How far it is, as JSON; and the mark that it leaves (`percent step`).
+    /// The progress as JSON, and the mark that it leaves (`percent step`).
     Progress(&'a str, &'a str),
     /// The name of a completed step, its result, as JSON, and the digest of the arguments that
     /// it was made from ([`crate::Job::args_digest`]); an empty one for any.
@@ -249,8 +247,7 @@ const BYTES: usize = 8 * 1024;
 /// Marks that are kept with a job.
 const MARKS: usize = 32;
 
-/// How many arguments `complete.lua` needs to know of a success: all behind them have
-/// their usual value.
+/// The number of arguments that `complete.lua` needs for a success. The rest have their defaults.
 fn width(token: u64, outcome: &str) -> usize {
     match (token, outcome) {
         (1, "null") => 1,
@@ -260,7 +257,7 @@ fn width(token: u64, outcome: &str) -> usize {
 }
 
 impl Worker {
-    /// Does what is due (promotes, reclaims, expires jobs), and leases jobs.
+    /// Runs the maintenance (promotes, reclaims, expires jobs), and leases jobs.
     ///
     /// # Errors
     /// When Redis failed. What is due may be done then, and jobs may be leased: the same request
@@ -314,8 +311,8 @@ impl Worker {
         call
     }
 
-    /// Writes how attempts ended, at most 192; whether each was written, or
-    /// refused as stale. Of two ends of one attempt success is looked at first.
+    /// Writes how attempts ended, at most 192. Returns for each whether it was written, or refused
+    /// as stale. Of two ends of one attempt the success comes first.
     ///
     /// # Errors
     /// When Redis failed. The batch may have been written; repeated, it is refused.
@@ -350,7 +347,7 @@ impl Worker {
         for (_, EndedAttempt { id, token, flow, .. }, end) in &others {
             call.arg(id.as_str()).arg(*token).arg(flow.as_str());
             match end {
-                // Those came first.
+                // Successes came first.
                 Disposition::Succeed(_) => &mut call,
                 Disposition::Retry { delay, class, line } => {
                     call.arg("retry").arg(delay_ms(*delay)).arg(class.as_str()).arg(line.as_str())
@@ -385,8 +382,8 @@ impl Worker {
         Ok(written)
     }
 
-    /// Extends at most 128 leases. Jobs of one claim share a lease: all of them are
-    /// extended with any of them.
+    /// Extends at most 128 leases. Jobs of one claim share a lease, so any of them extends it for
+    /// all.
     ///
     /// # Errors
     /// When Redis failed.
@@ -408,8 +405,8 @@ impl Worker {
     /// A write of a running attempt; false when the attempt is stale.
     ///
     /// # Errors
-    /// When Redis failed. It may have been written. Repeated, a step is stored once, with
-    /// its first result; a line of the log or a mark of progress is there twice.
+    /// When Redis failed. The write may have been applied. A repeated step is stored once, with its
+    /// first result; a repeated line of the log or mark of progress appears twice.
     pub async fn write(
         &self,
         worker: &str,

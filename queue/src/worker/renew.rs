@@ -10,8 +10,8 @@ use crate::{
     scripts::MAX_BATCH,
 };
 
-/// A renewal also tells which jobs are to be cancelled: within a second, should
-/// the connection that listens for it be lost.
+/// A renewal also reports cancelled jobs. So a cancellation arrives within a second even if the
+/// listening connection is lost.
 const TELLS: Duration = Duration::from_millis(900);
 
 /// Renews every third of a lease, or more often, until the worker has ended.
@@ -22,8 +22,8 @@ pub(super) async fn run(core: Arc<Core>) {
             () = tokio::time::sleep((core.options.lease / 3).min(TELLS)) => {}
             () = core.renew.notified() => {}
         }
-        // The leases are looked up anew for each try: one that is kept over a
-        // wait would not be handed back, nor free its place, until Redis is back.
+        // Each attempt reads the leases again. A lease held across a wait would not be handed back,
+        // nor free its slot, until Redis is back.
         while let Err(error) = renew_all(&core).await {
             if core.outages.renewals.begins(Cause::of(&error)) {
                 let why = told(&error);

@@ -14,24 +14,25 @@ use crate::{
     scripts::{self, Call, MAX_BATCH},
 };
 
-/// The time in which no more than a share is forgotten.
+/// The period of the share.
 pub const WINDOW: Duration = Duration::from_secs(3600);
-/// The share, where the retention is long.
+/// The share for a long retention.
 const SHARE: f64 = 0.25;
 
-/// What one call forgot.
+/// The result of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
     /// Jobs or signals that are forgotten.
     pub forgotten: u64,
     /// Whether there are more to forget at once.
     pub more: bool,
-    /// Whether more are due than may be forgotten in this hour.
+    /// Whether more jobs are due than this hour allows.
     pub held: bool,
 }
 
-/// The part of the kept jobs that may be forgotten within an hour. In quiet times it is an hour's
-/// part of the retention, so short ones need more: twice that, because work comes in waves.
+/// The share of the kept jobs that may be forgotten within an hour. Steady work needs an hour's
+/// part of the retention, so a short retention needs a larger share: twice that part, because work
+/// comes in waves.
 fn share(keep: Duration) -> f64 {
     if keep.is_zero() {
         return 1.0;
@@ -40,8 +41,8 @@ fn share(keep: Duration) -> f64 {
 }
 
 impl Worker {
-    /// Forgets jobs that ended longer ago than `keep` in state `of`, at most 128 a call, and no
-    /// more than a share of those that are kept within an hour.
+    /// Forgets jobs that ended longer than `keep` ago in state `of`: at most 128 for each call, and
+    /// at most a share of the kept jobs within an hour.
     ///
     /// # Errors
     /// When Redis failed.

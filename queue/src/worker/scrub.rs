@@ -1,5 +1,7 @@
-//! The scrubber: looks whether jobs are where their state says, and repairs what
-//! is not. Expected to find nothing: every transition is one script.
+//! The scrubber: finds and repairs jobs that are not where their state says. It should find
+//! nothing, because every transition is one script. It cannot search a long list for one job. So it
+//! reads the lists first, from their ends, because claims take from the front. A job that no list
+//! had, and that was there before, is lost.
 
 use std::{
     collections::HashSet,
@@ -23,55 +25,55 @@ pub struct Found {
     pub doubled: u64,
     /// Index entries without a job.
     pub ghosts: u64,
-    /// Lanes with jobs that nobody's turn would have reached.
+    /// Lanes with jobs that no claim would have reached.
     pub stuck: u64,
-    /// Counts of jobs that are ready, run or count for a limit, that were off.
+    /// Wrong counts of ready jobs, running jobs, or jobs under a limit.
     pub miscounted: u64,
 }
 
 impl Found {
-    /// All of it.
+    /// The sum.
     pub fn total(&self) -> u64 {
         self.missing + self.doubled + self.ghosts + self.stuck + self.miscounted
     }
 }
 
-/// Where a pass is: first through the entries of each index, then through the lists of the
-/// lanes, then through all jobs.
+/// The position of a pass, which reads first the entries of each index, then the lists of the
+/// lanes, then all jobs.
 #[derive(Clone, Debug, Default)]
 pub struct Scrubber {
-    /// Which index; behind the last one come the lanes.
+    /// The index. After the last one come the lanes.
     index: usize,
     cursor: u64,
-    /// The lists, once they began to be read; behind the last one come the jobs.
+    /// The lists, once their reading began. After the last one come the jobs.
     lanes: Option<Lanes>,
     /// When the first of them was read, ms of Redis' clock.
     began: u64,
-    /// What they had.
+    /// The ids in the lists.
     listed: Listed,
     found: Found,
 }
 
-/// Where a pass is among the lanes.
+/// The position of a pass in the lanes.
 #[derive(Clone, Debug, Default)]
 struct Lanes {
     class: usize,
-    /// The last lane of the class that is being read.
+    /// The present lane of the class.
     flow: Option<String>,
     /// Lanes that come next, the last one first.
     next: Vec<String>,
-    /// Ids of the lane that were read, from its end on.
+    /// Ids of the lane that were read, from its end.
     seen: u64,
-    /// Ids that had been taken off the ends of lists when the last of them were read.
+    /// Ids that had left the ends of lists at the last read.
     popped: u64,
 }
 
-/// The ids that the lists have, so that a job which none of them has is noticed without
-/// looking for it in any: by their hashes, 64 bits each.
+/// The hashes (64 bits) of all ids in the lists. So a job that no list has is noticed without a
+/// search.
 #[derive(Clone, Debug, Default)]
 struct Listed {
     ids: HashSet<u64>,
-    /// There were too many: nothing is said of jobs that none seems to have.
+    /// Too many ids: the pass does not judge jobs that no list seems to have.
     is_cut: bool,
 }
 
@@ -102,13 +104,13 @@ fn hash(id: &str) -> u64 {
 const PARTS: usize = 16;
 
 impl Scrubber {
-    /// Looks at some jobs more, about 128, or at 16 parts of lists; what was found, when the pass is
-    /// through. The next call starts another pass.
+    /// Examines about 128 further jobs, or 16 parts of lists. Returns the findings at the end of
+    /// the pass; the next call starts another pass.
     ///
     /// # Errors
-    /// When Redis failed; the next call goes on.
+    /// When Redis failed; the next call continues.
     pub async fn step(&mut self, queue: &Worker) -> Result<Option<Found>, Error> {
-        // Not with a pass: what nobody has counted holds its limit closed, and then overshoots it.
+        // Independent of a pass, because an unfinished count keeps its limit closed.
         queue.client.finish_counting().await?;
         if let Some(&state) = State::ALL.get(self.index) {
             self.look_at_index(queue, state).await?;
@@ -190,7 +192,7 @@ impl Scrubber {
     }
 
     async fn repair(&mut self, queue: &Worker, what: &str, ids: &[String]) -> Result<(), Error> {
-        // Redis may return more than it was asked for.
+        // Redis may return more than requested.
         for mut batch in ids.chunks(MAX_BATCH) {
             while !batch.is_empty() {
                 let (_, looked) = self.call(queue, what, batch).await?;
@@ -200,8 +202,7 @@ impl Scrubber {
         Ok(())
     }
 
-    /// Returns the time, ms of Redis' clock, and how many of the ids were looked at: of
-    /// some at least one.
+    /// Returns the time, ms of Redis' clock, and the number of examined ids, at least one.
     async fn call(&mut self, queue: &Worker, what: &str, ids: &[String]) -> Result<(u64, usize), Error> {
         let mut call = Call::new(&scripts::SCRUB, queue.client.keys());
         call.arg(what).arg(if self.listed.is_cut { 0 } else { self.began });
@@ -216,7 +217,7 @@ impl Scrubber {
         self.found.ghosts += ghosts;
         self.found.stuck += stuck;
         self.found.miscounted += miscounted;
-        // The clock was set back: what is enqueued now seems to have been there before.
+        // The clock was set back, so new jobs seem to be older than the pass.
         self.listed.is_cut |= now < self.began;
         Ok((now, looked.max(1)))
     }
@@ -227,7 +228,7 @@ impl Lanes {
         self.class == Priority::ALL.len()
     }
 
-    /// Reads which lanes come next, if there are any.
+    /// Reads the next lanes, if any.
     async fn more(&mut self, queue: &Worker) -> Result<(), Error> {
         while !self.are_read() {
             let after = self.flow.as_ref().map_or_else(|| "-".to_owned(), |flow| format!("({flow}"));
@@ -247,7 +248,7 @@ impl Lanes {
     }
 }
 
-/// A text as a pattern that matches just it.
+/// A pattern that matches only this text.
 fn escape(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for c in text.chars() {

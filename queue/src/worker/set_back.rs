@@ -1,10 +1,11 @@
-//! Redis' clock set back: by hand, or because the clock of a new master is behind.
+//! Handles a Redis clock that was set back: manually, or because the clock of a new master is
+//! behind.
 //!
-//! Everything is timed by Redis. When its clock goes back by an hour, what was written before lies
-//! an hour ahead: the lease of a worker that is gone, the next token of a rate, a retry after ten
-//! seconds. So a worker of the queue writes down the clock now and then, and when that lies ahead
-//! all of it is counted anew: a lease lasts for its length at most, a job waits for what is left of
-//! its delay. Deadlines stay what they are, and so does the order within a lane.
+//! All times are Redis' times. If its clock goes back by an hour, earlier times lie an hour ahead:
+//! the lease of a worker that is gone, the next token of a rate, a retry after ten seconds. So a
+//! worker of the queue stores the clock now and then. If the stored time lies ahead, all times are
+//! counted again: a lease lasts at most its length, a job waits for the rest of its delay.
+//! Deadlines stay, and so does the order within a lane.
 
 use std::time::{Duration, Instant};
 
@@ -15,22 +16,22 @@ use crate::{
     scripts::{self, Call},
 };
 
-/// What has times, in the order in which it is counted anew.
+/// The parts with times, in the order in which they are counted again.
 const TIMED: [&str; 5] = ["running", "paced", "scheduled", "dead", "cancelled"];
 
-/// A look at Redis' clock.
+/// A reading of Redis' clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// What it is, UTC ms.
+    /// The time, UTC ms.
     pub now: i64,
-    /// How far it was set back since the last look.
+    /// How far it was set back since the last reading.
     pub set_back: Duration,
-    /// How many leases, tokens, delays and ends were counted anew.
+    /// How many leases, tokens, delays and ends were counted again.
     pub anew: u64,
 }
 
 impl Worker {
-    /// Looks at Redis' clock, and where that was set back counts anew what lies too far ahead.
+    /// Reads Redis' clock. If it was set back, counts times again that lie too far ahead.
     ///
     /// # Errors
     /// When Redis failed; the next call begins again.

@@ -1,4 +1,4 @@
-//! Writes how attempts ended, as many at once as ended meanwhile.
+//! Writes how attempts ended, in batches.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::{
     worker::protocol::{Disposition, EndedAttempt},
 };
 
-/// Batches that are under way to Redis at once. A second one goes only when it is
-/// full: so Redis need not wait for us, and batches stay as large as they can be.
+/// Batches in flight at the same time. A second one starts only when it is full. So Redis need not
+/// wait for this worker, and batches stay large.
 const IN_FLIGHT: usize = 2;
 
 /// Settles until `finish` fires and nothing is left.
@@ -42,7 +42,7 @@ pub(super) async fn run(
             () = finish.cancelled(), if batch.is_empty() && under_way.is_empty() => return,
         }
     }
-    // Nobody is left who could say anything.
+    // All senders are gone.
     while under_way.next().await.is_some() {}
     while !batch.is_empty() {
         let rest = batch.split_off(a_call_of(&batch));
@@ -50,8 +50,8 @@ pub(super) async fn run(
     }
 }
 
-/// How many of these ends a call takes: as many as it may have, and until what Redis has
-/// to write or read for them comes to [`CALL_BYTES`].
+/// How many of these ends a call takes: up to its limit, and until the bytes that Redis writes or
+/// reads for them reach [`CALL_BYTES`].
 fn a_call_of(batch: &[EndedAttempt]) -> usize {
     let sums = batch.iter().scan((0, 0), |(cost, bytes), ended| {
         let before = *bytes;
@@ -62,18 +62,19 @@ fn a_call_of(batch: &[EndedAttempt]) -> usize {
     sums.take_while(|(cost, before)| *cost <= 2 * MAX_ENDS && *before < CALL_BYTES).count()
 }
 
-/// In halves of a success. Any other end costs Redis two or three times as much: it has
-/// a history, and an index of its own.
+/// The cost in halves of a success. Any other end costs Redis two or three times as much, because
+/// it has a history and its own index.
 fn cost_of(ended: &EndedAttempt) -> usize {
     if matches!(ended.disposition, Disposition::Succeed(_)) { 2 } else { 5 }
 }
 
-/// The outcome of a success; any other end makes Redis read the job.
+/// The outcome of a success. For any other end Redis reads the job.
 fn bytes_of(ended: &EndedAttempt) -> usize {
     if let Disposition::Succeed(outcome) = &ended.disposition { outcome.len() } else { ended.args }
 }
 
-/// Writes a batch, until Redis answers: an end that is not written is work done twice.
+/// Writes a batch, and repeats until Redis answers, because an unwritten end means that the work
+/// runs twice.
 async fn settle(core: &Core, batch: Vec<EndedAttempt>) {
     let mut backoff = Backoff::default();
     loop {
@@ -98,8 +99,8 @@ async fn settle(core: &Core, batch: Vec<EndedAttempt>) {
 fn report(core: &Core, written: &[bool]) {
     let refused = written.iter().filter(|written| !**written).count();
     if refused > 0 {
-        // Also after an answer that got lost: the batch was written then, and
-        // is refused the second time. Either way nothing more is to be done.
+        // Also after a lost reply: the batch was written, and Redis refuses the second one. Either
+        // way nothing is left to do.
         tracing::warn!(queue = %core.options.queue, refused, "late ends of attempts refused");
         metrics::counter!("job_queue_refused_total", "queue" => core.options.queue.to_string())
             .increment(refused as u64);
@@ -116,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_call_takes_as_many_ends_as_redis_can_bear(
-            // Whether it is a success, and the size of its outcome, or else of its arguments.
+            // Whether it is a success, and the size of its outcome or of its arguments.
             ends in prop::collection::vec((any::<bool>(), 0..4usize), 1..400),
             large in prop::sample::select(vec![1, 1_000, 300_000]),
         ) {

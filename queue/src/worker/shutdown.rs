@@ -1,4 +1,4 @@
-//! Notices that the worker is to stop, while its handlers still run.
+//! Notices the stop of the worker while its handlers still run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,12 +6,12 @@ use apalis_core::worker::context::WorkerContext;
 
 use super::core::Core;
 
-/// How often it looks whether apalis was told: that says nothing to a backend before its last
-/// handler has ended.
+/// How often it checks for apalis' own stop, of which apalis tells a backend only after the last
+/// handler.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Waits for the stop. From then on nothing is claimed, and what was claimed and has not
-/// started runs elsewhere; running handlers are told.
+/// Waits for the stop. Then it ends the claims, hands back jobs that have not started, and tells
+/// running handlers.
 pub(super) async fn run(core: Arc<Core>, worker: WorkerContext) {
     tokio::select! {
         () = core.options.stop.cancelled() => {}

@@ -9,10 +9,10 @@ use crate::{
     policy::failure::{Failure, with_causes},
 };
 
-/// Why a handler ends an attempt without an outcome, and what follows for the job.
+/// Why a handler ends an attempt without an outcome, and what happens to the job.
 ///
-/// It is what a handler returns as its error. `?` makes one of each of the types below, and of
-/// any other error, which counts as a transient failure: trying again is safe, giving up is not.
+/// A handler returns it as its error. `?` converts each type below, and any other error, which
+/// counts as a transient failure: another attempt is safe, giving up is not.
 /// ```
 /// use upshot_queue::{Failure, Park, Stop};
 ///
@@ -29,7 +29,7 @@ use crate::{
 /// [`Undecodable`] is a [`std::error::Error`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// The attempt failed. The class decides about another one.
+    /// The attempt failed. The class decides about another attempt.
     Failed(Failure),
     /// The job runs again after a time.
     Snoozed(Snooze),
@@ -50,8 +50,8 @@ pub struct Snooze {
     pub why: String,
 }
 
-/// Not before something has happened: the job is parked until a signal meets its condition
-/// ([`Client::signal`](crate::Client::signal)), or an operator or program lets it continue
+/// Waits for a condition: the job is parked until a signal fulfils the condition
+/// ([`Client::signal`](crate::Client::signal)), or an operator or program releases it
 /// ([`Client::unpark`](crate::Client::unpark)). The attempt does not count, completed steps stay,
 /// and the job is listed as parked with condition and reason.
 ///
@@ -70,20 +70,19 @@ pub struct Snooze {
 ///     Ok(())
 /// }
 /// ```
-/// A signal that came before the job was parked is kept, and makes the job ready at once. A job
-/// that is parked again for a condition that it has an answer to stays parked until it is let go.
+/// The queue keeps a signal from before the parking, and makes the job ready at once. A job that
+/// already has the answer and parks for the same condition again stays parked until it is released.
 ///
 /// # A condition without a signal
-/// [`Client::unpark`](crate::Client::unpark) lets those jobs continue that are parked at that
-/// moment, and nothing remembers it. It is for conditions that come and go, such as a breaker.
-/// Between the handler's look and the parking the condition may be met. So a program that unparks
-/// does it in this order, and not just once:
+/// [`Client::unpark`](crate::Client::unpark) releases the jobs that are parked at that moment, and
+/// nothing remembers it. It is for conditions that come and go, such as a breaker. The condition
+/// may be fulfilled between the handler's check and the parking. So a program unparks in this
+/// order, and repeats it:
 /// 1. make true what the handlers look at, where they see it (close the breaker);
 /// 2. unpark;
-/// 3. unpark again now and then for as long as it stays true, or at the latest when an
-///    attempt that had looked before must have ended (the worker's `timeout`). Without jobs that
-///    costs one call; [`Client::conditions_part`](crate::Client::conditions_part) lists what is
-///    waited for.
+/// 3. unpark again now and then while it stays true, or at the latest when an attempt that checked
+///    earlier must have ended (the worker's `timeout`). Without jobs that costs one call;
+///    [`Client::conditions_part`](crate::Client::conditions_part) lists the conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Park {
     /// What it waits for.
@@ -95,27 +94,27 @@ pub struct Park {
     pub why: String,
 }
 
-/// Not here: the job is handed back, so that another worker runs it at once. The attempt does
-/// not count. It is meant for a worker that stops ([`Lease::stopping`](super::Lease::stopping))
-/// and claims no more; one that does not would get the job right back, so [`Snooze`] it then.
+/// Hands the job back, so that another worker runs it at once. The attempt does not count. It is
+/// meant for a stopping worker ([`Lease::stopping`](super::Lease::stopping)), which claims no more.
+/// Any other worker would get the job right back; use [`Snooze`] there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// For people.
     pub why: String,
 }
 
-/// This program cannot read the arguments, and another version of it may be able to. The job is
-/// parked until one registers; the attempt does not count.
+/// This program cannot read the arguments; another version may. The job is parked until such a
+/// version starts; the attempt does not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undecodable(pub String);
 
 impl Stop {
-    /// Whether the attempt failed. Otherwise it was put off, and does not count.
+    /// Whether the attempt failed. Otherwise it was deferred, and does not count.
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed(_))
     }
 
-    /// What happened, for people.
+    /// The message for people.
     pub fn why(&self) -> &str {
         match self {
             Self::Failed(failure) => &failure.message,
@@ -133,25 +132,25 @@ impl Stop {
 }
 
 impl Snooze {
-    /// Puts the job off.
+    /// Defers the job.
     pub fn new(wait: Duration, why: impl fmt::Display) -> Self {
         Self { wait, why: why.to_string() }
     }
 }
 
 impl Park {
-    /// Parks the job until the condition of this name is met.
+    /// Parks the job until the condition of this name is fulfilled.
     ///
     /// # Errors
-    /// A permanent failure when it names none (see [`Condition`]): the next attempt would name the
-    /// same.
+    /// A permanent failure when the name is not a condition (see [`Condition`]), because the next
+    /// attempt would give the same name.
     pub fn new(condition: impl AsRef<str>, why: impl fmt::Display) -> Result<Self, Failure> {
         let condition = condition.as_ref().parse::<Condition>().map_err(Failure::permanent)?;
         Ok(Self { condition, within: None, why: why.to_string() })
     }
 
-    /// Parks the job until a signal meets the condition, or for so long. The next attempt finds
-    /// how the wait ended with [`Lease::answer`](super::Lease::answer).
+    /// Parks the job until a signal fulfils the condition, or for this long. In the next attempt
+    /// [`Lease::answer`](super::Lease::answer) tells how the wait ended.
     pub fn wait(condition: Condition, within: Duration, why: impl fmt::Display) -> Self {
         Self { condition, within: Some(within), why: why.to_string() }
     }

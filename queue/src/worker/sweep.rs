@@ -1,8 +1,8 @@
-//! What has to be done now and then: parked jobs, retention, the outbox, the scrubber.
+//! Periodic work: parked jobs, retention, the outbox, the scrubber.
 //!
-//! Each is a loop of its own, so that none waits for another. What depends on what this worker
-//! can run it does itself; the rest is done by one worker of a queue at a time ([`hold`]), with
-//! pauses in which Redis is there for the others.
+//! Each part is a separate loop, so that none waits for another. Every worker does the work that
+//! depends on its own kinds. One worker of a queue at a time does the rest ([`hold`]), with pauses
+//! that leave Redis to other callers.
 
 mod clock;
 mod hold;
@@ -19,9 +19,9 @@ use super::{Worker, core::Core};
 use crate::{client::parking::ConditionCursor, error::Error, policy::pace::Pace, worker::scrub::Scrubber};
 use hold::Hold;
 
-/// How often each is done.
+/// The interval of each part.
 const EVERY: Duration = Duration::from_secs(5);
-/// From the beginning of one pass of the scrubber to that of the next, at least.
+/// The shortest time between the starts of two passes of the scrubber.
 const SCRUB_EVERY: Duration = Duration::from_secs(30);
 
 /// Sweeps until the worker ends, as soon as it is known for how long jobs and signals are kept.
@@ -58,7 +58,7 @@ async fn conditions(core: &Core) -> Infallible {
             };
             looked = true;
             if released > 0 {
-                tracing::info!(queue = %core.options.queue, jobs = released, "parked jobs go on");
+                tracing::info!(queue = %core.options.queue, jobs = released, "parked jobs continue");
             }
             Ok::<_, Error>(())
         };
@@ -67,7 +67,7 @@ async fn conditions(core: &Core) -> Infallible {
     }
 }
 
-/// Goes on with parked jobs that somebody began to let go.
+/// Continues releases of parked jobs.
 async fn releases(core: &Core, hold: &Hold<'_>) -> Infallible {
     loop {
         if hold.is_ours() {
@@ -108,7 +108,7 @@ async fn scrub(core: &Core, hold: &Hold<'_>) -> Infallible {
     }
 }
 
-/// Takes a step; whether the pass is through.
+/// Takes a step. Returns whether the pass has ended.
 async fn scrub_step(queue: &Worker, scrubber: &mut Scrubber) -> Result<bool, Error> {
     let Some(found) = scrubber.step(queue).await? else { return Ok(false) };
     if found.total() > 0 {
@@ -119,7 +119,7 @@ async fn scrub_step(queue: &Worker, scrubber: &mut Scrubber) -> Result<bool, Err
     Ok(true)
 }
 
-/// What was not done now is done the next time.
+/// The next round does the rest.
 fn note<E: Display>(core: &Core, what: &str, done: Result<(), E>) {
     if let Err(error) = done {
         tracing::debug!(queue = %core.options.queue, what, %error, "not swept");

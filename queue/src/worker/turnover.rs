@@ -1,16 +1,14 @@
-//! How long jobs hold their slots in a worker, and how far ahead of its turn a lane may be
-//! served because of it.
+//! Measures how long jobs hold their slots, and derives the quantum of a lane from it.
 
 use std::time::Duration;
 
 use crate::scripts::LANES_AT_MOST;
 
-/// Who has to wait for so long does not notice: slots that are free again within this
-/// time may all go to one lane, and a claim is then taken from a few. The longer jobs hold
-/// them, the fewer a lane gets ahead of its turn.
+/// A wait of this length goes unnoticed. If slots are free again within this time, all may go to
+/// one lane, and a claim comes from few lanes. The longer jobs hold slots, the smaller the quantum.
 const UNNOTICED: Duration = Duration::from_millis(10);
 
-/// Attempts after which the mean has moved by half.
+/// The number of attempts after which the mean has moved by half.
 const INERTIA: f64 = 64.0;
 
 /// The mean time for which an attempt held its slot, in µs; 0 while none has ended.
@@ -22,7 +20,7 @@ pub(super) struct Turnover {
 }
 
 impl Turnover {
-    /// How many attempts have ended so far, and how long they held their slots, all told.
+    /// Notes how many attempts have ended in total, and how long they held their slots in total.
     pub(super) fn note(&mut self, ended: u64, held_us: u64) {
         let n = ended.saturating_sub(self.ended) as f64;
         if n > 0.0 {
@@ -33,9 +31,9 @@ impl Turnover {
         }
     }
 
-    /// The quantum of a claim of `want` jobs: how many a lane may be given ahead of its turn.
+    /// The quantum of a claim of `want` jobs: how many jobs a lane may get ahead of its turn.
     pub(super) fn quantum(&self, want: usize) -> usize {
-        // A claim asks no more lanes, so it needs so much of each to be filled.
+        // A claim asks at most this many lanes, so it needs this much of each to be full.
         let least = want.div_ceil(LANES_AT_MOST).max(1);
         if self.ended == 0 {
             return least;
@@ -52,8 +50,7 @@ mod tests {
     use super::*;
     use crate::scripts::MAX_CLAIM;
 
-    /// What is allowed after so many attempts ended that each held its slot for so long
-    /// (ms).
+    /// The quantum after this many attempts that each held a slot for this long (ms).
     fn after(ends: impl IntoIterator<Item = (u64, u64)>, want: usize) -> usize {
         let mut turnover = Turnover::default();
         let (mut ended, mut held) = (0, 0);
@@ -69,7 +66,7 @@ mod tests {
         assert_eq!(after([], 32), 1);
         assert_eq!(after([(1000, 1)], 128), 128);
         assert_eq!(after([(1000, 20)], 128), 64);
-        // A second each; that many of them end at once says nothing.
+        // A second each; many ends at the same time do not change that.
         assert_eq!(after([(64, 1000); 3], 32), 1);
         assert_eq!(after([(128, 1000); 3], 128), 4);
     }

@@ -1,4 +1,4 @@
-//! Lets parked jobs continue whose condition a worker meets.
+//! Releases parked jobs whose condition a worker fulfils.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use crate::{
 };
 
 impl Worker {
-    /// Begins to let go all jobs whose condition this worker meets; returns how many are ready so far.
-    /// `None` is a worker that runs every kind. What handlers parked, and what is parked for a kind,
-    /// is none of its business.
+    /// Begins to release all jobs whose condition this worker fulfils; returns how many are ready
+    /// so far. `None` is a worker that runs every kind. It ignores jobs that handlers parked, and
+    /// jobs that are parked for a kind.
     ///
     /// # Errors
     /// When Redis failed.
@@ -27,7 +27,7 @@ impl Worker {
         Ok(all)
     }
 
-    /// The same for a part of all conditions; also returns where to go on, if there is more.
+    /// The same for a part of all conditions; also returns where to continue, if there are more.
     ///
     /// # Errors
     /// When Redis failed.
@@ -42,7 +42,7 @@ impl Worker {
             return Ok((0, next));
         }
         let paused = self.client.paused_kinds().await?;
-        // Those that somebody began with go on by themselves.
+        // Releases in progress continue by themselves.
         let begun: BTreeSet<String> =
             self.client.releases().await?.into_iter().map(|release| release.condition).collect();
         let mut all = 0;

@@ -7,8 +7,8 @@ use redis::RedisResult;
 use super::core::Core;
 use crate::redis::connect::{Backoff, Heard};
 
-/// Listens until the worker ends. Without the connection the worker still
-/// looks at every poll interval; only the latency suffers.
+/// Listens until the worker ends. Without the connection the worker still claims at every poll
+/// interval, with more latency.
 pub(super) async fn run(core: Arc<Core>) {
     let mut backoff = Backoff::default();
     loop {
@@ -25,7 +25,7 @@ async fn follow(core: &Core, backoff: &mut Backoff) -> RedisResult<Infallible> {
     let mut listener = core.connector.listen().await?;
     listener.subscribe(&[&wake, &cancels, &configured]).await?;
     backoff.reset();
-    // Whatever was said before we listened.
+    // Messages from before the subscription may be lost.
     core.wake.notify_one();
     core.renew.notify_one();
     core.reconfigure.notify_one();
@@ -38,8 +38,7 @@ async fn follow(core: &Core, backoff: &mut Backoff) -> RedisResult<Infallible> {
                 core.reconfigure.notify_one();
             }
             Heard::Message(_) => core.wake.notify_one(),
-            // A message that is missed costs no more than a poll and a renewal,
-            // which come sooner than this.
+            // A lost message costs a poll and a renewal at most, which come sooner than this.
             Heard::Checked => {}
         }
     }

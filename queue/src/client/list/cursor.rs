@@ -1,5 +1,5 @@
-//! Where a list goes on: behind the entry that was seen last, by its name and not by how many
-//! were seen. So a page costs the same wherever it begins, and what leaves the list moves nothing.
+//! Where a list continues: after the last seen entry, by its name and not by a count. So a page
+//! costs the same at any position, and a removed entry moves nothing.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -11,40 +11,40 @@ use crate::{
     policy::priority::Priority,
 };
 
-/// Where a list goes on. A text of its own making, to be passed on unchanged.
+/// Where a list continues. An opaque text, to be passed on unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor(pub(super) At);
 
-/// A place in a list.
+/// A position in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum At {
-    /// The beginning of a state, by its place in [`State::ALL`].
+    /// The beginning of a state, by its index in [`State::ALL`].
     Start(usize),
-    /// Behind a job in the sorted set of a state.
+    /// After a job in the sorted set of a state.
     Sorted { state: usize, score: i64, id: JobId },
-    /// Behind so many jobs of a claim whose lease ran out then (ms).
+    /// After this many jobs of a claim whose lease expires at this time (ms).
     Claim { until: i64, claim: i64, seen: usize },
-    /// Behind so many jobs of a line of those that succeeded: the ms and the number of its id.
+    /// After this many jobs of a line of succeeded jobs: the ms and the number of its id.
     Line { ms: u64, n: u64, seen: usize },
     /// In a lane.
     Lane { class: usize, flow: Arc<str>, behind: InLane },
-    /// Behind a job in the list of a subject.
+    /// After a job in the list of a subject.
     Subject(JobId),
 }
 
-/// A place in a lane: those with a place of their own come first.
+/// A position in a lane. Jobs in the sorted set come first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum InLane {
     /// Its beginning.
     Start,
-    /// Behind one that has a place of its own (µs).
+    /// After a job in the sorted set (µs).
     Placed { score: i64, id: JobId },
-    /// Behind one in its list: when it was enqueued (ms), and which place it had.
+    /// After a job in its list: when it was enqueued (ms), and its position.
     Listed { enqueued_at: i64, place: u64, id: JobId },
 }
 
-/// A word that is no cursor of this list.
+/// A word that is not a cursor of this list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a cursor of this list: pass on the `next` of the page before, unchanged")]
 pub struct BadCursor(pub(super) String);
@@ -58,17 +58,17 @@ impl BadCursor {
 const READY: usize = 1;
 const RUNNING: usize = 2;
 const SUCCEEDED: usize = 4;
-/// The word in front of a cursor in a subject's list.
+/// The prefix of a cursor in a subject's list.
 const SUBJECT: &str = "subject";
 const PLACED: &str = "placed";
 const LISTED: &str = "listed";
-/// Larger numbers are no times, and Lua would round them.
+/// Larger numbers are not times, and Lua would round them.
 const MOST: i64 = 1 << 53;
 /// Bytes of a flow, in digits: a tenant and its limit keys, each byte escaped.
 const LONGEST_FLOW: usize = 16 << 10;
 
 impl Cursor {
-    /// The place of the state that it is in; none in a subject's list.
+    /// The index of its state; `None` in a subject's list.
     pub(super) fn state(&self) -> Option<usize> {
         match &self.0 {
             At::Start(state) | At::Sorted { state, .. } => Some(*state),
@@ -120,7 +120,7 @@ impl TryFrom<String> for Cursor {
 /// A number that Redis and Lua keep exactly.
 fn number<T: TryFrom<i64>>(text: &str) -> Option<T> {
     let number: i64 = text.parse().ok()?;
-    // One way to write each: `+1` and `01` are none of ours.
+    // Each number has one form: `+1` and `01` are invalid.
     let is_ours = (-MOST..=MOST).contains(&number) && number.to_string() == text;
     T::try_from(number).ok().filter(|_| is_ours)
 }

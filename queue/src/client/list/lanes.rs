@@ -1,4 +1,4 @@
-//! Slices of ready jobs: lane by lane, first those that have a place of their own.
+//! Slices of ready jobs: lane by lane, first the jobs in the sorted set.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::{
 const LANES: usize = 64;
 
 impl Client {
-    /// Up to `take` ids across the lanes, or those of one tenant, from a place on; it looks at a
-    /// bounded number of them.
+    /// Up to `take` ids across all lanes, or those of one tenant, from a position. Examines a
+    /// bounded number of lanes.
     pub(super) async fn ready_slice(
         &self,
         tenant: Option<&str>,
@@ -44,7 +44,7 @@ impl Client {
                         slice.next = Some(At::Lane { class, flow, behind: InLane::Start });
                         return Ok(slice);
                     }
-                    // The lane of the cursor may be gone, and this another one.
+                    // The lane of the cursor may be gone, and this may be another lane.
                     let behind = start.take().filter(|(_, of, _)| *of == flow).map(|(.., behind)| behind);
                     let room = take - slice.entries.len();
                     let before = slice.entries.len();
@@ -80,7 +80,8 @@ impl Client {
         let mut to = "+".to_owned();
         let mut flows = Vec::new();
         if let Some(tenant) = tenant.map(encode) {
-            // A flow is the tenant, or that and a bar; names of other tenants may stand between.
+            // A flow is the tenant, or the tenant and a bar. Names of other tenants may sort
+            // between.
             if after.is_none_or(|(flow, inclusive)| flow < tenant.as_str() || inclusive && flow == tenant) {
                 let mut cmd = redis::cmd("ZSCORE");
                 let there: Option<f64> =
@@ -100,7 +101,7 @@ impl Client {
         Ok(flows)
     }
 
-    /// Adds up to `room` ids of one lane; returns where it goes on.
+    /// Adds up to `room` ids of one lane; returns where the lane continues.
     async fn part_of_lane(
         &self,
         class: usize,
@@ -126,7 +127,7 @@ impl Client {
                     Entry { behind: at(InLane::Placed { score, id: id.clone() }), id, is_of: Mark::Any }
                 }));
                 if room == 0 {
-                    // There may be no more of it; then the next part finds that out.
+                    // The lane may be finished; the next part finds that out.
                     return Ok(entries.last().map(|last| last.behind.clone()));
                 }
                 ("", 0, 0)
@@ -139,7 +140,7 @@ impl Client {
         let (place, last_enqueued, more): (u64, i64, u8) = read(Value::Array(reply))?;
         for (i, (id, left)) in ids.into_iter().enumerate() {
             let id = JobId::trusted(id);
-            // When each was enqueued is known once it is read.
+            // The time of its enqueue is known after the read.
             let behind =
                 InLane::Listed { enqueued_at: last_enqueued, place: place + i as u64, id: id.clone() };
             let is_of = if left == 1 { Mark::Left } else { Mark::Any };

@@ -1,5 +1,5 @@
-//! Slices of jobs whose ids stand several in a line: those that run, by their
-//! claims, and those that succeeded, by the calls that said so.
+//! Slices of jobs whose ids share a line: running jobs by their claims, and succeeded jobs by the
+//! calls that wrote them.
 
 use super::{At, Entry, Mark, Slice, Sorted};
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
 const LINES: usize = 8;
 
 impl Slice {
-    /// Adds the ids of a line behind those that were seen, up to `take` in all. False where some
-    /// are left over: then it says where it goes on.
+    /// Adds the ids of a line after the seen ones, up to `take` in all. False if some are left; it
+    /// then notes where to continue.
     fn line(
         &mut self,
         take: usize,
@@ -35,7 +35,9 @@ impl Slice {
 }
 
 impl Client {
-    /// Up to `take` jobs that succeeded from a place on: the newest first.
+    /// Up to `take` succeeded jobs from a position, the newest first. All jobs of one call share a
+    /// line of the index, because an entry for each job would cost as much as the rest of a
+    /// completion.
     pub(super) async fn succeeded_slice(&self, from: Option<&At>, take: usize) -> Result<Slice, Error> {
         let (mut start, first) = match from {
             Some(At::Line { ms, n, seen }) => (format!("{ms}-{n}"), Some(((*ms, *n), *seen))),
@@ -62,8 +64,7 @@ impl Client {
         }
     }
 
-    /// The same for running jobs, by the claims that they came with: whose lease
-    /// expires first comes first.
+    /// The same for running jobs, by their claims. The claim whose lease expires first comes first.
     pub(super) async fn running_slice(&self, from: Option<&At>, take: usize) -> Result<Slice, Error> {
         let mut slice = Slice::default();
         if let Some(At::Claim { until, claim, seen }) = from {

@@ -1,4 +1,4 @@
-//! Of many jobs those of a kind and a tenant, looked for where they are.
+//! Filters many jobs by kind and tenant inside Redis.
 
 use redis::RedisResult;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Client {
-    /// The places of those among these jobs that are of a kind and a tenant (any for `None`).
+    /// The positions of the jobs with this kind and tenant (any for `None`).
     pub(crate) async fn matching(
         &self,
         kind: Option<&str>,

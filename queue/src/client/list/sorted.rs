@@ -1,4 +1,4 @@
-//! Parts of sorted sets, behind an entry by its name.
+//! Parts of sorted sets, after an entry by its name.
 
 use redis::RedisResult;
 
@@ -11,9 +11,9 @@ use crate::{
 /// A sorted set that is read in parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sorted<'a> {
-    /// The index of a state; of running jobs that of their claims.
+    /// The index of a state; for running jobs, the index of their claims.
     Of(State),
-    /// The jobs of a lane that have a place of their own.
+    /// The sorted set of a lane.
     Placed(&'a str),
     /// The dead jobs of a group.
     Members(&'a str),
@@ -22,8 +22,8 @@ pub(crate) enum Sorted<'a> {
 }
 
 impl Client {
-    /// Up to `most` entries and their scores behind one, or from the beginning. Finished jobs
-    /// come the newest first unless `up` says otherwise, others always in order.
+    /// Up to `most` entries and their scores after an entry, or from the beginning. Finished jobs
+    /// come newest first unless `up` is set, others always in order.
     pub(crate) async fn part_of(
         &self,
         sorted: Sorted<'_>,

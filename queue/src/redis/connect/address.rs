@@ -4,15 +4,15 @@ use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 
-/// The port of a server, where the address names none.
+/// The default port of a server.
 const SERVER_PORT: u16 = 6379;
-/// The port of a sentinel, where the address names none.
+/// The default port of a sentinel.
 const SENTINEL_PORT: u16 = 26379;
-/// Every form, for whoever wrote another one.
+/// All valid forms, for error messages.
 const FORMS: &str = "use redis://[user:password@]host:port/db, redis+cluster://[user:password@]host:port,host:port \
      or redis+sentinel://[user:password@]host:port,host:port/master/db; `rediss` in place of `redis` for TLS";
 
-/// Where Redis is, and as whom to log in.
+/// The address of Redis and its login.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     /// How the servers are organised.
@@ -32,7 +32,7 @@ pub struct Address {
 pub enum Mode {
     /// One server.
     Single(Node),
-    /// A Redis Cluster, of which these nodes are asked for all others.
+    /// A Redis Cluster. These nodes name all others.
     Cluster(Vec<Node>),
     /// A master with replicas; the sentinels know which one is the master.
     Sentinel {
@@ -56,7 +56,7 @@ pub struct Node {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the Redis URL `{url}` cannot be used: {remedy}")]
 pub struct AddressError {
-    /// The address without what stands before its `@`.
+    /// The address without its login.
     pub url: String,
     /// What to write instead.
     pub remedy: String,
@@ -91,7 +91,7 @@ impl fmt::Display for Node {
     }
 }
 
-/// The address, or what to write instead.
+/// The address, or a remedy.
 fn parse(url: &str) -> Result<Address, String> {
     let (scheme, rest) = url.split_once("://").ok_or(FORMS)?;
     let (base, mode) = scheme.split_once('+').unwrap_or((scheme, ""));
@@ -103,7 +103,7 @@ fn parse(url: &str) -> Result<Address, String> {
     if rest.contains(['?', '#']) {
         return Err("remove what follows `?` or `#`; where the password has one, write %3F or %23".to_owned());
     }
-    // A password may hold `@` and `/` as they are: a host holds no `@`.
+    // A password may hold a plain `@` or `/`; a host holds no `@`.
     let (login, place) = rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
     let (user, password) = login.map_or(Ok((None, None)), credentials)?;
     let (hosts, path) = place.split_once('/').unwrap_or((place, ""));
@@ -174,13 +174,13 @@ fn database(path: &str) -> Result<i64, String> {
     if path.is_empty() {
         return Ok(0);
     }
-    // A sign would be taken by the parser and refused by Redis.
+    // The parser would accept a sign, and Redis would refuse it.
     let digits = path.bytes().all(|byte| byte.is_ascii_digit());
     let number = path.parse().ok().filter(|_| digits);
     number.ok_or_else(|| format!("the database `{path}` must be a number, such as 0"))
 }
 
-/// The address as it may be shown: nothing of what stands before the `@`.
+/// The part of the address that may be shown: nothing before the `@`.
 fn redacted(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let shown = rest.rsplit_once('@').map_or_else(|| rest.to_owned(), |(_, place)| format!("…@{place}"));

@@ -1,4 +1,4 @@
-//! How long a loop that must not give up waits before it asks again.
+//! The waits of a loop that must not give up.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// After a success.
+    /// Resets the wait after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// After a failure: waits, a little longer every time.
+    /// Waits after a failure, a little longer each time.
     pub async fn wait(&mut self) {
         tokio::time::sleep(self.next_wait()).await;
     }

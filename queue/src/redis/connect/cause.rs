@@ -1,38 +1,38 @@
-//! Why Redis does not do what it is asked for, and what to do about it.
+//! The causes of Redis' errors, and their remedies.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use redis::{ErrorKind, RedisError};
 
-/// Why Redis does not do what it is asked for.
+/// The cause of an error of Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Cause {
-    /// It is not reached, or does not answer.
+    /// Redis cannot be reached, or does not answer.
     Away = 1,
-    /// It is a replica.
+    /// The server is a replica.
     ReadOnly,
-    /// It reads its data from the disk.
+    /// The server loads its data from the disk.
     Loading,
-    /// It cannot write to its disk, and so takes no writes.
+    /// The server cannot write to its disk, so it refuses writes.
     CannotSave,
-    /// Its memory is full.
+    /// The server's memory is full.
     Full,
-    /// Fewer replicas than it demands itself.
+    /// The server has fewer replicas than its own settings demand.
     TooFewReplicas,
     /// A replica that has lost its master.
     MasterDown,
-    /// A part of a cluster is not served.
+    /// A part of the cluster is not served.
     ClusterDown,
-    /// A slot of a cluster is on its way to another node.
+    /// A slot of the cluster is moving to another node.
     SlotMoves,
-    /// A script of another program holds it up.
+    /// A script of another program blocks the server.
     Busy,
-    /// It asks for a login.
+    /// The server asks for a login.
     NoLogin,
-    /// It refuses the login.
+    /// The server refuses the login.
     WrongLogin,
-    /// The user may not.
+    /// The user lacks a right.
     NotPermitted,
     /// Anything else.
     Other,
@@ -65,7 +65,7 @@ impl Cause {
         }
     }
 
-    /// What to do about it; `None` where the error's own words have to do.
+    /// The remedy; `None` if only the error's own text helps.
     pub fn remedy(self) -> Option<&'static str> {
         Some(match self {
             Self::ReadOnly => {
@@ -109,7 +109,7 @@ impl Cause {
     }
 }
 
-/// The error in its own words, and the remedy where there is one.
+/// The error's own text, and the remedy if there is one.
 pub fn told(error: &RedisError) -> String {
     match Cause::of(error).remedy() {
         Some(remedy) => format!("{remedy} [{error}]"),
@@ -117,21 +117,20 @@ pub fn told(error: &RedisError) -> String {
     }
 }
 
-/// Whether a loop that repeats a call has said that it fails: once for each
-/// cause, and not for each attempt.
+/// Remembers whether a repeating loop has logged a failure, so that it logs once for each cause and
+/// not for each attempt.
 #[derive(Debug, Default)]
 pub struct Outage(AtomicU8);
 
 impl Outage {
-    /// Notes a failure. True when it is the first, or has another cause than the
-    /// failure before: then it is to be said.
+    /// Notes a failure. True if it must be logged: it is the first, or has another cause than the
+    /// previous failure.
     pub fn begins(&self, cause: Cause) -> bool {
         let cause = cause as u8;
         self.0.swap(cause, Ordering::Relaxed) != cause
     }
 
-    /// Notes a success. True when there was a failure before: then it is to be
-    /// said that this works again.
+    /// Notes a success. True if a failure came before, so that the recovery must be logged.
     pub fn ends(&self) -> bool {
         // A plain read first: this is called after every success.
         self.0.load(Ordering::Relaxed) != 0 && self.0.swap(0, Ordering::Relaxed) != 0

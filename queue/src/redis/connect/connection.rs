@@ -1,4 +1,4 @@
-//! One connection, however the servers are organised.
+//! One connection for any organisation of servers.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ pub struct Connection(Kind);
 pub(super) enum Kind {
     /// To one server.
     Single(ConnectionManager),
-    /// To every master of a cluster. It follows moved slots and failovers by
-    /// itself; it is made anew only after it did not find an answer in time.
+    /// To every master of a cluster. It follows moved slots and failovers by itself. It is opened
+    /// again only after a missing answer.
     Cluster(Lazy<ClusterConnection>),
     /// To the server that the sentinels name the master.
     Sentinel(Lazy<MultiplexedConnection>),
@@ -50,25 +50,22 @@ impl Connection {
         Self(kind)
     }
 
-    /// Runs a command that writes `key`, then has the same server wait until
-    /// replicas have what it wrote. Answers with the command's reply and how
-    /// many replicas acknowledged; when they are fewer than asked for, the
-    /// write stands all the same, and a failover may undo it.
+    /// Runs a command that writes `key`, then waits on the same server until replicas have the
+    /// write. Returns the command's reply and the number of replicas that acknowledged. With fewer
+    /// replicas than demanded the write still stands, and a failover may undo it.
     ///
-    /// Both travel as one pipeline, because `WAIT` speaks of the connection's
-    /// own writes: on a connection that was made anew between the two it would
-    /// have nothing to wait for and be satisfied at once. A repeated command
-    /// that finds its work done waits for that work as well: Redis waits for
-    /// everything that was written before, by whomever.
+    /// Both commands travel as one pipeline, because `WAIT` counts the connection's own writes. On
+    /// a new connection between the two, `WAIT` would return at once. A repeated command that finds
+    /// its work done waits for that work too, because Redis waits for all earlier writes of any
+    /// client.
     ///
-    /// The connection must be used for nothing but such writes. `WAIT` holds up
-    /// what comes behind it on the connection, so that a claim or a renewal of a
-    /// lease would be late by `replicas.timeout`, and enqueues that run at once
-    /// wait for each other.
+    /// Use the connection only for such writes. `WAIT` blocks later commands on the connection. A
+    /// claim or a renewal would be late by `replicas.timeout`, and parallel enqueues wait for each
+    /// other.
     ///
     /// # Errors
-    /// When Redis failed, or the command was refused; the write may have been
-    /// applied. A script that Redis does not know is refused as ever.
+    /// When Redis failed, or the command was refused; the write may have been applied. A script
+    /// that Redis does not know is refused as usual.
     pub async fn write_replicated(
         &mut self,
         cmd: &Cmd,
@@ -77,7 +74,7 @@ impl Connection {
     ) -> RedisResult<(Value, usize)> {
         let mut pipe = redis::pipe();
         pipe.add_command(cmd.clone());
-        // Zero would be for ever.
+        // Zero would mean for ever.
         let timeout = u64::try_from(replicas.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         pipe.cmd("WAIT").arg(replicas.count).arg(timeout);
         let answers = match &self.0 {
@@ -93,11 +90,9 @@ impl Connection {
         Ok((next()?, usize::from_redis_value(next()?)?))
     }
 
-    /// One page of a `SCAN`, on the server that holds the keys of a slot: that
-    /// of `key_in_slot`. Begins at cursor 0 and is over when 0 is answered. A
-    /// cursor belongs to the server that gave it: a walk during which the slot
-    /// moved, or a replica was promoted, may miss keys, so that a walk must be
-    /// something that is done again and again.
+    /// One page of a `SCAN` on the server that holds the slot of `key_in_slot`. A walk begins at
+    /// cursor 0 and ends when the reply is 0. A cursor belongs to its server: a walk may miss keys
+    /// if the slot moves or a replica is promoted. So callers must repeat walks.
     ///
     /// # Errors
     /// When Redis failed.
@@ -114,7 +109,7 @@ impl Connection {
         Ok(FromRedisValue::from_redis_value(page)?)
     }
 
-    /// Runs a command on every master: one, or those of a cluster. What each answered.
+    /// Runs a command on every master: one, or those of a cluster. Returns each reply.
     ///
     /// # Errors
     /// When Redis failed, or a master answers with an error.
@@ -123,7 +118,7 @@ impl Connection {
             Kind::Single(_) | Kind::Sentinel(_) => Value::Array(vec![self.req_packed_command(cmd).await?]),
             Kind::Cluster(cluster) => {
                 let mut made = cluster.get().await.map_err(explained)?;
-                // Without a policy it answers with what each node said.
+                // Without a policy the reply has the answer of each node.
                 let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
                 let answer = made.conn.route_command(cmd.clone(), all).await;
                 judged(cluster, &made, answer, cluster_lost)?
@@ -142,7 +137,7 @@ impl Connection {
         self.routed(cmd, SingleNodeRoutingInfo::Random).await
     }
 
-    /// Runs a command on one server, of which there are several only in a cluster.
+    /// Runs a command on one server; only a cluster has several.
     async fn routed(&mut self, cmd: &Cmd, route: SingleNodeRoutingInfo) -> RedisResult<Value> {
         let answer = match &self.0 {
             Kind::Single(_) | Kind::Sentinel(_) => self.req_packed_command(cmd).await?,
@@ -209,7 +204,7 @@ impl ConnectionLike for Connection {
     fn get_db(&self) -> i64 {
         match &self.0 {
             Kind::Single(manager) => manager.get_db(),
-            // Both log in to their database whenever they connect.
+            // Both select their database on every connect.
             Kind::Cluster(_) | Kind::Sentinel(_) => 0,
         }
     }
@@ -220,7 +215,7 @@ fn owner(key: &str) -> SingleNodeRoutingInfo {
     SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master))
 }
 
-/// Passes an answer on, and gives the connection up where the answer says so.
+/// Passes a reply on, and drops the connection if the reply demands it.
 fn judged<C: Clone + Send + Sync + 'static, T>(
     lazy: &Lazy<C>,
     made: &Made<C>,
@@ -235,17 +230,15 @@ fn judged<C: Clone + Send + Sync + 'static, T>(
     })
 }
 
-/// Whether a cluster must be looked for from the beginning. The client library
-/// asks for the owner of a slot again after most errors, but not after a
-/// silence: a master that hangs and was replaced would be asked for ever. And
-/// while no node is to be reached it tries again without a pause, which costs a
-/// core; given up it costs nothing.
+/// Whether the cluster must be discovered again. The client library asks for the owner of a slot
+/// again after most errors, but not after a silence. So it would ask a hanging, replaced master for
+/// ever. While no node can be reached, the library also retries without a pause, which costs a
+/// core. A dropped connection costs nothing.
 fn cluster_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.kind() == ErrorKind::ClusterConnectionNotFound
 }
 
-/// Whether the sentinels are to be asked anew: the server is gone, silent, or
-/// says that it is not the master (any more, or yet).
+/// Whether to ask the sentinels again: the server is gone, silent, or not the master.
 fn sentinel_lost(error: &RedisError) -> bool {
     let server = match error.kind() {
         ErrorKind::Server(kind) => other_master(kind),
@@ -254,7 +247,7 @@ fn sentinel_lost(error: &RedisError) -> bool {
     server || error.is_io_error() || error.is_unrecoverable_error()
 }
 
-/// The same of an answer, which holds errors of the server as values.
+/// The same for a reply, which holds errors of the server as values.
 fn demoted(answer: &Value) -> bool {
     match answer {
         Value::ServerError(error) => error.kind().is_some_and(other_master),
@@ -266,14 +259,14 @@ fn other_master(kind: ServerErrorKind) -> bool {
     matches!(kind, ServerErrorKind::ReadOnly | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown)
 }
 
-/// The error with the remedy, where the library's own words do not name it.
+/// Adds the remedy to an error if the library's own text lacks it.
 pub(super) fn explained(error: RedisError) -> RedisError {
     let said = error.to_string();
     let remedy = if said.contains("invalid peer certificate") {
         "name the file of the authority that signed it as `redis.ca_file`, and the server by a name \
          that the certificate holds"
     } else if said.contains("InvalidContentType") {
-        // What a listener without TLS answers a ClientHello.
+        // A listener without TLS answers a ClientHello like this.
         "it does not speak TLS on this port: name the port of its TLS listener, or start `redis.url` with \
          `redis` if the connection need not be encrypted"
     } else {
@@ -282,8 +275,8 @@ pub(super) fn explained(error: RedisError) -> RedisError {
     std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{said}: {remedy}")).into()
 }
 
-/// How long `WAIT` may take on a connection with this patience: the reply of
-/// the command itself has to come in the same time.
+/// How long `WAIT` may take on a connection with this response timeout. The reply of the command
+/// must arrive in the same time.
 pub(super) fn bounded_wait(wanted: Duration, response_timeout: Duration) -> Duration {
     wanted.min(response_timeout.mul_f64(0.75)).max(Duration::from_millis(1))
 }

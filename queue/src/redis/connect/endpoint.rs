@@ -14,7 +14,7 @@ use super::{
     options::RedisOptions,
 };
 
-/// What all servers of one address have in common.
+/// The options that all servers of one address share.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     tcp: TcpSettings,
@@ -23,11 +23,10 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads the certificates where there are some.
+    /// Reads the certificates, if any.
     pub(super) fn new(address: &Address, options: &RedisOptions) -> RedisResult<Self> {
-        // A peer that is gone without a word is noticed by the kernel: by data
-        // that nobody acknowledges, and by probes where we only listen. Without
-        // this it would take a quarter of an hour.
+        // The kernel notices a peer that is gone: by unacknowledged data, and by probes on a
+        // connection that only listens. Without these options that would take a quarter of an hour.
         let keepalive =
             TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5));
         let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
@@ -51,7 +50,7 @@ impl Endpoint {
         Self { login: login(user, password), ..self.clone() }
     }
 
-    /// The certificates, where TLS is spoken.
+    /// The certificates, for TLS.
     pub(super) fn certificates(&self) -> Option<&TlsCertificates> {
         self.tls.as_ref()
     }
@@ -64,7 +63,7 @@ impl Endpoint {
         }
     }
 
-    /// The server's address in the words of the client library.
+    /// The server's address for the client library.
     pub(super) fn info(&self, node: &Node) -> RedisResult<ConnectionInfo> {
         let Node { host, port } = node.clone();
         let address = match &self.tls {
@@ -75,7 +74,7 @@ impl Endpoint {
         Ok(info.set_tcp_settings(self.tcp.clone()).set_redis_settings(self.login.clone()))
     }
 
-    /// What concerns every socket.
+    /// The options of every socket.
     pub(super) fn tcp(&self) -> TcpSettings {
         self.tcp.clone()
     }
@@ -87,7 +86,7 @@ fn login(user: Option<&str>, password: Option<&str>) -> RedisConnectionInfo {
     password.map_or(login.clone(), |password| login.set_password(password))
 }
 
-/// The files with certificates; `None` where none is named.
+/// The files with certificates; `None` if none is named.
 fn certificates(options: &RedisOptions) -> RedisResult<Option<TlsCertificates>> {
     let client_tls = match (&options.client_cert, &options.client_key) {
         (Some(cert), Some(key)) => Some(ClientTlsConfig {
@@ -105,23 +104,23 @@ fn certificates(options: &RedisOptions) -> RedisResult<Option<TlsCertificates>> 
 fn read(path: &Path, key: &str) -> RedisResult<Vec<u8>> {
     let refused = |why: String| unusable(format!("`{key}` is `{}`: {why}", path.display()));
     let pem = fs::read(path).map_err(|error| refused(format!("the file cannot be read: {error}")))?;
-    // The client library takes a file without a certificate for an empty list.
+    // The client library takes a file without a certificate as an empty list.
     if !pem.windows(11).any(|window| window == b"-----BEGIN ") {
         return Err(refused("name a file in PEM form, with lines `-----BEGIN …-----`".to_owned()));
     }
     Ok(pem)
 }
 
-/// The client library takes the process' provider of cryptography, and panics
-/// where several are linked and none was chosen. It is ring, as for AMQP and mail.
+/// The client library uses the process' provider of cryptography, and panics if several are linked
+/// and none was chosen. Upshot uses ring, as for AMQP and mail.
 fn choose_provider() {
     if CryptoProvider::get_default().is_none() {
-        // Another thread may have been faster, with the same choice.
+        // Another thread may have made the same choice first.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 
-/// Settings that cannot be used, for the eyes of whoever wrote them.
+/// The error for invalid settings.
 pub(super) fn unusable(why: String) -> RedisError {
     (ErrorKind::InvalidClientConfig, "Redis cannot be reached with these settings", why).into()
 }

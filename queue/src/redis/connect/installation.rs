@@ -1,5 +1,5 @@
-//! Which data a Redis has: an id that the first process gives it, so that a
-//! process notices when the data under it is gone or was replaced.
+//! Identifies the data in Redis with an id from the first process, so that every process notices
+//! when the data are gone or replaced.
 
 use redis::RedisResult;
 
@@ -11,7 +11,7 @@ pub fn installation_key(prefix: &str) -> String {
 }
 
 impl Connector {
-    /// The id of the data under the prefix. Data without an id get one here.
+    /// The id of the data under the prefix. Gives an id to data without one.
     ///
     /// # Errors
     /// When Redis failed. A full Redis gives no id to data without one.
@@ -26,7 +26,7 @@ impl Connector {
         let set: Option<String> = redis::cmd("SET").arg(&key).arg(&id).arg("NX").query_async(conn).await?;
         match set {
             Some(_) => Ok(id),
-            // Another process was faster.
+            // Another process stored an id first.
             None => get.query_async(conn).await,
         }
     }

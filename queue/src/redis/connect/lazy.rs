@@ -1,4 +1,4 @@
-//! A connection that is made at first use, and again after it was lost.
+//! A connection that opens at first use, and again after a loss.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,21 +10,21 @@ use redis::RedisResult;
 
 type Making<C> = Shared<BoxFuture<'static, RedisResult<C>>>;
 
-/// Makes a connection when it is wanted. Clones share the connection; those who
-/// want it while it is being made wait for the same one.
+/// Opens a connection on demand. Clones share the connection; callers during the opening wait for
+/// the same connection.
 pub(super) struct Lazy<C: Clone> {
     make: Arc<dyn Fn() -> BoxFuture<'static, RedisResult<C>> + Send + Sync>,
     current: Arc<Mutex<Option<Making<C>>>>,
 }
 
-/// A connection, and which one it is.
+/// A connection and its number.
 pub(super) struct Made<C: Clone> {
     pub(super) conn: C,
     making: Making<C>,
 }
 
 impl<C: Clone + Send + Sync + 'static> Lazy<C> {
-    /// Makes nothing yet.
+    /// Opens nothing yet.
     pub(super) fn new<F>(make: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = RedisResult<C>> + Send + 'static,
@@ -32,7 +32,7 @@ impl<C: Clone + Send + Sync + 'static> Lazy<C> {
         Self { make: Arc::new(move || make().boxed()), current: Arc::default() }
     }
 
-    /// The connection. Where it cannot be made the next call tries again.
+    /// The connection. If it cannot be opened, the next call tries again.
     pub(super) async fn get(&self) -> RedisResult<Made<C>> {
         let making = self.current().get_or_insert_with(|| (self.make)().shared()).clone();
         match making.clone().await {
@@ -44,8 +44,8 @@ impl<C: Clone + Send + Sync + 'static> Lazy<C> {
         }
     }
 
-    /// This connection is lost: the next call makes another. Nothing happens
-    /// where somebody else has noticed before.
+    /// Drops this connection, so that the next call opens another. Does nothing if another caller
+    /// noticed the loss first.
     pub(super) fn lost(&self, made: &Made<C>) {
         self.forget(&made.making);
     }
@@ -58,7 +58,7 @@ impl<C: Clone + Send + Sync + 'static> Lazy<C> {
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Making<C>>> {
-        // It is whole after every statement that changes it.
+        // Every statement leaves it consistent.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! A connection that only listens, and knows whether it still does.
+//! A connection that only listens, and checks that its server is alive.
 
 use std::time::Duration;
 
@@ -9,28 +9,27 @@ use redis::{
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// How often the server is asked whether it is still there. One that froze, or a
-/// network that swallows everything, ends no connection by itself.
+/// How often the listener checks its server. A frozen server, or a network that drops all packets,
+/// does not close a connection.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// What a [`Listener`] comes back with.
+/// An event of a [`Listener`].
 #[derive(Debug)]
 pub enum Heard {
     /// A message on one of the channels.
     Message(Msg),
-    /// The server is still there. **A message may have been lost all the same:**
-    /// in a cluster it travels from node to node, and what is published while
-    /// the link between two of them is made anew comes to nobody. Whoever must
-    /// not miss a change looks again now.
+    /// The server is alive. **A message may be lost all the same:** in a cluster messages travel
+    /// from node to node, and a message is lost while a link between two nodes is opened again. A
+    /// caller that must not miss a change reads again now.
     Checked,
 }
 
-/// Hears what is published, until the server is gone.
+/// Receives published messages until the server is gone.
 pub struct Listener {
     sink: PubSubSink,
     messages: PubSubStream,
     check: Interval,
-    /// How long an answer may take.
+    /// How long a reply may take.
     patience: Duration,
 }
 
@@ -42,7 +41,7 @@ impl Listener {
         Self { sink, messages, check, patience }
     }
 
-    /// Listens to one or more channels, too.
+    /// Subscribes to further channels.
     ///
     /// # Errors
     /// When the server is gone. The caller then opens another listener.
@@ -50,7 +49,7 @@ impl Listener {
         in_time(self.patience, self.sink.subscribe(channels)).await
     }
 
-    /// Listens to one or more channels no longer.
+    /// Unsubscribes from channels.
     ///
     /// # Errors
     /// As [`Listener::subscribe`].
@@ -58,15 +57,14 @@ impl Listener {
         in_time(self.patience, self.sink.unsubscribe(channels)).await
     }
 
-    /// Waits for the next message, or the next sign of life. No message is lost
-    /// when the waiting is given up.
+    /// Waits for the next message, or the next sign of life. Dropping the future loses no message.
     ///
     /// # Errors
-    /// As [`Listener::subscribe`]; a silent server counts as gone when it does not
-    /// answer a check, of which one is made every five seconds.
+    /// As [`Listener::subscribe`]; a server counts as gone if it does not answer a check, which
+    /// comes every five seconds.
     pub async fn next(&mut self) -> RedisResult<Heard> {
         tokio::select! {
-            // However much there is to hear, the checks are made.
+            // Checks are made even with many messages.
             biased;
             _ = self.check.tick() => {
                 in_time(self.patience, self.sink.ping::<redis::Value>()).await?;

@@ -1,16 +1,16 @@
-//! Where Redis is, how to be let in, and how patient to be.
+//! The options of a connection: address, login and time limits.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-/// Where Redis is and how patient to be with it.
+/// The address of Redis and the time limits.
 #[derive(Clone)]
 pub struct RedisOptions {
     /// One of the forms of [`super::Address`].
     pub url: String,
-    /// What all keys start with.
+    /// The prefix of all keys.
     pub prefix: String,
-    /// How long to wait for an answer. A call without an answer may have been
-    /// applied: nothing is acknowledged after one.
+    /// How long to wait for a reply. A call without a reply may have been applied, so callers
+    /// acknowledge nothing after it.
     pub response_timeout: Duration,
     /// How long to wait for a connection.
     pub connection_timeout: Duration,
@@ -21,7 +21,7 @@ pub struct RedisOptions {
     pub client_cert: Option<PathBuf>,
     /// The key (PEM) of that certificate.
     pub client_key: Option<PathBuf>,
-    /// The ACL user at the sentinels, which have users of their own.
+    /// The ACL user at the sentinels, which have their own users.
     pub sentinel_user: Option<String>,
     /// The password at the sentinels.
     pub sentinel_password: Option<String>,
@@ -32,7 +32,7 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// The given server with the default patience.
+    /// The given server with the default time limits.
     pub fn new(url: impl Into<String>, prefix: impl Into<String>) -> Self {
         Self {
             url: url.into(),

@@ -1,4 +1,4 @@
-//! Looks whether Redis takes writes, and how it keeps them, without writing anything.
+//! Checks whether Redis takes writes, and how it keeps them, without writing.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -6,23 +6,23 @@ use redis::{ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind};
 
 use super::{Connection, Connector};
 
-/// Scripts that do nothing and might write. Redis refuses such a script before
-/// its first line where it would refuse a write: on a replica, while it loads,
-/// when it cannot save, without the replicas that it demands, and, unless the
-/// script is allowed to, at its memory limit.
+/// Scripts that do nothing but may write. Redis refuses such a script wherever it would refuse a
+/// write: on a replica, while it loads, when it cannot save, without the replicas that it demands,
+/// and at its memory limit unless the script allows that.
 static WRITES: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua flags=allow-oom\nreturn 1"));
 static WRITES_MORE: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua\nreturn 1"));
 
-/// What a service wants to write.
+/// The writes of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// What workers and operators write, which a full Redis takes: it frees memory in the end.
+    /// The writes of workers and operators. A full Redis takes them, because they free memory in
+    /// the end.
     Work,
     /// New jobs, which a full Redis refuses.
     Jobs,
 }
 
-/// How a server keeps what it was told, as far as it says.
+/// How a server persists writes, as far as it tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Persistence {
     /// Whether it writes an append-only file.
@@ -32,11 +32,11 @@ pub struct Persistence {
 }
 
 impl Connector {
-    /// Whether Redis takes writes; of a cluster, whether every master does. It
-    /// writes nothing, and needs no right that a queue does not need.
+    /// Checks that Redis takes writes; on a cluster, that every master does. It writes nothing, and
+    /// needs only the rights of a queue.
     ///
     /// # Errors
-    /// Why it does not; [`super::told`] puts that into words.
+    /// Why Redis does not take writes; [`super::told`] describes it.
     pub async fn takes(&self, conn: &mut Connection, writes: Writes) -> RedisResult<()> {
         let script = match writes {
             Writes::Work => &WRITES,
@@ -53,8 +53,8 @@ impl Connector {
         }
     }
 
-    /// How each master keeps what it was told. What a server does not tell (it
-    /// forbids `CONFIG`, and perhaps `INFO`) is `None`.
+    /// How each master persists writes. `None` for what a server does not tell (it forbids
+    /// `CONFIG`, and perhaps `INFO`).
     ///
     /// # Errors
     /// When Redis is away.
@@ -92,7 +92,7 @@ impl Connector {
     }
 }
 
-/// A field of what `INFO` answers.
+/// A field of the reply to `INFO`.
 pub fn info<'a>(told: &'a str, name: &str) -> Option<&'a str> {
     told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
 }

@@ -1,8 +1,8 @@
-//! Asks sentinels which server is the master, and makes sure that it is one.
+//! Asks sentinels for the master, and verifies that the server is one.
 //!
-//! Written here and not taken from the client library, which gives each step a
-//! timeout of its own choosing and takes the first answer: during a failover
-//! that may be one of yesterday. Protocol: <https://redis.io/docs/latest/develop/reference/sentinel-clients/>.
+//! The client library's own code gives each step a fixed timeout and takes the first answer, which
+//! may be outdated during a failover. So this module replaces it. Protocol:
+//! <https://redis.io/docs/latest/develop/reference/sentinel-clients/>.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -29,13 +29,13 @@ pub(super) struct Sentinels {
 /// A sentinel's opinion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Opinion {
-    /// It grows with every failover.
+    /// The epoch, which grows with every failover.
     epoch: u64,
     master: Node,
 }
 
 impl Sentinels {
-    /// The sentinels of this address; `None` where it has none.
+    /// The sentinels of this address; `None` without sentinels.
     pub(super) fn new(
         address: &Address,
         servers: &Endpoint,
@@ -62,8 +62,8 @@ impl Sentinels {
         let client = self.servers.client(&node)?;
         let config = self.config().set_response_timeout(Some(response_timeout));
         let mut conn = client.get_multiplexed_async_connection_with_config(&config).await?;
-        // One that was demoted a moment ago would take no writes, and one that
-        // comes back from the dead would lose them.
+        // A server that was just demoted would refuse writes, and a returning old master would lose
+        // them.
         let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut conn).await?;
         let role: String = redis::from_redis_value(role.into_iter().next().unwrap_or(Value::Nil))?;
         if role != "master" {
@@ -92,8 +92,8 @@ impl Sentinels {
                 }
                 Err(error) => why = format!("{sentinel}: {error}"),
             }
-            // A silent sentinel holds nobody up, while a lone one that was cut
-            // off during a failover is outvoted by those who took part in it.
+            // A silent sentinel delays no caller. A single sentinel that was cut off during a
+            // failover is outvoted by the sentinels that took part.
             if heard > self.clients.len() / 2 {
                 break;
             }

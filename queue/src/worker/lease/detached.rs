@@ -13,13 +13,13 @@ use crate::{
     worker::{WorkerOptions, protocol::Write},
 };
 
-/// Takes what an attempt under a detached lease writes.
+/// Receives the writes of an attempt under a detached lease.
 pub trait Writes: Send + Sync + 'static {
-    /// Takes a write. False refuses it as one of a stale lease.
+    /// Receives a write. False refuses it as stale.
     fn write(&self, job: &Job, write: Write<'_>) -> bool;
 }
 
-/// What a test can do to a detached lease.
+/// A test's controls of a detached lease.
 #[derive(Clone, Debug)]
 pub struct Detached {
     lease: Lease,
@@ -36,13 +36,13 @@ impl Detached {
         Self { lease, stopping }
     }
 
-    /// The lease, as a handler is given it.
+    /// The lease for the handler.
     pub fn lease(&self) -> Lease {
         self.lease.clone()
     }
 
-    /// Another worker has the job from now on: writes are refused, and
-    /// [`Lease::lost`](super::Lease::lost) fires.
+    /// Gives the job to another worker: writes are refused, and [`Lease::lost`](super::Lease::lost)
+    /// fires.
     pub fn lose(&self) {
         self.lease.0.lose();
     }

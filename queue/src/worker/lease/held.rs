@@ -29,8 +29,8 @@ use crate::{
 
 /// What the leases of one worker share.
 pub(in crate::worker) struct Leases {
-    /// The worker's name: new with every backend, so that nothing is mistaken
-    /// for the work of one that is gone.
+    /// The worker's name, new with every backend, so that writes of an earlier worker are not
+    /// mistaken for its own.
     pub(in crate::worker) worker: String,
     pub(in crate::worker) options: WorkerOptions,
     /// Fires for handlers when the worker begins to stop. They could fire it, and stop nothing.
@@ -150,8 +150,8 @@ impl Leases {
         for lease in leases {
             let is = |ids: &[String]| ids.iter().any(|id| id == lease.job.id.as_str());
             if is(&renewed.lost) {
-                // An attempt that has just ended is no longer running either; its
-                // own write settles it, and losing it here changes nothing.
+                // An attempt that has just ended is missing too. Its own write settles it, and
+                // losing it here changes nothing.
                 tracing::debug!(job = %lease.job.id, token = lease.token, "lease lost");
                 lease.lose();
             } else {
@@ -174,11 +174,11 @@ pub(in crate::worker) struct LeaseState {
     pub(in crate::worker) cancelled: CancellationToken,
     claimed: Instant,
     valid_until: Mutex<Instant>,
-    /// The handler was started, or never will be.
+    /// The handler started, or never will.
     begun: AtomicBool,
     /// When the handler was started.
     began: OnceLock<Instant>,
-    /// Effects whose answers the handler waits for.
+    /// Effects without an answer yet.
     pub(super) effects: Effects,
     settled: AtomicBool,
     _slot: Option<OwnedSemaphorePermit>,
@@ -213,13 +213,13 @@ impl LeaseState {
         *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
-    /// Redis says that the lease is no longer ours.
+    /// Notes that Redis reports the lease as lost.
     pub(in crate::worker) fn lose(&self) {
         self.settled.store(true, Ordering::Release);
         self.lost.cancel();
     }
 
-    /// Says how the attempt ended, once; what follows is ignored.
+    /// Reports how the attempt ended. Later reports are ignored.
     pub(in crate::worker) fn settle(&self, disposition: Disposition) {
         if !self.settled.swap(true, Ordering::AcqRel) {
             self.leases.forget(self);
@@ -234,20 +234,20 @@ impl LeaseState {
                 disposition,
             };
             if let Store::Redis { ended: settling, .. } = &self.leases.store {
-                // The receiver lives until the worker has closed; after that the
-                // lease runs out by itself.
+                // The receiver lives until the worker has closed. Afterwards the lease expires by
+                // itself.
                 let _ = settling.send(ended);
             }
         }
     }
 
-    /// The handler starts now. False when the job was handed back before.
+    /// Notes the start of the handler. False if the job was handed back before.
     pub(in crate::worker) fn begin(&self) -> bool {
         let _ = self.began.set(Instant::now());
         !self.begun.swap(true, Ordering::AcqRel)
     }
 
-    /// When the attempt has run for as long as it may.
+    /// When the attempt reaches its time-out.
     pub(in crate::worker) fn ends(&self) -> Instant {
         *self.began.get_or_init(Instant::now) + self.timeout()
     }
@@ -257,12 +257,12 @@ impl LeaseState {
         self.leases.options.timeout_of(&self.job.kind)
     }
 
-    /// The effect whose answer is waited for the longest.
+    /// The effect with the longest wait.
     pub(in crate::worker) fn awaited(&self) -> Option<Awaited> {
         self.effects.last()
     }
 
-    /// Hands the job back unless its handler has started; it never will then.
+    /// Hands the job back unless its handler has started. The handler then never starts.
     pub(in crate::worker) fn release_unstarted(&self) {
         if self.begin() {
             self.release(None);
@@ -274,7 +274,7 @@ impl LeaseState {
         self.settle(Disposition::Release { line: Change::of_attempt(&self.job, "released", note).line() });
     }
 
-    /// Whether the lease has not run out, as far as is known.
+    /// Whether the lease is valid as far as this worker knows.
     pub(super) fn is_valid(&self) -> bool {
         *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) > Instant::now()
     }
@@ -292,7 +292,7 @@ impl LeaseState {
 
 impl Drop for LeaseState {
     fn drop(&mut self) {
-        // Nobody said how it ended: it never started.
+        // The attempt ended without a report, so it never started.
         if !self.settled.load(Ordering::Acquire) {
             self.release(None);
         }

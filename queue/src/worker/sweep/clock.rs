@@ -1,4 +1,4 @@
-//! Minds Redis' clock.
+//! Watches Redis' clock.
 
 use std::{
     convert::Infallible,
@@ -8,10 +8,10 @@ use std::{
 use super::{super::core::Core, EVERY, hold::Hold, note};
 use crate::{error::Error, worker::set_back::Clock};
 
-/// A clock that is so much further than it can be has jumped.
+/// A clock that is further ahead than this has jumped.
 const JUMP: Duration = Duration::from_secs(60);
 
-/// What the clock was, and when it was looked at.
+/// The last reading of the clock, and its time.
 type Seen = Option<(i64, Instant)>;
 
 pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {

@@ -1,4 +1,4 @@
-//! Which worker of a queue sweeps it.
+//! Decides which worker of a queue sweeps it.
 
 use std::{
     convert::Infallible,
@@ -10,22 +10,22 @@ use redis::RedisResult;
 
 use super::super::core::Core;
 
-/// How long a worker sweeps without renewing that.
+/// How long a worker may sweep without a renewal.
 const HELD: Duration = Duration::from_secs(10);
-/// How often it renews it, and the others look whether it does.
+/// How often the worker renews, and how often other workers check that.
 const RENEWED: Duration = Duration::from_secs(3);
 
 /// Whether this worker sweeps.
 ///
-/// The key has a lifetime, and a value that is another one after each renewal. Others go by the
-/// value as well: while Redis' clock is set back, the lifetime of a worker that is gone has no end.
+/// The key has a lifetime, and its value changes with each renewal. Other workers watch the value
+/// too, because after a clock set back, the key of a worker that is gone would not expire.
 pub(super) struct Hold<'a> {
     core: &'a Core,
     /// Until when this worker sweeps.
     until: Mutex<Option<Instant>>,
 }
 
-/// What somebody else's value was, and since when.
+/// The value of another worker, and since when.
 type Seen = Option<(String, Instant)>;
 
 impl<'a> Hold<'a> {
@@ -33,13 +33,13 @@ impl<'a> Hold<'a> {
         Self { core, until: Mutex::new(None) }
     }
 
-    /// Whether this worker is the one that sweeps.
+    /// Whether this worker sweeps.
     pub(super) fn is_ours(&self) -> bool {
         let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Tries to become the one that sweeps, and stays it.
+    /// Tries to become the sweeping worker, and renews.
     pub(super) async fn run(&self) -> Infallible {
         let mut seen = None;
         for renewal in 1_u64.. {

@@ -1,4 +1,4 @@
-//! Forgets jobs that ended long ago, with pauses.
+//! Forgets jobs that ended long ago, in parts with pauses.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use std::{
 use super::{super::core::Core, EVERY, hold::Hold, note};
 use crate::{error::Error, job::state::State, policy::pace::Pace, worker::retention::WINDOW};
 
-/// How often it is told how far a long one is.
+/// How often a long run reports its progress.
 const TELLS: Duration = Duration::from_secs(10);
 
-/// When it was said last that jobs of a state have to wait.
+/// When it last logged that jobs of a state must wait.
 type Said = HashMap<&'static str, Instant>;
 
 pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
@@ -29,7 +29,7 @@ pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
     }
 }
 
-/// Forgets what is due of a state.
+/// Forgets the due jobs of a state.
 async fn trim(core: &Core, hold: &Hold<'_>, of: State, keep: Duration, said: &mut Said) -> Result<(), Error> {
     let (queue, state) = (&core.options.queue, of.as_str());
     let (mut forgotten, mut told) = (0, Instant::now());
