@@ -78,20 +78,21 @@ async fn look(core: &Core, seed: &Configuration) -> Result<(), Error> {
         state = client.configuration_state().await?;
     }
     // Followed first: a limit that cannot be set keeps no version from being followed.
-    if state.version != core.leases.policy().version
-        && let Some(stored) = client.configuration().await?
-    {
-        follow(core, seed, stored);
+    let is_new = state.version != core.leases.policy().version;
+    let stored = if is_new { client.configuration().await? } else { None };
+    if let Some(stored) = &stored {
+        core.leases.follow(InForce::of_stored(stored.clone()));
     }
-    if state.set.is_some() {
-        operator.finish_configuration().await?;
+    let set = if state.set.is_some() { operator.finish_configuration().await } else { Ok(()) };
+    if let Some(stored) = &stored {
+        tell(core, seed, stored);
     }
-    Ok(())
+    set
 }
 
-/// Follows a version, and logs where this worker's own settings differ.
-fn follow(core: &Core, seed: &Configuration, stored: StoredConfiguration) {
-    let (queue, version, by) = (&core.options.queue, stored.version, stored.by.clone());
+/// Logs which version the worker follows, and where its own settings differ.
+fn tell(core: &Core, seed: &Configuration, stored: &StoredConfiguration) {
+    let (queue, version, by) = (&core.options.queue, stored.version, &stored.by);
     let differences = seed.differences(&stored.configuration);
     tracing::info!(%queue, version, by, "working by this configuration of the queue");
     if !differences.is_empty() {
@@ -104,5 +105,4 @@ fn follow(core: &Core, seed: &Configuration, stored: StoredConfiguration) {
     let name = queue.to_string();
     metrics::gauge!("job_queue_configuration_version", "queue" => name.clone()).set(version as f64);
     metrics::gauge!("job_queue_configuration_differences", "queue" => name).set(differences.len() as f64);
-    core.leases.follow(InForce::of_stored(stored));
 }

@@ -48,6 +48,7 @@ pub(in crate::worker) struct Leases {
 }
 
 /// Where leases are renewed, and their attempts write.
+#[expect(clippy::large_enum_variant, reason = "a worker has one")]
 pub(in crate::worker) enum Store {
     Redis {
         renewals: Worker,
