@@ -19,15 +19,14 @@ fn condition(key: &str) -> Condition {
     key.parse().unwrap()
 }
 
+/// A handler that runs.
+type Answering = std::pin::Pin<Box<dyn Future<Output = Result<Value, Stop>> + Send>>;
+
 /// Waits for the condition, and returns the payload; `null` where the wait ran out of time.
 fn waits(
     condition: Condition,
     within: Duration,
-) -> impl Fn(Arc<Job>, Lease) -> std::pin::Pin<Box<dyn Future<Output = Result<Value, Stop>> + Send>>
-+ Clone
-+ Send
-+ Sync
-+ 'static {
+) -> impl Fn(Arc<Job>, Lease) -> Answering + Clone + Send + Sync + 'static {
     move |_, lease| {
         let condition = condition.clone();
         Box::pin(async move {

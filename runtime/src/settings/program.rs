@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use upshot_shared::contract::BuiltIn;
 
 /// A program on Upshot, as far as settings need it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Program {
     /// Its name on the command line; empty for that of its file.
     pub name: &'static str,
@@ -17,12 +17,6 @@ pub struct Program {
     pub defaults: &'static str,
     /// Its contracts. A folder of the settings overrides them by event type.
     pub contracts: &'static [BuiltIn],
-}
-
-impl Default for Program {
-    fn default() -> Self {
-        Self { name: "", version: "", defaults: "", contracts: &[] }
-    }
 }
 
 /// The settings of a file and of variables over the defaults of a program.
