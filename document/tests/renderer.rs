@@ -197,7 +197,7 @@ fn a_folder_overrides_by_file_name_and_keeps_the_rest() {
 
 #[test]
 fn the_repositorys_folder_is_the_built_in_one() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../handlers/templates");
     let data = invoice("Ada");
     assert_eq!(
         Renderer::new(SHIPPED, Some(&folder)).unwrap().render("invoice.typ", &data).unwrap(),
