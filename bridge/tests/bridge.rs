@@ -137,7 +137,7 @@ async fn an_event_is_one_job_however_often_it_comes_and_a_bad_one_is_set_aside()
     stage.publish(&order("5", &json!(7))).await;
     let last = stage.redis.until(&stage.job_of("5"), State::Ready).await;
     assert_eq!((last.kind.as_str(), last.subject.as_deref()), ("order.book", Some("5")));
-    assert!(last.expected_by.is_some(), "the expectation is part of the job");
+    assert!(last.expectation.is_some(), "the expectation is part of the job");
     let mut reasons = stage.quarantined(2).await;
     reasons.sort_unstable();
     assert_eq!(reasons, ["contract_violation", "unknown_type"]);

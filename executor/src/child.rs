@@ -93,7 +93,7 @@ impl Child {
         job.subject.clone_from(&parent.subject);
         job.trace.clone_from(&parent.trace);
         job.labels.clone_from(&parent.labels);
-        job.expect = self.within.map(Expect::within);
+        job.expect = self.within.map(|within| Expect::new(format!("child:{}", job.kind), within));
         job.delay = self.delay;
         job
     }

@@ -213,7 +213,7 @@ async fn a_handler_enqueues_each_job_once_however_often_it_runs() {
         let id = Child::new("parcel", &Ship { number }).unwrap().number(number).id(&parent);
         let child = redis.until(&id, State::Succeeded).await;
         assert_eq!((child.subject.as_deref(), child.labels["id"].as_str()), (Some("order-7"), "event-7"));
-        assert!(child.expected_by.is_some() && child.duplicates == 1, "{child:?}");
+        assert!(child.expectation.is_some() && child.duplicates == 1, "{child:?}");
     }
     assert_eq!(redis.queue.counts().await.unwrap().of(State::Succeeded), 4);
     let lost = enqueue(&redis.queue, "order.split", r#"{"parcels": 1, "queue": "elsewhere"}"#).await;

@@ -3,8 +3,10 @@
 //! A job is one hash. Its fields:
 //! | field | value |
 //! |---|---|
-//! | `job` | the head line `enqueued at\|class\|deadline\|due\|route\|version\|kind\|tenant\|limit keys` (times in ms; behind a deadline `e` for expires or `r` for runs late; due and route are empty until the ledger fills them; the version is that of the arguments); a list in JSON (subject, trace, expectation, labels) and a line feed; the arguments as they came |
+//! | `job` | the head line `enqueued at\|class\|deadline\|due\|route\|version\|kind\|tenant\|limit keys` (times in ms; behind a deadline `e` for expires or `r` for runs late; due is by when its outcome is expected, empty without an expectation; route is the number of its route, 0 without; the version is that of the arguments); a list in JSON (subject, trace, labels) and a line feed; the arguments as they came |
 //! | `state` | `state since` (ms), and behind it `token worker began` of its last attempt; `running token worker began claim` while it runs; absent while it is ready for the first time |
+//! | `account` | the letter of the account that its expectation is in ([`Account`]), where it does not follow from the state: overdue, reopened, waived |
+//! | `owner`, `note` | the operator that took charge of it, and the latest note of one ([`Remark`]), JSON |
 //! | `released` | leases that were handed back unused |
 //! | `cancel` | when the running job was asked to stop (ms) |
 //! | `failed:<class>` | failures of a class so far |
@@ -27,6 +29,7 @@
 //! | `repairs` | which of the edits put the arguments of an event ([`crate::client::reconcile`]): numbers between blanks |
 
 pub mod condition;
+mod expectation;
 pub(crate) mod flow;
 pub mod id;
 mod new;
@@ -44,6 +47,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use expectation::{Expectation, Remark};
 pub use new::{
     Deadline, Expect, Late, MAX_LABELS, MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME, NewJob, Rejection, Scope, Unique,
 };
@@ -129,11 +133,14 @@ pub struct Change {
     pub at: i64,
     /// What: `released`, `snoozed`, `parked`, `signalled`, `waited` (a wait ran out of time),
     /// `contradicted` (another signal came), `cancelled`, `rescheduled`, `prioritised`, `retried`,
-    /// `edited`, `repaired`.
+    /// `edited`, `repaired`, `waived`, `noted`, `owned` (an operator took charge of it).
     pub did: String,
     /// Details for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The operator that made it, as the caller says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The worker that made it, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
@@ -153,6 +160,7 @@ impl Change {
             at: utc_ms(),
             did: did.to_owned(),
             note,
+            by: None,
             worker: job.worker.clone(),
             attempt: Some(job.attempts),
             began: job.began,
@@ -228,8 +236,12 @@ pub struct Job {
     pub since: i64,
     /// When it was last claimed, UTC ms.
     pub began: Option<i64>,
-    /// By when its outcome is expected, UTC ms.
-    pub expected_by: Option<i64>,
+    /// How its outcome stands, if one is expected.
+    pub expectation: Option<Expectation>,
+    /// The operator that took charge of it.
+    pub owner: Option<Remark>,
+    /// The latest note of an operator.
+    pub note: Option<Remark>,
     /// By when it must start, UTC ms.
     pub deadline: Option<i64>,
     /// The number of the claim by which it runs; 0 while it does not run.

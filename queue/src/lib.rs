@@ -48,13 +48,15 @@ mod scripts;
 pub mod worker;
 
 pub use self::{
-    client::{change, dead, dead_walk, limits, list, outbox, parking, reconcile, release, signals},
+    client::{books, change, dead, dead_walk, limits, list, outbox, parking, reconcile, release, signals},
     job::{condition, id, state, timeline},
-    policy::{configuration, failure, fingerprint, kinds, limit, priority, retry},
+    policy::{account, configuration, failure, fingerprint, kinds, limit, priority, retry},
     redis::{connect, keys},
     worker::{protocol, retention, scrub, set_back},
 };
 
+pub use account::{Account, UnknownAccount};
+pub use books::{Books, NO_ROUTE};
 pub use change::Changed;
 pub use client::configuration::{Configured, StoredConfiguration};
 pub use client::{Client, Counts, EnqueueResult, MAX_PAYLOAD, Operator, SignalCounts};
@@ -67,13 +69,14 @@ pub use error::Error;
 pub use failure::{Failure, FailureClass};
 pub use id::{IdError, JobId, QueueName};
 pub use job::{
-    Answer, Deadline, Dropped, Expect, Job, Late, NewJob, Progress, Rejection, Scope, Step, Unique,
+    Answer, Deadline, Dropped, Expect, Expectation, Job, Late, NewJob, Progress, Rejection, Remark, Scope,
+    Step, Unique,
 };
 pub use kinds::Kinds;
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
 pub use list::{BadCursor, Cursor, Filter, Page, Searched};
-pub use outbox::{Outbox, OutboxGroup, OutboxReader};
+pub use outbox::{Move, Outbox, OutboxGroup, OutboxReader};
 pub use parking::ConditionCursor;
 pub use priority::{Priority, Shares};
 pub use reconcile::{Conflict, Reconciled};

@@ -1,5 +1,6 @@
 //! Pure decisions about failures, order and limits.
 
+pub mod account;
 pub mod configuration;
 pub mod failure;
 pub mod fingerprint;

@@ -174,7 +174,7 @@ impl Route {
             limit_keys: self.limit_keys.iter().map(limit_key).collect::<Result<_, _>>()?,
             subject: event.subject.clone(),
             trace: event.trace.clone(),
-            expect: Some(Expect { within: self.within, from }),
+            expect: Some(Expect { route: self.name.clone(), within: self.within, from }),
             deadline: self.deadline,
             unique: self.unique.as_ref().map(unique).transpose()?,
             labels,
@@ -303,7 +303,10 @@ mod tests {
         let made = job(&route, &event(Some("acme".into()), &json!({"month": 3}))).unwrap();
         assert_eq!((made.priority, made.deadline), (Priority::High, Some(deadline)));
         assert_eq!(made.limit_keys, ["smtp", "bank:acme"]);
-        assert_eq!(made.expect, Some(Expect { within: Duration::from_secs(60), from: Some(5) }));
+        assert_eq!(
+            made.expect,
+            Some(Expect { from: Some(5), ..Expect::new("t.v1:a.b", Duration::from_secs(60)) })
+        );
         let unique = made.unique.unwrap();
         assert_eq!(
             (unique.lifetime.as_secs(), unique.noted.as_secs()),

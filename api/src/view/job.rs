@@ -179,7 +179,7 @@ impl JobSummary {
             state: job.state,
             enqueued_at: Moment(job.enqueued_at),
             since: Moment(job.since),
-            expected_by: job.expected_by.map(Moment),
+            expected_by: job.expected_by().map(Moment),
             attempts: job.attempts,
             progress: job.progress.as_ref().map(ProgressBody::from),
             waiting_for: Waiting::of(known),

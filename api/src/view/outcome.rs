@@ -138,7 +138,7 @@ impl Status {
             State::Succeeded => Self::Achieved,
             State::Dead => Self::Missed,
             State::Cancelled => Self::Cancelled,
-            _ if job.expected_by.is_some_and(|by| now > by) => Self::Overdue,
+            _ if job.expected_by().is_some_and(|by| now > by) => Self::Overdue,
             _ => Self::Open,
         }
     }
@@ -146,7 +146,7 @@ impl Status {
     /// Whether it was achieved in time; `None` while that is open.
     fn in_time(self, job: &Job) -> Option<bool> {
         match self {
-            Self::Achieved => job.expected_by.map(|by| job.since <= by),
+            Self::Achieved => job.expected_by().map(|by| job.since <= by),
             Self::Missed | Self::Overdue => Some(false),
             Self::Cancelled | Self::Open => None,
         }
@@ -167,7 +167,7 @@ impl OutcomeReport {
             subject: job.subject.clone(),
             event: EventRef::of(job),
             status,
-            expected_by: job.expected_by.map(Moment),
+            expected_by: job.expected_by().map(Moment),
             decided_at: job.state.is_final().then_some(Moment(job.since)),
             in_time: status.in_time(job),
             summary,

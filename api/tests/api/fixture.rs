@@ -178,7 +178,7 @@ pub fn job(id: &str, kind: &str) -> NewJob {
     NewJob {
         tenant: Some("acme".to_owned()),
         subject: Some(format!("order-{id}")),
-        expect: Some(Expect::within(Duration::from_secs(3600))),
+        expect: Some(Expect::new("r", Duration::from_secs(3600))),
         labels: BTreeMap::from(
             [(LABEL_ID, id), (LABEL_SOURCE, "/shops/berlin"), (LABEL_TYPE, "order.completed.v1")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),

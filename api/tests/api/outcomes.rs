@@ -15,7 +15,7 @@ use crate::{
 async fn an_expectation_is_achieved_missed_open_or_overdue() {
     let fixture = Fixture::new().await;
     let within = |id: &str, ms: u64| NewJob {
-        expect: Some(Expect::within(Duration::from_millis(ms))),
+        expect: Some(Expect::new("r", Duration::from_millis(ms))),
         ..job(id, "k")
     };
     let open = fixture.enqueue("emails", within("open", 3_600_000)).await;
@@ -24,7 +24,7 @@ async fn an_expectation_is_achieved_missed_open_or_overdue() {
     let overdue = fixture.enqueue("emails", within("overdue", 0)).await;
     // The event was an hour ago: an outage before the bridge made it late.
     let hour_ago = Some(chrono::Utc::now().timestamp_millis() - 3_600_000);
-    let expect = Expect { within: Duration::from_secs(1_800), from: hour_ago };
+    let expect = Expect { from: hour_ago, ..Expect::new("r", Duration::from_secs(1_800)) };
     let delayed = fixture.enqueue("emails", NewJob { expect: Some(expect), ..job("delayed", "k") }).await;
     let achieved = fixture.enqueue("invoices", within("achieved", 3_600_000)).await;
     let late = fixture.enqueue("invoices", within("late", 0)).await;

@@ -164,6 +164,7 @@ impl Operator {
                     at,
                     did: (*did).to_owned(),
                     note: note.clone(),
+                    by: None,
                     worker: None,
                     attempt: None,
                     began: None,

@@ -18,6 +18,7 @@ use crate::{
     client::operator::Operator,
     error::Error,
     job::id::{JobId, QueueName},
+    policy::account::Account,
     redis::connect::Connector,
 };
 
@@ -34,6 +35,19 @@ pub struct Transition {
     pub by: String,
 }
 
+/// Expectations that moved from one account of a route to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The number of the route.
+    pub route: u32,
+    /// The account that they left.
+    pub from: Account,
+    /// The account that they are in.
+    pub to: Account,
+    /// Their jobs.
+    pub jobs: Vec<JobId>,
+}
+
 /// Transitions of one script call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -41,6 +55,20 @@ pub struct Entry {
     pub id: String,
     /// The transitions, in order.
     pub transitions: Vec<Transition>,
+    /// The moves of expectations, but for their beginnings. Where a call moves a job twice, the
+    /// moves are in order.
+    pub moves: Vec<Move>,
+}
+
+impl Entry {
+    /// When its transitions happened, UTC ms of Redis' clock.
+    pub fn at(&self) -> i64 {
+        time_of(&self.id)
+    }
+}
+
+fn time_of(id: &str) -> i64 {
+    id.split_once('-').and_then(|(ms, _)| ms.parse().ok()).unwrap_or(0)
 }
 
 /// The size of the outbox, and its groups.
@@ -232,13 +260,19 @@ fn is_absent(error: &RedisError) -> bool {
 }
 
 fn entry(stored: StreamId) -> Entry {
-    let at = stored.id.split_once('-').and_then(|(ms, _)| ms.parse().ok()).unwrap_or(0);
+    let at = time_of(&stored.id);
     let mut by = String::new();
-    let mut transitions = Vec::new();
+    let (mut transitions, mut moves) = (Vec::new(), Vec::new());
     for (what, value) in stored.map {
         let text: String = redis::from_redis_value(value).unwrap_or_default();
         if what == "by" {
             by = text;
+            continue;
+        }
+        if let Some((route, from, to)) = parse_move(&what) {
+            let ids = text.split(' ').filter(|id| !id.is_empty());
+            let jobs = ids.map(|id| JobId::trusted(id.to_owned())).collect();
+            moves.push(Move { route, from, to, jobs });
             continue;
         }
         let each = |id: &str| Transition {
@@ -254,7 +288,17 @@ fn entry(stored: StreamId) -> Entry {
     for transition in &mut transitions {
         transition.by.clone_from(&by);
     }
-    Entry { id: stored.id, transitions }
+    // A job that moves twice in a call is revived or reopened first.
+    moves.sort_by_key(|each| (each.to != Account::Reopened, each.route, each.from, each.to));
+    Entry { id: stored.id, transitions, moves }
+}
+
+/// Parses `route|from>to`, the stored name of a move.
+pub(crate) fn parse_move(text: &str) -> Option<(u32, Account, Account)> {
+    let (route, accounts) = text.split_once('|')?;
+    let (from, to) = accounts.split_once('>')?;
+    let account = |text: &str| text.parse().ok().and_then(Account::from_letter);
+    Some((route.parse().ok()?, account(from)?, account(to)?))
 }
 
 /// The order of changes that one script call may make to a job.

@@ -195,6 +195,7 @@ impl Client {
             at: utc_ms(),
             did: "repaired".to_owned(),
             note: Some("an event of the same identity brought other data".to_owned()),
+            by: None,
             worker: None,
             attempt: None,
             began: None,

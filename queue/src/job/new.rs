@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::stored::{Meta, StoredExpect};
+use super::stored::Meta;
 use crate::{
     job::{
         flow::{encode, flow, stored_kind},
@@ -52,8 +52,10 @@ pub struct NewJob {
 }
 
 /// By when the outcome of a job is expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
+    /// The route that expects it. The books count by route.
+    pub route: String,
     /// How long it may take.
     pub within: Duration,
     /// The time from which that counts, UTC ms: the time of the event. A time after the enqueue, by
@@ -63,8 +65,8 @@ pub struct Expect {
 
 impl Expect {
     /// Counted from the enqueue.
-    pub fn within(within: Duration) -> Self {
-        Self { within, from: None }
+    pub fn new(route: impl Into<String>, within: Duration) -> Self {
+        Self { route: route.into(), within, from: None }
     }
 }
 
@@ -212,8 +214,11 @@ impl NewJob {
         if self.limit_keys.len() > MAX_LIMIT_KEYS {
             return Err(Rejection::LimitKeys(self.limit_keys.len()));
         }
-        let names =
-            [("the kind", Some(&self.kind)), ("the idempotency key", self.unique.as_ref().map(|u| &u.key))];
+        let names = [
+            ("the kind", Some(&self.kind)),
+            ("the idempotency key", self.unique.as_ref().map(|unique| &unique.key)),
+            ("the route", self.expect.as_ref().map(|expect| &expect.route)),
+        ];
         let keys = self.limit_keys.iter().map(|key| ("a limit key", Some(key)));
         for (what, name) in names.into_iter().chain(keys) {
             let bytes = name.map_or(1, String::len);
@@ -236,7 +241,7 @@ impl NewJob {
         let times = [
             ("a delay", Some(self.delay)),
             ("a deadline", self.deadline.map(|d| d.within)),
-            ("an expectation", self.expect.map(|expect| expect.within)),
+            ("an expectation", self.expect.as_ref().map(|expect| expect.within)),
         ];
         for (what, value) in times {
             if let Some(value) = value.filter(|value| *value > MAX_TIME) {
@@ -282,7 +287,6 @@ impl NewJob {
         let meta = Meta(
             self.subject.as_deref().map(Cow::Borrowed),
             self.trace.as_deref().map(|trace| Cow::Owned(trace::pack(trace))),
-            self.expect.map(StoredExpect::from),
             Cow::Borrowed(&self.labels),
         );
         // Strings and numbers always serialise into memory; JSON escapes line feeds.
@@ -376,7 +380,7 @@ mod tests {
         assert_eq!(job(|job| job.labels = labels(MAX_LABELS + 1)), Err(Rejection::Labels(MAX_LABELS + 1)));
         assert!(job(|job| job.limit_keys = vec![String::new()]).is_err());
         assert!(job(|job| job.delay = Duration::MAX).is_err());
-        assert!(job(|job| job.expect = Some(Expect::within(Duration::MAX))).is_err());
+        assert!(job(|job| job.expect = Some(Expect::new("r", Duration::MAX))).is_err());
         assert!(
             job(|job| job.deadline = Some(Deadline { within: Duration::MAX, then: Late::Runs })).is_err()
         );

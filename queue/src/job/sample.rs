@@ -1,7 +1,8 @@
 //! A job that no queue has, for tests of handlers.
 
 use super::id::QueueName;
-use super::{Expect, Job, NewJob, state::State};
+use super::{Expect, Expectation, Job, NewJob, state::State};
+use crate::policy::account::Account;
 
 impl Job {
     /// The job as its worker sees it at the first attempt, enqueued and claimed at `now` (UTC ms).
@@ -9,8 +10,9 @@ impl Job {
     /// A worker's job comes from Redis. This one is for tests without Redis, together with
     /// [`Detached`](crate::worker::Detached).
     pub fn sample(queue: &QueueName, job: NewJob, now: i64) -> Self {
-        let due = |Expect { within, from }: Expect| {
-            from.unwrap_or(now).saturating_add(i64::try_from(within.as_millis()).unwrap_or(i64::MAX))
+        let expectation = |Expect { within, from, .. }: Expect| {
+            let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+            Expectation { route: 1, due: from.unwrap_or(now).saturating_add(within), account: Account::Open }
         };
         Self {
             kind: job.kind,
@@ -25,7 +27,7 @@ impl Job {
             enqueued_at: now,
             since: now,
             began: Some(now),
-            expected_by: job.expect.map(due),
+            expectation: job.expect.map(expectation),
             token: 1,
             attempts: 1,
             args: job.args,

@@ -10,7 +10,8 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Change, Dropped, Edit, Expect, Job, LogLine, Mark, Parked, Step};
+use super::{Answer, Change, Dropped, Edit, Expectation, Job, LogLine, Mark, Parked, Step};
+use crate::policy::account::Account;
 use crate::{
     job::{
         flow,
@@ -24,43 +25,15 @@ use crate::{
     },
 };
 
-/// The stored data of a job beside the head line: subject, trace (packed), expectation, labels. A
+/// The stored data of a job beside the head line: subject, trace (packed), labels. A
 /// list without names, because every waiting job carries one. Of this list, scripts read only the
 /// subject.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Meta<'a>(
     pub(super) Option<Cow<'a, str>>,
     pub(super) Option<Cow<'a, str>>,
-    pub(super) Option<StoredExpect>,
     pub(super) Cow<'a, BTreeMap<String, String>>,
 );
-
-/// An expectation, in ms: how long the job may take, and from when if not from the enqueue.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum StoredExpect {
-    Within(u64),
-    From(u64, i64),
-}
-
-impl From<Expect> for StoredExpect {
-    fn from(Expect { within, from }: Expect) -> Self {
-        let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        from.map_or(Self::Within(within), |from| Self::From(within, from))
-    }
-}
-
-impl StoredExpect {
-    /// The due time of a job that was enqueued at this time. A start in the future counts as the
-    /// enqueue.
-    fn by(self, enqueued_at: i64) -> i64 {
-        let (within, from) = match self {
-            Self::Within(within) => (within, enqueued_at),
-            Self::From(within, from) => (within, from.min(enqueued_at)),
-        };
-        from.saturating_add_unsigned(within)
-    }
-}
 
 /// A step's stored form; `write.lua` writes it.
 #[derive(Deserialize)]
@@ -102,6 +75,7 @@ impl Job {
         let (mut released, mut writes) = (0, 0);
         let (mut state, mut condition, mut why) = (None, None, String::new());
         let (mut repairs, mut ends) = (Vec::new(), Vec::new());
+        let mut account = None;
         for (name, value) in fields {
             if name == "job" {
                 body = Some(value);
@@ -112,6 +86,9 @@ impl Job {
             let number = || text()?.parse::<i64>().map_err(|e| unreadable(format!("field `{name}`: {e}")));
             match name {
                 "state" => state = Some(text()?.to_owned()),
+                "account" => account = text()?.chars().next().and_then(Account::from_letter),
+                "owner" => job.owner = serde_json::from_slice(&value).ok(),
+                "note" => job.note = serde_json::from_slice(&value).ok(),
                 "released" => released = number()?.unsigned_abs(),
                 "writes" => writes = number()?,
                 "duplicates" => job.duplicates = number()?.unsigned_abs(),
@@ -178,6 +155,10 @@ impl Job {
         if let Some(state) = state {
             job.read_state(&state).map_err(|why| unreadable(format!("field `state`: `{state}`: {why}")))?;
         }
+        let (state, since) = (job.state, job.since);
+        if let Some(expectation) = &mut job.expectation {
+            expectation.account = account.unwrap_or_else(|| Account::of(state, since <= expectation.due));
+        }
         if job.state == State::Succeeded && job.outcome.is_none() {
             // A record never has this much.
             job.outcome = Some(serde_json::Value::Null);
@@ -234,8 +215,7 @@ impl Job {
         let head = std::str::from_utf8(head).map_err(|e| format!("the head line: {e}"))?;
         let mut parts = head.splitn(8, '|');
         let mut part = || parts.next().unwrap_or_default();
-        // Due and route are for the ledger.
-        let (at, class, deadline, _, _) = (part(), part(), part(), part(), part());
+        let (at, class, deadline, due, route) = (part(), part(), part(), part(), part());
         let (version, kind) = (part(), part());
         self.enqueued_at = number(at).map_err(|why| format!("the head line: {why}"))?;
         self.since = self.enqueued_at;
@@ -245,12 +225,16 @@ impl Job {
         self.version = number(version).map_err(|why| format!("the head line: {why}"))?;
         self.kind = flow::decode(kind);
         (self.tenant, self.limit_keys) = flow::split(parts.next().unwrap_or_default());
-        let Meta(subject, trace, expect, labels) =
+        if !due.is_empty() {
+            let due = number(due).map_err(|why| format!("the head line: {why}"))?;
+            let route = number(route).map_err(|why| format!("the head line: {why}"))?;
+            self.expectation = Some(Expectation { route, due, account: Account::Open });
+        }
+        let Meta(subject, trace, labels) =
             serde_json::from_slice(meta).map_err(|e| format!("the meta line: {e}"))?;
         self.subject = subject.map(Cow::into_owned);
         self.trace = trace.map(|trace| trace::unpack(&trace));
         self.labels = labels.into_owned();
-        self.expected_by = expect.map(|expect: StoredExpect| expect.by(self.enqueued_at));
         self.args = body.slice(args_at..);
         Ok(())
     }
@@ -272,7 +256,9 @@ impl Job {
             since: 0,
             began: None,
             claim: 0,
-            expected_by: None,
+            expectation: None,
+            owner: None,
+            note: None,
             deadline: None,
             token: 0,
             attempts: 0,
@@ -345,15 +331,17 @@ fn log_line(line: &str) -> Option<LogLine> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
     use crate::job::NewJob;
 
     fn fields(new: &NewJob, more: &[(&'static str, &'static str)]) -> Fields {
-        let mut body = b"1000|0|5000e|||".to_vec();
+        fields_behind("1000|0|5000e||0|", new, more)
+    }
+
+    fn fields_behind(head: &str, new: &NewJob, more: &[(&'static str, &'static str)]) -> Fields {
+        let mut body = head.as_bytes().to_vec();
         body.extend(new.body(&new.flow()));
         let mut fields = vec![(Bytes::from("job"), Bytes::from(body))];
         fields.extend(more.iter().map(|(name, value)| (Bytes::from(*name), Bytes::from(*value))));
@@ -373,7 +361,7 @@ mod tests {
             tenant in prop::option::of(".{1,40}"),
             limit_keys in prop::collection::vec(".{1,9}", 0..4),
             labels in prop::collection::btree_map(".{0,9}", ".{0,9}", 0..4),
-            within in prop::option::of((0u64..1_000_000_000, prop::option::of(0i64..2_000))),
+            expected in prop::option::of((0i64..1_000_000_000, 0u32..2_000)),
             version in any::<u32>(),
         ) {
             let mut new = NewJob::new(JobId::random(), kind.clone(), args.clone());
@@ -382,8 +370,8 @@ mod tests {
             new.limit_keys = limit_keys.clone();
             new.labels = labels.clone();
             new.version = version;
-            new.expect = within.map(|(ms, from)| Expect { within: Duration::from_millis(ms), from });
-            let job = read(fields(&new, &[])).unwrap();
+            let head = expected.map_or_else(|| "1000|0|5000e||0|".to_owned(), |(due, route)| format!("1000|0|5000e|{due}|{route}|"));
+            let job = read(fields_behind(&head, &new, &[])).unwrap();
             prop_assert_eq!(&job.args[..], &args[..]);
             prop_assert_eq!(job.enqueued_at, 1000);
             prop_assert_eq!(job.kind, kind);
@@ -392,9 +380,9 @@ mod tests {
             prop_assert_eq!(job.limit_keys, limit_keys);
             prop_assert_eq!(job.labels, labels);
             prop_assert_eq!(job.version, version);
-            // From the event, or from the enqueue if the event is in the future.
-            let by = within.map(|(ms, from)| from.map_or(1000, |from| from.min(1000)) + ms as i64);
-            prop_assert_eq!(job.expected_by, by);
+            let account = Account::Open;
+            let expectation = expected.map(|(due, route)| Expectation { route, due, account });
+            prop_assert_eq!(job.expectation, expectation);
         }
     }
 

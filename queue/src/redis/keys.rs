@@ -14,15 +14,18 @@
 //!
 //! `docs/redis-keys.md` is the committed snapshot.
 
-use crate::job::id::{JobId, QueueName};
+use crate::{
+    job::id::{JobId, QueueName},
+    policy::account::Account,
+};
 
 /// The version of the layout of keys and fields. The queue stores it, and scripts refuse a queue of
 /// another version.
-pub const SCHEMA: u32 = 5;
+pub const SCHEMA: u32 = 6;
 
 /// Every key below the control key: its name in Lua, and its suffix. A suffix that ends with a
 /// colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 49] = [
+pub(crate) const NAMES: [(&str, &str); 59] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -68,6 +71,16 @@ pub(crate) const NAMES: [(&str, &str); 49] = [
     ("STATS", ":stats"),
     ("CLAIM", ":claim:"),
     ("OUTBOX", ":outbox"),
+    ("BOOKS", ":books"),
+    ("ROUTES", ":routes"),
+    ("DUE", ":due"),
+    ("OUTCOMES", ":outcomes:"),
+    ("VERDICTS", ":verdicts"),
+    ("VERDICTS_OF", ":verdicts:"),
+    ("FIGURES", ":figures:"),
+    ("MINUTES", ":minutes"),
+    ("HOURS", ":hours"),
+    ("WATCHDOG", ":watchdog"),
     ("WAKE", ":wake"),
     ("CHANGES", ":changes"),
     ("CANCELS", ":cancels"),
@@ -369,6 +382,62 @@ impl Keys {
         self.key("outbox")
     }
 
+    /// Hash: how often expectations moved, by `route|from>to` (route a number, accounts a letter
+    /// each).
+    pub fn books(&self) -> String {
+        self.key("books")
+    }
+
+    /// Hash: the number of each route by its name.
+    pub fn routes(&self) -> String {
+        self.key("routes")
+    }
+
+    /// Sorted set: ids, separated by blanks, of jobs that one call enqueued and whose outcome is
+    /// expected within the same 250 ms; by the end of these (ms). The watchdog removes a member
+    /// when its time has come.
+    pub fn due(&self) -> String {
+        self.key("due")
+    }
+
+    /// Sorted set: ids of a route's expectations in one account, by when they were due (overdue and
+    /// reopened ones) or by when they got there (ms).
+    pub fn outcomes(&self, route: u32, account: Account) -> String {
+        format!("{}:outcomes:{route}|{}", self.control, account.letter())
+    }
+
+    /// Sorted set: `DAY:t` (achieved in time) and `DAY:e` (exceptions) of which there are rows, by
+    /// day (days since 1970).
+    pub fn verdicts(&self) -> String {
+        self.key("verdicts")
+    }
+
+    /// Hash: by id a row (JSON) about the verdict of a forgotten job, of one day; `t` for those
+    /// achieved in time, `e` for exceptions.
+    pub fn verdicts_of(&self, day: i64, of: &str) -> String {
+        format!("{}:verdicts:{day}:{of}", self.control)
+    }
+
+    /// Hash: counts of one day: `t|TENANT|account` and `c|CAUSE`.
+    pub fn figures(&self, day: i64) -> String {
+        format!("{}:figures:{day}", self.control)
+    }
+
+    /// Stream: the books at the beginning of each minute, in one field.
+    pub fn minutes(&self) -> String {
+        self.key("minutes")
+    }
+
+    /// Stream: the same of each hour.
+    pub fn hours(&self) -> String {
+        self.key("hours")
+    }
+
+    /// String: the process that watches what falls due.
+    pub fn watchdog(&self) -> String {
+        self.key("watchdog")
+    }
+
     /// String: the time (µs), if a test sets it.
     pub fn clock(&self) -> String {
         self.key("clock")
@@ -453,6 +522,16 @@ mod tests {
             keys.claim("4711-8d3fa0b2", 5),
             keys.sweeper(),
             keys.outbox(),
+            keys.books(),
+            keys.routes(),
+            keys.due(),
+            keys.outcomes(3, Account::Missed),
+            keys.verdicts(),
+            keys.verdicts_of(20_787, "e"),
+            keys.figures(20_787),
+            keys.minutes(),
+            keys.hours(),
+            keys.watchdog(),
             keys.clock(),
             keys.wake(),
             keys.changes(),
@@ -517,6 +596,16 @@ mod tests {
             keys.ring(0),
             keys.claim("", 0).replace(":0", ""),
             keys.outbox(),
+            keys.books(),
+            keys.routes(),
+            keys.due(),
+            keys.outcomes(3, Account::Missed),
+            keys.verdicts(),
+            keys.verdicts_of(20_787, "e"),
+            keys.figures(20_787),
+            keys.minutes(),
+            keys.hours(),
+            keys.watchdog(),
             keys.wake(),
             keys.changes(),
             keys.cancels(),

@@ -11,7 +11,7 @@ use redis::{FromRedisValue, ParsingError, RedisError, Value};
 use super::Worker;
 use crate::{
     client::handle::Client,
-    job::{Fields, Job, Unreadable, id::JobId, state::State},
+    job::{Expectation, Fields, Job, Unreadable, id::JobId, state::State},
     policy::{failure::FailureClass, priority::Shares, retry::Crashes},
     redis::{clock::delay_ms, connect::Cause},
     scripts::{self, Call, MAX_CLAIM},
@@ -159,6 +159,8 @@ pub struct EndedAttempt {
     pub token: u64,
     /// The flow of the job.
     pub flow: String,
+    /// Its expectation, if any.
+    pub expectation: Option<Expectation>,
     /// Bytes of its arguments, which Redis reads for every end except a success.
     pub args: usize,
     /// How.

@@ -125,6 +125,7 @@ mod tests {
                 id: JobId::random(),
                 token: 1,
                 flow: String::new(),
+                expectation: None,
                 args: if success { 4 * large } else { times * large },
                 disposition: match success {
                     true => Disposition::Succeed("x".repeat(times * large)),

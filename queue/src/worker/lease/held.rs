@@ -231,6 +231,7 @@ impl LeaseState {
                 id: self.job.id.clone(),
                 token: self.token,
                 flow: self.job.flow(),
+                expectation: self.job.expectation,
                 args: self.job.args.len(),
                 disposition,
             };
