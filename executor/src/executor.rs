@@ -120,6 +120,8 @@ impl Executor {
             }
         });
         let watch = watch_redis(self.connector.clone(), self.health.clone());
+        let due = upshot_ledger::watch(self.host.queues.values().cloned().collect::<Vec<_>>());
+        let _due = AbortOnDropHandle::new(tokio::spawn(due));
         let stopped = stop.clone();
         let signal = async move {
             stopped.cancelled().await;

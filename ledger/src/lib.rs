@@ -2,3 +2,11 @@
 //!
 //! Each job that a route makes opens an expectation. The scripts of the queue move it between the
 //! accounts of its route ([`upshot_queue::Account`]). This crate does the rest.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`watch`] | moves what is due to overdue, whichever process runs |
+
+mod watch;
+
+pub use watch::watch;
