@@ -5,8 +5,11 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`watch`] | moves what is due to overdue, whichever process runs |
+//! | [`mod@audit`] | compares the books with jobs and indexes all the time |
+//! | [`mod@watch`] | moves what is due to overdue, whichever process runs |
 
+pub mod audit;
 mod watch;
 
+pub use audit::audit;
 pub use watch::watch;

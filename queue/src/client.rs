@@ -2,6 +2,7 @@
 //!
 //! A [`Client`] enqueues and reads, an [`Operator`] changes.
 
+pub mod audit;
 pub mod books;
 pub mod change;
 pub mod configuration;

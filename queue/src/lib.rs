@@ -49,7 +49,8 @@ pub mod worker;
 
 pub use self::{
     client::{
-        books, change, dead, dead_walk, limits, list, outbox, parking, reconcile, release, signals, watch,
+        audit, books, change, dead, dead_walk, limits, list, outbox, parking, reconcile, release, signals,
+        watch,
     },
     job::{condition, id, state, timeline},
     policy::{account, configuration, failure, fingerprint, kinds, limit, priority, retry},
@@ -58,6 +59,7 @@ pub use self::{
 };
 
 pub use account::{Account, UnknownAccount};
+pub use audit::{Audit, Unexplained};
 pub use books::{Books, NO_ROUTE};
 pub use change::Changed;
 pub use client::configuration::{Configured, StoredConfiguration};

@@ -353,3 +353,38 @@ async fn the_books_are_kept_by_the_minute() {
     assert_eq!(page.jobs.len(), 1);
     fixture.finish().await;
 }
+
+#[tokio::test]
+async fn an_audit_names_what_the_books_do_not_explain() {
+    let fixture = Fixture::new().await;
+    let (late, dead) = (
+        fixture.enqueue_expected("orders", Duration::ZERO).await,
+        fixture.enqueue_expected("orders", LEASE).await,
+    );
+    fixture.watch_until(1).await;
+    let jobs = fixture.lease_all(1).await;
+    let (missed, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.id == dead);
+    by_hand::settle(&fixture.queue, "w", &missed, &bury()).await;
+    by_hand::settle(&fixture.queue, "w", &rest, &by_hand::retry(LEASE)).await;
+    let audit = async || fixture.queue.audit(async |_| {}).await.unwrap();
+    let clean = audit().await;
+    assert!(clean.is_clean() && clean.jobs == 2, "{clean:?}");
+    let mut conn = fixture.connector.connect().unwrap();
+    let keys = fixture.queue.keys();
+    // An index lost an entry: the job is named, and the account does not balance.
+    let _: () = conn.zrem(keys.outcomes(1, Account::Overdue), late.as_str()).await.unwrap();
+    let found = audit().await;
+    assert_eq!(found.unexplained.iter().map(|each| &each.id).collect::<Vec<_>>(), [&late]);
+    assert_eq!((found.drifts[0].books, found.drifts[0].found), (1, 0));
+    // A job was deleted: its index entry has none, and one job too few has not ended.
+    let _: () = conn.del(keys.job(&dead)).await.unwrap();
+    let found = audit().await;
+    assert!(
+        found.unexplained.iter().any(|each| each.id == dead && each.what.contains("neither")),
+        "{found:?}"
+    );
+    // A count is lower than it was at the last snapshot.
+    let _: () = conn.hset(keys.books(), "1|r>o", 1).await.unwrap();
+    assert_eq!(audit().await.fallen, [(1, Account::Received, Account::Open)]);
+    fixture.finish_damaged();
+}
