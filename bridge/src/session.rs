@@ -74,8 +74,12 @@ impl Session {
         let consuming =
             channel.basic_consume(queue.into(), "upshot-bridge".into(), options, FieldTable::default());
         let consumer = consuming.await.map_err(said)?;
-        let quarantine =
-            Quarantine::open(bridge.quarantine.clone(), Arc::clone(link.budget()), bridge.health.clone());
+        let quarantine = Quarantine::open(
+            bridge.quarantine.clone(),
+            bridge.rows.clone(),
+            Arc::clone(link.budget()),
+            bridge.health.clone(),
+        );
         Ok((Self { link, channel, quarantine }, consumer))
     }
 
