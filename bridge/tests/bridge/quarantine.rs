@@ -52,7 +52,7 @@ async fn copies(rows: &Quarantine, count: u64) -> Figures {
 
 async fn rows_of(rows: &Quarantine) -> Vec<Row> {
     let page = rows.list(&Filter::default(), None, 100).await.unwrap();
-    assert!(page.next.is_none() && page.damaged.is_empty(), "{page:?}");
+    assert!(page.next.is_none(), "{page:?}");
     page.rows
 }
 
@@ -114,7 +114,6 @@ async fn the_copy_keeps_every_property_of_the_message() {
     let mut headers = FieldTable::default();
     headers.insert("x-shop".into(), AMQPValue::LongLongInt(7));
     headers.insert("nested".into(), AMQPValue::FieldTable(FieldTable::default()));
-    // The queue exists, so RabbitMQ routes a second copy to quarantine, as the producer asked.
     headers.insert("CC".into(), AMQPValue::FieldArray(vec![AMQPValue::LongString("nowhere".into())].into()));
     let properties = BasicProperties::default()
         .with_content_type(STRUCTURED.into())
@@ -130,7 +129,7 @@ async fn the_copy_keeps_every_property_of_the_message() {
         .with_app_id("shop".into());
     stage.publisher.publish(EVENTS, "key", b"[]", properties.clone(), true).await.unwrap();
     let rows = Quarantine::new(&stage.redis.connector).unwrap();
-    // The key of `CC` leads to the intake too, because its binding is `#`: once, RabbitMQ says.
+    // Both keys lead to the intake, and RabbitMQ routes a message to a queue once.
     listed(&rows, 1).await;
     let copy = stage.taken(1).await.remove(0);
     let (sent, found) = (&properties, &copy.properties);
@@ -156,7 +155,7 @@ async fn the_copy_keeps_every_property_of_the_message() {
     assert_eq!(text("x-upshot-reason"), "not_a_cloud_event");
     assert_eq!(text("x-upshot-routing-key"), "key");
     // The copy leads to its row.
-    let row = rows.row(&text("x-upshot-quarantine-id").parse().unwrap()).await.unwrap().unwrap().unwrap();
+    let row = rows.row(&text("x-upshot-quarantine-id").parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((row.reason.as_str(), row.facts.routing_key.as_str()), ("not_a_cloud_event", "key"));
     stage.finish().await;
 }

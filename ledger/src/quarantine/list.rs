@@ -77,8 +77,6 @@ impl FromStr for Cursor {
 pub struct Page {
     /// The rows, the newest first.
     pub rows: Vec<Row>,
-    /// Ids of messages whose rows cannot be read.
-    pub damaged: Vec<String>,
     /// Where the list continues; `None` if this is the last page.
     pub next: Option<Cursor>,
     /// How far the page searched, if it stopped before it was full.
@@ -115,11 +113,9 @@ impl Quarantine {
                 }
                 below = score;
                 examined += 1;
-                match Row::read(&id, score, &stored) {
-                    Some(row) if filter.shows(&row) => page.rows.push(row),
-                    Some(_) => {}
-                    None => page.damaged.push(id),
-                }
+                // Only another program adds what is not an id.
+                let Ok(id) = id.parse() else { continue };
+                page.rows.extend(Some(Row::read(id, score, &stored)).filter(|row| filter.shows(row)));
             }
             if is_last {
                 return Ok(page);
@@ -132,16 +128,15 @@ impl Quarantine {
         }
     }
 
-    /// One row; `None` without one. `Err` inside if it cannot be read.
+    /// One row; `None` without one.
     ///
     /// # Errors
     /// When Redis failed or the ledger is damaged.
-    pub async fn row(&self, id: &MessageId) -> Result<Option<Result<Row, DamagedRow>>, Error> {
+    pub async fn row(&self, id: &MessageId) -> Result<Option<Row>, Error> {
         let mut call = self.call(&ROW);
         call.arg(id.as_str());
         let (score, stored): (String, String) = call.invoke_async(&mut self.conn.clone()).await?;
-        let Ok(score) = score.parse() else { return Ok(None) };
-        Ok(Some(Row::read(id.as_str(), score, &stored).ok_or_else(|| DamagedRow(id.clone()))))
+        Ok(score.parse().ok().map(|score| Row::read(id.clone(), score, &stored)))
     }
 
     /// The newest rows below a score.
@@ -151,13 +146,6 @@ impl Quarantine {
         Ok(call.invoke_async(&mut self.conn.clone()).await?)
     }
 }
-
-/// A row that another program damaged. The message in RabbitMQ is not touched by that.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the row of message {0} cannot be read: another program changed it. The message itself is in RabbitMQ"
-)]
-pub struct DamagedRow(MessageId);
 
 /// The first score of a time in ms; `None` after all times.
 fn scores(ms: i64) -> Option<i64> {

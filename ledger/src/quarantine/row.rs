@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::MessageId;
 
+/// The reason of a row that another program damaged.
+pub const DAMAGED: &str = "damaged";
 /// Bytes of the detail that a row keeps. The detail quotes the producer's values, which may be
 /// personal, so a row keeps the beginning only. The quarantined message has all of it.
 pub const MOST_DETAIL: usize = 300;
@@ -75,7 +77,8 @@ fn cut(text: String, most: usize) -> String {
 pub struct Row {
     /// The message.
     pub id: MessageId,
-    /// The code of the reason; see `upshot_shared::Reason`. A later version may have further codes.
+    /// The code of the reason; see `upshot_shared::Reason`. [`DAMAGED`] if the row cannot be read. A
+    /// later version may have further codes.
     pub reason: String,
     /// When the message first came, UTC ms.
     pub first_seen: i64,
@@ -88,14 +91,28 @@ pub struct Row {
 }
 
 impl Row {
-    /// Reads a stored row; `None` if it is damaged.
-    pub(super) fn read(id: &str, score: i64, stored: &str) -> Option<Self> {
+    /// Reads a stored row. A row that cannot be read has the reason [`DAMAGED`].
+    pub(super) fn read(id: MessageId, score: i64, stored: &str) -> Self {
+        Self::whole(&id, score, stored).unwrap_or_else(|| Self {
+            id,
+            reason: DAMAGED.to_owned(),
+            first_seen: score / 1000,
+            last_seen: score / 1000,
+            times: 0,
+            facts: Facts {
+                detail: "the row cannot be read: another program changed it. The message is in RabbitMQ"
+                    .to_owned(),
+                ..Facts::default()
+            },
+        })
+    }
+
+    fn whole(id: &MessageId, score: i64, stored: &str) -> Option<Self> {
         let mut parts = stored.splitn(4, ' ');
         let (times, last_seen) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let reason = parts.next().filter(|reason| !reason.is_empty())?.to_owned();
         let facts = serde_json::from_str(parts.next()?).ok()?;
-        let id = id.parse().ok()?;
-        Some(Self { id, reason, first_seen: score / 1000, last_seen, times, facts })
+        Some(Self { id: id.clone(), reason, first_seen: score / 1000, last_seen, times, facts })
     }
 }
 
@@ -128,16 +145,15 @@ mod tests {
         #[test]
         fn what_is_stored_is_read(facts in facts(), times in any::<u64>(), last in any::<i64>(), first in 0i64..1 << 50) {
             let stored = format!("{times} {last} unknown_type {}", serde_json::to_string(&facts).unwrap());
-            let row = Row::read(ID, first * 1000 + 999, &stored).unwrap();
+            let row = Row::read(ID.parse().unwrap(), first * 1000 + 999, &stored);
             prop_assert_eq!((row.times, row.last_seen, row.first_seen), (times, last, first));
             prop_assert_eq!((row.reason.as_str(), row.facts), ("unknown_type", facts));
         }
 
         #[test]
-        fn a_damaged_row_is_none(stored in any::<String>(), id in any::<String>()) {
-            // It must not panic, whatever is there.
-            let _ = Row::read(&id, 0, &stored);
-            prop_assert!(Row::read(ID, 0, &format!("x{stored}")).is_none());
+        fn a_damaged_row_is_named_so(stored in any::<String>()) {
+            let row = Row::read(ID.parse().unwrap(), 5_000, &format!("x{stored}"));
+            prop_assert_eq!((row.reason.as_str(), row.first_seen), (DAMAGED, 5));
         }
 
         #[test]
