@@ -17,11 +17,15 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::{StreamExt, stream};
 use lapin::{BasicProperties, options::BasicAckOptions};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 use tokio_util::task::AbortOnDropHandle;
 use upshot_ledger::quarantine::MessageId;
 use upshot_queue::connect::Backoff;
@@ -39,6 +43,8 @@ use crate::batch::{Arrived, Refused};
 const KEPT_BYTES: u64 = 64 << 20;
 /// Copies in flight at the same time.
 const UNDER_WAY: usize = 16;
+/// How long a stop waits for the copies and rows in hand.
+const FINISH: Duration = Duration::from_secs(3);
 /// The part of the health that says whether quarantine accepts messages.
 const PART: &str = "quarantine";
 
@@ -61,11 +67,26 @@ struct Kept {
 
 /// The delivery tags that are not acknowledged yet.
 #[derive(Clone, Default)]
-struct Waiting(Arc<Mutex<BTreeSet<u64>>>);
+struct Waiting {
+    tags: Arc<Mutex<BTreeSet<u64>>>,
+    fewer: Arc<Notify>,
+}
 
 impl Waiting {
     fn tags(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once nothing waits.
+    async fn emptied(&self) {
+        loop {
+            // Subscribes before the check, so that no change is missed.
+            let fewer = self.fewer.notified();
+            if self.tags().is_empty() {
+                return;
+            }
+            fewer.await;
+        }
     }
 }
 
@@ -106,6 +127,12 @@ impl Quarantine {
         let _ = self.given.send(Kept { arrived, refused, is_released });
     }
 
+    /// Waits for the bad deliveries in hand before a stop. What is not done by then comes again, and
+    /// RabbitMQ has a second copy of it.
+    pub(crate) async fn finish(&self) {
+        let _ = timeout(FINISH, self.waiting.emptied()).await;
+    }
+
     /// The lowest delivery tag that must not be acknowledged yet.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.waiting.tags().first().copied()
@@ -143,6 +170,7 @@ impl Publishing {
         // If the connection is gone, the delivery comes again, and so does its copy.
         let _ = arrived.acker.ack(BasicAckOptions::default()).await;
         self.waiting.tags().remove(&arrived.tag);
+        self.waiting.fewer.notify_waiters();
         let bytes = arrived.body.len() as u64;
         if is_released {
             self.kept.fetch_sub(bytes, Ordering::Relaxed);

@@ -44,6 +44,7 @@ pub(crate) async fn run(bridge: &Bridge, queue: &'static str, stop: &Cancellatio
     let mut worked = false;
     let ended = session.consume(bridge, consumer, stop, &mut worked).await;
     if stop.is_cancelled() {
+        session.quarantine.finish().await;
         // Unacknowledged deliveries go back to the queue with the connection.
         session.link.close().await;
         return Ok(());

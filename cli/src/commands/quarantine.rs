@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     arguments::Quarantine,
-    output::{Output, Page, Table},
+    output::{self, Output, Page, Table},
 };
 
 const PATH: &str = "/v1/quarantine";
@@ -27,9 +27,8 @@ pub async fn show(settings: &Settings, asked: &Quarantine, out: &mut Output) -> 
         return Ok(());
     }
     if asked.counts {
-        let first = client.read(PATH, &[("limit", "1".to_owned())]).await?;
-        let summary = part(&first, "summary");
-        out.answer(summary, |page| counts(page, summary, Utc::now()))?;
+        let summary = summary(&client).await?;
+        out.answer(&summary, |page| counts(page, &summary, Utc::now()))?;
         return Ok(());
     }
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -47,7 +46,24 @@ pub async fn show(settings: &Settings, asked: &Quarantine, out: &mut Output) -> 
         let rows: Vec<_> = found.iter().map(|message| row(message, now)).collect();
         Ok(out.items(found, |page| page.table(&mut table, &rows))?)
     };
-    LIST.follow(&client, &query, &asked.paging, show).await
+    LIST.follow(&client, &query, &asked.paging, show).await?;
+    if let Some(unlisted) = count(&summary(&client).await?, "unlisted") {
+        output::note(format_args!(
+            "RabbitMQ has {unlisted} messages in quarantine that are not listed: `upshot quarantine --counts` says more"
+        ));
+    }
+    Ok(())
+}
+
+/// How many messages there are.
+async fn summary(client: &Client) -> anyhow::Result<Value> {
+    let first = client.read(PATH, &[("limit", "1".to_owned())]).await?;
+    Ok(part(&first, "summary").clone())
+}
+
+/// A count that is not 0.
+fn count(summary: &Value, name: &str) -> Option<u64> {
+    summary.get(name).and_then(Value::as_u64).filter(|count| *count > 0)
 }
 
 /// The table of messages.
@@ -111,14 +127,13 @@ fn told(summary: &Value, now: DateTime<Utc>) -> Vec<String> {
         return lines;
     }
     lines.push(format!("RabbitMQ has {} in the queue upshot.quarantine", text(summary, "in_rabbitmq")));
-    let count = |name: &str| summary.get(name).and_then(Value::as_u64).filter(|count| *count > 0);
-    if let Some(unlisted) = count("unlisted") {
+    if let Some(unlisted) = count(summary, "unlisted") {
         lines.push(format!(
             "{unlisted} of them are not listed: they came before there was a list, their rows are forgotten \
              (quarantine.keep), or a bridge was killed"
         ));
     }
-    if let Some(missing) = count("missing") {
+    if let Some(missing) = count(summary, "missing") {
         lines.push(format!(
             "{missing} fewer than came: someone took them out of RabbitMQ ({} copies came of the listed messages)",
             text(summary, "copies")
