@@ -1,9 +1,13 @@
 //! Rows about messages in quarantine, on a real Redis.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use lapin::BasicProperties;
+use proptest::prelude::*;
 use redis::{AsyncCommands, FromRedisValue};
 use upshot_ledger::{
     keys::Keys,
@@ -263,4 +267,73 @@ async fn a_queue_of_the_same_name_has_other_keys() {
     assert_eq!(fields[1], 3, "{fields:?}");
     assert_eq!(stage.figures().await.rows, 1);
     stage.redis.finish().await;
+}
+
+/// A step of the life of a list.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A message comes.
+    Comes(u32, Reason),
+    /// All rows are too old.
+    Ages,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let comes = (0..40_u32, prop::sample::select(Reason::ALL.to_vec()));
+    let step = prop_oneof![20 => comes.prop_map(|(n, reason)| Step::Comes(n, reason)), 1 => Just(Step::Ages)];
+    prop::collection::vec(step, 1..120)
+}
+
+/// Takes the steps, and compares the list with what came.
+async fn play(steps: &[Step], keep_bytes: usize) {
+    let stage = Stage::new().await;
+    let bounds = Bounds { keep_bytes, ..WIDE };
+    // Each message that ever came, and its first reason.
+    let mut first: BTreeMap<u32, Reason> = BTreeMap::new();
+    // Each message that came, and its last reason.
+    let mut last: BTreeMap<String, Reason> = BTreeMap::new();
+    for step in steps {
+        match *step {
+            Step::Comes(n, reason) => {
+                let (_, is_new) = stage.record(n, reason, bounds).await;
+                assert_eq!(is_new, !first.contains_key(&n), "{step:?}");
+                first.entry(n).or_insert(reason);
+                last.insert(n.to_string(), reason);
+            }
+            Step::Ages => {
+                while stage.rows.trim(Bounds { keep: Duration::ZERO, ..bounds }).await.unwrap() > 0 {}
+                assert_eq!(stage.figures().await.rows, 0);
+            }
+        }
+        let figures = stage.figures().await;
+        assert!(figures.bytes <= keep_bytes as u64, "{step:?}: {figures:?}");
+    }
+    let (figures, balances) = (stage.figures().await, stage.figures().await);
+    let balances = balances.by_reason();
+    let rows = stage.rows.list(&Filter::default(), None, 100).await.unwrap().rows;
+    assert_eq!(rows.iter().map(|row| row.times).sum::<u64>(), figures.copies);
+    for reason in Reason::ALL {
+        let balance = balances.get(reason.as_str()).copied().unwrap_or_default();
+        let received = first.values().filter(|each| **each == reason).count() as u64;
+        let listed = rows.iter().filter(|row| row.reason == reason.as_str()).count() as i64;
+        assert_eq!((balance.received, balance.listed), (received, listed), "{reason}");
+    }
+    for row in rows {
+        assert_eq!(row.reason, last[&row.facts.detail].as_str());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_comes_the_book_balances_and_counts_each_message_once(steps in steps(), keep_bytes in 400_usize..16_000) {
+        runtime().block_on(play(&steps, keep_bytes));
+    }
+}
+
+/// One for all cases, because the server of the tests is bound to it.
+fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> =
+        std::sync::LazyLock::new(|| tokio::runtime::Runtime::new().unwrap());
+    &RUNTIME
 }

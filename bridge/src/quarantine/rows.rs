@@ -13,6 +13,8 @@ use crate::batch::{self, Arrived, Refused};
 
 /// The warning that messages in quarantine get no row.
 const UNLISTED: &str = "quarantine_rows";
+/// How often a row is tried that Redis refuses for a reason which does not pass by itself.
+const TRIES: u32 = 4;
 /// How often rows that are too old are forgotten.
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -33,7 +35,7 @@ impl Rows {
     /// long and the message is safe: it is then in RabbitMQ without a row.
     pub(super) async fn record(&self, id: &MessageId, arrived: &Arrived, refused: &Refused, health: &Health) {
         let (reason, facts) = (refused.rejection.reason, facts(arrived, refused));
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut tries) = (Backoff::default(), 0);
         loop {
             match self.once(id, reason, &facts).await {
                 Ok(()) => return health.clear_warning(UNLISTED),
@@ -41,7 +43,12 @@ impl Rows {
                     let remedy = "bad events wait unacknowledged, good ones continue";
                     health.down(PART, format!("{error}; {remedy}"));
                 }
-                Err(error) => return health.warn(UNLISTED, &error.to_string()),
+                Err(error) => {
+                    tries += 1;
+                    if tries == TRIES {
+                        return health.warn(UNLISTED, &error.to_string());
+                    }
+                }
             }
             backoff.wait().await;
         }
