@@ -124,7 +124,14 @@ impl Calls {
                 let flow = job.flow();
                 let end = Disposition::Succeed("null".to_owned());
                 let args = job.args.len();
-                ended.push(EndedAttempt { id: job.id, token: job.token, flow, args, disposition: end });
+                ended.push(EndedAttempt {
+                    id: job.id,
+                    token: job.token,
+                    flow,
+                    expectation: job.expectation,
+                    args,
+                    disposition: end,
+                });
             }
             mark = self.note_call(1, want == most, mark).await?;
         }

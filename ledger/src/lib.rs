@@ -3,10 +3,14 @@
 //! Each job that a route makes opens an expectation. The scripts of the queue move it between the
 //! accounts of its route ([`upshot_queue::Account`]). This crate does the rest.
 //!
-//! | module | its one thing |
+//! | module | what it does |
 //! |---|---|
-//! | [`keys`] | the keys of the ledger's own slot |
-//! | [`quarantine`] | rows about the messages in quarantine, and the bridge's book |
+//! | [`keys`] | names the keys of the ledger's own slot |
+//! | [`quarantine`] | lists what is in quarantine, and keeps the bridge's book |
+//! | [`watch`] | moves what is due to overdue, whichever process runs |
 
 pub mod keys;
 pub mod quarantine;
+mod watch;
+
+pub use watch::watch;
