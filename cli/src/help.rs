@@ -9,7 +9,7 @@ use upshot_runtime::settings::Program;
 use crate::arguments::Arguments;
 
 /// The groups, and their commands in order.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
     ("Publish events", &["publish"]),
     ("Outcomes", &["audit"]),

@@ -187,6 +187,22 @@ async fn a_list_meets_every_row_once_the_newest_first() {
 }
 
 #[tokio::test]
+async fn the_rows_about_a_subject_are_erased_and_the_counts_stay() {
+    let stage = Stage::new().await;
+    for n in 0..450 {
+        let subject = Some(format!("order-{}", n % 9));
+        let about = Facts { subject, ..facts(n) };
+        stage.rows.record(&id(n), Reason::Oversize, &about, WIDE).await.unwrap();
+    }
+    assert_eq!(stage.rows.erase_subject("order-4", WIDE).await.unwrap(), 50);
+    assert_eq!(stage.rows.erase_subject("order-4", WIDE).await.unwrap(), 0);
+    let left = Filter { subject: Some("order-4".to_owned()), ..Filter::default() };
+    assert!(stage.listed(&left, 10).await.is_empty());
+    let figures = stage.figures().await;
+    assert_eq!((figures.rows, figures.copies, figures.by_reason()["oversize"].received), (400, 400, 450));
+}
+
+#[tokio::test]
 async fn a_page_examines_a_bounded_number_of_rows_and_says_how_far() {
     let stage = Stage::new().await;
     // As the script writes them, at once.

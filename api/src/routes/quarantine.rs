@@ -20,7 +20,7 @@ use crate::{
     view::{QuarantineSummary, QuarantinedBody},
 };
 
-const PARAMETERS: [&str; 7] = ["reason", "type", "source", "since", "until", "cursor", "limit"];
+const PARAMETERS: [&str; 8] = ["reason", "type", "source", "subject", "since", "until", "cursor", "limit"];
 /// Messages on a page by default.
 const LIMIT: usize = 50;
 /// Messages on a page at most.
@@ -71,6 +71,7 @@ impl From<Searched> for QuarantineSearched {
         ("reason" = Option<String>, Query, description = "Only with this reason", example = "contract_violation"),
         ("type" = Option<String>, Query, description = "Only of this event type", example = "order.completed.v1"),
         ("source" = Option<String>, Query, description = "Only of this source", example = "/shops/berlin"),
+        ("subject" = Option<String>, Query, description = "Only about this subject", example = "order-1042"),
         ("since" = Option<String>, Query, format = DateTime, description = "Only messages that first came at this time or later (RFC 3339)", example = "2026-03-14T09:30:00Z"),
         ("until" = Option<String>, Query, format = DateTime, description = "Only messages that first came before this time (RFC 3339)", example = "2026-03-15T00:00:00Z"),
         ("cursor" = Option<String>, Query, description = "Where to continue: part of `next`"),
@@ -92,6 +93,7 @@ pub async fn list(
         reason: reason(&query)?,
         kind: query.name("type")?,
         source: query.name("source")?,
+        subject: query.name("subject")?,
         since: query.time("since")?,
         until: query.time("until")?,
     };

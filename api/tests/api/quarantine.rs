@@ -88,7 +88,7 @@ async fn what_cannot_be_asked_is_named() {
         ("until=2026-03-14", "until", "2026-03-14T09:30:00Z"),
         ("cursor=x", "cursor", "unchanged"),
         ("limit=201", "limit", "1 to 200"),
-        ("kind=a", "kind", "reason, type, source"),
+        ("kind=a", "kind", "reason, type, source, subject"),
         ("type=", "type", "leave it out"),
     ] {
         let problem = fixture.json(&format!("/v1/quarantine?{query}"), 400).await;

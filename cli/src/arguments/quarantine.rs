@@ -10,10 +10,10 @@ use super::{ApiAddress, Paging, values::time};
 #[derive(Debug, Args)]
 pub struct Quarantine {
     /// Show what is known of this message.
-    #[arg(conflicts_with_all = ["counts", "reason", "type", "source", "since", "until", "limit", "all", "cursor"])]
+    #[arg(conflicts_with_all = ["counts", "reason", "type", "source", "subject", "since", "until", "limit", "all", "cursor"])]
     pub id: Option<MessageId>,
     /// Show only how many messages there are, by reason.
-    #[arg(long, conflicts_with_all = ["reason", "type", "source", "since", "until", "limit", "all", "cursor"])]
+    #[arg(long, conflicts_with_all = ["reason", "type", "source", "subject", "since", "until", "limit", "all", "cursor"])]
     pub counts: bool,
     /// Only with this reason, such as unknown_type or contract_violation.
     #[arg(long, value_parser = reason)]
@@ -24,6 +24,9 @@ pub struct Quarantine {
     /// Only of this source.
     #[arg(long)]
     pub source: Option<String>,
+    /// Only about this subject, such as `order-1042`.
+    #[arg(long)]
+    pub subject: Option<String>,
     /// Only messages that first came at this time or later, such as 2026-03-14T09:30:00Z, or 2h for
     /// the last two hours.
     #[arg(long, value_name = "TIME", value_parser = time)]

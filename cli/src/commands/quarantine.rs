@@ -36,6 +36,7 @@ pub async fn show(settings: &Settings, asked: &Quarantine, out: &mut Output) -> 
         ("reason", asked.reason.clone()),
         ("type", asked.kind.clone()),
         ("source", asked.source.clone()),
+        ("subject", asked.subject.clone()),
         ("since", asked.since.map(time)),
         ("until", asked.until.map(time)),
     ];

@@ -21,26 +21,18 @@ local function count(move)
   if found and not (#found < 16 and string.match(found, '^%d+$')) then redis.call('HSET', BOOK, move, 0) end
   redis.call('HINCRBY', BOOK, move, 1)
 end
-local function forget()
-  local forgotten = 0
-  while forgotten < AT_ONCE do
-    local oldest = redis.call('ZRANGE', INDEX, 0, 0, 'WITHSCORES')
-    local id = oldest[1]
-    if not id or (tonumber(oldest[2]) >= micros - KEEP * 1000 and bytes <= MOST_BYTES) then break end
-    local row = redis.call('HGET', ROWS, id)
-    local times, last, reason = parse(row)
-    redis.call('ZREM', INDEX, id)
-    redis.call('HDEL', ROWS, id)
-    count('quarantined>forgotten|' .. reason)
-    -- The message may come once more if a bridge was killed before its acknowledgement.
-    if last + REMEMBER > now then redis.call('ZADD', NOTES, int(last + REMEMBER), id) end
-    bytes, copies = bytes - weight(row or ''), copies - times
-    forgotten = forgotten + 1
-  end
-  local old = redis.call('ZRANGE', NOTES, '-inf', now, 'BYSCORE', 'LIMIT', 0, 2 * AT_ONCE)
-  if #old > 0 then redis.call('ZREM', NOTES, unpack(old)) end
-  local more = math.min(redis.call('ZCARD', NOTES) - MOST_NOTES, 2 * AT_ONCE)
-  if more > 0 then redis.call('ZREMRANGEBYRANK', NOTES, 0, more - 1) end
+-- Forgets one row. Its message may come once more if a bridge was killed before its acknowledgement.
+local function drop(id)
+  local row = redis.call('HGET', ROWS, id)
+  local times, last, reason = parse(row)
+  redis.call('ZREM', INDEX, id)
+  redis.call('HDEL', ROWS, id)
+  count('quarantined>forgotten|' .. reason)
+  if last + REMEMBER > now then redis.call('ZADD', NOTES, int(last + REMEMBER), id) end
+  bytes, copies = bytes - weight(row or ''), copies - times
+end
+-- Writes what the rows come to.
+local function settle()
   if redis.call('ZCARD', INDEX) == 0 then
     bytes, copies = 0, 0
     -- Rows without an entry in the index.
@@ -48,5 +40,20 @@ local function forget()
   end
   redis.call('HSET', CONTROL, 'schema', ARGV[1], 'bytes', int(math.max(bytes, 0)),
     'copies', int(math.max(copies, 0)))
+end
+local function forget()
+  local forgotten = 0
+  while forgotten < AT_ONCE do
+    local oldest = redis.call('ZRANGE', INDEX, 0, 0, 'WITHSCORES')
+    local id = oldest[1]
+    if not id or (tonumber(oldest[2]) >= micros - KEEP * 1000 and bytes <= MOST_BYTES) then break end
+    drop(id)
+    forgotten = forgotten + 1
+  end
+  local old = redis.call('ZRANGE', NOTES, '-inf', now, 'BYSCORE', 'LIMIT', 0, 2 * AT_ONCE)
+  if #old > 0 then redis.call('ZREM', NOTES, unpack(old)) end
+  local more = math.min(redis.call('ZCARD', NOTES) - MOST_NOTES, 2 * AT_ONCE)
+  if more > 0 then redis.call('ZREMRANGEBYRANK', NOTES, 0, more - 1) end
+  settle()
   return forgotten
 end

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr, sync::LazyLock};
 
 use redis::Script;
 
-use super::{Error, MessageId, Quarantine, Row, script};
+use super::{Bounds, Error, MessageId, Quarantine, Row, script};
 
 static PAGE: LazyLock<Script> = script!("#!lua flags=no-writes", "open.lua", "page.lua");
 static ROW: LazyLock<Script> = script!("#!lua flags=no-writes", "open.lua", "row.lua");
@@ -28,6 +28,8 @@ pub struct Filter {
     pub kind: Option<String>,
     /// Only of this source.
     pub source: Option<String>,
+    /// Only about this subject.
+    pub subject: Option<String>,
     /// Only messages that first came at this time or later, UTC ms.
     pub since: Option<i64>,
     /// Only messages that first came before this time, UTC ms.
@@ -42,6 +44,7 @@ impl Filter {
         };
         is(&self.reason, Some(&row.reason))
             && is(&self.kind, row.facts.kind.as_deref())
+            && is(&self.subject, row.facts.subject.as_deref())
             && is(&self.source, row.facts.source.as_deref())
     }
 }
@@ -124,6 +127,28 @@ impl Quarantine {
                 page.next = Some(Cursor(below));
                 page.searched = Some(Searched { rows: examined, back_to: below / 1000 });
                 return Ok(page);
+            }
+        }
+    }
+
+    /// Forgets the rows about a subject, and returns how many there were. It reads all rows, page by
+    /// page. A row knows a subject only if the event could be read; the messages themselves are in
+    /// RabbitMQ.
+    ///
+    /// # Errors
+    /// When Redis failed or the ledger is damaged. A part may be erased; a repeated call erases what
+    /// is left.
+    pub async fn erase_subject(&self, subject: &str, bounds: Bounds) -> Result<u64, Error> {
+        let filter = Filter { subject: Some(subject.to_owned()), ..Filter::default() };
+        let (mut erased, mut from) = (0, None);
+        loop {
+            let page = self.list(&filter, from, PART).await?;
+            for row in page.rows {
+                erased += u64::from(self.erase(&row.id, bounds).await?);
+            }
+            from = page.next;
+            if from.is_none() {
+                return Ok(erased);
             }
         }
     }

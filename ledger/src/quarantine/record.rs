@@ -20,6 +20,7 @@ const AT_ONCE: usize = 32;
 static RECORD: LazyLock<Script> = script!("#!lua", "open.lua", "forget.lua", "record.lua");
 /// Always allowed, because it frees memory.
 static TRIM: LazyLock<Script> = script!("#!lua flags=allow-oom", "open.lua", "forget.lua", "trim.lua");
+static ERASE: LazyLock<Script> = script!("#!lua flags=allow-oom", "open.lua", "forget.lua", "erase.lua");
 
 /// How long and how many rows are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,17 @@ impl Quarantine {
     /// When Redis failed or the ledger is damaged.
     pub async fn trim(&self, bounds: Bounds) -> Result<u64, Error> {
         Ok(self.bounded(&TRIM, bounds).invoke_async(&mut self.conn.clone()).await?)
+    }
+
+    /// Forgets the row of a message. Returns whether there was one. The counts stay, and the message
+    /// itself is in RabbitMQ.
+    ///
+    /// # Errors
+    /// When Redis failed or the ledger is damaged.
+    pub async fn erase(&self, id: &MessageId, bounds: Bounds) -> Result<bool, Error> {
+        let mut call = self.bounded(&ERASE, bounds);
+        call.arg(id.as_str());
+        Ok(call.invoke_async(&mut self.conn.clone()).await?)
     }
 
     fn bounded<'a>(&self, script: &'a Script, bounds: Bounds) -> ScriptInvocation<'a> {
