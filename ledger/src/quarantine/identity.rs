@@ -145,7 +145,7 @@ mod tests {
         {
             assert_ne!(MessageId::of(key, properties, body), id);
         }
-        assert_ne!(MessageId::of("a", &again.clone().with_message_id("m".into()), b"x"), id);
+        assert_ne!(MessageId::of("a", &again.with_message_id("m".into()), b"x"), id);
     }
 
     proptest! {

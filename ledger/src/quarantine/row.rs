@@ -161,7 +161,7 @@ mod tests {
             let long = Facts { detail: facts.detail.repeat(100), ..facts };
             let short = long.clone().shortened();
             prop_assert!(short.detail.len() <= MOST_DETAIL + 3 && short.place.len() <= MOST_PLACE + 3);
-            prop_assert_eq!(short.clone().shortened().size, long.size);
+            prop_assert_eq!(short.shortened().size, long.size);
         }
     }
 }
