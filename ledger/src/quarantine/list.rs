@@ -37,6 +37,12 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether every row within the times is shown.
+    fn shows_all(&self) -> bool {
+        let Self { reason, kind, source, subject, .. } = self;
+        [reason, kind, source, subject].into_iter().all(Option::is_none)
+    }
+
     /// Whether a row is shown. The times are bounds of the index and not looked at here.
     fn shows(&self, row: &Row) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| {
@@ -107,8 +113,10 @@ impl Quarantine {
         let mut below = until.unwrap_or(MOST).min(from.map_or(MOST, |Cursor(score)| score));
         let mut examined = 0;
         loop {
-            let part = self.part(below, lowest, PART).await?;
-            let is_last = part.len() < PART;
+            // One more than shown tells whether there is another page.
+            let most = if filter.shows_all() { limit - page.rows.len() + 1 } else { PART }.min(PART);
+            let part = self.part(below, lowest, most).await?;
+            let is_last = part.len() < most;
             for (id, score, stored) in part {
                 if page.rows.len() == limit {
                     page.next = Some(Cursor(below));
