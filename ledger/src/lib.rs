@@ -7,6 +7,14 @@
 //! |---|---|
 //! | [`list`] | lists outcomes of several queues |
 //! | [`risk`] | which open outcomes will probably be late |
+//! | [`summary`] | figures of outcomes by route, kind, tenant and cause |
+//! | [`overview`] | where infrastructure and outcomes disagree |
+//! | [`story`] | everything about a subject, in order of time |
+//! | [`span`] | lengths of time in words |
 
 pub mod list;
+pub mod overview;
 pub mod risk;
+pub mod span;
+pub mod story;
+pub mod summary;
