@@ -2,9 +2,13 @@
 
 use std::{fmt::Display, str::FromStr};
 
+use chrono::DateTime;
 use url::form_urlencoded;
 
 use crate::problem::Problem;
+
+/// The last ms of the year 9999.
+const LATEST: i64 = 253_402_300_799_999;
 
 /// The parameters of one request.
 #[derive(Debug, Default)]
@@ -34,6 +38,11 @@ impl Query {
             pairs.push((name, value));
         }
         Ok(Self { pairs })
+    }
+
+    /// Whether a query string names a parameter.
+    pub fn names(raw: Option<&str>, name: &str) -> bool {
+        form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).any(|(each, _)| each == name)
     }
 
     /// A parameter's text.
@@ -69,6 +78,47 @@ impl Query {
         self.text(name).map(read).transpose()
     }
 
+    /// A parameter's time, UTC ms.
+    ///
+    /// # Errors
+    /// When the text is not a time as RFC 3339 writes it, or lies outside of the years 1970 to 9999.
+    pub fn moment(&self, name: &str) -> Result<Option<i64>, Problem> {
+        let read = |text: &str| {
+            // In a query a plus sign means a blank.
+            let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).ok();
+            let ms = time.map(|time| time.timestamp_millis()).filter(|ms| (0..=LATEST).contains(ms));
+            let remedy = "a time such as 2026-03-14T09:26:53Z is expected (RFC 3339, from 1970 to 9999)";
+            ms.ok_or_else(|| Problem::parameter(name, text, remedy))
+        };
+        self.text(name).map(read).transpose()
+    }
+
+    /// The beginning and the end of a period, `from` and `to`.
+    ///
+    /// # Errors
+    /// When one is not a time, or the end is before the beginning.
+    pub fn period(&self) -> Result<(Option<i64>, Option<i64>), Problem> {
+        let (from, to) = (self.moment("from")?, self.moment("to")?);
+        if let (Some(begin), Some(end)) = (from, to)
+            && end < begin
+        {
+            let text = self.text("to").unwrap_or_default();
+            return Err(Problem::parameter("to", text, "it is before `from`: exchange the two"));
+        }
+        Ok((from, to))
+    }
+
+    /// The query of the next page: these parameters in their order, and another cursor.
+    pub fn next(&self, known: &[&str], cursor: &str) -> String {
+        let mut pairs = form_urlencoded::Serializer::new(String::new());
+        for name in known.iter().filter(|name| **name != "cursor") {
+            if let Some(value) = self.text(name) {
+                pairs.append_pair(name, value);
+            }
+        }
+        pairs.append_pair("cursor", cursor).finish()
+    }
+
     /// A parameter's value.
     ///
     /// # Errors
@@ -91,6 +141,22 @@ mod tests {
         assert_eq!(query.value("state").unwrap(), Some(State::Dead));
         assert_eq!(query.name("subject").unwrap().as_deref(), Some("a b c"));
         assert_eq!(query.text("kind"), None);
+    }
+
+    #[test]
+    fn periods_are_read() {
+        let query = |raw| Query::parse(Some(raw), &["from", "to"]).unwrap().period();
+        let found = query("from=2026-03-14T09:26:53Z&to=2026-03-14T10:26:53%2B01:00").unwrap();
+        assert_eq!(found, (Some(1_773_480_413_000), Some(1_773_480_413_000)));
+        // A plus sign that is not escaped.
+        assert_eq!(query("to=2026-03-14T10:26:53+01:00").unwrap().1, Some(1_773_480_413_000));
+        for bad in [
+            "from=yesterday",
+            "from=1969-12-31T23:59:59Z",
+            "from=2026-03-15T00:00:00Z&to=2026-03-14T00:00:00Z",
+        ] {
+            assert!(query(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

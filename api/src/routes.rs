@@ -14,6 +14,7 @@ mod many;
 mod metrics;
 mod outbox;
 mod outcomes;
+mod overview;
 mod pause;
 mod priority;
 mod progress;
@@ -21,6 +22,7 @@ mod queues;
 mod reschedule;
 mod retry;
 mod signals;
+mod subjects;
 mod unpark;
 
 use axum::{Router, middleware, routing::get};
@@ -54,8 +56,11 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(dead::groups))
         .routes(routes!(many::retry))
         .routes(routes!(many::purge))
-        .routes(routes!(outcomes::of_event))
+        .routes(routes!(outcomes::list))
+        .routes(routes!(outcomes::summary))
         .routes(routes!(outcomes::of_job))
+        .routes(routes!(overview::overview))
+        .routes(routes!(subjects::story))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
