@@ -6,10 +6,11 @@
 //! | overdue, reopened | index by due time | oldest due first |
 //! | open | packs of ids by due time | oldest due first |
 //! | achieved in time | stream of succeeded jobs, then rows | newest first, queue by queue |
-//! | other verdicts | index by time of the verdict, then rows | newest first |
+//! | other verdicts | index by time of the verdict | newest first |
 //!
 //! A page looks at a bounded number of ids, and says how far it came. Rows are what is left of
-//! forgotten jobs; those of one day have no order.
+//! forgotten jobs. The indexes of exceptions keep them; those achieved in time are found day by day,
+//! those of one day in no order.
 
 mod cursor;
 mod search;

@@ -1,6 +1,7 @@
 //! `/v1/outcomes…`: lists outcomes, adds them up, and shows one.
 
 mod event;
+mod remarks;
 mod summary;
 
 use axum::{
@@ -23,6 +24,7 @@ use crate::{
     view::{OutcomeReport, OutcomeStatus, STATUSES},
 };
 
+pub use remarks::{__path_note, __path_own, __path_waive, note, own, waive};
 pub use summary::{__path_summary, summary};
 
 const PARAMETERS: [&str; 10] =
@@ -56,7 +58,7 @@ pub struct OutcomePage {
 /// `status`, the list goes from status to status: overdue, reopened, open, missed, partial,
 /// cancelled, waived, achieved late, achieved in time. A status and a route are found by an index. With
 /// `kind`, `tenant` or `at_risk`, a page looks at a bounded number of outcomes, and `searched` says
-/// how far it came. Forgotten jobs come last, those of one day in no order. Follow `next` until it is
+/// how far it came. Forgotten jobs that were achieved in time come last, those of one day in no order. Follow `next` until it is
 /// null.
 #[utoipa::path(
     get,

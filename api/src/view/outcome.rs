@@ -169,7 +169,7 @@ pub struct RemarkBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Reason)]
 pub struct ReasonBody {
-    /// What kind of failure; null for a forgotten job.
+    /// What kind of failure; null if a forgotten job does not say.
     #[schema(required, value_type = Option<Class>)]
     class: Option<FailureClass>,
     /// The message.
@@ -216,13 +216,7 @@ impl OutcomeReport {
         let (summary, evidence) = OutcomeBody::of(job, links)
             .map_or_else(Default::default, |outcome| (Some(outcome.summary), outcome.evidence));
         let failed = job.history.last().filter(|_| job.state != State::Succeeded);
-        let waived = job.changes.iter().rev().find(|change| change.did == WAIVED);
-        let waived = waived.filter(|_| status == Account::Waived).map(|change| RemarkBody {
-            at: Moment(change.at),
-            text: change.note.clone().unwrap_or_default(),
-            by: change.by.clone().unwrap_or_default(),
-            verified: false,
-        });
+        let waived = job.waived.as_ref().filter(|_| status == Account::Waived).map(RemarkBody::from);
         let ended = job.state.is_final().then_some(Moment(job.since));
         Self {
             job: job.id.to_string(),
@@ -278,7 +272,7 @@ impl OutcomeReport {
             attempts: row.attempts,
             summary: row.what.clone().filter(|_| achieved),
             evidence: Vec::new(),
-            reason: row.what.clone().filter(|_| !achieved).map(|message| ReasonBody { class: None, message }),
+            reason: row.what.as_deref().filter(|_| !achieved).map(ReasonBody::of_row),
             waived: None,
             owner: None,
             note: None,
@@ -288,14 +282,24 @@ impl OutcomeReport {
     }
 }
 
+impl ReasonBody {
+    /// The cause in a row: the class and the message.
+    fn of_row(what: &str) -> Self {
+        let known = |name: &str| FailureClass::ALL.into_iter().find(|class| class.as_str() == name);
+        let (class, message) = match what.split_once(": ").and_then(|(name, rest)| Some((known(name)?, rest)))
+        {
+            Some((class, message)) => (Some(class), message),
+            None => (None, what),
+        };
+        Self { class, message: message.to_owned() }
+    }
+}
+
 impl From<&Remark> for RemarkBody {
     fn from(remark: &Remark) -> Self {
         Self { at: Moment(remark.at), text: remark.text.clone(), by: remark.by.clone(), verified: false }
     }
 }
-
-/// The change with which an operator settles an outcome.
-const WAIVED: &str = "waived";
 
 /// The status of a job's outcome at `now`. One that is open after its due time is overdue, also in
 /// the moment before the watchdog says so.

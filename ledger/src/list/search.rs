@@ -86,14 +86,11 @@ impl<'a> Search<'a> {
             part.next = Some(after.clone());
             part.items.truncate(take);
         }
-        let fits = self.admitted(status, &part.items).await?;
         let last = part.items.len();
         let mut room = room;
-        for (n, ((item, after), fits)) in part.items.into_iter().zip(fits).enumerate() {
+        for (n, (item, after)) in self.admitted(status, part.items).await?.into_iter().enumerate() {
             self.examined += 1;
-            if !fits {
-                continue;
-            }
+            let Some(item) = item else { continue };
             self.picked.push((status, item));
             room -= 1;
             if room == 0 {
@@ -132,7 +129,9 @@ impl<'a> Search<'a> {
 
     async fn part(&self, status: Account, from: &Place, take: usize) -> Result<Part, Error> {
         match (status, from) {
-            (_, Place::RowsOf { .. } | Place::Rows { .. }) => self.rows(status, from, take).await,
+            (Account::AchievedInTime, Place::RowsOf { .. } | Place::Rows { .. }) => {
+                self.rows(from, take).await
+            }
             (Account::AchievedInTime, _) => self.succeeded(from, take).await,
             (Account::Open, _) => self.due(from, take).await,
             (status, _) if status.is_indexed() => self.listed(status, from, take).await,
@@ -176,13 +175,7 @@ impl<'a> Search<'a> {
         let place = |at: i64, id: &JobId| Place::Listed { at, id: id.clone() };
         let items: Vec<_> =
             found.into_iter().map(|(at, id, queue)| (Item::Job(queue, id.clone()), place(at, id))).collect();
-        let next = if more {
-            items.last().map(|(_, after)| after.clone())
-        } else if up {
-            None
-        } else {
-            self.rows_from(0)
-        };
+        let next = items.last().filter(|_| more).map(|(_, after)| after.clone());
         Ok(Part { items, next })
     }
 
@@ -255,8 +248,8 @@ impl<'a> Search<'a> {
         Ok(Part { items, next })
     }
 
-    /// A part of the rows of one day of one queue.
-    async fn rows(&self, status: Account, from: &Place, take: usize) -> Result<Part, Error> {
+    /// A part of the rows of one day of one queue, of outcomes achieved in time.
+    async fn rows(&self, from: &Place, take: usize) -> Result<Part, Error> {
         let nothing = |next| Ok(Part { items: Vec::new(), next });
         let (queue, at) = match from {
             Place::RowsOf { queue } => (queue, None),
@@ -265,9 +258,11 @@ impl<'a> Search<'a> {
         };
         let queue = self.place_of(queue);
         let Some(client) = self.queues.get(queue) else { return nothing(None) };
-        let in_time = status == Account::AchievedInTime;
-        let first = self.filter.from.map(|from| from.div_euclid(DAY_MS));
-        let is_wanted = |of: &VerdictDay| of.in_time == in_time && first.is_none_or(|first| of.day >= first);
+        let day_of = |ms: Option<i64>| ms.map(|ms| ms.div_euclid(DAY_MS));
+        let (first, last) = (day_of(self.filter.from), day_of(self.filter.to));
+        let is_wanted = |of: &VerdictDay| {
+            of.in_time && first.is_none_or(|first| of.day >= first) && last.is_none_or(|last| of.day <= last)
+        };
         let days = client.verdict_days().await?;
         let mut days = days.into_iter().filter(is_wanted);
         let of = match at {
@@ -289,41 +284,62 @@ impl<'a> Search<'a> {
         Ok(Part { items: items.collect(), next })
     }
 
-    /// Which of these entries the filter admits.
-    async fn admitted(&self, status: Account, items: &[(Item, Place)]) -> Result<Vec<bool>, Error> {
-        let mut fits = vec![false; items.len()];
+    /// Of these entries those that the filter admits, each at its place. A forgotten job becomes its row.
+    async fn admitted(
+        &self,
+        status: Account,
+        items: Vec<(Item, Place)>,
+    ) -> Result<Vec<(Option<Item>, Place)>, Error> {
+        let mut admitted: Vec<Option<Item>> = items.iter().map(|_| None).collect();
         for (queue, client) in self.queues.iter().enumerate() {
-            let of_queue = |(n, (item, _)): (usize, &(Item, Place))| match item {
-                Item::Job(of, id) if *of == queue => Some((n, id.clone())),
+            let of_queue = |(n, (item, place)): (usize, &(Item, Place))| match (item, place) {
+                (Item::Job(of, id), Place::Listed { at, .. }) if *of == queue => Some((n, id.clone(), *at)),
+                (Item::Job(of, id), _) if *of == queue => Some((n, id.clone(), 0)),
                 _ => None,
             };
-            let named: Vec<(usize, JobId)> = items.iter().enumerate().filter_map(of_queue).collect();
+            let named: Vec<(usize, JobId, i64)> = items.iter().enumerate().filter_map(of_queue).collect();
             if named.is_empty() {
                 continue;
             }
-            let ids: Vec<JobId> = named.iter().map(|(_, id)| id.clone()).collect();
+            let ids: Vec<JobId> = named.iter().map(|(_, id, _)| id.clone()).collect();
             let briefs = client.briefs(&ids).await?;
-            let admitted = |job: &Job| self.admits(status, queue, job);
-            let mut jobs: Vec<(usize, Job)> =
-                named.into_iter().zip(briefs).filter_map(|((n, _), job)| Some((n, job?))).collect();
-            jobs.retain(|(_, job)| admitted(job));
+            let (mut jobs, mut absent) = (Vec::new(), Vec::new());
+            for ((n, id, at), job) in named.into_iter().zip(briefs) {
+                match job {
+                    Some(job) if self.admits(status, queue, &job) => jobs.push((n, job)),
+                    None if status.is_verdict() => absent.push((n, (id, at))),
+                    _ => {}
+                }
+            }
             if self.filter.at_risk {
                 let at_risk = self.at_risk(client, jobs.iter().map(|(_, job)| job).collect()).await?;
                 let mut at_risk = at_risk.into_iter();
                 jobs.retain(|_| at_risk.next().unwrap_or(false));
             }
-            for (n, _) in jobs {
-                if let Some(fits) = fits.get_mut(n) {
-                    *fits = true;
+            let mut admit = |n: usize, item| {
+                if let Some(place) = admitted.get_mut(n) {
+                    *place = Some(item);
+                }
+            };
+            for (n, job) in jobs {
+                admit(n, Item::Job(queue, job.id));
+            }
+            let (places, forgotten): (Vec<usize>, Vec<_>) = absent.into_iter().unzip();
+            let rows = client.exception_rows(&forgotten).await?;
+            for (n, row) in places.into_iter().zip(rows) {
+                if let Some(row) = row.filter(|row| self.admits_row(status, queue, row)) {
+                    admit(n, Item::Row(queue, Box::new(row)));
                 }
             }
         }
-        for (fits, (item, _)) in fits.iter_mut().zip(items) {
-            if let Item::Row(queue, row) = item {
-                *fits = self.admits_row(status, *queue, row);
+        let whole = |((item, place), admitted): ((Item, Place), Option<Item>)| match item {
+            Item::Row(queue, row) => {
+                let fits = self.admits_row(status, queue, &row);
+                (fits.then_some(Item::Row(queue, row)), place)
             }
-        }
-        Ok(fits)
+            Item::Job(..) => (admitted, place),
+        };
+        Ok(items.into_iter().zip(admitted).map(whole).collect())
     }
 
     /// Of these jobs, in order, whether they are at risk.

@@ -32,7 +32,8 @@ pub struct DuePack {
 impl Client {
     /// Up to `most` ids of the expectations in one account of a route, and their times (UTC ms): the
     /// due time of overdue and reopened ones, else the time of the verdict. Ascending, or else
-    /// descending. `behind` is a time and an id, and need not exist.
+    /// descending. `behind` is a time and an id, and need not exist. A job that was forgotten stays
+    /// in the index for as long as its row is kept.
     ///
     /// Only accounts with an index have any ([`Account::is_indexed`]).
     ///
@@ -46,7 +47,7 @@ impl Client {
         behind: Option<(i64, &str)>,
         most: usize,
     ) -> Result<Vec<(JobId, i64)>, Error> {
-        let name = format!("{route}|{}", account.letter());
+        let name = format!("{route}:{}", account.letter());
         let found = self.part_of(Sorted::Outcomes(&name), ascending, behind, most).await?;
         Ok(found.into_iter().map(|(id, at)| (JobId::trusted(id), at)).collect())
     }

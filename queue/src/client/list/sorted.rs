@@ -21,7 +21,7 @@ pub(crate) enum Sorted<'a> {
     Signals,
     /// The ids whose outcomes are expected within the same time.
     Due,
-    /// The expectations of one account of a route, by `route|letter`.
+    /// The expectations of one account of a route, by `route:letter`.
     Outcomes(&'a str),
 }
 

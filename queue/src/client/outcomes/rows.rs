@@ -1,4 +1,4 @@
-//! What is left of forgotten jobs: a row about each verdict, by the day on which it was forgotten.
+//! What is left of forgotten jobs: a row about each verdict, by the day of the verdict.
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
@@ -9,6 +9,7 @@ use crate::{client::handle::Client, error::Error, job::id::JobId, policy::accoun
 /// Days of rows that a search for ids goes through at most, the newest first: twice what retention
 /// keeps by default.
 const DAYS: usize = 400;
+const DAY_MS: i64 = 86_400_000;
 /// Ids that are looked for together.
 const IDS: usize = 128;
 
@@ -160,6 +161,25 @@ impl Client {
         let (next, found): (u64, Vec<(String, Vec<u8>)>) = cmd.query_async(&mut self.conn.clone()).await?;
         let row = |(id, json): (String, Vec<u8>)| VerdictRow::known(&JobId::trusted(id), &json);
         Ok((found.into_iter().filter_map(row).collect(), next))
+    }
+
+    /// Of each of these forgotten jobs, in order, its row among the exceptions of the day on which it
+    /// ended (UTC ms); `None` where there is none.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn exception_rows(&self, ended: &[(JobId, i64)]) -> Result<Vec<Option<VerdictRow>>, Error> {
+        if ended.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for (id, at) in ended {
+            let of = VerdictDay { day: at.div_euclid(DAY_MS), in_time: false };
+            pipe.cmd("HGET").arg(self.keys.verdicts_of(of.day, of.sort())).arg(id.as_str());
+        }
+        let found: Vec<Option<Vec<u8>>> = pipe.query_async(&mut self.conn.clone()).await?;
+        let rows = ended.iter().zip(found).map(|((id, _), json)| VerdictRow::known(id, &json?));
+        Ok(rows.collect())
     }
 
     /// The rows of forgotten jobs by their ids. One round trip for all days. A job that came again

@@ -25,6 +25,11 @@ pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
             note(core, "retention", trim(core, hold, of, keep, &mut said).await);
         }
         note(core, "signals", trim_signals(core, hold, keep.signals, &mut said).await);
+        note(
+            core,
+            "verdicts",
+            trim_verdicts(core, hold, keep.verdicts, keep.verdicts_bytes, &mut said).await,
+        );
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -68,7 +73,29 @@ async fn trim_signals(core: &Core, hold: &Hold<'_>, keep: Duration, said: &mut S
     Ok(())
 }
 
-/// Says, once in a while, that more is due than may be forgotten: jobs of a state, or signals.
+/// Drops the rows about verdicts that were kept for long enough, or for which there is no room.
+async fn trim_verdicts(
+    core: &Core,
+    hold: &Hold<'_>,
+    keep: Duration,
+    most: u64,
+    said: &mut Said,
+) -> Result<(), Error> {
+    while hold.is_ours() {
+        let began = Instant::now();
+        let trimmed = core.renewals.trim_verdicts(keep, most).await?;
+        if trimmed.held {
+            waits(core, "verdicts", said);
+        }
+        if trimmed.forgotten == 0 || !trimmed.more {
+            break;
+        }
+        Pace::TRIM.rest(began.elapsed()).await;
+    }
+    Ok(())
+}
+
+/// Says, once in a while, that more is due than may be forgotten: jobs of a state, signals, or rows.
 fn waits(core: &Core, state: &'static str, said: &mut Said) {
     if said.get(state).is_some_and(|at| at.elapsed() < WINDOW) {
         return;
