@@ -3,14 +3,15 @@
 //! Each job that a route makes opens an expectation. The scripts of the queue move it between the
 //! accounts of its route ([`upshot_queue::Account`]). This crate does the rest.
 //!
-//! | module | its one thing |
+//! | module | what it does |
 //! |---|---|
+//! | [`watch`] | moves what is due to overdue, whichever process runs |
 //! | [`list`] | lists outcomes of several queues |
-//! | [`risk`] | which open outcomes will probably be late |
-//! | [`summary`] | figures of outcomes by route, kind, tenant and cause |
-//! | [`overview`] | where infrastructure and outcomes disagree |
-//! | [`story`] | everything about a subject, in order of time |
-//! | [`span`] | lengths of time in words |
+//! | [`risk`] | tells which open outcomes will probably be late |
+//! | [`summary`] | adds up outcomes by route, kind, tenant and cause |
+//! | [`overview`] | says where infrastructure and outcomes disagree |
+//! | [`story`] | tells everything about a subject, in order of time |
+//! | [`span`] | writes lengths of time in words |
 
 pub mod list;
 pub mod overview;
@@ -18,3 +19,6 @@ pub mod risk;
 pub mod span;
 pub mod story;
 pub mod summary;
+mod watch;
+
+pub use watch::watch;

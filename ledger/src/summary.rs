@@ -25,6 +25,8 @@ pub struct Figures {
     pub reopened: u64,
     /// Became overdue.
     pub became_overdue: u64,
+    /// Were retried after a verdict.
+    pub became_reopened: u64,
     /// Were achieved in time.
     pub achieved_in_time: u64,
     /// Were achieved late.
@@ -61,6 +63,7 @@ impl Figures {
             awaiting: stands(Awaiting),
             reopened: stands(Reopened),
             became_overdue: into(Overdue),
+            became_reopened: into(Reopened),
             achieved_in_time: into(AchievedInTime),
             achieved_late: into(AchievedLate),
             achieved_first_time: first.iter().sum(),
@@ -82,6 +85,7 @@ impl Figures {
             (&mut self.awaiting, other.awaiting),
             (&mut self.reopened, other.reopened),
             (&mut self.became_overdue, other.became_overdue),
+            (&mut self.became_reopened, other.became_reopened),
             (&mut self.achieved_in_time, other.achieved_in_time),
             (&mut self.achieved_late, other.achieved_late),
             (&mut self.achieved_first_time, other.achieved_first_time),

@@ -29,6 +29,9 @@ pub struct FiguresBody {
     /// Became overdue in the period.
     #[schema(required)]
     became_overdue: Option<u64>,
+    /// Were retried after a verdict in the period.
+    #[schema(required)]
+    became_reopened: Option<u64>,
     /// Verdicts of the period. An outcome that was reopened and decided again counts twice.
     #[schema(required)]
     achieved_in_time: Option<u64>,
@@ -79,6 +82,7 @@ impl FiguresBody {
             overdue: Some(figures.overdue),
             awaiting: Some(figures.awaiting),
             reopened: Some(figures.reopened),
+            became_reopened: Some(figures.became_reopened),
             achieved_first_time: Some(figures.achieved_first_time),
             ..Self::verdicts(figures)
         }

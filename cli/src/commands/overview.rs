@@ -90,7 +90,7 @@ fn queue(of: &Value, now: DateTime<Utc>) -> String {
     }
     if has(of, "unread_events") {
         let (events, bridges) = (text(of, "unread_events"), text(of, "bridges"));
-        format!("{said}; RabbitMQ: {events} unread events, {bridges} bridges")
+        format!("{said}; RabbitMQ: unread events {events}, bridges {bridges}")
     } else {
         format!("{said}; RabbitMQ does not answer")
     }

@@ -60,11 +60,8 @@ fn time_of(entry: &Value, name: &str) -> Option<DateTime<Utc>> {
 pub(super) fn print(page: &mut Page, said: &Value, now: DateTime<Utc>) {
     let outcomes: Vec<&Value> = list(said, "outcomes").collect();
     let several = outcomes.len() > 1;
-    page.line(format!(
-        "{}: {}",
-        text(said, "subject"),
-        if several { format!("{} jobs", outcomes.len()) } else { "1 job".to_owned() }
-    ));
+    let jobs = if several { format!("{} jobs", outcomes.len()) } else { "1 job".to_owned() };
+    page.line(format!("{}: {jobs} (times are UTC)", text(said, "subject")));
     let number = |job: &str| {
         let place =
             outcomes.iter().position(|outcome| outcome.get("job").and_then(Value::as_str) == Some(job));
@@ -79,22 +76,22 @@ pub(super) fn print(page: &mut Page, said: &Value, now: DateTime<Utc>) {
             "without a due time".to_owned()
         };
         let job = text(outcome, "job");
-        let number = if several { number(&job) } else { String::new() };
-        [number, job, text(outcome, "kind"), format!("{status}{at_risk}, {due}")]
+        let named = if several { format!("{} {job}", number(&job)) } else { job };
+        [named, text(outcome, "kind"), format!("{status}{at_risk}, {due}")]
     };
     let rows: Vec<_> = outcomes.iter().map(row).collect();
-    page.table(Table::bare().indented().wrapping(&[3]), &rows);
+    page.table(Table::bare().indented().wrapping(&[2]), &rows);
     page.line("");
     let row = |entry: &Value| {
         let at =
             time_of(entry, "at").map_or_else(|| text(entry, "at"), |at| at.format(MILLISECONDS).to_string());
-        let number = if several { number(&text(entry, "job")) } else { String::new() };
+        let at = if several { format!("{at} {}", number(&text(entry, "job"))) } else { at };
         let receipt = optional(entry, "receipt");
         let receipt = if receipt.is_empty() { receipt } else { format!(" [receipt {receipt}]") };
-        [at, number, format!("{}{}{receipt}", bar(entry), text(entry, "text"))]
+        [at, format!("{}{}{receipt}", bar(entry), text(entry, "text"))]
     };
     let rows: Vec<_> = list(said, "story").map(row).collect();
-    page.table(Table::bare().wrapping(&[2]), &rows);
+    page.table(Table::bare().wrapping(&[1]), &rows);
     let advice: Vec<String> = outcomes.iter().flat_map(|outcome| advice(outcome)).collect();
     if !advice.is_empty() {
         page.heading("Next");

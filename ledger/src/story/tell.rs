@@ -76,8 +76,9 @@ impl<'a> Telling<'a> {
         let at = entry.at;
         match &entry.what {
             What::Enqueued => {
-                let text = accepted(self.job, self.route);
-                self.push(at, Sort::Accepted, text);
+                for text in accepted(self.job, self.route) {
+                    self.push(at, Sort::Accepted, text);
+                }
                 self.waits = Some((at, "in the queue".to_owned()));
             }
             What::Claimed { attempt, worker } => {
@@ -264,35 +265,48 @@ fn blank(job: JobId, queue: QueueName, kind: String, at: i64, sort: Sort, text: 
     Entry { at, until: None, job, queue, kind, sort, text, account: None, facts: BTreeMap::new(), by: None }
 }
 
-/// The first sentence: the event, the job, and by when the outcome is expected.
-fn accepted(job: &Job, route: Option<&str>) -> String {
+/// The first sentences: the event, then the job and by when its outcome is expected.
+fn accepted(job: &Job, route: Option<&str>) -> Vec<String> {
     let label = |name: &str| job.labels.get(name).map(String::as_str);
-    let became = format!("job {} ({}, queue {})", job.id, job.kind, job.queue);
-    let route = route.map_or_else(String::new, |route| format!(" by route {route}"));
-    let said = match (label(LABEL_TYPE), label(LABEL_ID), label(LABEL_SOURCE)) {
-        (Some(kind), Some(id), Some(source)) => {
-            format!("event {kind} {id} of {source} was accepted and became {became}{route}")
-        }
-        _ => format!("{became} was enqueued{route}"),
+    let event = match (label(LABEL_TYPE), label(LABEL_ID), label(LABEL_SOURCE)) {
+        (Some(kind), Some(id), Some(source)) => Some(event(Some(kind), id, source)),
+        _ => None,
     };
-    let due = job.expected_by().map(|due| {
-        let within = span(due.saturating_sub(job.enqueued_at));
-        format!("; its outcome is expected by {} (within {within})", words::moment(due))
+    let due = job.expected_by().map(|due| (due, "is"));
+    let became = became(&job.id, &job.kind, &job.queue, route, due, job.enqueued_at);
+    event.into_iter().chain([became]).collect()
+}
+
+fn event(kind: Option<&str>, id: &str, source: &str) -> String {
+    let kind = kind.map_or_else(String::new, |kind| format!("{kind} "));
+    format!("event {kind}{id} of {source} was accepted")
+}
+
+fn became(
+    id: &JobId,
+    kind: &str,
+    queue: &QueueName,
+    route: Option<&str>,
+    due: Option<(i64, &str)>,
+    enqueued_at: i64,
+) -> String {
+    let route = route.map_or_else(String::new, |route| format!(" by route {route}"));
+    let due = due.map(|(due, is)| {
+        let within = span(due.saturating_sub(enqueued_at));
+        format!("; its outcome {is} expected by {} (within {within})", words::moment(due))
     });
-    format!("{said}{}", due.unwrap_or_default())
+    format!("job {id} ({kind}) was enqueued in {queue}{route}{}", due.unwrap_or_default())
 }
 
 /// What is left of a forgotten job: its beginning and its verdict.
 fn of_row(queue: &QueueName, row: &VerdictRow, route: Option<&str>) -> Vec<Entry> {
     let entry = |at, sort, text| blank(row.id.clone(), queue.clone(), row.kind.clone(), at, sort, text);
-    let became = format!("job {} ({}, queue {queue})", row.id, row.kind);
-    let route = route.map_or_else(String::new, |route| format!(" by route {route}"));
-    let said = match (&row.event, &row.source) {
-        (Some(id), Some(source)) => format!("event {id} of {source} was accepted and became {became}{route}"),
-        _ => format!("{became} was enqueued{route}"),
-    };
-    let due = format!("; its outcome was expected by {}", words::moment(row.due));
-    let mut entries = vec![entry(row.enqueued_at, Sort::Accepted, format!("{said}{due}"))];
+    let mut entries = Vec::new();
+    if let (Some(id), Some(source)) = (&row.event, &row.source) {
+        entries.push(entry(row.enqueued_at, Sort::Accepted, event(None, id, source)));
+    }
+    let text = became(&row.id, &row.kind, queue, route, Some((row.due, "was")), row.enqueued_at);
+    entries.push(entry(row.enqueued_at, Sort::Accepted, text));
     if row.ended_at > row.due && row.account != Account::Waived {
         let mut overdue = entry(row.due, Sort::Verdict, words::verdict(Account::Overdue, row.due, row.due));
         overdue.account = Some(Account::Overdue);
@@ -372,16 +386,14 @@ mod tests {
         job.outcome = Some(json!({"summary": "sent", "evidence": [{"kind": "mail", "reply": "250 ok"}]}));
         let told = told(job, T + 9_000_000);
         let line = |at: i64, sort, text: &str| (at, sort, text.to_owned());
-        assert_eq!(
-            told[0].2,
-            format!(
-                "event order.completed.v1 e-1 of /shops/berlin was accepted and became job {} (invoice.issue, \
-                 queue invoices) by route orders; its outcome is expected by 2026-03-14 09:27:53 UTC (within \
-                 1 min)",
-                "a".repeat(26)
-            )
+        let became = format!(
+            "job {} (invoice.issue) was enqueued in invoices by route orders; its outcome is expected by \
+             2026-03-14 09:27:53 UTC (within 1 min)",
+            "a".repeat(26)
         );
         let rest = [
+            line(0, Sort::Accepted, "event order.completed.v1 e-1 of /shops/berlin was accepted"),
+            line(0, Sort::Accepted, &became),
             line(100, Sort::Attempt, "attempt 1 began on worker w"),
             line(600, Sort::Failed, "attempt 1 failed after 500 ms (transient): connection refused"),
             line(600, Sort::Wait, "waited 30 s (for the next attempt)"),
@@ -396,7 +408,7 @@ mod tests {
             line(3_602_000, Sort::Ended, "the work is done: sent"),
             line(3_602_000, Sort::Verdict, "ACHIEVED LATE, 59 min after it was due"),
         ];
-        assert_eq!(told[1..], rest, "{told:#?}");
+        assert_eq!(told, rest, "{told:#?}");
     }
 
     #[test]
@@ -411,7 +423,7 @@ mod tests {
         job.parked = Some(parked);
         let told = told(job, T + 120_200);
         let texts: Vec<&str> = told.iter().map(|(.., text)| text.as_str()).collect();
-        assert!(texts[2].contains("parked"), "{texts:?}");
+        assert!(texts[3].contains("parked"), "{texts:?}");
         assert_eq!(texts[texts.len() - 2], "OVERDUE: no outcome by the due time; the work goes on");
         assert_eq!(
             texts[texts.len() - 1],

@@ -109,7 +109,7 @@ impl FigureDay {
             });
             self.tenants.extend(named);
         } else if let Some(rest) = name.strip_prefix("c|") {
-            let mut parts = rest.splitn(4, ' ').map(str::to_owned);
+            let mut parts = rest.splitn(4, '|').map(str::to_owned);
             let mut part = || parts.next().unwrap_or_default();
             let (fingerprint, class, kind, message) = (part(), part(), part(), part());
             self.causes.push(([fingerprint, class, crate::job::flow::decode(&kind), message], n));
@@ -136,7 +136,7 @@ mod tests {
         for (name, n) in [
             ("t|acme|m", 3),
             ("t||t", 9),
-            ("c|0123456789abcdef permanent invoice.issue 550 no such mailbox: #", 2),
+            ("c|0123456789abcdef|permanent|invoice.issue|550 no such | mailbox: #", 2),
             ("c|*", 1),
             ("x|new", 1),
             ("t|acme|?", 1),
@@ -145,7 +145,7 @@ mod tests {
         }
         let tenants = [("acme".to_owned(), Account::Missed, 3), (String::new(), Account::AchievedInTime, 9)];
         assert_eq!(day.tenants, tenants);
-        let parts = ["0123456789abcdef", "permanent", "invoice.issue", "550 no such mailbox: #"];
+        let parts = ["0123456789abcdef", "permanent", "invoice.issue", "550 no such | mailbox: #"];
         assert_eq!(day.causes[0], (parts.map(str::to_owned), 2));
         assert_eq!(day.causes.len(), 2);
     }
