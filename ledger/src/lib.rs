@@ -5,14 +5,16 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`watch`] | moves what is due to overdue, whichever process runs |
+//! | [`mod@watch`] | moves what is due to overdue, whichever process runs |
 //! | [`list`] | lists outcomes of several queues |
 //! | [`risk`] | tells which open outcomes will probably be late |
 //! | [`summary`] | adds up outcomes by route, kind, tenant and cause |
 //! | [`overview`] | says where infrastructure and outcomes disagree |
 //! | [`story`] | tells everything about a subject, in order of time |
 //! | [`span`] | writes lengths of time in words |
+//! | [`mod@audit`] | compares the books with jobs and indexes all the time |
 
+pub mod audit;
 pub mod list;
 pub mod overview;
 pub mod risk;
@@ -21,4 +23,5 @@ pub mod story;
 pub mod summary;
 mod watch;
 
+pub use audit::audit;
 pub use watch::watch;

@@ -23,7 +23,11 @@ fn job(route: &str, kind: &str, due: i64) -> NewJob {
     } else {
         Expect { from: Some(now() + due), ..Expect::new(route, Duration::ZERO) }
     };
-    NewJob { expect: Some(expect), subject: Some("order-1042".to_owned()), ..NewJob::new(JobId::random(), kind, "{}") }
+    NewJob {
+        expect: Some(expect),
+        subject: Some("order-1042".to_owned()),
+        ..NewJob::new(JobId::random(), kind, "{}")
+    }
 }
 
 async fn enqueue(queue: &Client, jobs: &[NewJob]) -> Vec<JobId> {
@@ -104,7 +108,8 @@ async fn open_outcomes_come_by_due_time_and_ended_ones_are_passed_over() {
     let mut expected = Vec::new();
     for n in 1..=5_i64 {
         // One call enqueues several jobs for the same time: they share a pack.
-        let jobs: Vec<NewJob> = (0..20).map(|i| job("a", if i % 2 == 0 { "k" } else { "l" }, n * HOUR)).collect();
+        let jobs: Vec<NewJob> =
+            (0..20).map(|i| job("a", if i % 2 == 0 { "k" } else { "l" }, n * HOUR)).collect();
         let added = enqueue(&test.queue, &jobs).await;
         let (cancelled, open) = added.split_at(5);
         for id in cancelled {
