@@ -6,8 +6,8 @@ use upshot_ledger::{
     list::{self, Cursor, Filter, Found, Page},
     risk::RunTimesCache,
 };
-use upshot_queue::{Account, Client, Expect, JobId, NewJob};
-use upshot_testkit::TestRedis;
+use upshot_queue::{Account, Client, Expect, JobId, NewJob, Watched};
+use upshot_testkit::{PATIENCE, TestRedis};
 
 const HOUR: i64 = 3_600_000;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -65,6 +65,20 @@ async fn all(queues: &[&Client], filter: &Filter, limit: usize) -> Vec<Found> {
     }
 }
 
+/// Looks until so many are overdue: the time of a pack is up to 250 ms after that of its ids.
+async fn watch_until_overdue(queue: &Client, count: u64) {
+    let watching = async {
+        let mut found = 0;
+        while found < count {
+            match queue.watch("test", DAY, None).await.unwrap() {
+                Watched::Here { overdue, .. } => found += overdue,
+                Watched::Elsewhere(lease) => panic!("{lease} watches"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, watching).await.unwrap();
+}
+
 #[tokio::test]
 async fn overdue_outcomes_of_all_routes_and_queues_come_oldest_due_first() {
     let (one, other) = (TestRedis::new("invoices").await, TestRedis::new("emails").await);
@@ -76,9 +90,8 @@ async fn overdue_outcomes_of_all_routes_and_queues_come_oldest_due_first() {
         expected.extend(added.into_iter().map(|id| (-n, id)));
     }
     enqueue(&one.queue, &[job("a", "k", HOUR)]).await;
-    for test in [&one, &other] {
-        test.queue.watch("test", DAY, None).await.unwrap();
-    }
+    watch_until_overdue(&one.queue, 20).await;
+    watch_until_overdue(&other.queue, 10).await;
     expected.sort();
     let expected: Vec<JobId> = expected.into_iter().map(|(_, id)| id).collect();
     let queues = [&one.queue, &other.queue];

@@ -23,8 +23,9 @@ pub(super) fn life(known: &Known, now: i64) -> Vec<Entry> {
     match known {
         Known::Job { job, route, starts } => {
             let mut telling = Telling::new(job, route.as_deref(), now);
-            for entry in timeline(job) {
-                telling.add(&entry);
+            let entries = timeline(job);
+            for (n, entry) in entries.iter().enumerate() {
+                telling.add(entry, entries.get(n + 1..).unwrap_or_default());
             }
             telling.end(*starts);
             telling.entries
@@ -42,12 +43,12 @@ struct Telling<'a> {
     waits: Option<(i64, String)>,
     /// When the present attempt began.
     began: Option<i64>,
-    /// When the last attempt failed, if nothing happened to the job since.
-    failed: Option<i64>,
+    /// Since when the job is dead.
+    died: Option<i64>,
     /// When the expectation got its first verdict.
     decided: Option<i64>,
-    /// Whether an operator settled it while the work went on.
-    waived: bool,
+    /// The account that the story told last.
+    told: Option<Account>,
 }
 
 impl<'a> Telling<'a> {
@@ -59,9 +60,9 @@ impl<'a> Telling<'a> {
             entries: Vec::new(),
             waits: None,
             began: None,
-            failed: None,
+            died: None,
             decided: None,
-            waived: false,
+            told: None,
         }
     }
 
@@ -72,7 +73,7 @@ impl<'a> Telling<'a> {
         &mut self.entries[last]
     }
 
-    fn add(&mut self, entry: &timeline::Entry) {
+    fn add(&mut self, entry: &timeline::Entry, following: &[timeline::Entry]) {
         let at = entry.at;
         match &entry.what {
             What::Enqueued => {
@@ -83,7 +84,7 @@ impl<'a> Telling<'a> {
             }
             What::Claimed { attempt, worker } => {
                 self.wait_until(at);
-                self.failed = None;
+                self.died = None;
                 self.began = Some(at);
                 let by = worker.as_ref().map_or_else(String::new, |worker| format!(" on worker {worker}"));
                 self.push(at, Sort::Attempt, format!("attempt {attempt} began{by}"));
@@ -104,8 +105,13 @@ impl<'a> Telling<'a> {
                 };
                 self.push(at, Sort::Failed, text);
                 self.began = None;
-                self.failed = Some(at);
-                self.waits = Some((at, "for the next attempt".to_owned()));
+                let is_dead = is_last(following);
+                self.died = is_dead.then_some(at);
+                let why = if is_dead { "dead, for an operator" } else { "for the next attempt" };
+                self.waits = Some((at, why.to_owned()));
+                if is_dead && self.told != Some(Account::Waived) {
+                    self.decide(Account::Missed, at);
+                }
             }
             What::Changed { did, note, by } => self.change(at, did, note.as_deref(), by.as_deref()),
             What::Finished { state } => self.finish(at, *state),
@@ -114,10 +120,8 @@ impl<'a> Telling<'a> {
 
     fn change(&mut self, at: i64, did: &str, note: Option<&str>, by: Option<&str>) {
         let runs_again = matches!(did, "retried" | "edited" | "repaired");
-        if runs_again && let Some(died) = self.failed.filter(|_| self.waits.is_some()) {
-            // A job that waits for its next attempt cannot be run again: this one was dead.
-            self.decide(Account::Missed, died);
-            self.waits = Some((died, "dead, for an operator".to_owned()));
+        let reopens = runs_again && self.died.take().is_some();
+        if reopens {
             self.wait_until(at);
         }
         if matches!(did, "signalled" | "waited") {
@@ -125,7 +129,7 @@ impl<'a> Telling<'a> {
         }
         let text = words::change(did, note, by);
         self.push(at, Sort::Change, text).by = by.map(str::to_owned);
-        if runs_again && self.failed.take().is_some() {
+        if reopens {
             self.decide(Account::Reopened, at);
         }
         match did {
@@ -135,17 +139,8 @@ impl<'a> Telling<'a> {
             "released" | "signalled" | "waited" | "retried" | "edited" | "repaired" => {
                 self.waits = Some((at, "in the queue".to_owned()));
             }
-            "waived" => {
-                if let Some(died) = self.failed.filter(|_| self.job.state == State::Dead) {
-                    self.decide(Account::Missed, died);
-                }
-                self.waived = true;
-                self.decide(Account::Waived, at);
-            }
+            "waived" => self.decide(Account::Waived, at),
             _ => {}
-        }
-        if !matches!(did, "noted" | "owned" | "prioritised" | "rescheduled" | "contradicted") {
-            self.failed = None;
         }
         if matches!(did, "released" | "snoozed" | "parked") {
             self.began = None;
@@ -168,8 +163,9 @@ impl<'a> Telling<'a> {
             self.push(at, Sort::Ended, format!("the job {state}"));
         }
         let account = self.job.expectation.map(|expectation| expectation.account);
-        let Some(account) = account.filter(|_| !self.waived) else { return };
-        // An operator settled it later.
+        // Settled while the work went on: its end changes nothing about that.
+        let Some(account) = account.filter(|_| self.told != Some(Account::Waived)) else { return };
+        // An operator settled it after it was missed.
         let was_missed = account == Account::Waived && state == State::Dead;
         self.decide(if was_missed { Account::Missed } else { account }, at);
     }
@@ -185,9 +181,8 @@ impl<'a> Telling<'a> {
                 self.verdict(Account::Overdue, due, due);
             }
         }
-        // The same moment may tell the verdict twice: of the failure, and of the end.
-        let is_told = |entry: &Entry| entry.account == Some(account) && entry.at == at;
-        if !self.entries.iter().any(is_told) {
+        // The failure of the last attempt and the end of the job tell the same.
+        if self.told != Some(account) {
             self.verdict(account, at, due);
         }
     }
@@ -195,6 +190,7 @@ impl<'a> Telling<'a> {
     fn verdict(&mut self, account: Account, at: i64, due: i64) {
         let text = words::verdict(account, at, due);
         self.push(at, Sort::Verdict, text).account = Some(account);
+        self.told = Some(account);
     }
 
     /// Ends a wait.
@@ -212,7 +208,7 @@ impl<'a> Telling<'a> {
         if job.state.is_final() {
             // The history may have lost the line about it.
             let is_waived = job.expectation.is_some_and(|it| it.account == Account::Waived);
-            if is_waived && !self.entries.iter().any(|entry| entry.account == Some(Account::Waived)) {
+            if is_waived && self.told != Some(Account::Waived) {
                 self.decide(Account::Waived, job.since);
             }
             return;
@@ -255,6 +251,24 @@ impl<'a> Telling<'a> {
         let returned = self.job.outcome.as_ref().filter(|_| self.job.state == State::Succeeded)?;
         Outcome::deserialize(returned).ok()
     }
+}
+
+/// Whether a failure that these entries follow was the last one: the job then was dead, until an
+/// operator or the event let it run again.
+fn is_last(following: &[timeline::Entry]) -> bool {
+    following
+        .iter()
+        .find_map(|entry| match &entry.what {
+            What::Claimed { .. } => Some(false),
+            What::Finished { state } => Some(*state == State::Dead),
+            What::Changed { did, .. } => match did.as_str() {
+                "retried" | "edited" | "repaired" => Some(true),
+                "parked" | "released" | "snoozed" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        })
+        .unwrap_or(false)
 }
 
 fn evidence_name(kind: &str) -> &str {
@@ -436,10 +450,20 @@ mod tests {
         let mut job = job(State::Dead, Account::Waived, T + 600);
         job.history = vec![failed(1, T + 100, T + 600)];
         job.changes = vec![change(T + 5_000, "waived", Some("sent by hand"), Some("ada"))];
-        let known = Known::Job { job: Box::new(job), route: None, starts: None };
+        let known = Known::Job { job: Box::new(job.clone()), route: None, starts: None };
         let accounts: Vec<Account> =
             story(&[known], T + 9_000).into_iter().filter_map(|entry| entry.account).collect();
         assert_eq!(accounts, [Account::Missed, Account::Waived]);
+
+        // And then it ran again.
+        job.changes.push(change(T + 6_000, "retried", None, None));
+        (job.state, job.since, job.began) = (State::Dead, T + 7_000, Some(T + 6_100));
+        job.history.push(failed(2, T + 6_100, T + 7_000));
+        job.expectation = job.expectation.map(|it| Expectation { account: Account::Missed, ..it });
+        let known = Known::Job { job: Box::new(job), route: None, starts: None };
+        let accounts: Vec<Account> =
+            story(&[known], T + 9_000).into_iter().filter_map(|entry| entry.account).collect();
+        assert_eq!(accounts, [Account::Missed, Account::Waived, Account::Reopened, Account::Missed]);
     }
 
     fn accounts() -> impl Strategy<Value = (State, Account)> {
