@@ -61,7 +61,7 @@ pub(super) fn print(page: &mut Page, said: &Value, now: DateTime<Utc>) {
     let outcomes: Vec<&Value> = list(said, "outcomes").collect();
     let several = outcomes.len() > 1;
     let jobs = if several { format!("{} jobs", outcomes.len()) } else { "1 job".to_owned() };
-    page.line(format!("{}: {jobs} (times are UTC)", text(said, "subject")));
+    page.text(format!("{}: {jobs} (times are UTC)", text(said, "subject")));
     let number = |job: &str| {
         let place =
             outcomes.iter().position(|outcome| outcome.get("job").and_then(Value::as_str) == Some(job));
