@@ -172,7 +172,7 @@ async fn a_story_tells_of_failures_retries_and_remarks() {
     Operator::new(fixture.queue("invoices")).forget(std::slice::from_ref(id), Duration::ZERO).await.unwrap();
     let row = fixture.json(&path, 200).await;
     assert_eq!((&row["forgotten"], &row["status"]), (&json!(true), &json!("achieved_in_time")), "{row}");
-    assert_eq!((&row["summary"], &row["event"]["id"]), (&json!("sent"), &json!("e-1")));
+    assert_eq!((&row["attempts"], &row["event"]["id"]), (&json!(2), &json!("e-1")));
     let list = fixture.json("/v1/outcomes?status=achieved_in_time", 200).await;
     assert_eq!(jobs(&list), [id.as_str()]);
     fixture.json("/v1/subjects/unknown", 404).await;
