@@ -3,6 +3,7 @@
 mod cancel;
 mod configuration;
 mod dead;
+mod erase;
 mod events;
 mod files;
 mod health;
@@ -66,7 +67,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(outcomes::note))
         .routes(routes!(outcomes::own))
         .routes(routes!(overview::overview))
-        .routes(routes!(subjects::story))
+        .routes(routes!(subjects::story, erase::erase))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))

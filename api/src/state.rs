@@ -62,6 +62,8 @@ pub struct State {
     pub connections: usize,
     /// The list of messages in quarantine.
     pub quarantine: Quarantine,
+    /// What bounds that list.
+    pub quarantine_bounds: quarantine::Bounds,
     /// The queues of the settings.
     pub queues: BTreeMap<QueueName, Client>,
     /// The same queues, for pages of lists.
@@ -119,6 +121,7 @@ impl Shared {
             live: Live::new(connector.clone(), small.clone()),
             scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone()),
             quarantine,
+            quarantine_bounds: quarantine::Bounds::from(&settings.quarantine),
             queues: small,
             lists,
             redis,

@@ -15,7 +15,7 @@ use upshot_queue::QueueName;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
-pub use outcomes::{By, Note, Outcomes, Overdue, Overview, Owner, Period, Story, Waive, WhichOutcomes};
+pub use outcomes::{By, Erase, Note, Outcomes, Overdue, Overview, Owner, Period, Story, Waive, WhichOutcomes};
 pub use quarantine::Quarantine;
 pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
 
@@ -100,6 +100,12 @@ pub enum Command {
     /// Over all queues: the event, each attempt and why it failed, waits with their length, changes by
     /// operators, steps, files and mails, and each verdict.
     Story(Story),
+    /// Erase what is kept about a business key.
+    ///
+    /// Erases jobs that have ended, verdicts of forgotten jobs, the signals that answered these jobs,
+    /// and what is listed about messages in quarantine. Counts stay. Files, sent mails, messages in
+    /// RabbitMQ and receipts in `upshot.outcomes.history` are not erased.
+    Erase(Erase),
     /// Settle an outcome that will not come, with a reason.
     ///
     /// The outcome then counts as waived. A job that has not ended goes on.

@@ -6,6 +6,7 @@ mod client;
 pub mod configuration;
 pub mod dead;
 pub mod doctor;
+pub mod erase;
 mod follow;
 #[cfg(test)]
 mod hostile;

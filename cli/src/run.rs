@@ -28,6 +28,7 @@ pub(crate) async fn run(
         Command::Overview(overview) => commands::overview::show(&settings()?, overview, out).await,
         Command::Outcomes(outcomes) => commands::outcomes::list(&settings()?, outcomes, out).await,
         Command::Overdue(overdue) => commands::outcomes::overdue(&settings()?, overdue, out).await,
+        Command::Erase(erase) => commands::erase::run(&settings()?, erase, out).await,
         Command::Story(story) => commands::story::tell(&settings()?, story, out).await,
         Command::Waive(waive) => commands::waive::waive(&settings()?, waive, out).await,
         Command::Note(note) => commands::waive::note(&settings()?, note, out).await,

@@ -74,10 +74,7 @@ pub async fn story(
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Story>, Problem> {
     let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
-    if subject.is_empty() || subject.len() > 512 || subject.contains('\0') {
-        let remedy = "a subject has 1 to 512 bytes, and no NUL";
-        return Err(Problem::parameter("subject", &subject, remedy));
-    }
+    check(&subject)?;
     let after = query.value::<JobId>("cursor")?;
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
     let queues: Vec<&Client> = state.lists.values().collect();
@@ -130,6 +127,18 @@ pub async fn story(
     let outcomes = report::reports(&state, &outcomes, now, &links).await?;
     let next = next.map(|next| links.subject(&subject, &next));
     Ok(Json(Story { subject, outcomes, story, next }))
+}
+
+/// Checks that a text can be a subject.
+///
+/// # Errors
+/// A 400 if it cannot.
+pub fn check(subject: &str) -> Result<(), Problem> {
+    if subject.is_empty() || subject.len() > 512 || subject.contains('\0') {
+        let remedy = "a subject has 1 to 512 bytes, and no NUL";
+        return Err(Problem::parameter("subject", subject, remedy));
+    }
+    Ok(())
 }
 
 /// The jobs of these ids, and what is left of those that are forgotten.

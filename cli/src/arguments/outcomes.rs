@@ -86,6 +86,14 @@ pub struct Story {
     pub api: ApiAddress,
 }
 
+#[derive(Debug, Args)]
+pub struct Erase {
+    /// The business key, such as `order-1042`.
+    pub subject: String,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
 /// A part of a story.
 #[derive(Debug, Args)]
 pub struct StoryPeriod {
