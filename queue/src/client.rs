@@ -9,6 +9,7 @@ pub mod dead;
 pub mod dead_walk;
 mod enqueue;
 pub(crate) mod handle;
+pub mod hold;
 pub mod limits;
 pub mod list;
 pub(crate) mod operator;

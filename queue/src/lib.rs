@@ -48,7 +48,9 @@ mod scripts;
 pub mod worker;
 
 pub use self::{
-    client::{books, change, dead, dead_walk, limits, list, outbox, parking, reconcile, release, signals},
+    client::{
+        books, change, dead, dead_walk, hold, limits, list, outbox, parking, reconcile, release, signals,
+    },
     job::{condition, id, state, timeline},
     policy::{account, configuration, failure, fingerprint, kinds, limit, priority, retry},
     redis::{connect, keys},
@@ -67,6 +69,7 @@ pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};
 pub use error::Error;
 pub use failure::{Failure, FailureClass};
+pub use hold::Hold;
 pub use id::{IdError, JobId, QueueName};
 pub use job::{
     Answer, Deadline, Dropped, Expect, Expectation, Job, Late, NewJob, Progress, Rejection, Remark, Scope,
@@ -76,7 +79,7 @@ pub use kinds::Kinds;
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
 pub use list::{BadCursor, Cursor, Filter, Page, Searched};
-pub use outbox::{Move, Outbox, OutboxGroup, OutboxReader};
+pub use outbox::{Move, Outbox, OutboxGroup, OutboxReader, OutboxTail};
 pub use parking::ConditionCursor;
 pub use priority::{Priority, Shares};
 pub use reconcile::{Conflict, Reconciled};
