@@ -3,10 +3,11 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use upshot_ledger::Relay;
 use upshot_queue::{Client, Connector, QueueName, connect::Backoff};
 use upshot_runtime::{
     Health, Settings,
-    amqp::{self, INTAKE, Publisher},
+    amqp::{self, History, INTAKE, Publisher},
 };
 use upshot_shared::{Intake, contract};
 
@@ -38,6 +39,7 @@ pub struct Bridge {
     pub(crate) intake: Arc<Intake>,
     pub(crate) queues: Arc<HashMap<QueueName, Client>>,
     pub(crate) quarantine: Publisher,
+    relay: Relay,
     pub(crate) health: Health,
 }
 
@@ -70,24 +72,27 @@ impl Bridge {
         Ok(Self {
             settings: Arc::new(settings.clone()),
             intake: Arc::new(intake),
-            quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE),
+            quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE)
+                .with_history(History::of(&settings.outcomes)),
+            relay: Relay::new(settings, health.clone())?,
             queues: Arc::new(queues),
             amqp,
             health,
         })
     }
 
-    /// Runs until `stop` fires, and repairs exchanges, queues and bindings meanwhile. Finishes and
-    /// acknowledges a batch in hand first.
+    /// Runs until `stop` fires. Meanwhile it repairs exchanges, queues and bindings, and relays
+    /// receipts. Finishes and acknowledges a batch in hand first.
     pub async fn run(self, stop: CancellationToken) {
         let watch = amqp::watch(self.quarantine.clone(), self.health.clone(), "rabbitmq", |_| {});
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch));
         let (bridge, stopping) = (self.clone(), stop.clone());
         let former = async move { former::drain(&bridge, &stopping).await };
         let former = AbortOnDropHandle::new(tokio::spawn(former));
+        let relay = AbortOnDropHandle::new(tokio::spawn(self.relay.clone().run(stop.clone())));
         self.consume(&stop).await;
-        // It finishes the batch in hand.
-        let _ = former.await;
+        // They finish what is in hand.
+        let _ = tokio::join!(former, relay);
     }
 
     /// Runs sessions on the intake, one after another.

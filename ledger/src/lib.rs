@@ -2,3 +2,13 @@
 //!
 //! Each job that a route makes opens an expectation. The scripts of the queue move it between the
 //! accounts of its route ([`upshot_queue::Account`]). This crate does the rest.
+//!
+//! | module | its one thing |
+//! |---|---|
+//! | [`receipt`] | makes receipts from moves of expectations |
+//! | [`relay`] | publishes receipts |
+
+pub mod receipt;
+pub mod relay;
+
+pub use relay::Relay;
