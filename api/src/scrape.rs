@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
 use futures::future;
 use tokio::sync::Mutex;
 use upshot_queue::{Client, Counts, Outbox, State};
@@ -152,6 +153,16 @@ fn render(queues: &[Figures<'_>]) -> String {
     });
     let help = "Entries of the outbox that a group of readers has not acknowledged.";
     family(&mut text, "upshot_outbox_lag", "gauge", help, lag);
+    let now = Utc::now().timestamp_millis();
+    let oldest = read.iter().flat_map(|(queue, _, outbox)| {
+        outbox.groups.iter().map(move |group| {
+            let age =
+                group.needs_since.map_or(0, |since| now.saturating_sub(since).max(0).unsigned_abs() / 1000);
+            (format!("queue=\"{queue}\",group=\"{}\"", escaped(&group.name)), age)
+        })
+    });
+    let help = "Age of the oldest entry of the outbox that a group of readers has not acknowledged.";
+    family(&mut text, "upshot_outbox_oldest_seconds", "gauge", help, oldest);
     text
 }
 

@@ -112,6 +112,8 @@ pub enum Command {
     Settings(SettingsCommand),
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
+    /// Print the AsyncAPI document of the events that come in and the receipts that go out.
+    Asyncapi,
 }
 
 #[derive(Debug, Args)]

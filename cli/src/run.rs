@@ -41,5 +41,6 @@ pub(crate) async fn run(
         Command::Doctor => Box::pin(commands::doctor::run(settings(), out)).await,
         Command::Settings(which) => commands::settings::run(program, settings, which, out),
         Command::Openapi => Ok(out.json(&upshot_api::openapi())?),
+        Command::Asyncapi => Ok(out.json(&upshot_api::asyncapi(&settings()?)?)?),
     }
 }

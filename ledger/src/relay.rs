@@ -70,11 +70,10 @@ impl Relay {
     /// # Errors
     /// When the address of Redis cannot be used.
     pub fn new(settings: &Settings, health: Health) -> Result<Self, redis::RedisError> {
-        let queues: Vec<QueueName> = settings.queues.keys().cloned().collect();
-        metrics::describe(&queues);
+        metrics::describe(settings);
         Ok(Self {
             connector: Connector::new(settings.redis.options())?,
-            queues,
+            queues: settings.queues.keys().cloned().collect(),
             amqp: amqp::Address::from(&settings.amqp),
             history: History::of(&settings.outcomes),
             health,

@@ -35,6 +35,7 @@ mod poison;
 mod quarantine;
 #[path = "e2e/readiness.rs"]
 mod readiness;
+mod receipts;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/routes.rs"]

@@ -2,9 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    time::Duration,
+    convert::Infallible,
+    time::{Duration, Instant},
 };
 
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{Client, Hold, Job, JobId, OutboxTail, QueueName, connect::Backoff, outbox::Entry};
 use upshot_runtime::amqp::Link;
@@ -22,6 +24,11 @@ const ENTRIES: usize = 128;
 const JOBS: usize = 64;
 /// How long a read waits for an entry, at most.
 const WAIT: Duration = Duration::from_secs(1);
+/// The shortest time from one read to the next, unless more entries wait. A busy queue appends an
+/// entry for each call, and a read for each would cost Redis more than the entries do.
+const PACE: Duration = Duration::from_millis(25);
+/// After this long as a standby, another process relays.
+const STANDBY: Duration = Duration::from_secs(20);
 
 /// One queue on one connection.
 pub(super) struct Session<'a> {
@@ -95,6 +102,7 @@ impl Session<'_> {
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(()),
                 () = hold.until_ours() => {}
+                never = self.stand_by() => match never {},
             }
             super::metrics::holds(self.queue, true);
             let mut tail = OutboxTail::join(&self.relay.connector, self.queue.clone(), GROUP).await?;
@@ -107,14 +115,34 @@ impl Session<'_> {
                     () = self.stop.cancelled() => return Ok(()),
                     entries = tail.read(ENTRIES, wait) => entries?,
                 };
+                let began = Instant::now();
                 if !receipts.publish(&entries).await? {
                     break;
                 }
                 tail.acknowledge(&entries).await?;
                 backoff.reset();
-                self.relay.works(super::WARNING);
+                self.works();
+                if !entries.is_empty() && entries.len() < ENTRIES {
+                    tokio::select! {
+                        () = self.stop.cancelled() => return Ok(()),
+                        () = sleep(PACE.saturating_sub(began.elapsed())) => {}
+                    }
+                }
             }
         }
+    }
+
+    /// Waits as a standby. What this process warned of is then the concern of the process that
+    /// relays.
+    async fn stand_by(&self) -> Infallible {
+        sleep(STANDBY).await;
+        self.works();
+        std::future::pending().await
+    }
+
+    fn works(&self) {
+        self.relay.works(super::WARNING);
+        self.relay.works(&self.warning());
     }
 
     /// The name of the warning about this queue.
@@ -136,14 +164,14 @@ impl Session<'_> {
 
     /// Notes that a receipt that was refused is taken.
     pub(super) fn taken(&self) {
-        self.relay.works(&self.warning());
+        self.works();
     }
 
     /// Waits, unless the process stops.
     pub(super) async fn pause(&self, wait: Duration) -> Result<(), Fault> {
         tokio::select! {
             () = self.stop.cancelled() => Err(Fault::Over),
-            () = tokio::time::sleep(wait) => Ok(()),
+            () = sleep(wait) => Ok(()),
         }
     }
 }

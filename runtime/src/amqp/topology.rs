@@ -41,6 +41,30 @@ impl History {
             .receipts
             .then_some(Self { age: settings.history_age, bytes: settings.history_bytes.0 as u64 })
     }
+
+    /// What is wrong with the history in RabbitMQ, if anything. Declares nothing that is missing.
+    ///
+    /// # Errors
+    /// When RabbitMQ is away.
+    pub async fn look(self, connection: &Connection) -> Result<Option<String>, TopologyError> {
+        // Presence first: a declaration with arguments would create the stream.
+        let there = Wanted::Stream(self).declare(&channel(connection).await?, true).await;
+        let is_there = there.map_err(|error| TopologyError::new("", error));
+        match is_there {
+            Ok(_) => {}
+            Err(TopologyError::Away(error)) => return Err(TopologyError::Away(error)),
+            Err(_) => return Ok(Some("it is not there: receipts are not kept".to_owned())),
+        }
+        let same = Wanted::Stream(self).declare(&channel(connection).await?, false).await;
+        match same.map_err(|error| TopologyError::new("", error)) {
+            Err(TopologyError::Away(error)) => Err(TopologyError::Away(error)),
+            Err(TopologyError::Different { said, .. }) => {
+                Ok(Some(format!("it has other properties than the settings ask for: {said}")))
+            }
+            // A user that may not declare cannot compare.
+            Ok(_) | Err(TopologyError::Missing { .. }) => Ok(None),
+        }
+    }
 }
 
 /// The content of a queue.
