@@ -63,7 +63,7 @@ impl<'a> Target<'a> {
         refused: impl FnOnce(State) -> Problem,
     ) -> Result<(), Problem> {
         match changed {
-            Changed::To(_) | Changed::Stopping => {
+            Changed::To(_) | Changed::Stopping | Changed::Waived => {
                 tracing::info!(job_id = %self.id, queue = %self.queue.client().name(), did, "an operator changed the job");
                 Ok(())
             }
@@ -73,6 +73,13 @@ impl<'a> Target<'a> {
                 format!(
                     "job {} gave way to its `successor`, which has its idempotency key: \
                      retry that one if it is dead, or cancel it first; if it is forgotten, publish the event again",
+                    self.id
+                ),
+            )),
+            Changed::Unexpected => Err(Problem::new(
+                Code::NoExpectation,
+                format!(
+                    "job {} was enqueued without an expected outcome, so there is nothing to settle",
                     self.id
                 ),
             )),

@@ -18,8 +18,10 @@ pub mod parking;
 mod read;
 pub mod reconcile;
 pub mod release;
+mod remarks;
 pub mod signals;
 mod unique;
+pub mod watch;
 
 pub use enqueue::EnqueueResult;
 pub use handle::{Client, MAX_PAYLOAD};

@@ -3,10 +3,10 @@
 //! A job is one hash. Its fields:
 //! | field | value |
 //! |---|---|
-//! | `job` | the head line `enqueued at\|class\|deadline\|due\|route\|version\|kind\|tenant\|limit keys` (times in ms; behind a deadline `e` for expires or `r` for runs late; due is by when its outcome is expected, empty without an expectation; route is the number of its route, 0 without; the version is that of the arguments); a list in JSON (subject, trace, labels) and a line feed; the arguments as they came |
+//! | `job` | the head line `enqueued at\|class\|deadline\|due\|route\|version\|kind\|tenant\|limit keys` (times in ms; behind a deadline `e` for expires or `r` for runs late; due is by when its outcome is expected (13 digits), route is the number of its route, both zeros without an expectation; the version is that of the arguments); a list in JSON (subject, trace, labels) and a line feed; the arguments as they came |
 //! | `state` | `state since` (ms), and behind it `token worker began` of its last attempt; `running token worker began claim` while it runs; absent while it is ready for the first time |
 //! | `account` | the letter of the account that its expectation is in ([`Account`]), where it does not follow from the state: overdue, reopened, waived |
-//! | `owner`, `note` | the operator that took charge of it, and the latest note of one ([`Remark`]), JSON |
+//! | `owner`, `note`, `waived` | the operator that took charge of it, the latest note of one, and why its expectation was waived ([`Remark`]), JSON |
 //! | `released` | leases that were handed back unused |
 //! | `cancel` | when the running job was asked to stop (ms) |
 //! | `failed:<class>` | failures of a class so far |
@@ -47,7 +47,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use expectation::{Expectation, Remark};
+pub use expectation::{BadRemark, Expectation, MAX_REMARK, Remark};
+pub(crate) use new::NO_DUE;
 pub use new::{
     Deadline, Expect, Late, MAX_LABELS, MAX_LIMIT_KEYS, MAX_NAME, MAX_TIME, NewJob, Rejection, Scope, Unique,
 };
@@ -242,6 +243,8 @@ pub struct Job {
     pub owner: Option<Remark>,
     /// The latest note of an operator.
     pub note: Option<Remark>,
+    /// Why an operator settled its expectation, if one did last.
+    pub waived: Option<Remark>,
     /// By when it must start, UTC ms.
     pub deadline: Option<i64>,
     /// The number of the claim by which it runs; 0 while it does not run.

@@ -50,6 +50,7 @@ pub mod worker;
 pub use self::{
     client::{
         books, change, dead, dead_walk, hold, limits, list, outbox, parking, reconcile, release, signals,
+        watch,
     },
     job::{condition, id, state, timeline},
     policy::{account, configuration, failure, fingerprint, kinds, limit, priority, retry},
@@ -72,8 +73,8 @@ pub use failure::{Failure, FailureClass};
 pub use hold::Hold;
 pub use id::{IdError, JobId, QueueName};
 pub use job::{
-    Answer, Deadline, Dropped, Expect, Expectation, Job, Late, NewJob, Progress, Rejection, Remark, Scope,
-    Step, Unique,
+    Answer, BadRemark, Deadline, Dropped, Expect, Expectation, Job, Late, NewJob, Progress, Rejection,
+    Remark, Scope, Step, Unique,
 };
 pub use kinds::Kinds;
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
@@ -90,4 +91,5 @@ pub use scripts::script_name;
 pub use scrub::Scrubber;
 pub use signals::{BadSignal, Kept, MAX_SIGNAL, MAX_SIGNALS, Signal, SignalCursor, SignalPage, Signalled};
 pub use state::State;
+pub use watch::{Balance, Drift, Watched};
 pub use worker::{Following, Lease, Park, RedisBackend, Release, Snooze, Stop, Undecodable, WorkerOptions};

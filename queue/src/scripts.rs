@@ -19,7 +19,9 @@ use crate::redis::{
     keys::Keys,
 };
 use compose::{Clock, compose};
-pub(crate) use policy::{CALL_BYTES, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS, RESERVATIONS_GIVEN_UP};
+pub(crate) use policy::{
+    CALL_BYTES, DUE_IDS, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS, RESERVATIONS_GIVEN_UP,
+};
 
 /// A script in two forms: with Redis' clock, and with a clock that a test sets.
 pub(crate) struct Pair {
@@ -73,6 +75,9 @@ scripts! {
     TRIM_SIGNALS = "trim_signals.lua", ALWAYS;
     TRIM = "trim.lua", ALWAYS;
     TRIM_OUTBOX = "trim_outbox.lua", ALWAYS;
+    TRIM_VERDICTS = "trim_verdicts.lua", ALWAYS;
+    OVERDUE = "overdue.lua", ALWAYS;
+    BALANCE = "balance.lua", ALWAYS;
     LIMIT = "limit.lua", ALWAYS;
     PAGE = "page.lua", ALWAYS;
     PAGE_LANE = "page_lane.lua", ALWAYS;

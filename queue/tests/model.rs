@@ -17,6 +17,8 @@ mod fairness;
 mod handles;
 #[path = "model/job.rs"]
 mod job;
+#[path = "model/ledger.rs"]
+mod ledger;
 #[path = "model/legal.rs"]
 mod legal;
 #[path = "model/model.rs"]

@@ -41,6 +41,8 @@ pub enum Code {
     NotWaiting,
     /// The job has ended already.
     AlreadyEnded,
+    /// The job has no expectation.
+    NoExpectation,
     /// The queue has another version of its configuration.
     VersionConflict,
     /// No queue of this name is in the settings.
@@ -117,6 +119,7 @@ impl Code {
             Self::Replaced => ("replaced", StatusCode::CONFLICT, "Another job took its place"),
             Self::NotWaiting => ("not-waiting", StatusCode::CONFLICT, "The job does not wait"),
             Self::AlreadyEnded => ("already-ended", StatusCode::CONFLICT, "The job has ended already"),
+            Self::NoExpectation => ("no-expectation", StatusCode::CONFLICT, "No outcome is expected"),
             Self::VersionConflict => ("version-conflict", StatusCode::CONFLICT, "Another version is stored"),
             Self::UnknownQueue => ("unknown-queue", StatusCode::NOT_FOUND, "The queue is not known"),
             Self::UnknownGroup => ("unknown-group", StatusCode::NOT_FOUND, "The group is not known"),

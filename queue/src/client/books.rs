@@ -33,7 +33,7 @@ impl Books {
     }
 
     /// How often expectations of a route came into an account, from any.
-    pub fn into(&self, route: u32, account: Account) -> u64 {
+    pub fn arrivals(&self, route: u32, account: Account) -> u64 {
         self.of(route).filter(|(_, to, _)| *to == account).map(|(.., count)| count).sum()
     }
 
@@ -109,7 +109,7 @@ mod tests {
         let balances = [Account::Open, Account::AchievedInTime, Account::Missed, Account::Reopened]
             .map(|account| books.balance(3, account));
         assert_eq!(balances, [4, 4, 1, 1]);
-        assert_eq!((books.into(3, Account::Missed), books.balance(3, Account::Received)), (2, -10));
+        assert_eq!((books.arrivals(3, Account::Missed), books.balance(3, Account::Received)), (2, -10));
         let later = Books::read([("3|r>o", 12), ("3|o>t", 4), ("7|r>o", 1)]);
         let moved = later.since(&books);
         assert_eq!(moved, Books::read([("3|r>o", 2), ("7|r>o", 1)]));

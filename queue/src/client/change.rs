@@ -23,6 +23,10 @@ pub enum Changed {
     Stopping,
     /// The job was purged.
     Forgotten,
+    /// Its expectation is settled; the job goes on where it has not ended.
+    Waived,
+    /// The job has no expectation that could be settled. Nothing was changed.
+    Unexpected,
     /// The job is in this state, which does not allow the change. Nothing was changed.
     Refused(State),
     /// The job is dead and gave way to a successor with its idempotency key
@@ -37,18 +41,19 @@ pub enum Changed {
 }
 
 /// One change of one job.
-struct Order<'a> {
-    id: &'a JobId,
-    verb: &'static str,
-    first: String,
-    second: Vec<u8>,
-    did: &'static str,
-    note: Option<String>,
+pub(super) struct Order<'a> {
+    pub(super) id: &'a JobId,
+    pub(super) verb: &'static str,
+    pub(super) first: String,
+    pub(super) second: Vec<u8>,
+    pub(super) did: &'static str,
+    pub(super) note: Option<String>,
+    pub(super) by: Option<String>,
 }
 
 impl<'a> Order<'a> {
-    fn new(id: &'a JobId, verb: &'static str, did: &'static str) -> Self {
-        Self { id, verb, first: String::new(), second: Vec::new(), did, note: None }
+    pub(super) fn new(id: &'a JobId, verb: &'static str, did: &'static str) -> Self {
+        Self { id, verb, first: String::new(), second: Vec::new(), did, note: None, by: None }
     }
 }
 
@@ -147,7 +152,7 @@ impl Operator {
         self.change(ids.iter().map(order).collect()).await
     }
 
-    async fn change_one(&self, order: Order<'_>) -> Result<Changed, Error> {
+    pub(super) async fn change_one(&self, order: Order<'_>) -> Result<Changed, Error> {
         Ok(self.change(vec![order]).await?.pop().unwrap_or(Changed::Unknown))
     }
 
@@ -159,12 +164,12 @@ impl Operator {
             let batch = orders.get(..MAX_BATCH).unwrap_or(orders);
             let mut call = Call::new(&scripts::CHANGE, &self.client.keys);
             call.arg(batch.len());
-            for Order { id, verb, first, second, did, note } in batch {
+            for Order { id, verb, first, second, did, note, by } in batch {
                 let change = Change {
                     at,
                     did: (*did).to_owned(),
                     note: note.clone(),
-                    by: None,
+                    by: by.clone(),
                     worker: None,
                     attempt: None,
                     began: None,
@@ -187,9 +192,11 @@ fn changed(said: &str) -> Changed {
         "" => Changed::Unknown,
         "cancelling" => Changed::Stopping,
         "forgotten" => Changed::Forgotten,
+        "waived" => Changed::Waived,
         _ => match said.strip_prefix("is ") {
             Some("replaced") => Changed::Replaced,
             Some("stepped") => Changed::Stepped,
+            Some("unexpected") => Changed::Unexpected,
             Some(state) => Changed::Refused(state.parse().unwrap_or(State::Ready)),
             None => Changed::To(said.parse().unwrap_or(State::Ready)),
         },

@@ -8,6 +8,7 @@ use crate::{
     client::handle::Client,
     error::Error,
     job::{NewJob, Rejection, flow, id::JobId, state::State},
+    redis::clock::delay_ms,
     scripts::{self, CALL_BYTES, Call},
 };
 
@@ -69,21 +70,32 @@ impl Client {
     async fn enqueue_batch(&self, batch: &[(usize, &NewJob)]) -> Result<Vec<(usize, EnqueueResult)>, Error> {
         let mut call = Call::new(&scripts::ENQUEUE, &self.keys);
         let width = batch.iter().map(|(_, job)| job.width()).max().unwrap_or(2);
-        let lanes: Vec<_> = batch.chunk_by(|(_, one), (_, next)| one.lane() == next.lane()).collect();
-        call.arg(batch.len()).arg(width).arg(lanes.len());
-        for lane in lanes {
-            let Some((_, first)) = lane.first() else { continue };
+        let groups: Vec<_> = batch.chunk_by(|(_, one), (_, next)| one.group() == next.group()).collect();
+        let mut routes: Vec<&str> = Vec::new();
+        for route in groups.iter().filter_map(|group| group.first()?.1.group().1) {
+            if !routes.contains(&route) {
+                routes.push(route);
+            }
+        }
+        call.arg(batch.len()).arg(width).arg(groups.len()).arg(routes.len()).arg(&routes);
+        for group in groups {
+            let Some((_, first)) = group.first() else { continue };
             let flow = first.flow();
-            call.arg(flow::lane(first.priority, &flow)).arg(lane.len());
-            for (_, job) in lane {
+            let (_, route, within) = first.group();
+            let route = routes.iter().position(|each| Some(*each) == route).map_or(0, |place| place + 1);
+            call.arg(flow::lane(first.priority, &flow)).arg(route).arg(delay_ms(within)).arg(group.len());
+            for (_, job) in group {
                 call.arg(job.id.as_str()).arg(job.body(&flow));
                 if width > 2 {
-                    call.arg(job.subject.as_deref().unwrap_or_default());
+                    call.arg(job.due());
                 }
                 if width > 3 {
-                    call.arg(job.delay.as_millis() as u64);
+                    call.arg(job.subject.as_deref().unwrap_or_default());
                 }
                 if width > 4 {
+                    call.arg(job.delay.as_millis() as u64);
+                }
+                if width > 5 {
                     call.arg(job.rare());
                 }
             }
@@ -106,12 +118,12 @@ const LANE_COST: usize = 3;
 /// Redis stores the jobs of a lane together. Keeps the list's order if it decides which of two jobs
 /// finds the other.
 fn by_lane(jobs: &mut [(usize, &NewJob)]) {
-    if jobs.is_sorted_by_key(|(_, job)| job.lane()) {
+    if jobs.is_sorted_by_key(|(_, job)| job.group()) {
         return;
     }
     let mut ids = HashSet::with_capacity(jobs.len());
     if jobs.iter().all(|(_, job)| job.unique.is_none() && ids.insert(&job.id)) {
-        jobs.sort_by_key(|(_, job)| job.lane());
+        jobs.sort_by_key(|(_, job)| job.group());
     }
 }
 
@@ -124,7 +136,7 @@ fn batches<'a, 'b>(jobs: &'a [(usize, &'b NewJob)]) -> Vec<&'a [(usize, &'b NewJ
         let mut last = None;
         for (_, job) in rest {
             // A lane that appears twice counts twice; in a sorted list no lane does.
-            let is_new = last.replace(job.lane()) != Some(job.lane());
+            let is_new = last.replace(job.group()) != Some(job.group());
             cost += if is_new { 1 + LANE_COST } else { 1 };
             if cost > MAX_COST || bytes >= CALL_BYTES {
                 break;
@@ -180,7 +192,7 @@ mod tests {
             let parts = batches(&list);
             let places = |jobs: &[(usize, &NewJob)]| jobs.iter().map(|(place, _)| *place).collect::<Vec<_>>();
             prop_assert_eq!(places(&parts.concat()), places(&list));
-            let lanes = |jobs: &[(usize, &NewJob)]| jobs.chunk_by(|(_, a), (_, b)| a.lane() == b.lane()).count();
+            let lanes = |jobs: &[(usize, &NewJob)]| jobs.chunk_by(|(_, a), (_, b)| a.group() == b.group()).count();
             let cost = |jobs: &[(usize, &NewJob)]| jobs.len() + lanes(jobs) * LANE_COST;
             let bytes = |jobs: &[(usize, &NewJob)]| jobs.iter().map(|(_, job)| job.args.len()).sum::<usize>();
             for part in &parts {
@@ -200,7 +212,7 @@ mod tests {
             let jobs: Vec<NewJob> = tenants.iter().copied().map(job).collect();
             let mut list: Vec<_> = jobs.iter().enumerate().collect();
             by_lane(&mut list);
-            prop_assert!(list.is_sorted_by_key(|(place, job)| (job.lane(), *place)));
+            prop_assert!(list.is_sorted_by_key(|(place, job)| (job.group(), *place)));
             let mut places: Vec<_> = list.iter().map(|(place, _)| *place).collect();
             places.sort_unstable();
             prop_assert!(places.into_iter().eq(0..jobs.len()));

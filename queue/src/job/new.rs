@@ -125,6 +125,12 @@ pub enum Scope {
     Tenant,
 }
 
+/// The stored due time of a job without an expectation.
+pub(crate) const NO_DUE: &str = "0000000000000";
+
+/// The latest time that the due time of 13 digits can be, UTC ms.
+const LATEST_DUE: i64 = 9_999_999_999_999;
+
 /// The most limit keys of a job, because every claim reads each.
 pub const MAX_LIMIT_KEYS: usize = 3;
 
@@ -276,6 +282,28 @@ impl NewJob {
         (self.priority, self.tenant.as_deref().unwrap_or_default(), &self.limit_keys)
     }
 
+    /// The parts that decide its group in a batch: the lane, the route, and how long the outcome may
+    /// take.
+    pub(crate) fn group(&self) -> ((Priority, &str, &[String]), Option<&str>, Duration) {
+        let expect = self.expect.as_ref();
+        let within = expect.map_or(Duration::ZERO, |expect| expect.within);
+        (self.lane(), expect.map(|expect| expect.route.as_str()), within)
+    }
+
+    /// By when its outcome is expected, in stored form. The script takes back a time that is later
+    /// than `within` from the enqueue.
+    pub(crate) fn due(&self) -> String {
+        self.expect.as_ref().map_or_else(
+            || NO_DUE.to_owned(),
+            |Expect { within, from, .. }| {
+                let within = i64::try_from(within.as_millis()).unwrap_or(LATEST_DUE);
+                // Zeros would be no time.
+                let due = from.map_or(LATEST_DUE, |from| from.saturating_add(within).clamp(1, LATEST_DUE));
+                format!("{due:013}")
+            },
+        )
+    }
+
     /// The stored form: `version|kind|flow`, the meta line, and the arguments. The
     /// script puts the rest of the head line in front.
     pub(crate) fn body(&self, flow: &str) -> Vec<u8> {
@@ -299,10 +327,12 @@ impl NewJob {
     /// The number of arguments that `enqueue.lua` needs for it. The rest have their defaults.
     pub(crate) fn width(&self) -> usize {
         if self.is_rare() {
-            5
+            6
         } else if !self.delay.is_zero() {
-            4
+            5
         } else if self.subject.is_some() {
+            4
+        } else if self.expect.is_some() {
             3
         } else {
             2

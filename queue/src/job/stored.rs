@@ -88,6 +88,7 @@ impl Job {
                 "state" => state = Some(text()?.to_owned()),
                 "account" => account = text()?.chars().next().and_then(Account::from_letter),
                 "owner" => job.owner = serde_json::from_slice(&value).ok(),
+                "waived" => job.waived = serde_json::from_slice(&value).ok(),
                 "note" => job.note = serde_json::from_slice(&value).ok(),
                 "released" => released = number()?.unsigned_abs(),
                 "writes" => writes = number()?,
@@ -225,8 +226,8 @@ impl Job {
         self.version = number(version).map_err(|why| format!("the head line: {why}"))?;
         self.kind = flow::decode(kind);
         (self.tenant, self.limit_keys) = flow::split(parts.next().unwrap_or_default());
-        if !due.is_empty() {
-            let due = number(due).map_err(|why| format!("the head line: {why}"))?;
+        let due = number(due).map_err(|why| format!("the head line: {why}"))?;
+        if due != 0 {
             let route = number(route).map_err(|why| format!("the head line: {why}"))?;
             self.expectation = Some(Expectation { route, due, account: Account::Open });
         }
@@ -259,6 +260,7 @@ impl Job {
             expectation: None,
             owner: None,
             note: None,
+            waived: None,
             deadline: None,
             token: 0,
             attempts: 0,
@@ -337,7 +339,7 @@ mod tests {
     use crate::job::NewJob;
 
     fn fields(new: &NewJob, more: &[(&'static str, &'static str)]) -> Fields {
-        fields_behind("1000|0|5000e||0|", new, more)
+        fields_behind("1000|0|5000e|0000000000000|0|", new, more)
     }
 
     fn fields_behind(head: &str, new: &NewJob, more: &[(&'static str, &'static str)]) -> Fields {
@@ -361,7 +363,7 @@ mod tests {
             tenant in prop::option::of(".{1,40}"),
             limit_keys in prop::collection::vec(".{1,9}", 0..4),
             labels in prop::collection::btree_map(".{0,9}", ".{0,9}", 0..4),
-            expected in prop::option::of((0i64..1_000_000_000, 0u32..2_000)),
+            expected in prop::option::of((1i64..1_000_000_000, 0u32..2_000)),
             version in any::<u32>(),
         ) {
             let mut new = NewJob::new(JobId::random(), kind.clone(), args.clone());
@@ -370,7 +372,7 @@ mod tests {
             new.limit_keys = limit_keys.clone();
             new.labels = labels.clone();
             new.version = version;
-            let head = expected.map_or_else(|| "1000|0|5000e||0|".to_owned(), |(due, route)| format!("1000|0|5000e|{due}|{route}|"));
+            let head = expected.map_or_else(|| "1000|0|5000e|0000000000000|0|".to_owned(), |(due, route)| format!("1000|0|5000e|{due}|{route}|"));
             let job = read(fields_behind(&head, &new, &[])).unwrap();
             prop_assert_eq!(&job.args[..], &args[..]);
             prop_assert_eq!(job.enqueued_at, 1000);

@@ -12,6 +12,7 @@
 //! | `shares` | the guaranteed shares of the less urgent classes |
 //! | `keep_succeeded`, `keep_dead`, `keep_cancelled` | how long jobs that ended are kept |
 //! | `keep_signals` | how long signals are kept for jobs that wait later |
+//! | `keep_verdicts`, `keep_verdicts_bytes` | how long rows about the verdicts of forgotten jobs are kept, and the bytes of all |
 
 mod difference;
 mod duration;
@@ -56,7 +57,7 @@ pub struct Configuration {
     pub keep: Retention,
 }
 
-/// How long jobs that ended, and signals, are kept.
+/// How long jobs that ended, signals and verdicts are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Succeeded ones.
@@ -67,6 +68,10 @@ pub struct Retention {
     pub cancelled: Duration,
     /// Signals, for jobs that wait later.
     pub signals: Duration,
+    /// Rows about the verdicts of forgotten jobs.
+    pub verdicts: Duration,
+    /// The bytes of all such rows, at most. The oldest go first, and achieved in time before exceptions.
+    pub verdicts_bytes: u64,
 }
 
 /// An invalid configuration.
@@ -102,6 +107,19 @@ struct Document {
     keep_cancelled: Duration,
     #[serde(with = "duration")]
     keep_signals: Duration,
+    #[serde(with = "duration", default = "keep_verdicts")]
+    keep_verdicts: Duration,
+    #[serde(default = "keep_verdicts_bytes")]
+    keep_verdicts_bytes: u64,
+}
+
+/// Of a document that was stored before there were rows.
+fn keep_verdicts() -> Duration {
+    Retention::default().verdicts
+}
+
+fn keep_verdicts_bytes() -> u64 {
+    Retention::default().verdicts_bytes
 }
 
 impl Default for Retention {
@@ -112,6 +130,8 @@ impl Default for Retention {
             dead: Duration::from_secs(30 * DAY),
             cancelled: Duration::from_secs(7 * DAY),
             signals: Duration::from_secs(7 * DAY),
+            verdicts: Duration::from_secs(90 * DAY),
+            verdicts_bytes: 512 << 20,
         }
     }
 }
@@ -147,6 +167,7 @@ impl Configuration {
             ("keep_dead", self.keep.dead),
             ("keep_cancelled", self.keep.cancelled),
             ("keep_signals", self.keep.signals),
+            ("keep_verdicts", self.keep.verdicts),
         ] {
             if keep < LEAST_KEPT {
                 let remedy = format!(
@@ -239,6 +260,8 @@ impl From<Configuration> for Document {
             keep_dead: keep.dead,
             keep_cancelled: keep.cancelled,
             keep_signals: keep.signals,
+            keep_verdicts: keep.verdicts,
+            keep_verdicts_bytes: keep.verdicts_bytes,
         }
     }
 }
@@ -262,6 +285,8 @@ impl From<Document> for Configuration {
                 dead: from.keep_dead,
                 cancelled: from.keep_cancelled,
                 signals: from.keep_signals,
+                verdicts: from.keep_verdicts,
+                verdicts_bytes: from.keep_verdicts_bytes,
             },
         }
     }

@@ -408,7 +408,7 @@ impl Keys {
     /// Sorted set: ids of a route's expectations in one account, by when they were due (overdue and
     /// reopened ones) or by when they got there (ms).
     pub fn outcomes(&self, route: u32, account: Account) -> String {
-        format!("{}:outcomes:{route}|{}", self.control, account.letter())
+        format!("{}:outcomes:{route}:{}", self.control, account.letter())
     }
 
     /// Sorted set: `DAY:t` (achieved in time) and `DAY:e` (exceptions) of which there are rows, by

@@ -11,12 +11,14 @@
 --       the names of the steps that may run again (`length:name` each) and a `=`, or ''
 --       repair: the state field that was read, version and arguments with a `=` between them
 --       forget: ended before this long ago in ms, ''
+--       waive: the remark (JSON), ''; note, own: the same
 -- Returns: {verdict...}, fewer where the first jobs have CALL_BYTES: what it became (cancelled, cancelling, scheduled, ready,
---       forgotten); or `is ` and the state in which that cannot be done, `is replaced`
+--       forgotten, waived), or its state where that stays; or `is ` and the state in which that cannot be done, `is replaced`
 --       where a dead job gave way to another, `is changed` where a job that is to be repaired
 --       has another state field by now, `is stepped` where a completed step that other
---       arguments would repeat was not named; or '' when there is no such job.
--- include: open, int, job, state, append_history, forget, kinds, moves, put, take_out
+--       arguments would repeat was not named, `is unexpected` where a job without an expectation is
+--       to be waived; or '' when there is no such job.
+-- include: open, int, job, state, append_history, books, forget, kinds, moves, put, take_out
 -- include: unknown_member
 local cx = open()
 if cx.err then return cx end
@@ -107,6 +109,21 @@ local function schedule(id, key, text, delay, lane, deadline)
   return 'ready'
 end
 
+-- Settles the expectation of a job, whose work goes on. Returns the verdict and the history line.
+local function waive(cx, id, key, state, body, remark, line)
+  local due, route, tenant = expectation_of(body)
+  if due == '' then return 'is unexpected', line end
+  local account = redis.call('HGET', key, 'account') or state == 'dead' and 'm' or WAITS[state] and 'o'
+    or state == 'running' and 'o'
+  if account == 'x' or account == 'y' then return 'waived', '' end
+  if not account then return 'is ' .. state, line end
+  local to = account == 'm' and 'x' or 'y'
+  redis.call('HSET', key, 'account', to, 'waived', remark)
+  move_expectation(cx, id, route, account, to, due, tenant)
+  move(cx, 'waived', id)
+  return 'waived', line
+end
+
 for i = 0, n - 1 do
   if cx.read >= CALL_BYTES then break end
   local p = 2 + i * 5
@@ -126,6 +143,7 @@ for i = 0, n - 1 do
       wake = take_out(cx, id, key, state, body, flow, class) or wake
       become(cx, key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, cx.at, id)
+      end_expectation(cx, id, key, body, 'c')
       move(cx, 'cancelled', id)
       verdict = 'cancelled'
     elseif verb == 'cancel' and state == 'running' then
@@ -167,6 +185,7 @@ for i = 0, n - 1 do
       else
         take_out(cx, id, key, state, body, flow, class)
         if state == 'dead' then
+          reopen_expectation(cx, id, key, body)
           body, deadline = renew_budgets(key, body), ''
         else
           first = '0'
@@ -182,7 +201,10 @@ for i = 0, n - 1 do
       verdict = 'is replaced'
     elseif verb == 'repair' and (state == 'dead' or state == 'parked') then
       take_out(cx, id, key, state, body, flow, class)
-      if state == 'dead' then body, deadline = renew_budgets(key, body), '' end
+      if state == 'dead' then
+        reopen_expectation(cx, id, key, body)
+        body, deadline = renew_budgets(key, body), ''
+      end
       local version, args = string.match(second, '^(%d+)=(.*)$')
       local edit
       body, edit = replace_args(key, body, args)
@@ -200,9 +222,15 @@ for i = 0, n - 1 do
       else
         redis.call('ZREM', state == 'dead' and DEAD or CANCELLED, id)
       end
-      forget(id, key)
+      forget(cx, id, key, true)
       move(cx, 'forgotten', id)
       verdict, line = 'forgotten', ''
+    elseif verb == 'waive' then
+      verdict, line = waive(cx, id, key, state, body, first, line)
+    elseif verb == 'note' or verb == 'own' then
+      redis.call('HSET', key, verb == 'note' and 'note' or 'owner', first)
+      redis.call('PUBLISH', CHANGES, id)
+      verdict = state
     end
     if line ~= '' and string.sub(verdict, 1, 3) ~= 'is ' then append_history(key, line) end
   end

@@ -117,7 +117,8 @@ fn loops_are_bounded_and_nothing_is_scanned() {
             let found = code.iter().find(|line| line.contains(word));
             assert!(found.is_none(), "{file} has `{word}`: its work would not be bounded");
         }
-        // Whole ranges only with a limit; whole hashes only of a job.
+        // Whole ranges only with a limit; whole hashes only of a job, or the books, which have a
+        // field for each route and move.
         for line in source.lines().filter(|line| line.contains("'ZRANGE'") && line.contains("-inf")) {
             assert!(line.contains("'LIMIT'"), "{file}: no limit in `{line}`");
         }
@@ -127,7 +128,7 @@ fn loops_are_bounded_and_nothing_is_scanned() {
         }
         let whole = |line: &&str| line.contains("'HGETALL'") || line.contains("'HKEYS'");
         for line in source.lines().filter(whole) {
-            assert!(line.contains("JOB") || line.contains("key)"), "{file}: `{line}`");
+            assert!(["JOB", "key)", "BOOKS"].iter().any(|word| line.contains(word)), "{file}: `{line}`");
         }
     }
 }

@@ -1,9 +1,10 @@
 -- Purpose: end a batch of attempts. Each is fenced: it is refused where the token or worker is
 --       not the job's current one, or the job does not run.
 -- KEYS: 1 control, 2 none
--- ARGV: 1 worker, 2 number of groups of successes; each group is: flow, number of
---       arguments of an item (1 to 3), number of items, and of each item the first of
---       id; token (1 if left out); outcome JSON (null if left out);
+-- ARGV: 1 worker, 2 number of groups of successes; each group is: flow, number of the route (0 for
+--       none), number of arguments of an item (1 to 4), number of items, and of each item the first of
+--       id; token (1 if left out); outcome JSON (null if left out); by when the outcome was
+--       expected in ms ('' if it was not);
 --       then the number of other ends, and for each:
 --       id, token, flow, verb, and three that depend on the verb:
 --       retry: delay in ms, failure class, history line
@@ -16,14 +17,14 @@
 --       ready at once
 --       There are at most 192 ends in all.
 -- Returns: {place...} of the ends that were refused, counted from 1, successes first.
--- include: open, int, job, fence, state, append_history, bury, free, leases, moves, park, put
+-- include: open, int, job, fence, state, append_history, books, bury, free, leases, moves, park, put
 -- include: signals, watch_deadline
 local cx = open()
 if cx.err then return cx end
 local worker, groups = ARGV[1], tonumber(ARGV[2])
 local behind, place = 3, 0
 for _ = 1, groups do
-  behind = behind + 3 + (ARGV[behind + 1] or 0) * (ARGV[behind + 2] or 0)
+  behind = behind + 4 + (ARGV[behind + 2] or 0) * (ARGV[behind + 3] or 0)
 end
 local others = tonumber(ARGV[behind] or '')
 if not others or #ARGV ~= behind + others * 7 then
@@ -53,15 +54,17 @@ end
 local succeeded, count = {}, 0
 local p = 3
 for _ = 1, groups do
-  local flow, width, items = ARGV[p], tonumber(ARGV[p + 1]), tonumber(ARGV[p + 2])
-  local last, first = nil, nil
-  p = p + 3
+  local flow, route, width, items = ARGV[p], ARGV[p + 1], tonumber(ARGV[p + 2]), tonumber(ARGV[p + 3])
+  local last, first, in_time, tenant = nil, nil, {}, nil
+  p = p + 4
   for _ = 1, items do
-    local id, token, outcome = ARGV[p], '1', 'null'
+    local id, token, outcome, due = ARGV[p], '1', 'null', ''
     if width > 1 then token = ARGV[p + 1] end
     if width > 2 then outcome = ARGV[p + 2] end
+    if width > 3 then due = ARGV[p + 3] end
     local key = JOB .. id
-    local attempt = attempt_in(field_of(key, 'state') or '')
+    local fields = fields_of(key, 'state', 'account')
+    local attempt = attempt_in(fields[1] or '')
     place = place + 1
     if attempt and attempt.token == token then
       -- A job that succeeded without an outcome has `null`.
@@ -69,6 +72,21 @@ for _ = 1, groups do
         redis.call('HSET', key, 'state', attempt.succeeded)
       else
         redis.call('HSET', key, 'state', attempt.succeeded, 'outcome', outcome)
+      end
+      local account = fields[2]
+      local is_late = due ~= '' and cx.now > tonumber(due)
+      if account or is_late then
+        local to = is_late and 'l' or 't'
+        if account == 'y' then
+          to = 'x'
+          redis.call('HSET', key, 'account', to)
+        elseif account then
+          redis.call('HDEL', key, 'account')
+        end
+        tenant = tenant or string.match(flow, '^[^|]*')
+        move_expectation(cx, id, route, account or 'o', to, due, tenant)
+      else
+        in_time[#in_time + 1] = id
       end
       if cx.limited and attempt ~= last then
         if last then free(cx, succeeded, first, count, flow, last.claim) end
@@ -83,6 +101,7 @@ for _ = 1, groups do
     p = p + width
   end
   if last then free(cx, succeeded, first, count, flow, last.claim) end
+  if in_time[1] then achieve_in_time(cx, route, tenant or string.match(flow, '^[^|]*'), in_time) end
 end
 if count > 0 then
   -- No script looks for one succeeded job, so one stream entry a call is enough.
@@ -122,6 +141,7 @@ for i = 0, others - 1 do
       -- A cancelled job ends as cancelled, unless it succeeded.
       become(cx, key, 'cancelled', text)
       add(cancelled, cx.at, id)
+      end_expectation(cx, id, key, held[3] or '', 'c')
       move(cx, 'cancelled', id)
     elseif verb == 'retry' or verb == 'snooze' then
       watch_deadline(id, deadline)
@@ -130,7 +150,7 @@ for i = 0, others - 1 do
       move(cx, verb == 'retry' and 'retried' or 'snoozed', id)
     elseif verb == 'bury' then
       local ok, said = pcall(cjson.decode, line)
-      bury(cx, id, key, text, kind, second, first, ok and said.message or first)
+      bury(cx, id, key, held[3] or '', text, kind, second, first, ok and said.message or first)
       move(cx, 'dead', id)
     elseif verb == 'park' then
       watch_deadline(id, deadline)

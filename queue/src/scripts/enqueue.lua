@@ -1,10 +1,12 @@
 -- Purpose: insert a batch of jobs, or find those that exist already.
 -- KEYS: 1 control, 2 none
--- ARGV: 1 number of items (at most 77), 2 arguments of each item (2 to 5), 3 number
---       of lanes (at most 20); then for each lane: its name (class:flow), the number
---       of its items, and of each of these the first of
---       id; body (version, kind, flow, meta, arguments); subject ('' for none); delay in ms
---       (0 for ready now); what is rare, '' for none:
+-- ARGV: 1 number of items (at most 77), 2 arguments of each item (2 to 6), 3 number
+--       of groups (at most 20 lanes), 4 number of routes, and their names; then for each group: its
+--       lane (class:flow), the place of its route among the names (0 for none), within how many ms from
+--       now an outcome is due at the latest, the number of its items, and of each of these the first of
+--       id; body (version, kind, flow, meta, arguments); by when the outcome is expected (ms, 13
+--       digits; as many zeros for none); subject ('' for none); delay in ms (0 for ready now); what is
+--       rare, '' for none:
 --       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way, k
 --       where only that which holds the idempotency key does|lifetime of that key in
 --       ms|how long a duplicate is noted in ms|idempotency key`
@@ -12,25 +14,35 @@
 --       from 1. The result is the state of the job that was found under the same id; or its
 --       state, a blank and its id where it was found by the idempotency key; or `damaged` where
 --       the key of the job has another type.
--- include: open, int, job, state, moves, put, forget, watch_deadline
+-- include: open, int, job, state, tenant, books, moves, put, forget, watch_deadline
 local cx = open()
 if cx.err then return cx end
-local n, width, lanes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-if #ARGV ~= 3 + n * width + lanes * 2 then
+local n, width, groups, n_routes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if #ARGV ~= 4 + n_routes + n * width + groups * 4 then
   return redis.error_reply('ARGS enqueue: ' .. #ARGV .. ' arguments do not fit ' .. n .. ' items of ' ..
-    width .. ' in ' .. lanes .. ' lanes')
+    width .. ' in ' .. groups .. ' groups with ' .. n_routes .. ' routes')
 end
-local first = 4
-for _ = 1, width > 4 and lanes or 0 do
-  local items = tonumber(ARGV[first + 1])
+local first = 5 + n_routes
+for _ = 1, width > 5 and groups or 0 do
+  local items = tonumber(ARGV[first + 3])
   for i = 1, items do
-    local within = string.match(ARGV[first + 1 + i * width], '^%d+')
+    local within = string.match(ARGV[first + 3 + i * width], '^%d+')
     if within and tonumber(within) > MAX_TIME_MS then
       return redis.error_reply('ARGS enqueue: a deadline of ' .. within .. ' ms: use at most ' .. MAX_TIME_MS)
     end
   end
-  first = first + 2 + items * width
+  first = first + 4 + items * width
 end
+-- The numbers of the routes. A new one gets the next number.
+local routes = n_routes > 0 and redis.call('HMGET', ROUTES, unpack(ARGV, 5, 4 + n_routes)) or {}
+for i = 1, n_routes do
+  if not routes[i] then
+    routes[i] = int(redis.call('HINCRBY', CONTROL, 'routes', 1))
+    redis.call('HSET', ROUTES, ARGV[4 + i], routes[i])
+  end
+end
+-- The ids whose outcomes are due within the same tick, by its end.
+local packs = {}
 local reply, enqueued, scheduled, subjects = {}, {}, {}, {}
 local inserted, duplicates = 0, 0
 -- The state of a job that exists, without a second read for most of them. A key of another type
@@ -50,17 +62,19 @@ local function holder_of(id, unique, gives_way)
     if state and state ~= DAMAGED and not (gives_way ~= '0' and state == 'dead') then return owner, state end
   end
 end
-local p, place = 4, 0
-for _ = 1, lanes do
-  local lane, items = ARGV[p], tonumber(ARGV[p + 1])
+local p, place = 5 + n_routes, 0
+for _ = 1, groups do
+  local lane, route, latest, items = ARGV[p], routes[tonumber(ARGV[p + 1])] or '0', cx.now + ARGV[p + 2], tonumber(ARGV[p + 3])
   local class, listed = string.sub(lane, 1, 1), nil
-  local head = cx.at .. '|' .. class .. '||||'
-  p = p + 2
+  local opened, found_again, again = 0, 0, 0
+  p = p + 4
   for _ = 1, items do
-    local id, deadline, subject, delay, rare = ARGV[p], '', '', 0, ''
-    if width > 2 then subject = ARGV[p + 2] end
-    if width > 3 then delay = tonumber(ARGV[p + 3]) end
-    if width > 4 then rare = ARGV[p + 4] end
+    local id, deadline, due, subject, delay, rare = ARGV[p], '', NO_DUE, '', 0, ''
+    local reopened = nil
+    if width > 2 then due = ARGV[p + 2] end
+    if width > 3 then subject = ARGV[p + 3] end
+    if width > 4 then delay = tonumber(ARGV[p + 4]) end
+    if width > 5 then rare = ARGV[p + 5] end
     local key, found = JOB .. id, nil
     local within, late, gives_way, lifetime, noted, unique
     if rare ~= '' then
@@ -81,13 +95,18 @@ for _ = 1, lanes do
       end
       if not found and gives_way == '1' and found_as(key) == 'dead' then
         redis.call('ZREM', DEAD, id)
-        forget(id, key)
+        -- The same event came again, so its expectation is opened again.
+        local before, its_route = expectation_of(redis.call('HGET', key, 'job') or '')
+        if its_route == route and (before == '') == (due == NO_DUE) then
+          reopened = redis.call('HGET', key, 'account') or 'm'
+        end
+        forget(cx, id, key, not reopened)
         move(cx, 'forgotten', id)
       end
     end
     if not found then
-      local body = deadline == '' and head .. ARGV[p + 1]
-        or cx.at .. '|' .. class .. '|' .. deadline .. '|||' .. ARGV[p + 1]
+      if due ~= NO_DUE and tonumber(due) > latest then due = string.format('%013d', latest) end
+      local body = cx.at .. '|' .. class .. '|' .. deadline .. '|' .. due .. '|' .. route .. '|' .. ARGV[p + 1]
       local inserted_it = redis.pcall('HSETNX', key, 'job', body)
       if inserted_it == 0 then
         redis.call('HINCRBY', key, 'duplicates', 1)
@@ -97,10 +116,23 @@ for _ = 1, lanes do
       end
     end
     if found then
-      if found ~= DAMAGED then duplicates = duplicates + 1 end
+      if found ~= DAMAGED then found_again = found_again + 1 end
       reply[#reply + 1] = place + 1
       reply[#reply + 1] = found
     else
+      if due ~= NO_DUE then
+        local tick = tonumber(due)
+        tick = tick - tick % TICK_MS + TICK_MS
+        local pack = packs[tick]
+        packs[tick] = pack and pack .. ' ' .. id or id
+      end
+      if reopened then
+        redis.call('HSET', key, 'account', 'n')
+        move_expectation(cx, id, route, reopened, 'n', due, tenant_of(string.sub(lane, 3)))
+        again = again + 1
+      else
+        opened = opened + 1
+      end
       if deadline ~= '' then watch_deadline(id, deadline) end
       if unique and unique ~= '' then
         local before = redis.call('SET', UNIQUE .. unique, id, 'PX', lifetime, 'GET')
@@ -132,11 +164,15 @@ for _ = 1, lanes do
     place = place + 1
     p = p + width
   end
+  if opened > 0 then count_moves(cx, route, 'r', 'o', opened) end
+  if found_again + again > 0 then count_moves(cx, route, 'r', 'd', found_again + again) end
+  duplicates = duplicates + found_again
 end
 if inserted > 0 then
   move_all(cx, 'enqueued', enqueued, table.concat(enqueued, ' '))
 end
 local wake = put_all(cx)
+for tick, ids in pairs(packs) do redis.call('ZADD', DUE, tick, ids) end
 if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
 if #subjects > 0 then redis.call('ZADD', SUBJECTS, unpack(subjects)) end
 if duplicates > 0 then redis.call('HINCRBY', STATS, 'duplicates', duplicates) end

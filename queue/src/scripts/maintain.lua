@@ -20,7 +20,7 @@ local due, lost = first_entries(SCHEDULED, MAX_BATCH), first_entries(RUNNING, MA
 local late, paced = first_entries(EXPIRING, MAX_BATCH), opened.limited and first_entries(PACED, LANES_LET_IN) or {}
 -- Mostly nothing is due. The functions below are not even created then.
 if not (due[1] or lost[1] or late[1] or paced[1]) then return {opened.now, 0, 0} end
--- include: int, job, state, append_history, bury, expire, free, leave_need, moves, put, release_lanes
+-- include: int, job, state, append_history, books, bury, expire, free, leave_need, moves, put, release_lanes
 -- include: signals, take_out, watch_deadline
 
 local cx = opened
@@ -89,9 +89,10 @@ if lost[1] then
     if job[3] then
       become(cx, key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, cx.at, id)
+      end_expectation(cx, id, key, body, 'c')
       move(cx, 'cancelled', id)
     elseif crashes > rule[1] then
-      bury(cx, id, key, text, kind, 'crashed', CRASHED, CRASHED)
+      bury(cx, id, key, body, text, kind, 'crashed', CRASHED, CRASHED)
       move(cx, 'dead', id)
       dead = dead + 1
     else
@@ -179,7 +180,7 @@ for _, id in ipairs(late) do
     local kind, flow, class, deadline = header(body)
     if deadline ~= '' then
       if take_out(cx, id, key, state_of(text), body, flow, class) then wake = true end
-      expire(cx, id, key, text, kind, parse_deadline(deadline))
+      expire(cx, id, key, body, text, kind, parse_deadline(deadline))
     end
   end
 end

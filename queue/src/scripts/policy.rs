@@ -2,7 +2,7 @@
 //! Composing a script binds the Lua names to these numbers, so Lua has none of its own.
 
 use crate::{
-    job::MAX_TIME,
+    job::{MAX_TIME, NO_DUE},
     policy::{
         limit::{FASTEST, HEAVIEST, LIGHTEST, SLOWEST},
         priority::Priority,
@@ -83,6 +83,28 @@ const SCRUB_LANES: usize = 64;
 /// Bytes that a signal takes of Redis' memory besides its payloads and its condition, about.
 const SIGNAL_BYTES: usize = 250;
 
+/// Outcomes that are due within so many ms become overdue together.
+const TICK_MS: u64 = 250;
+/// Members of `due` that one call of the watchdog reads, each with the ids of at most one enqueue.
+const DUE_PACKS: usize = 16;
+/// Ids that one call of the watchdog looks at.
+pub(crate) const DUE_IDS: usize = 512;
+/// Snapshots of the books: one a minute for a day, one an hour for 90 days.
+const SNAPSHOT_MINUTES: usize = 24 * 60;
+const SNAPSHOT_HOURS: usize = 90 * 24;
+/// How long (ms) the counts of a day are kept.
+const FIGURES_MS: u64 = 91 * 24 * 3600 * 1000;
+/// Fields of such counts, which bounds tenants and causes of a day.
+const MAX_FIGURES: usize = 4096;
+/// Bytes of a cause of failure in the name of such a field.
+const CAUSE_BYTES: usize = 100;
+/// Bytes that a row keeps of a name.
+const NAME_BYTES: usize = 64;
+/// Bytes that a row takes of Redis' memory besides its text, with its entries in indexes, about.
+const ROW_BYTES: usize = 250;
+/// The group of the outbox whose readers send receipts.
+pub(crate) const RECEIPTS: &str = "receipts";
+
 /// Entries of a sorted set that are read at once.
 const MAX_PAGE: usize = 1024;
 /// Ids of a lane that are read at once.
@@ -127,6 +149,19 @@ pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
         ("SUCCEEDED_ENTRIES", number(&SUCCEEDED_ENTRIES)),
         ("SCRUB_LANES", number(&SCRUB_LANES)),
         ("SIGNAL_BYTES", number(&SIGNAL_BYTES)),
+        ("NO_DUE", text(&NO_DUE)),
+        ("DAY_MS", number(&(24 * 3600 * 1000))),
+        ("MINUTE_MS", number(&60_000)),
+        ("TICK_MS", number(&TICK_MS)),
+        ("DUE_PACKS", number(&DUE_PACKS)),
+        ("SNAPSHOT_MINUTES", number(&SNAPSHOT_MINUTES)),
+        ("SNAPSHOT_HOURS", number(&SNAPSHOT_HOURS)),
+        ("FIGURES_MS", number(&FIGURES_MS)),
+        ("MAX_FIGURES", number(&MAX_FIGURES)),
+        ("CAUSE_BYTES", number(&CAUSE_BYTES)),
+        ("NAME_BYTES", number(&NAME_BYTES)),
+        ("ROW_BYTES", number(&ROW_BYTES)),
+        ("RECEIPTS", text(&RECEIPTS)),
         ("MAX_PAGE", number(&MAX_PAGE)),
         ("MAX_LANE_PAGE", number(&MAX_LANE_PAGE)),
         ("MAX_LIMITS", number(&MAX_LIMITS)),

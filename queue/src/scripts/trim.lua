@@ -5,12 +5,12 @@
 --       most 128, or CALL_BYTES), 4 the share of kept jobs (0 to 1) that may go within the
 --       window, 5 the window in ms
 -- Returns: {jobs forgotten, 1 when there are more, 1 when more are due than may go now}.
--- include: open, int, job, state, moves, forget, window
+-- include: open, int, job, state, moves, forget, window, relayed
 local cx = open()
 if cx.err then return cx end
 local INDEX = {dead = DEAD, cancelled = CANCELLED}
 local state, retention, bound = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local before = cx.now - retention
+local before = math.min(cx.now - retention, relayed_ms())
 local index = INDEX[state]
 if not index and state ~= 'succeeded' then
   return redis.error_reply('ARGS trim: `' .. state .. '` is no state that a job ends in')
@@ -45,7 +45,7 @@ if not index then
           -- The entry stays for the jobs that are left.
           if cx.read >= CALL_BYTES then more = 1 end
           if more == 1 or not may_go(window, tonumber(ended)) then break end
-          cx.read = cx.read + forget(id, JOB .. id)
+          cx.read = cx.read + forget(cx, id, JOB .. id, true)
           move(cx, 'forgotten', id)
           forgotten = forgotten + 1
         end
@@ -69,7 +69,7 @@ else
     -- A job in another state only leaves this index.
     if state_of(fields_of(JOB .. id, 'state')[1]) == state then
       if not may_go(window, tonumber(entries[i + 1])) then break end
-      cx.read = cx.read + forget(id, JOB .. id)
+      cx.read = cx.read + forget(cx, id, JOB .. id, true)
       move(cx, 'forgotten', id)
       forgotten = forgotten + 1
     end

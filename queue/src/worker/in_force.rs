@@ -57,6 +57,7 @@ impl InForce {
             dead: options.keep_dead,
             cancelled: options.keep_cancelled,
             signals: options.keep_signals,
+            ..Retention::default()
         };
         Self::new((0, 0), retry.clone(), retry_by_kind.clone(), *shares, keep)
     }
@@ -85,7 +86,13 @@ mod tests {
     #[test]
     fn a_worker_that_has_read_nothing_keeps_what_its_seed_keeps() {
         let day = Duration::from_secs(24 * 3600);
-        let keep = Retention { succeeded: 90 * day, dead: 91 * day, cancelled: 92 * day, signals: 93 * day };
+        let keep = Retention {
+            succeeded: 90 * day,
+            dead: 91 * day,
+            cancelled: 92 * day,
+            signals: 93 * day,
+            ..Retention::default()
+        };
         let seed = Configuration { keep, ..Configuration::default() };
         let name = "invoices".parse().unwrap();
         let options = WorkerOptions { seed: Some(seed), ..WorkerOptions::new(name) };

@@ -10,7 +10,7 @@ use redis::{FromRedisValue, ParsingError, RedisError, Value};
 
 use super::Worker;
 use crate::{
-    client::handle::Client,
+    client::{books::NO_ROUTE, handle::Client},
     job::{Expectation, Fields, Job, Unreadable, id::JobId, state::State},
     policy::{failure::FailureClass, priority::Shares, retry::Crashes},
     redis::{clock::delay_ms, connect::Cause},
@@ -250,12 +250,18 @@ const BYTES: usize = 8 * 1024;
 const MARKS: usize = 32;
 
 /// The number of arguments that `complete.lua` needs for a success. The rest have their defaults.
-fn width(token: u64, outcome: &str) -> usize {
-    match (token, outcome) {
-        (1, "null") => 1,
-        (_, "null") => 2,
+fn width(ended: &EndedAttempt, outcome: &str) -> usize {
+    match (ended.expectation, ended.token, outcome) {
+        (Some(_), ..) => 4,
+        (None, 1, "null") => 1,
+        (None, _, "null") => 2,
         _ => 3,
     }
+}
+
+/// The flow and route of an attempt. Successes of one call are sent in groups by them.
+fn group(ended: &EndedAttempt) -> (&str, u32) {
+    (&ended.flow, ended.expectation.map_or(NO_ROUTE, |expectation| expectation.route))
 }
 
 impl Worker {
@@ -326,22 +332,28 @@ impl Worker {
                 end => others.push((place, ended, end)),
             }
         }
-        succeeded.sort_by_key(|(_, ended, _)| ended.flow.as_str());
-        let groups: Vec<_> = succeeded.chunk_by(|(_, one, _), (_, next, _)| one.flow == next.flow).collect();
+        succeeded.sort_by_key(|(_, ended, _)| group(ended));
+        let groups: Vec<_> =
+            succeeded.chunk_by(|(_, one, _), (_, next, _)| group(one) == group(next)).collect();
         let mut call = Call::new(&scripts::COMPLETE, &self.client.keys);
         call.arg(worker).arg(groups.len());
-        for group in groups {
-            let Some((_, first, _)) = group.first() else { continue };
-            let width =
-                group.iter().map(|(_, ended, outcome)| width(ended.token, outcome)).max().unwrap_or(1);
-            call.arg(first.flow.as_str()).arg(width).arg(group.len());
-            for (_, ended, outcome) in group {
+        for items in groups {
+            let Some((_, first, _)) = items.first() else { continue };
+            let width = items.iter().map(|(_, ended, outcome)| width(ended, outcome)).max().unwrap_or(1);
+            let (flow, route) = group(first);
+            call.arg(flow).arg(route).arg(width).arg(items.len());
+            for (_, ended, outcome) in items {
                 call.arg(ended.id.as_str());
                 if width > 1 {
                     call.arg(ended.token);
                 }
                 if width > 2 {
                     call.arg(*outcome);
+                }
+                if width > 3 {
+                    call.arg(
+                        ended.expectation.map(|expectation| expectation.due.to_string()).unwrap_or_default(),
+                    );
                 }
             }
         }

@@ -22,7 +22,7 @@ const SHARE: f64 = 0.25;
 /// The result of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
-    /// Jobs or signals that are forgotten.
+    /// Jobs, signals or rows that are forgotten.
     pub forgotten: u64,
     /// Whether there are more to forget at once.
     pub more: bool,
@@ -62,6 +62,19 @@ impl Worker {
     pub async fn trim_signals(&self, keep: Duration) -> Result<Trimmed, Error> {
         let mut call = Call::new(&scripts::TRIM_SIGNALS, &self.client.keys);
         call.arg(delay_ms(keep)).arg(MAX_BATCH).arg(share(keep)).arg(delay_ms(WINDOW));
+        let (forgotten, more, held): (u64, u8, u8) = call.run(&mut self.client.conn.clone()).await?;
+        Ok(Trimmed { forgotten, more: more == 1, held: held == 1 })
+    }
+
+    /// Drops rows about verdicts, at most 128 a call: those of days that ended longer ago than `keep`,
+    /// no more than a share of the kept ones within an hour; and while all have more than `most` bytes,
+    /// the oldest, achieved in time first.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn trim_verdicts(&self, keep: Duration, most: u64) -> Result<Trimmed, Error> {
+        let mut call = Call::new(&scripts::TRIM_VERDICTS, &self.client.keys);
+        call.arg(delay_ms(keep)).arg(most).arg(MAX_BATCH).arg(share(keep)).arg(delay_ms(WINDOW));
         let (forgotten, more, held): (u64, u8, u8) = call.run(&mut self.client.conn.clone()).await?;
         Ok(Trimmed { forgotten, more: more == 1, held: held == 1 })
     }

@@ -37,7 +37,14 @@ pub async fn lease(queue: &Queue, worker: &str, number: u64) -> Vec<Job> {
 }
 
 pub fn ended(job: &Job, disposition: Disposition) -> EndedAttempt {
-    EndedAttempt { id: job.id.clone(), token: job.token, flow: job.flow(), args: job.args.len(), disposition }
+    EndedAttempt {
+        id: job.id.clone(),
+        token: job.token,
+        flow: job.flow(),
+        expectation: job.expectation,
+        args: job.args.len(),
+        disposition,
+    }
 }
 
 /// Ends attempts in the same way; none is refused.

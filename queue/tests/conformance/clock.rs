@@ -77,6 +77,7 @@ impl Timed {
 
     async fn end(&self, worker: &str, jobs: &[(JobId, u64)], end: &Disposition) {
         let ended = |(id, token): &(JobId, u64)| EndedAttempt {
+            expectation: None,
             id: id.clone(),
             token: *token,
             flow: String::new(),

@@ -53,6 +53,7 @@ async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usiz
         let job = job.unwrap();
         let (flow, args) = (job.flow(), job.args.len());
         ended.push(EndedAttempt {
+            expectation: job.expectation,
             id: job.id,
             token: job.token,
             flow,

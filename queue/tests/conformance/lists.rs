@@ -127,6 +127,7 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
     let end = |job: Job| {
         let (token, flow) = (job.token, job.flow());
         EndedAttempt {
+            expectation: job.expectation,
             id: job.id,
             token,
             flow,
@@ -173,6 +174,7 @@ async fn a_job_that_runs_again_is_listed_once() {
     };
     let first = claim(5).await;
     let end = |job: &Job, end| EndedAttempt {
+        expectation: job.expectation,
         id: job.id.clone(),
         token: job.token,
         flow: job.flow(),

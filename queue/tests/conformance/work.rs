@@ -227,6 +227,7 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
         assert_eq!(queue.limit_use(&key).await.unwrap().running, Some(3));
         let jobs: Vec<_> = claimed.jobs(queue, "w").map(Result::unwrap).collect();
         let succeed = |job: &Job| EndedAttempt {
+            expectation: job.expectation,
             id: job.id.clone(),
             token: job.token,
             flow: job.flow(),

@@ -281,7 +281,8 @@ impl End<'_> {
         let listed: BTreeSet<String> =
             self.ask(&["ZRANGE", &self.queue.keys().subjects(), "0", "-1"]).await?;
         let of = |(id, job): (&JobId, &ModelJob)| Some(format!("{}\0{id}", job.new.subject.clone()?));
-        equal("subjects", &self.model.jobs.iter().filter_map(of).collect(), &listed)
+        let jobs = self.model.jobs.iter().filter_map(of);
+        equal("subjects", &jobs.chain(self.model.ledger.subjects()).collect(), &listed)
     }
 
     /// No key is left over.
@@ -336,13 +337,14 @@ impl End<'_> {
             ":subjects",
         ];
         expected.extend(names.map(ToOwned::to_owned));
+        expected.extend(self.model.ledger.keys());
         let ids: Vec<JobId> = self.model.duplicates.keys().cloned().collect();
         let noted: Vec<_> = self.model.duplicates.values().map(|id| Some(self.stands(id).clone())).collect();
         let found = self.queue.originals(&ids).await.map_err(|error| error.to_string())?;
         equal("duplicates", &noted, &found)?;
         expected.extend(ids.iter().map(|id| format!(":duplicate:{id}")));
         // Groups were compared; the rest goes by itself after a while.
-        let passing = [":group:", ":members:", ":claim:", ":unique:"];
+        let passing = [":group:", ":members:", ":claim:", ":unique:", ":figures:", ":outcomes:"];
         let left: Vec<String> = self.server.keys(self.queue).await;
         let left: Vec<&String> = left
             .iter()

@@ -58,6 +58,7 @@ impl Worker {
             job.limit_keys.iter().fold(tenant, |flow, key| format!("{flow}|{key}"))
         };
         let ended = |job: &Job| EndedAttempt {
+            expectation: job.expectation,
             id: job.id.clone(),
             token: job.token,
             flow: flow(job),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use upshot_queue::{Job, JobId, Late, LimitKey, NewJob, Priority, State, Step};
 
-use crate::{model::PATIENCE_US, operation::LARGE};
+use crate::{ledger::account, model::PATIENCE_US, operation::LARGE};
 
 /// Why a job died: class, kind, and what messages of the same cause have in common.
 pub type Cause = (&'static str, String, String);
@@ -38,6 +38,10 @@ pub struct ModelJob {
     /// Conditions whose waits ended, and whether by a signal.
     pub answers: BTreeMap<String, bool>,
     pub deadline: Option<(u64, Late)>,
+    /// By when its outcome is expected, in ms.
+    pub expected: Option<u64>,
+    /// The account that its expectation is in.
+    pub account: char,
     pub token: u64,
     pub released: u64,
     pub worker: Option<String>,
@@ -95,6 +99,8 @@ impl ModelJob {
             ends: BTreeMap::new(),
             answers: BTreeMap::new(),
             deadline: new.deadline.map(|deadline| (now + deadline.within.as_millis() as u64, deadline.then)),
+            expected: new.expect.as_ref().map(|expect| now + expect.within.as_millis() as u64),
+            account: 'o',
             token: 0,
             released: 0,
             worker: None,
@@ -112,6 +118,11 @@ impl ModelJob {
             cause: None,
             successor: None,
         }
+    }
+
+    /// The name of its route; empty without an expectation.
+    pub fn route(&self) -> &str {
+        self.new.expect.as_ref().map_or("", |expect| &expect.route)
     }
 
     /// The kind and version as conditions name them.
@@ -219,6 +230,7 @@ fn of_model(job: &ModelJob) -> View {
         ("repairs", show(&job.repairs)),
         ("enqueued at", show(job.enqueued_at)),
         ("deadline", show(job.deadline.map(|(by, _)| by))),
+        ("expectation", show(job.expected.map(|due| (due, account(job.account))))),
         ("cancel", show(job.cancel)),
         ("condition", show(&job.condition)),
         ("answers", show(&job.answers)),
@@ -273,6 +285,7 @@ fn of_stored(job: &Job) -> View {
         ("repairs", show(repairs)),
         ("enqueued at", show(ms(job.enqueued_at))),
         ("deadline", show(job.deadline.map(ms))),
+        ("expectation", show(job.expectation.map(|of| (ms(of.due), of.account)))),
         ("cancel", show(job.cancel_asked_at.map(ms))),
         ("condition", show(condition)),
         ("answers", show(answers)),

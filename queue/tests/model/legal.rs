@@ -63,7 +63,10 @@ impl Walk {
             ("enqueued", None) => vec![State::Ready, State::Scheduled],
             ("forgotten", Some(states)) if states.iter().all(|state| state.is_final()) => return Ok(()),
             // That is no transition to another state.
-            ("prioritised", Some(states)) if states.iter().all(|state| !state.is_final()) => states.clone(),
+            ("prioritised" | "overdue", Some(states)) if states.iter().all(|state| !state.is_final()) => {
+                states.clone()
+            }
+            ("waived", Some(states)) => states.clone(),
             (_, Some(states)) => {
                 let (from, to) = leads(what).ok_or_else(|| format!("nobody knows `{what}`"))?;
                 let steps = || states.iter().filter(|state| from.contains(state));

@@ -16,6 +16,7 @@ use upshot_queue::{
 use crate::{
     claim::knows,
     job::{ModelJob, encode},
+    ledger::Ledger,
     operation::CONDITIONS,
 };
 
@@ -58,6 +59,7 @@ pub struct Model {
     /// Transitions that it made and that are not legal: there are none, or it was bent to
     /// a queue that makes them.
     pub illegal: Vec<(JobId, State, State)>,
+    pub ledger: Ledger,
 }
 
 impl Model {
@@ -84,6 +86,7 @@ impl Model {
         if state != State::Parked {
             (job.condition, job.watch) = (None, None);
         }
+        self.ledger.enter(id, job, now);
         job
     }
 
@@ -119,9 +122,11 @@ impl Model {
         }
     }
 
-    fn remove(&mut self, id: &JobId) {
+    fn remove(&mut self, id: &JobId, leaves_row: bool) {
         self.leave_group(id);
-        self.jobs.remove(id);
+        if let Some(job) = self.jobs.remove(id).filter(|_| leaves_row) {
+            self.ledger.forget(id, &job);
+        }
         self.count("forgotten");
     }
 
@@ -132,7 +137,9 @@ impl Model {
         if ids.len() == batch.len() && batch.iter().all(|new| new.unique.is_none()) {
             order.sort_by_key(|place| {
                 let new = &batch[*place];
-                (new.priority, new.tenant.as_deref().unwrap_or_default(), &new.limit_keys)
+                let expect = new.expect.as_ref().map(|expect| expect.route.as_str());
+                let within = new.expect.as_ref().map(|expect| expect.within);
+                (new.priority, new.tenant.as_deref().unwrap_or_default(), &new.limit_keys, expect, within)
             });
         }
         let mut verdicts: Vec<_> =
@@ -153,6 +160,7 @@ impl Model {
             (scope, unique.key.clone())
         });
         let state = |model: &Self, id: &JobId| model.jobs.get(id).map(|job| job.state);
+        let route = new.expect.as_ref().map(|expect| expect.route.as_str());
         let own = state(self, &new.id);
         let replaced = |state| new.replaces_dead && state == State::Dead;
         if let Some(unique) = &unique
@@ -167,6 +175,7 @@ impl Model {
                 });
             if let Some((holder, state)) = found {
                 self.count("duplicates");
+                self.ledger.duplicate(route);
                 self.jobs.get_mut(&holder).unwrap().duplicates += 1;
                 if own.is_none() {
                     self.duplicates.insert(new.id.clone(), holder.clone());
@@ -174,16 +183,22 @@ impl Model {
                 return EnqueueResult::Duplicate { id: holder, state };
             }
         }
+        let mut reopened = None;
         if new.replaces_dead && state(self, &new.id) == Some(State::Dead) {
-            self.remove(&new.id);
+            let same = self.jobs[&new.id].route() == route.unwrap_or_default();
+            reopened = same.then(|| self.jobs[&new.id].account);
+            self.remove(&new.id, !same);
         }
         if let Some(job) = self.jobs.get_mut(&new.id) {
             job.duplicates += 1;
             let state = job.state;
             self.count("duplicates");
+            self.ledger.duplicate(route);
             return EnqueueResult::Duplicate { id: new.id.clone(), state };
         }
-        self.jobs.insert(new.id.clone(), ModelJob::new(new, self.now()));
+        let mut job = ModelJob::new(new, self.now());
+        self.ledger.open(&new.id, &mut job, reopened);
+        self.jobs.insert(new.id.clone(), job);
         if let Some(unique) = unique {
             let before = self.unique.insert(unique, new.id.clone()).filter(|before| *before != new.id);
             // One that is there gave way.
@@ -282,6 +297,7 @@ impl Model {
     fn start_afresh(&mut self, id: &JobId) {
         self.leave_group(id);
         let job = self.jobs.get_mut(id).unwrap();
+        self.ledger.reopen(id, job);
         job.failures.clear();
         job.firsts.clear();
         job.deadline = None;
@@ -497,6 +513,21 @@ impl Model {
         })
     }
 
+    pub fn waive(&mut self, id: &JobId) -> Changed {
+        let now = self.now();
+        let Some(job) = self.jobs.get_mut(id) else { return Changed::Unknown };
+        match job.account {
+            _ if job.expected.is_none() => return Changed::Unexpected,
+            'x' | 'y' => return Changed::Waived,
+            'o' | 'v' | 'n' | 'm' => {}
+            _ => return Changed::Refused(job.state),
+        }
+        self.ledger.waive(id, job, now);
+        job.lines.1 += 1;
+        self.count("waived");
+        Changed::Waived
+    }
+
     pub fn reschedule(&mut self, id: &JobId, delay: u64) -> Changed {
         // It is so already, and keeps its place.
         if delay == 0 && self.jobs.get(id).is_some_and(|job| job.state == State::Ready) {
@@ -566,7 +597,7 @@ impl Model {
             id,
             |job| job.state.is_final() && job.since + age <= now,
             |model| {
-                model.remove(id);
+                model.remove(id, true);
                 Changed::Forgotten
             },
         )
@@ -575,7 +606,7 @@ impl Model {
     pub fn trim(&mut self, of: State, retention: u64) -> u64 {
         let now = self.now();
         let old = self.ids(|job| job.state == of && job.since + retention <= now);
-        old.iter().for_each(|id| self.remove(id));
+        old.iter().for_each(|id| self.remove(id, true));
         old.len() as u64
     }
 

@@ -76,6 +76,9 @@ pub enum Operation {
     Crash(usize),
     Advance(Duration),
     Cancel(usize),
+    /// The watchdog looks.
+    Watch,
+    Waive(usize),
     Reschedule(usize, u64),
     Prioritise(usize, Priority),
     Retry(usize),
@@ -168,8 +171,8 @@ impl Operation {
     fn draw(rng: &mut StdRng, taste: &Taste) -> Self {
         let limits = if taste.limits { 5 } else { 0 };
         // What is done, how often; what people do depends on the taste.
-        let work = [14, 22, 16, 3, 5, 2, 12, limits];
-        let admin = [4, 2, 2, 3, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1].map(|weight| weight * taste.admin);
+        let work = [14, 22, 16, 3, 5, 2, 12, limits, 4];
+        let admin = [4, 2, 2, 3, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1].map(|weight| weight * taste.admin);
         let mut pick = rng.random_range(0..work.iter().sum::<u32>() + admin.iter().sum::<u32>());
         let mut which = 0;
         for weight in work.iter().chain(&admin) {
@@ -210,29 +213,31 @@ impl Operation {
                 let (key, limit) = limit(rng);
                 Self::SetLimit(key, limit)
             }
-            8 => Self::Cancel(job(rng)),
-            9 => Self::Reschedule(job(rng), delay(rng)),
-            10 => Self::Prioritise(job(rng), class(rng, taste)),
-            11 => Self::Retry(job(rng)),
-            12 => Self::Edit(job(rng), rng.random()),
-            13 => {
+            8 => Self::Watch,
+            9 => Self::Cancel(job(rng)),
+            10 => Self::Reschedule(job(rng), delay(rng)),
+            11 => Self::Prioritise(job(rng), class(rng, taste)),
+            12 => Self::Retry(job(rng)),
+            13 => Self::Edit(job(rng), rng.random()),
+            14 => {
                 let n = rng.random_range(1..5);
                 Self::RetryPaced((0..n).map(|_| job(rng)).collect(), *[0, 1_000, 7_000].choose(rng).unwrap())
             }
-            14 => {
+            15 => {
                 let n = rng.random_range(1..4);
                 Self::Forget((0..n).map(|_| job(rng)).collect(), *[0, 5_000].choose(rng).unwrap())
             }
-            15 => Self::Trim(
+            16 => Self::Trim(
                 *[State::Succeeded, State::Dead, State::Cancelled].choose(rng).unwrap(),
                 *[0, 10_000].choose(rng).unwrap(),
             ),
-            16 => Self::Pause,
-            17 => Self::Resume,
-            18 => Self::PauseKind(rng.random_range(0..KINDS.len())),
-            19 => Self::ResumeKind(rng.random_range(0..KINDS.len())),
-            20 => Self::Unpark(rng.random_range(0..CONDITIONS.len() + 2 * KINDS.len())),
-            22 => Self::Signal(rng.random_range(0..3)),
+            17 => Self::Pause,
+            18 => Self::Resume,
+            19 => Self::PauseKind(rng.random_range(0..KINDS.len())),
+            20 => Self::ResumeKind(rng.random_range(0..KINDS.len())),
+            21 => Self::Unpark(rng.random_range(0..CONDITIONS.len() + 2 * KINDS.len())),
+            22 => Self::Waive(job(rng)),
+            23 => Self::Signal(rng.random_range(0..3)),
             _ => {
                 let tenant =
                     (taste.tenants > 0 && rng.random_bool(0.8)).then(|| rng.random_range(0..taste.tenants));

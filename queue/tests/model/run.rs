@@ -7,8 +7,8 @@ use std::{
 };
 
 use upshot_queue::{
-    Condition, Crashes, Deadline, Failure, JobId, Kept, Kinds, LimitKey, NewJob, Released, Shares, Signalled,
-    State, Unique, Wait,
+    Account, Condition, Crashes, Deadline, Expect, Expectation, Failure, JobId, Kept, Kinds, LimitKey,
+    NewJob, Released, Remark, Shares, Signalled, State, Unique, Wait, Watched,
     protocol::{Claim, Disposition, EndedAttempt, Maintained, Write},
 };
 
@@ -65,6 +65,8 @@ pub struct Run {
     listener: Listener,
     /// Where the jobs were after the operation before, by what the outbox told of them.
     walk: Walk,
+    /// The numbers of the routes.
+    routes: BTreeMap<String, u32>,
     /// Each worker sleeps since a claim of its own found less than it wanted, until this (ms; 0:
     /// until it is woken).
     sleeping: [Option<u64>; WORKERS],
@@ -122,6 +124,7 @@ impl Run {
             runs,
             listener,
             walk,
+            routes: BTreeMap::new(),
             sleeping,
             found_less,
         }
@@ -217,6 +220,25 @@ impl Run {
             }
             Operation::Cancel(job) => {
                 equal(model.cancel(&id(*job)), queue.operator.cancel(&id(*job)).await.map_err(said)?)
+            }
+            Operation::Watch => {
+                let mut overdue = 0;
+                loop {
+                    match queue.watch("w", ms(LEASE_MS), None).await.map_err(said)? {
+                        Watched::Here { overdue: n, more } => {
+                            overdue += n;
+                            if !more {
+                                break;
+                            }
+                        }
+                        Watched::Elsewhere(lease) => return Err(format!("{lease} watches")),
+                    }
+                }
+                equal(model.watch(), overdue)
+            }
+            Operation::Waive(job) => {
+                let reason = Remark::new("settled by phone", "ada").map_err(said)?;
+                equal(model.waive(&id(*job)), queue.operator.waive(&id(*job), &reason).await.map_err(said)?)
             }
             Operation::Reschedule(job, delay) => {
                 let changed = queue.operator.reschedule(&id(*job), ms(*delay)).await.map_err(said)?;
@@ -368,7 +390,12 @@ impl Run {
                 line: did("parked"),
             },
         };
-        EndedAttempt { id, token, flow, args: 0, disposition: end }
+        let of = |job: &crate::job::ModelJob| {
+            let route = *self.routes.get(job.route())?;
+            Some(Expectation { route, due: job.expected? as i64, account: Account::Open })
+        };
+        let expectation = self.model.jobs.get(&id).and_then(of);
+        EndedAttempt { id, token, flow, expectation, args: 0, disposition: end }
     }
 
     async fn claim(&mut self, worker: usize, want: usize, again: bool) -> Result<(), String> {
@@ -495,6 +522,7 @@ impl Run {
             equal((state, n), (state, counts.of(state)))?;
         }
         equal(self.model.paused, counts.paused)?;
+        self.routes = self.model.ledger.compare(&self.queue).await?;
         let moves: Vec<(String, u64)> =
             self.model.moves.iter().map(|(what, n)| ((*what).to_owned(), *n)).collect();
         let mut transitions = counts.transitions;
@@ -521,6 +549,9 @@ fn new_job(draft: &Draft) -> NewJob {
         replaces_dead: key == 2,
     };
     job.unique = draft.unique.map(unique);
+    // By kind, so that an id may come again on another route.
+    let within = [0, 400, 5_000, 30_000][draft.job % 4];
+    job.expect = (draft.kind > 0).then(|| Expect::new(format!("route {}", draft.kind), ms(within)));
     job.replaces_dead = draft.replaces_dead;
     job
 }

@@ -7,7 +7,7 @@ use upshot_queue::{Configuration, QueueName, Retention, Shares, WorkerOptions, c
 use upshot_shared::duration;
 
 use super::{
-    Error,
+    ByteSize, Error,
     limits::{self, LimitSettings},
     retries::{Backoff, BackoffOf, KindSettings, Retries, RetryFor, policy},
 };
@@ -52,6 +52,11 @@ pub struct QueueSettings {
     /// How long signals are kept for jobs that wait for them later.
     #[serde(with = "duration")]
     pub keep_signals: Duration,
+    /// How long rows about the verdicts of forgotten jobs are kept.
+    #[serde(with = "duration")]
+    pub keep_verdicts: Duration,
+    /// The bytes of all such rows, at most.
+    pub keep_verdicts_bytes: ByteSize,
 }
 
 impl Default for QueueSettings {
@@ -70,6 +75,8 @@ impl Default for QueueSettings {
             keep_dead: Duration::from_secs(30 * 24 * 3600),
             keep_cancelled: Duration::from_secs(7 * 24 * 3600),
             keep_signals: Duration::from_secs(7 * 24 * 3600),
+            keep_verdicts: Duration::from_secs(90 * 24 * 3600),
+            keep_verdicts_bytes: ByteSize(512 << 20),
             shares: Shares::default(),
         }
     }
@@ -105,6 +112,8 @@ impl QueueSettings {
                 dead: self.keep_dead,
                 cancelled: self.keep_cancelled,
                 signals: self.keep_signals,
+                verdicts: self.keep_verdicts,
+                verdicts_bytes: self.keep_verdicts_bytes.0 as u64,
             },
         }
     }
@@ -142,6 +151,9 @@ impl QueueSettings {
         if self.keep_signals < Duration::from_secs(60) {
             let remedy = "use at least 1m: a job that waits later than that never learns of its signal";
             return impossible("keep_signals", shown(self.keep_signals), remedy);
+        }
+        if self.keep_verdicts < LEAST_KEPT {
+            return impossible("keep_verdicts", shown(self.keep_verdicts), "use at least 1m");
         }
         possible(name, "backoff.most", &self.backoff)?;
         for (class, of) in self.backoff_of.classes() {

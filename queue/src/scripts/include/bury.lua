@@ -1,7 +1,7 @@
 -- Ends a job as dead. Dead jobs are grouped by class, kind and normalised message; the group
 -- is known by the first 16 digits of their SHA-1.
--- include: state
-local function bury(cx, id, key, text, kind, class, normal, said)
+-- include: job, state, books
+local function bury(cx, id, key, body, text, kind, class, normal, said)
   local fingerprint = string.sub(redis.sha1hex(class .. '\n' .. kind .. '\n' .. normal), 1, 16)
   become(cx, key, 'dead', text)
   redis.call('HSET', key, 'group', fingerprint)
@@ -14,4 +14,8 @@ local function bury(cx, id, key, text, kind, class, normal, said)
   end
   redis.call('HSET', group, 'last', cx.at, 'sample', id, 'said', said)
   redis.call('HINCRBY', group, 'count', 1)
+  end_expectation(cx, id, key, body, 'm')
+  if expectation_of(body) ~= '' then
+    figure(cx, 'c|' .. fingerprint .. '|' .. class .. '|' .. kind .. '|' .. string.sub(normal, 1, CAUSE_BYTES), 'c|*', 1)
+  end
 end

@@ -1,13 +1,19 @@
--- Forgets a finished job. Returns the bytes that were read for it.
--- include: leave_group
-local function forget(id, key)
+-- Forgets a finished job. Where `keeps`, a row about its verdict stays, if an outcome was expected.
+-- Returns the bytes that were read for it.
+-- include: job, leave_group, verdict
+local function forget(cx, id, key, keeps)
   local body = redis.call('HGET', key, 'job')
   if body then
     -- The second line of a body is JSON, and names the subject. The arguments behind it may be
     -- anything. A damaged job is forgotten like any other.
     local line = string.match(body, '^[^\n]*\n([^\n]*)')
     local ok, meta = pcall(cjson.decode, line or '')
-    if ok and type(meta) == 'table' and type(meta[1]) == 'string' then redis.call('ZREM', SUBJECTS, meta[1] .. '\0' .. id) end
+    if not ok or type(meta) ~= 'table' then meta = {} end
+    if keeps and expectation_of(body) ~= '' then
+      keep_verdict(cx, id, key, body, meta)
+    elseif type(meta[1]) == 'string' then
+      redis.call('ZREM', SUBJECTS, meta[1] .. '\0' .. id)
+    end
   end
   -- A job may come again under this id, with another deadline or none.
   redis.call('ZREM', EXPIRING, id)

@@ -1,13 +1,21 @@
 -- The stored texts of a job. Pure.
 
 -- A job's body starts with the head line, `enqueued at|class|deadline|due|route|version|kind|flow`.
--- A deadline is `ms` and what happens then (e: the job expires, r: it runs late). The ledger
--- fills due and route. A flow is the tenant and the limit keys, separated by bars.
+-- A deadline is `ms` and what happens then (e: the job expires, r: it runs late). Due is by when
+-- the outcome is expected (ms, 13 digits), and route the number of the route; both are zeros for a job
+-- without an expectation. A flow is the tenant and the limit keys, separated by bars.
 local HEAD = '^%d+|(%d)|([^|\n]*)|[^|\n]*|[^|\n]*|(%d*)|([^|\n]*)|([^\n]*)\n'
 -- Returns kind, flow, class, deadline, version. A damaged body has a kind that no worker runs.
 local function header(body)
   local class, deadline, version, kind, flow = string.match(body, HEAD)
   return kind or '?', flow or '', class or NORMAL, deadline or '', version or '0'
+end
+-- Returns due (a text, '' for none), the number of the route, and the tenant. A damaged body has
+-- none.
+local function expectation_of(body)
+  local due, route, tenant = string.match(body, '^%d+|%d|[^|\n]*|(%d*)|(%d+)|%d*|[^|\n]*|([^|\n]*)')
+  if not due or due == NO_DUE then due = '' end
+  return due, route or '0', tenant or ''
 end
 -- When the job was enqueued (ms).
 local function enqueued_ms(body) return tonumber(string.match(body, '^%d+') or '0') end

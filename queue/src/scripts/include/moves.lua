@@ -23,9 +23,12 @@ local function move_all(cx, what, ids, text)
   cx.moved[#cx.moved + 1] = what
   ids.text = text
 end
--- Counts the transitions, appends them to the outbox as one entry, and publishes the ids.
--- `by` is the worker that caused them, or ''.
+-- Writes the books. Counts the transitions, appends them to the outbox as one entry, with the moves
+-- of expectations, and publishes the ids. `by` is the worker that caused them, or ''.
 local function tell(cx, by)
+  if cx.books then
+    for name, n in pairs(cx.books) do redis.call('HINCRBY', BOOKS, name, n) end
+  end
   if not cx.moves then return end
   local entry, all = {'XADD', OUTBOX, '*', 'by', by}, {}
   for i, what in ipairs(cx.moved) do
@@ -34,6 +37,12 @@ local function tell(cx, by)
     redis.call('HINCRBY', STATS, what, #ids)
     entry[#entry + 1] = what
     entry[#entry + 1] = all[i]
+  end
+  if cx.told then
+    for name, ids in pairs(cx.told) do
+      entry[#entry + 1] = name
+      entry[#entry + 1] = ids
+    end
   end
   redis.call(unpack(entry))
   redis.call('PUBLISH', CHANGES, all[2] and table.concat(all, ' ') or all[1])

@@ -27,6 +27,11 @@ pub(super) async fn run(core: &Core, hold: &Hold) -> Infallible {
             note(core, "retention", trim(core, hold, of, keep, &mut said).await);
         }
         note(core, "signals", trim_signals(core, hold, keep.signals, &mut said).await);
+        note(
+            core,
+            "verdicts",
+            trim_verdicts(core, hold, keep.verdicts, keep.verdicts_bytes, &mut said).await,
+        );
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -70,7 +75,29 @@ async fn trim_signals(core: &Core, hold: &Hold, keep: Duration, said: &mut Said)
     Ok(())
 }
 
-/// Says, once in a while, that more is due than may be forgotten: jobs of a state, or signals.
+/// Drops the rows about verdicts that were kept for long enough, or for which there is no room.
+async fn trim_verdicts(
+    core: &Core,
+    hold: &Hold,
+    keep: Duration,
+    most: u64,
+    said: &mut Said,
+) -> Result<(), Error> {
+    while hold.is_ours() {
+        let began = Instant::now();
+        let trimmed = core.renewals.trim_verdicts(keep, most).await?;
+        if trimmed.held {
+            waits(core, "verdicts", said);
+        }
+        if trimmed.forgotten == 0 || !trimmed.more {
+            break;
+        }
+        Pace::TRIM.rest(began.elapsed()).await;
+    }
+    Ok(())
+}
+
+/// Says, once in a while, that more is due than may be forgotten: jobs of a state, signals, or rows.
 fn waits(core: &Core, state: &'static str, said: &mut Said) {
     if said.get(state).is_some_and(|at| at.elapsed() < WINDOW) {
         return;

@@ -62,7 +62,7 @@ local function lease_known(cx, c, kind, member)
   leave_need(cx, id, key, job[1], flow, class)
   local by, policy = parse_deadline(deadline)
   if c.some_late and policy == 'e' and tonumber(by) <= cx.now then
-    expire(cx, id, key, job[2], kind_of, by)
+    expire(cx, id, key, job[1], job[2], kind_of, by)
     redis.call('ZREM', EXPIRING, id)
     return false
   end

@@ -29,18 +29,18 @@ local function is_paused(c, kind)
   if c.paused_kinds[kind] == nil then c.paused_kinds[kind] = redis.call('SISMEMBER', PAUSED_KINDS, kind) == 1 end
   return c.paused_kinds[kind]
 end
--- In a head line without a deadline the version and kind follow on a time of 13 digits and the
--- class. `c.known_head` is this part of the last known job: to compare it costs a fifth of a
--- pattern.
-local BEHIND_CLASS = 16
+-- In a head line without a deadline, route, version and kind follow on a time of 13 digits, the
+-- class, and another time of 13 digits. `c.known_head` is this part of the last known job: to compare
+-- it costs a fifth of a pattern. With a deadline, digits or another time stand there.
+local BEHIND_DUE = 31
 -- Parks a job whose kind the worker does not run. False where the worker runs it, or where the
 -- head line is damaged. `state` is the state of the index in which the job was found.
 local function is_unknown(cx, c, id, key, body, state)
-  local of = string.match(body, '^%d+|%d|[^|\n]*|[^|\n]*|[^|\n]*|(%d+|[^|\n]*)|')
+  local route, of = string.match(body, '^%d+|%d|[^|\n]*|%d*|(%d*)|(%d+|[^|\n]*)|')
   if not of then return false end
   if c.runs[of] then
-    c.known_head = '||||' .. of .. '|'
-    c.known_end = BEHIND_CLASS + #c.known_head - 1
+    c.known_head = '|' .. route .. '|' .. of .. '|'
+    c.known_end = BEHIND_DUE + #c.known_head - 1
     return false
   end
   local version, kind = string.match(of, '^(%d+)|(.*)$')
@@ -65,7 +65,7 @@ local function is_held_back(cx, c, id, key, body)
   if state_of(text) ~= 'ready' then return true end
   cx.read = cx.read + #body
   if is_late then
-    expire(cx, id, key, text, kind, by)
+    expire(cx, id, key, body, text, kind, by)
     redis.call('ZREM', EXPIRING, id)
   else
     park(cx, id, key, body, text, 'resume ' .. kind, 'the kind is paused')
@@ -91,7 +91,7 @@ local function lease(cx, c, id)
   if type(body) == 'table' then return false end
   if body then
     if (c.some_late or cx.kinds_paused) and is_held_back(cx, c, id, key, body) then return false end
-    if c.runs and string.sub(body, BEHIND_CLASS, c.known_end or 0) ~= c.known_head
+    if c.runs and string.sub(body, BEHIND_DUE, c.known_end or 0) ~= c.known_head
       and is_unknown(cx, c, id, key, body, 'ready') then return false end
     if redis.call('HSETNX', key, 'state', c.first_attempt) == 1 then
       -- As `answer`, for each job.

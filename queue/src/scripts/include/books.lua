@@ -1,0 +1,82 @@
+-- The books. Each transition of an expectation moves 1 from one account of its route to another, in
+-- the call that makes the transition. Accounts are letters, see `policy/account.rs`. `cx.books`
+-- counts the moves of the call by `route|from>to`, and `cx.told` has the ids of those moves that a
+-- receipt tells; `tell` writes both. Jobs without an expectation have route 0: they are counted.
+-- include: int, job
+
+-- The accounts whose expectations are listed by time, and the account that lists them.
+local LISTED = {v = 'v', n = 'n', l = 'l', p = 'p', m = 'm', c = 'c', x = 'x', y = 'x'}
+-- Counts n moves. Returns their name.
+local function count_moves(cx, route, from, to, n)
+  local books = cx.books
+  if not books then
+    books = {}
+    cx.books = books
+  end
+  local name = route .. '|' .. from .. '>' .. to
+  books[name] = (books[name] or 0) + n
+  return name
+end
+-- Counts something of this day. A day has a bounded number of fields: what does not fit counts for
+-- the field `rest`.
+local function figure(cx, field, rest, n)
+  local key = FIGURES .. int(math.floor(cx.now / DAY_MS))
+  if redis.call('HINCRBY', key, field, n) == n then
+    redis.call('PEXPIRE', key, FIGURES_MS)
+    if redis.call('HLEN', key) > MAX_FIGURES then
+      redis.call('HDEL', key, field)
+      redis.call('HINCRBY', key, rest, n)
+    end
+  end
+end
+-- Notes the ids of moves, and counts them for their tenant.
+local function tell_moves(cx, name, to, tenant, ids, text)
+  local told = cx.told
+  if not told then
+    told = {}
+    cx.told = told
+  end
+  local before = told[name]
+  text = text or table.concat(ids, ' ')
+  told[name] = before and before .. ' ' .. text or text
+  if to ~= 'n' then figure(cx, 't|' .. tenant .. '|' .. to, 't|*|' .. to, #ids) end
+end
+-- Moves the expectation of a job. `due` is a text (ms).
+local function move_expectation(cx, id, route, from, to, due, tenant)
+  local name = count_moves(cx, route, from, to, 1)
+  if route == '0' then return end
+  -- The receipt of a waived expectation was told while the work went on.
+  if from ~= 'y' then tell_moves(cx, name, to, tenant, {id}) end
+  local before, after = LISTED[from], LISTED[to]
+  if before == after then return end
+  if before then redis.call('ZREM', OUTCOMES .. route .. ':' .. before, id) end
+  if after then
+    local at = (to == 'v' or to == 'n') and due or cx.at
+    -- A forgotten job had the same id and the same verdict. Its row gives way.
+    if redis.call('ZADD', OUTCOMES .. route .. ':' .. after, at, id) == 0 then count_moves(cx, route, after, 'z', 1) end
+  end
+end
+-- Moves expectations of a tenant that were open and are achieved in time: most of all.
+local function achieve_in_time(cx, route, tenant, ids)
+  local name = count_moves(cx, route, 'o', 't', #ids)
+  if route ~= '0' then tell_moves(cx, name, 't', tenant, ids) end
+end
+-- Gives the expectation of a job its verdict, where the job does not succeed.
+local function end_expectation(cx, id, key, body, to)
+  local due, route, tenant = expectation_of(body)
+  local from = redis.call('HGET', key, 'account') or 'o'
+  if from == 'y' then
+    to = 'x'
+    redis.call('HSET', key, 'account', to)
+  elseif from ~= 'o' then
+    redis.call('HDEL', key, 'account')
+  end
+  move_expectation(cx, id, route, from, to, due, tenant)
+end
+-- Takes back the verdict of a dead job that runs again.
+local function reopen_expectation(cx, id, key, body)
+  local due, route, tenant = expectation_of(body)
+  local from = redis.call('HGET', key, 'account') or 'm'
+  redis.call('HSET', key, 'account', 'n')
+  move_expectation(cx, id, route, from, 'n', due, tenant)
+end

@@ -1,0 +1,68 @@
+-- Rows about the verdicts of forgotten jobs. A row is JSON: account, route, when the job was
+-- enqueued, when its outcome was due, when it ended (ms), attempts, kind, tenant, subject, source and id of its event,
+-- and the summary of its outcome or the cause of its failure. The rows of a day are in one hash by
+-- id, those of expectations achieved in time apart from the exceptions.
+-- include: int, job, books
+
+-- The first bytes of a text, without a part of a character at the end.
+local function cut(text)
+  if not text or #text <= NAME_BYTES then return text or '' end
+  local last = NAME_BYTES
+  while last > 0 and string.byte(text, last + 1) >= 128 and string.byte(text, last + 1) < 192 do last = last - 1 end
+  return string.sub(text, 1, last)
+end
+local function bytes_of_row(id, row) return #id + #row + ROW_BYTES end
+-- Forgets what lists a row; the caller removes the row from its hash.
+local function drop_row(cx, id, row)
+  redis.call('HINCRBY', CONTROL, 'verdict_bytes', -bytes_of_row(id, row))
+  redis.call('HINCRBY', CONTROL, 'verdicts', -1)
+  local ok, its = pcall(cjson.decode, row)
+  if not ok or type(its) ~= 'table' then return end
+  local letter, route, ended, subject = its[1], int(tonumber(its[2]) or 0), tonumber(its[5]), its[9]
+  if LISTED[letter] then
+    -- The entry may be of a later job with the same id.
+    local index = OUTCOMES .. route .. ':' .. letter
+    if tonumber(redis.call('ZSCORE', index, id) or '') == ended and redis.call('ZREM', index, id) == 1 then
+      count_moves(cx, route, letter, 'z', 1)
+    end
+  elseif letter then
+    count_moves(cx, route, letter, 'z', 1)
+  end
+  if type(subject) == 'string' and redis.call('EXISTS', JOB .. id) == 0 then
+    redis.call('ZREM', SUBJECTS, subject .. '\0' .. id)
+  end
+end
+-- What the row says about how the job ended.
+local function what_became(key, state)
+  if state == 'succeeded' then
+    return string.match(redis.call('HGET', key, 'outcome') or '', '^{"summary":"([^"\\]*)')
+  end
+  local group = redis.call('HGET', key, 'group')
+  local cause = group and redis.call('HMGET', GROUP .. group, 'class', 'said')
+  return cause and cause[1] and cause[1] .. ': ' .. (cause[2] or '')
+end
+-- Writes the row of a job that ended and is to be forgotten. `meta` is its decoded meta line.
+local function keep_verdict(cx, id, key, body, meta)
+  local due, route, tenant = expectation_of(body)
+  local fields = redis.call('HMGET', key, 'state', 'account', 'released')
+  local state, ended = string.match(fields[1] or '', '^(%a+) (%d+)')
+  local letter = fields[2]
+    or state == 'dead' and 'm' or state == 'cancelled' and 'c' or tonumber(ended) > tonumber(due) and 'l' or 't'
+  local kind = header(body)
+  local labels = type(meta[3]) == 'table' and meta[3] or {}
+  local attempts = tonumber(string.match(attempt_of(fields[1]), '^ (%d+)') or '0') - (fields[3] or 0)
+  local row = cjson.encode({
+    letter, tonumber(route), enqueued_ms(body), tonumber(due), tonumber(ended), attempts, cut(kind), cut(tenant),
+    type(meta[1]) == 'string' and meta[1] or '', cut(labels.source), cut(labels.id), cut(what_became(key, state)),
+  })
+  local day = int(math.floor(ended / DAY_MS)) .. (letter == 't' and ':t' or ':e')
+  local rows = VERDICTS_OF .. day
+  local old = redis.call('HGET', rows, id)
+  if old then drop_row(cx, id, old) end
+  -- The clock may have been set back since the verdict.
+  if LISTED[letter] then redis.call('ZADD', OUTCOMES .. route .. ':' .. letter, 'XX', ended, id) end
+  redis.call('HSET', rows, id, row)
+  redis.call('ZADD', VERDICTS, string.match(day, '^%d+'), day)
+  redis.call('HINCRBY', CONTROL, 'verdict_bytes', bytes_of_row(id, row))
+  redis.call('HINCRBY', CONTROL, 'verdicts', 1)
+end
