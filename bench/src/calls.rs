@@ -124,7 +124,15 @@ impl Calls {
                 let flow = job.flow();
                 let end = Disposition::Succeed("null".to_owned());
                 let args = job.args.len();
-                ended.push(EndedAttempt { id: job.id, token: job.token, flow, args, disposition: end });
+                let expectation = job.expectation;
+                ended.push(EndedAttempt {
+                    id: job.id,
+                    token: job.token,
+                    flow,
+                    expectation,
+                    args,
+                    disposition: end,
+                });
             }
             mark = self.note_call(1, want == most, mark).await?;
         }

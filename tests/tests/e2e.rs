@@ -35,6 +35,7 @@ mod poison;
 mod quarantine;
 #[path = "e2e/readiness.rs"]
 mod readiness;
+#[path = "e2e/receipts.rs"]
 mod receipts;
 #[path = "e2e/refusals.rs"]
 mod refusals;
