@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{Client, Hold, Job, JobId, OutboxTail, QueueName, connect::Backoff, outbox::Entry};
 use upshot_runtime::amqp::Link;
@@ -27,6 +27,10 @@ const WAIT: Duration = Duration::from_secs(1);
 /// The shortest time from one read to the next, unless more entries wait. A busy queue appends an
 /// entry for each call, and a read for each would cost Redis more than the entries do.
 const PACE: Duration = Duration::from_millis(25);
+/// How long a stop waits for the receipts on the way.
+const GRACE: Duration = Duration::from_secs(12);
+/// How long a release may take.
+const RELEASE: Duration = Duration::from_secs(2);
 /// After this long as a standby, another process relays.
 const STANDBY: Duration = Duration::from_secs(20);
 
@@ -87,11 +91,18 @@ impl Session<'_> {
         let ended = tokio::select! {
             ended = held => ended,
             never = hold.run() => match never {},
+            () = self.too_late() => Ok(()),
         };
         super::metrics::holds(self.queue, false);
-        // Another process need not wait. If Redis fails, the key expires.
-        let _ = hold.release().await;
+        // Another process need not wait. If Redis does not answer, the key expires.
+        let _ = timeout(RELEASE, hold.release()).await;
         ended
+    }
+
+    /// Returns when a stop takes too long: Redis or RabbitMQ does not answer.
+    async fn too_late(&self) {
+        self.stop.cancelled().await;
+        sleep(GRACE).await;
     }
 
     /// Relays whenever this process holds the queue.
