@@ -124,12 +124,11 @@ impl Calls {
                 let flow = job.flow();
                 let end = Disposition::Succeed("null".to_owned());
                 let args = job.args.len();
-                let expectation = job.expectation;
                 ended.push(EndedAttempt {
                     id: job.id,
                     token: job.token,
                     flow,
-                    expectation,
+                    expectation: job.expectation,
                     args,
                     disposition: end,
                 });

@@ -86,6 +86,8 @@ impl Bridge {
     pub async fn run(self, stop: CancellationToken) {
         let watch = amqp::watch(self.quarantine.clone(), self.health.clone(), "rabbitmq", |_| {});
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch));
+        let due = upshot_ledger::watch(self.queues.values().cloned().collect::<Vec<_>>());
+        let _due = AbortOnDropHandle::new(tokio::spawn(due));
         let (bridge, stopping) = (self.clone(), stop.clone());
         let former = async move { former::drain(&bridge, &stopping).await };
         let former = AbortOnDropHandle::new(tokio::spawn(former));

@@ -1,6 +1,6 @@
 //! The service: runs an apalis worker for each queue until the stop.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use apalis_core::{
     monitor::Monitor,
@@ -43,6 +43,8 @@ pub struct Executor {
     connector: Connector,
     registry: Arc<Registry>,
     host: Arc<dyn Host>,
+    /// The queues of the settings, to watch.
+    queues: Vec<Client>,
     beside: Vec<Beside>,
     health: Health,
 }
@@ -67,10 +69,12 @@ impl Executor {
         let (registry, beside) = jobs.prepare(settings, queues, &health).await.map_err(Error::Setup)?;
         crate::metrics::describe(registry.names());
         let client = |name: &QueueName| Ok((name.clone(), Client::new(&connector, name.clone())?));
-        let queues = settings.queues.keys().map(client).collect::<Result<_, Error>>()?;
+        let queues: BTreeMap<QueueName, Client> =
+            settings.queues.keys().map(client).collect::<Result<_, Error>>()?;
+        let watched = queues.values().cloned().collect();
         let host = Arc::new(ExecutorHost { queues });
         let (settings, registry) = (settings.clone(), Arc::new(registry));
-        Ok(Self { settings, connector, registry, host, beside, health })
+        Ok(Self { settings, connector, registry, host, queues: watched, beside, health })
     }
 
     /// Runs until `stop` fires. Then claims end, handlers learn of the stop (`Context::stopping`),
@@ -120,6 +124,8 @@ impl Executor {
             }
         });
         let watch = watch_redis(self.connector.clone(), self.health.clone());
+        let due = upshot_ledger::watch(self.queues.drain(..).collect::<Vec<_>>());
+        let _due = AbortOnDropHandle::new(tokio::spawn(due));
         let stopped = stop.clone();
         let signal = async move {
             stopped.cancelled().await;

@@ -33,6 +33,8 @@ mod handles;
 mod identity;
 #[path = "conformance/kinds.rs"]
 mod kinds;
+#[path = "conformance/ledger.rs"]
+mod ledger;
 #[path = "conformance/limits.rs"]
 mod limits;
 #[path = "conformance/lists.rs"]

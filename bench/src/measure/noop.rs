@@ -1,9 +1,12 @@
 //! Jobs that do nothing: enqueued in bulk, then worked off by one process.
 
-use std::{slice::from_mut, time::Instant};
+use std::{
+    slice::from_mut,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, TryStreamExt, future, stream};
-use upshot_queue::{JobId, NewJob};
+use upshot_queue::{Expect, JobId, NewJob};
 
 use super::bridge::transitions;
 use crate::{
@@ -71,7 +74,10 @@ async fn enqueue(stage: &Stage, n: usize) -> anyhow::Result<f64> {
     let since = Instant::now();
     let bulks = (0..n).step_by(BULK).map(|first| async move {
         let jobs: Vec<NewJob> = (first..n.min(first + BULK))
-            .map(|i| NewJob::new(JobId::random(), "bench.noop", load::data(i)))
+            .map(|i| NewJob {
+                expect: Some(Expect::new("bench", Duration::from_secs(3600))),
+                ..NewJob::new(JobId::random(), "bench.noop", load::data(i))
+            })
             .collect();
         queue.enqueue(&jobs).await
     });

@@ -190,6 +190,7 @@ impl Fixture {
         // cancelled or parked may not have run.
         let other = t("crashed") + t("cancelled") + t("parked");
         assert!(t("claimed") <= ended && ended <= t("claimed") + other, "claims and ends differ: {counts:?}");
+        assert_eq!(self.queue.balance().await.unwrap().drifts(), [], "the books do not balance");
         // A whole pass of the scrubber finds nothing to mend.
         let found = Scrubber::pass(&self.queue.worker).await.unwrap();
         assert_eq!(found.total(), 0, "{found:?}");

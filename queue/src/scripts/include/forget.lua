@@ -4,11 +4,8 @@
 local function forget(cx, id, key, keeps)
   local body = redis.call('HGET', key, 'job')
   if body then
-    -- The second line of a body is JSON, and names the subject. The arguments behind it may be
-    -- anything. A damaged job is forgotten like any other.
-    local line = string.match(body, '^[^\n]*\n([^\n]*)')
-    local ok, meta = pcall(cjson.decode, line or '')
-    if not ok or type(meta) ~= 'table' then meta = {} end
+    -- A damaged job is forgotten like any other.
+    local meta = meta_of(body)
     if keeps and expectation_of(body) ~= '' then
       keep_verdict(cx, id, key, body, meta)
     elseif type(meta[1]) == 'string' then

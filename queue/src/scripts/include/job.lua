@@ -17,6 +17,12 @@ local function expectation_of(body)
   if not due or due == NO_DUE then due = '' end
   return due, route or '0', tenant or ''
 end
+-- The second line of a body, a list in JSON: subject, trace, labels. An empty list where it is
+-- damaged; the arguments behind it may be anything.
+local function meta_of(body)
+  local ok, meta = pcall(cjson.decode, string.match(body, '^[^\n]*\n([^\n]*)') or '')
+  return ok and type(meta) == 'table' and meta or {}
+end
 -- When the job was enqueued (ms).
 local function enqueued_ms(body) return tonumber(string.match(body, '^%d+') or '0') end
 -- The time of a deadline (ms, a text), and `e` or `r`; nil for a job without one.

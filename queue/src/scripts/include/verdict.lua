@@ -2,7 +2,7 @@
 -- enqueued, when its outcome was due, when it ended (ms), attempts, kind, tenant, subject, source and id of its event,
 -- and the summary of its outcome or the cause of its failure. The rows of a day are in one hash by
 -- id, those of expectations achieved in time apart from the exceptions.
--- include: int, job, books
+-- include: int, job, state, books
 
 -- The first bytes of a text, without a part of a character at the end.
 local function cut(text)
@@ -28,7 +28,9 @@ local function drop_row(cx, id, row)
   elseif letter then
     count_moves(cx, route, letter, 'z', 1)
   end
-  if type(subject) == 'string' and redis.call('EXISTS', JOB .. id) == 0 then
+  -- A later job with the same id may have the same subject.
+  local body = field_of(JOB .. id, 'job')
+  if type(subject) == 'string' and not (body and meta_of(body)[1] == subject) then
     redis.call('ZREM', SUBJECTS, subject .. '\0' .. id)
   end
 end
