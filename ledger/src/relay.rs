@@ -108,7 +108,7 @@ impl Relay {
     ) -> Result<(), String> {
         let link = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            link = amqp::connect(&self.amqp, "upshot-receipts", u64::MAX) => link.map_err(said)?,
+            link = amqp::connect(&self.amqp, "upshot-receipts", u64::MAX) => link.map_err(|error| error.to_string())?,
         };
         // The watch over the topology reports what is wrong with it.
         let _ = amqp::declare(&link, Some(history)).await;
@@ -140,8 +140,4 @@ impl Relay {
             tracing::info!(warning, "receipts are published again");
         }
     }
-}
-
-fn said(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

@@ -36,14 +36,16 @@ pub(super) struct Flight<'a> {
     session: &'a Session<'a>,
     hold: &'a Hold,
     line: Line,
+    /// Lines of which confirms are to come.
+    former: Vec<Line>,
     sent: VecDeque<(Receipt, JobId, PublisherConfirm)>,
     jobs: HashSet<JobId>,
 }
 
 impl<'a> Flight<'a> {
     pub(super) async fn new(session: &'a Session<'a>, hold: &'a Hold) -> Result<Self, Fault> {
-        let line = Line::open(session.link).await.map_err(rabbit)?;
-        Ok(Self { session, hold, line, sent: VecDeque::new(), jobs: HashSet::new() })
+        let line = Line::open(session.link).await?;
+        Ok(Self { session, hold, line, former: Vec::new(), sent: VecDeque::new(), jobs: HashSet::new() })
     }
 
     /// Sends a receipt, after the earlier receipts of its job are confirmed.
@@ -54,7 +56,7 @@ impl<'a> Flight<'a> {
         while self.sent.len() >= UNDER_WAY {
             self.next().await?;
         }
-        let confirm = self.line.send(&receipt).await.map_err(rabbit)?;
+        let confirm = self.line.send(&receipt).await?;
         self.jobs.insert(job.clone());
         self.sent.push_back((receipt, job, confirm));
         Ok(())
@@ -65,6 +67,7 @@ impl<'a> Flight<'a> {
         while !self.sent.is_empty() {
             self.next().await?;
         }
+        self.former.clear();
         Ok(())
     }
 
@@ -90,8 +93,9 @@ impl<'a> Flight<'a> {
             }
             wait = (wait * 2).min(LONGEST_WAIT);
             // A channel that was refused once may stay refused even when there is room again.
-            self.line = Line::open(self.session.link).await.map_err(rabbit)?;
-            if is_taken(self.line.send(receipt).await.map_err(rabbit)?).await? {
+            let line = Line::open(self.session.link).await?;
+            if is_taken(line.send(receipt).await?).await? {
+                self.former.push(std::mem::replace(&mut self.line, line));
                 self.session.taken();
                 return Ok(());
             }
@@ -105,11 +109,13 @@ async fn is_taken(confirm: PublisherConfirm) -> Result<bool, Fault> {
         Ok(Ok(Confirmation::Ack(_))) => Ok(true),
         Ok(Ok(Confirmation::Nack(_))) => Ok(false),
         Ok(Ok(Confirmation::NotRequested)) => Err(Fault::Rabbit("confirms are not on".to_owned())),
-        Ok(Err(error)) => Err(rabbit(error)),
+        Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Fault::Rabbit(format!("RabbitMQ did not confirm within {CONFIRM:?}"))),
     }
 }
 
-fn rabbit(error: lapin::Error) -> Fault {
-    Fault::Rabbit(error.to_string())
+impl From<lapin::Error> for Fault {
+    fn from(error: lapin::Error) -> Self {
+        Self::Rabbit(error.to_string())
+    }
 }

@@ -79,7 +79,7 @@ fn properties(verdict: Verdict) -> Map<String, Value> {
             "event",
             object(
                 "The event that asked for the outcome; null if the job is no longer known.",
-                json!({
+                &json!({
                     "source": text("Its `source`."),
                     "id": text("Its `id`."),
                     "type": text("Its `type`."),
@@ -123,7 +123,7 @@ fn properties(verdict: Verdict) -> Map<String, Value> {
             "reason",
             object(
                 "Why it was missed; of an outcome that is overdue, why the latest attempt failed.",
-                json!({
+                &json!({
                     "class": {
                         "type": "string",
                         "description": "The class of the failure: transient, throttled, permanent, unclear, timed_out, \
@@ -138,7 +138,7 @@ fn properties(verdict: Verdict) -> Map<String, Value> {
             "decision",
             object(
                 "What an operator decided, where one did.",
-                json!({
+                &json!({
                     "reason": maybe("Why."),
                     "by": maybe("The operator, as the caller said."),
                 }),
@@ -157,7 +157,7 @@ fn properties(verdict: Verdict) -> Map<String, Value> {
 }
 
 /// An object that may be null.
-fn object(description: &str, properties: Value) -> Value {
+fn object(description: &str, properties: &Value) -> Value {
     let required: Vec<String> =
         properties.as_object().map(|members| members.keys().cloned().collect()).unwrap_or_default();
     json!({
