@@ -53,6 +53,9 @@ impl Api {
             AbortOnDropHandle::new(tokio::spawn(self.state.live.clone().run())),
             AbortOnDropHandle::new(tokio::spawn(watch_rabbitmq(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(upkeep::run(self.state.metrics.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(upshot_ledger::audit(
+                self.state.queues.values().cloned().collect::<Vec<_>>(),
+            ))),
             AbortOnDropHandle::new(tokio::spawn(upshot_ledger::watch(
                 self.state.queues.values().cloned().collect::<Vec<_>>(),
             ))),

@@ -8,6 +8,8 @@ mod values;
 
 use std::path::PathBuf;
 
+use upshot_queue::QueueName;
+
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
@@ -53,6 +55,13 @@ pub enum Command {
     /// 1 if a check fails. JSON: `checks`, each with subject, check, outcome (`ok`, `warning`,
     /// `failed`), what was seen, and the remedy.
     Doctor,
+    /// Recount every expectation, and name what the books do not explain.
+    ///
+    /// Compares the books of each queue with its jobs, indexes and rows, in Redis itself. It changes
+    /// nothing, and takes as long as there are jobs. It exits with 1 if something is unexplained:
+    /// keys were changed by hand or lost. JSON: `unexplained`, and of each queue `differences`,
+    /// `fallen` counts, and `events` with job, subject, what is wrong and since when.
+    Audit(AuditCommand),
     /// Publish events from files, with publisher confirms.
     ///
     /// Checks each event as the bridge will check it. An event that cannot be accepted is not
@@ -114,6 +123,13 @@ pub enum Command {
     Openapi,
     /// Print the AsyncAPI document of the events that come in and the receipts that go out.
     Asyncapi,
+}
+
+#[derive(Debug, Args)]
+pub struct AuditCommand {
+    /// Only this queue.
+    #[arg(long, value_name = "QUEUE")]
+    pub queue: Option<QueueName>,
 }
 
 #[derive(Debug, Args)]

@@ -5,13 +5,16 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`watch`] | moves what is due to overdue, whichever process runs |
+//! | [`mod@audit`] | compares the books with jobs and indexes all the time |
+//! | [`mod@watch`] | moves what is due to overdue, whichever process runs |
 //! | [`receipt`] | makes receipts from moves of expectations |
 //! | [`relay`] | publishes receipts |
 
+pub mod audit;
 pub mod receipt;
 pub mod relay;
 mod watch;
 
+pub use audit::audit;
 pub use relay::Relay;
 pub use watch::watch;

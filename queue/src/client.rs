@@ -2,12 +2,14 @@
 //!
 //! A [`Client`] enqueues and reads, an [`Operator`] changes.
 
+pub mod audit;
 pub mod books;
 pub mod change;
 pub mod configuration;
 pub mod dead;
 pub mod dead_walk;
 mod enqueue;
+mod erase;
 pub(crate) mod handle;
 pub mod hold;
 pub mod limits;
@@ -24,6 +26,7 @@ mod unique;
 pub mod watch;
 
 pub use enqueue::EnqueueResult;
+pub use erase::Erased;
 pub use handle::{Client, MAX_PAYLOAD};
 pub use operator::Operator;
 pub use read::{Counts, SignalCounts};

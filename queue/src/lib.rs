@@ -49,8 +49,8 @@ pub mod worker;
 
 pub use self::{
     client::{
-        books, change, dead, dead_walk, hold, limits, list, outbox, parking, reconcile, release, signals,
-        watch,
+        audit, books, change, dead, dead_walk, hold, limits, list, outbox, parking, reconcile, release,
+        signals, watch,
     },
     job::{condition, id, state, timeline},
     policy::{account, configuration, failure, fingerprint, kinds, limit, priority, retry},
@@ -59,10 +59,11 @@ pub use self::{
 };
 
 pub use account::{Account, UnknownAccount};
+pub use audit::{Audit, Unexplained};
 pub use books::{Books, NO_ROUTE};
 pub use change::Changed;
 pub use client::configuration::{Configured, StoredConfiguration};
-pub use client::{Client, Counts, EnqueueResult, MAX_PAYLOAD, Operator, SignalCounts};
+pub use client::{Client, Counts, EnqueueResult, Erased, MAX_PAYLOAD, Operator, SignalCounts};
 pub use condition::{BadCondition, Condition, MAX_CONDITION};
 pub use configuration::{BadConfiguration, Configuration, Difference, Retention};
 pub use connect::{Connection, Connector, RedisOptions};

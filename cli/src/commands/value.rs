@@ -61,7 +61,7 @@ pub fn age(value: &Value, name: &str, now: DateTime<Utc>) -> String {
 }
 
 /// A time in its largest unit.
-fn span(time: TimeDelta) -> String {
+pub fn span(time: TimeDelta) -> String {
     match time.num_seconds() {
         s @ ..60 => format!("{s}s"),
         s @ ..3600 => format!("{}m", s / 60),

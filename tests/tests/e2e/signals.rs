@@ -35,8 +35,9 @@ async fn park(stage: &Stage, condition: &Condition) -> JobId {
             why: "not confirmed".to_owned(),
             line: json!({"at": leased.since, "did": "parked"}).to_string(),
         };
-        let (flow, expectation, args) = (leased.flow(), leased.expectation, leased.args.len());
-        let ended = EndedAttempt { id: leased.id, token: leased.token, flow, expectation, args, disposition };
+        let (flow, args) = (leased.flow(), leased.args.len());
+        let (id, token, expectation) = (leased.id, leased.token, leased.expectation);
+        let ended = EndedAttempt { id, token, flow, expectation, args, disposition };
         assert_eq!(worker.settle("test", &[ended]).await.unwrap(), [true]);
     }
     job.id
