@@ -15,7 +15,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         Command::Up => Box::pin(commands::up::run(settings()?, jobs, out)).await,
-        Command::Bridge => commands::services::bridge(settings()?).await,
+        Command::Bridge => Box::pin(commands::services::bridge(settings()?)).await,
         Command::Executor => Box::pin(commands::services::executor(settings()?, jobs)).await,
         Command::Api => commands::services::api(settings()?).await,
         Command::Publish(publish) => commands::publish::run(settings()?, publish, out).await,
