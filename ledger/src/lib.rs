@@ -6,11 +6,15 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`mod@audit`] | compares the books with jobs and indexes all the time |
+//! | [`keys`] | names the keys of the ledger's own slot |
+//! | [`quarantine`] | lists what is in quarantine, and keeps the bridge's book |
 //! | [`mod@watch`] | moves what is due to overdue, whichever process runs |
 //! | [`receipt`] | makes receipts from moves of expectations |
 //! | [`relay`] | publishes receipts |
 
 pub mod audit;
+pub mod keys;
+pub mod quarantine;
 pub mod receipt;
 pub mod relay;
 mod watch;

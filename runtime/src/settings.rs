@@ -57,6 +57,8 @@ pub struct Settings {
     pub redis: RedisSettings,
     /// The bridge.
     pub bridge: BridgeSettings,
+    /// Rows about messages in quarantine.
+    pub quarantine: QuarantineSettings,
     /// Event schemas.
     pub contracts: ContractSettings,
     /// What is told about outcomes.
@@ -198,6 +200,14 @@ impl Settings {
             let value = format!("{} bytes", self.outcomes.history_bytes.0);
             return impossible("outcomes.history_bytes", value, "use at least 64MiB");
         }
+        if self.quarantine.keep < Duration::from_secs(1) {
+            let value = humantime::format_duration(self.quarantine.keep).to_string();
+            return impossible("quarantine.keep", value, "use at least 1s");
+        }
+        if self.quarantine.keep_bytes.0 < 64 << 10 {
+            let value = format!("{} bytes", self.quarantine.keep_bytes.0);
+            return impossible("quarantine.keep_bytes", value, "use at least 64KiB");
+        }
         if self.api.connections == 0 {
             return impossible("api.connections", "0".to_owned(), "use at least 1");
         }
@@ -276,6 +286,7 @@ impl Default for Settings {
             amqp: AmqpSettings::default(),
             redis: RedisSettings::default(),
             bridge: BridgeSettings::default(),
+            quarantine: QuarantineSettings::default(),
             contracts: ContractSettings::default(),
             outcomes: OutcomesSettings::default(),
             routes: Vec::new(),

@@ -4,6 +4,7 @@
 //! prefixed `cloudEvents:` or `cloudEvents_` (binary mode), after the
 //! CloudEvents AMQP protocol binding, sections 3.1 and 3.2.
 
+mod glimpse;
 mod trace;
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -19,6 +20,7 @@ use crate::{
     rejection::{Reason, Rejection},
 };
 
+pub use glimpse::Glimpse;
 pub use trace::is_traceparent;
 
 /// The content type of a structured event.
