@@ -31,7 +31,7 @@ use axum::{Router, middleware, routing::get};
 use bytes::Bytes;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{hosts, layers, openapi, state::Shared};
+use crate::{asyncapi, hosts, layers, openapi, state::Shared};
 
 pub use health::probes;
 
@@ -77,9 +77,11 @@ pub fn described() -> OpenApiRouter<Shared> {
 pub fn router(state: Shared) -> Router {
     let (router, document) = openapi::document(described());
     let document = Bytes::from(openapi::text(&document));
+    let events = Bytes::from(asyncapi::text(&state.intake));
     let router = router
         .route("/", get(index::index))
         .route("/openapi.json", get(move || std::future::ready(openapi::answer(document.clone()))))
+        .route("/asyncapi.json", get(move || std::future::ready(openapi::answer(events.clone()))))
         .fallback(layers::unknown_address)
         .layer(events::limit(&state));
     let router = router.layer(middleware::from_fn_with_state(state.hosts.clone(), hosts::refuse_foreign));

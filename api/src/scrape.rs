@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
 use futures::future;
 use tokio::sync::Mutex;
 use upshot_ledger::{
@@ -175,6 +176,16 @@ fn render(queues: &[Figures<'_>]) -> String {
     family(&mut text, "upshot_outbox_lag", "gauge", help, lag);
     let outcomes: Vec<(&str, &Outcomes)> = whole.iter().map(|(queue, (.., of))| (*queue, of)).collect();
     outcomes::render(&mut text, &outcomes);
+    let now = Utc::now().timestamp_millis();
+    let oldest = read.iter().flat_map(|(queue, _, outbox)| {
+        outbox.groups.iter().map(move |group| {
+            let age =
+                group.needs_since.map_or(0, |since| now.saturating_sub(since).max(0).unsigned_abs() / 1000);
+            (format!("queue=\"{queue}\",group=\"{}\"", escaped(&group.name)), age)
+        })
+    });
+    let help = "Age of the oldest entry of the outbox that a group of readers has not acknowledged.";
+    family(&mut text, "upshot_outbox_oldest_seconds", "gauge", help, oldest);
     text
 }
 

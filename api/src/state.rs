@@ -14,7 +14,7 @@ use upshot_ledger::{
 use upshot_queue::{Client, Connection, Connector, JobId, Operator, QueueName, VerdictRow};
 use upshot_runtime::{
     Health, Settings,
-    amqp::{Depths, Publisher},
+    amqp::{Depths, History, Publisher},
 };
 use upshot_shared::Intake;
 
@@ -128,7 +128,8 @@ impl Shared {
             connector,
             intake: Intake::new(settings.intake())?,
             max_event_bytes: settings.bridge.max_event_bytes.0,
-            publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM),
+            publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM)
+                .with_history(History::of(&settings.outcomes)),
             depths: watch::Sender::new(None),
             files: Files::open(settings)?,
             health,

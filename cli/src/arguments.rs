@@ -15,7 +15,9 @@ use upshot_queue::QueueName;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
-pub use outcomes::{By, Erase, Note, Outcomes, Overdue, Overview, Owner, Period, Story, Waive, WhichOutcomes};
+pub use outcomes::{
+    By, Erase, Note, Outcomes, Overdue, Overview, Owner, Period, Story, Waive, WhichOutcomes,
+};
 pub use quarantine::Quarantine;
 pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
 
@@ -161,6 +163,8 @@ pub enum Command {
     Settings(SettingsCommand),
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
+    /// Print the AsyncAPI document of the events that come in and the receipts that go out.
+    Asyncapi,
 }
 
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("Queues", &["queues", "pause", "resume", "signal", "unpark", "limit", "config", "outbox-end"]),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
     ("Quarantine", &["quarantine"]),
-    ("Reference", &["settings", "openapi", "help"]),
+    ("Reference", &["settings", "openapi", "asyncapi", "help"]),
 ];
 /// The columns in which the text of a command begins and ends.
 const COLUMNS: (usize, usize) = (15, 98);

@@ -15,7 +15,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         Command::Up => Box::pin(commands::up::run(settings()?, jobs, out)).await,
-        Command::Bridge => commands::services::bridge(settings()?).await,
+        Command::Bridge => Box::pin(commands::services::bridge(settings()?)).await,
         Command::Executor => Box::pin(commands::services::executor(settings()?, jobs)).await,
         Command::Api => commands::services::api(settings()?).await,
         Command::Publish(publish) => commands::publish::run(settings()?, publish, out).await,
@@ -51,5 +51,6 @@ pub(crate) async fn run(
         Command::Doctor => Box::pin(commands::doctor::run(settings(), out)).await,
         Command::Settings(which) => commands::settings::run(program, settings, which, out),
         Command::Openapi => Ok(out.json(&upshot_api::openapi())?),
+        Command::Asyncapi => Ok(out.json(&upshot_api::asyncapi(&settings()?)?)?),
     }
 }

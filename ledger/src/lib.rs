@@ -15,12 +15,16 @@
 //! | [`overview`] | says where infrastructure and outcomes disagree |
 //! | [`story`] | tells everything about a subject, in order of time |
 //! | [`span`] | writes lengths of time in words |
+//! | [`receipt`] | makes receipts from moves of expectations |
+//! | [`relay`] | publishes receipts |
 
 pub mod audit;
 pub mod keys;
 pub mod list;
 pub mod overview;
 pub mod quarantine;
+pub mod receipt;
+pub mod relay;
 pub mod risk;
 pub mod span;
 pub mod story;
@@ -28,4 +32,5 @@ pub mod summary;
 mod watch;
 
 pub use audit::audit;
+pub use relay::Relay;
 pub use watch::watch;

@@ -11,6 +11,7 @@ pub mod dead_walk;
 mod enqueue;
 mod erase;
 pub(crate) mod handle;
+pub mod hold;
 pub mod limits;
 pub mod list;
 pub(crate) mod operator;
