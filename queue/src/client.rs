@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod dead;
 pub mod dead_walk;
 mod enqueue;
+mod erase;
 pub(crate) mod handle;
 pub mod limits;
 pub mod list;
@@ -24,6 +25,7 @@ mod unique;
 pub mod watch;
 
 pub use enqueue::EnqueueResult;
+pub use erase::Erased;
 pub use handle::{Client, MAX_PAYLOAD};
 pub use operator::Operator;
 pub use read::{Counts, SignalCounts};

@@ -63,7 +63,7 @@ pub use audit::{Audit, Unexplained};
 pub use books::{Books, NO_ROUTE};
 pub use change::Changed;
 pub use client::configuration::{Configured, StoredConfiguration};
-pub use client::{Client, Counts, EnqueueResult, MAX_PAYLOAD, Operator, SignalCounts};
+pub use client::{Client, Counts, EnqueueResult, Erased, MAX_PAYLOAD, Operator, SignalCounts};
 pub use condition::{BadCondition, Condition, MAX_CONDITION};
 pub use configuration::{BadConfiguration, Configuration, Difference, Retention};
 pub use connect::{Connection, Connector, RedisOptions};

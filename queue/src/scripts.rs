@@ -79,6 +79,7 @@ scripts! {
     OVERDUE = "overdue.lua", ALWAYS;
     BALANCE = "balance.lua", ALWAYS;
     AUDIT = "audit.lua", ALWAYS;
+    ERASE = "erase.lua", ALWAYS;
     LIMIT = "limit.lua", ALWAYS;
     PAGE = "page.lua", ALWAYS;
     PAGE_LANE = "page_lane.lua", ALWAYS;

@@ -4,14 +4,7 @@
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 condition
 -- Returns: 1 when a signal was kept, else 0.
--- include: open, int
+-- include: open, forget_signal
 local cx = open()
 if cx.err then return cx end
-local condition = ARGV[1]
-local key = SIGNAL .. condition
-local bytes = redis.call('HGET', key, 'bytes') or 0
-redis.call('ZREM', SIGNALS, condition)
-if redis.call('DEL', key) == 0 then return 0 end
-redis.call('HINCRBY', CONTROL, 'signal_bytes', int(-bytes))
-redis.call('HDEL', RELEASING, condition)
-return 1
+return forget_signal(ARGV[1])

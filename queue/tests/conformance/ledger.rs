@@ -4,8 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::AsyncCommands;
 use upshot_queue::{
-    Account, Changed, Expect, FailureClass, Filter, Job, JobId, NewJob, OutboxReader, Remark, State, Watched,
-    outbox::Move, protocol::Disposition,
+    Account, Changed, Condition, Expect, FailureClass, Filter, Job, JobId, NewJob, OutboxReader, Remark,
+    State, Watched, outbox::Move, protocol::Disposition,
 };
 
 use crate::{
@@ -387,4 +387,40 @@ async fn an_audit_names_what_the_books_do_not_explain() {
     let _: () = conn.hset(keys.books(), "1|r>o", 1).await.unwrap();
     assert_eq!(audit().await.fallen, [(1, Account::Received, Account::Open)]);
     fixture.finish_damaged();
+}
+
+#[tokio::test]
+async fn a_subject_is_erased_from_jobs_rows_and_signals() {
+    let fixture = Fixture::new().await;
+    let (row, done) =
+        (fixture.enqueue_expected("orders", LEASE).await, fixture.enqueue_expected("orders", LEASE).await);
+    let other = NewJob { subject: Some("order-10".to_owned()), ..expected("orders", LEASE) };
+    fixture.queue.enqueue(std::slice::from_ref(&other)).await.unwrap();
+    let condition = Condition::new(None, "paid order-1").unwrap();
+    fixture.queue.signal(&condition, &serde_json::json!({"iban": "DE00"})).await.unwrap();
+    let jobs = fixture.lease_all(1).await;
+    let (first, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.id == row);
+    by_hand::settle(&fixture.queue, "w", &first, &bury()).await;
+    fixture.queue.worker.trim(State::Dead, Duration::ZERO).await.unwrap();
+    // The second one waits for the signal, and is answered at once.
+    let (second, third): (Vec<Job>, Vec<Job>) = rest.into_iter().partition(|job| job.id == done);
+    let park = Disposition::Park {
+        condition: condition.stored(),
+        within: None,
+        why: "waits for its payment".to_owned(),
+        line: r#"{"at":1,"did":"parked"}"#.to_owned(),
+    };
+    by_hand::settle(&fixture.queue, "w", &second, &park).await;
+    let open = fixture.queue.operator.erase("order-1").await.unwrap();
+    assert_eq!((open.jobs, open.rows, open.kept), (0, 1, vec![done.clone()]), "it has not ended");
+    let second = fixture.lease_all(2).await;
+    let ended: Vec<Job> = second.into_iter().chain(third).collect();
+    by_hand::settle(&fixture.queue, "w", &ended, &by_hand::succeed()).await;
+    let erased = fixture.queue.operator.erase("order-1").await.unwrap();
+    assert_eq!((erased.jobs, erased.rows, erased.signals, erased.kept), (1, 0, 1, vec![]));
+    let mut conn = fixture.connector.connect().unwrap();
+    let subjects: Vec<String> = conn.zrange(fixture.queue.keys().subjects(), 0, -1).await.unwrap();
+    assert_eq!(subjects, [format!("order-10\0{}", other.id)]);
+    assert_eq!(fixture.moved("orders").await["mz"] + fixture.moved("orders").await["tz"], 2);
+    fixture.finish_after_forgetting(2).await;
 }

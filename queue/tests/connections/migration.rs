@@ -223,6 +223,7 @@ impl Load {
                     let job = job.unwrap();
                     let end = any_end(job.token);
                     EndedAttempt {
+                        expectation: job.expectation,
                         token: job.token,
                         flow: job.flow(),
                         args: job.args.len(),

@@ -36,7 +36,8 @@ async fn park(stage: &Stage, condition: &Condition) -> JobId {
             line: json!({"at": leased.since, "did": "parked"}).to_string(),
         };
         let (flow, args) = (leased.flow(), leased.args.len());
-        let ended = EndedAttempt { id: leased.id, token: leased.token, flow, args, disposition };
+        let (id, token, expectation) = (leased.id, leased.token, leased.expectation);
+        let ended = EndedAttempt { id, token, flow, expectation, args, disposition };
         assert_eq!(worker.settle("test", &[ended]).await.unwrap(), [true]);
     }
     job.id

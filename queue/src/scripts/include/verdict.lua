@@ -34,6 +34,24 @@ local function drop_row(cx, id, row)
     redis.call('ZREM', SUBJECTS, subject .. '\0' .. id)
   end
 end
+-- Whether a row is about a job of the subject.
+local function is_row_of(row, subject)
+  local ok, its = pcall(cjson.decode, row)
+  return ok and type(its) == 'table' and its[9] == subject
+end
+-- The account of a job that ended.
+local function verdict_of(text, account, due)
+  local state, ended = string.match(text or '', '^(%a+) (%d+)')
+  return account or state == 'dead' and 'm' or state == 'cancelled' and 'c' or tonumber(ended) > tonumber(due) and 'l' or 't', ended
+end
+-- Forgets the verdict of a job that ended, without a row.
+local function forget_verdict(cx, id, key, body)
+  local due, route = expectation_of(body)
+  if due == '' then return end
+  local letter = verdict_of(redis.call('HGET', key, 'state'), redis.call('HGET', key, 'account'), due)
+  if LISTED[letter] then redis.call('ZREM', OUTCOMES .. route .. ':' .. letter, id) end
+  count_moves(cx, route, letter, 'z', 1)
+end
 -- What the row says about how the job ended.
 local function what_became(key, state)
   if state == 'succeeded' then
@@ -47,15 +65,13 @@ end
 local function keep_verdict(cx, id, key, body, meta)
   local due, route, tenant = expectation_of(body)
   local fields = redis.call('HMGET', key, 'state', 'account', 'released')
-  local state, ended = string.match(fields[1] or '', '^(%a+) (%d+)')
-  local letter = fields[2]
-    or state == 'dead' and 'm' or state == 'cancelled' and 'c' or tonumber(ended) > tonumber(due) and 'l' or 't'
+  local letter, ended = verdict_of(fields[1], fields[2], due)
   local kind = header(body)
   local labels = type(meta[3]) == 'table' and meta[3] or {}
   local attempts = tonumber(string.match(attempt_of(fields[1]), '^ (%d+)') or '0') - (fields[3] or 0)
   local row = cjson.encode({
     letter, tonumber(route), enqueued_ms(body), tonumber(due), tonumber(ended), attempts, cut(kind), cut(tenant),
-    type(meta[1]) == 'string' and meta[1] or '', cut(labels.source), cut(labels.id), cut(what_became(key, state)),
+    type(meta[1]) == 'string' and meta[1] or '', cut(labels.source), cut(labels.id), cut(what_became(key, state_of(fields[1]))),
   })
   local day = int(math.floor(ended / DAY_MS)) .. (letter == 't' and ':t' or ':e')
   local rows = VERDICTS_OF .. day
