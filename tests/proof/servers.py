@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # without the wrapper that insists on a user
 START = 120
@@ -88,7 +90,9 @@ class Redis(Process):
         super().__init__("Redis", ["redis-server", *words], folder / "log", {})
 
     def connect(self):
-        return redis.Redis(port=self.port, socket_timeout=10, socket_connect_timeout=2)
+        # Without retries, so that a call is one sample or none.
+        retry = Retry(NoBackoff(), 0)
+        return redis.Redis(port=self.port, socket_timeout=10, socket_connect_timeout=2, retry=retry)
 
     def start(self):
         super().start()
@@ -154,9 +158,6 @@ class RabbitMQ(Process):
                 return asked.recv(1) == b"\x01"
         except OSError:
             return False
-
-    def end(self, how=signal.SIGTERM, limit=60):
-        return super().end(how, limit)
 
 
 class Service(Process):
