@@ -84,8 +84,7 @@ class Proof:
         took = time.monotonic() - began
         self.sampler.over.set()
         self.sampler.join(30)
-        for queue in QUEUES:
-            self.sampler.take(queue)
+        self.sampler.round()
         self.check()
         return self.conclude(published, took)
 
@@ -153,14 +152,17 @@ class Proof:
             fault = next(faults, None)
 
     def expected(self):
-        return sum(len(event.routes) for event in self.publisher.confirmed.values())
+        return sum(len(event.routes) for event in list(self.publisher.confirmed.values()))
 
     def at_rest(self):
         last = self.sampler.last
         if len(last) < len(QUEUES):
             return False
         jobs = sum(count for each in last.values() for name, count in each.books.items() if name.endswith("|r>o"))
-        return jobs >= self.expected() and not any(each.total("ovwny") for each in last.values())
+        rows = self.sampler.quarantine.rows if self.sampler.quarantine else 0
+        planted = sum(event.fate == "quarantined" for event in list(self.publisher.confirmed.values()))
+        unfinished = any(each.total("ovwny") for each in last.values())
+        return jobs >= self.expected() and rows >= planted and not unfinished
 
     def left(self):
         queues = {queue: dict(sample.balances) for queue, sample in self.sampler.last.items()}
@@ -179,7 +181,7 @@ class Proof:
             if status := service.end():
                 wrong.append(f"{service.name} ended with status {status}")
         routes, differing = recount.of_redis(self.redis.connect(), self.sampler.last, self.publisher)
-        quarantine, also = recount.of_rabbitmq(self.rabbitmq.url, self.publisher)
+        quarantine, also = recount.of_rabbitmq(self.rabbitmq.url, self.sampler.quarantine, self.publisher)
         wrong += differing + also
         if wrong:
             raise Failed("\n".join(wrong))

@@ -28,6 +28,7 @@ class Event:
         self.type = list(ROUTES)[(number + block) % 2]
         self.fate = FATES.get(number % 100, "achieved")
         self.way = (block // 2) % 4
+        self.text = None
 
     @property
     def routes(self):
@@ -44,6 +45,12 @@ class Event:
         return "late" if self.fate == "late" else "achieve"
 
     def body(self):
+        """The same text each time, as of a producer with an outbox."""
+        if self.text is None:
+            self.text = self.write()
+        return self.text
+
+    def write(self):
         now = datetime.now(timezone.utc)
         if self.fate == "late":
             now += timedelta(seconds=LATE - WITHIN)
@@ -92,18 +99,15 @@ class Publisher(threading.Thread):
         later = []
         for number in range(events):
             event = Event(number)
-            body = event.body
             if event.fate == "duplicate":
-                text = event.body()
-                body = lambda text=text: text  # noqa: E731
-                heapq.heappush(later, (number + 1 + number * 7919 % SPREAD, number, event, body))
-            yield event, body, False
+                heapq.heappush(later, (number + 1 + number * 7919 % SPREAD, number, event))
+            yield event, event.body(), False
             while later and later[0][0] <= number:
-                *_, twice, text = heapq.heappop(later)
-                yield twice, text, True
+                event = heapq.heappop(later)[2]
+                yield event, event.body(), True
         while later:
-            *_, twice, text = heapq.heappop(later)
-            yield twice, text, True
+            event = heapq.heappop(later)[2]
+            yield event, event.body(), True
 
     def run(self):
         try:
@@ -168,7 +172,7 @@ class Publisher(threading.Thread):
         self.tag += 1
         self.sent += 1
         self.unconfirmed[self.tag] = message
-        self.channel.basic_publish("upshot.events", event.type, body(), properties, mandatory=True)
+        self.channel.basic_publish("upshot.events", event.type, body, properties, mandatory=True)
 
     def answered(self, frame):
         method = frame.method
@@ -183,6 +187,7 @@ class Publisher(threading.Thread):
                 self.returned.append(message)
                 continue
             event, _, twice = message
+            event.text = None if event.fate != "duplicate" or twice else event.text  # frees memory
             if twice:
                 self.planted.add(event.number)
             elif (event.source, event.id) not in self.confirmed:

@@ -86,8 +86,8 @@ def of_redis(connection, samples, publisher):
     return figures, wrong
 
 
-def of_rabbitmq(url, publisher):
-    """Compares the quarantine with the plan, when no service runs. Returns figures and what differs."""
+def of_rabbitmq(url, book, publisher):
+    """Compares quarantine, its book and the plan, when no service runs. Returns figures and what differs."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     wrong = []
@@ -108,5 +108,10 @@ def of_rabbitmq(url, publisher):
     if planted != ids.keys():
         lost, strange = sorted(planted - ids.keys())[:5], sorted(ids.keys() - planted)[:5]
         wrong.append(f"quarantine: {len(planted)} were planted, {len(ids)} found; lost {lost}, unplanned {strange}")
+    counted = collections.Counter(reasons.values())
+    if +book.reasons != counted:
+        wrong.append(f"quarantine: by reason the book says {book.reasons}, RabbitMQ has {counted}")
+    if book.copies > depth:
+        wrong.append(f"quarantine: the rows stand for {book.copies} copies, RabbitMQ has {depth}")
     figures = {"planted": len(planted), "found": len(ids), "copies": depth - len(ids)}
-    return {**figures, **collections.Counter(reasons.values())}, wrong
+    return {**figures, **counted}, wrong

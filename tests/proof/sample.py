@@ -1,4 +1,4 @@
-"""Samples the books of the queues all the time, each queue at one moment."""
+"""Samples the books all the time: of each queue and of the quarantine, each at one moment."""
 
 import collections
 import threading
@@ -23,6 +23,15 @@ for i = 2, #routes, 2 do
 end
 return {redis.call('HGETALL', queue .. ':books'), control, sizes, routes, listed}
 """
+# The same of the ledger's own slot: the book of the bridge, and the rows about quarantine.
+QUARANTINE = """
+local slot = KEYS[1]
+return {
+  redis.call('HGETALL', slot .. ':book'),
+  redis.call('ZCARD', slot .. ':quarantine'), redis.call('HLEN', slot .. ':quarantine:rows'),
+  redis.call('HGET', slot, 'copies') or '0',
+}
+"""
 UNFINISHED = "ovwny"
 DONE = "tlp"
 PAUSE = 0.005
@@ -31,6 +40,37 @@ PAUSE = 0.005
 def pairs(flat):
     texts = [item.decode() if isinstance(item, bytes) else item for item in flat]
     return dict(zip(texts[::2], texts[1::2]))
+
+
+def fallen(before, after):
+    """Counts that are lower than before."""
+    if before is None:
+        return []
+    lower = [(name, count, after.books.get(name, 0)) for name, count in before.books.items()]
+    return [f"{name}: {was} moves before, {count} after" for name, was, count in lower if count < was]
+
+
+class Quarantine:
+    """The book of the bridge at one moment."""
+
+    def __init__(self, answer):
+        book, self.index, self.rows, copies = answer
+        self.books = {name: int(count) for name, count in pairs(book).items()}
+        self.copies = int(copies)
+        self.reasons = collections.Counter()
+        for name, count in self.books.items():
+            move, reason = name.split("|")
+            source, target = move.split(">")
+            self.reasons[reason] += count * ((target == "quarantined") - (source == "quarantined"))
+
+    def deviations(self, before):
+        balance, found = sum(self.reasons.values()), fallen(before, self)
+        if not balance == self.index == self.rows:
+            found.append(f"quarantine: the book says {balance}, listed are {self.index}, rows {self.rows}")
+        return found
+
+    def __str__(self):
+        return f"book: {self.books}"
 
 
 class Sample:
@@ -76,10 +116,13 @@ class Sample:
         for (route, letter), count in self.balances.items():
             if count < 0 and letter != "r":
                 found.append(f"route {route}, account {letter}: the balance is {count}")
-        for name, count in before.books.items() if before else ():
-            if self.books.get(name, 0) < count:
-                found.append(f"{name}: {count} moves before, {self.books.get(name, 0)} after")
-        return found
+        return found + fallen(before, self)
+
+    def __str__(self):
+        return (
+            f"books: {self.books}\nready {self.ready}, running {self.running}, "
+            f"scheduled {self.scheduled}, parked {self.parked}, listed {self.listed}"
+        )
 
 
 class Sampler(threading.Thread):
@@ -90,29 +133,33 @@ class Sampler(threading.Thread):
         self.queues, self.failed = queues, failed
         self.redis = connection
         self.script = connection.register_script(SAMPLE)
-        self.last = {}
+        self.ledger = connection.register_script(QUARANTINE)
+        self.last, self.quarantine = {}, None
         self.samples = self.missed = 0
         self.deviations = []
         self.over = threading.Event()
 
     def run(self):
         while not self.over.is_set():
-            for queue in self.queues:
-                self.take(queue)
+            self.round()
             time.sleep(PAUSE)
 
-    def take(self, queue):
+    def round(self):
+        """Takes a sample of each slot."""
         try:
-            sample = Sample(self.script(keys=[f"upshot:{{{queue}}}"]))
+            for queue in self.queues:
+                sample = Sample(self.script(keys=[f"upshot:{{{queue}}}"]))
+                self.judge(f"queue {queue}", sample, self.last.get(queue))
+                self.last[queue] = sample
+            quarantine = Quarantine(self.ledger(keys=["upshot:{@ledger}"]))
+            self.judge("the ledger's slot", quarantine, self.quarantine)
+            self.quarantine = quarantine
         except (redis.RedisError, OSError):
             self.missed += 1  # Redis is away
             time.sleep(0.02)
-            return
-        found = sample.deviations(self.last.get(queue))
-        if found:
-            evidence = f"queue {queue}, sample {self.samples}: " + "; ".join(found)
-            self.deviations.append(evidence)
-            self.failed(f"{evidence}\nbooks: {sample.books}\nready {sample.ready}, running {sample.running}, "
-                        f"scheduled {sample.scheduled}, parked {sample.parked}, listed {sample.listed}")
+
+    def judge(self, slot, sample, before):
         self.samples += 1
-        self.last[queue] = sample
+        if found := sample.deviations(before):
+            self.deviations.append(found)
+            self.failed(f"{slot}, sample {self.samples}: " + "; ".join(found) + f"\n{sample}")
