@@ -38,7 +38,7 @@ class Operator(threading.Thread):
                     self.act(event, done)
                 except (OSError, urllib.error.HTTPError, ValueError):
                     self.refused += 1
-                except Exception as error:  # noqa: BLE001
+                except Exception as error:
                     self.failed(f"the operator: {error!r}")
                 if len(done) < len(event.routes):
                     with self.lock:

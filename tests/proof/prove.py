@@ -34,6 +34,7 @@ class Proof:
     def __init__(self, program, events, kills, rate, folder):
         self.program, self.events, self.kills = program, events, kills
         self.failure = None
+        self.jobs = self.rows = 0  # those that the confirmed events become
         self.fault = threading.Lock()
         self.redis, self.rabbitmq = Redis(folder / "redis"), RabbitMQ(folder / "rabbitmq")
         self.variables = {
@@ -43,7 +44,7 @@ class Proof:
             "UPSHOT_AMQP_URL": self.rabbitmq.url,
             "UPSHOT_REDIS_URL": self.redis.url,
         }
-        service = lambda kind, name: Service(program, kind, name, folder, self.variables)  # noqa: E731
+        service = lambda kind, name: Service(program, kind, name, folder, self.variables)
         self.api = service("api", "api")
         self.victims = [
             service("bridge", "bridge-1"), service("executor", "executor-1"),
@@ -72,12 +73,9 @@ class Proof:
         self.publisher.start()
         self.operator.start()
         self.sampler.start()
-        faults = self.faults()
-        self.follow(lambda: not self.publisher.is_alive(), faults)
-        for _, fault in faults:  # those that the publisher was too quick for
-            self.check()
-            fault()
+        self.follow(lambda: not self.publisher.is_alive(), self.faults())
         published = time.monotonic() - began
+        self.count()
         say(f"published after {published:.0f} s; waiting for the last jobs")
         self.follow(self.at_rest, iter(()))
         self.operator.over.set()
@@ -147,26 +145,27 @@ class Proof:
             elif time.monotonic() - since > STILL:
                 raise Failed(f"nothing has moved for {STILL} s: {self.left()}")
             time.sleep(0.02)
-        while fault:
+        while fault:  # the publisher was too quick for it
             fault[1]()
             fault = next(faults, None)
+            self.check()
 
-    def expected(self):
-        return sum(len(event.routes) for event in list(self.publisher.confirmed.values()))
+    def count(self):
+        """Counts what the list of confirms asks for."""
+        confirmed = self.publisher.confirmed.values()
+        self.jobs = sum(len(event.routes) for event in confirmed)
+        self.rows = sum(event.fate == "quarantined" for event in confirmed)
 
     def at_rest(self):
-        last = self.sampler.last
-        if len(last) < len(QUEUES):
+        queues, quarantine = self.sampler.last.values(), self.sampler.quarantine
+        if len(queues) < len(QUEUES) or quarantine is None or quarantine.rows < self.rows:
             return False
-        jobs = sum(count for each in last.values() for name, count in each.books.items() if name.endswith("|r>o"))
-        rows = self.sampler.quarantine.rows if self.sampler.quarantine else 0
-        planted = sum(event.fate == "quarantined" for event in list(self.publisher.confirmed.values()))
-        unfinished = any(each.total("ovwny") for each in last.values())
-        return jobs >= self.expected() and rows >= planted and not unfinished
+        jobs = sum(count for each in queues for name, count in each.books.items() if name.endswith("|r>o"))
+        return jobs >= self.jobs and not any(each.total("ovwny") for each in queues)
 
     def left(self):
         queues = {queue: dict(sample.balances) for queue, sample in self.sampler.last.items()}
-        return f"{self.expected()} jobs are expected, the books say {queues}"
+        return f"{self.jobs} jobs and {self.rows} rows of quarantine are expected, the books say {queues}"
 
     def conclude(self, published, took):
         say("at rest; auditing and recounting")
@@ -186,7 +185,7 @@ class Proof:
         if wrong:
             raise Failed("\n".join(wrong))
         return {
-            "events": self.events, "jobs": self.expected(), "seconds": round(took), "published": round(published),
+            "events": self.events, "jobs": self.jobs, "seconds": round(took), "published": round(published),
             "killed": self.killed, "restarted": {"redis": 2, "rabbitmq": 1},
             "samples": self.sampler.samples, "deviations": len(self.sampler.deviations),
             "samples without redis": self.sampler.missed,

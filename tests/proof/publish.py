@@ -119,12 +119,12 @@ class Publisher(threading.Thread):
                     self.unconfirmed.clear()
                 if not self.done:
                     time.sleep(0.2)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self.failed(f"the publisher: {error!r}")
 
     def session(self):
         """Publishes over one connection, until all is confirmed or the connection ends."""
-        leave = lambda connection, *_: connection.ioloop.stop()  # noqa: E731
+        leave = lambda connection, *_: connection.ioloop.stop()
         self.connection = pika.SelectConnection(
             pika.URLParameters(self.url + "?heartbeat=10&socket_timeout=5"),
             on_open_callback=lambda connection: connection.channel(on_open_callback=self.opened),
