@@ -37,6 +37,7 @@ mod moment;
 mod openapi;
 mod problem;
 mod query;
+mod report;
 mod routes;
 mod scrape;
 mod serve;

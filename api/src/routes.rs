@@ -14,6 +14,7 @@ mod many;
 mod metrics;
 mod outbox;
 mod outcomes;
+mod overview;
 mod pause;
 mod priority;
 mod progress;
@@ -22,6 +23,7 @@ mod queues;
 mod reschedule;
 mod retry;
 mod signals;
+mod subjects;
 mod unpark;
 
 use axum::{Router, middleware, routing::get};
@@ -57,8 +59,14 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(quarantine::message))
         .routes(routes!(many::retry))
         .routes(routes!(many::purge))
-        .routes(routes!(outcomes::of_event))
+        .routes(routes!(outcomes::list))
+        .routes(routes!(outcomes::summary))
         .routes(routes!(outcomes::of_job))
+        .routes(routes!(outcomes::waive))
+        .routes(routes!(outcomes::note))
+        .routes(routes!(outcomes::own))
+        .routes(routes!(overview::overview))
+        .routes(routes!(subjects::story))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))

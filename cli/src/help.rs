@@ -12,7 +12,7 @@ use crate::arguments::Arguments;
 const GROUPS: [(&str, &[&str]); 8] = [
     ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
     ("Publish events", &["publish"]),
-    ("Outcomes", &["audit"]),
+    ("Outcomes", &["overview", "overdue", "outcomes", "story", "waive", "note", "owner", "audit"]),
     ("Jobs", &["jobs", "job", "retry", "cancel", "reschedule", "prioritise"]),
     ("Queues", &["queues", "pause", "resume", "signal", "unpark", "limit", "config", "outbox-end"]),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),

@@ -9,10 +9,22 @@
 //! | [`keys`] | names the keys of the ledger's own slot |
 //! | [`quarantine`] | lists what is in quarantine, and keeps the bridge's book |
 //! | [`mod@watch`] | moves what is due to overdue, whichever process runs |
+//! | [`list`] | lists outcomes of several queues |
+//! | [`risk`] | tells which open outcomes will probably be late |
+//! | [`summary`] | adds up outcomes by route, kind, tenant and cause |
+//! | [`overview`] | says where infrastructure and outcomes disagree |
+//! | [`story`] | tells everything about a subject, in order of time |
+//! | [`span`] | writes lengths of time in words |
 
 pub mod audit;
 pub mod keys;
+pub mod list;
+pub mod overview;
 pub mod quarantine;
+pub mod risk;
+pub mod span;
+pub mod story;
+pub mod summary;
 mod watch;
 
 pub use audit::audit;

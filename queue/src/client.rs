@@ -15,6 +15,7 @@ pub mod limits;
 pub mod list;
 pub(crate) mod operator;
 pub mod outbox;
+pub mod outcomes;
 pub mod parking;
 mod read;
 pub mod reconcile;

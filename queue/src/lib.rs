@@ -49,8 +49,8 @@ pub mod worker;
 
 pub use self::{
     client::{
-        audit, books, change, dead, dead_walk, limits, list, outbox, parking, reconcile, release, signals,
-        watch,
+        audit, books, change, dead, dead_walk, limits, list, outbox, outcomes, parking, reconcile, release,
+        signals, watch,
     },
     job::{condition, id, state, timeline},
     policy::{account, configuration, failure, fingerprint, kinds, limit, priority, retry},
@@ -81,6 +81,7 @@ pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
 pub use list::{BadCursor, Cursor, Filter, Page, Searched};
 pub use outbox::{Move, Outbox, OutboxGroup, OutboxReader};
+pub use outcomes::{DuePack, FigureDay, Snapshot, VerdictDay, VerdictRow};
 pub use parking::ConditionCursor;
 pub use priority::{Priority, Shares};
 pub use reconcile::{Conflict, Reconciled};

@@ -80,7 +80,7 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
-        "doctor" | "queues" | "dead" | "openapi" | "help" => vec![words(command.to_owned())],
+        "audit" | "doctor" | "queues" | "dead" | "openapi" | "help" => vec![words(command.to_owned())],
         "publish" => vec![words(format!("publish {}", order_file.display()))],
         "demo-orders" => vec![words("demo-orders --count 1 --rate 100".to_owned())],
         "jobs" => vec![words("jobs --all".to_owned()), words("jobs --limit 2".to_owned())],
