@@ -17,6 +17,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import receipts
 import recount
 from operate import Operator
 from publish import Publisher
@@ -111,6 +112,7 @@ class Proof:
             (0.31, lambda: self.restart(self.redis, signal.SIGTERM)),
             (0.51, lambda: self.restart(self.rabbitmq, signal.SIGKILL)),
             (0.71, lambda: self.restart(self.redis, signal.SIGKILL)),
+            (0.83, lambda: self.restart(self.rabbitmq, signal.SIGTERM)),
         ]
         return iter(sorted(((int(at * self.events), fault) for at, fault in plan), key=lambda each: each[0]))
 
@@ -171,7 +173,8 @@ class Proof:
         say("at rest; auditing and recounting")
         command = [self.program, "audit", "--json"]
         audit = subprocess.run(command, env=self.variables, capture_output=True, text=True, timeout=600)
-        wrong = []
+        wrong = receipts.wait(self.redis.connect(), QUEUES, self.check)
+        wrong += receipts.of_api(self.api.url, self.publisher, recount.ACCOUNTS)
         if audit.returncode:
             wrong.append(f"`audit` ended with {audit.returncode}: {audit.stderr}")
         elif (unexplained := json.loads(audit.stdout)["unexplained"]) != 0:
@@ -181,16 +184,18 @@ class Proof:
                 wrong.append(f"{service.name} ended with status {status}")
         routes, differing = recount.of_redis(self.redis.connect(), self.sampler.last, self.publisher)
         quarantine, also = recount.of_rabbitmq(self.rabbitmq.url, self.sampler.quarantine, self.publisher)
-        wrong += differing + also
+        told, again = receipts.read(self.rabbitmq.url)
+        verdicts, more = receipts.compare(told, again, self.publisher, recount.ACCOUNTS)
+        wrong += differing + also + more
         if wrong:
             raise Failed("\n".join(wrong))
         return {
             "events": self.events, "jobs": self.jobs, "seconds": round(took), "published": round(published),
-            "killed": self.killed, "restarted": {"redis": 2, "rabbitmq": 1},
+            "killed": self.killed, "restarted": {"redis": 2, "rabbitmq": 2},
             "samples": self.sampler.samples, "deviations": len(self.sampler.deviations),
             "samples without redis": self.sampler.missed,
             "sent again without a confirm": self.publisher.again, "operator": self.operator.asked,
-            "routes": routes, "quarantine": quarantine, "unexplained": 0,
+            "routes": routes, "receipts": verdicts, "quarantine": quarantine, "unexplained": 0,
         }
 
     def end(self):
