@@ -178,7 +178,7 @@ impl Client {
 
     /// The counts that are lower than in the last snapshot.
     async fn fallen(&self, books: &Books) -> Result<Vec<(u32, Account, Account)>, Error> {
-        let last = self.snapshot(None).await?.unwrap_or_default();
+        let last = self.books_at(i64::MAX).await?.books;
         let fell = |(key, count): (&(u32, Account, Account), &u64)| {
             (books.moves.get(key).copied().unwrap_or(0) < *count).then_some(*key)
         };

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use redis::streams::StreamRangeReply;
-
 use crate::{
     client::{handle::Client, outbox::parse_move},
     error::Error,
@@ -27,16 +25,6 @@ impl Books {
     pub(crate) fn read<'a>(fields: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
         let moves = fields.into_iter().filter_map(|(name, count)| Some((parse_move(name)?, count)));
         Self { moves: moves.collect() }
-    }
-
-    /// Parses a snapshot: `route|from>to=count` between blanks.
-    fn parse(text: &str) -> Self {
-        let field = |field: &'_ str| -> Option<(String, u64)> {
-            let (name, count) = field.split_once('=')?;
-            Some((name.to_owned(), count.parse().ok()?))
-        };
-        let fields: Vec<(String, u64)> = text.split(' ').filter_map(field).collect();
-        Self::read(fields.iter().map(|(name, count)| (name.as_str(), *count)))
     }
 
     /// How often expectations of a route moved from one account to another.
@@ -93,25 +81,6 @@ impl Client {
         let fields: Vec<(String, u64)> =
             redis::cmd("HGETALL").arg(self.keys.books()).query_async(&mut self.conn.clone()).await?;
         Ok(Books::read(fields.iter().map(|(name, count)| (name.as_str(), *count))))
-    }
-
-    /// The books at the beginning of the last minute or hour up to a time (UTC ms); of the last minute
-    /// for `None`. Hours are kept for 90 days, minutes for one. `None` before the first snapshot.
-    ///
-    /// # Errors
-    /// When Redis failed.
-    pub async fn snapshot(&self, at: Option<i64>) -> Result<Option<Books>, Error> {
-        let upto = at.map_or_else(|| "+".to_owned(), |at| at.max(0).to_string());
-        for stream in [self.keys.minutes(), self.keys.hours()] {
-            let mut cmd = redis::cmd("XREVRANGE");
-            cmd.arg(stream).arg(&upto).arg("-").arg("COUNT").arg(1);
-            let found: StreamRangeReply = cmd.query_async(&mut self.conn.clone()).await?;
-            if let Some(entry) = found.ids.first() {
-                let text: String = entry.get("books").unwrap_or_default();
-                return Ok(Some(Books::parse(&text)));
-            }
-        }
-        Ok(None)
     }
 
     /// The names of the routes by their numbers. A route gets its number with its first job.
