@@ -16,7 +16,7 @@ async function read(place) {
   return answer.json();
 }
 
-// The newest outcome of a status whose job failed or waits as the demo has planned.
+// The job of one outcome of this status, with its arguments.
 async function some(status) {
   const { outcomes } = await read(`/v1/outcomes?status=${status}&limit=1`);
   return outcomes[0] && read(`/v1/jobs/${outcomes[0].job}?args=true`);

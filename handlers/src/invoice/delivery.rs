@@ -20,6 +20,8 @@ use upshot::{
 const LEAST: Duration = Duration::from_secs(1);
 /// Bytes of the longest id of a mail: the job's id, the number of the edit, and the suffix.
 const LONGEST_ID: usize = 64;
+/// Why the job is parked.
+const WHY: &str = "the mail server accepted the mail, and no confirmation of its delivery has come";
 /// Names that evidence uses itself.
 const OURS: [&str; 3] = ["kind", "href", "message_id"];
 
@@ -73,7 +75,11 @@ impl Delivery {
     ) -> Result<Option<Evidence>, Stop> {
         let Some(within) = self.confirm_delivery else { return Ok(None) };
         let key = key(message_id);
-        match cx.wait_for(&key, within).await? {
+        let waited = cx.wait_for(&key, within).await.map_err(|stop| match stop {
+            Stop::Parked(park) => Stop::Parked(Park { why: WHY.to_owned(), ..park }),
+            other => other,
+        });
+        match waited? {
             Waited::Signalled(payload) => Ok(Some(evidence(message_id, payload))),
             Waited::TimedOut => Err(Failure::permanent(format!(
                 "the mail server accepted the mail, but its delivery was not confirmed within {}: \

@@ -48,6 +48,7 @@ impl Scene {
 fn awaited(run: &Run) -> String {
     let Stop::Parked(park) = run.stop() else { panic!("{run:?}") };
     assert_eq!((park.condition.tenant(), park.within), (Some("berlin"), Some(DAY)));
+    assert!(park.why.contains("no confirmation"), "{park:?}");
     let message_id = run.step("send")["message_id"].as_str().unwrap();
     let key = park.condition.key().to_owned();
     assert_eq!(format!("<{}>", key.strip_prefix("delivered ").unwrap()), message_id);
