@@ -16,10 +16,11 @@ async function read(place) {
   return answer.json();
 }
 
-// The job of one outcome of this status, with its arguments.
-async function some(status) {
-  const { outcomes } = await read(`/v1/outcomes?status=${status}&limit=1`);
-  return outcomes[0] && read(`/v1/jobs/${outcomes[0].job}?args=true`);
+// The job of one outcome of this status, with its arguments. Where `why` is given, it is the reason.
+async function some(status, why) {
+  const { outcomes } = await read(`/v1/outcomes?status=${status}`);
+  const found = outcomes.find((outcome) => !why || why.test((outcome.reason || {}).message));
+  return found && read(`/v1/jobs/${found.job}?args=true`);
 }
 
 function lost(job) {
@@ -62,7 +63,7 @@ Missed: a few mailboxes are closed, and the mail server refused their mail (550)
 }
 
 async function main() {
-  const [overdue, missed] = [await some("overdue"), await some("missed")];
+  const [overdue, missed] = [await some("overdue"), await some("missed", /\b550\b/)];
   if (overdue) process.stdout.write(lost(overdue));
   if (missed) process.stdout.write(refused(missed));
 }
