@@ -7,6 +7,7 @@ use axum::{
     http::{header, request::Parts, uri::Authority},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use upshot_ledger::quarantine::MessageId;
 use upshot_queue::JobId;
 
 use crate::{
@@ -64,6 +65,16 @@ impl Links {
     /// The groups of dead jobs with this query.
     pub fn dead(&self, query: &str) -> String {
         format!("{}/v1/dead?{query}", self.base)
+    }
+
+    /// The list of messages in quarantine with this query.
+    pub fn quarantine(&self, query: &str) -> String {
+        format!("{}/v1/quarantine?{query}", self.base)
+    }
+
+    /// A message in quarantine.
+    pub fn quarantined(&self, id: &MessageId) -> String {
+        format!("{}/v1/quarantine/{id}", self.base)
     }
 
     /// The outcomes of an event.

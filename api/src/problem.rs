@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use upshot_ledger::quarantine;
 use upshot_queue::{JobId, QueueName};
 use upshot_runtime::amqp::PublishError;
 use upshot_shared::{Reason, Rejection};
@@ -240,6 +241,17 @@ impl From<Rejection> for Problem {
 impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
         Self::new(Code::RabbitmqUnavailable, error)
+    }
+}
+
+impl From<quarantine::Error> for Problem {
+    fn from(error: quarantine::Error) -> Self {
+        match error {
+            quarantine::Error::Redis(error) => upshot_queue::Error::Redis(error).into(),
+            quarantine::Error::Damaged { .. } | quarantine::Error::Layout { .. } => {
+                Self::new(Code::NotReady, error)
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, str::FromStr};
 
+use chrono::DateTime;
 use url::form_urlencoded;
 
 use crate::problem::Problem;
@@ -69,6 +70,19 @@ impl Query {
         self.text(name).map(read).transpose()
     }
 
+    /// A parameter's time, UTC ms.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn time(&self, name: &str) -> Result<Option<i64>, Problem> {
+        let read = |text: &str| {
+            let time = DateTime::parse_from_rfc3339(text).ok();
+            let remedy = "a time like 2026-03-14T09:30:00Z is expected (RFC 3339; in a URL, `+` is %2B)";
+            time.map(|time| time.timestamp_millis()).ok_or_else(|| Problem::parameter(name, text, remedy))
+        };
+        self.text(name).map(read).transpose()
+    }
+
     /// A parameter's value.
     ///
     /// # Errors
@@ -91,6 +105,13 @@ mod tests {
         assert_eq!(query.value("state").unwrap(), Some(State::Dead));
         assert_eq!(query.name("subject").unwrap().as_deref(), Some("a b c"));
         assert_eq!(query.text("kind"), None);
+    }
+
+    #[test]
+    fn a_time_has_a_zone() {
+        let query = Query::parse(Some("a=1970-01-01T01:00:01%2B01:00&b=1970-01-01"), &["a", "b"]).unwrap();
+        assert_eq!(query.time("a").unwrap(), Some(1_000));
+        assert!(query.time("b").is_err());
     }
 
     #[test]

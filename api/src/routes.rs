@@ -17,6 +17,7 @@ mod outcomes;
 mod pause;
 mod priority;
 mod progress;
+mod quarantine;
 mod queues;
 mod reschedule;
 mod retry;
@@ -52,6 +53,8 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(configuration::show, configuration::apply))
         .routes(routes!(outbox::end))
         .routes(routes!(dead::groups))
+        .routes(routes!(quarantine::list))
+        .routes(routes!(quarantine::message))
         .routes(routes!(many::retry))
         .routes(routes!(many::purge))
         .routes(routes!(outcomes::of_event))

@@ -11,8 +11,10 @@ use std::{
 
 use futures::future;
 use tokio::sync::Mutex;
+use upshot_ledger::quarantine::{Figures as Quarantined, Quarantine};
 use upshot_queue::{Client, Counts, Outbox, State};
 use upshot_runtime::amqp::{Depths, INTAKE, QUARANTINE};
+use upshot_shared::Reason;
 
 /// How long a reading is reused, so that several scrapers cost one round trip.
 const FRESH: Duration = Duration::from_secs(1);
@@ -50,30 +52,36 @@ const TRANSITIONS: [&str; 23] = [
 /// The queues' figures in Prometheus' text format.
 pub struct Scrape {
     queues: Vec<Scraped>,
-    last: Mutex<Option<(Instant, String)>>,
+    quarantine: Quarantine,
+    last: Mutex<Option<(Instant, String, Option<Quarantined>)>>,
 }
 
 impl Scrape {
-    /// The figures of these queues.
-    pub fn new(queues: Vec<Client>) -> Self {
+    /// The figures of these queues, and of the list of messages in quarantine.
+    pub fn new(queues: Vec<Client>, quarantine: Quarantine) -> Self {
         let scraped = |queue| Scraped { queue, is_up: AtomicBool::new(true) };
-        Self { queues: queues.into_iter().map(scraped).collect(), last: Mutex::new(None) }
+        Self { queues: queues.into_iter().map(scraped).collect(), quarantine, last: Mutex::new(None) }
     }
 
     /// The figures, with those of RabbitMQ if known. A queue that cannot be read has none, so that
     /// a graph shows a gap instead of an old value.
     pub async fn text(&self, depths: Option<Depths>) -> String {
-        self.of_queues().await + &of_rabbitmq(depths)
+        let (queues, quarantined) = self.of_redis().await;
+        queues + &of_rabbitmq(depths) + &of_quarantine(quarantined.as_ref(), depths)
     }
 
-    async fn of_queues(&self) -> String {
+    async fn of_redis(&self) -> (String, Option<Quarantined>) {
         let mut last = self.last.lock().await;
-        if let Some((_, text)) = last.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
-            return text.clone();
+        if let Some((_, text, quarantined)) = last.as_ref().filter(|(read, ..)| read.elapsed() < FRESH) {
+            return (text.clone(), quarantined.clone());
         }
-        let text = render(&future::join_all(self.queues.iter().map(Figures::read)).await);
-        *last = Some((Instant::now(), text.clone()));
-        text
+        let queues = future::join_all(self.queues.iter().map(Figures::read));
+        let quarantined = tokio::time::timeout(PATIENCE, self.quarantine.figures());
+        let (queues, quarantined) = future::join(queues, quarantined).await;
+        // A list that cannot be read has no figures; its address says why.
+        let (text, quarantined) = (render(&queues), quarantined.ok().and_then(Result::ok));
+        *last = Some((Instant::now(), text.clone(), quarantined.clone()));
+        (text, quarantined)
     }
 }
 
@@ -168,6 +176,35 @@ fn of_rabbitmq(depths: Option<Depths>) -> String {
     family(&mut text, "upshot_rabbitmq_messages", "gauge", help, messages);
     let consumers = queues.map(|(queue, depth)| (format!("queue=\"{queue}\""), u64::from(depth.consumers)));
     family(&mut text, "upshot_rabbitmq_consumers", "gauge", "Consumers of a queue of RabbitMQ.", consumers);
+    text
+}
+
+/// What the list of messages in quarantine has, beside RabbitMQ's own count.
+fn of_quarantine(quarantined: Option<&Quarantined>, depths: Option<Depths>) -> String {
+    let mut text = String::new();
+    let Some(figures) = quarantined else { return text };
+    let one = |value: u64| [(String::new(), value)];
+    let balances = figures.by_reason();
+    let known = Reason::ALL.map(Reason::as_str);
+    let others = balances.keys().copied().filter(|reason| !known.contains(reason));
+    let received = known.into_iter().chain(others).map(|reason| {
+        (
+            format!("reason=\"{}\"", escaped(reason)),
+            balances.get(reason).copied().unwrap_or_default().received,
+        )
+    });
+    let help = "Messages that came into quarantine, each counted once, as Redis counts them.";
+    family(&mut text, "upshot_quarantine_received_total", "counter", help, received);
+    let help = "Messages in quarantine that are listed.";
+    family(&mut text, "upshot_quarantine_messages", "gauge", help, one(figures.rows));
+    let help = "How long the oldest listed message is in quarantine, in seconds; 0 without one.";
+    family(&mut text, "upshot_quarantine_oldest_seconds", "gauge", help, one(figures.oldest_age() / 1000));
+    let Some(depths) = depths else { return text };
+    let reconciled = figures.reconcile(depths.quarantine.messages.into());
+    let help = "Messages in RabbitMQ's quarantine that are not listed.";
+    family(&mut text, "upshot_quarantine_unlisted", "gauge", help, one(reconciled.unlisted));
+    let help = "Copies of listed messages that RabbitMQ does not have any more.";
+    family(&mut text, "upshot_quarantine_missing", "gauge", help, one(reconciled.missing));
     text
 }
 

@@ -7,6 +7,7 @@ use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use upshot_ledger::quarantine::{self, Quarantine};
 use upshot_queue::{Client, Connection, Connector, JobId, Operator, QueueName};
 use upshot_runtime::{
     Health, Settings,
@@ -56,6 +57,8 @@ pub struct State {
     pub hosts: Hosts,
     /// Connections at the same time.
     pub connections: usize,
+    /// The list of messages in quarantine.
+    pub quarantine: Quarantine,
     /// The queues of the settings.
     pub queues: BTreeMap<QueueName, Client>,
     /// The same queues, for pages of lists.
@@ -103,12 +106,14 @@ impl Shared {
             settings.queues.keys().map(queue).collect()
         };
         let (small, lists) = (queues(&redis), queues(&pages));
+        let quarantine = Quarantine::with_connection(pages, connector.prefix());
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
             connections: settings.api.connections,
             live: Live::new(connector.clone(), small.clone()),
-            scrape: Scrape::new(small.values().cloned().collect()),
+            scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone()),
+            quarantine,
             queues: small,
             lists,
             redis,
@@ -138,6 +143,23 @@ impl State {
         self.ask(async {
             match question().await {
                 Err(upshot_queue::Error::Redis(error)) if error.is_connection_dropped() => question().await,
+                answer => answer,
+            }
+        })
+        .await
+    }
+
+    /// The same for a read of the list of messages in quarantine.
+    ///
+    /// # Errors
+    /// A 503 when Redis does not answer, or the list is damaged.
+    pub async fn read_quarantine<T, F: Future<Output = Result<T, quarantine::Error>>>(
+        &self,
+        question: impl Fn() -> F,
+    ) -> Result<T, Problem> {
+        within(PATIENCE, async {
+            match question().await {
+                Err(quarantine::Error::Redis(error)) if error.is_connection_dropped() => question().await,
                 answer => answer,
             }
         })
@@ -307,12 +329,12 @@ fn unknown(id: &JobId) -> Problem {
     Problem::new(Code::UnknownJob, detail)
 }
 
-async fn within<T>(
+async fn within<T, E: Into<Problem>>(
     patience: Duration,
-    question: impl Future<Output = Result<T, upshot_queue::Error>>,
+    question: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Problem> {
     match tokio::time::timeout(patience, question).await {
-        Ok(answer) => Ok(answer?),
+        Ok(answer) => answer.map_err(Into::into),
         Err(_) => {
             let detail = format!("no answer within {patience:?}; ask again later");
             Err(Problem::new(Code::RedisUnavailable, detail))

@@ -140,7 +140,7 @@ fn too_slow(limit: Duration) -> Rejection {
 }
 
 /// The form in which a message states its content type.
-fn envelope(properties: &BasicProperties) -> Envelope {
+pub(crate) fn envelope(properties: &BasicProperties) -> Envelope {
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
     let mut headers = BTreeMap::new();
     let mut unreadable = None;

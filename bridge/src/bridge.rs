@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use upshot_ledger::quarantine::{Bounds, Quarantine};
 use upshot_queue::{Client, Connector, QueueName, connect::Backoff};
 use upshot_runtime::{
     Health, Settings,
@@ -10,7 +11,7 @@ use upshot_runtime::{
 };
 use upshot_shared::{Intake, contract};
 
-use crate::{former, session};
+use crate::{former, quarantine::Rows, session};
 
 /// Why a bridge cannot be set up. A running bridge does not fail; it waits.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,7 @@ pub struct Bridge {
     pub(crate) intake: Arc<Intake>,
     pub(crate) queues: Arc<HashMap<QueueName, Client>>,
     pub(crate) quarantine: Publisher,
+    pub(crate) rows: Rows,
     pub(crate) health: Health,
 }
 
@@ -70,6 +72,7 @@ impl Bridge {
         Ok(Self {
             settings: Arc::new(settings.clone()),
             intake: Arc::new(intake),
+            rows: Rows::new(Quarantine::new(&connector)?, Bounds::from(&settings.quarantine)),
             quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE),
             queues: Arc::new(queues),
             amqp,
@@ -84,6 +87,7 @@ impl Bridge {
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch));
         let due = upshot_ledger::watch(self.queues.values().cloned().collect::<Vec<_>>());
         let _due = AbortOnDropHandle::new(tokio::spawn(due));
+        let _trimming = AbortOnDropHandle::new(tokio::spawn(self.rows.clone().trim()));
         let (bridge, stopping) = (self.clone(), stop.clone());
         let former = async move { former::drain(&bridge, &stopping).await };
         let former = AbortOnDropHandle::new(tokio::spawn(former));

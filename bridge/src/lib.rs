@@ -13,8 +13,9 @@
 //! What happens when:
 //! | fault | then |
 //! |---|---|
-//! | an event cannot be accepted, or its queue refuses a job | it is published to quarantine, confirmed, then acked; the other events continue |
+//! | an event cannot be accepted, or its queue refuses a job | it is published to quarantine, confirmed, listed in Redis, then acked; the other events continue |
 //! | quarantine takes nothing (full, a memory alarm) | bad deliveries wait unacknowledged, good ones continue |
+//! | Redis takes no row of a quarantined message | the same; if another program damaged the list, the message gets no row and a warning says so |
 //! | the AMQP client cannot parse a message | the transport leaves out what it cannot parse; the message goes to quarantine as `unreadable` |
 //! | a contract takes too long | the event goes to quarantine as `contract_timeout`, alone |
 //! | large messages wait | the bridge reads them while `prefetch_bytes` has room, or one at a time |

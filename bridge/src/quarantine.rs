@@ -1,7 +1,15 @@
 //! Puts messages that cannot be accepted into quarantine, with the reason and the exact place.
 //!
-//! Bad deliveries wait here, unacknowledged, until RabbitMQ has confirmed their copies. Good
-//! deliveries do not wait for them.
+//! | module | its one thing |
+//! |---|---|
+//! | [`copy`] | the properties of a quarantined copy |
+//! | [`rows`] | the row in the ledger's list |
+//!
+//! Bad deliveries wait here, unacknowledged, until RabbitMQ has confirmed their copies and Redis has
+//! their rows. Good deliveries do not wait for them.
+
+mod copy;
+mod rows;
 
 use std::{
     collections::BTreeSet,
@@ -9,31 +17,34 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::{StreamExt, stream};
-use lapin::{
-    BasicProperties,
-    options::BasicAckOptions,
-    types::{AMQPValue, FieldTable},
+use lapin::{BasicProperties, options::BasicAckOptions};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
 };
-use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
+use upshot_ledger::quarantine::MessageId;
 use upshot_queue::connect::Backoff;
 use upshot_runtime::{
     Health,
     amqp::{self, Budget, PublishError, Publisher},
 };
+use upshot_shared::Reason;
+
+pub(crate) use rows::Rows;
 
 use crate::batch::{Arrived, Refused};
 
-/// The copy leaves out a producer's headers that are larger than this. Together with Upshot's
-/// headers they must fit into one AMQP frame (128 KiB), or the broker closes the connection.
-const MOST_HEADERS: usize = 32 << 10;
 /// Bytes of waiting bad events that do not count against the room for good ones.
 const KEPT_BYTES: u64 = 64 << 20;
 /// Copies in flight at the same time.
 const UNDER_WAY: usize = 16;
+/// How long a stop waits for the copies and rows in hand.
+const FINISH: Duration = Duration::from_secs(3);
 /// The part of the health that says whether quarantine accepts messages.
 const PART: &str = "quarantine";
 
@@ -56,17 +67,32 @@ struct Kept {
 
 /// The delivery tags that are not acknowledged yet.
 #[derive(Clone, Default)]
-struct Waiting(Arc<Mutex<BTreeSet<u64>>>);
+struct Waiting {
+    tags: Arc<Mutex<BTreeSet<u64>>>,
+    fewer: Arc<Notify>,
+}
 
 impl Waiting {
     fn tags(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once nothing waits.
+    async fn emptied(&self) {
+        loop {
+            // Subscribes before the check, so that no change is missed.
+            let fewer = self.fewer.notified();
+            if self.tags().is_empty() {
+                return;
+            }
+            fewer.await;
+        }
     }
 }
 
 impl Quarantine {
     /// Starts the task that publishes bad deliveries.
-    pub(crate) fn open(publisher: Publisher, budget: Arc<Budget>, health: Health) -> Self {
+    pub(crate) fn open(publisher: Publisher, rows: Rows, budget: Arc<Budget>, health: Health) -> Self {
         // RabbitMQ delivers again what an earlier session could not publish, here or to another
         // bridge.
         health.up(PART);
@@ -74,6 +100,7 @@ impl Quarantine {
         let (waiting, kept) = (Waiting::default(), Arc::new(AtomicU64::new(0)));
         let publishing = Publishing {
             publisher,
+            rows,
             health,
             budget: Arc::clone(&budget),
             waiting: waiting.clone(),
@@ -83,7 +110,8 @@ impl Quarantine {
         Self { given, waiting, budget, kept, _publishing: publishing }
     }
 
-    /// Takes a bad delivery, and acknowledges it once its copy is in quarantine.
+    /// Takes a bad delivery, and acknowledges it once its copy is in quarantine and its row in
+    /// Redis.
     pub(crate) fn keep(&self, arrived: Arrived, refused: Refused) {
         let rejection = &refused.rejection;
         // Without the detail, which quotes the producer and may be personal.
@@ -99,6 +127,12 @@ impl Quarantine {
         let _ = self.given.send(Kept { arrived, refused, is_released });
     }
 
+    /// Waits for the bad deliveries in hand before a stop. What is not done by then comes again, and
+    /// RabbitMQ has a second copy of it.
+    pub(crate) async fn finish(&self) {
+        let _ = timeout(FINISH, self.waiting.emptied()).await;
+    }
+
     /// The lowest delivery tag that must not be acknowledged yet.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.waiting.tags().first().copied()
@@ -108,6 +142,7 @@ impl Quarantine {
 /// Publishes the bad deliveries.
 struct Publishing {
     publisher: Publisher,
+    rows: Rows,
     health: Health,
     budget: Arc<Budget>,
     waiting: Waiting,
@@ -121,16 +156,21 @@ impl Publishing {
     }
 
     async fn publish_one(&self, Kept { arrived, refused, is_released }: Kept) {
+        let id = MessageId::of(&arrived.routing_key, &arrived.properties, &arrived.body);
+        let properties = copy::properties(&arrived, &refused, &id);
+        let reason = refused.rejection.reason;
         let mut backoff = Backoff::default();
-        while let Err(error) = publish(&self.publisher, &arrived, &refused).await {
+        while let Err(error) = publish(&self.publisher, &arrived, properties.clone(), reason).await {
             let remedy = "bad events wait unacknowledged, good ones continue";
             self.health.down(PART, format!("{error}; {remedy}"));
             backoff.wait().await;
         }
+        self.rows.record(&id, &arrived, &refused, &self.health).await;
         self.health.up(PART);
         // If the connection is gone, the delivery comes again, and so does its copy.
         let _ = arrived.acker.ack(BasicAckOptions::default()).await;
         self.waiting.tags().remove(&arrived.tag);
+        self.waiting.fewer.notify_waiters();
         let bytes = arrived.body.len() as u64;
         if is_released {
             self.kept.fetch_sub(bytes, Ordering::Relaxed);
@@ -140,87 +180,13 @@ impl Publishing {
     }
 }
 
-async fn publish(publisher: &Publisher, arrived: &Arrived, refused: &Refused) -> Result<(), PublishError> {
-    publisher.publish(amqp::QUARANTINE, "", &arrived.body, properties(arrived, refused), true).await?;
-    let reason = refused.rejection.reason.as_str();
-    metrics::counter!("upshot_bridge_quarantined_total", "reason" => reason).increment(1);
+async fn publish(
+    publisher: &Publisher,
+    arrived: &Arrived,
+    properties: BasicProperties,
+    reason: Reason,
+) -> Result<(), PublishError> {
+    publisher.publish(amqp::QUARANTINE, "", &arrived.body, properties, true).await?;
+    metrics::counter!("upshot_bridge_quarantined_total", "reason" => reason.as_str()).increment(1);
     Ok(())
-}
-
-/// The properties that describe the message, with Upshot's headers beside its own. The copy leaves
-/// out properties that tell the broker to act. RabbitMQ would close the channel for a foreign
-/// `user_id` and some forms of `reply_to`. An `expiration` would remove the evidence, and `CC` and
-/// `BCC` would send copies elsewhere.
-#[expect(clippy::disallowed_methods, reason = "what came as a short string is one")]
-fn properties(arrived: &Arrived, refused: &Refused) -> BasicProperties {
-    let from = &arrived.properties;
-    let mut properties = BasicProperties::default();
-    if let Some(value) = from.content_type() {
-        properties = properties.with_content_type(value.clone());
-    }
-    if let Some(value) = from.content_encoding() {
-        properties = properties.with_content_encoding(value.clone());
-    }
-    if let Some(value) = from.priority() {
-        properties = properties.with_priority(*value);
-    }
-    if let Some(value) = from.correlation_id() {
-        properties = properties.with_correlation_id(value.clone());
-    }
-    if let Some(value) = from.message_id() {
-        properties = properties.with_message_id(value.clone());
-    }
-    if let Some(value) = from.timestamp() {
-        properties = properties.with_timestamp(*value);
-    }
-    if let Some(value) = from.kind() {
-        properties = properties.with_type(value.clone());
-    }
-    if let Some(value) = from.app_id() {
-        properties = properties.with_app_id(value.clone());
-    }
-    let mut headers = FieldTable::default();
-    for (name, value) in from.headers().iter().flatten() {
-        if !["CC", "BCC"].contains(&name.as_str()) {
-            headers.insert(name.clone(), value.clone());
-        }
-    }
-    let add = |headers: &mut FieldTable, name: &str, value: &str| {
-        headers.insert(name.into(), AMQPValue::LongString(value.into()));
-    };
-    if size(&headers) > MOST_HEADERS {
-        headers = FieldTable::default();
-        add(&mut headers, amqp::HEADER_DROPPED, "the producer's headers were larger than 32 KiB");
-    }
-    if let Some(user) = from.user_id() {
-        add(&mut headers, amqp::HEADER_USER, user.as_str());
-    }
-    if let Some(to) = from.reply_to() {
-        add(&mut headers, amqp::HEADER_REPLY_TO, to.as_str());
-    }
-    let Refused { rejection, jobs } = refused;
-    add(&mut headers, amqp::HEADER_REASON, rejection.reason.as_str());
-    add(&mut headers, amqp::HEADER_PLACE, &rejection.place);
-    add(&mut headers, amqp::HEADER_DETAIL, &rejection.detail);
-    add(&mut headers, amqp::HEADER_ROUTING_KEY, &arrived.routing_key);
-    if !jobs.is_empty() {
-        let jobs: Vec<String> = jobs.iter().map(|(queue, id)| format!("{queue}/{id}")).collect();
-        add(&mut headers, amqp::HEADER_JOBS, &jobs.join(" "));
-    }
-    properties.with_headers(headers)
-}
-
-/// An upper bound for the bytes of a table on the wire.
-fn size(table: &FieldTable) -> usize {
-    fn of(value: &AMQPValue) -> usize {
-        8 + match value {
-            AMQPValue::LongString(text) => text.as_bytes().len(),
-            AMQPValue::ShortString(text) => text.as_str().len(),
-            AMQPValue::ByteArray(bytes) => bytes.as_slice().len(),
-            AMQPValue::FieldArray(values) => values.as_slice().iter().map(of).sum(),
-            AMQPValue::FieldTable(table) => size(table),
-            _ => 8,
-        }
-    }
-    table.into_iter().map(|(name, value)| 1 + name.as_str().len() + of(value)).sum()
 }

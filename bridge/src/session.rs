@@ -44,6 +44,7 @@ pub(crate) async fn run(bridge: &Bridge, queue: &'static str, stop: &Cancellatio
     let mut worked = false;
     let ended = session.consume(bridge, consumer, stop, &mut worked).await;
     if stop.is_cancelled() {
+        session.quarantine.finish().await;
         // Unacknowledged deliveries go back to the queue with the connection.
         session.link.close().await;
         return Ok(());
@@ -74,8 +75,12 @@ impl Session {
         let consuming =
             channel.basic_consume(queue.into(), "upshot-bridge".into(), options, FieldTable::default());
         let consumer = consuming.await.map_err(said)?;
-        let quarantine =
-            Quarantine::open(bridge.quarantine.clone(), Arc::clone(link.budget()), bridge.health.clone());
+        let quarantine = Quarantine::open(
+            bridge.quarantine.clone(),
+            bridge.rows.clone(),
+            Arc::clone(link.budget()),
+            bridge.health.clone(),
+        );
         Ok((Self { link, channel, quarantine }, consumer))
     }
 

@@ -3,6 +3,7 @@
 mod configuration;
 mod dead;
 mod jobs;
+mod quarantine;
 mod queues;
 mod values;
 
@@ -13,6 +14,7 @@ use upshot_queue::QueueName;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
+pub use quarantine::Quarantine;
 pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
@@ -117,6 +119,11 @@ pub enum Command {
     /// All dead jobs of the queue, unless you name a group, kind or tenant. The queue then no
     /// longer recognises their events: an event that comes again becomes a new job.
     DeadPurge(DeadPurge),
+    /// List messages that could not be accepted, or show one of them.
+    ///
+    /// The newest comes first. Listing takes no message out of RabbitMQ, where the messages are, in
+    /// the queue upshot.quarantine.
+    Quarantine(Quarantine),
     /// Print the annotated default settings, or the ones in force.
     Settings(SettingsCommand),
     /// Print the OpenAPI document of the HTTP API.
@@ -246,6 +253,9 @@ mod tests {
             "limit invoices tenant:acme --weight 2".to_owned(),
             "limit invoices queue --clear".to_owned(),
             "outbox-end invoices audit".to_owned(),
+            "quarantine --reason unknown_type --type a.v1 --source /shop --since 2h --until 2026-03-14T09:30:00Z".to_owned(),
+            format!("quarantine {id}"),
+            "quarantine --counts".to_owned(),
             "dead --queue invoices".to_owned(),
             "dead-retry invoices --group 5f1d7a84db00d2fc --pace 100ms --limit 10000".to_owned(),
             "dead-purge invoices --older-than 7d --tenant acme".to_owned(),
@@ -284,6 +294,10 @@ mod tests {
             ("jobs --limit 0", &["0", "--limit"]),
             ("jobs --all --limit 3", &["--all", "--limit"]),
             ("jobs --state done", &["done", "--state", "succeeded"]),
+            ("quarantine 1042", &["1042", "26 characters"]),
+            ("quarantine --reason bad", &["bad", "--reason", "malformed_json, not_a_cloud_event"]),
+            ("quarantine --since yesterday", &["yesterday", "--since", "2h"]),
+            ("quarantine mrtu2hq6wcbcvkoxmzkhxbs7da --reason oversize", &["--reason"]),
             ("dead-retry invoices --limit 0", &["0", "10000"]),
             ("dead-purge invoices", &["--older-than"]),
             ("job mrtu2hq6wcbcvkoxmzkhxbs7da --follow --timeline", &["--timeline"]),

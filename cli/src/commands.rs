@@ -14,6 +14,7 @@ pub mod jobs;
 mod pages;
 mod private;
 pub mod publish;
+pub mod quarantine;
 pub mod queues;
 pub mod services;
 pub mod settings;

@@ -9,13 +9,14 @@ use upshot_runtime::settings::Program;
 use crate::arguments::Arguments;
 
 /// The groups, and their commands in order.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
     ("Publish events", &["publish"]),
     ("Outcomes", &["audit"]),
     ("Jobs", &["jobs", "job", "retry", "cancel", "reschedule", "prioritise"]),
     ("Queues", &["queues", "pause", "resume", "signal", "unpark", "limit", "config", "outbox-end"]),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
+    ("Quarantine", &["quarantine"]),
     ("Reference", &["settings", "openapi", "help"]),
 ];
 /// The columns in which the text of a command begins and ends.

@@ -38,6 +38,7 @@ pub(crate) async fn run(
         Command::Dead(dead) => commands::dead::groups(&settings()?, dead, out).await,
         Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry, out).await,
         Command::DeadPurge(purge) => commands::dead::purge(&settings()?, purge, out).await,
+        Command::Quarantine(asked) => commands::quarantine::show(&settings()?, asked, out).await,
         Command::Audit(audit) => Box::pin(commands::audit::run(settings()?, audit, out)).await,
         Command::Doctor => Box::pin(commands::doctor::run(settings(), out)).await,
         Command::Settings(which) => commands::settings::run(program, settings, which, out),

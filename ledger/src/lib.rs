@@ -6,9 +6,13 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`mod@audit`] | compares the books with jobs and indexes all the time |
+//! | [`keys`] | names the keys of the ledger's own slot |
+//! | [`quarantine`] | lists what is in quarantine, and keeps the bridge's book |
 //! | [`mod@watch`] | moves what is due to overdue, whichever process runs |
 
 pub mod audit;
+pub mod keys;
+pub mod quarantine;
 mod watch;
 
 pub use audit::audit;

@@ -87,6 +87,8 @@ pub use reconcile::{Conflict, Reconciled};
 pub use release::{Released, Releasing};
 pub use retention::Trimmed;
 pub use retry::{Crashes, Decision, Earlier, RetryPolicy, Wait};
+#[doc(hidden)]
+pub use scripts::crash_point;
 pub use scripts::script_name;
 pub use scrub::Scrubber;
 pub use signals::{BadSignal, Kept, MAX_SIGNAL, MAX_SIGNALS, Signal, SignalCursor, SignalPage, Signalled};

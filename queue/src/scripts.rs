@@ -19,6 +19,7 @@ use crate::redis::{
     keys::Keys,
 };
 use compose::{Clock, compose};
+pub use crash::wrote as crash_point;
 pub(crate) use policy::{
     CALL_BYTES, DUE_IDS, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS, RESERVATIONS_GIVEN_UP,
 };

@@ -57,6 +57,8 @@ pub struct Settings {
     pub redis: RedisSettings,
     /// The bridge.
     pub bridge: BridgeSettings,
+    /// Rows about messages in quarantine.
+    pub quarantine: QuarantineSettings,
     /// Event schemas.
     pub contracts: ContractSettings,
     /// The routes from events to jobs.
@@ -188,6 +190,14 @@ impl Settings {
             let value = humantime::format_duration(self.bridge.contract_timeout).to_string();
             return impossible("bridge.contract_timeout", value, "use at least 10ms");
         }
+        if self.quarantine.keep < Duration::from_secs(1) {
+            let value = humantime::format_duration(self.quarantine.keep).to_string();
+            return impossible("quarantine.keep", value, "use at least 1s");
+        }
+        if self.quarantine.keep_bytes.0 < 64 << 10 {
+            let value = format!("{} bytes", self.quarantine.keep_bytes.0);
+            return impossible("quarantine.keep_bytes", value, "use at least 64KiB");
+        }
         if self.api.connections == 0 {
             return impossible("api.connections", "0".to_owned(), "use at least 1");
         }
@@ -266,6 +276,7 @@ impl Default for Settings {
             amqp: AmqpSettings::default(),
             redis: RedisSettings::default(),
             bridge: BridgeSettings::default(),
+            quarantine: QuarantineSettings::default(),
             contracts: ContractSettings::default(),
             routes: Vec::new(),
             queues: BTreeMap::new(),

@@ -4,6 +4,7 @@
 //! prefixed `cloudEvents:` or `cloudEvents_` (binary mode), after the
 //! CloudEvents AMQP protocol binding, sections 3.1 and 3.2.
 
+mod glimpse;
 mod trace;
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -18,6 +19,8 @@ use crate::{
     json,
     rejection::{Reason, Rejection},
 };
+
+pub use glimpse::Glimpse;
 
 /// The content type of a structured event.
 pub const STRUCTURED: &str = "application/cloudevents+json";

@@ -46,7 +46,7 @@ fn form(parameter: &mut Parameter) {
         ("id", ParameterIn::Path) => JOB_ID,
         ("queue", _) => QUEUE,
         ("name", ParameterIn::Path)
-        | ("kind" | "tenant" | "subject" | "source" | "id", ParameterIn::Query) => NAME,
+        | ("kind" | "tenant" | "subject" | "source" | "type" | "id", ParameterIn::Query) => NAME,
         _ => return,
     };
     parameter.schema = Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).into());

@@ -23,6 +23,8 @@ pub enum Code {
     UnknownJob,
     /// No job of the event is known.
     UnknownEvent,
+    /// No row of a message in quarantine has this id.
+    UnknownMessage,
     /// The job's outcome names no such file.
     UnknownFile,
     /// The file was there and is gone.
@@ -104,6 +106,7 @@ impl Code {
             }
             Self::UnknownJob => ("unknown-job", StatusCode::NOT_FOUND, "The job is not known"),
             Self::UnknownEvent => ("unknown-event", StatusCode::NOT_FOUND, "The event is not known"),
+            Self::UnknownMessage => ("unknown-message", StatusCode::NOT_FOUND, "The message is not known"),
             Self::UnknownFile => ("unknown-file", StatusCode::NOT_FOUND, "The file is not known"),
             Self::FileGone => ("file-gone", StatusCode::GONE, "The file is gone"),
             Self::UnknownAddress => ("unknown-address", StatusCode::NOT_FOUND, "The address is unknown"),

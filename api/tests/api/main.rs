@@ -21,6 +21,7 @@ mod openapi;
 mod operations;
 mod outcomes;
 mod progress;
+mod quarantine;
 mod queues;
 mod rejections;
 mod stream;

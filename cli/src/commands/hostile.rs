@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use upshot_shared::visible::is_shown;
 
-use super::{dead, follow, job_page, jobs, queues, timeline};
+use super::{dead, follow, job_page, jobs, quarantine, queues, timeline};
 use crate::output::{Page, Table, tests::written};
 
 /// A job with every field that a page shows.
@@ -37,6 +37,17 @@ fn queues(text: &str) -> Value {
     json!({"queues": [queue], "rabbitmq": {"intake": depth, "quarantine": depth}})
 }
 
+fn quarantined(text: &str) -> Value {
+    json!({"id": text, "reason": text, "place": text, "detail": text, "type": text, "source": text,
+        "event_id": text, "subject": text, "routing_key": text, "size": 1, "times": 1, "first_seen": text,
+        "last_seen": text})
+}
+
+fn summary(text: &str) -> Value {
+    json!({"listed": 1, "copies": 1, "in_rabbitmq": 1, "unlisted": 1, "missing": 1, "oldest": text,
+        "reasons": {text: {"listed": 1, "received": 1}}})
+}
+
 fn entry(text: &str) -> Value {
     json!({"at": text, "what": text, "did": text, "attempt": 1, "worker": text, "percent": 1, "step": text,
         "class": text, "message": text, "state": text})
@@ -51,6 +62,9 @@ fn pages(page: &mut Page, text: &str) {
     page.table(Table::bare().wrapping(&[2]), &[timeline::row(&entry(text))]);
     page.text(follow::told(text, &job(text)));
     page.table(&mut jobs::table(), &[jobs::row(&job(text), now)]);
+    quarantine::print(page, &quarantined(text), now);
+    quarantine::counts(page, &summary(text), now);
+    page.table(&mut quarantine::table(), &[quarantine::row(&quarantined(text), now)]);
 }
 
 proptest! {
@@ -90,6 +104,17 @@ fn pages_of_ordinary_length_fit_80_columns() {
             let mut queues = queues("invoices");
             queues["queues"][0]["conditions"][0]["condition"] = json!(text);
             queues::print(page, &queues);
+            let mut quarantined = quarantined(text);
+            quarantined["id"] = json!("mrtu2hq6wcbcvkoxmzkhxbs7da");
+            quarantined["reason"] = json!("conflicting_duplicate");
+            for name in ["first_seen", "last_seen"] {
+                quarantined[name] = json!("2026-03-14T09:26:53.589Z");
+            }
+            quarantine::print(page, &quarantined, now);
+            page.table(&mut quarantine::table(), &[quarantine::row(&quarantined, now)]);
+            let mut summary = summary("contract_violation");
+            summary["oldest"] = json!("2026-03-14T09:26:53.589Z");
+            quarantine::counts(page, &summary, now);
         })
         .unwrap();
     });

@@ -178,7 +178,7 @@ fn waiting(rabbitmq: &Value) -> Vec<String> {
     }
     if quarantine.get("messages").and_then(Value::as_u64) != Some(0) {
         lines.push(format!(
-            "{}: {} events could not be accepted",
+            "{}: {} events could not be accepted, see `upshot quarantine`",
             text(quarantine, "queue"),
             text(quarantine, "messages")
         ));
@@ -286,7 +286,10 @@ mod tests {
         let stuck = json!({"intake": depth("i", 7, 0), "quarantine": depth("q", 3, 0)});
         assert_eq!(
             waiting(&stuck)[1..],
-            ["no bridge takes events: start `upshot bridge`", "q: 3 events could not be accepted"]
+            [
+                "no bridge takes events: start `upshot bridge`",
+                "q: 3 events could not be accepted, see `upshot quarantine`"
+            ]
         );
         assert!(waiting(&Value::Null)[0].contains("is unknown"));
     }

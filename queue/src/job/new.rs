@@ -290,16 +290,16 @@ impl NewJob {
         (self.lane(), expect.map(|expect| expect.route.as_str()), within)
     }
 
-    /// By when its outcome is expected, in stored form. The script takes back a time that is later
-    /// than `within` from the enqueue.
+    /// By when its outcome is expected, in stored form; empty for `within` from the enqueue. The script
+    /// takes back a later time to that.
     pub(crate) fn due(&self) -> String {
         self.expect.as_ref().map_or_else(
             || NO_DUE.to_owned(),
             |Expect { within, from, .. }| {
                 let within = i64::try_from(within.as_millis()).unwrap_or(LATEST_DUE);
                 // Zeros would be no time.
-                let due = from.map_or(LATEST_DUE, |from| from.saturating_add(within).clamp(1, LATEST_DUE));
-                format!("{due:013}")
+                let due = |from: i64| format!("{:013}", from.saturating_add(within).clamp(1, LATEST_DUE));
+                from.map_or_else(String::new, due)
             },
         )
     }

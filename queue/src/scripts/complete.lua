@@ -2,9 +2,9 @@
 --       not the job's current one, or the job does not run.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 worker, 2 number of groups of successes; each group is: flow, number of the route (0 for
---       none), number of arguments of an item (1 to 4), number of items, and of each item the first of
---       id; token (1 if left out); outcome JSON (null if left out); by when the outcome was
---       expected in ms ('' if it was not);
+--       none), by when the first of the outcomes was expected in ms (0 for none), number of arguments of
+--       an item (1 to 3), number of items, and of each item the first of
+--       id; token (1 if left out); outcome JSON (null if left out);
 --       then the number of other ends, and for each:
 --       id, token, flow, verb, and three that depend on the verb:
 --       retry: delay in ms, failure class, history line
@@ -24,7 +24,7 @@ if cx.err then return cx end
 local worker, groups = ARGV[1], tonumber(ARGV[2])
 local behind, place = 3, 0
 for _ = 1, groups do
-  behind = behind + 4 + (ARGV[behind + 2] or 0) * (ARGV[behind + 3] or 0)
+  behind = behind + 5 + (ARGV[behind + 3] or 0) * (ARGV[behind + 4] or 0)
 end
 local others = tonumber(ARGV[behind] or '')
 if not others or #ARGV ~= behind + others * 7 then
@@ -51,17 +51,19 @@ local function attempt_in(text)
   end
   return attempt
 end
-local succeeded, count = {}, 0
+local succeeded, count, whole = {}, 0, false
 local p = 3
 for _ = 1, groups do
-  local flow, route, width, items = ARGV[p], ARGV[p + 1], tonumber(ARGV[p + 2]), tonumber(ARGV[p + 3])
+  local flow, route, first_due, width, items = ARGV[p], ARGV[p + 1], tonumber(ARGV[p + 2]), tonumber(ARGV[p + 3]),
+    tonumber(ARGV[p + 4])
+  -- Mostly all are in time.
+  local some_late = first_due > 0 and cx.now > first_due
   local last, first, in_time, tenant = nil, nil, {}, nil
-  p = p + 4
+  p = p + 5
   for _ = 1, items do
-    local id, token, outcome, due = ARGV[p], '1', 'null', ''
+    local id, token, outcome = ARGV[p], '1', 'null'
     if width > 1 then token = ARGV[p + 1] end
     if width > 2 then outcome = ARGV[p + 2] end
-    if width > 3 then due = ARGV[p + 3] end
     local key = JOB .. id
     local fields = fields_of(key, 'state', 'account')
     local attempt = attempt_in(fields[1] or '')
@@ -73,7 +75,8 @@ for _ = 1, groups do
       else
         redis.call('HSET', key, 'state', attempt.succeeded, 'outcome', outcome)
       end
-      local account = fields[2]
+      local account, due = fields[2], ''
+      if account or some_late then due = expectation_of(field_of(key, 'job') or '') end
       local is_late = due ~= '' and cx.now > tonumber(due)
       if account or is_late then
         local to = is_late and 'l' or 't'
@@ -101,14 +104,18 @@ for _ = 1, groups do
     p = p + width
   end
   if last then free(cx, succeeded, first, count, flow, last.claim) end
-  if in_time[1] then achieve_in_time(cx, route, tenant or string.match(flow, '^[^|]*'), in_time) end
+  if in_time[1] then
+    -- Mostly these are all successes of the call.
+    whole = groups == 1 and #in_time == count and table.concat(in_time, ' ')
+    achieve_in_time(cx, route, tenant or string.match(flow, '^[^|]*'), in_time, whole)
+  end
 end
 if count > 0 then
   -- No script looks for one succeeded job, so one stream entry a call is enough.
   for _, attempt in pairs(attempts) do
     if attempt and attempt.ended > 0 then stops(cx, attempt.claim, attempt.ended) end
   end
-  local ids = table.concat(succeeded, ' ')
+  local ids = whole or table.concat(succeeded, ' ')
   redis.call('XADD', SUCCEEDED, '*', cx.at, ids)
   redis.call('HINCRBY', CONTROL, 'succeeded', count)
   move_all(cx, 'succeeded', succeeded, ids)

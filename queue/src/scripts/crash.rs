@@ -2,8 +2,8 @@
 //!
 //! A test sets the variable `UPSHOT_CRASH_AFTER` to n, from 1, and starts the process again without
 //! it. So it sees what a crash between any two writes leaves behind. The writes are those that
-//! enqueue, change or settle jobs, and those of running attempts. Claims are none: how often a
-//! worker asks for jobs depends on time.
+//! enqueue, change or settle jobs, those of running attempts, and the rows about
+//! messages in quarantine. Claims are none: how often a worker asks for jobs depends on time.
 
 use std::sync::{
     LazyLock,
@@ -30,7 +30,7 @@ pub(super) fn is_write(script: &Pair) -> bool {
 }
 
 /// Counts a write that Redis has made.
-pub(super) fn wrote() {
+pub fn wrote() {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     if *AFTER > 0 && WRITES.fetch_add(1, Ordering::Relaxed) + 1 == *AFTER {
         tracing::error!(after = *AFTER, "the process aborts, as {VARIABLE} asks");

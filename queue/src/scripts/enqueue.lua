@@ -5,7 +5,7 @@
 --       lane (class:flow), the place of its route among the names (0 for none), within how many ms from
 --       now an outcome is due at the latest, the number of its items, and of each of these the first of
 --       id; body (version, kind, flow, meta, arguments); by when the outcome is expected (ms, 13
---       digits; as many zeros for none); subject ('' for none); delay in ms (0 for ready now); what is
+--       digits; as many zeros for none, '' for the latest); subject ('' for none); delay in ms (0 for ready now); what is
 --       rare, '' for none:
 --       `deadline in ms|e (expire) or r (run late)|1 where a dead job gives way, k
 --       where only that which holds the idempotency key does|lifetime of that key in
@@ -41,8 +41,9 @@ for i = 1, n_routes do
     redis.call('HSET', ROUTES, ARGV[4 + i], routes[i])
   end
 end
--- The ids whose outcomes are due within the same tick, by its end.
-local packs = {}
+-- The ids whose outcomes are due within the same tick, by its end; those of the last tick.
+local packs, pack, last_tick = {}, nil, nil
+local function tick_of(at) return at - at % TICK_MS + TICK_MS end
 local reply, enqueued, scheduled, subjects = {}, {}, {}, {}
 local inserted, duplicates = 0, 0
 -- The state of a job that exists, without a second read for most of them. A key of another type
@@ -67,10 +68,12 @@ for _ = 1, groups do
   local lane, route, latest, items = ARGV[p], routes[tonumber(ARGV[p + 1])] or '0', cx.now + ARGV[p + 2], tonumber(ARGV[p + 3])
   local class, listed = string.sub(lane, 1, 1), nil
   local opened, found_again, again = 0, 0, 0
+  local head, behind = cx.at .. '|' .. class .. '|', '|' .. route .. '|'
+  local latest_due, latest_tick = string.format('%013d', latest), tick_of(latest)
   p = p + 4
   for _ = 1, items do
     local id, deadline, due, subject, delay, rare = ARGV[p], '', NO_DUE, '', 0, ''
-    local reopened = nil
+    local reopened, tick = nil, nil
     if width > 2 then due = ARGV[p + 2] end
     if width > 3 then subject = ARGV[p + 3] end
     if width > 4 then delay = tonumber(ARGV[p + 4]) end
@@ -105,8 +108,17 @@ for _ = 1, groups do
       end
     end
     if not found then
-      if due ~= NO_DUE and tonumber(due) > latest then due = string.format('%013d', latest) end
-      local body = cx.at .. '|' .. class .. '|' .. deadline .. '|' .. due .. '|' .. route .. '|' .. ARGV[p + 1]
+      if due == '' then
+        due, tick = latest_due, latest_tick
+      elseif due ~= NO_DUE then
+        local at = tonumber(due)
+        if at > latest then
+          due, tick = latest_due, latest_tick
+        else
+          tick = tick_of(at)
+        end
+      end
+      local body = head .. deadline .. '|' .. due .. behind .. ARGV[p + 1]
       local inserted_it = redis.pcall('HSETNX', key, 'job', body)
       if inserted_it == 0 then
         redis.call('HINCRBY', key, 'duplicates', 1)
@@ -120,11 +132,15 @@ for _ = 1, groups do
       reply[#reply + 1] = place + 1
       reply[#reply + 1] = found
     else
-      if due ~= NO_DUE then
-        local tick = tonumber(due)
-        tick = tick - tick % TICK_MS + TICK_MS
-        local pack = packs[tick]
-        packs[tick] = pack and pack .. ' ' .. id or id
+      if tick then
+        if tick ~= last_tick then
+          pack, last_tick = packs[tick], tick
+          if not pack then
+            pack = {}
+            packs[tick] = pack
+          end
+        end
+        pack[#pack + 1] = id
       end
       if reopened then
         redis.call('HSET', key, 'account', 'n')
@@ -172,7 +188,7 @@ if inserted > 0 then
   move_all(cx, 'enqueued', enqueued, table.concat(enqueued, ' '))
 end
 local wake = put_all(cx)
-for tick, ids in pairs(packs) do redis.call('ZADD', DUE, tick, ids) end
+for tick, ids in pairs(packs) do redis.call('ZADD', DUE, tick, table.concat(ids, ' ')) end
 if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
 if #subjects > 0 then redis.call('ZADD', SUBJECTS, unpack(subjects)) end
 if duplicates > 0 then redis.call('HINCRBY', STATS, 'duplicates', duplicates) end

@@ -251,10 +251,9 @@ const MARKS: usize = 32;
 
 /// The number of arguments that `complete.lua` needs for a success. The rest have their defaults.
 fn width(ended: &EndedAttempt, outcome: &str) -> usize {
-    match (ended.expectation, ended.token, outcome) {
-        (Some(_), ..) => 4,
-        (None, 1, "null") => 1,
-        (None, _, "null") => 2,
+    match (ended.token, outcome) {
+        (1, "null") => 1,
+        (_, "null") => 2,
         _ => 3,
     }
 }
@@ -341,7 +340,8 @@ impl Worker {
             let Some((_, first, _)) = items.first() else { continue };
             let width = items.iter().map(|(_, ended, outcome)| width(ended, outcome)).max().unwrap_or(1);
             let (flow, route) = group(first);
-            call.arg(flow).arg(route).arg(width).arg(items.len());
+            let due = items.iter().filter_map(|(_, ended, _)| ended.expectation).map(|of| of.due).min();
+            call.arg(flow).arg(route).arg(due.unwrap_or(0)).arg(width).arg(items.len());
             for (_, ended, outcome) in items {
                 call.arg(ended.id.as_str());
                 if width > 1 {
@@ -349,11 +349,6 @@ impl Worker {
                 }
                 if width > 2 {
                     call.arg(*outcome);
-                }
-                if width > 3 {
-                    call.arg(
-                        ended.expectation.map(|expectation| expectation.due.to_string()).unwrap_or_default(),
-                    );
                 }
             }
         }

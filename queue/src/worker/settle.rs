@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use crate::{
-    redis::connect::{Backoff, Cause, told},
+    redis::{
+        clock::utc_ms,
+        connect::{Backoff, Cause, told},
+    },
     scripts::{CALL_BYTES, MAX_ENDS},
     worker::protocol::{Disposition, EndedAttempt},
 };
@@ -68,9 +71,14 @@ fn cost_of(ended: &EndedAttempt) -> usize {
     if matches!(ended.disposition, Disposition::Succeed(_)) { 2 } else { 5 }
 }
 
-/// The outcome of a success. For any other end Redis reads the job.
+/// The outcome of a success. For any other end, and for a late success, Redis reads the job.
 fn bytes_of(ended: &EndedAttempt) -> usize {
-    if let Disposition::Succeed(outcome) = &ended.disposition { outcome.len() } else { ended.args }
+    let is_late = ended.expectation.is_some_and(|expectation| expectation.due < utc_ms());
+    match &ended.disposition {
+        Disposition::Succeed(outcome) if is_late => outcome.len() + ended.args,
+        Disposition::Succeed(outcome) => outcome.len(),
+        _ => ended.args,
+    }
 }
 
 /// Writes a batch, and repeats until Redis answers, because an unwritten end means that the work

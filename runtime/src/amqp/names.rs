@@ -19,11 +19,21 @@ pub const HEADER_REASON: &str = "x-upshot-reason";
 pub const HEADER_PLACE: &str = "x-upshot-place";
 /// Header of a quarantined message: what is wrong, for people.
 pub const HEADER_DETAIL: &str = "x-upshot-detail";
+/// Header of a quarantined message: the id of its row, for `upshot quarantine ID`.
+pub const HEADER_ID: &str = "x-upshot-quarantine-id";
 /// Header of a quarantined message: the user that published it.
 pub const HEADER_USER: &str = "x-upshot-user-id";
-/// Header of a quarantined message: where its producer wanted an answer.
+/// Header of a quarantined message: its `reply_to`, if a broker would refuse it as a property.
 pub const HEADER_REPLY_TO: &str = "x-upshot-reply-to";
-/// Header of a quarantined message: why its own headers are missing.
+/// Header of a quarantined message: its `expiration`, which would remove the copy.
+pub const HEADER_EXPIRATION: &str = "x-upshot-expiration";
+/// Header of a quarantined message: its `delivery_mode`, if it was not persistent.
+pub const HEADER_DELIVERY_MODE: &str = "x-upshot-delivery-mode";
+/// Header of a quarantined message: its header `CC`, which would send copies elsewhere.
+pub const HEADER_CC: &str = "x-upshot-cc";
+/// Header of a quarantined message: its header `BCC`, which would send copies elsewhere.
+pub const HEADER_BCC: &str = "x-upshot-bcc";
+/// Header of a quarantined message: which of its own headers are missing, and why.
 pub const HEADER_DROPPED: &str = "x-upshot-headers-dropped";
 /// Header of a quarantined message: the routing key with which it came.
 pub const HEADER_ROUTING_KEY: &str = "x-upshot-routing-key";

@@ -36,6 +36,20 @@ impl Default for BridgeSettings {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuarantineSettings {
+    #[serde(with = "duration")]
+    pub keep: Duration,
+    pub keep_bytes: ByteSize,
+}
+
+impl Default for QuarantineSettings {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(30 * 24 * 3600), keep_bytes: ByteSize(64 << 20) }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContractSettings {

@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+use lapin::BasicProperties;
 use serde_json::{Deserializer, Value, json};
 use tokio::{net::TcpStream, process::Command};
 use upshot_queue::{Deadline, JobId, Late, NewJob, State};
 use upshot_servers::signal::{self, Signal};
-use upshot_shared::visible::is_shown;
+use upshot_shared::{event::STRUCTURED, visible::is_shown};
 use upshot_tests::{PATIENCE, Process, Stage, orders::order, process::binary};
 
 /// An escape sequence, a bell, a line break and a forged line, a C1 control, bidi marks,
@@ -37,6 +38,11 @@ async fn commands() -> Vec<String> {
     commands
 }
 
+/// The properties of an event in structured mode.
+fn structured() -> BasicProperties {
+    BasicProperties::default().with_content_type(STRUCTURED.into())
+}
+
 /// A job that waits, with hostile bytes in all its names.
 async fn job(stage: &Stage, kind: &str, wanted: State) -> JobId {
     let id = JobId::random();
@@ -56,12 +62,25 @@ async fn job(stage: &Stage, kind: &str, wanted: State) -> JobId {
     id
 }
 
+/// The id of the message in quarantine, once it has a row.
+async fn quarantined(stage: &Stage) -> String {
+    let of_queue = stage.queue.keys().control().replace("{invoices}", "{@ledger}");
+    let mut read = redis::cmd("ZRANGE");
+    read.arg(format!("{of_queue}:quarantine")).arg(0).arg(0);
+    loop {
+        let found: Vec<String> = read.query_async(&mut stage.redis_connection()).await.unwrap();
+        if let Some(id) = found.into_iter().next() {
+            return id;
+        }
+    }
+}
+
 /// How a command is run so that it succeeds, as often as it is asked.
 async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<String>> {
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
-        "doctor" | "queues" | "dead" | "openapi" | "help" => vec![words(command.to_owned())],
+        "audit" | "doctor" | "queues" | "dead" | "openapi" | "help" => vec![words(command.to_owned())],
         "publish" => vec![words(format!("publish {}", order_file.display()))],
         "demo-orders" => vec![words("demo-orders --count 1 --rate 100".to_owned())],
         "jobs" => vec![words("jobs --all".to_owned()), words("jobs --limit 2".to_owned())],
@@ -76,6 +95,12 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
             lines.push(words(format!("job {ended}")));
             lines.push(words(format!("job {ended} --follow")));
             lines
+        }
+        "quarantine" => {
+            let id = quarantined(stage).await;
+            ["quarantine".to_owned(), format!("quarantine {id}"), "quarantine --counts".to_owned()]
+                .map(words)
+                .into()
         }
         "retry" => vec![words(format!("retry {}", job(stage, &unknown, State::Parked).await))],
         "cancel" => vec![words(format!("cancel {}", job(stage, "invoice.issue", State::Scheduled).await))],
@@ -179,6 +204,8 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
     sly["id"] = SLY.into();
     sly["subject"] = SLY.into();
     std::fs::write(&order_file, sly.to_string()).unwrap();
+    let bad = json!({"specversion": HOSTILE, "id": SLY, "source": SLY, "type": SLY, "subject": SLY});
+    stage.publish_raw("order.completed.v1", bad.to_string().as_bytes(), structured()).await;
     stage.publish(&order(1)).await;
     stage.until(&stage.job_of(&order(1)), |job| job.state == State::Dead).await;
 
@@ -233,6 +260,7 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
     for process in [bridge, executor, api] {
         assert_visible(&["service".to_owned()], &process.stop_and_read().await);
     }
+    stage.quarantined(1).await;
     stage.finish().await;
 }
 

@@ -161,6 +161,16 @@ async fn no_message_stops_another() {
     for process in [bridge, executor] {
         process.stop().await;
     }
+    // Each has a row, with what could be read.
+    let (api, address) = stage.start_api().await;
+    let page = reqwest::get(format!("{address}/v1/quarantine?reason=unreadable")).await.unwrap();
+    let page: Value = page.json().await.unwrap();
+    assert_eq!(page["messages"].as_array().unwrap().len(), set_aside.len(), "{page}");
+    assert_eq!(page["summary"]["reasons"]["unreadable"]["received"], set_aside.len());
+    let known =
+        page["messages"].as_array().unwrap().iter().filter(|each| each["type"] == "order.completed.v1");
+    assert!(known.count() > 0, "{page}");
+    api.stop().await;
     // One session from the first message to the last.
     assert!(!log.contains("waiting"), "a session ended: {log}");
     stage.finish().await;

@@ -78,3 +78,32 @@ async fn each_bad_event_is_kept_with_reason_and_place_and_the_queue_flows_on() {
     }
     stage.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_dies_between_row_and_acknowledgement_counts_the_message_once() {
+    let stage = Stage::new().await;
+    let (api, address) = stage.start_api().await;
+    stage
+        .publish(&serde_json::from_slice(&with(|event| event["type"] = json!("order.lost.v9"))).unwrap())
+        .await;
+    // The bridge aborts right after Redis has the row.
+    let crashing = stage.start("bridge", &[("UPSHOT_CRASH_AFTER", "1".to_owned())]).await;
+    let (succeeded, said) = crashing.ended().await;
+    assert!(!succeeded && said.contains("UPSHOT_CRASH_AFTER"), "{said}");
+    let bridge = stage.start("bridge", &[]).await;
+    // RabbitMQ has a copy of each time, and both lead to the one row.
+    let copies = stage.quarantined(2).await;
+    bridge.stop().await;
+    let ids: Vec<String> = copies.iter().map(|copy| header(copy, "x-upshot-quarantine-id")).collect();
+    assert_eq!(ids[0], ids[1]);
+    let read = async |path: String| -> Value {
+        reqwest::get(format!("{address}{path}")).await.unwrap().json().await.unwrap()
+    };
+    let message = read(format!("/v1/quarantine/{}", ids[0])).await;
+    assert_eq!((&message["times"], &message["type"]), (&json!(2), &json!("order.lost.v9")), "{message}");
+    let summary = read("/v1/quarantine".to_owned()).await["summary"].clone();
+    assert_eq!((&summary["listed"], &summary["copies"]), (&json!(1), &json!(2)), "{summary}");
+    assert_eq!(summary["reasons"]["unknown_type"], json!({"listed": 1, "received": 1}));
+    api.stop().await;
+    stage.finish().await;
+}

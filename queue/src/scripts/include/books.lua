@@ -56,10 +56,11 @@ local function move_expectation(cx, id, route, from, to, due, tenant)
     if redis.call('ZADD', OUTCOMES .. route .. ':' .. after, at, id) == 0 then count_moves(cx, route, after, 'z', 1) end
   end
 end
--- Moves expectations of a tenant that were open and are achieved in time: most of all.
-local function achieve_in_time(cx, route, tenant, ids)
+-- Moves expectations of a tenant that were open and are achieved in time: most of all. `text` is the
+-- ids between blanks, or false.
+local function achieve_in_time(cx, route, tenant, ids, text)
   local name = count_moves(cx, route, 'o', 't', #ids)
-  if route ~= '0' then tell_moves(cx, name, 't', tenant, ids) end
+  if route ~= '0' then tell_moves(cx, name, 't', tenant, ids, text) end
 end
 -- Gives the expectation of a job its verdict, where the job does not succeed.
 local function end_expectation(cx, id, key, body, to)

@@ -1,0 +1,6 @@
+//! The bridge alone, between a real RabbitMQ and a real Redis: no executor, no API.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod fixture;
+mod flow;
+mod quarantine;
