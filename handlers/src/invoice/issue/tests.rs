@@ -39,6 +39,11 @@ impl Scene {
         Self { trial, mail, _files: files }
     }
 
+    /// An attempt. Its future is large.
+    async fn run(&mut self) -> Run {
+        Box::pin(self.trial.run()).await
+    }
+
     fn mails(&self) -> usize {
         self.mail.messages().unwrap().len()
     }
@@ -60,7 +65,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 #[tokio::test]
 async fn without_the_setting_a_mail_that_the_server_accepted_is_enough() {
     let mut scene = Scene::new(None).await;
-    let run = scene.trial.run().await;
+    let run = scene.run().await;
     assert_eq!(run.outcome().summary, "invoice INV-1042 filed and mailed");
     assert_eq!(run.outcome().evidence().len(), 2);
     scene.mail.stop().await.unwrap();
@@ -69,10 +74,11 @@ async fn without_the_setting_a_mail_that_the_server_accepted_is_enough() {
 #[tokio::test]
 async fn an_invoice_waits_for_the_confirmation_of_its_delivery_and_is_mailed_once() {
     let mut scene = Scene::new(Some(DAY)).await;
-    let key = awaited(&scene.trial.run().await);
-    assert_eq!(awaited(&scene.trial.run().await), key, "it waits again for the same signal");
+    let key = awaited(&scene.run().await);
+    assert_eq!(awaited(&scene.run().await), key, "it waits again for the same signal");
     let said = json!({"provider": "Post", "at": "2026-03-14T10:00:05Z", "receipt": "r-17"});
-    let run = scene.trial.signal(&key, said).run().await;
+    scene.trial.signal(&key, said);
+    let run = scene.run().await;
     assert_eq!(run.outcome().summary, "invoice INV-1042 filed, mailed and delivered");
     let kinds: Vec<&str> = run.outcome().evidence().iter().map(|each| each.kind.as_str()).collect();
     assert_eq!(kinds, ["object", "mail", "delivery"]);
@@ -86,8 +92,9 @@ async fn an_invoice_waits_for_the_confirmation_of_its_delivery_and_is_mailed_onc
 #[tokio::test]
 async fn a_delivery_that_is_never_confirmed_is_a_permanent_failure() {
     let mut scene = Scene::new(Some(DAY)).await;
-    let key = awaited(&scene.trial.run().await);
-    let run = scene.trial.time_out(&key).run().await;
+    let key = awaited(&scene.run().await);
+    scene.trial.time_out(&key);
+    let run = scene.run().await;
     let Stop::Failed(failure) = run.stop() else { panic!("{run:?}") };
     assert_eq!(failure.class, FailureClass::Permanent);
     for words in ["accepted the mail", "not confirmed within 1day", key.as_str(), "retry"] {
