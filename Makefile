@@ -20,10 +20,11 @@ test: ## Install what is missing, then run every test
 	# The queue once more, against a cluster of three masters.
 	UPSHOT_TEST_REDIS=cluster cargo test --release --workspace --test conformance
 
-test-all: test ## Every test, a mail outage of half a day (scaled), and the API held against its document
+test-all: test ## Every test, a mail outage of half a day (scaled), and API and events held against their documents
 	scripts/setup test-all
 	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace --test long
 	scripts/test-api
+	scripts/test-asyncapi
 	# Programs with fewer features than the workspace has together.
 	cargo test --release -p custom-handler
 	cargo test --release -p upshot-api --test api no_store

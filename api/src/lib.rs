@@ -21,8 +21,10 @@
 //! | [`state`], [`known`], [`target`] | what handlers share; reading a job; changing a job |
 //! | [`scrape`], `metrics`, [`upkeep`] | metrics of queues; of this process; clean-up of metrics that are not fetched |
 //! | [`mod@openapi`] | the document that describes it all |
+//! | [`mod@asyncapi`] | the document that describes events and receipts |
 
 mod accepted;
+mod asyncapi;
 mod binding;
 mod body;
 mod evidence;
@@ -37,6 +39,7 @@ mod moment;
 mod openapi;
 mod problem;
 mod query;
+mod report;
 mod routes;
 mod scrape;
 mod serve;
@@ -46,6 +49,7 @@ mod target;
 mod upkeep;
 mod view;
 
+pub use asyncapi::asyncapi;
 pub use openapi::openapi;
 pub use server::{Api, serve_probes};
 

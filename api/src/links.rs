@@ -62,6 +62,11 @@ impl Links {
         format!("{}/v1/jobs?{query}", self.base)
     }
 
+    /// The story of a subject with this query.
+    pub fn subject(&self, subject: &str, query: &str) -> String {
+        format!("{}/v1/subjects/{}?{query}", self.base, utf8_percent_encode(subject, SEGMENT))
+    }
+
     /// The groups of dead jobs with this query.
     pub fn dead(&self, query: &str) -> String {
         format!("{}/v1/dead?{query}", self.base)

@@ -7,6 +7,9 @@ use url::form_urlencoded;
 
 use crate::problem::Problem;
 
+/// The last ms of the year 9999.
+const LATEST: i64 = 253_402_300_799_999;
+
 /// The parameters of one request.
 #[derive(Debug, Default)]
 pub struct Query {
@@ -35,6 +38,11 @@ impl Query {
             pairs.push((name, value));
         }
         Ok(Self { pairs })
+    }
+
+    /// Whether a query string names a parameter.
+    pub fn names(raw: Option<&str>, name: &str) -> bool {
+        form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).any(|(each, _)| each == name)
     }
 
     /// A parameter's text.
@@ -73,14 +81,42 @@ impl Query {
     /// A parameter's time, UTC ms.
     ///
     /// # Errors
-    /// When it is not one.
-    pub fn time(&self, name: &str) -> Result<Option<i64>, Problem> {
+    /// When the text is not a time as RFC 3339 writes it, or lies outside of the years 1970 to 9999.
+    pub fn moment(&self, name: &str) -> Result<Option<i64>, Problem> {
         let read = |text: &str| {
-            let time = DateTime::parse_from_rfc3339(text).ok();
-            let remedy = "a time like 2026-03-14T09:30:00Z is expected (RFC 3339; in a URL, `+` is %2B)";
-            time.map(|time| time.timestamp_millis()).ok_or_else(|| Problem::parameter(name, text, remedy))
+            // In a query a plus sign means a blank.
+            let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).ok();
+            let ms = time.map(|time| time.timestamp_millis()).filter(|ms| (0..=LATEST).contains(ms));
+            let remedy = "a time such as 2026-03-14T09:26:53Z is expected (RFC 3339, from 1970 to 9999)";
+            ms.ok_or_else(|| Problem::parameter(name, text, remedy))
         };
         self.text(name).map(read).transpose()
+    }
+
+    /// The beginning and the end of a period, `from` and `to`.
+    ///
+    /// # Errors
+    /// When one is not a time, or the end is before the beginning.
+    pub fn period(&self) -> Result<(Option<i64>, Option<i64>), Problem> {
+        let (from, to) = (self.moment("from")?, self.moment("to")?);
+        if let (Some(begin), Some(end)) = (from, to)
+            && end < begin
+        {
+            let text = self.text("to").unwrap_or_default();
+            return Err(Problem::parameter("to", text, "it is before `from`: exchange the two"));
+        }
+        Ok((from, to))
+    }
+
+    /// The query of the next page: these parameters in their order, and another cursor.
+    pub fn next(&self, known: &[&str], cursor: &str) -> String {
+        let mut pairs = form_urlencoded::Serializer::new(String::new());
+        for name in known.iter().filter(|name| **name != "cursor") {
+            if let Some(value) = self.text(name) {
+                pairs.append_pair(name, value);
+            }
+        }
+        pairs.append_pair("cursor", cursor).finish()
     }
 
     /// A parameter's value.
@@ -108,10 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn a_time_has_a_zone() {
-        let query = Query::parse(Some("a=1970-01-01T01:00:01%2B01:00&b=1970-01-01"), &["a", "b"]).unwrap();
-        assert_eq!(query.time("a").unwrap(), Some(1_000));
-        assert!(query.time("b").is_err());
+    fn periods_are_read() {
+        let query = |raw| Query::parse(Some(raw), &["from", "to"]).unwrap().period();
+        let found = query("from=2026-03-14T09:26:53Z&to=2026-03-14T10:26:53%2B01:00").unwrap();
+        assert_eq!(found, (Some(1_773_480_413_000), Some(1_773_480_413_000)));
+        // A plus sign that is not escaped.
+        assert_eq!(query("to=2026-03-14T10:26:53+01:00").unwrap().1, Some(1_773_480_413_000));
+        for bad in [
+            "from=yesterday",
+            "from=1969-12-31T23:59:59Z",
+            "from=2026-03-15T00:00:00Z&to=2026-03-14T00:00:00Z",
+        ] {
+            assert!(query(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

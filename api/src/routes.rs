@@ -3,6 +3,7 @@
 mod cancel;
 mod configuration;
 mod dead;
+mod erase;
 mod events;
 mod files;
 mod health;
@@ -14,6 +15,7 @@ mod many;
 mod metrics;
 mod outbox;
 mod outcomes;
+mod overview;
 mod pause;
 mod priority;
 mod progress;
@@ -22,13 +24,14 @@ mod queues;
 mod reschedule;
 mod retry;
 mod signals;
+mod subjects;
 mod unpark;
 
 use axum::{Router, middleware, routing::get};
 use bytes::Bytes;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{hosts, layers, openapi, state::Shared};
+use crate::{asyncapi, hosts, layers, openapi, state::Shared};
 
 pub use health::probes;
 
@@ -57,8 +60,14 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(quarantine::message))
         .routes(routes!(many::retry))
         .routes(routes!(many::purge))
-        .routes(routes!(outcomes::of_event))
+        .routes(routes!(outcomes::list))
+        .routes(routes!(outcomes::summary))
         .routes(routes!(outcomes::of_job))
+        .routes(routes!(outcomes::waive))
+        .routes(routes!(outcomes::note))
+        .routes(routes!(outcomes::own))
+        .routes(routes!(overview::overview))
+        .routes(routes!(subjects::story, erase::erase))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
@@ -68,9 +77,11 @@ pub fn described() -> OpenApiRouter<Shared> {
 pub fn router(state: Shared) -> Router {
     let (router, document) = openapi::document(described());
     let document = Bytes::from(openapi::text(&document));
+    let events = Bytes::from(asyncapi::text(&state.intake));
     let router = router
         .route("/", get(index::index))
         .route("/openapi.json", get(move || std::future::ready(openapi::answer(document.clone()))))
+        .route("/asyncapi.json", get(move || std::future::ready(openapi::answer(events.clone()))))
         .fallback(layers::unknown_address)
         .layer(events::limit(&state));
     let router = router.layer(middleware::from_fn_with_state(state.hosts.clone(), hosts::refuse_foreign));

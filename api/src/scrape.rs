@@ -3,18 +3,26 @@
 //! The counts come from Redis, so every API process reports the same ones. A scrape costs a few
 //! round trips for each queue of any size.
 
+mod outcomes;
+
 use std::{
     fmt::Write,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
 use futures::future;
 use tokio::sync::Mutex;
-use upshot_ledger::quarantine::{Figures as Quarantined, Quarantine};
+use upshot_ledger::{
+    quarantine::{Figures as Quarantined, Quarantine},
+    risk::RunTimesCache,
+};
 use upshot_queue::{Client, Counts, Outbox, State};
 use upshot_runtime::amqp::{Depths, INTAKE, QUARANTINE};
 use upshot_shared::Reason;
+
+use outcomes::Outcomes;
 
 /// How long a reading is reused, so that several scrapers cost one round trip.
 const FRESH: Duration = Duration::from_secs(1);
@@ -53,6 +61,7 @@ const TRANSITIONS: [&str; 23] = [
 pub struct Scrape {
     queues: Vec<Scraped>,
     quarantine: Quarantine,
+    times: RunTimesCache,
     last: Mutex<Option<(Instant, String, Option<Quarantined>)>>,
 }
 
@@ -60,7 +69,8 @@ impl Scrape {
     /// The figures of these queues, and of the list of messages in quarantine.
     pub fn new(queues: Vec<Client>, quarantine: Quarantine) -> Self {
         let scraped = |queue| Scraped { queue, is_up: AtomicBool::new(true) };
-        Self { queues: queues.into_iter().map(scraped).collect(), quarantine, last: Mutex::new(None) }
+        let queues = queues.into_iter().map(scraped).collect();
+        Self { queues, quarantine, times: RunTimesCache::default(), last: Mutex::new(None) }
     }
 
     /// The figures, with those of RabbitMQ if known. A queue that cannot be read has none, so that
@@ -75,7 +85,7 @@ impl Scrape {
         if let Some((_, text, quarantined)) = last.as_ref().filter(|(read, ..)| read.elapsed() < FRESH) {
             return (text.clone(), quarantined.clone());
         }
-        let queues = future::join_all(self.queues.iter().map(Figures::read));
+        let queues = future::join_all(self.queues.iter().map(|queue| Figures::read(queue, &self.times)));
         let quarantined = tokio::time::timeout(PATIENCE, self.quarantine.figures());
         let (queues, quarantined) = future::join(queues, quarantined).await;
         // A list that cannot be read has no figures; its address says why.
@@ -95,13 +105,17 @@ struct Scraped {
 struct Figures<'a> {
     queue: &'a str,
     /// `None` if the queue cannot be read.
-    read: Option<(Counts, Outbox)>,
+    read: Option<(Counts, Outbox, Outcomes)>,
 }
 
 impl<'a> Figures<'a> {
-    async fn read(Scraped { queue, is_up }: &'a Scraped) -> Self {
+    async fn read(Scraped { queue, is_up }: &'a Scraped, times: &RunTimesCache) -> Self {
         let name = queue.name().as_str();
-        let read = tokio::time::timeout(PATIENCE, future::try_join(queue.counts(), queue.outbox())).await;
+        let read = tokio::time::timeout(
+            PATIENCE,
+            future::try_join3(queue.counts(), queue.outbox(), Outcomes::read(queue, times)),
+        )
+        .await;
         let read = match read {
             Ok(read) => read.map_err(|error| error.to_string()),
             Err(_) => Err("Redis does not answer".to_owned()),
@@ -120,10 +134,10 @@ fn render(queues: &[Figures<'_>]) -> String {
         .iter()
         .map(|Figures { queue, read }| (format!("queue=\"{queue}\""), u64::from(read.is_some())));
     family(&mut text, "upshot_queue_up", "gauge", "Whether the figures of a queue could be read.", up);
-    let read: Vec<(&str, &Counts, &Outbox)> = queues
-        .iter()
-        .filter_map(|Figures { queue, read }| read.as_ref().map(|(counts, outbox)| (*queue, counts, outbox)))
-        .collect();
+    let whole: Vec<(&str, &(Counts, Outbox, Outcomes))> =
+        queues.iter().filter_map(|Figures { queue, read }| Some((*queue, read.as_ref()?))).collect();
+    let read: Vec<(&str, &Counts, &Outbox)> =
+        whole.iter().map(|(queue, (counts, outbox, _))| (*queue, counts, outbox)).collect();
     let jobs = read.iter().flat_map(|(queue, counts, _)| {
         State::ALL.map(|state| (format!("queue=\"{queue}\",state=\"{state}\""), counts.of(state)))
     });
@@ -160,6 +174,18 @@ fn render(queues: &[Figures<'_>]) -> String {
     });
     let help = "Entries of the outbox that a group of readers has not acknowledged.";
     family(&mut text, "upshot_outbox_lag", "gauge", help, lag);
+    let outcomes: Vec<(&str, &Outcomes)> = whole.iter().map(|(queue, (.., of))| (*queue, of)).collect();
+    outcomes::render(&mut text, &outcomes);
+    let now = Utc::now().timestamp_millis();
+    let oldest = read.iter().flat_map(|(queue, _, outbox)| {
+        outbox.groups.iter().map(move |group| {
+            let age =
+                group.needs_since.map_or(0, |since| now.saturating_sub(since).max(0).unsigned_abs() / 1000);
+            (format!("queue=\"{queue}\",group=\"{}\"", escaped(&group.name)), age)
+        })
+    });
+    let help = "Age of the oldest entry of the outbox that a group of readers has not acknowledged.";
+    family(&mut text, "upshot_outbox_oldest_seconds", "gauge", help, oldest);
     text
 }
 
@@ -239,7 +265,8 @@ mod tests {
         let counts = Counts { states: [1, 2, 3, 4, 5, 6, 7], transitions, ..Counts::default() };
         let outbox = Outbox { entries: 9, groups: Vec::new() };
         let away = Figures { queue: "emails", read: None };
-        let text = render(&[Figures { queue: "invoices", read: Some((counts, outbox)) }, away]);
+        let text =
+            render(&[Figures { queue: "invoices", read: Some((counts, outbox, Outcomes::default())) }, away]);
         let up = "\nupshot_queue_up{queue=\"invoices\"} 1\nupshot_queue_up{queue=\"emails\"} 0\n";
         assert!(text.contains(up) && text.matches("emails").count() == 1, "{text}");
         assert!(text.contains("\nupshot_queue_jobs{queue=\"invoices\",state=\"dead\"} 6\n"), "{text}");

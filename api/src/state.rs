@@ -7,11 +7,14 @@ use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use upshot_ledger::quarantine::{self, Quarantine};
-use upshot_queue::{Client, Connection, Connector, JobId, Operator, QueueName};
+use upshot_ledger::{
+    quarantine::{self, Quarantine},
+    risk::RunTimesCache,
+};
+use upshot_queue::{Client, Connection, Connector, JobId, Operator, QueueName, VerdictRow};
 use upshot_runtime::{
     Health, Settings,
-    amqp::{Depths, Publisher},
+    amqp::{Depths, History, Publisher},
 };
 use upshot_shared::Intake;
 
@@ -59,6 +62,8 @@ pub struct State {
     pub connections: usize,
     /// The list of messages in quarantine.
     pub quarantine: Quarantine,
+    /// What bounds that list.
+    pub quarantine_bounds: quarantine::Bounds,
     /// The queues of the settings.
     pub queues: BTreeMap<QueueName, Client>,
     /// The same queues, for pages of lists.
@@ -85,6 +90,8 @@ pub struct State {
     pub metrics: PrometheusHandle,
     /// The counts of the queues.
     pub scrape: Scrape,
+    /// How long runs of each route take, some seconds old.
+    pub run_times: RunTimesCache,
     /// Fires when streams must end.
     pub stop: CancellationToken,
 }
@@ -114,17 +121,20 @@ impl Shared {
             live: Live::new(connector.clone(), small.clone()),
             scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone()),
             quarantine,
+            quarantine_bounds: quarantine::Bounds::from(&settings.quarantine),
             queues: small,
             lists,
             redis,
             connector,
             intake: Intake::new(settings.intake())?,
             max_event_bytes: settings.bridge.max_event_bytes.0,
-            publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM),
+            publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM)
+                .with_history(History::of(&settings.outcomes)),
             depths: watch::Sender::new(None),
             files: Files::open(settings)?,
             health,
             metrics,
+            run_times: RunTimesCache::default(),
             stop: CancellationToken::new(),
         })))
     }
@@ -305,6 +315,19 @@ impl State {
         Ok(found.into_iter().flatten().next())
     }
 
+    /// What is left of a job that its queue has forgotten.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub async fn row(&self, id: &JobId) -> Result<Option<(QueueName, VerdictRow)>, Problem> {
+        let ids = std::slice::from_ref(id);
+        let rows = self
+            .read(|| future::try_join_all(self.queues.values().map(|queue| queue.verdict_rows(ids))))
+            .await?;
+        let found = self.queues.keys().zip(rows);
+        Ok(found.flat_map(|(name, rows)| rows.into_iter().map(|row| (name.clone(), row))).next())
+    }
+
     async fn original(&self, id: &JobId) -> Result<Option<JobId>, Problem> {
         let ids = std::slice::from_ref(id);
         let read = || future::try_join_all(self.queues.values().map(|queue| queue.originals(ids)));
@@ -323,7 +346,8 @@ impl State {
     }
 }
 
-fn unknown(id: &JobId) -> Problem {
+/// The problem that no queue knows a job.
+pub fn unknown(id: &JobId) -> Problem {
     let detail =
         format!("no queue knows a job {id}: it is not enqueued yet, or was forgotten after its retention");
     Problem::new(Code::UnknownJob, detail)

@@ -2,6 +2,7 @@
 //! is serialised into an answer.
 
 mod attempt;
+mod figures;
 mod group;
 mod job;
 mod outcome;
@@ -9,14 +10,17 @@ mod quarantine;
 mod queue;
 mod rabbitmq;
 mod snapshot;
+mod story;
 mod timeline;
 mod words;
 
+pub use figures::{CauseBody, FiguresBody};
 pub use group::GroupBody;
 pub use job::{JobBody, JobSummary, StepBody};
-pub use outcome::OutcomeReport;
+pub use outcome::{Beside, OutcomeReport, OutcomeStatus, STATUSES};
 pub use quarantine::{QuarantineSummary, QuarantinedBody};
 pub use queue::QueueBody;
 pub use rabbitmq::RabbitmqBody;
 pub use snapshot::Snapshot;
+pub use story::StoryEntry;
 pub use words::{Binary, CloudEvent, EventRef, JobState, PriorityClass, ProgressEvent};

@@ -65,7 +65,7 @@ impl Stage {
             u64::MAX,
         )
         .await?;
-        upshot_runtime::amqp::declare(&link).await?;
+        upshot_runtime::amqp::declare(&link, None).await?;
         link.close().await;
         prepare(&stage.redis).await?;
         Ok(stage)

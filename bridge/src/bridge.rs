@@ -3,11 +3,14 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use upshot_ledger::quarantine::{Bounds, Quarantine};
+use upshot_ledger::{
+    Relay,
+    quarantine::{Bounds, Quarantine},
+};
 use upshot_queue::{Client, Connector, QueueName, connect::Backoff};
 use upshot_runtime::{
     Health, Settings,
-    amqp::{self, INTAKE, Publisher},
+    amqp::{self, History, INTAKE, Publisher},
 };
 use upshot_shared::{Intake, contract};
 
@@ -40,6 +43,7 @@ pub struct Bridge {
     pub(crate) queues: Arc<HashMap<QueueName, Client>>,
     pub(crate) quarantine: Publisher,
     pub(crate) rows: Rows,
+    relay: Relay,
     pub(crate) health: Health,
 }
 
@@ -73,15 +77,17 @@ impl Bridge {
             settings: Arc::new(settings.clone()),
             intake: Arc::new(intake),
             rows: Rows::new(Quarantine::new(&connector)?, Bounds::from(&settings.quarantine)),
-            quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE),
+            quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE)
+                .with_history(History::of(&settings.outcomes)),
+            relay: Relay::new(settings, health.clone())?,
             queues: Arc::new(queues),
             amqp,
             health,
         })
     }
 
-    /// Runs until `stop` fires, and repairs exchanges, queues and bindings meanwhile. Finishes and
-    /// acknowledges a batch in hand first.
+    /// Runs until `stop` fires. Meanwhile it repairs exchanges, queues and bindings, and relays
+    /// receipts. Finishes and acknowledges a batch in hand first.
     pub async fn run(self, stop: CancellationToken) {
         let watch = amqp::watch(self.quarantine.clone(), self.health.clone(), "rabbitmq", |_| {});
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch));
@@ -91,9 +97,10 @@ impl Bridge {
         let (bridge, stopping) = (self.clone(), stop.clone());
         let former = async move { former::drain(&bridge, &stopping).await };
         let former = AbortOnDropHandle::new(tokio::spawn(former));
+        let relay = AbortOnDropHandle::new(tokio::spawn(self.relay.clone().run(stop.clone())));
         self.consume(&stop).await;
-        // It finishes the batch in hand.
-        let _ = former.await;
+        // They finish what is in hand.
+        let _ = tokio::join!(former, relay);
     }
 
     /// Runs sessions on the intake, one after another.

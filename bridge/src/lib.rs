@@ -2,7 +2,7 @@
 //!
 //! | module | its one thing |
 //! |---|---|
-//! | [`bridge`] | the service: sessions, one after another, until it is stopped |
+//! | [`bridge`] | the service, with the relay of receipts: sessions, one after another, until it is stopped |
 //! | [`session`] | one connection: consume, gather a batch, hand it over, ack |
 //! | [`batch`] | what a batch of deliveries becomes: jobs by queue, rejections |
 //! | [`enqueue`] | enqueues jobs, and waits while Redis is away |

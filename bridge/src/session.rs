@@ -10,7 +10,7 @@ use lapin::{
     types::FieldTable,
 };
 use tokio_util::sync::CancellationToken;
-use upshot_runtime::amqp::{self, INTAKE, Link, TopologyError};
+use upshot_runtime::amqp::{self, History, INTAKE, Link, TopologyError};
 
 use crate::{
     Bridge,
@@ -64,7 +64,7 @@ impl Session {
         let ahead = settings.bridge.prefetch_bytes.0 as u64;
         let said = |error: lapin::Error| error.to_string();
         let link = amqp::connect(&bridge.amqp, "upshot-bridge", ahead).await.map_err(said)?;
-        match amqp::declare(&link).await {
+        match amqp::declare(&link, History::of(&bridge.settings.outcomes)).await {
             // The watch reports a wrong topology. The session can consume a queue that is there.
             Ok(_) | Err(TopologyError::Different { .. } | TopologyError::Missing { .. }) => {}
             Err(error @ TopologyError::Away(_)) => return Err(error.to_string()),

@@ -3,6 +3,7 @@
 mod configuration;
 mod dead;
 mod jobs;
+mod outcomes;
 mod quarantine;
 mod queues;
 mod values;
@@ -14,6 +15,9 @@ use upshot_queue::QueueName;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
+pub use outcomes::{
+    By, Erase, Note, Outcomes, Overdue, Overview, Owner, Period, Story, Waive, WhichOutcomes,
+};
 pub use quarantine::Quarantine;
 pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
 
@@ -81,6 +85,37 @@ pub enum Command {
     Reschedule(Reschedule),
     /// Give a waiting job another priority.
     Prioritise(Prioritise),
+    /// Show where queues look well and outcomes do not, route by route.
+    ///
+    /// Shows what the infrastructure says about each route beside what its outcomes say. A line `!`
+    /// says where the two disagree: a calm queue can have overdue outcomes.
+    Overview(Overview),
+    /// List outcomes, or their figures by route, kind, tenant or cause.
+    ///
+    /// Outcomes without a verdict come oldest due first, verdicts newest first. Without --status, those
+    /// that need attention come first: overdue, reopened, open, missed, and so on.
+    Outcomes(Outcomes),
+    /// List outcomes that are late and have no verdict, the oldest due first.
+    Overdue(Overdue),
+    /// Tell everything about a business key, in order of time.
+    ///
+    /// Over all queues: the event, each attempt and why it failed, waits with their length, changes by
+    /// operators, steps, files and mails, and each verdict.
+    Story(Story),
+    /// Erase what is kept about a business key.
+    ///
+    /// Erases jobs that have ended, verdicts of forgotten jobs, the signals that answered these jobs,
+    /// and what is listed about messages in quarantine. Counts stay. Files, sent mails, messages in
+    /// RabbitMQ and receipts in `upshot.outcomes.history` are not erased.
+    Erase(Erase),
+    /// Settle an outcome that will not come, with a reason.
+    ///
+    /// The outcome then counts as waived. A job that has not ended goes on.
+    Waive(Waive),
+    /// Write a note to an outcome, for the next person who looks at it.
+    Note(Note),
+    /// Name the person or team in charge of an outcome.
+    Owner(Owner),
     /// Show the queues: jobs by state, and what delays them.
     Queues(Queues),
     /// Pause a queue, or a kind of its jobs: nothing starts, running jobs continue.
@@ -128,6 +163,8 @@ pub enum Command {
     Settings(SettingsCommand),
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
+    /// Print the AsyncAPI document of the events that come in and the receipts that go out.
+    Asyncapi,
 }
 
 #[derive(Debug, Args)]

@@ -12,12 +12,12 @@ use crate::arguments::Arguments;
 const GROUPS: [(&str, &[&str]); 8] = [
     ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
     ("Publish events", &["publish"]),
-    ("Outcomes", &["audit"]),
+    ("Outcomes", &["overview", "overdue", "outcomes", "story", "waive", "note", "owner", "erase", "audit"]),
     ("Jobs", &["jobs", "job", "retry", "cancel", "reschedule", "prioritise"]),
     ("Queues", &["queues", "pause", "resume", "signal", "unpark", "limit", "config", "outbox-end"]),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
     ("Quarantine", &["quarantine"]),
-    ("Reference", &["settings", "openapi", "help"]),
+    ("Reference", &["settings", "openapi", "asyncapi", "help"]),
 ];
 /// The columns in which the text of a command begins and ends.
 const COLUMNS: (usize, usize) = (15, 98);

@@ -15,7 +15,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         Command::Up => Box::pin(commands::up::run(settings()?, jobs, out)).await,
-        Command::Bridge => commands::services::bridge(settings()?).await,
+        Command::Bridge => Box::pin(commands::services::bridge(settings()?)).await,
         Command::Executor => Box::pin(commands::services::executor(settings()?, jobs)).await,
         Command::Api => commands::services::api(settings()?).await,
         Command::Publish(publish) => commands::publish::run(settings()?, publish, out).await,
@@ -25,6 +25,14 @@ pub(crate) async fn run(
         Command::Cancel(cancel) => commands::change::cancel(&settings()?, cancel, out).await,
         Command::Reschedule(reschedule) => commands::change::reschedule(&settings()?, reschedule, out).await,
         Command::Prioritise(prioritise) => commands::change::prioritise(&settings()?, prioritise, out).await,
+        Command::Overview(overview) => commands::overview::show(&settings()?, overview, out).await,
+        Command::Outcomes(outcomes) => commands::outcomes::list(&settings()?, outcomes, out).await,
+        Command::Overdue(overdue) => commands::outcomes::overdue(&settings()?, overdue, out).await,
+        Command::Erase(erase) => commands::erase::run(&settings()?, erase, out).await,
+        Command::Story(story) => commands::story::tell(&settings()?, story, out).await,
+        Command::Waive(waive) => commands::waive::waive(&settings()?, waive, out).await,
+        Command::Note(note) => commands::waive::note(&settings()?, note, out).await,
+        Command::Owner(owner) => commands::waive::owner(&settings()?, owner, out).await,
         Command::Queues(queues) => commands::queues::show(&settings()?, queues, out).await,
         Command::OutboxEnd(end) => commands::queues::end_group(&settings()?, end, out).await,
         Command::Pause(pause) => commands::queues::pause(&settings()?, pause, out).await,
@@ -43,5 +51,6 @@ pub(crate) async fn run(
         Command::Doctor => Box::pin(commands::doctor::run(settings(), out)).await,
         Command::Settings(which) => commands::settings::run(program, settings, which, out),
         Command::Openapi => Ok(out.json(&upshot_api::openapi())?),
+        Command::Asyncapi => Ok(out.json(&upshot_api::asyncapi(&settings()?)?)?),
     }
 }

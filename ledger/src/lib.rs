@@ -9,11 +9,28 @@
 //! | [`keys`] | names the keys of the ledger's own slot |
 //! | [`quarantine`] | lists what is in quarantine, and keeps the bridge's book |
 //! | [`mod@watch`] | moves what is due to overdue, whichever process runs |
+//! | [`list`] | lists outcomes of several queues |
+//! | [`risk`] | tells which open outcomes will probably be late |
+//! | [`summary`] | adds up outcomes by route, kind, tenant and cause |
+//! | [`overview`] | says where infrastructure and outcomes disagree |
+//! | [`story`] | tells everything about a subject, in order of time |
+//! | [`span`] | writes lengths of time in words |
+//! | [`receipt`] | makes receipts from moves of expectations |
+//! | [`relay`] | publishes receipts |
 
 pub mod audit;
 pub mod keys;
+pub mod list;
+pub mod overview;
 pub mod quarantine;
+pub mod receipt;
+pub mod relay;
+pub mod risk;
+pub mod span;
+pub mod story;
+pub mod summary;
 mod watch;
 
 pub use audit::audit;
+pub use relay::Relay;
 pub use watch::watch;

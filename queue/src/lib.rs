@@ -49,8 +49,8 @@ pub mod worker;
 
 pub use self::{
     client::{
-        audit, books, change, dead, dead_walk, limits, list, outbox, parking, reconcile, release, signals,
-        watch,
+        audit, books, change, dead, dead_walk, hold, limits, list, outbox, outcomes, parking, reconcile,
+        release, signals, watch,
     },
     job::{condition, id, state, timeline},
     policy::{account, configuration, failure, fingerprint, kinds, limit, priority, retry},
@@ -71,6 +71,7 @@ pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};
 pub use error::Error;
 pub use failure::{Failure, FailureClass};
+pub use hold::Hold;
 pub use id::{IdError, JobId, QueueName};
 pub use job::{
     Answer, BadRemark, Deadline, Dropped, Expect, Expectation, Job, Late, NewJob, Progress, Rejection,
@@ -80,7 +81,8 @@ pub use kinds::Kinds;
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
 pub use list::{BadCursor, Cursor, Filter, Page, Searched};
-pub use outbox::{Move, Outbox, OutboxGroup, OutboxReader};
+pub use outbox::{Move, Outbox, OutboxGroup, OutboxReader, OutboxTail};
+pub use outcomes::{DuePack, FigureDay, Snapshot, VerdictDay, VerdictRow};
 pub use parking::ConditionCursor;
 pub use priority::{Priority, Shares};
 pub use reconcile::{Conflict, Reconciled};

@@ -85,6 +85,7 @@ scripts! {
     PAGE = "page.lua", ALWAYS;
     PAGE_LANE = "page_lane.lua", ALWAYS;
     MATCH = "match.lua", ALWAYS;
+    BRIEF = "brief.lua", ALWAYS;
     LIMITS = "limits.lua", ALWAYS;
     CONFIGURE = "configure.lua", ALWAYS;
     CLOCK = "clock.lua", ALWAYS;

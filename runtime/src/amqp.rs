@@ -2,6 +2,7 @@
 
 mod address;
 mod greeting;
+mod line;
 mod names;
 mod publisher;
 mod tls;
@@ -11,8 +12,11 @@ mod watch;
 
 pub use address::{Address, Unusable};
 pub use greeting::{Greeting, greeting};
+pub use line::Line;
 pub use names::*;
 pub use publisher::{DeclareError, PublishError, Publisher};
-pub use topology::{Depth, Depths, QUARANTINE_BYTES, TopologyError, declare, delete_former, unbind_former};
+pub use topology::{
+    Declared, Depth, Depths, History, QUARANTINE_BYTES, TopologyError, declare, delete_former, unbind_former,
+};
 pub use transport::{Budget, Link, connect};
 pub use watch::watch;

@@ -61,6 +61,8 @@ pub struct Settings {
     pub quarantine: QuarantineSettings,
     /// Event schemas.
     pub contracts: ContractSettings,
+    /// What is told about outcomes.
+    pub outcomes: OutcomesSettings,
     /// The routes from events to jobs.
     pub routes: Vec<Route>,
     /// Queues by name; a route's queue that is not named here has the defaults.
@@ -190,6 +192,14 @@ impl Settings {
             let value = humantime::format_duration(self.bridge.contract_timeout).to_string();
             return impossible("bridge.contract_timeout", value, "use at least 10ms");
         }
+        if self.outcomes.history_age < Duration::from_secs(1) {
+            let value = humantime::format_duration(self.outcomes.history_age).to_string();
+            return impossible("outcomes.history_age", value, "use at least 1s");
+        }
+        if self.outcomes.history_bytes.0 < 64 << 20 {
+            let value = format!("{} bytes", self.outcomes.history_bytes.0);
+            return impossible("outcomes.history_bytes", value, "use at least 64MiB");
+        }
         if self.quarantine.keep < Duration::from_secs(1) {
             let value = humantime::format_duration(self.quarantine.keep).to_string();
             return impossible("quarantine.keep", value, "use at least 1s");
@@ -278,6 +288,7 @@ impl Default for Settings {
             bridge: BridgeSettings::default(),
             quarantine: QuarantineSettings::default(),
             contracts: ContractSettings::default(),
+            outcomes: OutcomesSettings::default(),
             routes: Vec::new(),
             queues: BTreeMap::new(),
             executor: ExecutorSettings::default(),
@@ -450,10 +461,11 @@ mod tests {
     #[test]
     fn errors_name_the_key_the_value_and_the_remedy() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
-        let cases: [Case; 19] = [
+        let cases: [Case; 20] = [
             ("[bridge]\nprefech = 5", &[], &["prefech", "line 2", "expected", "upshot settings"]),
             ("[bridge]\nbatch = 900", &[], &["bridge.batch", "900", "1 to 256"]),
             ("[bridge]\nprefetch = 5", &[], &["bridge.prefetch", "5", "at least one batch"]),
+            ("[outcomes]\nhistory_bytes = \"1MiB\"", &[], &["outcomes.history_bytes", "at least 64MiB"]),
             ("[bridge]\nmax_event_bytes = \"lots\"", &[], &["lots", "64KiB"]),
             ("[queues.invoices]\nlease = \"soon\"", &[], &["soon", "30s", "line 2"]),
             ("", &[("UPSHOT_AMQP_URL", "http://u:p@h")], &["amqp.url", "`http://…@h`", "amqps://"]),

@@ -90,6 +90,7 @@ pub struct Contracts {
 
 #[derive(Debug)]
 struct Contract {
+    schema: Value,
     validator: Validator,
     /// Whether a violation can be explained in bounded time.
     explains: bool,
@@ -127,6 +128,11 @@ impl Contracts {
         self.known.contains_key(kind)
     }
 
+    /// The JSON Schema of an event type.
+    pub fn schema(&self, kind: &str) -> Option<&Value> {
+        self.known.get(kind).map(|contract| &contract.schema)
+    }
+
     fn add(&mut self, kind: &str, schema: &str, file: &str) -> Result<(), Error> {
         let schema: Value = serde_json::from_str(schema)
             .map_err(|error| Error::Invalid { file: file.to_owned(), why: error.to_string() })?;
@@ -141,7 +147,7 @@ impl Contracts {
             return Err(Error::TooBroad { file: file.to_owned(), place });
         }
         let explains = size::is_small(&schema);
-        self.known.insert(kind.to_owned(), Contract { validator, explains });
+        self.known.insert(kind.to_owned(), Contract { schema, validator, explains });
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use crate::{
 };
 
 pub use glimpse::Glimpse;
+pub use trace::is_traceparent;
 
 /// The content type of a structured event.
 pub const STRUCTURED: &str = "application/cloudevents+json";
@@ -230,7 +231,7 @@ fn attribute_of(header: &str) -> Option<&str> {
 /// The trace context, if valid. An invalid one says nothing about the event, so the event is not
 /// refused.
 fn trace_of(header: Option<&Header>) -> Option<String> {
-    header.and_then(Header::text).filter(|text| trace::is_traceparent(text)).map(str::to_owned)
+    header.and_then(Header::text).filter(|text| is_traceparent(text)).map(str::to_owned)
 }
 
 /// Takes an attribute as text. A whole number is one, digit by digit.

@@ -134,6 +134,11 @@ impl Intake {
         names
     }
 
+    /// The JSON Schema of the data of an event type, if it has a contract.
+    pub fn contract(&self, kind: &str) -> Option<&serde_json::Value> {
+        self.contracts.schema(kind)
+    }
+
     /// All routes.
     pub fn all_routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.values().flatten()

@@ -10,6 +10,7 @@
 //! | [`route`] | which event becomes which job, and under which id |
 //! | [`intake`] | turns an event into jobs or a rejection |
 //! | [`outcome`] | how an expectation ends, and the evidence for it |
+//! | [`receipt`] | the events that tell producers what became of their events |
 //! | [`said`] | errors and their causes in one line |
 //! | [`visible`] | text from outside, written so that a person sees all of it |
 
@@ -20,6 +21,7 @@ pub mod event;
 pub mod intake;
 pub mod json;
 pub mod outcome;
+pub mod receipt;
 pub mod rejection;
 pub mod route;
 pub mod said;
@@ -28,5 +30,6 @@ pub mod visible;
 pub use event::Event;
 pub use intake::Intake;
 pub use outcome::{Evidence, Outcome};
+pub use receipt::{Receipt, Verdict};
 pub use rejection::{Reason, Rejection};
 pub use route::Route;

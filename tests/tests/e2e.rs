@@ -35,6 +35,8 @@ mod poison;
 mod quarantine;
 #[path = "e2e/readiness.rs"]
 mod readiness;
+#[path = "e2e/receipts.rs"]
+mod receipts;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/routes.rs"]

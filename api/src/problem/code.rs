@@ -25,6 +25,8 @@ pub enum Code {
     UnknownEvent,
     /// No row of a message in quarantine has this id.
     UnknownMessage,
+    /// No job about the subject is known.
+    UnknownSubject,
     /// The job's outcome names no such file.
     UnknownFile,
     /// The file was there and is gone.
@@ -45,6 +47,8 @@ pub enum Code {
     AlreadyEnded,
     /// The job has no expectation.
     NoExpectation,
+    /// The outcome has a verdict that stays.
+    AlreadyDecided,
     /// The queue has another version of its configuration.
     VersionConflict,
     /// No queue of this name is in the settings.
@@ -107,6 +111,7 @@ impl Code {
             Self::UnknownJob => ("unknown-job", StatusCode::NOT_FOUND, "The job is not known"),
             Self::UnknownEvent => ("unknown-event", StatusCode::NOT_FOUND, "The event is not known"),
             Self::UnknownMessage => ("unknown-message", StatusCode::NOT_FOUND, "The message is not known"),
+            Self::UnknownSubject => ("unknown-subject", StatusCode::NOT_FOUND, "The subject is not known"),
             Self::UnknownFile => ("unknown-file", StatusCode::NOT_FOUND, "The file is not known"),
             Self::FileGone => ("file-gone", StatusCode::GONE, "The file is gone"),
             Self::UnknownAddress => ("unknown-address", StatusCode::NOT_FOUND, "The address is unknown"),
@@ -123,6 +128,9 @@ impl Code {
             Self::NotWaiting => ("not-waiting", StatusCode::CONFLICT, "The job does not wait"),
             Self::AlreadyEnded => ("already-ended", StatusCode::CONFLICT, "The job has ended already"),
             Self::NoExpectation => ("no-expectation", StatusCode::CONFLICT, "No outcome is expected"),
+            Self::AlreadyDecided => {
+                ("already-decided", StatusCode::CONFLICT, "The outcome has a verdict already")
+            }
             Self::VersionConflict => ("version-conflict", StatusCode::CONFLICT, "Another version is stored"),
             Self::UnknownQueue => ("unknown-queue", StatusCode::NOT_FOUND, "The queue is not known"),
             Self::UnknownGroup => ("unknown-group", StatusCode::NOT_FOUND, "The group is not known"),

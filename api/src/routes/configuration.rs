@@ -146,7 +146,7 @@ impl LimitApart {
     tag = "queues",
     params(
         ("queue" = String, Path, description = "The queue", example = "invoices"),
-        ("version" = Option<u64>, Query, description = "An earlier version that is kept"),
+        ("version" = Option<u64>, Query, minimum = 1, maximum = 4294967295_i64, description = "An earlier version that is kept"),
     ),
     responses(
         (status = 200, description = "The configuration", body = ConfigurationBody),

@@ -1,7 +1,8 @@
-//! `GET /v1/outcomes…`: shows how expectations stand, by job or by event. The event is a query
-//! (`source`, `id`), because a source contains slashes.
+//! `/v1/outcomes…`: lists outcomes, adds them up, and shows one.
 
-use std::collections::BTreeSet;
+mod event;
+mod remarks;
+mod summary;
 
 use axum::{
     extract::{Path, RawQuery, State},
@@ -9,27 +10,135 @@ use axum::{
 };
 use futures::future;
 use serde::Serialize;
-use upshot_queue::{Job, JobId, QueueName};
-use upshot_shared::event::Identity;
+use upshot_ledger::list::{self, Cursor, Filter, Found};
+use upshot_queue::{Account, Client};
 use utoipa::ToSchema;
 
 use crate::{
     accepted::{ACCEPTED, AcceptedAt, NotYet, answer},
     links::Links,
-    problem::{Code, Details, Problem},
+    problem::{Details, Problem},
     query::Query,
-    state::{Shared, job_id},
-    view::OutcomeReport,
+    report,
+    state::{Shared, job_id, unknown},
+    view::{OutcomeReport, OutcomeStatus, STATUSES},
 };
 
-/// How the expectations of one event stand.
+pub use remarks::{__path_note, __path_own, __path_waive, note, own, waive};
+pub use summary::{__path_summary, summary};
+
+const PARAMETERS: [&str; 10] =
+    ["status", "queue", "route", "kind", "tenant", "at_risk", "from", "to", "cursor", "limit"];
+/// Outcomes on a page by default, and at most.
+const LIMIT: usize = 50;
+const MOST: usize = 200;
+
+/// A page of outcomes.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct EventOutcomes {
-    /// One for each known job.
-    outcomes: Vec<OutcomeReport>,
+pub struct OutcomePage {
+    /// The outcomes. A page with `next` may have fewer than `limit`, or none, because a page looks at
+    /// a bounded number.
+    pub(super) outcomes: Vec<OutcomeReport>,
+    /// The next page; null when this is the last one.
+    #[schema(required)]
+    pub(super) next: Option<String>,
+    /// How many outcomes this page looked at, if it stopped before it was full; `next` may lead to
+    /// more. Null if it is full or the list has ended.
+    #[schema(required)]
+    pub(super) searched: Option<usize>,
+}
+
+/// Lists outcomes, or shows those of one event.
+///
+/// With `source` and `id`, the outcomes of an event: one for each known job. If the event is a
+/// duplicate of another event under the idempotency key of its route, the outcome is that of the
+/// other event's job, and it names that event.
+///
+/// Otherwise a list. Those without a verdict come oldest due first, verdicts newest first. Without
+/// `status`, the list goes from status to status: overdue, reopened, open, missed, partial,
+/// cancelled, waived, achieved late, achieved in time. A status and a route are found by an index. With
+/// `kind`, `tenant` or `at_risk`, a page looks at a bounded number of outcomes, and `searched` says
+/// how far it came. Forgotten jobs that were achieved in time come last, those of one day in no order. Follow `next` until it is
+/// null.
+#[utoipa::path(
+    get,
+    path = "/v1/outcomes",
+    operation_id = "list_outcomes",
+    tag = "outcomes",
+    params(
+        ("source" = Option<String>, Query, description = "Of an event: its source; `id` goes with it", example = "/shops/berlin"),
+        ("id" = Option<String>, Query, description = "Of an event: its id, or its `idempotencykey` if it has one", example = "5d0a1c0e-2f5b-4f0a-9a53-6a1f3c1b7e42"),
+        ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "Of an event: when it was accepted, UTC ms, as in the links of a 202"),
+        ("status" = Option<OutcomeStatus>, Query, description = "Only with this status"),
+        ("queue" = Option<String>, Query, description = "Only of this queue"),
+        ("route" = Option<String>, Query, description = "Only of this route"),
+        ("kind" = Option<String>, Query, description = "Only of this kind"),
+        ("tenant" = Option<String>, Query, description = "Only of this tenant"),
+        ("at_risk" = Option<bool>, Query, description = "`true`: only open ones that will probably be late"),
+        ("from" = Option<String>, Query, description = "Not before this time (RFC 3339): the due time of those without a verdict, else the time of the verdict"),
+        ("to" = Option<String>, Query, description = "Not after this time"),
+        ("cursor" = Option<String>, Query, description = "Where to continue: part of `next`"),
+        ("limit" = Option<usize>, Query, description = "Outcomes on a page, 1 to 200; 50 if it is left out", minimum = 1, maximum = 200),
+    ),
+    responses(
+        (status = 200, description = "A page, or the outcomes of the event", body = OutcomePage),
+        (status = 202, description = "The event is accepted, none of its jobs enqueued yet", body = NotYet,
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 400, description = "A parameter is missing, not known, or cannot be used", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No job of this event is known", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(
+    State(state): State<Shared>,
+    links: Links,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Problem> {
+    let raw = raw.as_deref();
+    let is_of_event = ["source", "id", ACCEPTED].iter().any(|name| Query::names(raw, name));
+    if is_of_event {
+        return event::outcomes(&state, &links, raw).await;
+    }
+    let query = Query::parse(raw, &PARAMETERS)?;
+    let (from, to) = query.period()?;
+    let filter = Filter {
+        status: status(&query)?,
+        route: query.name("route")?,
+        kind: query.name("kind")?,
+        tenant: query.name("tenant")?,
+        from,
+        to,
+        at_risk: query.value::<bool>("at_risk")?.unwrap_or(false),
+    };
+    if filter.at_risk && filter.status.is_some_and(|status| status != Account::Open) {
+        let remedy = "only an open outcome is at risk: leave `at_risk` out, or `status`";
+        return Err(Problem::parameter("at_risk", "true", remedy));
+    }
+    let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
+    let cursor = query.value::<Cursor>("cursor")?;
+    let queues: Vec<&Client> = match query.text("queue") {
+        Some(name) => vec![state.queue_of_parameter(name)?],
+        None => state.lists.values().collect(),
+    };
+    let now = state.now().await?;
+    let read = || list::outcomes(&queues, &filter, cursor.clone(), limit, now, &state.run_times);
+    let page = state.read(read).await?;
+    let outcomes = report::reports(&state, &page.found, now, &links).await?;
+    let next = page.next.map(|next| links.outcomes(&query.next(&PARAMETERS, &next.to_string())));
+    Ok(answer(Ok(OutcomePage { outcomes, next, searched: page.searched })))
+}
+
+/// The status of a query: one that an outcome is shown with.
+fn status(query: &Query) -> Result<Option<Account>, Problem> {
+    let Some(text) = query.text("status") else { return Ok(None) };
+    let known = STATUSES.into_iter().find(|status| status.as_str() == text);
+    let names = STATUSES.map(Account::as_str).join(", ");
+    known.map(Some).ok_or_else(|| Problem::parameter("status", text, format!("use one of {names}")))
 }
 
 /// Shows how a job's expectation stands.
+///
+/// Of a forgotten job, what is left: its verdict, its times and its cause.
 #[utoipa::path(
     get,
     path = "/v1/outcomes/{id}",
@@ -56,109 +165,19 @@ pub async fn of_job(
 ) -> Result<Response, Problem> {
     let query = Query::parse(raw.as_deref(), &[ACCEPTED])?;
     let (id, accepted) = (job_id(&id)?, AcceptedAt::of(&query)?);
-    let (found, now) = future::try_join(state.find_or_accepted(&id, accepted), state.now()).await?;
-    Ok(answer(found.map(|known| OutcomeReport::new(&known.job, now, &links))))
-}
-
-/// Shows how an event's expectations stand.
-///
-/// The jobs' ids follow from the event and the routes, so nothing is searched. If the event is a
-/// duplicate of another event under the idempotency key of its route, the outcome is that of the
-/// other event's job. The outcome names that event.
-#[utoipa::path(
-    get,
-    path = "/v1/outcomes",
-    operation_id = "list_outcomes",
-    tag = "outcomes",
-    params(
-        ("source" = String, Query, description = "The event's source", example = "/shops/berlin"),
-        ("id" = String, Query, description = "The event's id, or its `idempotencykey` if it has one", example = "5d0a1c0e-2f5b-4f0a-9a53-6a1f3c1b7e42"),
-        ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "When the event was accepted, UTC ms: as in the links of a 202"),
-    ),
-    responses(
-        (status = 200, description = "How they stand", body = EventOutcomes),
-        (status = 202, description = "The event is accepted, none of its jobs enqueued yet", body = NotYet,
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 400, description = "A parameter is missing, not known, or cannot be used", body = Details, content_type = "application/problem+json"),
-        (status = 404, description = "No job of this event is known", body = Details, content_type = "application/problem+json"),
-        (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
-    )
-)]
-pub async fn of_event(
-    State(state): State<Shared>,
-    links: Links,
-    RawQuery(raw): RawQuery,
-) -> Result<Response, Problem> {
-    let query = Query::parse(raw.as_deref(), &["source", "id", ACCEPTED])?;
-    let accepted = AcceptedAt::of(&query)?.filter(|at| at.left().is_some());
-    let required = |name: &str| {
-        query.name(name)?.ok_or_else(|| Problem::parameter(name, "", "give the event's `source` and `id`"))
-    };
-    let (source, id) = (required("source")?, required("id")?);
-    // Two routes for two versions of an event may lead to the same job.
-    let jobs: BTreeSet<(QueueName, JobId)> = state
-        .intake
-        .all_routes()
-        .flat_map(|route| {
-            [Identity::Id(&id), Identity::Key(&id)]
-                .map(|identity| (route.queue.clone(), route.job_id(&source, identity)))
-        })
-        .collect();
-    let (mut found, now) = future::try_join(read(&state, &jobs), state.now()).await?;
-    let originals = originals(&state, &jobs, &found).await?;
-    found.extend(read(&state, &originals).await?);
-    let jobs = found;
-    if let (Some(at), true) = (accepted, jobs.is_empty() && originals.is_empty()) {
-        return Ok(answer(Err::<EventOutcomes, _>(at.not_yet())));
-    }
-    if jobs.is_empty() {
-        let detail = match originals.first() {
-            Some((_, original)) => format!(
-                "the event `{id}` of `{source}` was found to be a duplicate of that of job {original} under the \
-                 idempotency key of its route, and that job was forgotten after its retention"
-            ),
-            None => format!(
-                "no job is known for the event `{id}` of `{source}`: it is not enqueued yet, it was quarantined, \
-                 or its jobs were forgotten after their retention; for an event with an idempotency key, give the key as `id`"
-            ),
-        };
-        return Err(Problem::new(Code::UnknownEvent, detail));
-    }
-    let outcomes = jobs.iter().map(|job| OutcomeReport::new(job, now, &links)).collect();
-    Ok(answer(Ok(EventOutcomes { outcomes })))
-}
-
-/// For the jobs that were not found: the jobs that stand for them.
-async fn originals(
-    state: &Shared,
-    jobs: &BTreeSet<(QueueName, JobId)>,
-    found: &[Job],
-) -> Result<BTreeSet<(QueueName, JobId)>, Problem> {
-    let rules: BTreeSet<&QueueName> =
-        state.intake.all_routes().filter(|route| route.unique.is_some()).map(|route| &route.queue).collect();
-    let read = |name: &QueueName| {
-        let (queue, name) = (state.queues.get(name).cloned()?, name.clone());
-        let absent = |(of, id): &&(QueueName, JobId)| *of == name && found.iter().all(|job| job.id != *id);
-        let ids: Vec<JobId> = jobs.iter().filter(absent).map(|(_, id)| id.clone()).collect();
-        Some(async move {
-            let originals = queue.originals(&ids).await?;
-            Ok(originals.into_iter().flatten().map(|id| (name.clone(), id)).collect::<Vec<_>>())
-        })
-    };
-    let originals = state.read(|| future::try_join_all(rules.iter().filter_map(|name| read(name)))).await?;
-    Ok(originals.into_iter().flatten().collect())
-}
-
-async fn read(state: &Shared, jobs: &BTreeSet<(QueueName, JobId)>) -> Result<Vec<Job>, Problem> {
-    let read = |(queue, id): &(QueueName, JobId)| {
-        let (queue, id) = (state.queues.get(queue).cloned(), id.clone());
-        async move {
-            match queue {
-                Some(queue) => queue.job(&id).await,
-                None => Ok(None),
+    let (looked, now) = future::join(state.find_or_accepted(&id, accepted), state.now()).await;
+    let now = now?;
+    let found = match looked {
+        Ok(Ok(known)) => Found::Job(Box::new(known.job)),
+        absent => {
+            if let Some((queue, row)) = state.row(&id).await? {
+                Found::Row(queue, Box::new(row))
+            } else {
+                let not_yet = absent?.err().ok_or_else(|| unknown(&id))?;
+                return Ok(answer(Err::<OutcomeReport, _>(not_yet)));
             }
         }
     };
-    let found = state.read(|| future::try_join_all(jobs.iter().map(read))).await?;
-    Ok(found.into_iter().flatten().collect())
+    let report = report::reports(&state, &[found], now, &links).await?.pop();
+    report.map(|report| answer(Ok(report))).ok_or_else(|| unknown(&id))
 }

@@ -94,8 +94,8 @@ pub async fn list(
         kind: query.name("type")?,
         source: query.name("source")?,
         subject: query.name("subject")?,
-        since: query.time("since")?,
-        until: query.time("until")?,
+        since: query.moment("since")?,
+        until: query.moment("until")?,
     };
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
     let from: Option<Cursor> = query.value("cursor")?;

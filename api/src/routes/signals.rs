@@ -36,7 +36,6 @@ pub struct Send {
     tenant: Option<String>,
     /// The payload for the jobs: any JSON value of at most 64 KiB; null if left out.
     #[serde(default)]
-    #[schema(value_type = Object)]
     payload: Value,
 }
 
@@ -59,7 +58,6 @@ pub struct Sent {
     /// The result of the signal.
     result: SignalResult,
     /// The stored payload, from the first signal.
-    #[schema(value_type = Object)]
     payload: Value,
     /// Jobs that waited for it, and are ready.
     released: u64,
@@ -78,7 +76,6 @@ pub struct SignalBody {
     #[schema(required)]
     tenant: Option<String>,
     /// The payload.
-    #[schema(value_type = Object)]
     payload: Value,
     /// When it came.
     at: Moment,
@@ -94,7 +91,6 @@ pub struct SignalBody {
 #[schema(as = OtherSignal)]
 pub struct OtherBody {
     /// Its payload.
-    #[schema(value_type = Object)]
     payload: Value,
     /// When it came.
     at: Moment,
@@ -176,7 +172,7 @@ pub async fn send(
     tag = "queues",
     params(
         ("queue" = String, Path, description = "The queue", example = "invoices"),
-        ("key" = Option<String>, Query, description = "Only the signal of this key", example = "order-1042 confirmed"),
+        ("key" = Option<String>, Query, min_length = 1, max_length = 200, description = "Only the signal of this key", example = "order-1042 confirmed"),
         ("tenant" = Option<String>, Query, description = "With `key`: whose jobs it is for; without it, a signal that is not one tenant's"),
         ("cursor" = Option<String>, Query, description = "Where to go on: `next` of the page before"),
         ("limit" = Option<usize>, Query, description = "Signals on a page, 1 to 100; 100 if it is left out", minimum = 1, maximum = 100),
@@ -227,7 +223,7 @@ pub struct Withdrawn {
     tag = "queues",
     params(
         ("queue" = String, Path, description = "The queue", example = "invoices"),
-        ("key" = String, Query, description = "The key of the signal", example = "order-1042 confirmed"),
+        ("key" = String, Query, min_length = 1, max_length = 200, description = "The key of the signal", example = "order-1042 confirmed"),
         ("tenant" = Option<String>, Query, description = "Whose jobs it is for; without it, a signal that is not one tenant's"),
     ),
     responses(

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use upshot_queue::{FailureClass, Job, State};
+use upshot_queue::{Account, FailureClass, Job, QueueName, Remark, State, VerdictRow};
 use upshot_shared::Evidence;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
-use super::words::{Class, EventRef};
+use super::words::{Class, EventRef, words};
 use crate::{
     evidence::{self, StoredFile},
     links::Links,
@@ -41,22 +44,34 @@ pub struct EvidenceBody {
     href: Option<String>,
 }
 
-/// How an expectation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = OutcomeStatus)]
-pub enum Status {
-    /// The work came out right, with evidence.
-    Achieved,
-    /// The work will not come out right by itself; see the reason.
-    Missed,
-    /// An operator cancelled the work.
-    Cancelled,
-    /// Not decided, and in time.
-    Open,
-    /// Not decided, and late.
-    Overdue,
+/// The schema of an outcome's status, from the type that knows the accounts.
+#[derive(Debug)]
+pub enum OutcomeStatus {}
+
+/// The statuses that an outcome is shown with.
+pub const STATUSES: [Account; 10] = [
+    Account::Open,
+    Account::Overdue,
+    Account::Awaiting,
+    Account::Reopened,
+    Account::AchievedInTime,
+    Account::AchievedLate,
+    Account::Partial,
+    Account::Missed,
+    Account::Cancelled,
+    Account::Waived,
+];
+
+impl PartialSchema for OutcomeStatus {
+    fn schema() -> RefOr<Schema> {
+        let description = "How an outcome stands. Without a verdict: open (in time), overdue (late), awaiting (done, \
+                           the proof is to come), reopened (retried after a verdict). A verdict: achieved in time, \
+                           achieved late, partial, missed, cancelled, waived (an operator settled it).";
+        words(description, STATUSES.map(Account::as_str))
+    }
 }
+
+impl ToSchema for OutcomeStatus {}
 
 /// The expectation of one job.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -69,23 +84,34 @@ pub struct OutcomeReport {
     /// The kind of work.
     #[schema(example = "invoice.issue")]
     kind: String,
+    /// The route that expects it; null for a job without an expectation.
+    #[schema(required, example = "order.completed.v1:invoice.issue")]
+    route: Option<String>,
+    /// The tenant.
+    #[schema(required)]
+    tenant: Option<String>,
     /// The business key that people know.
     #[schema(required, example = "order-1042")]
     subject: Option<String>,
     /// The event that asked for it.
     #[schema(required)]
-    event: Option<EventRef>,
+    event: Option<OutcomeEvent>,
     /// Its status.
-    status: Status,
+    #[schema(value_type = OutcomeStatus)]
+    status: &'static str,
+    /// Whether it is open and will probably be late.
+    at_risk: bool,
     /// By when it was expected.
     #[schema(required)]
     expected_by: Option<Moment>,
-    /// When it was decided.
+    /// When the verdict was given.
     #[schema(required)]
     decided_at: Option<Moment>,
     /// Whether it was achieved in time; null while that is open.
     #[schema(required)]
     in_time: Option<bool>,
+    /// Attempts so far.
+    attempts: u64,
     /// For people, when it was achieved.
     #[schema(required)]
     summary: Option<String>,
@@ -94,17 +120,58 @@ pub struct OutcomeReport {
     /// Why it was missed, or why the attempts so far failed.
     #[schema(required)]
     reason: Option<ReasonBody>,
+    /// For a waived one: the operator's reason.
+    #[schema(required)]
+    waived: Option<RemarkBody>,
+    /// The operator that took charge of it.
+    #[schema(required)]
+    owner: Option<RemarkBody>,
+    /// The latest note of an operator.
+    #[schema(required)]
+    note: Option<RemarkBody>,
+    /// Whether the job was forgotten after its retention: of it only this is left, without evidence.
+    forgotten: bool,
     /// The job's address.
     url: String,
+}
+
+/// The event that asked for an outcome.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OutcomeEvent {
+    /// The producer.
+    #[schema(example = "/shops/berlin")]
+    source: String,
+    /// Unique within the source.
+    #[schema(example = "5d0a1c0e-2f5b-4f0a-9a53-6a1f3c1b7e42")]
+    id: String,
+    /// The versioned type; null for a forgotten job of a route that is not in the settings.
+    #[serde(rename = "type")]
+    #[schema(required, example = "order.completed.v1")]
+    kind: Option<String>,
+}
+
+/// What an operator remarked.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Remark)]
+pub struct RemarkBody {
+    /// When.
+    at: Moment,
+    /// The remark: a reason, a note, or the name of an owner.
+    text: String,
+    /// The operator, as the caller said.
+    #[schema(example = "ada")]
+    by: String,
+    /// Whether `by` was checked: false, because the API has no authentication.
+    verified: bool,
 }
 
 /// A failure.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Reason)]
 pub struct ReasonBody {
-    /// What kind of failure.
-    #[schema(value_type = Class)]
-    class: FailureClass,
+    /// What kind of failure; null if a forgotten job does not say.
+    #[schema(required, value_type = Option<Class>)]
+    class: Option<FailureClass>,
     /// The message.
     #[schema(example = "550 no such mailbox: ada@lindqvist.example")]
     message: String,
@@ -131,49 +198,132 @@ impl EvidenceBody {
     }
 }
 
-impl Status {
-    /// How the expectation of a job stands at `now`, UTC ms.
-    pub fn of(job: &Job, now: i64) -> Self {
-        match job.state {
-            State::Succeeded => Self::Achieved,
-            State::Dead => Self::Missed,
-            State::Cancelled => Self::Cancelled,
-            _ if job.expected_by().is_some_and(|by| now > by) => Self::Overdue,
-            _ => Self::Open,
-        }
-    }
-
-    /// Whether it was achieved in time; `None` while that is open.
-    fn in_time(self, job: &Job) -> Option<bool> {
-        match self {
-            Self::Achieved => job.expected_by().map(|by| job.since <= by),
-            Self::Missed | Self::Overdue => Some(false),
-            Self::Cancelled | Self::Open => None,
-        }
-    }
+/// What is known about an outcome beside its job.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// The name of its route.
+    pub route: Option<&'a str>,
+    /// The event type of the route, by the settings.
+    pub event_type: Option<&'a str>,
+    /// Whether it is at risk.
+    pub at_risk: bool,
 }
 
 impl OutcomeReport {
     /// How the expectation of a job stands at `now`, UTC ms.
-    pub fn new(job: &Job, now: i64, links: &Links) -> Self {
-        let status = Status::of(job, now);
+    pub fn new(job: &Job, beside: Beside<'_>, now: i64, links: &Links) -> Self {
+        let status = status(job, now);
         let (summary, evidence) = OutcomeBody::of(job, links)
             .map_or_else(Default::default, |outcome| (Some(outcome.summary), outcome.evidence));
-        let failed = job.history.last().filter(|_| status != Status::Achieved);
+        let failed = job.history.last().filter(|_| job.state != State::Succeeded);
+        let waived = job.waived.as_ref().filter(|_| status == Account::Waived).map(RemarkBody::from);
+        let ended = job.state.is_final().then_some(Moment(job.since));
         Self {
             job: job.id.to_string(),
             queue: job.queue.to_string(),
             kind: job.kind.clone(),
+            route: beside.route.map(str::to_owned),
+            tenant: job.tenant.clone(),
             subject: job.subject.clone(),
-            event: EventRef::of(job),
-            status,
+            event: EventRef::of(job).map(|event| OutcomeEvent {
+                source: event.source,
+                id: event.id,
+                kind: Some(event.kind),
+            }),
+            status: status.as_str(),
+            at_risk: beside.at_risk,
             expected_by: job.expected_by().map(Moment),
-            decided_at: job.state.is_final().then_some(Moment(job.since)),
-            in_time: status.in_time(job),
+            decided_at: waived.as_ref().map(|remark| remark.at).or(ended),
+            in_time: job.expectation.and_then(|_| in_time(status)),
+            attempts: job.attempts,
             summary,
             evidence,
-            reason: failed.map(|last| ReasonBody { class: last.class, message: last.message.clone() }),
+            reason: failed.map(|last| ReasonBody { class: Some(last.class), message: last.message.clone() }),
+            waived,
+            owner: job.owner.as_ref().map(RemarkBody::from),
+            note: job.note.as_ref().map(RemarkBody::from),
+            forgotten: false,
             url: links.job(&job.id),
         }
+    }
+
+    /// How the expectation of a forgotten job ended.
+    pub fn of_row(queue: &QueueName, row: &VerdictRow, beside: Beside<'_>, links: &Links) -> Self {
+        let achieved =
+            matches!(row.account, Account::AchievedInTime | Account::AchievedLate | Account::Partial);
+        let event = row.source.clone().zip(row.event.clone());
+        Self {
+            job: row.id.to_string(),
+            queue: queue.to_string(),
+            kind: row.kind.clone(),
+            route: beside.route.map(str::to_owned),
+            tenant: row.tenant.clone(),
+            subject: row.subject.clone(),
+            event: event.map(|(source, id)| OutcomeEvent {
+                source,
+                id,
+                kind: beside.event_type.map(str::to_owned),
+            }),
+            status: row.account.as_str(),
+            at_risk: false,
+            expected_by: Some(Moment(row.due)),
+            decided_at: Some(Moment(row.ended_at)),
+            in_time: in_time(row.account),
+            attempts: row.attempts,
+            summary: row.what.clone().filter(|_| achieved),
+            evidence: Vec::new(),
+            reason: row.what.as_deref().filter(|_| !achieved).map(ReasonBody::of_row),
+            waived: None,
+            owner: None,
+            note: None,
+            forgotten: true,
+            url: links.outcome(&row.id),
+        }
+    }
+}
+
+impl ReasonBody {
+    /// The cause in a row: the class and the message.
+    fn of_row(what: &str) -> Self {
+        let known = |name: &str| FailureClass::ALL.into_iter().find(|class| class.as_str() == name);
+        let (class, message) = match what.split_once(": ").and_then(|(name, rest)| Some((known(name)?, rest)))
+        {
+            Some((class, message)) => (Some(class), message),
+            None => (None, what),
+        };
+        Self { class, message: message.to_owned() }
+    }
+}
+
+impl From<&Remark> for RemarkBody {
+    fn from(remark: &Remark) -> Self {
+        Self { at: Moment(remark.at), text: remark.text.clone(), by: remark.by.clone(), verified: false }
+    }
+}
+
+/// The status of a job's outcome at `now`. One that is open after its due time is overdue, also in
+/// the moment before the watchdog says so.
+fn status(job: &Job, now: i64) -> Account {
+    match job.expectation {
+        Some(expectation) => match expectation.account {
+            Account::Open if now > expectation.due => Account::Overdue,
+            Account::Waiving => Account::Waived,
+            account => account,
+        },
+        None => match job.state {
+            State::Succeeded => Account::AchievedInTime,
+            State::Dead => Account::Missed,
+            State::Cancelled => Account::Cancelled,
+            State::Scheduled | State::Ready | State::Running | State::Parked => Account::Open,
+        },
+    }
+}
+
+/// Whether an outcome was achieved in time; `None` while that is open, or where it does not count.
+const fn in_time(status: Account) -> Option<bool> {
+    match status {
+        Account::AchievedInTime => Some(true),
+        Account::AchievedLate | Account::Partial | Account::Missed | Account::Overdue => Some(false),
+        _ => None,
     }
 }

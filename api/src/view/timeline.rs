@@ -96,7 +96,7 @@ impl From<&Entry> for EntryBody {
                 let (attempt, class, message) = (Some(attempt), Some(class), Some(message));
                 (Happened::Failed, Details { attempt, class, message, ..none })
             }
-            What::Changed { did, note } => {
+            What::Changed { did, note, .. } => {
                 (Happened::Changed, Details { did: Some(did), message: note, ..none })
             }
             What::Finished { state } => (Happened::Finished, Details { state: Some(state), ..none }),

@@ -124,7 +124,7 @@ impl PartialSchema for CloudEvent {
 
 impl ToSchema for CloudEvent {}
 
-fn words<const N: usize>(description: &str, words: [&'static str; N]) -> RefOr<Schema> {
+pub(super) fn words<const N: usize>(description: &str, words: [&'static str; N]) -> RefOr<Schema> {
     let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
     schema.description(Some(description)).into()
 }

@@ -17,7 +17,7 @@ use crate::fixture::{Fixture, NOBODY, PATIENCE, body, event, report};
 async fn bridge(fixture: &Fixture) -> (amqp::Link, Consumer) {
     let connection = amqp::connect(amqp::Address::of_url(fixture.amqp()), "test", u64::MAX).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
-    amqp::declare(&connection).await.unwrap();
+    amqp::declare(&connection, None).await.unwrap();
     let (options, table) = (BasicConsumeOptions::default(), FieldTable::default());
     let consumer = channel.basic_consume(amqp::INTAKE.into(), "test".into(), options, table).await.unwrap();
     (connection, consumer)

@@ -14,6 +14,7 @@ mod fixture;
 mod foreign;
 mod health;
 mod jobs;
+mod ledger;
 mod list;
 #[cfg(not(feature = "files"))]
 mod no_store;

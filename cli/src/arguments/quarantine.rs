@@ -5,7 +5,7 @@ use clap::Args;
 use upshot_ledger::quarantine::{MessageId, row::DAMAGED};
 use upshot_shared::Reason;
 
-use super::{ApiAddress, Paging, values::time};
+use super::{ApiAddress, Paging, values::moment};
 
 #[derive(Debug, Args)]
 pub struct Quarantine {
@@ -29,10 +29,10 @@ pub struct Quarantine {
     pub subject: Option<String>,
     /// Only messages that first came at this time or later, such as 2026-03-14T09:30:00Z, or 2h for
     /// the last two hours.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<DateTime<Utc>>,
     /// Only messages that first came before this time.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub until: Option<DateTime<Utc>>,
     #[command(flatten)]
     pub paging: Paging,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use upshot_shared::visible::is_shown;
 
-use super::{dead, follow, job_page, jobs, quarantine, queues, timeline};
+use super::{dead, follow, job_page, jobs, outcomes, overview, quarantine, queues, story, timeline};
 use crate::output::{Page, Table, tests::written};
 
 /// A job with every field that a page shows.
@@ -53,6 +53,32 @@ fn entry(text: &str) -> Value {
         "class": text, "message": text, "state": text})
 }
 
+fn outcome(text: &str) -> Value {
+    let remark = json!({"at": text, "text": text, "by": text});
+    json!({"job": text, "queue": text, "kind": text, "route": text, "tenant": text, "subject": text,
+        "status": text, "at_risk": true, "expected_by": text, "attempts": 1, "summary": null,
+        "reason": {"class": text, "message": text}, "waived": null, "owner": remark, "note": remark,
+        "forgotten": true})
+}
+
+fn story(text: &str) -> Value {
+    let entry = json!({"at": text, "until": text, "job": text, "text": text, "receipt": text});
+    json!({"subject": text, "outcomes": [outcome(text), outcome(text)], "story": [entry]})
+}
+
+fn overview(text: &str) -> Value {
+    let outcomes = json!({"open": 1, "at_risk": 1, "overdue": 1, "oldest_due": text, "reopened": 1,
+        "last_hour": {"received": 1, "missed": 1}});
+    let infrastructure = json!({"ready": 1, "next_ready_since": text, "unread_events": 1, "bridges": 1});
+    json!({"routes": [{"route": text, "queue": text, "kind": text, "outcomes": outcomes,
+        "infrastructure": infrastructure, "flags": [{"flag": text, "words": text}]}]})
+}
+
+fn figures(text: &str, by: &str) -> Value {
+    let cause = json!({"group": text, "class": text, "kind": text, "message": text});
+    json!({"by": by, "from": text, "to": text, "rows": [{"name": text, "cause": cause, "missed": 1}]})
+}
+
 /// Every page, one below the other.
 fn pages(page: &mut Page, text: &str) {
     let now = "2026-03-14T09:30:00Z".parse().unwrap();
@@ -65,6 +91,13 @@ fn pages(page: &mut Page, text: &str) {
     quarantine::print(page, &quarantined(text), now);
     quarantine::counts(page, &summary(text), now);
     page.table(&mut quarantine::table(), &[quarantine::row(&quarantined(text), now)]);
+    page.table(&mut outcomes::table(), &[outcomes::row(&outcome(text), now)]);
+    page.table(&mut outcomes::overdue_table(), &[outcomes::overdue_row(&outcome(text), now)]);
+    story::print(page, &story(text), now);
+    overview::print(page, &overview(text), now);
+    for by in ["route", "cause"] {
+        outcomes::figures(page, &figures(text, by));
+    }
 }
 
 proptest! {
@@ -115,6 +148,17 @@ fn pages_of_ordinary_length_fit_80_columns() {
             let mut summary = summary("contract_violation");
             summary["oldest"] = json!("2026-03-14T09:26:53.589Z");
             quarantine::counts(page, &summary, now);
+            let mut outcome = outcome(text);
+            outcome["job"] = json!("mrtu2hq6wcbcvkoxmzkhxbs7da");
+            outcome["status"] = json!("achieved_in_time");
+            outcome["expected_by"] = json!("2026-03-14T09:26:53.589Z");
+            outcome["owner"]["text"] = json!("billing");
+            page.table(&mut outcomes::table(), &[outcomes::row(&outcome, now)]);
+            page.table(&mut outcomes::overdue_table(), &[outcomes::overdue_row(&outcome, now)]);
+            outcome["kind"] = json!("invoice.issue");
+            let entry = json!({"at": "2026-03-14T09:26:53.589Z", "text": text});
+            let told = json!({"subject": text, "outcomes": [outcome], "story": [entry]});
+            story::print(page, &told, now);
         })
         .unwrap();
     });

@@ -60,6 +60,14 @@ pub fn age(value: &Value, name: &str, now: DateTime<Utc>) -> String {
     text.parse::<DateTime<Utc>>().map_or(text, |time| span((now - time).max(TimeDelta::zero())))
 }
 
+/// Beside now, in the largest unit: `in 5m`, `2h ago`; empty if there is no time.
+pub fn away(value: &Value, name: &str, now: DateTime<Utc>) -> String {
+    let text = optional(value, name);
+    let Ok(time) = text.parse::<DateTime<Utc>>() else { return text };
+    let away = time - now;
+    if away > TimeDelta::zero() { format!("in {}", span(away)) } else { format!("{} ago", span(-away)) }
+}
+
 /// A time in its largest unit.
 pub fn span(time: TimeDelta) -> String {
     match time.num_seconds() {

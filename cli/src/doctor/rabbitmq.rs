@@ -9,7 +9,7 @@ use lapin::{
 };
 use upshot_runtime::{
     Settings,
-    amqp::{self, Address},
+    amqp::{self, Address, History},
 };
 use uuid::Uuid;
 
@@ -22,6 +22,8 @@ use super::{
 const EXCHANGES: [&str; 2] = [amqp::EVENTS, amqp::QUARANTINE];
 /// The queues that must be there.
 const QUEUES: [&str; 2] = [amqp::INTAKE, amqp::QUARANTINE];
+/// The check of the history of receipts.
+const HISTORY_CHECK: &str = "stream upshot.outcomes.history";
 /// How long a broker without an alarm takes to confirm.
 const CONFIRM: Duration = Duration::from_secs(5);
 
@@ -57,6 +59,10 @@ pub(super) async fn examine(settings: &Settings) -> Checks {
     }
     for name in QUEUES {
         queue(&mut checks, &connection, name).await;
+    }
+    if let Some(history) = History::of(&settings.outcomes) {
+        exchange(&mut checks, &connection, amqp::OUTCOMES).await;
+        stream(&mut checks, &connection, history).await;
     }
     alarms(&mut checks, &connection).await;
     connection.close().await;
@@ -112,6 +118,18 @@ async fn queue(checks: &mut Adding<'_>, connection: &Connection, name: &str) {
             }
         }
         Err(error) => refused(checks, &check, &error),
+    }
+}
+
+/// Receipts do not depend on their history, so what is wrong with it is a warning.
+async fn stream(checks: &mut Adding<'_>, connection: &Connection, history: History) {
+    match history.look(connection).await {
+        Ok(None) => checks.ok(HISTORY_CHECK, "it is there"),
+        Ok(Some(why)) => {
+            let remedy = "set a policy (max-age, max-length-bytes), or delete it and start `upshot bridge`";
+            checks.warning(HISTORY_CHECK, why, remedy);
+        }
+        Err(error) => checks.failed(HISTORY_CHECK, error, "see RabbitMQ's log"),
     }
 }
 

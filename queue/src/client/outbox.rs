@@ -5,6 +5,11 @@
 //! at least once: after a while another reader gets an entry that its first reader did not
 //! acknowledge. Entries stay until every group has acknowledged them; without a group the newest
 //! stay.
+//!
+//! An [`OutboxReader`] shares the entries with other members of its group, in no order. An
+//! [`OutboxTail`] is the only reader of its group, and reads in order.
+
+mod tail;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,6 +26,8 @@ use crate::{
     policy::account::Account,
     redis::connect::Connector,
 };
+
+pub use tail::OutboxTail;
 
 /// A transition of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]

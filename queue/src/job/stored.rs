@@ -180,6 +180,26 @@ impl Job {
         Ok(job)
     }
 
+    /// Reads a job of which only the head line, the state field and the account field are known; the
+    /// latter two are empty where the job has none.
+    pub(crate) fn brief(
+        id: &JobId,
+        queue: &QueueName,
+        head: &[u8],
+        state: &[u8],
+        account: &[u8],
+    ) -> Result<Self, Unreadable> {
+        let body = [head, b"\n[null,null,{}]\n"].concat();
+        let mut fields = vec![(Bytes::from_static(b"job"), Bytes::from(body))];
+        for (name, value) in [("state", state), ("account", account)] {
+            if !value.is_empty() {
+                fields.push((Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value)));
+            }
+        }
+        // A succeeded job without its outcome counts as one that returned nothing.
+        Self::read(id, queue, fields)
+    }
+
     /// `state since`, then `token worker began` of the last attempt, if any; `running token worker
     /// began claim` while it runs.
     fn read_state(&mut self, text: &str) -> Result<(), String> {

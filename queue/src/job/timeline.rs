@@ -68,6 +68,9 @@ pub enum What {
         /// Details for people.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<String>,
+        /// The operator that made it, as the caller says.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// The job ended.
     Finished {
@@ -93,7 +96,8 @@ pub fn timeline(job: &Job) -> Vec<Entry> {
     let changes = job.changes.iter().map(|change| {
         let began = change.began.zip(change.attempt);
         let began = began.map(|(began, attempt)| claimed(began, attempt, &change.worker));
-        (began, entry(change.at, What::Changed { did: change.did.clone(), note: change.note.clone() }))
+        let (did, note, by) = (change.did.clone(), change.note.clone(), change.by.clone());
+        (began, entry(change.at, What::Changed { did, note, by }))
     });
     let mut ends: Vec<(Option<Entry>, Entry)> = failures.chain(changes).collect();
     ends.sort_by_key(|(_, end)| end.at);

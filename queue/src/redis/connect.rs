@@ -88,6 +88,11 @@ impl Connector {
         &self.options.prefix
     }
 
+    /// How long a call waits for a reply. A call that blocks must wait for less.
+    pub fn response_timeout(&self) -> Duration {
+        self.options.response_timeout
+    }
+
     /// How many replicas must hold an enqueued job; `None` for none. For
     /// [`Connection::write_replicated`].
     pub fn replicas(&self) -> Option<Replicas> {

@@ -377,6 +377,11 @@ impl Keys {
         self.key("sweeper")
     }
 
+    /// String: the process that relays receipts at present, and the number of its last renewal.
+    pub fn relay(&self) -> String {
+        self.key("relay")
+    }
+
     /// Stream: transitions, several in an entry.
     pub fn outbox(&self) -> String {
         self.key("outbox")
@@ -521,6 +526,7 @@ mod tests {
             keys.stats(),
             keys.claim("4711-8d3fa0b2", 5),
             keys.sweeper(),
+            keys.relay(),
             keys.outbox(),
             keys.books(),
             keys.routes(),

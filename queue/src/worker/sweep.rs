@@ -1,11 +1,10 @@
 //! Periodic work: parked jobs, retention, the outbox, the scrubber.
 //!
 //! Each part is a separate loop, so that none waits for another. Every worker does the work that
-//! depends on its own kinds. One worker of a queue at a time does the rest ([`hold`]), with pauses
+//! depends on its own kinds. One worker of a queue at a time does the rest ([`Hold`]), with pauses
 //! that leave Redis to other callers.
 
 mod clock;
-mod hold;
 mod retention;
 
 use std::{
@@ -16,8 +15,12 @@ use std::{
 };
 
 use super::{Worker, core::Core};
-use crate::{client::parking::ConditionCursor, error::Error, policy::pace::Pace, worker::scrub::Scrubber};
-use hold::Hold;
+use crate::{
+    client::{hold::Hold, parking::ConditionCursor},
+    error::Error,
+    policy::pace::Pace,
+    worker::scrub::Scrubber,
+};
 
 /// The interval of each part.
 const EVERY: Duration = Duration::from_secs(5);
@@ -27,7 +30,8 @@ const SCRUB_EVERY: Duration = Duration::from_secs(30);
 /// Sweeps until the worker ends, as soon as it is known for how long jobs and signals are kept.
 pub(super) async fn run(core: Arc<Core>) {
     core.configured.cancelled().await;
-    let hold = Hold::new(&core);
+    let client = &core.renewals.client;
+    let hold = Hold::new(client.conn.clone(), client.keys().sweeper(), core.worker().to_owned());
     tokio::join!(
         hold.run(),
         clock::run(&core, &hold),
@@ -68,7 +72,7 @@ async fn conditions(core: &Core) -> Infallible {
 }
 
 /// Continues releases of parked jobs.
-async fn releases(core: &Core, hold: &Hold<'_>) -> Infallible {
+async fn releases(core: &Core, hold: &Hold) -> Infallible {
     loop {
         if hold.is_ours() {
             note(core, "releases", core.renewals.client.finish_releases(|| hold.is_ours()).await);
@@ -77,7 +81,7 @@ async fn releases(core: &Core, hold: &Hold<'_>) -> Infallible {
     }
 }
 
-async fn outbox(core: &Core, hold: &Hold<'_>) -> Infallible {
+async fn outbox(core: &Core, hold: &Hold) -> Infallible {
     loop {
         if hold.is_ours() {
             note(core, "outbox", core.renewals.trim_outbox().await);
@@ -86,7 +90,7 @@ async fn outbox(core: &Core, hold: &Hold<'_>) -> Infallible {
     }
 }
 
-async fn scrub(core: &Core, hold: &Hold<'_>) -> Infallible {
+async fn scrub(core: &Core, hold: &Hold) -> Infallible {
     let mut scrubber = Scrubber::default();
     loop {
         let began = Instant::now();

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use upshot_queue::{Failure, JobId, Outbox, OutboxReader, RetryPolicy, State, Wait, WorkerOptions};
+use upshot_queue::{
+    Failure, JobId, Outbox, OutboxReader, OutboxTail, RetryPolicy, State, Wait, WorkerOptions,
+};
 use upshot_servers::Proxy;
 
 use crate::handles::Queue;
@@ -188,5 +190,36 @@ async fn a_group_that_joins_while_the_outbox_is_trimmed_reads_what_is_left() {
     // Now they are nobody's.
     fixture.queue.worker.trim_outbox().await.unwrap();
     assert!(length().await <= 100);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_tail_reads_in_order_and_again_what_is_not_acknowledged() {
+    let fixture = Fixture::new().await;
+    let join = async || OutboxTail::join(&fixture.connector, name(), "receipts").await.unwrap();
+    let lag = async || fixture.queue.outbox().await.unwrap().groups[0].lag;
+    for _ in 0..5 {
+        fixture.enqueue(1).await;
+    }
+    let mut first = join().await;
+    let read = first.read(3, NOW).await.unwrap();
+    assert_eq!((read.len(), lag().await), (3, Some(5)));
+    first.acknowledge(&read[..2]).await.unwrap();
+    assert_eq!(lag().await, Some(3));
+    // It continues from where it read; another starts from where the group is.
+    let rest = first.read(10, NOW).await.unwrap();
+    assert_eq!(rest.len(), 2);
+    let mut second = join().await;
+    let again = second.read(10, NOW).await.unwrap();
+    assert_eq!(again[0], read[2]);
+    assert_eq!(again[1..], rest);
+    assert!(second.read(10, NOW).await.unwrap().is_empty(), "it does not read twice");
+    second.acknowledge(&again).await.unwrap();
+    let outbox = fixture.queue.outbox().await.unwrap();
+    assert_eq!((outbox.groups[0].lag, outbox.groups[0].needs_since), (Some(0), None));
+    // A dropped group begins again with the oldest entry.
+    fixture.queue.operator.drop_outbox_group("receipts").await.unwrap();
+    assert!(second.read(10, NOW).await.unwrap().is_empty());
+    assert_eq!(second.read(10, NOW).await.unwrap().len(), 5);
     fixture.finish().await;
 }

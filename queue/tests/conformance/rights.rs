@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 use upshot_queue::{
     Changed, Configuration, Configured, Connection, DeadFilter, Deadline, Failure, Filter, JobId, Kinds,
-    Late, Limit, LimitKey, NewJob, OutboxReader, Priority, Progress, RetryPolicy, Scope, Scrubber, State,
-    Unique, Wait, WorkerOptions, connect::Writes, protocol::Claim,
+    Late, Limit, LimitKey, NewJob, OutboxReader, OutboxTail, Priority, Progress, RetryPolicy, Scope,
+    Scrubber, State, Unique, Wait, WorkerOptions, connect::Writes, protocol::Claim,
 };
 
 use crate::handles::Queue;
@@ -107,6 +107,12 @@ async fn the_documented_user_may_all_that_is_needed() {
 
     let mut reader =
         OutboxReader::join(&connector, name(), "audit", "one").await.unwrap().reclaiming_after(NOW);
+    let mut tail = OutboxTail::join(&connector, name(), "receipts").await.unwrap();
+    let hold = queue.hold_relay("test");
+    tokio::select! {
+        () = hold.until_ours() => hold.release().await.unwrap(),
+        never = hold.run() => match never {},
+    }
     let kinds = Kinds { known: [("test".to_owned(), 1)].into(), build: "1".into() };
     let wait = Wait { base: NOW, floor: NOW, ..Wait::default() };
     let retry = RetryPolicy { wait, ..RetryPolicy::default() };
@@ -199,6 +205,13 @@ async fn the_documented_user_may_all_that_is_needed() {
         }
         entries += read.len();
         reader.acknowledge(&read).await.unwrap();
+    }
+    loop {
+        let read = tail.read(4, Duration::from_millis(1)).await.unwrap();
+        if read.is_empty() {
+            break;
+        }
+        tail.acknowledge(&read).await.unwrap();
     }
     assert_eq!(queue.latest_transitions(1_000).await.unwrap().len(), entries);
     queue.worker.trim_outbox().await.unwrap();

@@ -12,6 +12,10 @@ pub const QUARANTINE: &str = "upshot.quarantine";
 /// Fanout exchange without a queue. RabbitMQ confirms and drops a message to it, so a confirm
 /// proves that RabbitMQ takes messages.
 pub const PROBE: &str = "upshot.probe";
+/// Topic exchange: Upshot publishes receipts here, routing key = route and verdict.
+pub const OUTCOMES: &str = "upshot.outcomes";
+/// Stream that keeps the receipts on disk.
+pub const HISTORY: &str = "upshot.outcomes.history";
 
 /// Header of a quarantined message: the reason code.
 pub const HEADER_REASON: &str = "x-upshot-reason";

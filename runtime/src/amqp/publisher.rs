@@ -25,7 +25,7 @@ use upshot_queue::connect::Backoff;
 use super::{
     address::Address,
     names::{EVENTS, PROBE},
-    topology::{self, Depths, TopologyError},
+    topology::{self, Declared, History, TopologyError},
     transport::{self, Link},
 };
 use upshot_shared::event::STRUCTURED;
@@ -70,6 +70,7 @@ struct Shared {
     address: Address,
     name: Box<str>,
     declares: bool,
+    history: Option<History>,
     patience: Duration,
     state: watch::Sender<State>,
     keeper: OnceLock<()>,
@@ -108,12 +109,23 @@ impl Publisher {
             address: address.into(),
             name: name.into(),
             declares,
+            history: None,
             patience,
             state: watch::Sender::new(State::Unknown),
             keeper: OnceLock::new(),
         };
         let guard = Arc::new(alive.clone().drop_guard());
         Self { shared: Arc::new(shared), alive, _alive: guard }
+    }
+
+    /// Declares the exchange for receipts, and this history of them, as well. Has no effect on a
+    /// publisher that was used or cloned.
+    #[must_use]
+    pub fn with_history(mut self, history: Option<History>) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.history = history;
+        }
+        self
     }
 
     /// The connection; waits for the first attempt, and fails at once while there is none.
@@ -147,13 +159,13 @@ impl Publisher {
         self.publish(PROBE, "", b"", BasicProperties::default(), false).await
     }
 
-    /// Declares Upshot's topology again, and returns how many messages wait.
+    /// Declares Upshot's topology again, and returns what it found.
     ///
     /// # Errors
     /// When RabbitMQ is away, or something cannot be declared.
-    pub async fn declare(&self) -> Result<Depths, DeclareError> {
+    pub async fn declare(&self) -> Result<Declared, DeclareError> {
         let live = self.live().await?;
-        match timeout(self.shared.patience, topology::declare(&live.link)).await {
+        match timeout(self.shared.patience, topology::declare(&live.link, self.shared.history)).await {
             Ok(declared) => Ok(declared?),
             Err(_) => {
                 live.link.cut();
@@ -249,7 +261,7 @@ impl Publisher {
 }
 
 /// A text as a short string, truncated to its 255 bytes.
-fn short_string(text: &str) -> ShortString {
+pub(super) fn short_string(text: &str) -> ShortString {
     let end = text.floor_char_boundary(255);
     text.get(..end).unwrap_or_default().into()
 }
@@ -317,7 +329,7 @@ async fn connected(shared: &Shared, backoff: &mut Backoff) -> String {
         Err(_) => return format!("no answer within {:?}", shared.patience),
     };
     if shared.declares {
-        match timeout(shared.patience, topology::declare(&link)).await {
+        match timeout(shared.patience, topology::declare(&link, shared.history)).await {
             Ok(Ok(_)) => {}
             // The next declaration reports the problem; publishing may work all the same.
             Ok(Err(TopologyError::Different { .. } | TopologyError::Missing { .. })) => {}

@@ -1,6 +1,8 @@
 //! Declares Upshot's exchanges, queues and bindings in RabbitMQ. Declaring again repairs what was
 //! deleted or unbound, and changes nothing else.
 
+use std::time::Duration;
+
 use lapin::{
     Channel, Connection, ErrorKind, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
@@ -8,7 +10,8 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::names::{EVENTS, FORMER_INTAKE, INTAKE, PROBE, QUARANTINE};
+use super::names::{EVENTS, FORMER_INTAKE, HISTORY, INTAKE, OUTCOMES, PROBE, QUARANTINE};
+use crate::settings::OutcomesSettings;
 
 /// Redeliveries after which RabbitMQ takes a message out of the intake. RabbitMQ 4 has 20 by
 /// default, which lost connections would use up for good events. The bridge itself puts bad
@@ -17,6 +20,52 @@ const DELIVERY_LIMIT: i64 = 1_000_000;
 /// The largest quarantine, in bytes. Beyond it RabbitMQ refuses messages, and the bridge keeps bad
 /// events unacknowledged.
 pub const QUARANTINE_BYTES: i64 = 1 << 30;
+/// The bytes of a segment of the history. RabbitMQ drops whole segments, and only when it begins a
+/// new one.
+const SEGMENT_BYTES: i64 = 32 << 20;
+
+/// How much the history keeps of the receipts. RabbitMQ cannot change this of a history that
+/// exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// For how long.
+    pub age: Duration,
+    /// How many bytes at most.
+    pub bytes: u64,
+}
+
+impl History {
+    /// What the settings ask for; `None` if they switch receipts off.
+    pub fn of(settings: &OutcomesSettings) -> Option<Self> {
+        settings
+            .receipts
+            .then_some(Self { age: settings.history_age, bytes: settings.history_bytes.0 as u64 })
+    }
+
+    /// What is wrong with the history in RabbitMQ, if anything. Declares nothing that is missing.
+    ///
+    /// # Errors
+    /// When RabbitMQ is away.
+    pub async fn look(self, connection: &Connection) -> Result<Option<String>, TopologyError> {
+        // Presence first: a declaration with arguments would create the stream.
+        let there = Wanted::Stream(self).declare(&channel(connection).await?, true).await;
+        let is_there = there.map_err(|error| TopologyError::new("", error));
+        match is_there {
+            Ok(_) => {}
+            Err(TopologyError::Away(error)) => return Err(TopologyError::Away(error)),
+            Err(_) => return Ok(Some("it is not there: receipts are not kept".to_owned())),
+        }
+        let same = Wanted::Stream(self).declare(&channel(connection).await?, false).await;
+        match same.map_err(|error| TopologyError::new("", error)) {
+            Err(TopologyError::Away(error)) => Err(TopologyError::Away(error)),
+            Err(TopologyError::Different { said, .. }) => {
+                Ok(Some(format!("it has other properties than the settings ask for: {said}")))
+            }
+            // A user that may not declare cannot compare.
+            Ok(_) | Err(TopologyError::Missing { .. }) => Ok(None),
+        }
+    }
+}
 
 /// The content of a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +83,15 @@ pub struct Depths {
     pub intake: Depth,
     /// Events in quarantine.
     pub quarantine: Depth,
+}
+
+/// What a declaration found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// The content of the queues.
+    pub depths: Depths,
+    /// What is wrong with the history, if anything. Receipts are published all the same.
+    pub history: Option<String>,
 }
 
 /// What is wrong with Upshot's exchanges and queues.
@@ -86,6 +144,7 @@ enum Wanted {
     Topic(&'static str),
     Fanout(&'static str),
     Queue(&'static str),
+    Stream(History),
     Binding { queue: &'static str, exchange: &'static str, key: &'static str },
 }
 
@@ -100,27 +159,73 @@ const WANTED: [Wanted; 7] = [
 ];
 
 /// Declares exchanges, quorum queues and bindings, and returns how many messages wait. If the user
-/// may not declare, it checks that everything is there.
+/// may not declare, it checks that everything is there. With a `history` it declares the exchange
+/// for receipts and the stream that keeps them, too.
 ///
 /// # Errors
 /// See [`TopologyError`].
-pub async fn declare(connection: &Connection) -> Result<Depths, TopologyError> {
-    let mut depths = Depths::default();
-    let mut channel = connection.create_channel().await.map_err(TopologyError::Away)?;
+pub async fn declare(connection: &Connection, history: Option<History>) -> Result<Declared, TopologyError> {
+    let mut found = Declared::default();
+    let mut declaring = Declaring { connection, channel: channel(connection).await? };
     for wanted in WANTED {
-        let mut declared = wanted.declare(&channel, false).await;
-        if declared.as_ref().is_err_and(|error| wanted.may_be_otherwise(error)) {
-            // RabbitMQ closes the channel with each refusal.
-            channel = connection.create_channel().await.map_err(TopologyError::Away)?;
-            declared = wanted.declare(&channel, true).await;
-        }
-        match (wanted, declared.map_err(|error| TopologyError::new(&wanted.words(), error))?) {
-            (Wanted::Queue(INTAKE), depth) => depths.intake = depth,
-            (Wanted::Queue(QUARANTINE), depth) => depths.quarantine = depth,
+        match (wanted, declaring.declare(wanted).await?) {
+            (Wanted::Queue(INTAKE), depth) => found.depths.intake = depth,
+            (Wanted::Queue(QUARANTINE), depth) => found.depths.quarantine = depth,
             _ => {}
         }
     }
-    Ok(depths)
+    if let Some(history) = history {
+        declaring.declare(Wanted::Topic(OUTCOMES)).await?;
+        found.history = declaring.history(history).await?;
+    }
+    Ok(found)
+}
+
+async fn channel(connection: &Connection) -> Result<Channel, TopologyError> {
+    connection.create_channel().await.map_err(TopologyError::Away)
+}
+
+struct Declaring<'a> {
+    connection: &'a Connection,
+    channel: Channel,
+}
+
+impl Declaring<'_> {
+    async fn declare(&mut self, wanted: Wanted) -> Result<Depth, TopologyError> {
+        let mut declared = wanted.declare(&self.channel, false).await;
+        if declared.as_ref().is_err_and(|error| wanted.may_be_otherwise(error)) {
+            // RabbitMQ closes the channel with each refusal.
+            self.channel = channel(self.connection).await?;
+            declared = wanted.declare(&self.channel, true).await;
+        }
+        declared.map_err(|error| TopologyError::new(&wanted.words(), error))
+    }
+
+    /// Declares the history and its binding. Returns what is wrong with it: receipts do not depend
+    /// on it.
+    async fn history(&mut self, history: History) -> Result<Option<String>, TopologyError> {
+        let wanted =
+            [Wanted::Stream(history), Wanted::Binding { queue: HISTORY, exchange: OUTCOMES, key: "#" }];
+        let mut wrong = None;
+        for wanted in wanted {
+            match self.declare(wanted).await {
+                Ok(_) => continue,
+                Err(TopologyError::Away(error)) => return Err(TopologyError::Away(error)),
+                Err(TopologyError::Different { what, said }) => {
+                    let why = format!(
+                        "{what} exists with other properties ({said}): it keeps what these say; set a policy, \
+                         or delete it, and Upshot declares it again"
+                    );
+                    wrong.get_or_insert(why);
+                }
+                Err(error @ TopologyError::Missing { .. }) => {
+                    wrong.get_or_insert(format!("{error}; receipts are published, and not kept"));
+                }
+            }
+            self.channel = channel(self.connection).await?;
+        }
+        Ok(wrong)
+    }
 }
 
 impl Wanted {
@@ -142,6 +247,10 @@ impl Wanted {
                 let options = QueueDeclareOptions { passive: look, ..QueueDeclareOptions::durable() };
                 let queue = channel.queue_declare(name.into(), options, arguments(name)).await?;
                 return Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() });
+            }
+            Self::Stream(history) => {
+                let options = QueueDeclareOptions { passive: look, ..QueueDeclareOptions::durable() };
+                channel.queue_declare(HISTORY.into(), options, history.arguments()).await?;
             }
             // AMQP cannot check a binding. If the user may not bind, this assumes that another user
             // did.
@@ -171,10 +280,25 @@ impl Wanted {
         match self {
             Self::Topic(name) | Self::Fanout(name) => format!("exchange `{name}`"),
             Self::Queue(name) => format!("queue `{name}`"),
+            Self::Stream(_) => format!("stream `{HISTORY}`"),
             Self::Binding { queue, exchange, .. } => {
                 format!("the binding of queue `{queue}` to exchange `{exchange}`")
             }
         }
+    }
+}
+
+impl History {
+    fn arguments(self) -> FieldTable {
+        let mut arguments = FieldTable::default();
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        arguments.insert("x-queue-type".into(), text("stream"));
+        arguments.insert("x-max-age".into(), text(&format!("{}s", self.age.as_secs())));
+        let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
+        arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(bytes));
+        let segment = AMQPValue::LongLongInt(SEGMENT_BYTES);
+        arguments.insert("x-stream-max-segment-size-bytes".into(), segment);
+        arguments
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     publisher::{DeclareError, Publisher},
-    topology::Depths,
+    topology::{Declared, Depths},
 };
 use crate::health::Health;
 
@@ -16,6 +16,8 @@ const EVERY: Duration = Duration::from_secs(3);
 
 /// The part of the health that says whether exchanges, queues and bindings are there.
 const TOPOLOGY: &str = "topology";
+/// The warning that the history of receipts is not as the settings ask for.
+const HISTORY: &str = "history";
 
 /// Watches for ever. `part` of the health says whether RabbitMQ takes messages. `seen` receives how
 /// many messages wait, or that this is unknown.
@@ -34,8 +36,12 @@ pub async fn watch(
             Err(error) => health.down(part, error),
         }
         match publisher.declare().await {
-            Ok(depths) => {
+            Ok(Declared { depths, history }) => {
                 health.up(TOPOLOGY);
+                match history {
+                    Some(why) => health.warn(HISTORY, &why),
+                    None => health.clear_warning(HISTORY),
+                }
                 seen(Some(depths));
             }
             Err(error) => {

@@ -38,6 +38,25 @@ impl Default for BridgeSettings {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct OutcomesSettings {
+    pub receipts: bool,
+    #[serde(with = "duration")]
+    pub history_age: Duration,
+    pub history_bytes: ByteSize,
+}
+
+impl Default for OutcomesSettings {
+    fn default() -> Self {
+        Self {
+            receipts: true,
+            history_age: Duration::from_secs(30 * 24 * 3600),
+            history_bytes: ByteSize(10 << 30),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct QuarantineSettings {
     #[serde(with = "duration")]
     pub keep: Duration,

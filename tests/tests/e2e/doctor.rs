@@ -52,6 +52,8 @@ async fn it_says_what_is_right_and_what_is_wrong() {
         ("rabbitmq", "login and vhost", &["upshot", &stage.vhost]),
         ("rabbitmq", "exchange upshot.events", &[]),
         ("rabbitmq", "queue upshot.quarantine", &["0 messages"]),
+        ("rabbitmq", "exchange upshot.outcomes", &[]),
+        ("rabbitmq", "stream upshot.outcomes.history", &["is there"]),
         ("rabbitmq", "takes messages", &["no alarm"]),
         ("store", "write, read, delete", &["file://"]),
         ("smtp", "connect, greeting, login", &["answers"]),
@@ -78,6 +80,7 @@ async fn it_says_what_is_right_and_what_is_wrong() {
         ("UPSHOT_SMTP__URL", &format!("smtp://{free}")),
         ("UPSHOT_STORE__URL", "ftp://nowhere"),
         ("UPSHOT_CONTRACTS__DIR", "/nonexistent"),
+        ("UPSHOT_OUTCOMES__HISTORY_AGE", "1h"),
     ];
     let (content, report) = examine(&stage, &wrong).await;
     assert!(!content && report["failed"].as_u64().unwrap() >= 7, "{report:#}");
@@ -88,6 +91,7 @@ async fn it_says_what_is_right_and_what_is_wrong() {
         ("redis", "memory", "failed", &["allkeys-lru", "noeviction"]),
         ("redis", "replicas", "failed", &["0 connected, 1 demanded"]),
         ("rabbitmq", "queue upshot.intake", "warning", &["0 consumers", "upshot bridge"]),
+        ("rabbitmq", "stream upshot.outcomes.history", "warning", &["x-max-age", "policy"]),
         ("store", "opened", "failed", &["ftp://nowhere", "store.url"]),
         ("smtp", "connect, greeting, login", "failed", &["smtp.url"]),
     ] {

@@ -35,7 +35,7 @@ async fn every_order_ends_as_a_pdf_in_the_store_and_in_the_inbox() {
 
         let answer: Value =
             reqwest::get(format!("{url}/v1/outcomes/{id}")).await.unwrap().json().await.unwrap();
-        assert_eq!(answer["status"], "achieved");
+        assert_eq!(answer["status"], "achieved_in_time");
         assert_eq!(answer["in_time"], true);
         let evidence: BTreeMap<&str, &Value> =
             answer["evidence"].as_array().unwrap().iter().map(|e| (e["kind"].as_str().unwrap(), e)).collect();

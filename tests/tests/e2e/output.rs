@@ -80,7 +80,9 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
-        "audit" | "doctor" | "queues" | "dead" | "openapi" | "help" => vec![words(command.to_owned())],
+        "audit" | "doctor" | "queues" | "dead" | "openapi" | "asyncapi" | "help" => {
+            vec![words(command.to_owned())]
+        }
         "publish" => vec![words(format!("publish {}", order_file.display()))],
         "demo-orders" => vec![words("demo-orders --count 1 --rate 100".to_owned())],
         "jobs" => vec![words("jobs --all".to_owned()), words("jobs --limit 2".to_owned())],
@@ -221,7 +223,7 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
             assert_visible(&line, &said);
             assert_visible(&line, &beside);
             // Documents have lines of their own, and links are not broken.
-            let is_document = matches!(command.as_str(), "openapi" | "settings" | "help");
+            let is_document = matches!(command.as_str(), "openapi" | "asyncapi" | "settings" | "help");
             let wide = said.lines().find(|line| columns(line) > 80 && !line.contains("://"));
             assert!(
                 is_document || wide.is_none(),

@@ -154,3 +154,19 @@ async fn fifty_lost_sessions_set_no_good_event_aside() {
     bridge.stop().await;
     stage.finish().await;
 }
+
+/// RabbitMQ cannot change a stream, and nothing depends on how much it keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_with_other_properties_is_a_warning() {
+    let stage = Stage::new().await;
+    let bridge = stage.start("bridge", &[]).await;
+    bridge.stop().await;
+    let bridge = stage.start("bridge", &[("UPSHOT_OUTCOMES__HISTORY_AGE", "1h".to_owned())]).await;
+    let said = bridge.logged(&["stream `upshot.outcomes.history` exists with other properties"]).await;
+    assert!(said.contains("x-max-age") && said.contains("policy"), "{said}");
+    let event = order(1);
+    stage.publish(&event).await;
+    stage.enqueued(&stage.job_of(&event)).await;
+    bridge.stop().await;
+    stage.finish().await;
+}

@@ -50,7 +50,8 @@ pub(super) enum InLane {
 pub struct BadCursor(pub(super) String);
 
 impl BadCursor {
-    pub(crate) fn new(text: &str) -> Self {
+    /// For a list that a program makes of several.
+    pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
@@ -68,6 +69,17 @@ const MOST: i64 = 1 << 53;
 const LONGEST_FLOW: usize = 16 << 10;
 
 impl Cursor {
+    /// The jobs that succeeded up to this time (UTC ms), the newest first.
+    pub fn succeeded_until(ms: i64) -> Self {
+        let ms = ms.clamp(0, MOST - 1).unsigned_abs() + 1;
+        Self(At::Line { ms, n: 0, seen: 0 })
+    }
+
+    /// Whether it is a position among succeeded jobs.
+    pub fn is_succeeded(&self) -> bool {
+        self.state() == Some(SUCCEEDED)
+    }
+
     /// The index of its state; `None` in a subject's list.
     pub(super) fn state(&self) -> Option<usize> {
         match &self.0 {

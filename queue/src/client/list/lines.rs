@@ -1,7 +1,7 @@
 //! Slices of jobs whose ids share a line: running jobs by their claims, and succeeded jobs by the
 //! calls that wrote them.
 
-use super::{At, Entry, Mark, Slice, Sorted};
+use super::{At, Cursor, Entry, Mark, Slice, Sorted};
 use crate::{
     client::handle::Client,
     error::Error,
@@ -62,6 +62,24 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Up to `most` ids of succeeded jobs from a position, the newest first: each with the time of its
+    /// end (UTC ms) and the position after it. An id may belong to a job that has another end by now.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn succeeded_ids(
+        &self,
+        from: Option<&Cursor>,
+        most: usize,
+    ) -> Result<Vec<(JobId, i64, Cursor)>, Error> {
+        let slice = self.succeeded_slice(from.map(|cursor| &cursor.0), most).await?;
+        let named = |Entry { id, is_of, behind }: Entry| match is_of {
+            Mark::Since(at) => Some((id, at, Cursor(behind))),
+            Mark::Any | Mark::Claim(_) | Mark::Left => None,
+        };
+        Ok(slice.entries.into_iter().filter_map(named).collect())
     }
 
     /// The same for running jobs, by their claims. The claim whose lease expires first comes first.

@@ -19,6 +19,10 @@ pub(crate) enum Sorted<'a> {
     Members(&'a str),
     /// The conditions for which signals are kept.
     Signals,
+    /// The ids whose outcomes are expected within the same time.
+    Due,
+    /// The expectations of one account of a route, by `route:letter`.
+    Outcomes(&'a str),
 }
 
 impl Client {
@@ -36,6 +40,8 @@ impl Client {
             Sorted::Placed(lane) => ("placed", lane),
             Sorted::Members(group) => ("members", group),
             Sorted::Signals => ("signals", ""),
+            Sorted::Due => ("due", ""),
+            Sorted::Outcomes(name) => ("outcomes", name),
         };
         let mut call = Call::new(&scripts::PAGE, &self.keys);
         call.arg(what).arg(of).arg(if up { "up" } else { "down" });

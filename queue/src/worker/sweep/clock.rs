@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{super::core::Core, EVERY, hold::Hold, note};
-use crate::{error::Error, worker::set_back::Clock};
+use super::{super::core::Core, EVERY, note};
+use crate::{client::hold::Hold, error::Error, worker::set_back::Clock};
 
 /// A clock that is further ahead than this has jumped.
 const JUMP: Duration = Duration::from_secs(60);
@@ -14,7 +14,7 @@ const JUMP: Duration = Duration::from_secs(60);
 /// The last reading of the clock, and its time.
 type Seen = Option<(i64, Instant)>;
 
-pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
+pub(super) async fn run(core: &Core, hold: &Hold) -> Infallible {
     let mut seen = None;
     loop {
         if hold.is_ours() {

@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{super::core::Core, EVERY, hold::Hold, note};
-use crate::{error::Error, job::state::State, policy::pace::Pace, worker::retention::WINDOW};
+use super::{super::core::Core, EVERY, note};
+use crate::{
+    client::hold::Hold, error::Error, job::state::State, policy::pace::Pace, worker::retention::WINDOW,
+};
 
 /// How often a long run reports its progress.
 const TELLS: Duration = Duration::from_secs(10);
@@ -15,7 +17,7 @@ const TELLS: Duration = Duration::from_secs(10);
 /// When it last logged that jobs of a state must wait.
 type Said = HashMap<&'static str, Instant>;
 
-pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
+pub(super) async fn run(core: &Core, hold: &Hold) -> Infallible {
     let mut said = Said::new();
     loop {
         let keep = core.leases.policy().keep;
@@ -35,7 +37,7 @@ pub(super) async fn run(core: &Core, hold: &Hold<'_>) -> Infallible {
 }
 
 /// Forgets the due jobs of a state.
-async fn trim(core: &Core, hold: &Hold<'_>, of: State, keep: Duration, said: &mut Said) -> Result<(), Error> {
+async fn trim(core: &Core, hold: &Hold, of: State, keep: Duration, said: &mut Said) -> Result<(), Error> {
     let (queue, state) = (&core.options.queue, of.as_str());
     let (mut forgotten, mut told) = (0, Instant::now());
     while hold.is_ours() {
@@ -58,7 +60,7 @@ async fn trim(core: &Core, hold: &Hold<'_>, of: State, keep: Duration, said: &mu
 }
 
 /// Forgets the signals that were kept for long enough.
-async fn trim_signals(core: &Core, hold: &Hold<'_>, keep: Duration, said: &mut Said) -> Result<(), Error> {
+async fn trim_signals(core: &Core, hold: &Hold, keep: Duration, said: &mut Said) -> Result<(), Error> {
     while hold.is_ours() {
         let began = Instant::now();
         let trimmed = core.renewals.trim_signals(keep).await?;
@@ -76,7 +78,7 @@ async fn trim_signals(core: &Core, hold: &Hold<'_>, keep: Duration, said: &mut S
 /// Drops the rows about verdicts that were kept for long enough, or for which there is no room.
 async fn trim_verdicts(
     core: &Core,
-    hold: &Hold<'_>,
+    hold: &Hold,
     keep: Duration,
     most: u64,
     said: &mut Said,

@@ -1,0 +1,151 @@
+//! `GET /v1/subjects/{subject}`: everything about a business key, in order of time.
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+};
+use futures::future;
+use serde::Serialize;
+use upshot_ledger::{
+    list::Found,
+    story::{self, Known},
+};
+use upshot_queue::{Client, Error, JobId, QueueName, VerdictRow};
+use utoipa::ToSchema;
+
+use crate::{
+    known,
+    links::Links,
+    problem::{Code, Details, Problem},
+    query::Query,
+    report,
+    state::Shared,
+    view::{OutcomeReport, StoryEntry},
+};
+
+const PARAMETERS: [&str; 2] = ["cursor", "limit"];
+/// Jobs of one answer by default, and at most.
+const LIMIT: usize = 50;
+const MOST: usize = 200;
+
+/// Everything about a subject.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Story {
+    /// The subject.
+    #[schema(example = "order-1042")]
+    subject: String,
+    /// How the outcome of each of its jobs stands.
+    outcomes: Vec<OutcomeReport>,
+    /// What happened, oldest first.
+    story: Vec<StoryEntry>,
+    /// Where the story continues, if the subject has more jobs than `limit`; null otherwise. Each part
+    /// is in order by itself.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+/// Tells the story of a subject.
+///
+/// Everything about a business key over all queues, in order of time: the event, the job, each attempt
+/// and why it failed, waits with their length, changes by operators, steps, files and mails, when it was
+/// overdue, each verdict with the receipt that tells it, and what is left of forgotten jobs. `text` of
+/// each entry says it in words. A subject may be any text: percent-encode it, slashes included.
+#[utoipa::path(
+    get,
+    path = "/v1/subjects/{subject}",
+    operation_id = "tell_story",
+    tag = "outcomes",
+    params(
+        ("subject" = String, Path, description = "The subject, percent-encoded", example = "order-1042"),
+        ("cursor" = Option<String>, Query, description = "Where to continue: part of `next`"),
+        ("limit" = Option<usize>, Query, description = "Jobs of one answer, 1 to 200; 50 if it is left out", minimum = 1, maximum = 200),
+    ),
+    responses(
+        (status = 200, description = "The story", body = Story),
+        (status = 400, description = "A parameter is not known or cannot be used", body = Details, content_type = "application/problem+json"),
+        (status = 404, description = "No job about this subject is known", body = Details, content_type = "application/problem+json"),
+        (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
+    )
+)]
+pub async fn story(
+    State(state): State<Shared>,
+    links: Links,
+    Path(subject): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<Story>, Problem> {
+    let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
+    check(&subject)?;
+    let after = query.value::<JobId>("cursor")?;
+    let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
+    let queues: Vec<&Client> = state.lists.values().collect();
+    let read = || {
+        future::try_join_all(
+            queues.iter().map(|queue| queue.ids_of_subject(&subject, after.as_ref(), limit + 1)),
+        )
+    };
+    let named = state.read(read).await?;
+    // The order of the ids is the same in all queues.
+    let mut ids: Vec<(JobId, usize)> = named
+        .into_iter()
+        .enumerate()
+        .flat_map(|(queue, ids)| ids.into_iter().map(move |id| (id, queue)))
+        .collect();
+    ids.sort();
+    let more = ids.len() > limit;
+    ids.truncate(limit);
+    let next = ids.last().filter(|_| more).map(|(id, _)| query.next(&PARAMETERS, id.as_str()));
+    let of =
+        |queue: usize| ids.iter().filter(move |(_, of)| *of == queue).map(|(id, _)| id.clone()).collect();
+    let parts: Vec<Vec<JobId>> = (0..queues.len()).map(of).collect();
+    let read = || future::try_join_all(queues.iter().zip(&parts).map(|(queue, ids)| part(queue, ids)));
+    let (found, now) = future::try_join(state.read(read), state.now()).await?;
+    let names = queues.iter().map(|queue| queue.name().clone()).collect();
+    let routes = report::routes(&state, &names).await?;
+    let route = |queue: &QueueName, number: u32| routes.get(queue)?.get(&number).cloned();
+    let (mut known, mut outcomes): (Vec<Known>, Vec<Found>) = (Vec::new(), Vec::new());
+    for (queue, (jobs, rows)) in queues.iter().zip(found) {
+        for known::Known { job, due } in jobs {
+            let route = job.expectation.and_then(|expectation| route(&job.queue, expectation.route));
+            outcomes.push(Found::Job(Box::new(job.clone())));
+            known.push(Known::Job { job: Box::new(job), route, starts: due });
+        }
+        for row in rows {
+            let (queue, row) = (queue.name().clone(), Box::new(row));
+            outcomes.push(Found::Row(queue.clone(), row.clone()));
+            known.push(Known::Row { route: route(&queue, row.route), queue, row });
+        }
+    }
+    if known.is_empty() && after.is_none() && next.is_none() {
+        let shown: String = subject.chars().take(100).collect();
+        let detail = format!(
+            "no job about `{shown}` is known: its event was not enqueued yet or is in quarantine, or its jobs and \
+             their verdicts were forgotten after their retention"
+        );
+        return Err(Problem::new(Code::UnknownSubject, detail));
+    }
+    let story = story::story(&known, now).into_iter().map(StoryEntry::from).collect();
+    let outcomes = report::reports(&state, &outcomes, now, &links).await?;
+    let next = next.map(|next| links.subject(&subject, &next));
+    Ok(Json(Story { subject, outcomes, story, next }))
+}
+
+/// Checks that a text can be a subject.
+///
+/// # Errors
+/// A 400 if it cannot.
+pub fn check(subject: &str) -> Result<(), Problem> {
+    if subject.is_empty() || subject.len() > 512 || subject.contains('\0') {
+        let remedy = "a subject has 1 to 512 bytes, and no NUL";
+        return Err(Problem::parameter("subject", subject, remedy));
+    }
+    Ok(())
+}
+
+/// The jobs of these ids, and what is left of those that are forgotten.
+async fn part(queue: &Client, ids: &[JobId]) -> Result<(Vec<known::Known>, Vec<VerdictRow>), Error> {
+    let jobs = known::Known::read(queue, ids).await?;
+    let is_there = |id: &&JobId| jobs.iter().any(|known| known.job.id == **id);
+    let absent: Vec<JobId> = ids.iter().filter(|id| !is_there(id)).cloned().collect();
+    let rows = queue.verdict_rows(&absent).await?;
+    Ok((jobs, rows))
+}

@@ -1,0 +1,191 @@
+//! Lists and figures of outcomes, the overview, stories, and what operators remark.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use upshot_queue::{Expect, Failure, JobId, NewJob, Operator};
+
+use crate::{
+    fixture::{Fixture, event, job},
+    stream::Messages,
+    worker::Worker,
+};
+
+/// A job of a route that is due in so many ms; in the past for a negative number.
+fn due_in(id: &str, route: &str, ms: i64) -> NewJob {
+    let expect = if ms < 0 {
+        let from = chrono::Utc::now().timestamp_millis() + ms;
+        Expect { from: Some(from), ..Expect::new(route, Duration::ZERO) }
+    } else {
+        Expect::new(route, Duration::from_millis(ms.unsigned_abs()))
+    };
+    NewJob { expect: Some(expect), ..job(id, "k") }
+}
+
+async fn watched(fixture: &Fixture, queue: &str) {
+    // The API watches as well; whichever is first.
+    fixture.queue(queue).watch("test", Duration::from_secs(5), None).await.unwrap();
+}
+
+fn jobs(found: &Value) -> Vec<&str> {
+    found["outcomes"].as_array().unwrap().iter().map(|outcome| outcome["job"].as_str().unwrap()).collect()
+}
+
+/// Reads a list again until it has so many outcomes: the watchdog of the API may be at work.
+async fn until(fixture: &Fixture, path: &str, count: usize) -> Value {
+    let reads = async {
+        loop {
+            let found = fixture.json(path, 200).await;
+            if found["outcomes"].as_array().unwrap().len() == count {
+                return found;
+            }
+            watched(fixture, "emails").await;
+            watched(fixture, "invoices").await;
+        }
+    };
+    tokio::time::timeout(crate::fixture::PATIENCE, reads).await.expect("the list has other outcomes")
+}
+
+#[tokio::test]
+async fn outcomes_are_listed_by_status_route_and_time() {
+    let fixture = Fixture::new().await;
+    let hour = 3_600_000;
+    let newer = fixture.enqueue("emails", due_in("newer", "mail", -hour)).await;
+    let older = fixture.enqueue("invoices", due_in("older", "invoice", -3 * hour)).await;
+    let open = fixture.enqueue("invoices", due_in("open", "invoice", hour)).await;
+    let found = until(&fixture, "/v1/outcomes?status=overdue", 2).await;
+    assert_eq!(jobs(&found), [older.as_str(), newer.as_str()], "the oldest due one comes first");
+    assert_eq!((&found["next"], &found["searched"]), (&json!(null), &json!(null)));
+    let first = fixture.json("/v1/outcomes?status=overdue&limit=1", 200).await;
+    assert_eq!(jobs(&first), [older.as_str()]);
+    let next = fixture.json(first["next"].as_str().unwrap(), 200).await;
+    assert_eq!(jobs(&next), [newer.as_str()]);
+    let found = fixture.json("/v1/outcomes?status=overdue&route=mail", 200).await;
+    assert_eq!(jobs(&found), [newer.as_str()]);
+    assert_eq!(found["outcomes"][0]["route"], "mail");
+    let all = fixture.json("/v1/outcomes", 200).await;
+    assert_eq!(jobs(&all), [older.as_str(), newer.as_str(), open.as_str()]);
+    assert_eq!(all["outcomes"][2]["at_risk"], false);
+    for bad in [
+        "status=late",
+        "status=forgotten",
+        "at_risk=true&status=missed",
+        "from=yesterday",
+        "queue=none",
+        "cursor=q",
+        "limit=0",
+        "from=2026-03-15T00:00:00Z&to=2026-03-14T00:00:00Z",
+    ] {
+        fixture.json(&format!("/v1/outcomes?{bad}"), 400).await;
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn figures_follow_from_the_books() {
+    let fixture = Fixture::new().await;
+    let cancelled = fixture.enqueue("emails", due_in("a", "mail", 3_600_000)).await;
+    fixture.enqueue("emails", due_in("b", "mail", 3_600_000)).await;
+    fixture.enqueue("emails", due_in("b", "mail", 3_600_000)).await;
+    Operator::new(fixture.queue("emails")).cancel(&cancelled).await.unwrap();
+    let found = fixture.json("/v1/outcomes/summary", 200).await;
+    let row = &found["rows"][0];
+    assert_eq!((&row["name"], &row["queue"]), (&json!("mail"), &json!("emails")), "{found}");
+    let figures = ["open", "cancelled", "missed", "overdue"].map(|name| row[name].as_u64().unwrap());
+    assert_eq!(figures, [1, 1, 0, 0]);
+    assert_eq!(row["share_in_time"], Value::Null);
+    let by_tenant = fixture.json("/v1/outcomes/summary?by=tenant", 200).await;
+    assert_eq!(by_tenant["rows"][0]["cancelled"], 1, "{by_tenant}");
+    let by_kind = fixture.json("/v1/outcomes/summary?by=kind", 200).await;
+    assert_eq!(by_kind["rows"][0]["name"], "unknown", "the route is not in the settings");
+    assert_eq!(fixture.json("/v1/outcomes/summary?by=cause", 200).await["rows"], json!([]));
+    fixture.json("/v1/outcomes/summary?by=day", 400).await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn an_overview_holds_the_queue_against_its_outcomes() {
+    let fixture = Fixture::with_rabbit().await;
+    fixture.enqueue("emails", due_in("late", "mail", -7_200_000)).await;
+    until(&fixture, "/v1/outcomes?status=overdue", 1).await;
+    let found = fixture.json("/v1/overview", 200).await;
+    let routes = found["routes"].as_array().unwrap();
+    let mail = routes.iter().find(|route| route["route"] == "mail").expect("the route");
+    assert_eq!((&mail["outcomes"]["overdue"], &mail["infrastructure"]["ready"]), (&json!(1), &json!(1)));
+    assert!(mail["outcomes"]["oldest_due"].is_string());
+    assert!(routes.iter().any(|route| route["kind"] == "invoice.issue"), "a route without events: {found}");
+    let metrics = fixture.get("/metrics").await.text().await.unwrap();
+    let line = "upshot_outcomes{queue=\"emails\",route=\"mail\",status=\"overdue\"} 1\n";
+    assert!(metrics.contains(line), "{metrics}");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_story_tells_of_failures_retries_and_remarks() {
+    let fixture = Fixture::new().await;
+    let mut order = event("e-1");
+    order["subject"] = json!("order 10/42 für Ä");
+    let [id] = &fixture.enqueue_event(&order).await[..] else { panic!() };
+    let worker = Worker::start(&fixture.connector, "invoices", |job, _| async move {
+        if job.attempts == 1 {
+            return Err(Failure::permanent("no such mailbox"));
+        }
+        Ok(json!({"summary": "sent", "evidence": [{"kind": "mail", "reply": "250 ok"}]}))
+    });
+    Messages::open(&fixture, id.as_str(), None).await.until(|message| message.name == "end").await;
+    let path = format!("/v1/outcomes/{id}");
+    let noted = fixture.change(&format!("{path}/note"), json!({"note": "called", "by": "ada"}), 200).await;
+    assert_eq!((&noted["note"]["text"], &noted["note"]["verified"]), (&json!("called"), &json!(false)));
+    let owned = fixture.change(&format!("{path}/owner"), json!({"owner": "billing"}), 200).await;
+    assert_eq!((&owned["owner"]["text"], &owned["owner"]["by"]), (&json!("billing"), &json!("")));
+    let waived =
+        fixture.change(&format!("{path}/waive"), json!({"reason": "by phone", "by": "ada"}), 200).await;
+    assert_eq!((&waived["status"], &waived["waived"]["text"]), (&json!("waived"), &json!("by phone")));
+    fixture.change(&format!("{path}/waive"), json!({"reason": " "}), 400).await;
+    fixture.change(&format!("/v1/jobs/{id}/retry"), json!({}), 202).await;
+    Messages::open(&fixture, id.as_str(), None).await.until(|message| message.name == "end").await;
+    fixture.change(&format!("{path}/waive"), json!({"reason": "again"}), 409).await;
+
+    let subject = "/v1/subjects/order%2010%2F42%20f%C3%BCr%20%C3%84";
+    let found = fixture.json(subject, 200).await;
+    assert_eq!((&found["subject"], &found["next"]), (&order["subject"], &json!(null)));
+    let entries = found["story"].as_array().unwrap();
+    let statuses: Vec<&str> = entries.iter().filter_map(|entry| entry["status"].as_str()).collect();
+    assert_eq!(statuses, ["missed", "waived", "reopened", "achieved_in_time"], "{found:#}");
+    let texts: Vec<&str> = entries.iter().map(|entry| entry["text"].as_str().unwrap()).collect();
+    for said in [
+        "event order.completed.v1 e-1 of /shops/berlin was accepted",
+        "no such mailbox",
+        "note: called (by ada, unverified)",
+        "billing took charge of it",
+        "an operator settled the outcome: by phone (by ada, unverified)",
+        "an operator let the job run again",
+        "mail: reply 250 ok",
+        "the work is done: sent",
+    ] {
+        assert!(texts.iter().any(|text| text.contains(said)), "{said}: {texts:#?}");
+    }
+    assert_eq!(found["outcomes"][0]["status"], "achieved_in_time");
+    worker.stop().await;
+
+    // What is left once the job is forgotten.
+    Operator::new(fixture.queue("invoices")).forget(std::slice::from_ref(id), Duration::ZERO).await.unwrap();
+    let row = fixture.json(&path, 200).await;
+    assert_eq!((&row["forgotten"], &row["status"]), (&json!(true), &json!("achieved_in_time")), "{row}");
+    assert_eq!((&row["attempts"], &row["event"]["id"]), (&json!(2), &json!("e-1")));
+    let list = fixture.json("/v1/outcomes?status=achieved_in_time", 200).await;
+    assert_eq!(jobs(&list), [id.as_str()]);
+    fixture.json("/v1/subjects/unknown", 404).await;
+    fixture.json(&format!("/v1/subjects/{}", "x".repeat(600)), 400).await;
+    fixture.json(&format!("/v1/outcomes/{}", JobId::random()), 404).await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_job_without_an_expectation_has_nothing_to_waive() {
+    let fixture = Fixture::new().await;
+    let id = fixture.enqueue("emails", NewJob { expect: None, ..job("plain", "k") }).await;
+    let said = fixture.change(&format!("/v1/outcomes/{id}/waive"), json!({"reason": "x"}), 409).await;
+    assert_eq!(said["type"], "urn:upshot:problem:no-expectation");
+    fixture.finish().await;
+}

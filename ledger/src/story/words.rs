@@ -1,0 +1,66 @@
+//! The sentences of a story.
+
+use chrono::{DateTime, Utc};
+use upshot_queue::Account;
+
+use crate::span::span;
+
+/// A time to the second.
+pub(super) fn moment(ms: i64) -> String {
+    let time: Option<DateTime<Utc>> = DateTime::from_timestamp_millis(ms);
+    time.map_or_else(|| format!("{ms} ms"), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// A change of a job, in words.
+pub(super) fn change(did: &str, note: Option<&str>, by: Option<&str>) -> String {
+    let note = note.unwrap_or_default();
+    let with = |text: &str| if note.is_empty() { text.to_owned() } else { format!("{text}: {note}") };
+    let said = match did {
+        "released" => with("the worker handed the attempt back"),
+        "snoozed" => with("the handler put the job off"),
+        "parked" => with("the job was parked"),
+        "signalled" => format!("the signal `{note}` came"),
+        "waited" => format!("the wait for `{note}` ran out of time"),
+        "contradicted" => {
+            format!("another signal `{note}` with a different payload came; the first one counts")
+        }
+        "cancelled" => "an operator cancelled the job".to_owned(),
+        "rescheduled" => with("an operator moved the job to another time"),
+        "prioritised" => with("an operator gave the job another priority"),
+        "retried" => "an operator let the job run again".to_owned(),
+        "edited" => "an operator let the job run again with other arguments".to_owned(),
+        "repaired" => "the event came again, and its data replaced the arguments".to_owned(),
+        "waived" => with("an operator settled the outcome"),
+        "noted" => with("note"),
+        "owned" => format!("{} took charge of it", if note.is_empty() { "an operator" } else { note }),
+        other => with(other),
+    };
+    match by {
+        Some(by) if !by.is_empty() => format!("{said} (by {by}, unverified)"),
+        _ => said,
+    }
+}
+
+/// The words for an expectation that came into an account at `at`.
+pub(super) fn verdict(account: Account, at: i64, due: i64) -> String {
+    let early = || format!("{} before it was due", span(due.saturating_sub(at)));
+    let late = || format!("{} after it was due", span(at.saturating_sub(due)));
+    match account {
+        Account::Overdue => "OVERDUE: no outcome by the due time; the work goes on".to_owned(),
+        Account::Reopened => "REOPENED: the outcome is open again".to_owned(),
+        Account::AchievedInTime => format!("ACHIEVED IN TIME, {}", early()),
+        Account::AchievedLate => format!("ACHIEVED LATE, {}", late()),
+        Account::Partial => "PARTIAL: a part of the outcome was achieved".to_owned(),
+        Account::Missed if at <= due => format!("MISSED, {}", early()),
+        Account::Missed => format!("MISSED, {}", late()),
+        Account::Cancelled => "CANCELLED".to_owned(),
+        Account::Waiving | Account::Waived => "WAIVED: settled by an operator".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Facts of evidence.
+pub(super) fn facts<'a>(facts: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
+    let facts: Vec<String> = facts.into_iter().map(|(name, fact)| format!("{name} {fact}")).collect();
+    facts.join(", ")
+}
