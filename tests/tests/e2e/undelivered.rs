@@ -1,11 +1,12 @@
 //! A mail server accepts mail and drops it: nothing fails, and the outcomes are overdue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use upshot_queue::{Account, Job, JobId, State};
 use upshot_runtime::amqp;
 use upshot_servers::{MailOptions, MailServer};
+use upshot_testkit::within;
 use upshot_tests::{Process, Stage, orders::order};
 
 /// Orders are overdue soon, and confirmations are expected for long.
@@ -31,6 +32,21 @@ async fn read(url: &str) -> Value {
     let answer = reqwest::get(url).await.unwrap();
     assert!(answer.status().is_success(), "{url}: {}", answer.status());
     answer.json().await.unwrap()
+}
+
+/// Waits until `upshot overview` says this. The API looks at RabbitMQ every few seconds.
+async fn overview_says(words: &str, variables: &[(String, String)]) {
+    let said = async {
+        loop {
+            let (succeeded, said) = Process::output(&["overview"], variables).await;
+            assert!(succeeded, "{said}");
+            // A narrow screen breaks lines.
+            if said.split_whitespace().collect::<Vec<_>>().join(" ").contains(words) {
+                return;
+            }
+        }
+    };
+    within(words, said).await;
 }
 
 fn is_overdue(job: &Job) -> bool {
@@ -71,12 +87,22 @@ async fn mail_that_a_provider_drops_is_overdue_while_everything_is_calm() {
     }
 
     // The ledger knows better.
+    let mut variables = stage.variables();
+    variables.push(("UPSHOT_API_URL".to_owned(), url.clone()));
+    let words =
+        "is calm (0 ready, 0 running, 3 parked) and no event waits in RabbitMQ, yet 3 outcomes are overdue";
+    overview_says(words, &variables).await;
+    let list = read(&format!("{url}/v1/outcomes?status=overdue")).await;
+    let overdue = list["outcomes"].as_array().unwrap().iter().map(|each| each["job"].as_str().unwrap());
+    assert_eq!(overdue.collect::<BTreeSet<_>>(), ids.iter().map(JobId::as_str).collect(), "{list}");
+    let (_, story) = Process::output(&["story", "order-1"], &variables).await;
+    for words in ["OVERDUE", "step `send` was completed", "no confirmation of its delivery has come"] {
+        assert!(story.contains(words), "`{words}` is not in:\n{story}");
+    }
     let outcome = read(&format!("{url}/v1/outcomes/{}", ids[0])).await;
     assert_eq!(outcome["status"], "overdue", "{outcome}");
 
     // The customer has the invoice after all.
-    let mut variables = stage.variables();
-    variables.push(("UPSHOT_API_URL".to_owned(), url.clone()));
     let message_id = stage.enqueued(&ids[0]).await.step("send").unwrap()["message_id"].clone();
     let key = format!("delivered {}", message_id.as_str().unwrap().trim_matches(['<', '>']));
     let payload = json!({"provider": "Post", "receipt": "r-17"}).to_string();
