@@ -20,11 +20,12 @@ test: ## Install what is missing, then run every test
 	# The queue once more, against a cluster of three masters.
 	UPSHOT_TEST_REDIS=cluster cargo test --release --workspace --test conformance
 
-test-all: test ## Every test, a mail outage of half a day (scaled), and API and events held against their documents
+test-all: test ## Every test, a scaled mail outage, API and events held against their documents, a short proof
 	scripts/setup test-all
 	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace --test long
 	scripts/test-api
 	scripts/test-asyncapi
+	scripts/prove 3000 4
 	# Programs with fewer features than the workspace has together.
 	cargo test --release -p custom-handler
 	cargo test --release -p upshot-api --test api no_store

@@ -87,7 +87,7 @@ impl Query {
             // In a query a plus sign means a blank.
             let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).ok();
             let ms = time.map(|time| time.timestamp_millis()).filter(|ms| (0..=LATEST).contains(ms));
-            let remedy = "a time such as 2026-03-14T09:26:53Z is expected (RFC 3339, from 1970 to 9999)";
+            let remedy = "a time such as 2026-03-14T09:30:00Z is expected (RFC 3339, from 1970 to 9999)";
             ms.ok_or_else(|| Problem::parameter(name, text, remedy))
         };
         self.text(name).map(read).transpose()

@@ -333,7 +333,7 @@ mod tests {
             ("jobs --state done", &["done", "--state", "succeeded"]),
             ("quarantine 1042", &["1042", "26 characters"]),
             ("quarantine --reason bad", &["bad", "--reason", "malformed_json, not_a_cloud_event"]),
-            ("quarantine --since yesterday", &["yesterday", "--since", "2h"]),
+            ("quarantine --since yesterday", &["yesterday", "--since", "24h"]),
             ("quarantine mrtu2hq6wcbcvkoxmzkhxbs7da --reason oversize", &["--reason"]),
             ("dead-retry invoices --limit 0", &["0", "10000"]),
             ("dead-purge invoices", &["--older-than"]),

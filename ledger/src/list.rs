@@ -64,7 +64,7 @@ pub struct Page {
 }
 
 /// Ids that a page looks at, about.
-const EXAMINED: usize = 1_024;
+const EXAMINED: usize = 400;
 
 /// The statuses of a list without one: what needs attention first.
 const ALL: [Account; 9] = [

@@ -193,7 +193,7 @@ async fn a_page_that_filters_looks_at_a_bounded_number_and_says_so() {
     let filter = Filter { kind: Some("wanted".to_owned()), ..of(Account::Open) };
     let first = page(&[&test.queue], &filter, None, 10).await;
     assert!(first.found.is_empty() && first.next.is_some());
-    assert!(first.searched.is_some_and(|looked| (1_000..2_000).contains(&looked)), "{:?}", first.searched);
+    assert!(first.searched.is_some_and(|looked| (400..700).contains(&looked)), "{:?}", first.searched);
     assert_eq!(ids(&all(&[&test.queue], &filter, 10).await), wanted);
 }
 

@@ -10,11 +10,11 @@ use super::{Filter, Found, cursor::Place};
 use crate::risk::{RunTimesCache, Work};
 
 /// Ids that are looked at together, at least and at most.
-const PART: (usize, usize) = (16, 256);
+const PART: (usize, usize) = (16, 200);
 /// Entries of one index that are read together, at least.
 const LEAST: usize = 8;
 /// Packs of ids that are read together.
-const PACKS: usize = 16;
+const PACKS: usize = 4;
 /// Milliseconds by which the time of a pack may be later than the due times of its ids, with room.
 const TICK: i64 = 1_000;
 /// Sorts after every id.

@@ -16,8 +16,8 @@ const RUNS: usize = 400;
 /// How long a sample is used again.
 const FRESH: Duration = Duration::from_secs(5);
 /// Packs of ids that are read together, and ids that a count looks at, at most.
-const PACKS: usize = 16;
-const LOOKED_AT: usize = 1_024;
+const PACKS: usize = 4;
+const LOOKED_AT: usize = 400;
 
 /// Run times of the routes of a queue.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +81,7 @@ impl RunTimesCache {
     }
 
     /// How many open outcomes of each route of a queue are at risk. Looks at those that are due
-    /// soonest, 1,024 at most; the second value is false if there may be more.
+    /// soonest, about 400 at most; the second value is false if there may be more.
     ///
     /// # Errors
     /// When Redis failed.

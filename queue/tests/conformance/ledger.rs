@@ -383,6 +383,20 @@ async fn an_audit_names_what_the_books_do_not_explain() {
         found.unexplained.iter().any(|each| each.id == dead && each.what.contains("neither")),
         "{found:?}"
     );
+    // A job whose outcome was achieved in time has no index entry that would miss it.
+    let done = fixture.enqueue_expected("orders", LEASE).await;
+    let jobs = fixture.lease_all(2).await;
+    by_hand::settle(&fixture.queue, "w", &jobs, &by_hand::succeed()).await;
+    let in_time = async || {
+        let found = audit().await.recounts;
+        found
+            .into_iter()
+            .find(|drift| drift.account == Some(Account::AchievedInTime))
+            .map(|drift| drift.found)
+    };
+    assert_eq!(in_time().await, None);
+    let _: () = conn.del(keys.job(&done)).await.unwrap();
+    assert_eq!(in_time().await, Some(0));
     // A count is lower than it was at the last snapshot.
     let _: () = conn.hset(keys.books(), "1|r>o", 1).await.unwrap();
     assert_eq!(audit().await.fallen, [(1, Account::Received, Account::Open)]);
