@@ -9,7 +9,7 @@ use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use upshot::{
     Call,
-    queue::{Client, Connector, State},
+    queue::{Account, Books, Client, Connector},
     shared::{Event, Intake},
 };
 
@@ -37,6 +37,19 @@ const GOODS: &[(&str, &str, &str, &str)] = &[
     ("SRV-01", "Engraving", "12.00", "19"),
 ];
 const TENANTS: &[&str] = &["berlin", "hamburg", "leipzig"];
+const DOMAINS: &[&str] = &["customers.example", "post.example", "letters.example"];
+
+/// Of this many orders, one goes to a mailbox that is closed, and one to a provider that loses mail.
+/// The demo's mail provider (`handlers/demo/provider.js`) knows both by their addresses.
+const SOME: u64 = 20;
+/// The place of the order whose mailbox is closed, among these.
+const CLOSED: u64 = 6;
+/// The place of the order whose mail is lost.
+const LOST: u64 = 13;
+/// The end of the name of a closed mailbox, which refuses all mail.
+const CLOSED_MAILBOX: &str = ".closed";
+/// The domain of the provider that accepts mail and drops it.
+const LOSING_DOMAIN: &str = "lostmail.example";
 
 #[derive(Debug, Args)]
 struct DemoOrders {
@@ -46,7 +59,7 @@ struct DemoOrders {
     /// Orders a second.
     #[arg(long, default_value_t = 20.0, value_parser = orders_a_second, allow_hyphen_values = true)]
     rate: f64,
-    /// Return only when every order has its invoice.
+    /// Return only when no order is open: each is achieved, missed or overdue.
     #[arg(long)]
     wait: bool,
 }
@@ -82,7 +95,12 @@ pub async fn run(mut call: Call) -> anyhow::Result<()> {
         .first()
         .context("no route for order.completed.v1 in the settings")?;
     let queue = Client::new(&Connector::new(settings.redis.options())?, route.queue.clone())?;
-    let before = ended(&queue).await.context("redis.url: cannot count jobs")?;
+    let name = route.name.clone();
+    let ledger = Ledger {
+        before: queue.books().await.context("redis.url: cannot read the books")?,
+        queue,
+        route: name,
+    };
     // Order numbers that no earlier run has used.
     let first = Utc::now().timestamp_millis() as u64 / 10 % 10_000_000_000;
     let pause = Duration::from_secs_f64(1.0 / demo.rate);
@@ -95,7 +113,7 @@ pub async fn run(mut call: Call) -> anyhow::Result<()> {
             () = stop.cancelled() => return Ok(()),
             _ = next.tick() => {}
         }
-        let text = order(first + published, &mut rand::rng()).to_string();
+        let text = order(first + published, Mailbox::of(published), &mut rand::rng()).to_string();
         let event = Event::decode_structured(&text.clone().into())?;
         publisher
             .publish_event(&event, text.as_bytes())
@@ -103,17 +121,20 @@ pub async fn run(mut call: Call) -> anyhow::Result<()> {
             .with_context(|| format!("order {}", first + published))?;
         published += 1;
         if said.elapsed() >= Duration::from_secs(2) {
-            say(&mut call, published, before, ended(&queue).await?)?;
+            say(&mut call, published, &ledger.figures().await?)?;
             said = Instant::now();
         }
     }
     publisher.close().await;
+    let mut last = None;
     loop {
-        let now = ended(&queue).await?;
-        let done = now.0 + now.1 >= before.0 + before.1 + published;
-        if done || !demo.wait || said.elapsed() >= Duration::from_secs(2) {
-            say(&mut call, published, before, now)?;
+        let figures = ledger.figures().await?;
+        let done = figures.received >= published && figures.open == 0;
+        let is_time = said.elapsed() >= Duration::from_secs(2) && last.as_ref() != Some(&figures);
+        if done || !demo.wait || is_time {
+            say(&mut call, published, &figures)?;
             said = Instant::now();
+            last = Some(figures);
         }
         if done || !demo.wait {
             return Ok(());
@@ -125,28 +146,101 @@ pub async fn run(mut call: Call) -> anyhow::Result<()> {
     }
 }
 
-/// Outcomes achieved and missed so far.
-async fn ended(queue: &Client) -> anyhow::Result<(u64, u64)> {
-    let counts = queue.counts().await?;
-    Ok((counts.of(State::Succeeded), counts.of(State::Dead)))
+/// The books of the route of orders.
+struct Ledger {
+    queue: Client,
+    route: String,
+    /// At the start of this command.
+    before: Books,
 }
 
-fn say(call: &mut Call, published: u64, before: (u64, u64), now: (u64, u64)) -> anyhow::Result<()> {
-    let (achieved, missed) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
-    let open = published.saturating_sub(achieved + missed);
-    let value = json!({ "published": published, "achieved": achieved, "open": open, "missed": missed });
+/// What the books say. All but `open` and `overdue` are counted from the start of this command.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Figures {
+    received: u64,
+    achieved: u64,
+    missed: u64,
+    /// Without a verdict, and in time.
+    open: u64,
+    /// Without a verdict, and late.
+    overdue: u64,
+}
+
+impl Ledger {
+    async fn figures(&self) -> anyhow::Result<Figures> {
+        let (names, books) = (self.queue.routes().await?, self.queue.books().await?);
+        // A route has a number from its first job on.
+        let number = names.into_iter().find(|(_, name)| *name == self.route).map(|(number, _)| number);
+        Ok(number.map_or_else(Figures::default, |number| Figures::new(number, &books, &self.before)))
+    }
+}
+
+impl Figures {
+    fn new(route: u32, books: &Books, before: &Books) -> Self {
+        let moved = books.since(before);
+        let came = |accounts: [Account; 2]| accounts.map(|to| moved.arrivals(route, to)).iter().sum();
+        let balance = |account| u64::try_from(books.balance(route, account)).unwrap_or(0);
+        Self {
+            received: moved.count(route, Account::Received, Account::Open)
+                + moved.count(route, Account::Received, Account::Duplicate),
+            achieved: came([Account::AchievedInTime, Account::AchievedLate]),
+            missed: moved.arrivals(route, Account::Missed),
+            open: balance(Account::Open),
+            overdue: balance(Account::Overdue),
+        }
+    }
+}
+
+fn say(call: &mut Call, published: u64, figures: &Figures) -> anyhow::Result<()> {
+    let Figures { achieved, missed, overdue, .. } = *figures;
+    // Events that are still on their way are open too.
+    let open = figures.open + published.saturating_sub(figures.received);
+    let value = json!({
+        "published": published, "achieved": achieved, "open": open, "overdue": overdue, "missed": missed,
+    });
     call.say(
         &value,
-        format!("{published} orders published: {achieved} invoices delivered, {open} open, {missed} missed"),
+        format!(
+            "{published} orders published: {achieved} invoices delivered, {open} open, {overdue} overdue, \
+             {missed} missed"
+        ),
     )
 }
 
-fn order(number: u64, random: &mut impl Rng) -> Value {
+/// What becomes of the mail to a customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mailbox {
+    Good,
+    Closed,
+    Lost,
+}
+
+impl Mailbox {
+    /// That of the n-th order, from 0.
+    fn of(n: u64) -> Self {
+        match n % SOME {
+            CLOSED => Self::Closed,
+            LOST => Self::Lost,
+            _ => Self::Good,
+        }
+    }
+
+    fn address(self, first: &str, last: &str, domain: &str) -> String {
+        let name = format!("{}.{}", first.to_lowercase(), last.to_lowercase());
+        match self {
+            Self::Good => format!("{name}@{domain}"),
+            Self::Closed => format!("{name}{CLOSED_MAILBOX}@{domain}"),
+            Self::Lost => format!("{name}@{LOSING_DOMAIN}"),
+        }
+    }
+}
+
+fn order(number: u64, mailbox: Mailbox, random: &mut impl Rng) -> Value {
     let pick = |from: &'static [&'static str], random: &mut _| -> &'static str {
         from.choose(random).copied().unwrap_or_default()
     };
     let (first, last) = (pick(FIRST, random), pick(LAST, random));
-    let tenant = pick(TENANTS, random);
+    let (tenant, domain) = (pick(TENANTS, random), pick(DOMAINS, random));
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
     let kinds = random.random_range(1..=5);
     let chosen: Vec<_> = GOODS.choose_multiple(random, kinds).collect();
@@ -172,7 +266,7 @@ fn order(number: u64, random: &mut impl Rng) -> Value {
             "currency": "EUR",
             "customer": {
                 "name": format!("{first} {last}"),
-                "email": format!("{}.{}@customers.example", first.to_lowercase(), last.to_lowercase()),
+                "email": mailbox.address(first, last, domain),
                 "address": [format!("Lindenstraße {}", random.random_range(1..200)), pick(CITIES, random), "Germany"],
             },
             "lines": lines,
@@ -195,9 +289,41 @@ mod tests {
         let intake = Intake::new(Settings::of(&PROGRAM).unwrap().intake()).unwrap();
         let envelope = Envelope { content_type: Some(STRUCTURED.into()), ..Envelope::default() };
         for number in 0..200 {
-            let event = order(number, &mut rand::rng()).to_string();
+            let event = order(number, Mailbox::of(number), &mut rand::rng()).to_string();
             intake.accept(&envelope, &event.into()).unwrap();
         }
+    }
+
+    #[test]
+    fn few_mailboxes_are_closed_and_few_mails_are_lost() {
+        let all: Vec<Mailbox> = (0..40).map(Mailbox::of).collect();
+        let count = |mailbox| all.iter().filter(|each| **each == mailbox).count();
+        assert_eq!((count(Mailbox::Closed), count(Mailbox::Lost)), (2, 2));
+        let address = |mailbox: Mailbox| mailbox.address("Ada", "Vogel", "post.example");
+        let addresses = [Mailbox::Good, Mailbox::Closed, Mailbox::Lost].map(address);
+        assert_eq!(
+            addresses,
+            ["ada.vogel@post.example", "ada.vogel.closed@post.example", "ada.vogel@lostmail.example"]
+        );
+    }
+
+    #[test]
+    fn the_figures_are_those_since_the_start_and_what_is_open_now() {
+        use Account::{AchievedInTime, AchievedLate, Duplicate, Missed, Open, Overdue, Received};
+        let books = |moves: &[(Account, Account, u64)]| Books {
+            moves: moves.iter().map(|(from, to, count)| ((1, *from, *to), *count)).collect(),
+        };
+        let before = books(&[(Received, Open, 10), (Open, AchievedInTime, 6), (Open, Overdue, 1)]);
+        let now = books(&[
+            (Received, Open, 30),
+            (Received, Duplicate, 1),
+            (Open, AchievedInTime, 20),
+            (Open, Overdue, 3),
+            (Overdue, AchievedLate, 1),
+            (Open, Missed, 2),
+        ]);
+        let figures = Figures::new(1, &now, &before);
+        assert_eq!(figures, Figures { received: 21, achieved: 15, missed: 2, open: 5, overdue: 2 });
     }
 
     #[test]

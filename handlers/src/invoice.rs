@@ -26,6 +26,7 @@ mod against_python;
 mod agreement;
 mod amount;
 mod currency;
+pub mod delivery;
 mod error;
 pub mod issue;
 mod money;

@@ -6,6 +6,7 @@ use crate::{
     demo_orders,
     invoice::{
         Seller,
+        delivery::Delivery,
         issue::{Desk, IssueInvoice},
     },
 };
@@ -28,6 +29,7 @@ pub const PROGRAM: Program = Program {
 pub async fn main() -> Result<()> {
     let app = Upshot::program(PROGRAM)
         .section::<Seller>(Desk::SECTION)
+        .section::<Delivery>(Delivery::SECTION)
         .command(demo_orders::command())
         .from_env()?
         .on(demo_orders::NAME, |call: Call| demo_orders::run(call));

@@ -50,7 +50,7 @@ fn settings_are_printed_with_those_of_the_handlers() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_upshot"));
     let output = command.arg("settings").env_clear().output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    for words in ["[bridge]", "[queues.invoices]", "# [app.seller]"] {
+    for words in ["[bridge]", "[queues.invoices]", "# [app.seller]", "# [app.invoice]"] {
         assert!(text.contains(words), "`{words}` is not in:\n{text}");
     }
 }

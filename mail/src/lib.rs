@@ -155,12 +155,17 @@ impl Mailer {
         Ok(Accepted { message_id, reply })
     }
 
+    /// The Message-ID of the mail with this id, with its angle brackets.
+    pub fn message_id(&self, id: &str) -> String {
+        format!("<{id}@{}>", self.from.email.domain())
+    }
+
     /// The message and its id.
     ///
     /// # Errors
     /// A permanent failure when it cannot be written.
     pub fn message(&self, mail: Mail<'_>) -> Result<(String, Message), Failure> {
-        let message_id = format!("<{}@{}>", mail.id, self.from.email.domain());
+        let message_id = self.message_id(mail.id);
         let (name, content_type, bytes) = mail.attachment;
         let content_type = ContentType::parse(content_type)
             .map_err(|error| Failure::permanent(format!("content type of `{name}`: {error}")))?;

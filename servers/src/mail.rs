@@ -37,6 +37,8 @@ pub struct MailOptions {
     /// Removes the folder when the server ends, even if this process is
     /// killed. The folder must be empty or missing at the start.
     pub ephemeral: bool,
+    /// Accepts every mail and drops it.
+    pub drops: bool,
 }
 
 /// A running mail catcher. Dropping it ends the server without waiting; prefer [`MailServer::stop`].
@@ -45,6 +47,7 @@ pub struct MailServer {
     server: Server,
     python: PathBuf,
     port: u16,
+    drops: bool,
 }
 
 /// A mail as it was accepted.
@@ -85,7 +88,7 @@ impl MailServer {
     pub async fn start_with(dir: &Path, options: MailOptions) -> Result<Self, Error> {
         let python = find_python(options.program).await?;
         let folder = Folder::open(dir, options.ephemeral).await?;
-        let mut mail = Self { server: Server::new(folder), python, port: 0 };
+        let mut mail = Self { server: Server::new(folder), python, port: 0, drops: options.drops };
         for start in 1.. {
             [mail.port] = ports::claim(&mail.server.folder, ["smtp"], start > 1)?;
             match mail.launch().await {
@@ -184,11 +187,12 @@ impl MailServer {
             self.server.folder.subfolder(part)?;
         }
         let address = format!("127.0.0.1:{}", self.port);
+        let handler = if self.drops { "aiosmtpd.handlers.Sink" } else { "aiosmtpd.handlers.Mailbox" };
         let mut arguments: Vec<_> =
-            ["-m", "aiosmtpd", "-n", "-l", &address, "-c", "aiosmtpd.handlers.Mailbox"]
-                .map(Into::into)
-                .into();
-        arguments.push(maildir.into());
+            ["-m", "aiosmtpd", "-n", "-l", &address, "-c", handler].map(Into::into).into();
+        if !self.drops {
+            arguments.push(maildir.into());
+        }
         let order = Order {
             program: NAME,
             name: "mail",

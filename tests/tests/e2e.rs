@@ -49,5 +49,7 @@ mod signals;
 mod stop;
 #[path = "e2e/topology.rs"]
 mod topology;
+#[path = "e2e/undelivered.rs"]
+mod undelivered;
 #[path = "e2e/up.rs"]
 mod up;

@@ -6,6 +6,9 @@
 //! | `store` | moves it to its final key, once; renders it again if it is gone | finds it there with the same SHA-256 |
 //! | `send` | mails it | mails it again with the same Message-ID |
 //!
+//! Then it waits for the confirmation of the delivery, where the settings ask for one
+//! ([`Delivery`]).
+//!
 //! Other arguments make another invoice, whose file and mail have other names.
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +20,7 @@ use upshot::{
     queue,
 };
 
-use super::{Invoice, Order, Seller};
+use super::{Invoice, Order, Seller, delivery::Delivery};
 
 /// The step after which nothing reads the draft.
 const STORE: &str = "store";
@@ -55,6 +58,7 @@ impl Job for IssueInvoice {
 /// What issuing an invoice takes.
 pub struct Desk {
     seller: Seller,
+    delivery: Delivery,
     press: Press,
     store: Store,
     drafts: Drafts,
@@ -88,11 +92,13 @@ impl Desk {
         let (settings, queues) = (setup.settings(), setup.queues().to_vec());
         let desk = Self {
             seller: setup.optional_section(Self::SECTION)?.unwrap_or_default(),
+            delivery: setup.optional_section(Delivery::SECTION)?.unwrap_or_default(),
             press: Press::new(&settings.templates, TEMPLATES)?,
             store: Store::open(&settings.store_url(), settings.store.ca_file.as_deref())?,
             drafts: Drafts::new(&settings.redis.prefix),
             mailer: Mailer::new(&settings.smtp)?,
         };
+        desk.delivery.check(&desk.mailer)?;
         let health = setup.health().clone();
         let sweeper = Sweeper::new(desk.store.clone(), &desk.drafts, queues.clone(), STORE);
         let keeper = desk.mailer.keeper(queues.clone(), health.clone());
@@ -123,8 +129,16 @@ impl Desk {
                 ("content_type", PDF.to_owned()),
             ],
         );
+        let delivered = self.delivery.confirmation(cx, &sent.message_id).await?;
         let mail = Evidence::new("mail", [("message_id", sent.message_id), ("reply", sent.reply)]);
-        Ok(Outcome::achieved(format!("invoice {} filed and mailed", invoice.number()), object).and(mail))
+        let number = invoice.number();
+        Ok(match delivered {
+            None => Outcome::achieved(format!("invoice {number} filed and mailed"), object).and(mail),
+            Some(delivery) => {
+                let summary = format!("invoice {number} filed, mailed and delivered");
+                Outcome::achieved(summary, object).and(mail).and(delivery)
+            }
+        })
     }
 
     async fn render(&self, invoice: &Invoice, cx: &Context<Self>) -> Result<Filed, Stop> {
@@ -213,3 +227,6 @@ pub(super) fn mail<'a>(
         attachment: (name, PDF, pdf),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,3 +65,13 @@ async fn a_python_without_the_module_says_what_to_install() {
     assert!(text.contains("aiosmtpd is not installed"), "{text}");
     assert!(text.contains("apt-get install python3-aiosmtpd"), "{text}");
 }
+
+#[tokio::test]
+async fn a_catcher_that_drops_accepts_mail_and_keeps_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = MailOptions { drops: true, ..MailOptions::default() };
+    let server = MailServer::start_with(dir.path(), options).await.unwrap();
+    Sender::connect(server.port()).await.send("lost@test").await;
+    assert_eq!(server.messages().unwrap(), []);
+    server.stop().await.unwrap();
+}
