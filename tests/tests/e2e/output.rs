@@ -10,7 +10,7 @@ use std::{
 use lapin::BasicProperties;
 use serde_json::{Deserializer, Value, json};
 use tokio::{net::TcpStream, process::Command};
-use upshot_queue::{Deadline, JobId, Late, NewJob, State};
+use upshot_queue::{Account, Deadline, Expect, Job, JobId, Late, NewJob, State};
 use upshot_servers::signal::{self, Signal};
 use upshot_shared::{event::STRUCTURED, visible::is_shown};
 use upshot_tests::{PATIENCE, Process, Stage, orders::order, process::binary};
@@ -21,6 +21,8 @@ const HOSTILE: &str =
     "a\u{1b}[31m\u{7}\r\nerror: forged\u{9b}2J\u{7f}\u{202e}\u{2066}\u{61c}\u{200f}\u{2028}\u{feff}z";
 /// The same without controls, which an event's attributes may not have.
 const SLY: &str = "a\u{202e}\u{2066}\u{61c}\u{200f}\u{2028}\u{feff}z";
+/// A route. It stands in commands that the overview proposes, which are not broken into lines.
+const SLY_ROUTE: &str = "a\u{202e}z";
 const SERVICES: [&str; 4] = ["up", "bridge", "executor", "api"];
 
 /// The commands, as the help lists them. A test of the CLI holds that it lists all.
@@ -73,6 +75,21 @@ async fn quarantined(stage: &Stage) -> String {
             return id;
         }
     }
+}
+
+/// A job of a hostile route, which is soon overdue, with hostile bytes in all its names.
+async fn expected(stage: &Stage) -> JobId {
+    let job = NewJob {
+        subject: Some(HOSTILE.to_owned()),
+        tenant: Some(HOSTILE.to_owned()),
+        delay: Duration::from_secs(3600),
+        expect: Some(Expect::new(SLY_ROUTE, Duration::from_millis(1))),
+        ..NewJob::new(JobId::random(), "invoice.issue", "{}")
+    };
+    stage.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    let is_overdue = |job: &Job| job.expectation.is_some_and(|expected| expected.account == Account::Overdue);
+    stage.until(&job.id, is_overdue).await;
+    job.id
 }
 
 /// How a command is run so that it succeeds, as often as it is asked.
@@ -143,6 +160,28 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
             let key = format!("key:{SLY}");
             vec![["limit", "invoices", key.as_str(), "--rate", "5"].map(str::to_owned).into()]
         }
+        "outcomes" => {
+            expected(stage).await;
+            ["outcomes", "outcomes --status missed", "outcomes --by tenant", "outcomes --by cause"]
+                .map(|line| words(line.to_owned()))
+                .into()
+        }
+        "overdue" | "overview" => {
+            expected(stage).await;
+            vec![words(command.to_owned())]
+        }
+        "story" => [SLY, "order-1"].map(|subject| vec![command.to_owned(), subject.to_owned()]).into(),
+        "waive" => {
+            let id = expected(stage).await;
+            let line = ["waive", id.as_str(), "--reason", SLY, "--by", SLY];
+            vec![line.map(str::to_owned).into()]
+        }
+        "note" | "owner" => {
+            let id = expected(stage).await;
+            vec![[command, id.as_str(), SLY, "--by", SLY].map(str::to_owned).into()]
+        }
+        // Another subject: that of the message in quarantine is asked for behind it.
+        "erase" => vec![vec![command.to_owned(), format!("{SLY}-other")]],
         "outbox-end" => {
             let key = stage.queue.keys().outbox();
             let mut create = redis::cmd("XGROUP");
