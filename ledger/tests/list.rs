@@ -1,4 +1,5 @@
 //! Lists of outcomes against a real Redis.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::{collections::HashSet, time::Duration};
 
