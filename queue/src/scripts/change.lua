@@ -110,7 +110,7 @@ local function schedule(id, key, text, delay, lane, deadline)
 end
 
 -- Settles the expectation of a job, whose work goes on. Returns the verdict and the history line.
-local function waive(cx, id, key, state, body, remark, line)
+local function waive(id, key, state, body, remark, line)
   local due, route, tenant = expectation_of(body)
   if due == '' then return 'is unexpected', line end
   local account = redis.call('HGET', key, 'account') or state == 'dead' and 'm' or WAITS[state] and 'o'
@@ -226,7 +226,7 @@ for i = 0, n - 1 do
       move(cx, 'forgotten', id)
       verdict, line = 'forgotten', ''
     elseif verb == 'waive' then
-      verdict, line = waive(cx, id, key, state, body, first, line)
+      verdict, line = waive(id, key, state, body, first, line)
     elseif verb == 'note' or verb == 'own' then
       redis.call('HSET', key, verb == 'note' and 'note' or 'owner', first)
       redis.call('PUBLISH', CHANGES, id)

@@ -41,8 +41,8 @@ for i = 1, n_routes do
     redis.call('HSET', ROUTES, ARGV[4 + i], routes[i])
   end
 end
--- The ids whose outcomes are due within the same tick, by its end; those of the last tick.
-local packs, pack, last_tick = {}, nil, nil
+-- The ids whose outcomes are due within the same tick, by its end.
+local packs = {}
 local function tick_of(at) return at - at % TICK_MS + TICK_MS end
 local reply, enqueued, scheduled, subjects = {}, {}, {}, {}
 local inserted, duplicates = 0, 0
@@ -133,14 +133,9 @@ for _ = 1, groups do
       reply[#reply + 1] = found
     else
       if tick then
-        if tick ~= last_tick then
-          pack, last_tick = packs[tick], tick
-          if not pack then
-            pack = {}
-            packs[tick] = pack
-          end
-        end
+        local pack = packs[tick] or {}
         pack[#pack + 1] = id
+        packs[tick] = pack
       end
       if reopened then
         redis.call('HSET', key, 'account', 'n')

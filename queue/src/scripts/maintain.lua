@@ -16,10 +16,10 @@ if opened.err then return opened end
 local function first_entries(index, most)
   return redis.call('ZRANGE', index, '-inf', opened.at, 'BYSCORE', 'LIMIT', '0', most)
 end
-local due, lost = first_entries(SCHEDULED, MAX_BATCH), first_entries(RUNNING, MAX_BATCH)
+local ripe, lost = first_entries(SCHEDULED, MAX_BATCH), first_entries(RUNNING, MAX_BATCH)
 local late, paced = first_entries(EXPIRING, MAX_BATCH), opened.limited and first_entries(PACED, LANES_LET_IN) or {}
 -- Mostly nothing is due. The functions below are not even created then.
-if not (due[1] or lost[1] or late[1] or paced[1]) then return {opened.now, 0, 0} end
+if not (ripe[1] or lost[1] or late[1] or paced[1]) then return {opened.now, 0, 0} end
 -- include: int, job, state, append_history, books, bury, expire, free, leave_need, moves, put, release_lanes
 -- include: signals, take_out, watch_deadline
 
@@ -29,7 +29,7 @@ local wake = false
 
 -- Promote.
 local promoted = {}
-for i, id in ipairs(due) do
+for i, id in ipairs(ripe) do
   -- Jobs behind large ones are left to the next call.
   if cx.read >= CALL_BYTES then break end
   promoted[i] = id

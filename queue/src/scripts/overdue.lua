@@ -7,16 +7,17 @@
 -- Returns: {'' where this process holds the lease, else the lease as it is; now ms; expectations that became overdue; 1
 --       where more are due}
 -- include: open
-local cx, control = open('minute')
-if cx.err then return cx end
+local opened, control = open('minute')
+if opened.err then return opened end
 local lease = redis.call('GET', WATCHDOG)
-if lease and lease ~= ARGV[4] and string.match(lease, '^%S+') ~= ARGV[1] then return {lease, cx.now, 0, 0} end
-redis.call('SET', WATCHDOG, ARGV[1] .. ' ' .. cx.at, 'PX', ARGV[2])
-local minute = math.floor(cx.now / MINUTE_MS)
-local due = redis.call('ZRANGE', DUE, '-inf', cx.at, 'BYSCORE', 'LIMIT', 0, DUE_PACKS, 'WITHSCORES')
-if not due[1] and control[6] == tostring(minute) then return {'', cx.now, 0, 0} end
+if lease and lease ~= ARGV[4] and string.match(lease, '^%S+') ~= ARGV[1] then return {lease, opened.now, 0, 0} end
+redis.call('SET', WATCHDOG, ARGV[1] .. ' ' .. opened.at, 'PX', ARGV[2])
+local minute = math.floor(opened.now / MINUTE_MS)
+local members = redis.call('ZRANGE', DUE, '-inf', opened.at, 'BYSCORE', 'LIMIT', 0, DUE_PACKS, 'WITHSCORES')
+if not members[1] and control[6] == string.format('%d', minute) then return {'', opened.now, 0, 0} end
 -- include: int, job, state, books, moves
 
+local cx = opened
 -- Appends the books to a stream. After the clock was set back, the stream takes nothing until it is
 -- later than the last entry.
 local function snapshot(stream, ms, most)
@@ -50,21 +51,21 @@ local function look_at(id, tick)
   overdue = overdue + 1
 end
 local taken, rest = {}, nil
-for i = 1, #due, 2 do
+for i = 1, #members, 2 do
   if looked >= bound or cx.read >= CALL_BYTES then break end
   local left = {}
-  for id in string.gmatch(due[i], '%S+') do
+  for id in string.gmatch(members[i], '%S+') do
     if looked >= bound or cx.read >= CALL_BYTES then
       left[#left + 1] = id
     else
       looked = looked + 1
-      look_at(id, tonumber(due[i + 1]))
+      look_at(id, tonumber(members[i + 1]))
     end
   end
-  taken[#taken + 1] = due[i]
-  if left[1] then rest = {due[i + 1], table.concat(left, ' ')} end
+  taken[#taken + 1] = members[i]
+  if left[1] then rest = {members[i + 1], table.concat(left, ' ')} end
 end
 if taken[1] then redis.call('ZREM', DUE, unpack(taken)) end
 if rest then redis.call('ZADD', DUE, rest[1], rest[2]) end
 tell(cx, '')
-return {'', cx.now, overdue, (rest or 2 * #taken < #due or #taken == DUE_PACKS) and 1 or 0}
+return {'', cx.now, overdue, (rest or 2 * #taken < #members or #taken == DUE_PACKS) and 1 or 0}

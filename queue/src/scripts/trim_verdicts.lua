@@ -6,17 +6,19 @@
 --       4 the share of kept rows (0 to 1) that may go within the window, 5 the window in ms
 -- Returns: {rows dropped, 1 when there are more, 1 when more are due than may go now}.
 -- include: open
-local cx, control = open('verdicts', 'verdict_bytes')
-if cx.err then return cx end
-local keep, most, bound = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local n, bytes = tonumber(control[6] or '0'), tonumber(control[7] or '0')
+local opened, control = open('verdicts', 'verdict_bytes')
+if opened.err then return opened end
+local keep_ms, most, bound = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local n_rows, bytes = tonumber(control[6] or '0'), tonumber(control[7] or '0')
 local oldest = redis.call('ZRANGE', VERDICTS, '0', '0', 'WITHSCORES')
 if not oldest[1] then return {0, 0, 0} end
-local function is_old(day) return (day + 1) * DAY_MS <= cx.now - keep end
+local function is_old(day) return (day + 1) * DAY_MS <= opened.now - keep_ms end
 local by_age = is_old(tonumber(oldest[2]))
 if not by_age and bytes <= most then return {0, 0, 0} end
 -- include: int, moves, verdict, window
-local window = open_window(cx, 'verdicts', keep, n, tonumber(ARGV[4]), tonumber(ARGV[5]))
+
+local cx = opened
+local window = open_window(cx, 'verdicts', keep_ms, n_rows, tonumber(ARGV[4]), tonumber(ARGV[5]))
 local day = oldest[1]
 if bytes > most then
   by_age = false
