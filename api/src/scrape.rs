@@ -7,7 +7,10 @@ mod outcomes;
 
 use std::{
     fmt::Write,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -61,16 +64,16 @@ const TRANSITIONS: [&str; 23] = [
 pub struct Scrape {
     queues: Vec<Scraped>,
     quarantine: Quarantine,
-    times: RunTimesCache,
+    times: Arc<RunTimesCache>,
     last: Mutex<Option<(Instant, String, Option<Quarantined>)>>,
 }
 
 impl Scrape {
     /// The figures of these queues, and of the list of messages in quarantine.
-    pub fn new(queues: Vec<Client>, quarantine: Quarantine) -> Self {
+    pub fn new(queues: Vec<Client>, quarantine: Quarantine, times: Arc<RunTimesCache>) -> Self {
         let scraped = |queue| Scraped { queue, is_up: AtomicBool::new(true) };
         let queues = queues.into_iter().map(scraped).collect();
-        Self { queues, quarantine, times: RunTimesCache::default(), last: Mutex::new(None) }
+        Self { queues, quarantine, times, last: Mutex::new(None) }
     }
 
     /// The figures, with those of RabbitMQ if known. A queue that cannot be read has none, so that

@@ -91,7 +91,7 @@ pub struct State {
     /// The counts of the queues.
     pub scrape: Scrape,
     /// How long runs of each route take, some seconds old.
-    pub run_times: RunTimesCache,
+    pub run_times: Arc<RunTimesCache>,
     /// Fires when streams must end.
     pub stop: CancellationToken,
 }
@@ -114,12 +114,13 @@ impl Shared {
         };
         let (small, lists) = (queues(&redis), queues(&pages));
         let quarantine = Quarantine::with_connection(pages, connector.prefix());
+        let run_times = Arc::new(RunTimesCache::default());
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
             connections: settings.api.connections,
             live: Live::new(connector.clone(), small.clone()),
-            scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone()),
+            scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone(), run_times.clone()),
             quarantine,
             quarantine_bounds: quarantine::Bounds::from(&settings.quarantine),
             queues: small,
@@ -134,7 +135,7 @@ impl Shared {
             files: Files::open(settings)?,
             health,
             metrics,
-            run_times: RunTimesCache::default(),
+            run_times,
             stop: CancellationToken::new(),
         })))
     }

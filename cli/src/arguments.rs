@@ -65,7 +65,7 @@ pub enum Command {
     ///
     /// Compares the books of each queue with its jobs, indexes and rows, in Redis itself. It changes
     /// nothing, and takes as long as there are jobs. It exits with 1 if something is unexplained:
-    /// keys were changed by hand or lost. JSON: `unexplained`, and of each queue `differences`,
+    /// keys were changed manually or lost. JSON: `unexplained`, and of each queue `differences`,
     /// `fallen` counts, and `events` with job, subject, what is wrong and since when.
     Audit(AuditCommand),
     /// Publish events from files, with publisher confirms.
@@ -110,7 +110,7 @@ pub enum Command {
     Erase(Erase),
     /// Settle an outcome that will not come, with a reason.
     ///
-    /// The outcome then counts as waived. A job that has not ended goes on.
+    /// The outcome then counts as waived. A job that has not ended continues.
     Waive(Waive),
     /// Write a note to an outcome, for the next person who looks at it.
     Note(Note),

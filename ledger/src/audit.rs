@@ -2,7 +2,7 @@
 //!
 //! What balances at one moment is compared every few seconds. Each job and each index is looked at in
 //! a slow pass. The metric `upshot_unexplained` has what both found; it is 0 unless keys of Redis were
-//! changed by hand or lost, or there is a bug.
+//! changed manually or lost, or there is a bug.
 
 use std::{
     convert::Infallible,

@@ -159,7 +159,7 @@ impl<'a> Search<'a> {
         let ahead = |one: &(i64, &JobId), other: &(i64, &JobId)| {
             if up { one.cmp(other) } else { other.cmp(one) }
         };
-        // Behind the end of an index that goes on, others may have entries that come first.
+        // Behind the end of an index that continues, others may have entries that come first.
         let full = read.iter().filter(|part| part.len() >= each).filter_map(|part| part.last());
         let bound = full.map(|(id, at)| (*at, id)).min_by(ahead);
         let mut found: Vec<(i64, &JobId, usize)> = indexes

@@ -1,3 +1,5 @@
+//! Receipts that are made from moves.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

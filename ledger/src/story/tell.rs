@@ -438,7 +438,7 @@ mod tests {
         let told = told(job, T + 120_200);
         let texts: Vec<&str> = told.iter().map(|(.., text)| text.as_str()).collect();
         assert!(texts[3].contains("parked"), "{texts:?}");
-        assert_eq!(texts[texts.len() - 2], "OVERDUE: no outcome by the due time; the work goes on");
+        assert_eq!(texts[texts.len() - 2], "OVERDUE: no outcome by the due time; the work continues");
         assert_eq!(
             texts[texts.len() - 1],
             "now: it is parked, for 2 min so far: waits for the confirmation; its outcome was due 1 min ago"

@@ -46,7 +46,7 @@ pub(super) fn verdict(account: Account, at: i64, due: i64) -> String {
     let early = || format!("{} before it was due", span(due.saturating_sub(at)));
     let late = || format!("{} after it was due", span(at.saturating_sub(due)));
     match account {
-        Account::Overdue => "OVERDUE: no outcome by the due time; the work goes on".to_owned(),
+        Account::Overdue => "OVERDUE: no outcome by the due time; the work continues".to_owned(),
         Account::Reopened => "REOPENED: the outcome is open again".to_owned(),
         Account::AchievedInTime => format!("ACHIEVED IN TIME, {}", early()),
         Account::AchievedLate => format!("ACHIEVED LATE, {}", late()),

@@ -23,7 +23,7 @@ pub enum Changed {
     Stopping,
     /// The job was purged.
     Forgotten,
-    /// Its expectation is settled; the job goes on where it has not ended.
+    /// Its expectation is settled; the job continues where it has not ended.
     Waived,
     /// The job has no expectation that could be settled. Nothing was changed.
     Unexpected,

@@ -54,7 +54,7 @@ pub struct Drift {
 }
 
 impl Balance {
-    /// What does not balance. Empty at every moment, unless keys were changed by hand or lost.
+    /// What does not balance. Empty at every moment, unless keys were changed manually or lost.
     pub fn drifts(&self) -> Vec<Drift> {
         let balance = |route, account: Account| self.books.balance(route, account);
         let open = self

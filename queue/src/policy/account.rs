@@ -32,7 +32,7 @@ pub enum Account {
     Awaiting,
     /// Retried after a verdict.
     Reopened,
-    /// An operator settled it, and the work goes on.
+    /// An operator settled it, and the work continues.
     Waiving,
     /// The work came out right in time.
     AchievedInTime,

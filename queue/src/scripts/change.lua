@@ -109,7 +109,7 @@ local function schedule(id, key, text, delay, lane, deadline)
   return 'ready'
 end
 
--- Settles the expectation of a job, whose work goes on. Returns the verdict and the history line.
+-- Settles the expectation of a job, whose work continues. Returns the verdict and the history line.
 local function waive(id, key, state, body, remark, line)
   local due, route, tenant = expectation_of(body)
   if due == '' then return 'is unexpected', line end

@@ -38,7 +38,9 @@ fn meaning(verdict: Verdict) -> &'static str {
         Verdict::Achieved => "the work that an event asked for came out right, in time or late",
         Verdict::Partial => "a part of the work that an event asked for came out right",
         Verdict::Missed => "the work that an event asked for did not come out right",
-        Verdict::Overdue => "the outcome of an event is late; the work goes on, and another receipt follows",
+        Verdict::Overdue => {
+            "the outcome of an event is late; the work continues, and another receipt follows"
+        }
         Verdict::Cancelled => "the work that an event asked for was cancelled",
         Verdict::Waived => "an operator settled the outcome of an event, with a reason",
         Verdict::Reopened => "the work began again after a verdict; another receipt follows",

@@ -13,7 +13,7 @@ pub enum Verdict {
     Partial,
     /// The work did not come out right.
     Missed,
-    /// The outcome is late, and the work goes on. A verdict follows.
+    /// The outcome is late, and the work continues. A verdict follows.
     Overdue,
     /// The work was cancelled.
     Cancelled,

@@ -65,7 +65,7 @@ pub struct Own {
 /// Settles an outcome that will not come.
 ///
 /// The outcome of a job that is open, overdue, reopened or missed then counts as waived. A job that has not
-/// ended goes on, and its end changes nothing about the verdict. The content type `application/json` is
+/// ended continues, and its end changes nothing about the verdict. The content type `application/json` is
 /// required, so that no page of another origin can send this from a user's browser.
 #[utoipa::path(
     post,
