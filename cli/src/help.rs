@@ -6,10 +6,10 @@ use clap::{Command, CommandFactory};
 
 use upshot_runtime::settings::Program;
 
-use crate::arguments::Arguments;
+use crate::{arguments::Arguments, exit::Exit};
 
 /// The groups, and their commands in order.
-const GROUPS: [(&str, &[&str]); 8] = [
+const GROUPS: [(&str, &[&str]); 9] = [
     ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
     ("Publish events", &["publish"]),
     ("Outcomes", &["overview", "overdue", "outcomes", "story", "waive", "note", "owner", "erase", "audit"]),
@@ -17,6 +17,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("Queues", &["queues", "pause", "resume", "signal", "unpark", "limit", "config", "outbox-end"]),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
     ("Quarantine", &["quarantine"]),
+    ("Access", &["login", "logout", "profiles", "me", "token"]),
     ("Reference", &["settings", "openapi", "asyncapi", "help"]),
 ];
 /// The columns in which the text of a command begins and ends.
@@ -56,7 +57,7 @@ pub fn command(program: &Program, own: Vec<Command>) -> Command {
         }
     }
     template.push_str("\nOptions:\n{options}{after-help}");
-    arguments.help_template(template)
+    arguments.help_template(template).after_help(Exit::help())
 }
 
 /// The program's name: its own, or that of its file.
