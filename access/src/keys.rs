@@ -26,6 +26,11 @@ impl Keys {
         format!("{}:tokens:used", self.access)
     }
 
+    /// String: the key that seals cursors, in hexadecimal digits.
+    pub fn seal(&self) -> String {
+        format!("{}:seal", self.access)
+    }
+
     /// Stream: acts of principals, an entry for each intent and each result.
     pub fn acts(&self) -> String {
         format!("{}:acts", self.audit)
