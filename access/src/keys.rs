@@ -26,8 +26,39 @@ impl Keys {
         format!("{}:tokens:used", self.access)
     }
 
+    /// String: the key that seals cursors, in hexadecimal digits.
+    pub fn seal(&self) -> String {
+        format!("{}:seal", self.access)
+    }
+
     /// Stream: acts of principals, an entry for each intent and each result.
     pub fn acts(&self) -> String {
         format!("{}:acts", self.audit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use upshot_queue::QueueName;
+
+    use super::*;
+
+    /// The committed snapshot of the layout.
+    #[test]
+    fn layout_matches_the_snapshot() {
+        let keys = Keys::new("upshot");
+        let layout = [keys.tokens(), keys.used(), keys.seal()];
+        let documented = include_str!("../../docs/redis-keys.md");
+        for key in &layout {
+            assert!(documented.contains(&format!("| `{key}` |")), "docs/redis-keys.md does not list `{key}`");
+        }
+        assert_eq!(documented.matches("| `upshot:{@access}").count(), layout.len());
+    }
+
+    #[test]
+    fn no_queue_can_have_the_hash_tags() {
+        for tag in ["@access", "@audit"] {
+            assert!(tag.parse::<QueueName>().is_err());
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! | [`principal`] | who or what acts |
 //! | [`token`] | the text of an API token |
 //! | [`tokens`] | API tokens in Redis |
+//! | [`seal`] | texts that a principal carries and must not read |
 //! | [`keys`] | the keys in Redis |
 //! | [`error`] | why a call did not succeed |
 
@@ -19,6 +20,7 @@ pub mod principal;
 pub mod right;
 pub mod role;
 pub mod scope;
+pub mod seal;
 pub mod token;
 pub mod tokens;
 
@@ -27,5 +29,6 @@ pub use principal::{Identity, Principal};
 pub use right::{Right, Rights};
 pub use role::Role;
 pub use scope::{Facts, Only, Scope, Target};
+pub use seal::Seal;
 pub use token::Credential;
 pub use tokens::{NewToken, Token, Tokens};
