@@ -17,6 +17,7 @@ pub mod me;
 pub mod outcomes;
 pub mod overview;
 mod pages;
+mod person;
 mod private;
 pub mod profiles;
 pub mod publish;

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use upshot_runtime::secret::{Secret, SecretUrl};
 
-use crate::exit::Exit;
+use crate::{exit::Exit, output::note};
 
 /// The profile that is meant where none is named.
 pub const DEFAULT: &str = "default";
@@ -59,7 +59,20 @@ impl Profiles {
     fn of(path: Option<PathBuf>) -> anyhow::Result<Self> {
         let text = match path.as_deref().map(fs::read_to_string) {
             None => String::new(),
-            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            // A service's user may have a home folder that is none, such as /dev/null.
+            Some(Err(error))
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                String::new()
+            }
+            // The home folder of another user, which `sudo` may leave in place.
+            Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                note(format_args!(
+                    "warning: there are no profiles, because {} cannot be read",
+                    shown(path.as_deref())
+                ));
+                String::new()
+            }
             Some(read) => read.with_context(|| format!("{} cannot be read", shown(path.as_deref())))?,
         };
         let known = toml::from_str(&text).map_err(|error| unreadable(path.as_deref(), &text, &error))?;
@@ -295,6 +308,13 @@ pub mod tests {
             let said = format!("{why:#} {why:?}");
             assert!(said.contains("profiles.toml, line ") && said.contains("log in again"), "{said}");
             assert!(!said.contains("s3cr3t"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_home_folder_that_is_none_has_no_profiles() {
+        for place in ["/dev/null/upshot/profiles.toml", "/nonexistent/upshot/profiles.toml"] {
+            assert_eq!(Profiles::of(Some(place.into())).unwrap().iter().count(), 0);
         }
     }
 

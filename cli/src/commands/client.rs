@@ -103,7 +103,7 @@ impl Client {
         }
         let problem: Value = answer.json().await.unwrap_or_default();
         let remedy = remedy(status, &problem, self.credential.as_ref().map(|credential| &credential.source));
-        Err(Answered { status, problem, remedy }.into())
+        Err(Answered { remedy, ..Answered::new(status, problem) }.into())
     }
 
     async fn json(&self, answer: Response) -> anyhow::Result<Value> {
@@ -124,6 +124,11 @@ pub struct Answered {
 }
 
 impl Answered {
+    /// An answer with this problem.
+    pub fn new(status: StatusCode, problem: Value) -> Self {
+        Self { status, problem, remedy: None }
+    }
+
     /// The code of the problem, such as `unknown-job`.
     pub fn code(&self) -> Option<&str> {
         self.problem.get("type").and_then(Value::as_str)?.rsplit([':', '/']).next()

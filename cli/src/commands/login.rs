@@ -1,11 +1,17 @@
 //! `upshot login`: checks a token and keeps it in a profile.
 
+mod device;
+
 use chrono::Utc;
 use serde_json::{Value, json};
 use upshot_runtime::Settings;
 
 use super::{
-    client::{Client, credential::Credential, server::Server},
+    client::{
+        Client,
+        credential::{Credential, Source},
+        server::Server,
+    },
     me, profiles,
     value::text,
 };
@@ -18,17 +24,19 @@ use crate::{
 
 /// Checks the token with the API, and keeps it under the profile's name.
 pub async fn run(settings: &Settings, login: &Login, out: &mut Output) -> anyhow::Result<()> {
-    let mut kept = Profiles::read()?;
     let name = login.api.profile.clone().unwrap_or_default();
-    let server = server(settings, login, &kept)?;
+    let server = server(settings, login, &Profiles::read()?)?;
     let credential = match given(login)? {
-        Some(credential) => Some(credential),
-        None if asks_for_nobody(&server).await? => None,
-        None => return Err(without_token(&server)),
+        Some(credential) => {
+            credential.source.permit(&server, &login.api)?;
+            Some(credential)
+        }
+        None if asks_for_nothing(&server).await? => None,
+        None => {
+            Source::Login.permit(&server, &login.api)?;
+            Some(device(&server).await?)
+        }
     };
-    if let Some(credential) = &credential {
-        credential.check(&server, &login.api)?;
-    }
     let me = Client::with(&server, credential.clone())?.read("/v1/me", &[]).await?;
     // A server that asks for no authentication has not looked at the token.
     let token = credential.map(|credential| credential.token).filter(|_| !is_local(&me));
@@ -38,7 +46,8 @@ pub async fn run(settings: &Settings, login: &Login, out: &mut Output) -> anyhow
         token,
     };
     let said = json!({"profile": profiles::document(name.as_str(), &profile), "me": me});
-    kept.keep(&name, profile)?;
+    // Read again, because the login may have taken minutes.
+    Profiles::read()?.keep(&name, profile)?;
     out.answer(&said, |page| {
         me::print(page, &server.base.to_string(), &me, Utc::now());
         page.text(match is_local(&me) {
@@ -75,7 +84,7 @@ fn given(login: &Login) -> anyhow::Result<Option<Credential>> {
 }
 
 /// Whether the API takes requests without a credential.
-async fn asks_for_nobody(server: &Server) -> anyhow::Result<bool> {
+async fn asks_for_nothing(server: &Server) -> anyhow::Result<bool> {
     match Client::with(server, None)?.read("/v1/me", &[]).await {
         Ok(me) => Ok(is_local(&me)),
         Err(error) if Exit::of(&error) == Exit::Refused => Ok(false),
@@ -87,10 +96,14 @@ fn is_local(me: &Value) -> bool {
     text(me, "kind") == "local"
 }
 
-fn without_token(server: &Server) -> anyhow::Error {
-    Exit::Usage.because(format!(
-        "{} asks for a token: give one with --token-stdin or --token-file; an administrator makes it with `upshot \
-         token create`",
-        server.base
-    ))
+/// The token of a person who logs in with a browser.
+async fn device(server: &Server) -> anyhow::Result<Credential> {
+    let got = device::log_in(&Client::with(server, None)?).await?;
+    got.ok_or_else(|| {
+        Exit::Usage.because(format!(
+            "{} has no identity provider to log in with: give a token with --token-stdin or --token-file; an \
+             administrator makes it with `upshot token create`",
+            server.base
+        ))
+    })
 }

@@ -1,6 +1,11 @@
 //! The API token that a command sends, and where it came from.
 
-use std::{ffi::OsString, fmt, io::Read, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fmt,
+    io::{IsTerminal, Read},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use upshot_runtime::secret::Secret;
@@ -9,6 +14,7 @@ use super::server::Server;
 use crate::{
     arguments::ApiAddress,
     exit::Exit,
+    output::note,
     profiles::{Name, Profiles},
 };
 
@@ -38,6 +44,8 @@ pub enum Source {
     Profile(Name),
     /// Standard input.
     StandardInput,
+    /// A login that has just succeeded.
+    Login,
 }
 
 impl fmt::Display for Source {
@@ -47,6 +55,7 @@ impl fmt::Display for Source {
             Self::Variable => f.write_str(VARIABLE),
             Self::Profile(name) => write!(f, "the profile `{name}`"),
             Self::StandardInput => f.write_str("standard input"),
+            Self::Login => f.write_str("the login"),
         }
     }
 }
@@ -60,11 +69,11 @@ impl Credential {
             None => {
                 let Some((name, profile)) = &server.profile else { return Ok(None) };
                 let Some(token) = profile.token.clone() else { return Ok(None) };
-                profiles.warning().iter().for_each(crate::output::note);
+                profiles.warning().iter().for_each(note);
                 Self { token, source: Source::Profile(name.clone()) }
             }
         };
-        credential.check(server, given)?;
+        credential.source.permit(server, given)?;
         Ok(Some(credential))
     }
 
@@ -83,6 +92,9 @@ impl Credential {
 
     /// The token on standard input.
     pub fn of_stdin() -> anyhow::Result<Self> {
+        if std::io::stdin().is_terminal() {
+            note("Paste the token, and press Enter and Ctrl-D:");
+        }
         let text = text(std::io::stdin()).context("standard input cannot be read")?;
         Self::new(&text, Source::StandardInput)
     }
@@ -98,24 +110,25 @@ impl Credential {
         }
         Ok(Self { token: token.into(), source })
     }
+}
 
-    /// Checks that the token may go to the server.
+impl Source {
+    /// Checks that a token from here may go to the server.
     ///
     /// # Errors
     /// When others could read it on the way, or the address has a login in its place.
-    pub fn check(&self, server: &Server, given: &ApiAddress) -> anyhow::Result<()> {
-        let source = &self.source;
+    pub fn permit(&self, server: &Server, given: &ApiAddress) -> anyhow::Result<()> {
         if server.has_login() {
             return Err(Exit::Usage.because(format!(
-                "the address of the API has a login, and {source} gives a token: a request takes one of the two"
+                "the address of the API has a login, and {self} gives a token: a request takes one of the two"
             )));
         }
         let is_agreed = given.token_over_http
-            || matches!(source, Source::Profile(_))
+            || matches!(self, Self::Profile(_))
                 && server.profile.as_ref().is_some_and(|(_, profile)| profile.token_over_http);
         if server.is_readable_on_the_way() && !is_agreed {
             return Err(Exit::Usage.because(format!(
-                "the token of {source} would go to {} unencrypted, where others can read it: use https://, or add \
+                "the token of {self} would go to {} unencrypted, where others can read it: use https://, or add \
                  --token-over-http if you trust the network in between",
                 server.base
             )));
@@ -180,8 +193,9 @@ mod tests {
     fn a_token_goes_unencrypted_to_this_machine_only_unless_agreed() {
         let own = |over| Profile { api: "http://h".into(), token: Some("t".into()), token_over_http: over };
         let of = |source| Credential { token: "s3cr3t".into(), source };
-        let check =
-            |credential: &Credential, server: &Server, agreed| credential.check(server, &given(None, agreed));
+        let check = |credential: &Credential, server: &Server, agreed| {
+            credential.source.permit(server, &given(None, agreed))
+        };
         let (variable, profile) = (of(Source::Variable), of(Source::Profile(Name::default())));
         for here in ["https://h", "127.0.0.1:8080", "http://localhost:8080", "http://[::1]"] {
             check(&variable, &server(here, None), false).unwrap();

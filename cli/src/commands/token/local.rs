@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
-use nix::unistd::{Uid, User};
 use serde_json::{Value, json};
 use upshot_access::{Credential, NewToken, Only, Scope, Token, Tokens};
 use upshot_queue::Connector;
@@ -11,7 +10,7 @@ use upshot_runtime::Settings;
 use upshot_shared::duration;
 
 use super::tenants;
-use crate::{arguments::TokenCreate, exit::Exit, running::Running};
+use crate::{arguments::TokenCreate, commands::person, exit::Exit, running::Running};
 
 /// How long Redis may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,7 +49,7 @@ impl Local {
                 target: None,
             },
             lifetime_ms: lifetime,
-            created_by: format!("local:{}", login_name()),
+            created_by: format!("local:{}", person::login_name()),
         };
         Ok(with_secret(within(self.0.create(new)).await?))
     }
@@ -79,14 +78,6 @@ async fn within<T>(call: impl Future<Output = Result<T, upshot_access::Error>>) 
             PATIENCE.as_secs()
         ))),
     }
-}
-
-/// The name of the person who runs the command, as the operating system knows it; the number of a
-/// user without a name.
-fn login_name() -> String {
-    let uid = Uid::current();
-    let user = User::from_uid(uid).ok().flatten();
-    user.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 fn millis(text: &str) -> anyhow::Result<i64> {
