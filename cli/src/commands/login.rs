@@ -45,11 +45,12 @@ pub async fn run(settings: &Settings, login: &Login, out: &mut Output) -> anyhow
         token_over_http: login.api.token_over_http && token.is_some(),
         token,
     };
+    let api = profile.api.to_string();
     let said = json!({"profile": profiles::document(name.as_str(), &profile), "me": me});
     // Read again, because the login may have taken minutes.
     Profiles::read()?.keep(&name, profile)?;
     out.answer(&said, |page| {
-        me::print(page, &server.base.to_string(), &me, Utc::now());
+        me::print(page, &api, &me, Utc::now());
         page.text(match is_local(&me) {
             true => format!("the API asks for no authentication; the profile `{name}` keeps its address"),
             false => format!("the profile `{name}` keeps the login"),
