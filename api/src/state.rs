@@ -27,6 +27,7 @@ use crate::{
     live::Live,
     problem::{Code, Problem},
     scrape::Scrape,
+    shown::Shown,
 };
 
 /// How long a request waits for RabbitMQ's confirm.
@@ -58,6 +59,8 @@ pub struct State {
     pub public_url: Option<String>,
     /// The host names that the API answers to.
     pub hosts: Hosts,
+    /// How answers show stored data.
+    pub shown: Shown,
     /// Connections at the same time.
     pub connections: usize,
     /// The list of messages in quarantine.
@@ -118,6 +121,7 @@ impl Shared {
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
+            shown: Shown::redacted(settings.redact.paths.clone()),
             connections: settings.api.connections,
             live: Live::new(connector.clone(), small.clone()),
             scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone(), run_times.clone()),

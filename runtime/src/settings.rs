@@ -71,6 +71,8 @@ pub struct Settings {
     pub executor: ExecutorSettings,
     /// The API.
     pub api: ApiSettings,
+    /// What answers of the API hide.
+    pub redact: RedactSettings,
     /// Files.
     pub store: StoreSettings,
     /// Mail.
@@ -293,6 +295,7 @@ impl Default for Settings {
             queues: BTreeMap::new(),
             executor: ExecutorSettings::default(),
             api: ApiSettings::default(),
+            redact: RedactSettings::default(),
             store: StoreSettings::default(),
             smtp: SmtpSettings::default(),
             templates: TemplateSettings::default(),

@@ -108,7 +108,7 @@ pub async fn jobs(
         pairs.append_pair("cursor", &cursor);
         links.jobs(&pairs.finish())
     });
-    let jobs = jobs.iter().map(|known| JobSummary::new(known, &links)).collect();
+    let jobs = jobs.iter().map(|known| JobSummary::new(known, &links, &state.shown)).collect();
     let searched = searched.map(|(queue, Searched { jobs, state })| SearchedBody {
         jobs,
         queue: queue.to_string(),

@@ -35,7 +35,9 @@ pub struct Queues {
     )
 )]
 pub async fn queues(State(state): State<Shared>) -> Result<Json<Queues>, Problem> {
-    let queues = state.read(|| future::try_join_all(state.lists.values().map(QueueBody::read))).await?;
+    let queues = state
+        .read(|| future::try_join_all(state.lists.values().map(|queue| QueueBody::read(queue, &state.shown))))
+        .await?;
     let rabbitmq = state.depths.borrow().map(RabbitmqBody::from);
     Ok(Json(Queues { queues, rabbitmq }))
 }

@@ -8,7 +8,7 @@ use upshot_queue::QueueName;
 
 use super::bytes::ByteSize;
 use crate::secret::SecretUrl;
-use upshot_shared::{contract::BuiltIn, duration};
+use upshot_shared::{contract::BuiltIn, duration, redact::Paths};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -118,6 +118,12 @@ impl Default for ApiSettings {
     fn default() -> Self {
         Self { listen: "127.0.0.1:8080".to_owned(), public_url: None, hosts: Vec::new(), connections: 4096 }
     }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedactSettings {
+    pub paths: Paths,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -62,7 +62,7 @@ pub(super) async fn outcomes(state: &Shared, links: &Links, raw: Option<&str>) -
         return Err(Problem::new(Code::UnknownEvent, detail));
     }
     let found: Vec<Found> = jobs.into_iter().map(|job| Found::Job(Box::new(job))).collect();
-    let outcomes = report::reports(state, &found, now, links).await?;
+    let outcomes = report::reports(state, &found, now, links, &state.shown).await?;
     Ok(answer(Ok(OutcomePage { outcomes, next: None, searched: None })))
 }
 
