@@ -159,7 +159,8 @@ pub async fn send(
         Kept::Known => (SignalResult::Known, send.payload),
         Kept::Contradicts { first } => (SignalResult::Contradicts, state.shown.value(&first)),
     };
-    tracing::info!(queue = %queue.name(), %condition, ?result, released, left, "signal sent");
+    let logged = state.shown.text(condition.key());
+    tracing::info!(queue = %queue.name(), key = logged, ?result, released, left, "signal sent");
     Ok((state.go_on_releasing(queue, left), Json(Sent { result, payload, released, left })))
 }
 
@@ -244,7 +245,8 @@ pub async fn withdraw(
     let operator = state.operator_of_address(&queue)?;
     let condition = condition(query.name("tenant")?.as_deref(), query.text("key").unwrap_or_default())?;
     let withdrawn = state.ask(operator.withdraw_signal(&condition)).await?;
-    tracing::info!(queue = %operator.client().name(), %condition, withdrawn, "an operator withdrew a signal");
+    let logged = state.shown.text(condition.key());
+    tracing::info!(queue = %operator.client().name(), key = logged, withdrawn, "an operator withdrew a signal");
     Ok(Json(Withdrawn { withdrawn }))
 }
 

@@ -151,7 +151,8 @@ pub async fn body(response: Response, status: u16) -> Value {
     if status >= 400 {
         assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(headers["x-request-id"].to_str().ok(), body["request_id"].as_str());
-        assert!(body["type"].as_str().unwrap().starts_with("urn:upshot:problem:"), "{body}");
+        let code = body["code"].as_str().unwrap();
+        assert_eq!(body["type"], format!("/problems/{code}"), "{body}");
         assert_eq!(body["status"], status);
     }
     body

@@ -5,11 +5,16 @@ use std::{
     panic,
 };
 
-/// Writes the message of every panic to the log. The standard library's own hook would write it
-/// raw: a panic may repeat text from outside, and a reader of JSON lines expects nothing else.
+/// Stands for a message that was put together at run time.
+const FORMATTED: &str = "a message with values, which may be data of an event: `place` says which";
+
+/// Writes every panic to the log: its place, and its message if that is part of the program. A
+/// message with values may repeat the data of an event, as an `unwrap` of an error does. A job whose
+/// handler panicked keeps such a message in its history. The standard library's own hook would write
+/// it raw, where a reader expects JSON lines.
 pub(super) fn log() {
     panic::set_hook(Box::new(|info| {
-        let message = info.payload_as_str().unwrap_or("no message");
+        let message = info.payload().downcast_ref::<&str>().copied().unwrap_or(FORMATTED);
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
