@@ -65,7 +65,7 @@ mod tests {
             let page = code.page();
             assert!(page.starts_with(&begin), "{name}: begin with\n{begin}");
             let (cause, remedy) = page[begin.len()..].split_once("\n\n## Remedy\n\n").unwrap();
-            assert!(cause.len() > 40 && remedy.lines().all(|line| line.starts_with("- ")), "{name}");
+            assert!(cause.len() > 30 && remedy.lines().all(|line| line.starts_with("- ")), "{name}");
             assert!(page.lines().count() <= 20 && page.matches('`').count() % 2 == 0, "{name}");
             assert!(page.is_ascii() && !page.contains('|') && page.ends_with(".\n"), "{name}");
         }

@@ -201,6 +201,8 @@ fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
     }
     let contract = include_str!("../../../contracts/events/order.completed.v1.schema.json");
     settings.contracts.built_in = vec![("order.completed.v1", contract)];
+    let hidden = json!({"order.completed.v1": ["/customer/name", "/customer/email", "/customer/address"]});
+    settings.redact.paths = serde_json::from_value(hidden).unwrap();
     let minute = Duration::from_secs(60);
     let invoices: QueueName = "invoices".parse().unwrap();
     settings.routes.push(Route::new("order.completed.v1", "invoice.issue", invoices, 15 * minute));

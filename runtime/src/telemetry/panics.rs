@@ -1,6 +1,7 @@
 //! Writes panics as log lines.
 
 use std::{
+    any::Any,
     backtrace::{Backtrace, BacktraceStatus},
     panic,
 };
@@ -14,7 +15,7 @@ const FORMATTED: &str = "a message with values, which may be data of an event: `
 /// it raw, where a reader expects JSON lines.
 pub(super) fn log() {
     panic::set_hook(Box::new(|info| {
-        let message = info.payload().downcast_ref::<&str>().copied().unwrap_or(FORMATTED);
+        let message = said(info.payload());
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
@@ -23,4 +24,23 @@ pub(super) fn log() {
             tracing::error!(panic = message, place, "a bug in Upshot: something panicked");
         }
     }));
+}
+
+/// The message of a panic, if it is part of the program.
+fn said(payload: &(dyn Any + Send)) -> &'static str {
+    payload.downcast_ref::<&'static str>().copied().unwrap_or(FORMATTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_with_values_is_not_logged() {
+        let value = std::hint::black_box("ada");
+        let panicking = |panics: fn(&str)| panic::catch_unwind(|| panics(value)).unwrap_err();
+        assert_eq!(said(&*panicking(|_| panic!("no such state"))), "no such state");
+        assert_eq!(said(&*panicking(|value| panic!("no customer {value}"))), FORMATTED);
+        assert_eq!(said(&*panicking(|value| assert_eq!(value.parse::<u8>().unwrap(), 1))), FORMATTED);
+    }
 }
