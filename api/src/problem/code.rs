@@ -95,6 +95,16 @@ codes! {
     SignalsFull: "signals-full", INSUFFICIENT_STORAGE, "The queue keeps no more signals";
     /// The content type is wrong.
     UnsupportedMediaType: "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The content type is wrong";
+    /// The request has no credential, or one that is refused.
+    Unauthenticated: "unauthenticated", UNAUTHORIZED, "The request comes from nobody known";
+    /// The principal lacks a right.
+    MissingRight: "missing-right", FORBIDDEN, "A right is missing";
+    /// The principal sees other jobs only.
+    OutOfScope: "out-of-scope", FORBIDDEN, "It belongs to others";
+    /// No API token has this id.
+    UnknownToken: "unknown-token", NOT_FOUND, "The API token is not known";
+    /// There are as many API tokens as there may be.
+    TooManyTokens: "too-many-tokens", INSUFFICIENT_STORAGE, "There are too many API tokens";
     /// The request was sent to a name that is not the API's.
     UnknownHost: "unknown-host", MISDIRECTED_REQUEST, "The request was sent to another host";
     /// A page of another origin sent the request.

@@ -7,6 +7,7 @@ use axum::{
 
 use crate::{
     accepted::{ACCEPTED, AcceptedAt, NotYet, answer},
+    access::Caller,
     links::Links,
     problem::{Details, Problem},
     query::Query,
@@ -26,6 +27,7 @@ use crate::{
     get,
     path = "/v1/jobs/{id}",
     operation_id = "show_job",
+    extensions(("x-right" = json!("see-own"))),
     tag = "jobs",
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
@@ -44,12 +46,13 @@ use crate::{
 )]
 pub async fn job(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::parse(raw.as_deref(), &["args", REVEAL, ACCEPTED])?;
-    let (with_args, shown) = (query.flag("args")?, state.shown.with(Reveal::of(&query)?));
-    let found = state.find_or_accepted(&job_id(&id)?, AcceptedAt::of(&query)?).await?;
+    let (with_args, shown) = (query.flag("args")?, state.shown.with(Reveal::of(&query, &caller)?));
+    let found = state.find_or_accepted(&caller, &job_id(&id)?, AcceptedAt::of(&query)?).await?;
     Ok(answer(found.map(|known| JobBody::new(&known, &links, &shown, with_args))))
 }

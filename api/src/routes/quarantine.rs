@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     links::Links,
     moment::Moment,
     problem::{Code, Details, Problem},
@@ -67,6 +68,7 @@ impl From<Searched> for QuarantineSearched {
     get,
     path = "/v1/quarantine",
     operation_id = "list_quarantine",
+    extensions(("x-right" = json!("see")), ("x-scope" = json!("installation"))),
     tag = "quarantine",
     params(
         ("reason" = Option<String>, Query, description = "Only with this reason", example = "contract_violation"),
@@ -128,6 +130,7 @@ pub async fn list(
     get,
     path = "/v1/quarantine/{id}",
     operation_id = "show_quarantined",
+    extensions(("x-right" = json!("see")), ("x-scope" = json!("installation"))),
     tag = "quarantine",
     params(
         ("id" = String, Path, description = "The message", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
@@ -142,12 +145,13 @@ pub async fn list(
 )]
 pub async fn message(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<QuarantinedBody>, Problem> {
     let query = Query::parse(raw.as_deref(), &[REVEAL])?;
-    let shown = state.shown.with(Reveal::of(&query)?);
+    let shown = state.shown.with(Reveal::of(&query, &caller)?);
     let id: MessageId = id.parse().map_err(|why| Problem::parameter("id", &id, why))?;
     let row = state.read_quarantine(|| state.quarantine.row(&id)).await?;
     let row = row.ok_or_else(|| {
