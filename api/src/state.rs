@@ -29,6 +29,7 @@ use crate::{
     live::Live,
     problem::{Code, Problem},
     scrape::Scrape,
+    shown::Shown,
 };
 
 /// How long a request waits for RabbitMQ's confirm.
@@ -60,6 +61,8 @@ pub struct State {
     pub public_url: Option<String>,
     /// The host names that the API answers to.
     pub hosts: Hosts,
+    /// How answers show stored data.
+    pub shown: Shown,
     /// Connections at the same time.
     pub connections: usize,
     /// Whether the API asks for authentication.
@@ -126,6 +129,7 @@ impl Shared {
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
+            shown: Shown::redacted(settings.redact.paths.clone()),
             connections: settings.api.connections,
             mode: Mode::of(&settings.api)?,
             tokens: Tokens::with_connection(redis.clone(), connector.prefix()),

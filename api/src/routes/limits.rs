@@ -80,5 +80,5 @@ pub async fn set(
     // Running jobs are counted again, which takes longer for many jobs.
     state.ask_for_many(operator.set_limit(&key, limit)).await?;
     tracing::info!(queue = %queue.name(), %key, ?limit, "an operator set a limit");
-    Ok(Json(state.ask(QueueBody::read(queue)).await?))
+    Ok(Json(state.ask(QueueBody::read(queue, &state.shown)).await?))
 }

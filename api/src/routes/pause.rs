@@ -81,7 +81,7 @@ pub async fn pause(
             tracing::info!(queue = %queue.name(), "an operator paused the queue");
         }
     }
-    Ok(Json(Paused { queue: state.ask(QueueBody::read(queue)).await?, kind_known }))
+    Ok(Json(Paused { queue: state.ask(QueueBody::read(queue, &state.shown)).await?, kind_known }))
 }
 
 /// Ends a pause of a queue, or of a kind of its jobs.
@@ -127,7 +127,7 @@ pub async fn resume(
         }
     }
     let status = state.go_on_releasing(queue, left);
-    Ok((status, Json(state.ask(QueueBody::read(queue)).await?)))
+    Ok((status, Json(state.ask(QueueBody::read(queue, &state.shown)).await?)))
 }
 
 impl What {

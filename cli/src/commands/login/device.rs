@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn answered(status: u16, code: &str) -> anyhow::Error {
-        let problem = json!({"type": format!("urn:upshot:problem:{code}"), "detail": "why"});
+        let problem = json!({"code": code, "detail": "why"});
         Answered::new(StatusCode::from_u16(status).unwrap(), problem).into()
     }
 
