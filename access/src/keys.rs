@@ -26,8 +26,28 @@ impl Keys {
         format!("{}:tokens:used", self.access)
     }
 
+    /// Hash: how many entries the streams of the audit log have had, and which of them are copied.
+    pub fn audit(&self) -> &str {
+        &self.audit
+    }
+
     /// Stream: acts of principals, an entry for each intent and each result.
     pub fn acts(&self) -> String {
         format!("{}:acts", self.audit)
+    }
+
+    /// Stream: refusals, an entry each, and counts of further ones.
+    pub fn refusals(&self) -> String {
+        format!("{}:refusals", self.audit)
+    }
+
+    /// Sorted set: ids of intents without a result, by when they were written (ms).
+    pub fn open(&self) -> String {
+        format!("{}:open", self.audit)
+    }
+
+    /// String: the process that copies the entries.
+    pub fn relay(&self) -> String {
+        format!("{}:relay", self.audit)
     }
 }
