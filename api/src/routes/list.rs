@@ -10,6 +10,7 @@ use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     known::Known,
     links::Links,
     problem::{Details, Problem},
@@ -65,6 +66,7 @@ pub struct SearchedBody {
     get,
     path = "/v1/jobs",
     operation_id = "list_jobs",
+    extensions(("x-right" = json!("see"))),
     tag = "jobs",
     params(
         ("state" = Option<JobState>, Query, description = "Only in this state"),
@@ -83,6 +85,7 @@ pub struct SearchedBody {
 )]
 pub async fn jobs(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<JobPage>, Problem> {
@@ -91,10 +94,10 @@ pub async fn jobs(
         state: query.value("state")?,
         subject: query.name("subject")?,
         kind: query.name("kind")?,
-        tenant: query.name("tenant")?,
+        tenant: caller.tenant(query.name("tenant")?)?,
     };
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
-    let queues = queues(&state, &query)?;
+    let queues = queues(&state, &caller, &query)?;
     let (start, from) = place(&query, &queues)?;
     let Found { jobs, next, searched } =
         state.read(|| page(&queues, start, from.clone(), &filter, limit)).await?;
@@ -118,9 +121,9 @@ pub async fn jobs(
 }
 
 /// The queues to go through, in order.
-fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Client>, Problem> {
-    let Some(text) = query.text("queue") else { return Ok(state.lists.values().collect()) };
-    Ok(vec![state.queue_of_parameter(text)?])
+fn queues<'a>(state: &'a Shared, caller: &Caller, query: &Query) -> Result<Vec<&'a Client>, Problem> {
+    let Some(text) = query.text("queue") else { return Ok(state.queues_of(caller)) };
+    Ok(vec![state.queue_of_parameter(caller, text)?])
 }
 
 /// Where the list continues: a queue, and a cursor in the queue. The text form is `<queue>~<cursor

@@ -10,6 +10,7 @@ use upshot_shared::duration;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     problem::{Details, Problem},
     state::Shared,
@@ -118,6 +119,7 @@ pub struct Purged {
     post,
     path = "/v1/dead/retry",
     operation_id = "retry_dead",
+    extensions(("x-right" = json!("replay"))),
     tag = "dead",
     request_body(content = RetryMany, description = "Which, and how fast"),
     responses(
@@ -129,16 +131,17 @@ pub struct Purged {
 )]
 pub async fn retry(
     State(state): State<Shared>,
+    caller: Caller,
     Body(many): Body<RetryMany>,
 ) -> Result<Json<Retried>, Problem> {
-    let queue = state.queue_of_parameter(&many.queue)?;
+    let queue = state.queue_of_parameter(&caller, &many.queue)?;
     let operator = Operator::new(queue.clone());
     if many.pace > SLOWEST {
         return Err(Problem::parameter("pace", &format!("{:?}", many.pace), "use at most 1h"));
     }
     let most = most(many.limit)?;
     let from = from(many.from.as_deref())?;
-    let filter = filter(many.group, many.kind, many.tenant)?;
+    let filter = filter(many.group, many.kind, caller.tenant(many.tenant)?)?;
     // A job that dies again during the walk is not retried a second time.
     let until = state.now().await?;
     let (done, next) = state
@@ -162,6 +165,7 @@ pub async fn retry(
     post,
     path = "/v1/dead/purge",
     operation_id = "purge_dead",
+    extensions(("x-right" = json!("purge"))),
     tag = "dead",
     request_body(content = PurgeMany, description = "Which"),
     responses(
@@ -173,13 +177,14 @@ pub async fn retry(
 )]
 pub async fn purge(
     State(state): State<Shared>,
+    caller: Caller,
     Body(many): Body<PurgeMany>,
 ) -> Result<Json<Purged>, Problem> {
-    let queue = state.queue_of_parameter(&many.queue)?;
+    let queue = state.queue_of_parameter(&caller, &many.queue)?;
     let operator = Operator::new(queue.clone());
     let most = most(many.limit)?;
     let from = from(many.from.as_deref())?;
-    let filter = filter(many.group, many.kind, many.tenant)?;
+    let filter = filter(many.group, many.kind, caller.tenant(many.tenant)?)?;
     let age = i64::try_from(many.older_than.as_millis()).unwrap_or(i64::MAX);
     let until = state.now().await?.saturating_sub(age);
     let (done, next) = state

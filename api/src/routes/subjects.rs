@@ -14,6 +14,7 @@ use upshot_queue::{Client, Error, JobId, QueueName, VerdictRow};
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     known,
     links::Links,
     problem::{Code, Details, Problem},
@@ -54,6 +55,7 @@ pub struct Story {
     get,
     path = "/v1/subjects/{subject}",
     operation_id = "tell_story",
+    extensions(("x-right" = json!("see-own"))),
     tag = "outcomes",
     params(
         ("subject" = String, Path, description = "The subject, percent-encoded", example = "order-1042"),
@@ -69,6 +71,7 @@ pub struct Story {
 )]
 pub async fn story(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(subject): Path<String>,
     RawQuery(raw): RawQuery,
@@ -77,7 +80,7 @@ pub async fn story(
     check(&subject)?;
     let after = query.value::<JobId>("cursor")?;
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
-    let queues: Vec<&Client> = state.lists.values().collect();
+    let queues = state.queues_of(&caller);
     let read = || {
         future::try_join_all(
             queues.iter().map(|queue| queue.ids_of_subject(&subject, after.as_ref(), limit + 1)),
@@ -104,12 +107,12 @@ pub async fn story(
     let route = |queue: &QueueName, number: u32| routes.get(queue)?.get(&number).cloned();
     let (mut known, mut outcomes): (Vec<Known>, Vec<Found>) = (Vec::new(), Vec::new());
     for (queue, (jobs, rows)) in queues.iter().zip(found) {
-        for known::Known { job, due } in jobs {
+        for known::Known { job, due } in jobs.into_iter().filter(|known| caller.sees(&known.job)) {
             let route = job.expectation.and_then(|expectation| route(&job.queue, expectation.route));
             outcomes.push(Found::Job(Box::new(job.clone())));
             known.push(Known::Job { job: Box::new(job), route, starts: due });
         }
-        for row in rows {
+        for row in rows.into_iter().filter(|row| caller.sees_row(queue.name(), row)) {
             let (queue, row) = (queue.name().clone(), Box::new(row));
             outcomes.push(Found::Row(queue.clone(), row.clone()));
             known.push(Known::Row { route: route(&queue, row.route), queue, row });
