@@ -26,7 +26,7 @@ use upshot_queue::{Connection, Hold};
 
 pub use act::{Act, Conclusion, Ended, Intent, NoResult, Origin, Suppressed};
 
-use crate::{error::Error, keys::Keys};
+use crate::{error::Error, keys::Keys, right::Right};
 use flood::{Flood, Verdict};
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("acts/append.lua")));
@@ -48,6 +48,18 @@ pub struct Kept {
 pub struct Begun {
     id: String,
     act: Act,
+}
+
+impl Begun {
+    /// The id of the act.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The right that it uses.
+    pub const fn right(&self) -> Option<Right> {
+        self.act.right
+    }
 }
 
 /// How many entries there are, and how many of them are copied.

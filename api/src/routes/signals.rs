@@ -7,12 +7,12 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use upshot_queue::{Condition, Kept, Released, Signal, Signalled};
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     moment::Moment,
     problem::{Details, Problem},
@@ -149,6 +149,7 @@ impl From<Signal> for SignalBody {
 pub async fn send(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(queue): Path<String>,
     Body(send): Body<Send>,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
@@ -163,6 +164,7 @@ pub async fn send(
         Kept::Contradicts { first } => (SignalResult::Contradicts, first),
     };
     tracing::info!(queue = %queue.name(), %condition, ?result, released, left, "signal sent");
+    act.after(json!({ "result": &result, "released": released, "left": left }));
     Ok((state.go_on_releasing(queue, left), Json(Sent { result, payload, released, left })))
 }
 
@@ -245,6 +247,7 @@ pub struct Withdrawn {
 pub async fn withdraw(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(queue): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Withdrawn>, Problem> {
@@ -254,6 +257,7 @@ pub async fn withdraw(
     caller.require_tenant(condition.tenant())?;
     let withdrawn = state.ask(operator.withdraw_signal(&condition)).await?;
     tracing::info!(queue = %operator.client().name(), %condition, withdrawn, "an operator withdrew a signal");
+    act.after(json!({ "withdrawn": withdrawn }));
     Ok(Json(Withdrawn { withdrawn }))
 }
 
