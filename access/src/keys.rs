@@ -26,6 +26,11 @@ impl Keys {
         format!("{}:tokens:used", self.access)
     }
 
+    /// String: the key that seals cursors, in hexadecimal digits.
+    pub fn seal(&self) -> String {
+        format!("{}:seal", self.access)
+    }
+
     /// Hash: how many entries the streams of the audit log have had, and which of them are copied.
     pub fn audit(&self) -> &str {
         &self.audit
@@ -49,5 +54,33 @@ impl Keys {
     /// String: the process that copies the entries.
     pub fn relay(&self) -> String {
         format!("{}:relay", self.audit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use upshot_queue::QueueName;
+
+    use super::*;
+
+    /// The committed snapshot of the layout.
+    #[test]
+    fn layout_matches_the_snapshot() {
+        let keys = Keys::new("upshot");
+        let layout = [keys.tokens(), keys.used(), keys.seal()];
+        let audit = [keys.audit().to_owned(), keys.acts(), keys.refusals(), keys.open(), keys.relay()];
+        let documented = include_str!("../../docs/redis-keys.md");
+        for key in layout.iter().chain(&audit) {
+            assert!(documented.contains(&format!("| `{key}` |")), "docs/redis-keys.md does not list `{key}`");
+        }
+        assert_eq!(documented.matches("| `upshot:{@access}").count(), layout.len());
+        assert_eq!(documented.matches("| `upshot:{@audit}").count(), audit.len());
+    }
+
+    #[test]
+    fn no_queue_can_have_the_hash_tags() {
+        for tag in ["@access", "@audit"] {
+            assert!(tag.parse::<QueueName>().is_err());
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! | [`token`] | the text of an API token |
 //! | [`tokens`] | API tokens in Redis |
 //! | [`acts`] | the audit log: what principals do |
+//! | [`seal`] | texts that a principal carries and must not read |
 //! | [`keys`] | the keys in Redis |
 //! | [`error`] | why a call did not succeed |
 
@@ -21,6 +22,7 @@ pub mod principal;
 pub mod right;
 pub mod role;
 pub mod scope;
+pub mod seal;
 pub mod token;
 pub mod tokens;
 
@@ -29,5 +31,6 @@ pub use principal::{Identity, Principal};
 pub use right::{Right, Rights};
 pub use role::Role;
 pub use scope::{Facts, Only, Scope, Target};
+pub use seal::Seal;
 pub use token::Credential;
 pub use tokens::{NewToken, Token, Tokens};

@@ -7,9 +7,11 @@
 //! | [`gate`] | finds the principal of a request, and refuses what it may not do |
 //! | [`acts`] | the audit log |
 //! | [`caller`] | the principal, for handlers |
+//! | [`cursor`] | where a list continues, for principals that see a part of it |
 
 pub mod acts;
 pub mod caller;
+pub mod cursor;
 pub mod gate;
 pub mod mode;
 pub mod table;

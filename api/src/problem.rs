@@ -281,7 +281,7 @@ impl From<access::Error> for Problem {
             access::Error::UnknownToken(_) => Self::new(Code::UnknownToken, error),
             access::Error::Full(_) => Self::new(Code::TooManyTokens, error),
             access::Error::Contended => Self::new(Code::RedisUnavailable, error),
-            access::Error::Damaged { .. } => Self::new(Code::NotReady, error),
+            access::Error::Damaged { .. } | access::Error::Unsealable => Self::new(Code::NotReady, error),
         }
     }
 }

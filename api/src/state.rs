@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use upshot_access::{
-    Tokens,
+    Seal, Tokens,
     acts::{Acts, Kept},
 };
 use upshot_ledger::{
@@ -72,6 +72,8 @@ pub struct State {
     pub tokens: Tokens,
     /// The audit log.
     pub acts: Acts,
+    /// Seals cursors.
+    pub seal: Seal,
     /// The list of messages in quarantine.
     pub quarantine: Quarantine,
     /// What bounds that list.
@@ -135,6 +137,7 @@ impl Shared {
             mode: Mode::of(&settings.api)?,
             tokens: Tokens::with_connection(redis.clone(), connector.prefix()),
             acts: acts.clone(),
+            seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),
             scrape: Scrape::new(
                 small.values().cloned().collect(),
@@ -308,11 +311,14 @@ impl State {
             Some(_) => return Err(unknown(id)),
             None => {}
         }
-        let Some(Some(original)) = self.original(caller, id).await? else { return Err(unknown(id)) };
+        let original = match self.original(caller, id).await? {
+            Some(Original::Job(known)) => known.job.id,
+            Some(Original::Forgotten(original)) => original,
+            None => return Err(unknown(id)),
+        };
         let detail = format!(
-            "{id} was found to be a duplicate of job {} under the idempotency key of its route: \
-             ask for that one",
-            original.job.id
+            "{id} was found to be a duplicate of job {original} under the idempotency key of its route: \
+             ask for that one"
         );
         Err(Problem::new(Code::UnknownJob, detail))
     }
@@ -346,10 +352,10 @@ impl State {
         }
         match self.original(caller, id).await? {
             None => Ok(None),
-            Some(Some(known)) => Ok(Some(known)),
-            Some(None) => {
+            Some(Original::Job(known)) => Ok(Some(*known)),
+            Some(Original::Forgotten(original)) => {
                 let detail = format!(
-                    "{id} was found to be a duplicate of another job under the idempotency key of its route, \
+                    "{id} was found to be a duplicate of job {original} under the idempotency key of its route, \
                      and that was forgotten after its retention"
                 );
                 Err(Problem::new(Code::UnknownJob, detail))
@@ -378,17 +384,16 @@ impl State {
         Ok(found.find(|(name, row)| caller.sees_row(name, row)).map(|(name, row)| (name.clone(), row)))
     }
 
-    /// The job that stands for a duplicate: `None` if no queue knows one or the caller does not see it,
-    /// `Some(None)` if it was forgotten.
-    async fn original(&self, caller: &Caller, id: &JobId) -> Result<Option<Option<Known>>, Problem> {
+    /// The job that stands for a duplicate; `None` if no queue knows one, or the caller does not see it.
+    async fn original(&self, caller: &Caller, id: &JobId) -> Result<Option<Original>, Problem> {
         let ids = std::slice::from_ref(id);
         let read = || future::try_join_all(self.queues.values().map(|queue| queue.originals(ids)));
         let found = self.read(read).await?;
         let Some(original) = found.into_iter().flatten().flatten().next() else { return Ok(None) };
         Ok(match self.job(&original).await? {
-            Some(known) => caller.sees(&known.job).then_some(Some(known)),
+            Some(known) => caller.sees(&known.job).then_some(Original::Job(Box::new(known))),
             // Of a job that is gone, nothing says whether a principal of some jobs saw it.
-            None => caller.scope().is_everything().then_some(None),
+            None => caller.scope().is_everything().then_some(Original::Forgotten(original)),
         })
     }
 
@@ -406,6 +411,12 @@ impl State {
 /// How much of the audit log Redis keeps.
 fn kept(settings: &AuditSettings) -> Kept {
     Kept { time: settings.keep, acts: settings.keep_acts, refusals: settings.keep_refusals }
+}
+
+/// The job that stands for a duplicate.
+enum Original {
+    Job(Box<Known>),
+    Forgotten(JobId),
 }
 
 /// The problem that no queue knows a job.

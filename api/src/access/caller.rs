@@ -60,15 +60,21 @@ impl Caller {
         Err(Problem::missing_right(right, detail))
     }
 
-    /// Checks that the principal sees every job. For answers and changes that concern all tenants.
+    /// Whether the principal sees every job of its queues.
+    pub fn sees_everything(&self) -> bool {
+        let Scope { tenants, sources, target, queues: _ } = &self.0.scope;
+        tenants.is_all() && sources.is_all() && target.is_none()
+    }
+
+    /// Checks that the principal sees every job of its queues. For answers and changes that concern all tenants.
     ///
     /// # Errors
     /// A 403 that says whose jobs it sees.
     pub fn require_everything(&self) -> Result<(), Problem> {
-        let Scope { tenants, sources, target, queues: _ } = &self.0.scope;
-        if tenants.is_all() && sources.is_all() && target.is_none() {
+        if self.sees_everything() {
             return Ok(());
         }
+        let tenants = &self.0.scope.tenants;
         let names: Vec<&str> = tenants.names().collect();
         let detail = format!(
             "this concerns all tenants, and {} sees jobs of {} only: use an address that takes `tenant`, or ask \

@@ -143,7 +143,7 @@ pub async fn retry(
         return Err(Problem::parameter("pace", &format!("{:?}", many.pace), "use at most 1h"));
     }
     let most = most(many.limit)?;
-    let from = from(many.from.as_deref())?;
+    let from = from(&state, &caller, many.from.as_deref()).await?;
     let filter = filter(many.group, many.kind, caller.tenant(many.tenant)?)?;
     // A job that dies again during the walk is not retried a second time.
     let until = state.now().await?;
@@ -156,7 +156,7 @@ pub async fn retry(
     let retried = done.iter().filter(|changed| matches!(changed, Changed::To(_))).count();
     tracing::info!(queue = %queue.name(), ?filter, pace = ?many.pace, retried, "an operator retried dead jobs");
     act.after(json!({ "retried": retried, "is_last": next.is_none() }));
-    Ok(Json(Retried { retried, next: next.map(|next| next.to_string()) }))
+    Ok(Json(Retried { retried, next: shown(&state, &caller, next).await? }))
 }
 
 /// Forgets many dead jobs.
@@ -189,7 +189,7 @@ pub async fn purge(
     act.target("queue", queue.name().as_str());
     let operator = Operator::new(queue.clone());
     let most = most(many.limit)?;
-    let from = from(many.from.as_deref())?;
+    let from = from(&state, &caller, many.from.as_deref()).await?;
     let filter = filter(many.group, many.kind, caller.tenant(many.tenant)?)?;
     let age = i64::try_from(many.older_than.as_millis()).unwrap_or(i64::MAX);
     let until = state.now().await?.saturating_sub(age);
@@ -202,7 +202,7 @@ pub async fn purge(
     let purged = done.iter().filter(|changed| **changed == Changed::Forgotten).count();
     tracing::info!(queue = %queue.name(), ?filter, older_than = ?many.older_than, purged, "an operator purged dead jobs");
     act.after(json!({ "purged": purged, "is_last": next.is_none() }));
-    Ok(Json(Purged { purged, next: next.map(|next| next.to_string()) }))
+    Ok(Json(Purged { purged, next: shown(&state, &caller, next).await? }))
 }
 
 fn most(limit: Option<usize>) -> Result<usize, Problem> {
@@ -213,9 +213,17 @@ fn most(limit: Option<usize>) -> Result<usize, Problem> {
     Err(Problem::parameter("limit", &limit.to_string(), format!("1 to {MOST} is expected")))
 }
 
-fn from(text: Option<&str>) -> Result<Option<DeadCursor>, Problem> {
-    let read = |text: &str| text.parse().map_err(|why| Problem::parameter("from", text, why));
-    text.map(read).transpose()
+async fn from(state: &Shared, caller: &Caller, given: Option<&str>) -> Result<Option<DeadCursor>, Problem> {
+    let Some(given) = given else { return Ok(None) };
+    let opened = state.open_cursor(caller, "from", given).await?;
+    opened.parse().map(Some).map_err(|why| Problem::parameter("from", given, why))
+}
+
+async fn shown(state: &Shared, caller: &Caller, next: Option<DeadCursor>) -> Result<Option<String>, Problem> {
+    match next {
+        Some(next) => state.show_cursor(caller, &next).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The filter. A misspelt filter must not select everything.

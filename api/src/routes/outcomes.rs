@@ -45,7 +45,7 @@ pub struct OutcomePage {
     #[schema(required)]
     pub(super) next: Option<String>,
     /// How many outcomes this page looked at, if it stopped before it was full; `next` may lead to
-    /// more. Null if it is full or the list has ended.
+    /// more. Null if it is full, the list has ended, or the principal sees some jobs only.
     #[schema(required)]
     pub(super) searched: Option<usize>,
 }
@@ -120,7 +120,7 @@ pub async fn list(
         return Err(Problem::parameter("at_risk", "true", remedy));
     }
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
-    let cursor = query.value::<Cursor>("cursor")?;
+    let cursor: Option<Cursor> = state.cursor(&caller, &query).await?;
     let queues: Vec<&Client> = match query.text("queue") {
         Some(name) => vec![state.queue_of_parameter(&caller, name)?],
         None => state.queues_of(&caller),
@@ -129,8 +129,15 @@ pub async fn list(
     let read = || list::outcomes(&queues, &filter, cursor.clone(), limit, now, &state.run_times);
     let page = state.read(read).await?;
     let outcomes = report::reports(&state, &page.found, now, &links).await?;
-    let next = page.next.map(|next| links.outcomes(&query.next(&PARAMETERS, &next.to_string())));
-    Ok(answer(Ok(OutcomePage { outcomes, next, searched: page.searched })))
+    let next = match &page.next {
+        Some(next) => {
+            Some(links.outcomes(&query.next(&PARAMETERS, &state.show_cursor(&caller, next).await?)))
+        }
+        None => None,
+    };
+    // How many outcomes were examined would count those of other tenants.
+    let searched = page.searched.filter(|_| caller.sees_everything());
+    Ok(answer(Ok(OutcomePage { outcomes, next, searched })))
 }
 
 /// The status of a query: one that an outcome is shown with.

@@ -178,3 +178,46 @@ async fn other_arguments_need_a_right_of_their_own() {
     assert!([409, 422].contains(&passed.status), "{}", passed.body);
     fixture.finish().await;
 }
+
+#[tokio::test]
+async fn a_cursor_tells_nothing_of_other_tenants() {
+    let fixture = Fixture::guarded().await;
+    let (mut own, mut foreign) = (Vec::new(), Vec::new());
+    for n in 0..12 {
+        let mut job = job(&n.to_string(), "order.confirm");
+        job.subject = Some("shared".to_owned());
+        if n % 3 != 0 {
+            job.tenant = Some(FOREIGN.to_owned());
+        }
+        let list = if n % 3 == 0 { &mut own } else { &mut foreign };
+        list.push(fixture.enqueue("emails", job).await.to_string());
+    }
+    own.sort();
+    let token = token(&fixture, Role::Viewer, tenants(&[OWN]), Rights::default()).await;
+    for first in ["/v1/jobs?limit=1", "/v1/outcomes?limit=1", "/v1/subjects/shared?limit=1"] {
+        let (mut path, mut seen) = (first.to_owned(), Vec::new());
+        loop {
+            let (status, page) = get(&fixture, &token, &path).await;
+            assert_eq!(status, 200, "{page}");
+            for id in &foreign {
+                assert!(!page.to_string().contains(id.as_str()), "{path} {page}");
+            }
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            match page["next"].as_str() {
+                Some(next) => path = next.to_owned(),
+                None => break,
+            }
+        }
+        seen.sort();
+        assert_eq!(seen, own, "{first}");
+    }
+    // Neither an open cursor nor an altered one is taken.
+    let (_, page) = get(&fixture, &token, "/v1/jobs?limit=1").await;
+    let next = page["next"].as_str().unwrap();
+    let last = if next.ends_with('A') { "B" } else { "A" };
+    for cursor in [format!("{}{last}", &next[..next.len() - 1]), "/v1/jobs?cursor=emails~".to_owned()] {
+        let (status, said) = get(&fixture, &token, &cursor).await;
+        assert_eq!((status, &said["parameter"]), (400, &json!("cursor")), "{said}");
+    }
+    fixture.finish().await;
+}
