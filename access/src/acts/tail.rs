@@ -9,8 +9,20 @@ use std::time::Duration;
 use redis::streams::{StreamId, StreamReadReply};
 use upshot_queue::{Connection, Connector};
 
-use super::{Act, Stream, read, time_of};
+use super::{Act, Ended, Stream, read, time_of};
 use crate::{error::Error, keys::Keys};
+
+/// The types of the events that entries become outside, each with what it tells.
+pub const KINDS: [(&str, &str); 4] = [
+    (INTENDED, "What a principal is about to do. It is on record before it is done."),
+    (CONCLUDED, "What came of an act. It repeats the intent, and has its id."),
+    (REFUSED, "What a principal may not do, or what nothing identified asked for."),
+    (SUPPRESSED, "How many further refusals of about a minute have no entries."),
+];
+const INTENDED: &str = "upshot.act.intended.v1";
+const CONCLUDED: &str = "upshot.act.concluded.v1";
+const REFUSED: &str = "upshot.act.refused.v1";
+const SUPPRESSED: &str = "upshot.act.suppressed.v1";
 
 /// The field of the control key that counts entries that were trimmed before they were copied.
 pub(super) const LOST: &str = "lost";
@@ -42,6 +54,19 @@ pub struct Entry {
     pub act: Option<Act>,
     stream: usize,
     position: Position,
+}
+
+impl Entry {
+    /// The type of the event that the entry becomes outside: one of [`KINDS`].
+    pub fn kind(&self) -> Option<&'static str> {
+        let result = self.act.as_ref()?.result;
+        Some(match (result, Stream::ALL.get(self.stream)) {
+            (Ended::Pending, _) => INTENDED,
+            (Ended::Suppressed, _) => SUPPRESSED,
+            (_, Some(Stream::Refusals)) => REFUSED,
+            (_, _) => CONCLUDED,
+        })
+    }
 }
 
 impl Position {

@@ -2,17 +2,8 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use upshot_access::acts::{Act, Ended, tail::Entry};
+use upshot_access::acts::{Act, tail::Entry};
 use upshot_shared::receipt::{self, Time};
-
-/// The type of an intent: what a principal is about to do.
-pub const INTENDED: &str = "upshot.act.intended.v1";
-/// The type of a result: what came of it.
-pub const CONCLUDED: &str = "upshot.act.concluded.v1";
-/// The type of a refusal.
-pub const REFUSED: &str = "upshot.act.refused.v1";
-/// The type of a count of further refusals.
-pub const SUPPRESSED: &str = "upshot.act.suppressed.v1";
 
 /// An entry as a CloudEvent.
 #[derive(Debug, Serialize)]
@@ -21,7 +12,7 @@ pub struct Event {
     /// Identifies the entry within its source. An entry that is published again has the same id.
     pub id: String,
     source: String,
-    /// See the constants of this module.
+    /// One of `upshot_access::acts::tail::KINDS`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     time: Time,
@@ -34,17 +25,11 @@ impl Event {
     /// The event of an entry. `prefix` names the installation.
     pub fn of(prefix: &str, entry: &Entry) -> Option<Self> {
         let act = entry.act.as_ref()?;
-        let kind = match (act.result, entry.id.starts_with('r')) {
-            (Ended::Pending, _) => INTENDED,
-            (Ended::Suppressed, _) => SUPPRESSED,
-            (_, true) => REFUSED,
-            (_, false) => CONCLUDED,
-        };
         Some(Self {
             specversion: "1.0",
             id: entry.id.clone(),
             source: receipt::source(prefix, "@audit"),
-            kind,
+            kind: entry.kind()?,
             time: Time(entry.at),
             datacontenttype: "application/json",
             data: data(act),

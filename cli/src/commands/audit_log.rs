@@ -47,18 +47,13 @@ pub(super) fn table() -> Table<5> {
 
 /// An act in it.
 pub(super) fn row(act: &Value) -> [String; 5] {
+    let at = time(act, "at").trim_end_matches(" UTC").to_owned();
     let principal = part(act, "principal");
     let named = if has(principal, "name") { text(principal, "name") } else { optional(act, "address") };
     let suppressed = part(act, "suppressed");
     if has(suppressed, "refusals") {
         let refusals = format!("{} more refusals", text(suppressed, "refusals"));
-        return [
-            time(act, "at"),
-            "-".to_owned(),
-            refusals,
-            names(part(suppressed, "addresses")),
-            text(act, "result"),
-        ];
+        return [at, "-".to_owned(), refusals, names(part(suppressed, "addresses")), text(act, "result")];
     }
     let mut about = names(part(act, "target"));
     if has(act, "reason") {
@@ -68,7 +63,7 @@ pub(super) fn row(act: &Value) -> [String; 5] {
     if has(act, "problem") {
         result = format!("{result}: {}", text(act, "problem"));
     }
-    [time(act, "at"), named, text(act, "operation"), about, result]
+    [at, named, text(act, "operation"), about, result]
 }
 
 /// The members of an object, each as `name=value`.
