@@ -1,6 +1,7 @@
 //! The command line.
 
 mod access;
+mod acts;
 mod configuration;
 mod dead;
 mod jobs;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use upshot_queue::QueueName;
 
 pub use access::{Login, Logout, Me, Place, Token, TokenCommand, TokenCreate};
+pub use acts::AuditLog;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
@@ -185,6 +187,12 @@ pub enum Command {
     Me(Me),
     /// Make, list, rotate and revoke API tokens of services.
     Token(Token),
+    /// List what principals did, the last first, with refusals and failed logins.
+    ///
+    /// Every change over the API is on record before it is made. An act without a result is `unknown`:
+    /// the process ended before it, or Redis took no result. JSON: of each act the principal, address,
+    /// right, operation, target, what was asked, reason, result, and what was there before and after.
+    AuditLog(AuditLog),
     /// Print the annotated default settings, or the ones in force.
     Settings(SettingsCommand),
     /// Print the OpenAPI document of the HTTP API.
@@ -349,6 +357,7 @@ mod tests {
             "token create shop --role producer --tenant acme --source /shops/berlin".to_owned(),
             "token create ops --role administrator --all-tenants --local --expires-in 90d".to_owned(),
             "token rotate 0f3a5b7c9d1e --overlap 0s".to_owned(),
+            "audit-log --principal shop --right edit-arguments --target invoices --result unknown --since 2h".to_owned(),
             "dead --queue invoices".to_owned(),
             "dead-retry invoices --group 5f1d7a84db00d2fc --pace 100ms --limit 10000".to_owned(),
             "dead-purge invoices --older-than 7d --tenant acme".to_owned(),
@@ -400,6 +409,8 @@ mod tests {
             ("jobs --state done", &["done", "--state", "succeeded"]),
             ("quarantine 1042", &["1042", "26 characters"]),
             ("quarantine --reason bad", &["bad", "--reason", "malformed_json, not_a_cloud_event"]),
+            ("audit-log --right root", &["root", "--right", "see-arguments"]),
+            ("audit-log --result bad", &["bad", "--result", "suppressed"]),
             ("quarantine --since yesterday", &["yesterday", "--since", "24h"]),
             ("quarantine mrtu2hq6wcbcvkoxmzkhxbs7da --reason oversize", &["--reason"]),
             ("dead-retry invoices --limit 0", &["0", "10000"]),
