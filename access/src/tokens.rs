@@ -10,7 +10,9 @@ use upshot_queue::{Connection, Connector};
 
 pub use record::{NewToken, Token};
 
-use self::{memory::Memory, record::Record};
+pub(crate) use self::record::Record;
+
+use self::memory::Memory;
 use crate::{
     error::{Error, Refusal},
     keys::Keys,
