@@ -17,6 +17,11 @@ pub enum Error {
         /// What is wrong.
         why: serde_json::Error,
     },
+    /// The key that seals texts was changed manually.
+    #[error(
+        "the key that seals cursors cannot be used: remove `{{@access}}:seal` below the prefix in Redis, and it is made again"
+    )]
+    Unsealable,
     /// There are as many tokens as there may be.
     #[error("there are {0} API tokens already: revoke those that are not used")]
     Full(usize),

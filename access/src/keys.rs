@@ -81,6 +81,11 @@ impl Keys {
         format!("{}:devices:typed:{hash}", self.access)
     }
 
+    /// String: the key that seals cursors, in hexadecimal digits.
+    pub fn seal(&self) -> String {
+        format!("{}:seal", self.access)
+    }
+
     /// Stream: acts of principals, an entry for each intent and each result.
     pub fn acts(&self) -> String {
         format!("{}:acts", self.audit)

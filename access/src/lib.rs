@@ -15,6 +15,7 @@
 //! | [`once`] | values that are taken once |
 //! | [`devices`] | logins of a device that has no browser |
 //! | [`oidc`] | people who log in with OpenID Connect |
+//! | [`seal`] | texts that a principal carries and must not read |
 //! | [`keys`] | the keys in Redis |
 //! | [`error`] | why a call did not succeed |
 
@@ -28,6 +29,7 @@ pub mod principal;
 pub mod right;
 pub mod role;
 pub mod scope;
+pub mod seal;
 pub mod secret;
 pub mod sessions;
 pub mod token;
@@ -41,6 +43,7 @@ pub use principal::{Identity, Principal};
 pub use right::{Right, Rights};
 pub use role::Role;
 pub use scope::{Facts, Only, Scope, Target};
+pub use seal::Seal;
 pub use secret::Secret;
 pub use sessions::{Lengths, Login, Session, Sessions};
 pub use token::Credential;

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 pub enum Right {
     /// Publish events over HTTP.
     Publish,
-    /// See the jobs and outcomes of the principal's own events.
+    /// See a job, an outcome, the outcomes of an event or the story of a subject, by its name. A
+    /// producer sees those of its own sources.
     SeeOwn,
-    /// See jobs, outcomes, queues, lists and figures.
+    /// See lists, queues and figures.
     See,
     /// See arguments, evidence and messages without redaction.
     SeeArguments,

@@ -38,7 +38,7 @@ impl Role {
     pub fn rights(self) -> Rights {
         match self {
             Self::Producer => [Right::Publish, Right::SeeOwn, Right::Share].into_iter().collect(),
-            Self::Viewer => [Right::See, Right::SeeMetrics].into_iter().collect(),
+            Self::Viewer => [Right::SeeOwn, Right::See, Right::SeeMetrics].into_iter().collect(),
             Self::Operator => {
                 let more = [
                     Right::Share,

@@ -32,6 +32,7 @@ use crate::{routes, state::Shared, view::Snapshot};
         (name = "dead", description = "Jobs that will not run again by themselves, grouped by cause"),
         (name = "quarantine", description = "Messages that could not be accepted"),
         (name = "outcomes", description = "Whether it came out right"),
+        (name = "access", description = "Who may do what"),
         (name = "service", description = "The service itself")
     ),
     components(schemas(Snapshot))
@@ -55,9 +56,14 @@ pub fn text(document: &openapi::OpenApi) -> String {
     text
 }
 
+/// The document of this version.
+pub fn described() -> openapi::OpenApi {
+    document(routes::described()).1
+}
+
 /// The document of this version as indented JSON.
 pub fn openapi() -> String {
-    text(&document(routes::described()).1)
+    text(&described())
 }
 
 /// The answer that carries the document.

@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use upshot_access::{self as access, Right};
 use upshot_ledger::quarantine;
 use upshot_queue::{JobId, QueueName};
 use upshot_runtime::amqp::PublishError;
@@ -78,6 +79,10 @@ pub struct Details {
     /// What the service waits for, with the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<BTreeMap<String, String>>,
+    /// The right that is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "retry")]
+    right: Option<Right>,
     /// The completed steps that would run again: what they did stays done.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepBody>>,
@@ -100,6 +105,7 @@ impl Problem {
             expected_version: None,
             stored_version: None,
             missing: None,
+            right: None,
             steps: None,
         }))
     }
@@ -127,6 +133,13 @@ impl Problem {
         let mut problem = Self::new(Code::VersionConflict, detail);
         problem.0.expected_version = Some(expected);
         problem.0.stored_version = Some(stored);
+        problem
+    }
+
+    /// A right that the principal lacks.
+    pub fn missing_right(right: Right, detail: impl Display) -> Self {
+        let mut problem = Self::new(Code::MissingRight, detail);
+        problem.0.right = Some(right);
         problem
     }
 
@@ -251,6 +264,19 @@ impl From<quarantine::Error> for Problem {
             quarantine::Error::Damaged { .. } | quarantine::Error::Layout { .. } => {
                 Self::new(Code::NotReady, error)
             }
+        }
+    }
+}
+
+impl From<access::Error> for Problem {
+    fn from(error: access::Error) -> Self {
+        match error {
+            access::Error::Redis(error) => upshot_queue::Error::Redis(error).into(),
+            access::Error::Refused(refusal) => Self::new(Code::Unauthenticated, refusal),
+            access::Error::UnknownToken(_) => Self::new(Code::UnknownToken, error),
+            access::Error::Full(_) => Self::new(Code::TooManyTokens, error),
+            access::Error::Contended => Self::new(Code::RedisUnavailable, error),
+            access::Error::Damaged { .. } | access::Error::Unsealable => Self::new(Code::NotReady, error),
         }
     }
 }

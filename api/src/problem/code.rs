@@ -61,6 +61,16 @@ pub enum Code {
     SignalsFull,
     /// The content type is wrong.
     UnsupportedMediaType,
+    /// The request has no credential, or one that is refused.
+    Unauthenticated,
+    /// The principal lacks a right.
+    MissingRight,
+    /// The principal sees other jobs only.
+    OutOfScope,
+    /// No API token has this id.
+    UnknownToken,
+    /// There are as many API tokens as there may be.
+    TooManyTokens,
     /// The request was sent to a name that is not the API's.
     UnknownHost,
     /// A page of another origin sent the request.
@@ -140,6 +150,15 @@ impl Code {
             }
             Self::UnsupportedMediaType => {
                 ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content type is wrong")
+            }
+            Self::Unauthenticated => {
+                ("unauthenticated", StatusCode::UNAUTHORIZED, "The request comes from nobody known")
+            }
+            Self::MissingRight => ("missing-right", StatusCode::FORBIDDEN, "A right is missing"),
+            Self::OutOfScope => ("out-of-scope", StatusCode::FORBIDDEN, "It belongs to others"),
+            Self::UnknownToken => ("unknown-token", StatusCode::NOT_FOUND, "The API token is not known"),
+            Self::TooManyTokens => {
+                ("too-many-tokens", StatusCode::INSUFFICIENT_STORAGE, "There are too many API tokens")
             }
             Self::UnknownHost => {
                 ("unknown-host", StatusCode::MISDIRECTED_REQUEST, "The request was sent to another host")

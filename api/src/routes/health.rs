@@ -39,6 +39,7 @@ impl Well {
     get,
     path = "/healthz",
     operation_id = "healthz",
+    extensions(("x-right" = json!("none"))),
     tag = "service",
     responses((status = 200, description = "It is", body = Well))
 )]
@@ -51,6 +52,7 @@ pub async fn alive() -> Json<Well> {
     get,
     path = "/readyz",
     operation_id = "readyz",
+    extensions(("x-right" = json!("none"))),
     tag = "service",
     responses(
         (status = 200, description = "It has; `warnings` names what to look at all the same", body = Well),

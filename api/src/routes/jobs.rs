@@ -7,6 +7,7 @@ use axum::{
 
 use crate::{
     accepted::{ACCEPTED, AcceptedAt, NotYet, answer},
+    access::Caller,
     links::Links,
     problem::{Details, Problem},
     query::Query,
@@ -24,6 +25,7 @@ use crate::{
     get,
     path = "/v1/jobs/{id}",
     operation_id = "show_job",
+    extensions(("x-right" = json!("see-own"))),
     tag = "jobs",
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
@@ -41,6 +43,7 @@ use crate::{
 )]
 pub async fn job(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
@@ -51,6 +54,6 @@ pub async fn job(
         Some("true") => true,
         Some(other) => return Err(Problem::parameter("args", other, "`true` or `false` is expected")),
     };
-    let found = state.find_or_accepted(&job_id(&id)?, AcceptedAt::of(&query)?).await?;
+    let found = state.find_or_accepted(&caller, &job_id(&id)?, AcceptedAt::of(&query)?).await?;
     Ok(answer(found.map(|known| JobBody::new(&known, &links, with_args))))
 }

@@ -15,6 +15,7 @@ use upshot_queue::JobId;
 
 use crate::{
     accepted::{ACCEPTED, AcceptedAt},
+    access::Caller,
     known::Known,
     links::Links,
     live::{Seen, Watch},
@@ -48,6 +49,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
     get,
     path = "/v1/jobs/{id}/progress",
     operation_id = "watch_job",
+    extensions(("x-right" = json!("see-own"))),
     tag = "jobs",
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
@@ -64,6 +66,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 )]
 pub async fn progress(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
@@ -72,7 +75,7 @@ pub async fn progress(
     let query = Query::parse(raw.as_deref(), &[ACCEPTED])?;
     let (id, accepted) = (job_id(&id)?, AcceptedAt::of(&query)?);
     let last = headers.get(LAST_EVENT_ID).and_then(|last| last.to_str().ok()).map(str::to_owned);
-    let events = match state.find_or_accepted(&id, accepted).await {
+    let events = match state.find_or_accepted(&caller, &id, accepted).await {
         Ok(Ok(known)) => {
             let job = &known.job;
             if job.state.is_final() && last.as_deref() == Some(job.revision.as_str()) {
@@ -82,12 +85,12 @@ pub async fn progress(
             // reads after it has subscribed.
             events(state.live.watch(&job.queue, &job.id), links, last).boxed()
         }
-        Ok(Err(_)) => from_the_beginning(state.clone(), links, id, accepted).boxed(),
+        Ok(Err(_)) => from_the_beginning(state.clone(), caller, links, id, accepted).boxed(),
         // An `EventSource` takes a 503 as final.
         Err(problem)
             if accepted.is_some_and(|at| at.left().is_some()) && problem.is(Code::RedisUnavailable) =>
         {
-            from_the_beginning(state.clone(), links, id, accepted).boxed()
+            from_the_beginning(state.clone(), caller, links, id, accepted).boxed()
         }
         Err(problem) => return Err(problem),
     };
@@ -100,6 +103,7 @@ pub async fn progress(
 /// The events of a job that is not there yet.
 fn from_the_beginning(
     state: Shared,
+    caller: Caller,
     links: Links,
     id: JobId,
     accepted: Option<AcceptedAt>,
@@ -110,7 +114,7 @@ fn from_the_beginning(
         Ok(Event::default().event("waiting").retry(RECONNECT).data(data))
     });
     let rest = async move {
-        match appearance(&state, &id, accepted).await {
+        match appearance(&state, &caller, &id, accepted).await {
             Some(known) => events(state.live.watch(&known.job.queue, &known.job.id), links, None).boxed(),
             None => stream::once(future::ready(Ok(gone()))).boxed(),
         }
@@ -120,11 +124,16 @@ fn from_the_beginning(
 
 /// Waits until a job is there, or the job that stands for it, for as long as the event may be on
 /// its way.
-async fn appearance(state: &Shared, id: &JobId, accepted: Option<AcceptedAt>) -> Option<Known> {
+async fn appearance(
+    state: &Shared,
+    caller: &Caller,
+    id: &JobId,
+    accepted: Option<AcceptedAt>,
+) -> Option<Known> {
     // The job may appear in any queue.
     let mut watches: Vec<Watch> = state.queues.keys().map(|queue| state.live.watch(queue, id)).collect();
     loop {
-        match state.look_for(id).await {
+        match state.look_for(caller, id).await {
             Ok(Some(known)) => return Some(known),
             Ok(None) => {}
             Err(problem) if problem.is(Code::RedisUnavailable) => {}

@@ -66,6 +66,7 @@ impl From<Searched> for QuarantineSearched {
     get,
     path = "/v1/quarantine",
     operation_id = "list_quarantine",
+    extensions(("x-right" = json!("see")), ("x-scope" = json!("installation"))),
     tag = "quarantine",
     params(
         ("reason" = Option<String>, Query, description = "Only with this reason", example = "contract_violation"),
@@ -127,6 +128,7 @@ pub async fn list(
     get,
     path = "/v1/quarantine/{id}",
     operation_id = "show_quarantined",
+    extensions(("x-right" = json!("see")), ("x-scope" = json!("installation"))),
     tag = "quarantine",
     params(("id" = String, Path, description = "The message", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     responses(

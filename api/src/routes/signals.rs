@@ -12,6 +12,7 @@ use upshot_queue::{Condition, Kept, Released, Signal, Signalled};
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     moment::Moment,
     problem::{Details, Problem},
@@ -130,6 +131,7 @@ impl From<Signal> for SignalBody {
     post,
     path = "/v1/queues/{queue}/signals",
     operation_id = "send_signal",
+    extensions(("x-right" = json!("signal"))),
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
     request_body(content = Send, description = "The signal"),
@@ -146,11 +148,13 @@ impl From<Signal> for SignalBody {
 )]
 pub async fn send(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     Body(send): Body<Send>,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    let queue = state.queue_of_address(&queue)?;
+    let queue = state.queue_of_address(&caller, &queue)?;
     let condition = condition(send.tenant.as_deref(), &send.key)?;
+    caller.require_tenant(condition.tenant())?;
     let Signalled { kept, released } = state.ask(queue.signal(&condition, &send.payload)).await?;
     let Released { released, left } = released;
     let (result, payload) = match kept {
@@ -169,6 +173,7 @@ pub async fn send(
     get,
     path = "/v1/queues/{queue}/signals",
     operation_id = "list_signals",
+    extensions(("x-right" = json!("see"))),
     tag = "queues",
     params(
         ("queue" = String, Path, description = "The queue", example = "invoices"),
@@ -186,19 +191,22 @@ pub async fn send(
 )]
 pub async fn list(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<SignalPage>, Problem> {
     let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
-    let queue = state.queue_of_address(&queue)?;
+    let queue = state.queue_of_address(&caller, &queue)?;
     if let Some(key) = query.text("key") {
         let condition = condition(query.name("tenant")?.as_deref(), key)?;
+        caller.require_tenant(condition.tenant())?;
         let found = state.ask(queue.kept_signal(&condition)).await?;
         return Ok(Json(SignalPage { signals: found.into_iter().map(Into::into).collect(), next: None }));
     }
     if let Some(tenant) = query.text("tenant") {
         return Err(Problem::parameter("tenant", tenant, "it goes with `key`"));
     }
+    caller.require_everything()?;
     let (from, limit) = (query.value("cursor")?, query.within("limit", 1, LIMIT)?.unwrap_or(LIMIT));
     let page = state.ask(queue.kept_signals(from.as_ref(), limit)).await?;
     let signals = page.signals.into_iter().map(Into::into).collect();
@@ -220,6 +228,7 @@ pub struct Withdrawn {
     delete,
     path = "/v1/queues/{queue}/signals",
     operation_id = "withdraw_signal",
+    extensions(("x-right" = json!("signal"))),
     tag = "queues",
     params(
         ("queue" = String, Path, description = "The queue", example = "invoices"),
@@ -235,12 +244,14 @@ pub struct Withdrawn {
 )]
 pub async fn withdraw(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Withdrawn>, Problem> {
     let query = Query::parse(raw.as_deref(), &["key", "tenant"])?;
-    let operator = state.operator_of_address(&queue)?;
+    let operator = state.operator_of_address(&caller, &queue)?;
     let condition = condition(query.name("tenant")?.as_deref(), query.text("key").unwrap_or_default())?;
+    caller.require_tenant(condition.tenant())?;
     let withdrawn = state.ask(operator.withdraw_signal(&condition)).await?;
     tracing::info!(queue = %operator.client().name(), %condition, withdrawn, "an operator withdrew a signal");
     Ok(Json(Withdrawn { withdrawn }))

@@ -11,7 +11,10 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_queue::{Connector, Expect, JobId, NewJob, QueueName, Scope};
-use upshot_runtime::{Health, Settings, settings::QueueSettings};
+use upshot_runtime::{
+    Health, Settings,
+    settings::{AuthMode, QueueSettings},
+};
 use upshot_shared::{
     Event, Intake, Route,
     intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE},
@@ -50,10 +53,27 @@ impl Fixture {
         Self::on(&shared_redis().await.url(), &amqp).await
     }
 
+    /// An API that asks for credentials, on the shared Redis and a virtual host of the shared RabbitMQ.
+    pub async fn guarded() -> Self {
+        Self::guarded_on(&shared_redis().await.url()).await
+    }
+
+    /// The same on this Redis.
+    pub async fn guarded_on(redis: &str) -> Self {
+        let (_, amqp) = TestRabbit::get().await.vhost();
+        Self::with(redis, &amqp, |settings| settings.api.auth = AuthMode::Required).await
+    }
+
     /// An API on these servers.
     pub async fn on(redis: &str, amqp: &str) -> Self {
+        Self::with(redis, amqp, |_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn with(redis: &str, amqp: &str, change: impl FnOnce(&mut Settings)) -> Self {
         let store = tempfile::tempdir().unwrap();
-        let settings = settings(redis, amqp, store.path());
+        let mut settings = settings(redis, amqp, store.path());
+        change(&mut settings);
         let connector = Connector::new(settings.redis.options()).unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let api = Api::new(&settings, Health::default(), metrics).unwrap();
