@@ -10,6 +10,7 @@
 //! | [`principal`] | who or what acts |
 //! | [`token`] | the text of an API token |
 //! | [`tokens`] | API tokens in Redis |
+//! | [`proof`] | what a principal was identified by |
 //! | [`sessions`], [`secret`] | sessions of browsers in Redis, and their ids |
 //! | [`links`] | capability links of end users |
 //! | [`once`] | values that are taken once |
@@ -26,6 +27,7 @@ pub mod links;
 pub mod oidc;
 pub mod once;
 pub mod principal;
+pub mod proof;
 pub mod right;
 pub mod role;
 pub mod scope;
@@ -40,6 +42,7 @@ pub use error::{Error, Refusal};
 pub use links::{CapabilityLinks, LinkId, LinkText};
 pub use once::{FirstToken, Once};
 pub use principal::{Identity, Principal};
+pub use proof::Proof;
 pub use right::{Right, Rights};
 pub use role::Role;
 pub use scope::{Facts, Only, Scope, Target};

@@ -18,6 +18,7 @@ use crate::{
     keys::Keys,
     principal::{Identity, Principal},
     secret::Secret,
+    token::Hash,
 };
 
 /// Sessions and devices of a person at most. A login beyond it ends others.
@@ -88,7 +89,14 @@ impl Sessions {
     /// # Errors
     /// When there is no such session, what it began with has ended, or Redis failed.
     pub async fn identify(&self, id: &Secret) -> Result<Session, Error> {
-        let hash = id.hash();
+        self.identify_by(&id.hash()).await
+    }
+
+    /// The same by the hash of the id.
+    ///
+    /// # Errors
+    /// Those of [`Self::identify`].
+    pub async fn identify_by(&self, hash: &Hash) -> Result<Session, Error> {
         let key = self.keys.session(hash.as_str());
         let mut call = LOOK.key(&key);
         call.key(self.keys.tokens()).key(self.keys.key()).key(self.keys.revoked());
