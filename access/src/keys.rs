@@ -91,3 +91,29 @@ impl Keys {
         format!("{}:acts", self.audit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use upshot_queue::QueueName;
+
+    use super::*;
+
+    /// The committed snapshot of the layout.
+    #[test]
+    fn layout_matches_the_snapshot() {
+        let keys = Keys::new("upshot");
+        let layout = [keys.tokens(), keys.used(), keys.seal()];
+        let documented = include_str!("../../docs/redis-keys.md");
+        for key in &layout {
+            assert!(documented.contains(&format!("| `{key}` |")), "docs/redis-keys.md does not list `{key}`");
+        }
+        assert_eq!(documented.matches("| `upshot:{@access}").count(), layout.len());
+    }
+
+    #[test]
+    fn no_queue_can_have_the_hash_tags() {
+        for tag in ["@access", "@audit"] {
+            assert!(tag.parse::<QueueName>().is_err());
+        }
+    }
+}
