@@ -38,8 +38,6 @@ use crate::{principal::Principal, secret::Secret, token::random};
 
 /// How long the endpoints and keys of the provider are taken for current.
 const KNOWN: Duration = Duration::from_secs(600);
-/// Keys are asked for again at most this often, because anybody can start a login.
-const AGAIN: Duration = Duration::from_secs(10);
 
 /// Why a person cannot log in.
 #[derive(Debug, thiserror::Error)]
@@ -177,7 +175,7 @@ impl Provider {
         let mut read = id_token::read(&token, &metadata.keys, &expected);
         if matches!(read, Err(Untaken::NoKey)) {
             // The provider may have changed its keys.
-            metadata = self.metadata(AGAIN).await?;
+            metadata = self.metadata(Duration::ZERO).await?;
             read = id_token::read(&token, &metadata.keys, &expected);
         }
         let (subject, mut claims) = read.map_err(|why| match why {

@@ -65,8 +65,7 @@ impl Sessions {
     /// When Redis failed, or the principal has expired.
     pub async fn begin(&self, login: Login) -> Result<(Secret, Session), Error> {
         let mut conn = self.conn.clone();
-        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut conn).await?;
-        let now = seconds * 1000 + micros / 1000;
+        let now = self.now().await?;
         let id = Secret::new();
         let hash = id.hash();
         let record = Record::new(login, now, &self.lengths);
@@ -111,14 +110,15 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Lets an API token end with the sessions of a person. Returns whether any session is left.
+    /// Lets an API token end with the sessions of a person. Returns whether any session with the same
+    /// rights and scope is left.
     ///
     /// # Errors
     /// When Redis failed.
     pub async fn attach(&self, principal: &Principal, token: &str, until: i64) -> Result<bool, Error> {
         let Some(person) = person(&principal.identity) else { return Ok(false) };
         let mut call = ATTACH.key(self.keys.person(&person));
-        call.arg(token).arg(until).arg(power(principal));
+        call.arg(token).arg(until).arg(power(principal)).arg(self.now().await?);
         Ok(call.invoke_async(&mut self.conn.clone()).await?)
     }
 
@@ -144,5 +144,12 @@ impl Sessions {
         let mut call = END_ALL.key(self.keys.person(&person));
         call.key(self.keys.tokens()).key(self.keys.used()).arg(self.keys.sessions());
         Ok(call.invoke_async(&mut self.conn.clone()).await?)
+    }
+
+    /// Redis' clock, UTC ms.
+    async fn now(&self) -> Result<i64, Error> {
+        let mut conn = self.conn.clone();
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut conn).await?;
+        Ok(seconds * 1000 + micros / 1000)
     }
 }

@@ -27,6 +27,7 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::{
+    access::client::Peer,
     layers,
     problem::{Code, Problem},
 };
@@ -84,10 +85,10 @@ pub async fn serve(
     refused.increment(0);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, peer)) => (stream, Peer(peer)),
                 Err(error) => {
                     wait_after(&error).await;
                     continue;
@@ -102,7 +103,7 @@ pub async fn serve(
                 (full.clone(), permit, patience.headers_of_spare)
             }
         };
-        let connection = graceful.watch(connection(stream, router, headers, patience.unread));
+        let connection = graceful.watch(connection(stream, peer, router, headers, patience.unread));
         let counted = Counted::new(open.clone(), permit);
         tokio::spawn(async move {
             // Clients often disconnect early.
@@ -119,6 +120,7 @@ pub async fn serve(
 /// Serves one connection. HTTP/1.1 only: a proxy speaks HTTP/2 with browsers.
 fn connection(
     stream: TcpStream,
+    peer: Peer,
     router: Router,
     headers: Duration,
     unread: Duration,
@@ -133,8 +135,11 @@ fn connection(
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(unread));
-    let service =
-        service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(headers)

@@ -22,7 +22,7 @@ use upshot_shared::Intake;
 use crate::{
     Error,
     accepted::{AcceptedAt, NotYet},
-    access::{Caller, Mode},
+    access::{Caller, Mode, People},
     files::Files,
     hosts::Hosts,
     known::Known,
@@ -60,12 +60,16 @@ pub struct State {
     pub public_url: Option<String>,
     /// The host names that the API answers to.
     pub hosts: Hosts,
+    /// The other origins whose pages may read answers.
+    pub cors_origins: Vec<String>,
     /// Connections at the same time.
     pub connections: usize,
     /// Whether the API asks for authentication.
     pub mode: Mode,
     /// The API tokens.
     pub tokens: Tokens,
+    /// What logins, sessions and links need.
+    pub people: Arc<People>,
     /// Seals cursors.
     pub seal: Seal,
     /// The list of messages in quarantine.
@@ -126,9 +130,11 @@ impl Shared {
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
+            cors_origins: settings.api.cors_origins.clone(),
             connections: settings.api.connections,
             mode: Mode::of(&settings.api)?,
             tokens: Tokens::with_connection(redis.clone(), connector.prefix()),
+            people: Arc::new(People::new(&settings.api, &redis, connector.prefix())?),
             seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),
             scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone(), run_times.clone()),

@@ -98,6 +98,8 @@ async fn a_login_with_another_role_or_tenant_ends_the_others_of_the_same_person(
     for id in [&one, &two] {
         assert_eq!(refused(sessions.identify(id).await), Refusal::Ended);
     }
+    let attached = sessions.attach(&operator, "0123", session.until).await.unwrap();
+    assert!(!attached, "a device approved before gets nothing");
     assert!(tokens.identify(&credential).await.is_err(), "a device's token ends as well");
     let (four, _) = begin(&person("ada", Role::Viewer, &["acme", "globex"])).await;
     assert_eq!(refused(sessions.identify(&three).await), Refusal::Ended);

@@ -71,7 +71,8 @@ impl Cookies {
 
     fn set(&self, name: &str, value: &str, seconds: i64) -> HeaderValue {
         let secure = if self.is_secure { "; Secure" } else { "" };
-        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", seconds.max(0));
+        let text =
+            format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", seconds.max(0));
         // Letters, digits and signs of ASCII.
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
     }

@@ -65,6 +65,32 @@ pub enum Code {
     Unauthenticated,
     /// The principal lacks a right.
     MissingRight,
+    /// A client does something too often.
+    TooOften,
+    /// A login over plain HTTP beyond loopback.
+    InsecureLogin,
+    /// The API has no identity provider.
+    NoProvider,
+    /// The identity provider does not answer.
+    ProviderUnavailable,
+    /// The identity provider, or the settings, do not let the person in.
+    LoginRefused,
+    /// A login is none of this browser, or took too long.
+    UnknownLogin,
+    /// No device waits with this code.
+    UnknownDevice,
+    /// The person has not answered yet.
+    AuthorizationPending,
+    /// The device polls too often.
+    SlowDown,
+    /// The person has refused the device.
+    AccessDenied,
+    /// The device waited too long.
+    ExpiredToken,
+    /// The id is none of a capability link.
+    UnknownLink,
+    /// As many capability links are revoked as may be.
+    TooManyRevoked,
     /// The principal sees other jobs only.
     OutOfScope,
     /// No API token has this id.
@@ -155,6 +181,31 @@ impl Code {
                 ("unauthenticated", StatusCode::UNAUTHORIZED, "The request comes from nobody known")
             }
             Self::MissingRight => ("missing-right", StatusCode::FORBIDDEN, "A right is missing"),
+            Self::TooOften => ("too-often", StatusCode::TOO_MANY_REQUESTS, "That is too often"),
+            Self::InsecureLogin => ("insecure-login", StatusCode::FORBIDDEN, "A login needs HTTPS"),
+            Self::NoProvider => ("no-provider", StatusCode::NOT_FOUND, "There is no identity provider"),
+            Self::ProviderUnavailable => (
+                "provider-unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The identity provider does not answer",
+            ),
+            Self::LoginRefused => ("login-refused", StatusCode::FORBIDDEN, "The login is refused"),
+            Self::UnknownLogin => ("unknown-login", StatusCode::BAD_REQUEST, "The login is not known"),
+            Self::UnknownDevice => {
+                ("unknown-device", StatusCode::NOT_FOUND, "No device waits with this code")
+            }
+            Self::AuthorizationPending => {
+                ("authorization-pending", StatusCode::BAD_REQUEST, "The person has not answered yet")
+            }
+            Self::SlowDown => ("slow-down", StatusCode::BAD_REQUEST, "The device polls too often"),
+            Self::AccessDenied => ("access-denied", StatusCode::BAD_REQUEST, "The person has refused"),
+            Self::ExpiredToken => ("expired-token", StatusCode::BAD_REQUEST, "The device waited too long"),
+            Self::UnknownLink => ("unknown-link", StatusCode::NOT_FOUND, "The capability link is not known"),
+            Self::TooManyRevoked => (
+                "too-many-revoked",
+                StatusCode::INSUFFICIENT_STORAGE,
+                "Too many capability links are revoked",
+            ),
             Self::OutOfScope => ("out-of-scope", StatusCode::FORBIDDEN, "It belongs to others"),
             Self::UnknownToken => ("unknown-token", StatusCode::NOT_FOUND, "The API token is not known"),
             Self::TooManyTokens => {

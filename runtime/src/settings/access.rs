@@ -21,11 +21,17 @@ pub struct SessionSettings {
     pub idle: Duration,
     #[serde(with = "duration")]
     pub absolute: Duration,
+    #[serde(with = "duration")]
+    pub recheck: Duration,
 }
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(12 * 3_600), absolute: Duration::from_secs(7 * 24 * 3_600) }
+        Self {
+            idle: Duration::from_secs(12 * 3_600),
+            absolute: Duration::from_secs(7 * 24 * 3_600),
+            recheck: Duration::from_secs(30),
+        }
     }
 }
 
@@ -95,8 +101,12 @@ impl ApiSettings {
             return impossible("api.sessions.idle", shown(self.sessions.idle), "use at least 1s");
         }
         if self.sessions.absolute < self.sessions.idle {
-            let value = format!("{}, and `idle` is {}", shown(self.sessions.absolute), shown(self.sessions.idle));
+            let value =
+                format!("{}, and `idle` is {}", shown(self.sessions.absolute), shown(self.sessions.idle));
             return impossible("api.sessions.absolute", value, "use at least `idle`");
+        }
+        if self.sessions.recheck < Duration::from_millis(10) {
+            return impossible("api.sessions.recheck", shown(self.sessions.recheck), "use at least 10ms");
         }
         if !(SECOND..=LONGEST_LINK).contains(&self.links.most) {
             return impossible("api.links.most", shown(self.links.most), "use 1s to 366d");
@@ -107,7 +117,8 @@ impl ApiSettings {
         }
         for origin in &self.cors_origins {
             if !Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin) {
-                let remedy = "write a scheme, a host and a port if it has one, such as https://shop.example.org";
+                let remedy =
+                    "write a scheme, a host and a port if it has one, such as https://shop.example.org";
                 return impossible("api.cors_origins", format!("`{origin}`"), remedy);
             }
         }
@@ -130,7 +141,11 @@ impl OidcSettings {
             return impossible("api.oidc.issuer", format!("`{}`", self.issuer), remedy);
         }
         if self.client_id.is_empty() {
-            return impossible("api.oidc.client_id", "empty".to_owned(), "write the id that the provider knows");
+            return impossible(
+                "api.oidc.client_id",
+                "empty".to_owned(),
+                "write the id that the provider knows",
+            );
         }
         if self.roles.is_empty() {
             let remedy = "give a group a role, such as roles = { ops = \"operator\" }: nobody could log in";
