@@ -1,6 +1,6 @@
 use reqwest::Method;
 use serde_json::json;
-use upshot_access::{Once, Rights, Role, Scope, Tokens};
+use upshot_access::{Once, Rights, Role, Scope, Tokens, once::Kind};
 
 use super::{Browser, kind};
 use crate::{access::principals::token, fixture::Fixture};
@@ -78,14 +78,8 @@ async fn a_session_ends_with_the_token_that_began_it() {
 #[tokio::test]
 async fn the_one_time_administrator_token_counts_once() {
     let fixture = Fixture::guarded().await;
-    // The API makes one itself while nobody may administer it.
-    let once = Once::new(&fixture.connector).unwrap();
-    let () = redis::cmd("DEL")
-        .arg(upshot_access::keys::Keys::new(fixture.connector.prefix()).first())
-        .query_async(&mut fixture.connector.connect().unwrap())
-        .await
-        .unwrap();
-    let first = once.make_first(60_000).await.unwrap().unwrap().expose();
+    let secret = once.put(Kind::First, &(), 60_000).await.unwrap();
+    let first = format!("upb_{}", secret.expose());
     let mut browser = Browser::new(&fixture);
     let (status, me) = browser.post("/v1/session", json!({"token": first})).await;
     assert_eq!((status, &me["kind"]), (200, &json!("first_administrator")), "{me}");
