@@ -10,6 +10,7 @@
 //! | [`principal`] | who or what acts |
 //! | [`token`] | the text of an API token |
 //! | [`tokens`] | API tokens in Redis |
+//! | [`acts`] | the audit log: what principals do |
 //! | [`proof`] | what a principal was identified by |
 //! | [`sessions`], [`secret`] | sessions of browsers in Redis, and their ids |
 //! | [`links`] | capability links of end users |
@@ -20,6 +21,7 @@
 //! | [`keys`] | the keys in Redis |
 //! | [`error`] | why a call did not succeed |
 
+pub mod acts;
 pub mod devices;
 pub mod error;
 pub mod keys;

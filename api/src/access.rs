@@ -14,9 +14,11 @@
 //! | [`watch`] | ends streams whose principal has ended |
 //! | [`first`] | the one-time administrator link |
 //! | [`pages`] | the page for logins and for end users |
+//! | [`acts`] | the audit log |
 //! | [`caller`] | the principal, for handlers |
 //! | [`cursor`] | where a list continues, for principals that see a part of it |
 
+pub mod acts;
 pub mod browser;
 pub mod caller;
 pub mod client;
@@ -34,6 +36,7 @@ pub mod ticket;
 pub mod transport;
 pub mod watch;
 
+pub use acts::Act;
 pub use caller::Caller;
 pub use cookie::Cookies;
 pub use gate::{Gate, check, identify_again};

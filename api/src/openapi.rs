@@ -21,8 +21,8 @@ use crate::{routes, state::Shared, view::Snapshot};
         title = "Upshot",
         description = "Turns domain events into business outcomes: publish an event, watch the work that it asked \
                        for, and read whether it came out right, in time, with evidence.\n\nErrors are problem \
-                       details after RFC 9457 (`application/problem+json`). Their `type` is \
-                       `urn:upshot:problem:<code>`: stable, and not to be dereferenced.",
+                       details after RFC 9457 (`application/problem+json`). Their `type` \
+                       leads to a page with cause and remedy; programs compare their `code`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     tags(
@@ -51,9 +51,30 @@ pub fn document(routes: OpenApiRouter<Shared>) -> (Router<Shared>, openapi::Open
 pub fn text(document: &openapi::OpenApi) -> String {
     // The document consists of strings, numbers and JSON values, which always
     // serialise.
-    let mut text = document.to_pretty_json().unwrap_or_default();
-    text.push('\n');
-    text
+    let text = document.to_pretty_json().unwrap_or_default();
+    // The extensions of an operation come in no order.
+    let (mut lines, mut extensions): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    let mut is_last = false;
+    for line in text.lines().chain([""]) {
+        if line.trim_start().starts_with("\"x-") {
+            is_last = !line.ends_with(',');
+            extensions.push(line.trim_end_matches(','));
+            continue;
+        }
+        extensions.sort_unstable();
+        let after = extensions.len().saturating_sub(1);
+        for (place, extension) in extensions.drain(..).enumerate() {
+            lines.push(extension);
+            if place < after || !is_last {
+                lines.push(",");
+            }
+            lines.push("\n");
+        }
+        lines.extend([line, "\n"]);
+    }
+    // The empty line that ended the last extensions.
+    lines.truncate(lines.len().saturating_sub(2));
+    lines.concat()
 }
 
 /// The document of this version.

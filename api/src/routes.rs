@@ -1,6 +1,7 @@
 //! The addresses, one concern a file.
 
 mod access;
+mod audit;
 mod cancel;
 mod capabilities;
 mod configuration;
@@ -24,6 +25,7 @@ mod overview;
 mod pause;
 mod people;
 mod priority;
+mod problems;
 mod progress;
 mod quarantine;
 mod queues;
@@ -41,7 +43,12 @@ use bytes::Bytes;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    access::{Gate, browser, check, pages, table::Table},
+    access::{
+        Gate,
+        acts::{self, Recorder},
+        browser, check, pages,
+        table::Table,
+    },
     asyncapi, hosts, layers, openapi,
     state::Shared,
 };
@@ -96,6 +103,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(tickets::make))
         .routes(routes!(capabilities::make, capabilities::revoke_all))
         .routes(routes!(capabilities::revoke))
+        .routes(routes!(audit::list))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
@@ -109,9 +117,14 @@ pub fn router(state: Shared) -> Router {
     let router = router
         .merge(pages::routes())
         .route("/", get(index::index))
+        .route("/problems/{code}", get(problems::show))
         .route("/openapi.json", get(move || std::future::ready(openapi::answer(document.clone()))))
         .route("/asyncapi.json", get(move || std::future::ready(openapi::answer(events.clone()))))
-        .fallback(layers::unknown_address)
+        .fallback(layers::unknown_address);
+    let recorder = Recorder::new(state.clone(), &described);
+    // The record reads bodies, so it stands inside their limit.
+    let router = router
+        .layer(middleware::from_fn_with_state(recorder.clone(), acts::record))
         .layer(events::limit(&state));
     let people = state.people.clone();
     let cookies = people.cookies.clone();
@@ -119,6 +132,7 @@ pub fn router(state: Shared) -> Router {
     let router = router.layer(middleware::from_fn_with_state(gate, check));
     let router = router.layer(middleware::from_fn_with_state(cookies, browser::refuse_forged));
     let router = router.layer(middleware::from_fn_with_state(state.hosts.clone(), hosts::refuse_foreign));
+    let router = router.layer(middleware::from_fn_with_state(recorder, acts::refusals));
     let router = match browser::cors(&state.cors_origins) {
         Some(cors) => router.layer(cors),
         None => router,

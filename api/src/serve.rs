@@ -4,7 +4,7 @@
 //! the API takes half of it at most. A client that sends its headers byte by byte, or does not read
 //! its answer, loses its connection.
 
-use std::{io, pin::Pin, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -27,13 +27,19 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::{
-    access::client::Peer,
     layers,
     problem::{Code, Problem},
 };
 
 /// A socket whose writes have a time limit.
 type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+
+/// The address of the client, or of the proxy before the API. An extension of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(
+    /// The address.
+    pub IpAddr,
+);
 
 /// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -85,10 +91,10 @@ pub async fn serve(
     refused.increment(0);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, peer) = tokio::select! {
+        let stream = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => (stream, Peer(peer)),
+                Ok((stream, _)) => stream,
                 Err(error) => {
                     wait_after(&error).await;
                     continue;
@@ -103,7 +109,7 @@ pub async fn serve(
                 (full.clone(), permit, patience.headers_of_spare)
             }
         };
-        let connection = graceful.watch(connection(stream, peer, router, headers, patience.unread));
+        let connection = graceful.watch(connection(stream, router, headers, patience.unread));
         let counted = Counted::new(open.clone(), permit);
         tokio::spawn(async move {
             // Clients often disconnect early.
@@ -120,7 +126,6 @@ pub async fn serve(
 /// Serves one connection. HTTP/1.1 only: a proxy speaks HTTP/2 with browsers.
 fn connection(
     stream: TcpStream,
-    peer: Peer,
     router: Router,
     headers: Duration,
     unread: Duration,
@@ -133,11 +138,14 @@ fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection without TCP_NODELAY");
     }
+    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip().to_canonical()));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(unread));
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         router.clone().oneshot(request)
     });
     http1::Builder::new()

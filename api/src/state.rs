@@ -7,7 +7,10 @@ use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use upshot_access::{Seal, Tokens};
+use upshot_access::{
+    Seal, Tokens,
+    acts::{Acts, Kept},
+};
 use upshot_ledger::{
     quarantine::{self, Quarantine},
     risk::RunTimesCache,
@@ -16,6 +19,7 @@ use upshot_queue::{Client, Connection, Connector, JobId, Operator, QueueName, Ve
 use upshot_runtime::{
     Health, Settings,
     amqp::{Depths, History, Publisher},
+    settings::AuditSettings,
 };
 use upshot_shared::Intake;
 
@@ -29,6 +33,7 @@ use crate::{
     live::Live,
     problem::{Code, Problem},
     scrape::Scrape,
+    shown::Shown,
 };
 
 /// How long a request waits for RabbitMQ's confirm.
@@ -62,6 +67,8 @@ pub struct State {
     pub hosts: Hosts,
     /// The other origins whose pages may read answers.
     pub cors_origins: Vec<String>,
+    /// How answers show stored data.
+    pub shown: Shown,
     /// Connections at the same time.
     pub connections: usize,
     /// Whether the API asks for authentication.
@@ -70,6 +77,8 @@ pub struct State {
     pub tokens: Tokens,
     /// What logins, sessions and links need.
     pub people: Arc<People>,
+    /// The audit log.
+    pub acts: Acts,
     /// Seals cursors.
     pub seal: Seal,
     /// The list of messages in quarantine.
@@ -127,17 +136,25 @@ impl Shared {
         let (small, lists) = (queues(&redis), queues(&pages));
         let quarantine = Quarantine::with_connection(pages, connector.prefix());
         let run_times = Arc::new(RunTimesCache::default());
+        let acts = Acts::with_connection(redis.clone(), connector.prefix(), kept(&settings.audit));
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
             cors_origins: settings.api.cors_origins.clone(),
+            shown: Shown::redacted(settings.redact.paths.clone()),
             connections: settings.api.connections,
             mode: Mode::of(&settings.api)?,
             tokens: Tokens::with_connection(redis.clone(), connector.prefix()),
             people: Arc::new(People::new(&settings.api, &redis, connector.prefix())?),
+            acts: acts.clone(),
             seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),
-            scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone(), run_times.clone()),
+            scrape: Scrape::new(
+                small.values().cloned().collect(),
+                quarantine.clone(),
+                acts,
+                run_times.clone(),
+            ),
             quarantine,
             quarantine_bounds: quarantine::Bounds::from(&settings.quarantine),
             queues: small,
@@ -399,6 +416,11 @@ impl State {
         let (seconds, micros): (i64, i64) = self.read(time).await?;
         Ok(seconds * 1000 + micros / 1000)
     }
+}
+
+/// How much of the audit log Redis keeps.
+fn kept(settings: &AuditSettings) -> Kept {
+    Kept { time: settings.keep, acts: settings.keep_acts, refusals: settings.keep_refusals }
 }
 
 /// The job that stands for a duplicate.

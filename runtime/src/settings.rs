@@ -61,6 +61,8 @@ pub struct Settings {
     pub bridge: BridgeSettings,
     /// Rows about messages in quarantine.
     pub quarantine: QuarantineSettings,
+    /// The audit log.
+    pub audit: AuditSettings,
     /// Event schemas.
     pub contracts: ContractSettings,
     /// What is told about outcomes.
@@ -73,6 +75,8 @@ pub struct Settings {
     pub executor: ExecutorSettings,
     /// The API.
     pub api: ApiSettings,
+    /// What answers of the API hide.
+    pub redact: RedactSettings,
     /// Files.
     pub store: StoreSettings,
     /// Mail.
@@ -210,6 +214,23 @@ impl Settings {
             let value = format!("{} bytes", self.quarantine.keep_bytes.0);
             return impossible("quarantine.keep_bytes", value, "use at least 64KiB");
         }
+        for (key, age) in [("audit.keep", self.audit.keep), ("audit.history_age", self.audit.history_age)] {
+            if age < Duration::from_secs(60) {
+                let value = humantime::format_duration(age).to_string();
+                return impossible(key, value, "use at least 1m");
+            }
+        }
+        for (key, entries) in
+            [("audit.keep_acts", self.audit.keep_acts), ("audit.keep_refusals", self.audit.keep_refusals)]
+        {
+            if entries < 1_000 {
+                return impossible(key, entries.to_string(), "use at least 1000");
+            }
+        }
+        if self.audit.history_bytes.0 < 64 << 20 {
+            let value = format!("{} bytes", self.audit.history_bytes.0);
+            return impossible("audit.history_bytes", value, "use at least 64MiB");
+        }
         if self.api.connections == 0 {
             return impossible("api.connections", "0".to_owned(), "use at least 1");
         }
@@ -290,12 +311,14 @@ impl Default for Settings {
             redis: RedisSettings::default(),
             bridge: BridgeSettings::default(),
             quarantine: QuarantineSettings::default(),
+            audit: AuditSettings::default(),
             contracts: ContractSettings::default(),
             outcomes: OutcomesSettings::default(),
             routes: Vec::new(),
             queues: BTreeMap::new(),
             executor: ExecutorSettings::default(),
             api: ApiSettings::default(),
+            redact: RedactSettings::default(),
             store: StoreSettings::default(),
             smtp: SmtpSettings::default(),
             templates: TemplateSettings::default(),
@@ -464,7 +487,7 @@ mod tests {
     #[test]
     fn errors_name_the_key_the_value_and_the_remedy() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
-        let cases: [Case; 20] = [
+        let cases: [Case; 21] = [
             ("[bridge]\nprefech = 5", &[], &["prefech", "line 2", "expected", "upshot settings"]),
             ("[bridge]\nbatch = 900", &[], &["bridge.batch", "900", "1 to 256"]),
             ("[bridge]\nprefetch = 5", &[], &["bridge.prefetch", "5", "at least one batch"]),
@@ -477,6 +500,11 @@ mod tests {
             ("[queues.invoices]\nlease = \"10ms\"", &[], &["queues.invoices.lease", "10ms"]),
             ("", &[("UPSHOT_SMTP_URL", "smtp://h")], &["UPSHOT_SMTP_URL", "UPSHOT_SMTP__URL"]),
             ("[executor]\nqueues = [\"emials\"]", &[], &["executor.queues", "emials", "remove"]),
+            (
+                "[redact.paths]\n\"a.v1\" = [\"customer\"]",
+                &[],
+                &["`customer`", "line 2", "begin it with `/`"],
+            ),
             (
                 "[queues.a.kinds.\"b.c\"]\nbackoff = { first = \"1h\" }",
                 &[],

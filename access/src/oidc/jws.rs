@@ -73,7 +73,8 @@ impl Algorithm {
             "PS512" => Self::Ps512,
             "ES256" => Self::Es256,
             "ES384" => Self::Es384,
-            "EdDSA" => Self::EdDsa,
+            // The second name is RFC 9864's.
+            "EdDSA" | "Ed25519" => Self::EdDsa,
             _ => return None,
         })
     }

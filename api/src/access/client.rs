@@ -1,17 +1,15 @@
 //! Where a request comes from.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::{Extensions, HeaderMap, HeaderName};
 use upshot_runtime::settings::network;
 
+use crate::serve::Peer;
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The bits of an IPv6 address that a network has. A client has all addresses below them.
 const IPV6_NETWORK: u32 = 64;
-
-/// The other end of a connection. The server puts it into each request.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
 
 /// The proxies whose word counts.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +25,7 @@ impl Proxies {
     /// `X-Forwarded-For` that is not.
     pub fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
         let Peer(peer) = extensions.get::<Peer>()?;
-        let mut client = peer.ip().to_canonical();
+        let mut client = peer.to_canonical();
         let lists = headers.get_all(FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
         let said: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
         for address in said.into_iter().rev() {
@@ -80,7 +78,7 @@ mod tests {
     fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
         let proxies = Proxies::new(&trusted.iter().map(|proxy| (*proxy).to_owned()).collect::<Vec<_>>());
         let mut extensions = Extensions::new();
-        extensions.insert(Peer(SocketAddr::new(peer.parse().unwrap(), 1)));
+        extensions.insert(Peer(peer.parse().unwrap()));
         let headers = forwarded.iter().map(|list| (FORWARDED_FOR, list.parse().unwrap())).collect();
         proxies.client(&extensions, &headers).unwrap().to_string()
     }

@@ -39,13 +39,20 @@ impl Gate {
         Self(Arc::new(Parts { mode, table, tokens, people, local }))
     }
 
-    /// The principal of a request, if it may do what it asks for.
-    async fn admit(&self, entry: &Entry, asked: &Asked<'_>) -> Result<Option<Caller>, Problem> {
+    /// The principal of a request, if it may do what it asks for. Notes whom it found also where the
+    /// principal may not.
+    async fn admit(
+        &self,
+        entry: &Entry,
+        asked: &Asked<'_>,
+        found: &mut Option<Caller>,
+    ) -> Result<Option<Caller>, Problem> {
         let caller = match (self.0.mode, entry.needed) {
             (Mode::Off, _) => self.0.local.clone(),
             (Mode::On, Needed::Nothing) => return Ok(None),
             (Mode::On, _) => self.identify(entry, asked).await?,
         };
+        *found = Some(caller.clone());
         match entry.needed {
             Needed::Nothing | Needed::Principal => {}
             Needed::Right(right) => caller.require(right)?,
@@ -140,17 +147,23 @@ pub async fn check(
     // Handlers do not know the ticket, and no log should.
     let ticket = ticket::take_from(&mut request);
     let asked = Asked { headers: request.headers(), uri: request.uri(), ticket };
-    let caller = match gate.admit(entry, &asked).await {
-        Ok(caller) => caller,
-        Err(problem) => return refused(problem),
+    let mut found = None;
+    let mut response = match gate.admit(entry, &asked, &mut found).await {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
+        Err(problem) => refused(problem),
     };
-    let Some(caller) = caller else { return next.run(request).await };
-    let is_private = caller.principal().identity != Identity::Local;
-    request.extensions_mut().insert(caller);
-    let mut response = next.run(request).await;
-    if is_private {
-        let no_store = HeaderValue::from_static("no-store");
-        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+    // The audit log names the principal of a refusal.
+    if let Some(caller) = found {
+        if caller.principal().identity != Identity::Local {
+            let no_store = HeaderValue::from_static("no-store");
+            response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+        }
+        response.extensions_mut().insert(caller);
     }
     response
 }

@@ -77,7 +77,7 @@ pub struct RevokedLink {
 #[utoipa::path(
     post,
     path = "/v1/links",
-    operation_id = "make_link",
+    operation_id = "create_link",
     extensions(("x-right" = json!("share"))),
     tag = "access",
     request_body(content = MakeLink, description = "The link"),

@@ -1,7 +1,7 @@
 //! `/v1/device…`: a program without a browser logs in as a person, after RFC 8628.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{FromRequest, RawQuery, Request, State},
     http::{Extensions, HeaderMap, StatusCode},
 };
@@ -167,7 +167,10 @@ pub async fn begin(
         (status = 507, description = "There are 1000 API tokens already", body = Details, content_type = "application/problem+json"),
     )
 )]
-pub async fn poll(State(state): State<Shared>, request: Request) -> Result<Json<DeviceToken>, Problem> {
+pub async fn poll(
+    State(state): State<Shared>,
+    request: Request,
+) -> Result<(Extension<Identity>, Json<DeviceToken>), Problem> {
     let client = state.people.client(request.extensions(), request.headers());
     state.people.may_try(&client)?;
     let Body(PollDevice { device_code }) = Body::from_request(request, &state).await?;
@@ -176,7 +179,11 @@ pub async fn poll(State(state): State<Shared>, request: Request) -> Result<Json<
         None => Polled::Expired,
     };
     let (code, detail) = match polled {
-        Polled::Approved(principal) => return token(&state, *principal).await.map(Json),
+        Polled::Approved(principal) => {
+            // The audit log names whom the login made known.
+            let identity = principal.identity.clone();
+            return token(&state, *principal).await.map(|token| (Extension(identity), Json(token)));
+        }
         Polled::Waiting => (Code::AuthorizationPending, "the person has not answered yet: poll again"),
         Polled::TooOften => (Code::SlowDown, "wait `interval` seconds between two polls"),
         Polled::Refused => (Code::AccessDenied, "the person has refused the device"),

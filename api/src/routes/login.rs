@@ -163,7 +163,10 @@ async fn finished(
     let (id, session) = state.access(state.people.sessions.begin(Login::Of(principal))).await?;
     tracing::info!(principal = %session.principal.identity, "a session began");
     let cookie = session::begun(state, headers, &id, &session).await;
-    Ok(to_address(&links.page(&to), &[cookie, state.people.cookies.end_login()]))
+    let mut response = to_address(&links.page(&to), &[cookie, state.people.cookies.end_login()]);
+    // The audit log names whom the login made known.
+    response.extensions_mut().insert(session.principal.identity);
+    Ok(response)
 }
 
 fn provider(state: &Shared) -> Result<&Provider, Problem> {

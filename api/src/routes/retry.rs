@@ -7,13 +7,16 @@ use axum::{
     http::StatusCode,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use upshot_access::Right;
 use upshot_queue::Changed;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{
+        Act, Caller,
+        acts::changed::{changed, digest},
+    },
     body::{Body, raw},
     links::Links,
     problem::{Code, Details, Problem},
@@ -68,11 +71,12 @@ pub struct Retry {
 pub async fn retry(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     links: Links,
     Path(id): Path<String>,
     Body(retry): Body<Retry>,
 ) -> Result<(StatusCode, Json<RetriedJob>), Problem> {
-    let target = Target::find(&state, &caller, &id).await?;
+    let target = Target::find(&state, &caller, &act, &id).await?;
     let (changed, did) = match retry.args {
         Some(args) => {
             caller.require(Right::EditArguments)?;
@@ -83,6 +87,9 @@ pub async fn retry(
                     .check_arguments(kind, &args)
                     .map_err(|violation| Problem::arguments(&target.id, violation))?;
             }
+            act.before(json!({ "arguments": digest(&target.args) }));
+            let differences = changed(&target.args, &args);
+            act.after(json!({ "arguments": { "digest": digest(&args), "changed": differences } }));
             let retrying = target.queue.retry_repeating(&target.id, &args, &retry.repeat_steps);
             (state.ask(retrying).await?, "edited and retried")
         }

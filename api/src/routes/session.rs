@@ -74,7 +74,10 @@ pub async fn begin(State(state): State<Shared>, request: Request) -> Result<Resp
     let (id, session) = state.access(state.people.sessions.begin(login)).await?;
     tracing::info!(principal = %session.principal.identity, client = client.address(), "a session began");
     let cookie = begun(&state, &headers, &id, &session).await;
-    Ok(([(header::SET_COOKIE, cookie)], Json(Me::from(&session.principal))).into_response())
+    let mut response = ([(header::SET_COOKIE, cookie)], Json(Me::from(&session.principal))).into_response();
+    // The audit log names whom the login made known.
+    response.extensions_mut().insert(session.principal.identity);
+    Ok(response)
 }
 
 /// What a credential logs in.
@@ -128,9 +131,14 @@ pub async fn begun(state: &Shared, headers: &HeaderMap, id: &Secret, session: &S
     )
 )]
 pub async fn end(State(state): State<Shared>, headers: HeaderMap) -> Result<Response, Problem> {
+    let cookie = state.people.cookies.end_session();
+    let mut response = (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response();
     if let Some(id) = state.people.cookies.session(&headers) {
+        // The audit log names whose session it was, if it was in force.
+        if let Ok(session) = state.access(state.people.sessions.identify(&id)).await {
+            response.extensions_mut().insert(session.principal.identity);
+        }
         state.access(state.people.sessions.end(&id)).await?;
     }
-    let cookie = state.people.cookies.end_session();
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+    Ok(response)
 }

@@ -44,7 +44,7 @@ pub struct MadeTicket {
 #[utoipa::path(
     post,
     path = "/v1/tickets",
-    operation_id = "make_ticket",
+    operation_id = "create_ticket",
     extensions(("x-right" = json!("any"))),
     tag = "access",
     request_body(content = MakeTicket, description = "The address"),

@@ -26,6 +26,7 @@ mod people;
 mod progress;
 mod quarantine;
 mod queues;
+mod redaction;
 mod rejections;
 mod stream;
 mod worker;

@@ -8,7 +8,7 @@ use upshot_queue::QueueName;
 
 use super::{LinkSettings, OidcSettings, SessionSettings, bytes::ByteSize};
 use crate::secret::SecretUrl;
-use upshot_shared::{contract::BuiltIn, duration};
+use upshot_shared::{contract::BuiltIn, duration, redact::Paths};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -66,6 +66,33 @@ pub struct QuarantineSettings {
 impl Default for QuarantineSettings {
     fn default() -> Self {
         Self { keep: Duration::from_secs(30 * 24 * 3600), keep_bytes: ByteSize(64 << 20) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditSettings {
+    #[serde(with = "duration")]
+    pub keep: Duration,
+    pub keep_acts: usize,
+    pub keep_refusals: usize,
+    pub history: bool,
+    #[serde(with = "duration")]
+    pub history_age: Duration,
+    pub history_bytes: ByteSize,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        let day = Duration::from_secs(24 * 3600);
+        Self {
+            keep: 90 * day,
+            keep_acts: 200_000,
+            keep_refusals: 50_000,
+            history: true,
+            history_age: 400 * day,
+            history_bytes: ByteSize(10 << 30),
+        }
     }
 }
 
@@ -151,6 +178,12 @@ impl Default for ApiSettings {
             oidc: None,
         }
     }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedactSettings {
+    pub paths: Paths,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -78,6 +78,7 @@ async fn a_session_ends_with_the_token_that_began_it() {
 #[tokio::test]
 async fn the_one_time_administrator_token_counts_once() {
     let fixture = Fixture::guarded().await;
+    let once = Once::new(&fixture.connector).unwrap();
     let secret = once.put(Kind::First, &(), 60_000).await.unwrap();
     let first = format!("upb_{}", secret.expose());
     let mut browser = Browser::new(&fixture);
