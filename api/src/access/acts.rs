@@ -49,8 +49,10 @@ use crate::{
 };
 
 /// Operations that change nothing which the log should have: an event is not an act of an operator,
-/// and has its own record; a ticket only opens a stream.
-const NOT_RECORDED: [&str; 2] = ["publish_event", "create_ticket"];
+/// and has its own record; a ticket only opens a stream; a device that asks for a login has none yet.
+const NOT_RECORDED: [&str; 3] = ["publish_event", "create_ticket", "begin_device"];
+/// A login that is a `GET`, because the identity provider sends the browser there.
+const FINISH_LOGIN: &str = "finish_login";
 /// The parameter that shows what is redacted.
 const REVEAL: &str = "reveal";
 
@@ -129,6 +131,9 @@ fn right(entry: &Entry, method: &Method) -> Option<Right> {
 
 /// Whether a request is an act: it changes something, or shows what is redacted.
 fn is_act(entry: &Entry, request: &Request) -> bool {
+    if entry.operation == FINISH_LOGIN {
+        return true;
+    }
     if request.method().is_safe() {
         return Query::names(request.uri().query(), REVEAL);
     }
@@ -186,7 +191,7 @@ pub async fn record(
 /// succeeded, with the `Identity` that its handler puts into the extensions of the answer. What fails
 /// is a refusal.
 fn login(recorder: &Recorder, intent: Intent, act: &Act, mut response: Response) -> Response {
-    if response.status().is_success() {
+    if response.status().is_success() || response.status() == StatusCode::SEE_OTHER {
         write::login(recorder.0.state.clone(), intent, act.conclusion(Some(&response)));
         response.extensions_mut().insert(Recorded);
     }
