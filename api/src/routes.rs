@@ -33,7 +33,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{asyncapi, hosts, layers, openapi, state::Shared};
 
-pub use health::probes;
+pub use health::{probes, probes_above_bound, probes_of_api};
 
 /// The addresses that the OpenAPI document describes.
 pub fn described() -> OpenApiRouter<Shared> {

@@ -50,17 +50,29 @@ impl Fixture {
         Self::on(&shared_redis().await.url(), &amqp).await
     }
 
+    /// An API on the shared Redis, with a listener of its own for probes and metrics.
+    pub async fn with_probes(listener: TcpListener) -> Self {
+        Self::start(&shared_redis().await.url(), &format!("amqp://{NOBODY}"), Some(listener)).await
+    }
+
     /// An API on these servers.
     pub async fn on(redis: &str, amqp: &str) -> Self {
+        Self::start(redis, amqp, None).await
+    }
+
+    async fn start(redis: &str, amqp: &str, probes: Option<TcpListener>) -> Self {
         let store = tempfile::tempdir().unwrap();
-        let settings = settings(redis, amqp, store.path());
+        let mut settings = settings(redis, amqp, store.path());
+        if let Some(probes) = &probes {
+            settings.probes.listen = probes.local_addr().unwrap().to_string();
+        }
         let connector = Connector::new(settings.redis.options()).unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let api = Api::new(&settings, Health::default(), metrics).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(api.serve(listener, stop.clone()));
+        let serving = tokio::spawn(api.serve_with_probes(listener, probes, stop.clone()));
         Self { connector, base, client: Client::new(), settings, store, stop, serving }
     }
 
