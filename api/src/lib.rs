@@ -16,7 +16,9 @@
 //! | [`serve`], [`hosts`] | connections and their bounds; the host that a request names |
 //! | [`problem`], [`layers`] | answers that are not a success; the layers around every request |
 //! | [`query`], [`body`] | parameters and bodies in |
+//! | [`access`] | which principal sends a request, and whether it may |
 //! | [`links`], [`moment`] | addresses and times out |
+//! | [`shown`], [`reveal`] | what answers hide; the requests that see all |
 //! | [`accepted`] | jobs that are accepted and not enqueued yet |
 //! | [`state`], [`known`], [`target`] | what handlers share; reading a job; changing a job |
 //! | [`scrape`], `metrics`, [`upkeep`] | metrics of queues; of this process; clean-up of metrics that are not fetched |
@@ -24,6 +26,7 @@
 //! | [`mod@asyncapi`] | the document that describes events and receipts |
 
 mod accepted;
+mod access;
 mod asyncapi;
 mod binding;
 mod body;
@@ -40,10 +43,12 @@ mod openapi;
 mod problem;
 mod query;
 mod report;
+mod reveal;
 mod routes;
 mod scrape;
 mod serve;
 mod server;
+mod shown;
 mod state;
 mod target;
 mod upkeep;
@@ -62,6 +67,9 @@ pub enum Error {
     /// A contract cannot be used.
     #[error(transparent)]
     Contract(#[from] upshot_shared::contract::Error),
+    /// The API would be open to other machines.
+    #[error(transparent)]
+    Exposed(#[from] access::mode::Exposed),
     /// The file store cannot be used.
     #[error(transparent)]
     Store(#[from] files::Error),

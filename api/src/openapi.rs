@@ -21,8 +21,8 @@ use crate::{routes, state::Shared, view::Snapshot};
         title = "Upshot",
         description = "Turns domain events into business outcomes: publish an event, watch the work that it asked \
                        for, and read whether it came out right, in time, with evidence.\n\nErrors are problem \
-                       details after RFC 9457 (`application/problem+json`). Their `type` is \
-                       `urn:upshot:problem:<code>`: stable, and not to be dereferenced.",
+                       details after RFC 9457 (`application/problem+json`). Their `type` \
+                       leads to a page with cause and remedy; programs compare their `code`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     tags(
@@ -32,6 +32,7 @@ use crate::{routes, state::Shared, view::Snapshot};
         (name = "dead", description = "Jobs that will not run again by themselves, grouped by cause"),
         (name = "quarantine", description = "Messages that could not be accepted"),
         (name = "outcomes", description = "Whether it came out right"),
+        (name = "access", description = "Who may do what"),
         (name = "service", description = "The service itself")
     ),
     components(schemas(Snapshot))
@@ -55,9 +56,14 @@ pub fn text(document: &openapi::OpenApi) -> String {
     text
 }
 
+/// The document of this version.
+pub fn described() -> openapi::OpenApi {
+    document(routes::described()).1
+}
+
 /// The document of this version as indented JSON.
 pub fn openapi() -> String {
-    text(&document(routes::described()).1)
+    text(&described())
 }
 
 /// The answer that carries the document.

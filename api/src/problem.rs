@@ -1,10 +1,11 @@
 //! Every answer that is not a success: problem details after RFC 9457.
 //!
-//! `type` is `urn:upshot:problem:<code>`. The name is stable and cannot be dereferenced (RFC 9457,
-//! section 3.1.1 allows that), because a web address would promise a page. The codes are the
-//! variants of [`Code`].
+//! `type` is `/problems/<code>`: a reference with a full path, as RFC 9457, section 3.1.1, advises
+//! for relative ones. It leads to the page about the problem, and is the same text in every
+//! installation. Programs compare `code`. The codes are the variants of [`Code`].
 
 mod code;
+pub mod page;
 
 use std::{collections::BTreeMap, fmt::Display};
 
@@ -14,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use upshot_access::{self as access, Right};
 use upshot_ledger::quarantine;
 use upshot_queue::{JobId, QueueName};
 use upshot_runtime::amqp::PublishError;
@@ -22,13 +24,13 @@ use utoipa::ToSchema;
 
 use crate::view::StepBody;
 
-pub use code::Code;
+pub use code::{Code, ProblemCode};
 
 /// The content type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// The prefix of a problem's type.
-const TYPE: &str = "urn:upshot:problem:";
+const TYPE: &str = "/problems/";
 /// How long a client should wait when a service is away, in seconds.
 const RETRY_AFTER: u64 = 2;
 
@@ -40,11 +42,13 @@ pub struct Problem(Box<Details>);
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Details {
-    /// What went wrong, for programs: `urn:upshot:problem:<code>`; it is stable
-    /// and cannot be dereferenced.
+    /// The page about it, with cause and remedy: `/problems/<code>` of the API.
     #[serde(rename = "type")]
-    #[schema(example = "urn:upshot:problem:invalid-event")]
+    #[schema(example = "/problems/invalid-event")]
     kind: String,
+    /// What went wrong, for programs. It is stable.
+    #[schema(value_type = ProblemCode)]
+    code: &'static str,
     /// The same for people.
     #[schema(example = "The event cannot be accepted")]
     title: &'static str,
@@ -78,6 +82,10 @@ pub struct Details {
     /// What the service waits for, with the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<BTreeMap<String, String>>,
+    /// The right that is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "retry")]
+    right: Option<Right>,
     /// The completed steps that would run again: what they did stays done.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepBody>>,
@@ -89,6 +97,7 @@ impl Problem {
         let (name, status, title) = code.parts();
         Self(Box::new(Details {
             kind: format!("{TYPE}{name}"),
+            code: name,
             title,
             status: status.as_u16(),
             detail: detail.to_string(),
@@ -100,13 +109,14 @@ impl Problem {
             expected_version: None,
             stored_version: None,
             missing: None,
+            right: None,
             steps: None,
         }))
     }
 
     /// Whether this is the given problem.
     pub fn is(&self, code: Code) -> bool {
-        self.0.kind.strip_prefix(TYPE) == Some(code.parts().0)
+        self.0.code == code.as_str()
     }
 
     /// A parameter that cannot be used.
@@ -127,6 +137,13 @@ impl Problem {
         let mut problem = Self::new(Code::VersionConflict, detail);
         problem.0.expected_version = Some(expected);
         problem.0.stored_version = Some(stored);
+        problem
+    }
+
+    /// A right that the principal lacks.
+    pub fn missing_right(right: Right, detail: impl Display) -> Self {
+        let mut problem = Self::new(Code::MissingRight, detail);
+        problem.0.right = Some(right);
         problem
     }
 
@@ -251,6 +268,19 @@ impl From<quarantine::Error> for Problem {
             quarantine::Error::Damaged { .. } | quarantine::Error::Layout { .. } => {
                 Self::new(Code::NotReady, error)
             }
+        }
+    }
+}
+
+impl From<access::Error> for Problem {
+    fn from(error: access::Error) -> Self {
+        match error {
+            access::Error::Redis(error) => upshot_queue::Error::Redis(error).into(),
+            access::Error::Refused(refusal) => Self::new(Code::Unauthenticated, refusal),
+            access::Error::UnknownToken(_) => Self::new(Code::UnknownToken, error),
+            access::Error::Full(_) => Self::new(Code::TooManyTokens, error),
+            access::Error::Contended => Self::new(Code::RedisUnavailable, error),
+            access::Error::Damaged { .. } | access::Error::Unsealable => Self::new(Code::NotReady, error),
         }
     }
 }

@@ -12,12 +12,14 @@ mod jobs;
 mod limits;
 mod list;
 mod many;
+mod me;
 mod metrics;
 mod outbox;
 mod outcomes;
 mod overview;
 mod pause;
 mod priority;
+mod problems;
 mod progress;
 mod quarantine;
 mod queues;
@@ -25,13 +27,18 @@ mod reschedule;
 mod retry;
 mod signals;
 mod subjects;
+mod tokens;
 mod unpark;
 
 use axum::{Router, middleware, routing::get};
 use bytes::Bytes;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{asyncapi, hosts, layers, openapi, state::Shared};
+use crate::{
+    access::{self, Gate, table::Table},
+    asyncapi, hosts, layers, openapi,
+    state::Shared,
+};
 
 pub use health::{probes, probes_above_bound, probes_of_api};
 
@@ -68,6 +75,10 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(outcomes::own))
         .routes(routes!(overview::overview))
         .routes(routes!(subjects::story, erase::erase))
+        .routes(routes!(me::me))
+        .routes(routes!(tokens::create, tokens::list))
+        .routes(routes!(tokens::rotate))
+        .routes(routes!(tokens::revoke))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
@@ -75,15 +86,18 @@ pub fn described() -> OpenApiRouter<Shared> {
 
 /// All addresses, with the layers around them.
 pub fn router(state: Shared) -> Router {
-    let (router, document) = openapi::document(described());
-    let document = Bytes::from(openapi::text(&document));
+    let (router, described) = openapi::document(described());
+    let document = Bytes::from(openapi::text(&described));
     let events = Bytes::from(asyncapi::text(&state.intake));
     let router = router
         .route("/", get(index::index))
+        .route("/problems/{code}", get(problems::show))
         .route("/openapi.json", get(move || std::future::ready(openapi::answer(document.clone()))))
         .route("/asyncapi.json", get(move || std::future::ready(openapi::answer(events.clone()))))
         .fallback(layers::unknown_address)
         .layer(events::limit(&state));
+    let gate = Gate::new(state.mode, Table::of(&described), state.tokens.clone());
+    let router = router.layer(middleware::from_fn_with_state(gate, access::check));
     let router = router.layer(middleware::from_fn_with_state(state.hosts.clone(), hosts::refuse_foreign));
     layers::around(router).with_state(state)
 }

@@ -12,7 +12,9 @@ use tokio_util::{
 use upshot_runtime::{Health, Settings, amqp, health::watch_redis};
 
 use crate::{
-    Error, layers, routes,
+    Error,
+    access::Mode,
+    layers, routes,
     serve::{Patience, serve},
     state::Shared,
     upkeep,
@@ -71,7 +73,9 @@ impl Api {
                 self.state.queues.values().cloned().collect::<Vec<_>>(),
             ))),
         ];
-        warn_beyond_loopback(&listener);
+        if self.state.mode == Mode::Off {
+            warn_beyond_loopback(&listener);
+        }
         let _apart = apart.map(|listener| {
             let serving = serve_alone(listener, routes::probes_of_api(self.state.clone()), stop.clone());
             AbortOnDropHandle::new(tokio::spawn(serving))
@@ -116,8 +120,8 @@ fn warn_beyond_loopback(listener: &TcpListener) {
     match listener.local_addr() {
         Ok(address) if !address.ip().is_loopback() => tracing::warn!(
             %address,
-            "other machines reach the API, and it has no authentication: put an authenticating proxy before it, \
-             or set `api.listen` to 127.0.0.1"
+            "other machines reach the API, and it asks for no authentication, as `api.allow_unauthenticated` says: a \
+             proxy must authenticate every request"
         ),
         _ => {}
     }

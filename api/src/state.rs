@@ -7,6 +7,7 @@ use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use upshot_access::{Seal, Tokens};
 use upshot_ledger::{
     quarantine::{self, Quarantine},
     risk::RunTimesCache,
@@ -21,12 +22,14 @@ use upshot_shared::Intake;
 use crate::{
     Error,
     accepted::{AcceptedAt, NotYet},
+    access::{Caller, Mode},
     files::Files,
     hosts::Hosts,
     known::Known,
     live::Live,
     problem::{Code, Problem},
     scrape::Scrape,
+    shown::Shown,
 };
 
 /// How long a request waits for RabbitMQ's confirm.
@@ -58,8 +61,16 @@ pub struct State {
     pub public_url: Option<String>,
     /// The host names that the API answers to.
     pub hosts: Hosts,
+    /// How answers show stored data.
+    pub shown: Shown,
     /// Connections at the same time.
     pub connections: usize,
+    /// Whether the API asks for authentication.
+    pub mode: Mode,
+    /// The API tokens.
+    pub tokens: Tokens,
+    /// Seals cursors.
+    pub seal: Seal,
     /// The list of messages in quarantine.
     pub quarantine: Quarantine,
     /// What bounds that list.
@@ -120,7 +131,11 @@ impl Shared {
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
+            shown: Shown::redacted(settings.redact.paths.clone()),
             connections: settings.api.connections,
+            mode: Mode::of(&settings.api)?,
+            tokens: Tokens::with_connection(redis.clone(), connector.prefix()),
+            seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),
             scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone(), run_times.clone()),
             quarantine,
@@ -180,6 +195,17 @@ impl State {
         .await
     }
 
+    /// The same for who may do what.
+    ///
+    /// # Errors
+    /// A 503 when Redis does not answer, and the problems of the call.
+    pub async fn access<T>(
+        &self,
+        question: impl Future<Output = Result<T, upshot_access::Error>>,
+    ) -> Result<T, Problem> {
+        within(PATIENCE, question).await
+    }
+
     /// Waits for Redis to answer, within a time limit.
     ///
     /// # Errors
@@ -227,19 +253,20 @@ impl State {
     /// The queue that a body or a query names, on the connection for long answers.
     ///
     /// # Errors
-    /// A 400 that names the queues when it is not in the settings.
-    pub fn queue_of_parameter(&self, name: &str) -> Result<&Client, Problem> {
-        self.long(name).ok_or_else(|| Problem::parameter("queue", name, self.known_queues()))
+    /// A 400 that names the caller's queues when it is not one of them.
+    pub fn queue_of_parameter(&self, caller: &Caller, name: &str) -> Result<&Client, Problem> {
+        self.long(caller, name).ok_or_else(|| Problem::parameter("queue", name, self.known_queues(caller)))
     }
 
     /// The queue that an address names, on the connection for long answers.
     ///
     /// # Errors
-    /// A 404 that names the queues when it is not in the settings.
-    pub fn queue_of_address(&self, name: &str) -> Result<&Client, Problem> {
-        self.long(name).ok_or_else(|| {
+    /// A 404 that names the caller's queues when it is not one of them.
+    pub fn queue_of_address(&self, caller: &Caller, name: &str) -> Result<&Client, Problem> {
+        self.long(caller, name).ok_or_else(|| {
             let shown: String = name.chars().take(100).collect();
-            Problem::new(Code::UnknownQueue, format!("queue `{shown}`: {}", self.known_queues()))
+            let known = self.known_queues(caller);
+            Problem::new(Code::UnknownQueue, format!("queue `{shown}`: {known}"))
         })
     }
 
@@ -247,29 +274,42 @@ impl State {
     ///
     /// # Errors
     /// Those of [`Self::queue_of_address`].
-    pub fn operator_of_address(&self, name: &str) -> Result<Operator, Problem> {
-        Ok(Operator::new(self.queue_of_address(name)?.clone()))
+    pub fn operator_of_address(&self, caller: &Caller, name: &str) -> Result<Operator, Problem> {
+        Ok(Operator::new(self.queue_of_address(caller, name)?.clone()))
     }
 
-    fn long(&self, name: &str) -> Option<&Client> {
-        self.lists.get(&name.parse::<QueueName>().ok()?)
+    /// The caller's queues, on the connection for long answers.
+    pub fn queues_of(&self, caller: &Caller) -> Vec<&Client> {
+        self.lists.iter().filter(|(name, _)| caller.has_queue(name)).map(|(_, queue)| queue).collect()
     }
 
-    fn known_queues(&self) -> String {
-        let known: Vec<&str> = self.lists.keys().map(QueueName::as_str).collect();
+    fn long(&self, caller: &Caller, name: &str) -> Option<&Client> {
+        let name = name.parse::<QueueName>().ok().filter(|name| caller.has_queue(name))?;
+        self.lists.get(&name)
+    }
+
+    fn known_queues(&self, caller: &Caller) -> String {
+        let known: Vec<&str> =
+            self.queues_of(caller).into_iter().map(|queue| queue.name().as_str()).collect();
         format!("it is not in the settings; the queues are {}", known.join(", "))
     }
 
-    /// Finds a job in any queue: one read for each queue, all at once.
+    /// Finds a job that the caller sees, in any queue: one read for each queue, all at once.
     ///
     /// # Errors
-    /// A 404 when no queue knows the job; it names the job that this one duplicates, if any. Also
-    /// the errors of [`Self::ask`].
-    pub async fn find(&self, id: &JobId) -> Result<Known, Problem> {
-        if let Some(known) = self.job(id).await? {
-            return Ok(known);
+    /// A 404 when there is none; it names the job that this one duplicates, if any. Also the errors of
+    /// [`Self::ask`].
+    pub async fn find(&self, caller: &Caller, id: &JobId) -> Result<Known, Problem> {
+        match self.job(id).await? {
+            Some(known) if caller.sees(&known.job) => return Ok(known),
+            Some(_) => return Err(unknown(id)),
+            None => {}
         }
-        let Some(original) = self.original(id).await? else { return Err(unknown(id)) };
+        let original = match self.original(caller, id).await? {
+            Some(Original::Job(known)) => known.job.id,
+            Some(Original::Forgotten(original)) => original,
+            None => return Err(unknown(id)),
+        };
         let detail = format!(
             "{id} was found to be a duplicate of job {original} under the idempotency key of its route: \
              ask for that one"
@@ -284,32 +324,37 @@ impl State {
     /// Those of [`Self::find`].
     pub async fn find_or_accepted(
         &self,
+        caller: &Caller,
         id: &JobId,
         accepted: Option<AcceptedAt>,
     ) -> Result<Result<Known, NotYet>, Problem> {
-        match (self.look_for(id).await?, accepted.filter(|at| at.left().is_some())) {
+        match (self.look_for(caller, id).await?, accepted.filter(|at| at.left().is_some())) {
             (Some(known), _) => Ok(Ok(known)),
             (None, Some(at)) => Ok(Err(at.not_yet())),
             (None, None) => Err(unknown(id)),
         }
     }
 
-    /// The job, or the job that stands for it; `None` if no queue knows either.
+    /// The job, or the job that stands for it; `None` if no queue knows either, or the caller does not
+    /// see it.
     ///
     /// # Errors
     /// A 404 when the job that stands for it was forgotten, and those of [`Self::ask`].
-    pub async fn look_for(&self, id: &JobId) -> Result<Option<Known>, Problem> {
+    pub async fn look_for(&self, caller: &Caller, id: &JobId) -> Result<Option<Known>, Problem> {
         if let Some(known) = self.job(id).await? {
-            return Ok(Some(known));
+            return Ok(Some(known).filter(|known| caller.sees(&known.job)));
         }
-        let Some(original) = self.original(id).await? else { return Ok(None) };
-        self.job(&original).await?.map(Some).ok_or_else(|| {
-            let detail = format!(
-                "{id} was found to be a duplicate of job {original} under the idempotency key of its route, \
-                 and that was forgotten after its retention"
-            );
-            Problem::new(Code::UnknownJob, detail)
-        })
+        match self.original(caller, id).await? {
+            None => Ok(None),
+            Some(Original::Job(known)) => Ok(Some(*known)),
+            Some(Original::Forgotten(original)) => {
+                let detail = format!(
+                    "{id} was found to be a duplicate of job {original} under the idempotency key of its route, \
+                     and that was forgotten after its retention"
+                );
+                Err(Problem::new(Code::UnknownJob, detail))
+            }
+        }
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Known>, Problem> {
@@ -319,24 +364,31 @@ impl State {
         Ok(found.into_iter().flatten().next())
     }
 
-    /// What is left of a job that its queue has forgotten.
+    /// What is left of a job that its queue has forgotten, if the caller sees it.
     ///
     /// # Errors
     /// Those of [`Self::ask`].
-    pub async fn row(&self, id: &JobId) -> Result<Option<(QueueName, VerdictRow)>, Problem> {
+    pub async fn row(&self, caller: &Caller, id: &JobId) -> Result<Option<(QueueName, VerdictRow)>, Problem> {
         let ids = std::slice::from_ref(id);
         let rows = self
             .read(|| future::try_join_all(self.queues.values().map(|queue| queue.verdict_rows(ids))))
             .await?;
         let found = self.queues.keys().zip(rows);
-        Ok(found.flat_map(|(name, rows)| rows.into_iter().map(|row| (name.clone(), row))).next())
+        let mut found = found.flat_map(|(name, rows)| rows.into_iter().map(move |row| (name, row)));
+        Ok(found.find(|(name, row)| caller.sees_row(name, row)).map(|(name, row)| (name.clone(), row)))
     }
 
-    async fn original(&self, id: &JobId) -> Result<Option<JobId>, Problem> {
+    /// The job that stands for a duplicate; `None` if no queue knows one, or the caller does not see it.
+    async fn original(&self, caller: &Caller, id: &JobId) -> Result<Option<Original>, Problem> {
         let ids = std::slice::from_ref(id);
         let read = || future::try_join_all(self.queues.values().map(|queue| queue.originals(ids)));
         let found = self.read(read).await?;
-        Ok(found.into_iter().flatten().flatten().next())
+        let Some(original) = found.into_iter().flatten().flatten().next() else { return Ok(None) };
+        Ok(match self.job(&original).await? {
+            Some(known) => caller.sees(&known.job).then_some(Original::Job(Box::new(known))),
+            // Of a job that is gone, nothing says whether a principal of some jobs saw it.
+            None => caller.scope().is_everything().then_some(Original::Forgotten(original)),
+        })
     }
 
     /// Redis' clock, UTC ms, by which jobs expire.
@@ -348,6 +400,12 @@ impl State {
         let (seconds, micros): (i64, i64) = self.read(time).await?;
         Ok(seconds * 1000 + micros / 1000)
     }
+}
+
+/// The job that stands for a duplicate.
+enum Original {
+    Job(Box<Known>),
+    Forgotten(JobId),
 }
 
 /// The problem that no queue knows a job.

@@ -7,6 +7,7 @@ use upshot_shared::intake::LABEL_TYPE;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     links::Links,
     problem::{Code, Problem},
     state::{Shared, job_id},
@@ -26,6 +27,8 @@ pub struct RetriedJob {
 /// A job that a request changes, and its queue.
 pub struct Target<'a> {
     state: &'a Shared,
+    /// The principal that changes it.
+    pub caller: &'a Caller,
     /// Its id.
     pub id: JobId,
     /// Its queue.
@@ -41,15 +44,15 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// A 400 or 404 when there is none, a 503 when Redis does not answer.
-    pub async fn find(state: &'a Shared, id: &str) -> Result<Self, Problem> {
+    pub async fn find(state: &'a Shared, caller: &'a Caller, id: &str) -> Result<Self, Problem> {
         let id = job_id(id)?;
-        let mut known = state.find(&id).await?;
+        let mut known = state.find(caller, &id).await?;
         let Some(queue) = state.queues.get(&known.job.queue).cloned().map(Operator::new) else {
             let detail = format!("its queue {} is not in the settings", known.job.queue);
             return Err(Problem::new(Code::UnknownJob, detail));
         };
         let event_type = known.job.labels.remove(LABEL_TYPE);
-        Ok(Self { state, id, queue, event_type, edits: known.job.edits() })
+        Ok(Self { state, caller, id, queue, event_type, edits: known.job.edits() })
     }
 
     /// Checks that the job was changed; `refused` says why a job in another state was not.
@@ -97,9 +100,10 @@ impl<'a> Target<'a> {
 
     /// The problem that other arguments would repeat completed steps.
     pub async fn steps_completed(&self) -> Problem {
-        match self.state.find(&self.id).await {
+        match self.state.find(self.caller, &self.id).await {
             Ok(known) => {
-                Problem::steps_completed(&self.id, known.job.steps.iter().map(StepBody::from).collect())
+                let step = |step| StepBody::new(step, &self.state.shown);
+                Problem::steps_completed(&self.id, known.job.steps.iter().map(step).collect())
             }
             Err(problem) => problem,
         }
@@ -111,10 +115,10 @@ impl<'a> Target<'a> {
     /// # Errors
     /// When the job is forgotten or Redis does not answer.
     pub async fn retried(&self, links: &Links) -> Result<(StatusCode, Json<RetriedJob>), Problem> {
-        let known = self.state.find(&self.id).await?;
+        let known = self.state.find(self.caller, &self.id).await?;
         let repeats = known.job.dropped.iter().filter(|dropped| dropped.edit > self.edits);
         let repeats = repeats.map(|dropped| dropped.step.name.clone()).collect();
-        let job = JobBody::new(&known, links, false);
+        let job = JobBody::new(&known, links, &self.state.shown, false);
         Ok((StatusCode::ACCEPTED, Json(RetriedJob { job, repeats })))
     }
 
@@ -123,7 +127,8 @@ impl<'a> Target<'a> {
     /// # Errors
     /// When the job is forgotten or Redis does not answer.
     pub async fn body(&self, links: &Links) -> Result<JobBody, Problem> {
-        Ok(JobBody::new(&self.state.find(&self.id).await?, links, false))
+        let known = self.state.find(self.caller, &self.id).await?;
+        Ok(JobBody::new(&known, links, &self.state.shown, false))
     }
 
     /// The answer with the present job.

@@ -1,6 +1,7 @@
 //! The bodies of answers. Stored data and answers change for different reasons, so no stored type
 //! is serialised into an answer.
 
+mod access;
 mod attempt;
 mod figures;
 mod group;
@@ -14,6 +15,7 @@ mod story;
 mod timeline;
 mod words;
 
+pub use access::{Me, RightName, RoleName, TokenBody};
 pub use figures::{CauseBody, FiguresBody};
 pub use group::GroupBody;
 pub use job::{JobBody, JobSummary, StepBody};

@@ -10,6 +10,7 @@ use upshot_queue::Changed;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     links::Links,
     problem::{Code, Details, Problem},
@@ -53,6 +54,7 @@ pub enum Cancelled {
     post,
     path = "/v1/jobs/{id}/cancel",
     operation_id = "cancel_job",
+    extensions(("x-right" = json!("cancel"))),
     tag = "jobs",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     request_body(content = Option<Nothing>, description = "`{}` will do; an empty body counts as that"),
@@ -67,11 +69,12 @@ pub enum Cancelled {
 )]
 pub async fn cancel(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<(StatusCode, Json<Cancellation>), Problem> {
-    let target = Target::find(&state, &id).await?;
+    let target = Target::find(&state, &caller, &id).await?;
     let changed = state.ask(target.queue.cancel(&target.id)).await?;
     target.check(changed, "cancelled", |now| {
         let detail = format!("job {} is {now}: only a job that has not ended is cancelled", target.id);

@@ -13,6 +13,7 @@ use upshot_queue::{Client, Configuration, Configured, Error, Limit, LimitKey, St
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     moment::Moment,
     problem::{Code, Details, Problem},
@@ -143,6 +144,7 @@ impl LimitApart {
     get,
     path = "/v1/queues/{queue}/configuration",
     operation_id = "get_configuration",
+    extensions(("x-right" = json!("see")), ("x-scope" = json!("all-tenants"))),
     tag = "queues",
     params(
         ("queue" = String, Path, description = "The queue", example = "invoices"),
@@ -157,12 +159,13 @@ impl LimitApart {
 )]
 pub async fn show(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     let query = Query::parse(raw.as_deref(), &["version"])?;
     let version = query.within("version", 1, u32::MAX as usize)?.map(|version| version as u64);
-    let queue = state.queue_of_address(&queue)?;
+    let queue = state.queue_of_address(&caller, &queue)?;
     match state.read(|| ConfigurationBody::read(queue, version)).await? {
         Some(body) => Ok(body.tagged()),
         None => {
@@ -182,6 +185,7 @@ pub async fn show(
     put,
     path = "/v1/queues/{queue}/configuration",
     operation_id = "put_configuration",
+    extensions(("x-right" = json!("configure")), ("x-scope" = json!("all-tenants"))),
     tag = "queues",
     params(
         ("queue" = String, Path, description = "The queue", example = "invoices"),
@@ -198,11 +202,12 @@ pub async fn show(
 )]
 pub async fn apply(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     headers: HeaderMap,
     Body(said): Body<Configure>,
 ) -> Result<Response, Problem> {
-    let operator = state.operator_of_address(&queue)?;
+    let operator = state.operator_of_address(&caller, &queue)?;
     let queue = operator.client();
     let expected = expected(&headers, said.expect_version)?;
     let configuration = Configuration::read(&said.configuration).map_err(Error::from)?;

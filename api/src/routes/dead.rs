@@ -13,6 +13,7 @@ use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     links::Links,
     problem::{Details, Problem},
     query::Query,
@@ -46,6 +47,7 @@ pub struct DeadGroups {
     get,
     path = "/v1/dead",
     operation_id = "list_dead",
+    extensions(("x-right" = json!("see")), ("x-scope" = json!("all-tenants"))),
     tag = "dead",
     params(
         ("queue" = Option<String>, Query, description = "Only of this queue"),
@@ -60,6 +62,7 @@ pub struct DeadGroups {
 )]
 pub async fn groups(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<DeadGroups>, Problem> {
@@ -67,8 +70,8 @@ pub async fn groups(
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
     let skip = query.within("skip", 0, SKIP)?.unwrap_or_default();
     let queues: Vec<&Client> = match query.text("queue") {
-        Some(name) => vec![state.queue_of_parameter(name)?],
-        None => state.lists.values().collect(),
+        Some(name) => vec![state.queue_of_parameter(&caller, name)?],
+        None => state.queues_of(&caller),
     };
     // One more than shown tells whether there is another page.
     let wanted = skip + limit + 1;
@@ -80,8 +83,8 @@ pub async fn groups(
     let mut groups: Vec<GroupBody> = found
         .into_iter()
         .flat_map(|(queue, groups)| {
-            let links = &links;
-            groups.into_iter().map(move |group| GroupBody::new(queue.name(), group, links))
+            let (links, shown) = (&links, &state.shown);
+            groups.into_iter().map(move |group| GroupBody::new(queue.name(), group, links, shown))
         })
         .collect();
     groups.sort_by_key(|group| Reverse(group.last_seen));

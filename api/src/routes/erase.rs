@@ -5,10 +5,12 @@ use axum::{
     extract::{Path, RawQuery, State},
 };
 use serde::Serialize;
+use upshot_queue::Operator;
 use utoipa::ToSchema;
 
 use super::subjects::check;
 use crate::{
+    access::Caller,
     problem::{Details, Problem},
     query::Query,
     state::Shared,
@@ -39,6 +41,7 @@ pub struct Erasure {
     delete,
     path = "/v1/subjects/{subject}",
     operation_id = "erase_subject",
+    extensions(("x-right" = json!("erase")), ("x-scope" = json!("installation"))),
     tag = "outcomes",
     params(("subject" = String, Path, description = "The subject, percent-encoded", example = "order-1042")),
     responses(
@@ -49,14 +52,15 @@ pub struct Erasure {
 )]
 pub async fn erase(
     State(state): State<Shared>,
+    caller: Caller,
     Path(subject): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Erasure>, Problem> {
     Query::parse(raw.as_deref(), &[])?;
     check(&subject)?;
     let mut erasure = Erasure::default();
-    for queue in state.queues.keys() {
-        let operator = state.operator_of_address(queue.as_str())?;
+    for queue in state.queues_of(&caller) {
+        let operator = Operator::new(queue.clone());
         let erased = state.ask_for_many(operator.erase(&subject)).await?;
         erasure.jobs += erased.jobs;
         erasure.verdicts += erased.rows;

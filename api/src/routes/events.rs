@@ -25,6 +25,7 @@ use utoipa::ToSchema;
 
 use crate::{
     accepted::AcceptedAt,
+    access::Caller,
     binding, body,
     links::Links,
     problem::{Code, Details, Problem},
@@ -87,6 +88,7 @@ pub struct ExpectedJob {
     post,
     path = "/v1/events",
     operation_id = "publish_event",
+    extensions(("x-right" = json!("publish"))),
     tag = "events",
     params(
         ("ce-specversion" = Option<String>, Header, description = "In binary mode: `1.0`"),
@@ -134,6 +136,7 @@ pub struct ExpectedJob {
 )]
 pub async fn accept(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     request: Request,
 ) -> Result<impl IntoResponse, Problem> {
@@ -143,8 +146,9 @@ pub async fn accept(
         decode(&state, &headers, &body).inspect_err(|rejection| {
             metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
         })?;
+    caller.publishes(&event.source, event.tenant.as_deref())?;
     // The lookup comes before the publish: a job that is found here was there before.
-    let known = look_up(&state, &expected).await;
+    let known = look_up(&state, &caller, &expected).await;
     let found = || known.iter().flatten().flatten();
     for Found { job, reconciled } in found() {
         if let Some(Reconciled::Conflict(conflict)) = reconciled {
@@ -218,9 +222,15 @@ fn decode(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<(Bytes, i
     Ok((structured, accepted))
 }
 
-/// The jobs that are known already, in order; `None` when Redis does not answer.
-async fn look_up(state: &Shared, expected: &[(QueueName, NewJob)]) -> Option<Vec<Option<Found>>> {
-    tokio::time::timeout(LOOK, known::look_up(&state.queues, expected)).await.ok()?.ok()
+/// The jobs that are known already and that the caller sees, in order; `None` when Redis does not
+/// answer.
+async fn look_up(
+    state: &Shared,
+    caller: &Caller,
+    expected: &[(QueueName, NewJob)],
+) -> Option<Vec<Option<Found>>> {
+    let found = tokio::time::timeout(LOOK, known::look_up(&state.queues, expected)).await.ok()?.ok()?;
+    Some(found.into_iter().map(|found| found.filter(|found| caller.sees(&found.job))).collect())
 }
 
 fn location(links: &Links, event: &Event, jobs: &[ExpectedJob]) -> String {

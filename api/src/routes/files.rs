@@ -13,6 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use upshot_queue::JobId;
 
 use crate::{
+    access::Caller,
     evidence::{self, StoredFile},
     files::{ReadError, Reading},
     problem::{Code, Details, Problem},
@@ -32,6 +33,7 @@ const SHOWN: [&str; 5] = ["application/pdf", "image/png", "image/jpeg", "text/pl
     get,
     path = "/v1/jobs/{id}/files/{name}",
     operation_id = "read_file",
+    extensions(("x-right" = json!("see-own"))),
     tag = "jobs",
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
@@ -51,11 +53,12 @@ const SHOWN: [&str; 5] = ["application/pdf", "image/png", "image/jpeg", "text/pl
 )]
 pub async fn file(
     State(state): State<Shared>,
+    caller: Caller,
     Path((id, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = job_id(&id)?;
-    let known = state.find(&id).await?;
+    let known = state.find(&caller, &id).await?;
     let files = evidence::files(&known.job);
     let file = files.into_iter().find(|file| file.name == name).ok_or_else(|| {
         let detail = format!(
@@ -109,7 +112,7 @@ fn unreadable(id: &JobId, file: &StoredFile, why: &ReadError) -> Problem {
             Problem::new(Code::NotBuilt, detail)
         }
         ReadError::Unavailable(_) => {
-            tracing::warn!(job = %id, key = %file.key, %why, "a file cannot be read");
+            tracing::warn!(job = %id, %why, "a file cannot be read");
             Problem::new(Code::StoreUnavailable, "the file is there as far as is known; ask again later")
         }
     }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::metrics;
 use crate::{
+    access::Mode,
     problem::{Details, Problem},
     state::Shared,
 };
@@ -39,6 +40,7 @@ impl Well {
     get,
     path = "/healthz",
     operation_id = "healthz",
+    extensions(("x-right" = json!("none"))),
     tag = "service",
     responses((status = 200, description = "It is", body = Well))
 )]
@@ -51,6 +53,7 @@ pub async fn alive() -> Json<Well> {
     get,
     path = "/readyz",
     operation_id = "readyz",
+    extensions(("x-right" = json!("none"))),
     tag = "service",
     responses(
         (status = 200, description = "It has; `warnings` names what to look at all the same", body = Well),
@@ -78,12 +81,13 @@ pub fn probes_of_api(state: Shared) -> Router {
     alone.route("/metrics", get(move || metrics::of_api(state.clone())))
 }
 
-/// The same for the API's connections above the bound; metrics only where the API itself has them.
+/// The same for the API's connections above the bound. They pass no gate, so they get metrics only
+/// from an API that shows them to everybody.
 pub fn probes_above_bound(state: &Shared) -> Router {
-    match state.metrics_apart {
-        true => alive_and_ready(state.health.clone()),
-        false => probes(state.health.clone(), state.metrics.clone()),
+    if state.metrics_apart || state.mode != Mode::Off {
+        return alive_and_ready(state.health.clone());
     }
+    probes(state.health.clone(), state.metrics.clone())
 }
 
 fn alive_and_ready(health: Health) -> Router {

@@ -9,6 +9,7 @@ use upshot_queue::{Limit, LimitKey};
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     problem::{Details, Problem},
     state::Shared,
@@ -50,6 +51,7 @@ pub struct SetLimit {
     put,
     path = "/v1/queues/{queue}/limits",
     operation_id = "set_limit",
+    extensions(("x-right" = json!("configure")), ("x-scope" = json!("all-tenants"))),
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
     request_body(content = SetLimit, description = "The limit"),
@@ -63,10 +65,11 @@ pub struct SetLimit {
 )]
 pub async fn set(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     Body(set): Body<SetLimit>,
 ) -> Result<Json<QueueBody>, Problem> {
-    let operator = state.operator_of_address(&queue)?;
+    let operator = state.operator_of_address(&caller, &queue)?;
     let queue = operator.client();
     let SetLimit { key: name, concurrency, rate, burst, weight } = set;
     if name.len() > LONGEST {
@@ -77,5 +80,5 @@ pub async fn set(
     // Running jobs are counted again, which takes longer for many jobs.
     state.ask_for_many(operator.set_limit(&key, limit)).await?;
     tracing::info!(queue = %queue.name(), %key, ?limit, "an operator set a limit");
-    Ok(Json(state.ask(QueueBody::read(queue)).await?))
+    Ok(Json(state.ask(QueueBody::read(queue, &state.shown)).await?))
 }

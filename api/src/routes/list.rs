@@ -10,6 +10,7 @@ use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     known::Known,
     links::Links,
     problem::{Details, Problem},
@@ -36,8 +37,8 @@ pub struct JobPage {
         example = "http://127.0.0.1:8080/v1/jobs?state=dead&cursor=invoices~5.1773480413000.mrtu2hq6wcbcvkoxmzkhxbs7da"
     )]
     next: Option<String>,
-    /// How far the page searched, if it stopped before it was full; null if it is full or the list
-    /// has ended.
+    /// How far the page searched, if it stopped before it was full; null if it is full, the list has
+    /// ended, or the principal sees some jobs only.
     #[schema(required)]
     searched: Option<SearchedBody>,
 }
@@ -65,6 +66,7 @@ pub struct SearchedBody {
     get,
     path = "/v1/jobs",
     operation_id = "list_jobs",
+    extensions(("x-right" = json!("see"))),
     tag = "jobs",
     params(
         ("state" = Option<JobState>, Query, description = "Only in this state"),
@@ -83,6 +85,7 @@ pub struct SearchedBody {
 )]
 pub async fn jobs(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<JobPage>, Problem> {
@@ -91,13 +94,21 @@ pub async fn jobs(
         state: query.value("state")?,
         subject: query.name("subject")?,
         kind: query.name("kind")?,
-        tenant: query.name("tenant")?,
+        tenant: caller.tenant(query.name("tenant")?)?,
     };
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
-    let queues = queues(&state, &query)?;
-    let (start, from) = place(&query, &queues)?;
+    let queues = queues(&state, &caller, &query)?;
+    let cursor = match query.text("cursor") {
+        Some(given) => Some(state.open_cursor(&caller, "cursor", given).await?),
+        None => None,
+    };
+    let (start, from) = place(cursor.as_deref(), &queues)?;
     let Found { jobs, next, searched } =
         state.read(|| page(&queues, start, from.clone(), &filter, limit)).await?;
+    let next = match next {
+        Some(next) => Some(state.show_cursor(&caller, &next).await?),
+        None => None,
+    };
     let next = next.map(|cursor| {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
         for name in PARAMETERS.iter().filter(|name| **name != "cursor") {
@@ -108,25 +119,24 @@ pub async fn jobs(
         pairs.append_pair("cursor", &cursor);
         links.jobs(&pairs.finish())
     });
-    let jobs = jobs.iter().map(|known| JobSummary::new(known, &links)).collect();
-    let searched = searched.map(|(queue, Searched { jobs, state })| SearchedBody {
-        jobs,
-        queue: queue.to_string(),
-        state,
-    });
+    let jobs = jobs.iter().map(|known| JobSummary::new(known, &links, &state.shown)).collect();
+    // How many jobs were examined would count those of other tenants.
+    let searched = searched
+        .filter(|_| caller.sees_everything())
+        .map(|(queue, Searched { jobs, state })| SearchedBody { jobs, queue: queue.to_string(), state });
     Ok(Json(JobPage { jobs, next, searched }))
 }
 
 /// The queues to go through, in order.
-fn queues<'a>(state: &'a Shared, query: &Query) -> Result<Vec<&'a Client>, Problem> {
-    let Some(text) = query.text("queue") else { return Ok(state.lists.values().collect()) };
-    Ok(vec![state.queue_of_parameter(text)?])
+fn queues<'a>(state: &'a Shared, caller: &Caller, query: &Query) -> Result<Vec<&'a Client>, Problem> {
+    let Some(text) = query.text("queue") else { return Ok(state.queues_of(caller)) };
+    Ok(vec![state.queue_of_parameter(caller, text)?])
 }
 
 /// Where the list continues: a queue, and a cursor in the queue. The text form is `<queue>~<cursor
 /// of the queue>`, with nothing after the tilde for the queue's beginning.
-fn place(query: &Query, queues: &[&Client]) -> Result<(usize, Option<Cursor>), Problem> {
-    let Some(text) = query.text("cursor") else { return Ok((0, None)) };
+fn place(cursor: Option<&str>, queues: &[&Client]) -> Result<(usize, Option<Cursor>), Problem> {
+    let Some(text) = cursor else { return Ok((0, None)) };
     let read = || {
         let (queue, cursor) = text.split_once('~')?;
         let place = queues.iter().position(|each| each.name().as_str() == queue)?;

@@ -10,6 +10,7 @@ use upshot_shared::duration;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     problem::{Details, Problem},
     state::Shared,
@@ -118,6 +119,7 @@ pub struct Purged {
     post,
     path = "/v1/dead/retry",
     operation_id = "retry_dead",
+    extensions(("x-right" = json!("replay"))),
     tag = "dead",
     request_body(content = RetryMany, description = "Which, and how fast"),
     responses(
@@ -129,16 +131,17 @@ pub struct Purged {
 )]
 pub async fn retry(
     State(state): State<Shared>,
+    caller: Caller,
     Body(many): Body<RetryMany>,
 ) -> Result<Json<Retried>, Problem> {
-    let queue = state.queue_of_parameter(&many.queue)?;
+    let queue = state.queue_of_parameter(&caller, &many.queue)?;
     let operator = Operator::new(queue.clone());
     if many.pace > SLOWEST {
         return Err(Problem::parameter("pace", &format!("{:?}", many.pace), "use at most 1h"));
     }
     let most = most(many.limit)?;
-    let from = from(many.from.as_deref())?;
-    let filter = filter(many.group, many.kind, many.tenant)?;
+    let from = from(&state, &caller, many.from.as_deref()).await?;
+    let filter = filter(many.group, many.kind, caller.tenant(many.tenant)?)?;
     // A job that dies again during the walk is not retried a second time.
     let until = state.now().await?;
     let (done, next) = state
@@ -149,7 +152,7 @@ pub async fn retry(
         .await?;
     let retried = done.iter().filter(|changed| matches!(changed, Changed::To(_))).count();
     tracing::info!(queue = %queue.name(), ?filter, pace = ?many.pace, retried, "an operator retried dead jobs");
-    Ok(Json(Retried { retried, next: next.map(|next| next.to_string()) }))
+    Ok(Json(Retried { retried, next: shown(&state, &caller, next).await? }))
 }
 
 /// Forgets many dead jobs.
@@ -162,6 +165,7 @@ pub async fn retry(
     post,
     path = "/v1/dead/purge",
     operation_id = "purge_dead",
+    extensions(("x-right" = json!("purge"))),
     tag = "dead",
     request_body(content = PurgeMany, description = "Which"),
     responses(
@@ -173,13 +177,14 @@ pub async fn retry(
 )]
 pub async fn purge(
     State(state): State<Shared>,
+    caller: Caller,
     Body(many): Body<PurgeMany>,
 ) -> Result<Json<Purged>, Problem> {
-    let queue = state.queue_of_parameter(&many.queue)?;
+    let queue = state.queue_of_parameter(&caller, &many.queue)?;
     let operator = Operator::new(queue.clone());
     let most = most(many.limit)?;
-    let from = from(many.from.as_deref())?;
-    let filter = filter(many.group, many.kind, many.tenant)?;
+    let from = from(&state, &caller, many.from.as_deref()).await?;
+    let filter = filter(many.group, many.kind, caller.tenant(many.tenant)?)?;
     let age = i64::try_from(many.older_than.as_millis()).unwrap_or(i64::MAX);
     let until = state.now().await?.saturating_sub(age);
     let (done, next) = state
@@ -190,7 +195,7 @@ pub async fn purge(
         .await?;
     let purged = done.iter().filter(|changed| **changed == Changed::Forgotten).count();
     tracing::info!(queue = %queue.name(), ?filter, older_than = ?many.older_than, purged, "an operator purged dead jobs");
-    Ok(Json(Purged { purged, next: next.map(|next| next.to_string()) }))
+    Ok(Json(Purged { purged, next: shown(&state, &caller, next).await? }))
 }
 
 fn most(limit: Option<usize>) -> Result<usize, Problem> {
@@ -201,9 +206,17 @@ fn most(limit: Option<usize>) -> Result<usize, Problem> {
     Err(Problem::parameter("limit", &limit.to_string(), format!("1 to {MOST} is expected")))
 }
 
-fn from(text: Option<&str>) -> Result<Option<DeadCursor>, Problem> {
-    let read = |text: &str| text.parse().map_err(|why| Problem::parameter("from", text, why));
-    text.map(read).transpose()
+async fn from(state: &Shared, caller: &Caller, given: Option<&str>) -> Result<Option<DeadCursor>, Problem> {
+    let Some(given) = given else { return Ok(None) };
+    let opened = state.open_cursor(caller, "from", given).await?;
+    opened.parse().map(Some).map_err(|why| Problem::parameter("from", given, why))
+}
+
+async fn shown(state: &Shared, caller: &Caller, next: Option<DeadCursor>) -> Result<Option<String>, Problem> {
+    match next {
+        Some(next) => state.show_cursor(caller, &next).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The filter. A misspelt filter must not select everything.

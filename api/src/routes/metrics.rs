@@ -20,6 +20,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
     get,
     path = "/metrics",
     operation_id = "metrics",
+    extensions(("x-right" = json!("see-metrics")), ("x-scope" = json!("installation"))),
     tag = "service",
     responses(
         (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),

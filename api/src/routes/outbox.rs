@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     problem::{Code, Details, Problem},
     state::Shared,
@@ -34,6 +35,7 @@ pub struct Group {
     post,
     path = "/v1/queues/{queue}/outbox/end",
     operation_id = "end_outbox_group",
+    extensions(("x-right" = json!("configure")), ("x-scope" = json!("all-tenants"))),
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
     request_body(content = Group, description = "The group"),
@@ -47,10 +49,11 @@ pub struct Group {
 )]
 pub async fn end(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     Body(Group { group }): Body<Group>,
 ) -> Result<Json<QueueBody>, Problem> {
-    let operator = state.operator_of_address(&queue)?;
+    let operator = state.operator_of_address(&caller, &queue)?;
     let queue = operator.client();
     if !state.ask(operator.drop_outbox_group(&group)).await? {
         let shown: String = group.chars().take(100).collect();
@@ -58,5 +61,5 @@ pub async fn end(
         return Err(Problem::new(Code::UnknownGroup, detail));
     }
     tracing::info!(queue = %queue.name(), group, "an operator dropped an outbox group");
-    Ok(Json(state.ask(QueueBody::read(queue)).await?))
+    Ok(Json(state.ask(QueueBody::read(queue, &state.shown)).await?))
 }

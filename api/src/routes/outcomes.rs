@@ -10,16 +10,19 @@ use axum::{
 };
 use futures::future;
 use serde::Serialize;
+use upshot_access::Right;
 use upshot_ledger::list::{self, Cursor, Filter, Found};
 use upshot_queue::{Account, Client};
 use utoipa::ToSchema;
 
 use crate::{
     accepted::{ACCEPTED, AcceptedAt, NotYet, answer},
+    access::Caller,
     links::Links,
     problem::{Details, Problem},
     query::Query,
     report,
+    reveal::{REVEAL, Reveal},
     state::{Shared, job_id, unknown},
     view::{OutcomeReport, OutcomeStatus, STATUSES},
 };
@@ -43,7 +46,7 @@ pub struct OutcomePage {
     #[schema(required)]
     pub(super) next: Option<String>,
     /// How many outcomes this page looked at, if it stopped before it was full; `next` may lead to
-    /// more. Null if it is full or the list has ended.
+    /// more. Null if it is full, the list has ended, or the principal sees some jobs only.
     #[schema(required)]
     pub(super) searched: Option<usize>,
 }
@@ -64,6 +67,7 @@ pub struct OutcomePage {
     get,
     path = "/v1/outcomes",
     operation_id = "list_outcomes",
+    extensions(("x-right" = json!("see-own"))),
     tag = "outcomes",
     params(
         ("source" = Option<String>, Query, description = "Of an event: its source; `id` goes with it", example = "/shops/berlin"),
@@ -91,21 +95,23 @@ pub struct OutcomePage {
 )]
 pub async fn list(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     let raw = raw.as_deref();
     let is_of_event = ["source", "id", ACCEPTED].iter().any(|name| Query::names(raw, name));
     if is_of_event {
-        return event::outcomes(&state, &links, raw).await;
+        return event::outcomes(&state, &caller, &links, raw).await;
     }
+    caller.require(Right::See)?;
     let query = Query::parse(raw, &PARAMETERS)?;
     let (from, to) = query.period()?;
     let filter = Filter {
         status: status(&query)?,
         route: query.name("route")?,
         kind: query.name("kind")?,
-        tenant: query.name("tenant")?,
+        tenant: caller.tenant(query.name("tenant")?)?,
         from,
         to,
         at_risk: query.value::<bool>("at_risk")?.unwrap_or(false),
@@ -115,17 +121,24 @@ pub async fn list(
         return Err(Problem::parameter("at_risk", "true", remedy));
     }
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
-    let cursor = query.value::<Cursor>("cursor")?;
+    let cursor: Option<Cursor> = state.cursor(&caller, &query).await?;
     let queues: Vec<&Client> = match query.text("queue") {
-        Some(name) => vec![state.queue_of_parameter(name)?],
-        None => state.lists.values().collect(),
+        Some(name) => vec![state.queue_of_parameter(&caller, name)?],
+        None => state.queues_of(&caller),
     };
     let now = state.now().await?;
     let read = || list::outcomes(&queues, &filter, cursor.clone(), limit, now, &state.run_times);
     let page = state.read(read).await?;
-    let outcomes = report::reports(&state, &page.found, now, &links).await?;
-    let next = page.next.map(|next| links.outcomes(&query.next(&PARAMETERS, &next.to_string())));
-    Ok(answer(Ok(OutcomePage { outcomes, next, searched: page.searched })))
+    let outcomes = report::reports(&state, &page.found, now, &links, &state.shown).await?;
+    let next = match &page.next {
+        Some(next) => {
+            Some(links.outcomes(&query.next(&PARAMETERS, &state.show_cursor(&caller, next).await?)))
+        }
+        None => None,
+    };
+    // How many outcomes were examined would count those of other tenants.
+    let searched = page.searched.filter(|_| caller.sees_everything());
+    Ok(answer(Ok(OutcomePage { outcomes, next, searched })))
 }
 
 /// The status of a query: one that an outcome is shown with.
@@ -143,34 +156,38 @@ fn status(query: &Query) -> Result<Option<Account>, Problem> {
     get,
     path = "/v1/outcomes/{id}",
     operation_id = "show_outcome",
+    extensions(("x-right" = json!("see-own"))),
     tag = "outcomes",
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
+        ("reveal" = Option<bool>, Query, description = "`true` for complete mail addresses"),
         ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "When the event was accepted, UTC ms: as in the links of a 202"),
     ),
     responses(
         (status = 200, description = "How it stands", body = OutcomeReport),
         (status = 202, description = "The event is accepted, the job not enqueued yet", body = NotYet,
             headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 400, description = "This cannot be a job's id", body = Details, content_type = "application/problem+json"),
+        (status = 400, description = "This cannot be a job's id, or a parameter cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue knows the job", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
     )
 )]
 pub async fn of_job(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(raw.as_deref(), &[ACCEPTED])?;
+    let query = Query::parse(raw.as_deref(), &[ACCEPTED, REVEAL])?;
     let (id, accepted) = (job_id(&id)?, AcceptedAt::of(&query)?);
-    let (looked, now) = future::join(state.find_or_accepted(&id, accepted), state.now()).await;
+    let shown = state.shown.with(Reveal::of(&query, &caller)?);
+    let (looked, now) = future::join(state.find_or_accepted(&caller, &id, accepted), state.now()).await;
     let now = now?;
     let found = match looked {
         Ok(Ok(known)) => Found::Job(Box::new(known.job)),
         absent => {
-            if let Some((queue, row)) = state.row(&id).await? {
+            if let Some((queue, row)) = state.row(&caller, &id).await? {
                 Found::Row(queue, Box::new(row))
             } else {
                 let not_yet = absent?.err().ok_or_else(|| unknown(&id))?;
@@ -178,6 +195,6 @@ pub async fn of_job(
             }
         }
     };
-    let report = report::reports(&state, &[found], now, &links).await?.pop();
+    let report = report::reports(&state, &[found], now, &links, &shown).await?.pop();
     report.map(|report| answer(Ok(report))).ok_or_else(|| unknown(&id))
 }

@@ -14,6 +14,7 @@ use upshot_queue::{Account, Client, Counts, Error, Filter, NO_ROUTE};
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     moment::Moment,
     problem::{Details, Problem},
     state::{Shared, State as ApiState},
@@ -126,15 +127,17 @@ pub struct FlagBody {
     get,
     path = "/v1/overview",
     operation_id = "show_overview",
+    extensions(("x-right" = json!("see")), ("x-scope" = json!("all-tenants"))),
     tag = "outcomes",
     responses(
         (status = 200, description = "The overview", body = Overview),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
     )
 )]
-pub async fn overview(State(state): State<Shared>) -> Result<Json<Overview>, Problem> {
+pub async fn overview(State(state): State<Shared>, caller: Caller) -> Result<Json<Overview>, Problem> {
     let now = state.now().await?;
-    let read = || future::try_join_all(state.lists.values().map(|queue| of_queue(&state, queue, now)));
+    let queues = state.queues_of(&caller);
+    let read = || future::try_join_all(queues.iter().map(|queue| of_queue(&state, queue, now)));
     let routes = state.read(read).await?.into_iter().flatten().collect();
     let rabbitmq = state.depths.borrow().map(RabbitmqBody::from);
     Ok(Json(Overview { routes, rabbitmq }))

@@ -10,6 +10,7 @@ use upshot_queue::Released;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     problem::{Details, Problem},
     state::Shared,
@@ -47,6 +48,7 @@ pub struct Paused {
     post,
     path = "/v1/queues/{queue}/pause",
     operation_id = "pause_queue",
+    extensions(("x-right" = json!("pause")), ("x-scope" = json!("all-tenants"))),
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
     request_body(content = Option<What>, description = "`{}` will do; an empty body counts as that"),
@@ -60,10 +62,11 @@ pub struct Paused {
 )]
 pub async fn pause(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     Body(what): Body<What>,
 ) -> Result<Json<Paused>, Problem> {
-    let operator = state.operator_of_address(&queue)?;
+    let operator = state.operator_of_address(&caller, &queue)?;
     let queue = operator.client();
     let mut kind_known = None;
     match what.kind()? {
@@ -78,7 +81,7 @@ pub async fn pause(
             tracing::info!(queue = %queue.name(), "an operator paused the queue");
         }
     }
-    Ok(Json(Paused { queue: state.ask(QueueBody::read(queue)).await?, kind_known }))
+    Ok(Json(Paused { queue: state.ask(QueueBody::read(queue, &state.shown)).await?, kind_known }))
 }
 
 /// Ends a pause of a queue, or of a kind of its jobs.
@@ -90,6 +93,7 @@ pub async fn pause(
     post,
     path = "/v1/queues/{queue}/resume",
     operation_id = "resume_queue",
+    extensions(("x-right" = json!("pause")), ("x-scope" = json!("all-tenants"))),
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
     request_body(content = Option<What>, description = "`{}` will do; an empty body counts as that"),
@@ -104,10 +108,11 @@ pub async fn pause(
 )]
 pub async fn resume(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     Body(what): Body<What>,
 ) -> Result<(StatusCode, Json<QueueBody>), Problem> {
-    let operator = state.operator_of_address(&queue)?;
+    let operator = state.operator_of_address(&caller, &queue)?;
     let queue = operator.client();
     let mut left = 0;
     match what.kind()? {
@@ -122,7 +127,7 @@ pub async fn resume(
         }
     }
     let status = state.go_on_releasing(queue, left);
-    Ok((status, Json(state.ask(QueueBody::read(queue)).await?)))
+    Ok((status, Json(state.ask(QueueBody::read(queue, &state.shown)).await?)))
 }
 
 impl What {

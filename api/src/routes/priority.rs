@@ -10,6 +10,7 @@ use upshot_queue::Priority;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     links::Links,
     problem::{Details, Problem},
@@ -35,6 +36,7 @@ pub struct Prioritise {
     post,
     path = "/v1/jobs/{id}/priority",
     operation_id = "prioritise_job",
+    extensions(("x-right" = json!("schedule"))),
     tag = "jobs",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     request_body(content = Prioritise, description = "The priority"),
@@ -49,11 +51,12 @@ pub struct Prioritise {
 )]
 pub async fn prioritise(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     Body(Prioritise { priority }): Body<Prioritise>,
 ) -> Result<(StatusCode, Json<JobBody>), Problem> {
-    let target = Target::find(&state, &id).await?;
+    let target = Target::find(&state, &caller, &id).await?;
     let changed = state.ask(target.queue.prioritise(&target.id, priority)).await?;
     target.check(changed, "prioritised", |now| {
         target.not_waiting(now, "only a scheduled, ready or parked job gets another priority")

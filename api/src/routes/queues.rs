@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     problem::{Details, Problem},
     state::Shared,
     view::{QueueBody, RabbitmqBody},
@@ -28,14 +29,17 @@ pub struct Queues {
     get,
     path = "/v1/queues",
     operation_id = "list_queues",
+    extensions(("x-right" = json!("see")), ("x-scope" = json!("all-tenants"))),
     tag = "queues",
     responses(
         (status = 200, description = "The queues", body = Queues),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
     )
 )]
-pub async fn queues(State(state): State<Shared>) -> Result<Json<Queues>, Problem> {
-    let queues = state.read(|| future::try_join_all(state.lists.values().map(QueueBody::read))).await?;
+pub async fn queues(State(state): State<Shared>, caller: Caller) -> Result<Json<Queues>, Problem> {
+    let queues = state.queues_of(&caller);
+    let read = |queue| QueueBody::read(queue, &state.shown);
+    let queues = state.read(|| future::try_join_all(queues.iter().copied().map(read))).await?;
     let rabbitmq = state.depths.borrow().map(RabbitmqBody::from);
     Ok(Json(Queues { queues, rabbitmq }))
 }

@@ -12,6 +12,7 @@ use upshot_shared::duration;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     links::Links,
     problem::{Details, Problem},
@@ -41,6 +42,7 @@ pub struct Reschedule {
     post,
     path = "/v1/jobs/{id}/reschedule",
     operation_id = "reschedule_job",
+    extensions(("x-right" = json!("schedule"))),
     tag = "jobs",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     request_body(content = Reschedule, description = "When it is to run"),
@@ -55,6 +57,7 @@ pub struct Reschedule {
 )]
 pub async fn reschedule(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     Body(Reschedule { delay }): Body<Reschedule>,
@@ -62,7 +65,7 @@ pub async fn reschedule(
     if delay > MOST {
         return Err(Problem::parameter("delay", &format!("{delay:?}"), "use at most 3650d"));
     }
-    let target = Target::find(&state, &id).await?;
+    let target = Target::find(&state, &caller, &id).await?;
     let changed = state.ask(target.queue.reschedule(&target.id, delay)).await?;
     target.check(changed, "rescheduled", |now| {
         let remedy = match now {

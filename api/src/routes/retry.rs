@@ -8,10 +8,12 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use upshot_access::Right;
 use upshot_queue::Changed;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::{Body, raw},
     links::Links,
     problem::{Code, Details, Problem},
@@ -48,6 +50,7 @@ pub struct Retry {
     post,
     path = "/v1/jobs/{id}/retry",
     operation_id = "retry_job",
+    extensions(("x-right" = json!("retry"))),
     tag = "jobs",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     request_body(content = Option<Retry>, description = "`{}` will do; an empty body counts as that"),
@@ -64,13 +67,15 @@ pub struct Retry {
 )]
 pub async fn retry(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     Body(retry): Body<Retry>,
 ) -> Result<(StatusCode, Json<RetriedJob>), Problem> {
-    let target = Target::find(&state, &id).await?;
+    let target = Target::find(&state, &caller, &id).await?;
     let (changed, did) = match retry.args {
         Some(args) => {
+            caller.require(Right::EditArguments)?;
             let args = Bytes::from(Box::<str>::from(args).into_string());
             if let Some(kind) = &target.event_type {
                 state

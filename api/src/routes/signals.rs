@@ -12,10 +12,12 @@ use upshot_queue::{Condition, Kept, Released, Signal, Signalled};
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     moment::Moment,
     problem::{Details, Problem},
     query::Query,
+    shown::Shown,
     state::Shared,
 };
 
@@ -69,7 +71,7 @@ pub struct Sent {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Signal)]
 pub struct SignalBody {
-    /// What it meets.
+    /// What it meets. Mail addresses in the key and in payloads are shortened.
     #[schema(example = "order-1042 confirmed")]
     key: String,
     /// The tenant; null for a condition without a tenant.
@@ -106,16 +108,16 @@ pub struct SignalPage {
     next: Option<String>,
 }
 
-impl From<Signal> for SignalBody {
-    fn from(signal: Signal) -> Self {
+impl SignalBody {
+    fn new(signal: Signal, shown: &Shown) -> Self {
         let Signal { condition, payload, at, contradictions, other } = signal;
         Self {
-            key: condition.key().to_owned(),
+            key: shown.text(condition.key()),
             tenant: condition.tenant().map(str::to_owned),
-            payload,
+            payload: shown.value(&payload),
             at: Moment(at),
             contradictions,
-            other: other.map(|(payload, at)| OtherBody { payload, at: Moment(at) }),
+            other: other.map(|(payload, at)| OtherBody { payload: shown.value(&payload), at: Moment(at) }),
         }
     }
 }
@@ -130,6 +132,7 @@ impl From<Signal> for SignalBody {
     post,
     path = "/v1/queues/{queue}/signals",
     operation_id = "send_signal",
+    extensions(("x-right" = json!("signal"))),
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
     request_body(content = Send, description = "The signal"),
@@ -146,19 +149,22 @@ impl From<Signal> for SignalBody {
 )]
 pub async fn send(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     Body(send): Body<Send>,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    let queue = state.queue_of_address(&queue)?;
+    let queue = state.queue_of_address(&caller, &queue)?;
     let condition = condition(send.tenant.as_deref(), &send.key)?;
+    caller.require_tenant(condition.tenant())?;
     let Signalled { kept, released } = state.ask(queue.signal(&condition, &send.payload)).await?;
     let Released { released, left } = released;
     let (result, payload) = match kept {
         Kept::Stored => (SignalResult::Stored, send.payload),
         Kept::Known => (SignalResult::Known, send.payload),
-        Kept::Contradicts { first } => (SignalResult::Contradicts, first),
+        Kept::Contradicts { first } => (SignalResult::Contradicts, state.shown.value(&first)),
     };
-    tracing::info!(queue = %queue.name(), %condition, ?result, released, left, "signal sent");
+    let logged = state.shown.text(condition.key());
+    tracing::info!(queue = %queue.name(), key = logged, ?result, released, left, "signal sent");
     Ok((state.go_on_releasing(queue, left), Json(Sent { result, payload, released, left })))
 }
 
@@ -169,6 +175,7 @@ pub async fn send(
     get,
     path = "/v1/queues/{queue}/signals",
     operation_id = "list_signals",
+    extensions(("x-right" = json!("see"))),
     tag = "queues",
     params(
         ("queue" = String, Path, description = "The queue", example = "invoices"),
@@ -186,22 +193,26 @@ pub async fn send(
 )]
 pub async fn list(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<SignalPage>, Problem> {
     let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
-    let queue = state.queue_of_address(&queue)?;
+    let queue = state.queue_of_address(&caller, &queue)?;
+    let body = |signal| SignalBody::new(signal, &state.shown);
     if let Some(key) = query.text("key") {
         let condition = condition(query.name("tenant")?.as_deref(), key)?;
+        caller.require_tenant(condition.tenant())?;
         let found = state.ask(queue.kept_signal(&condition)).await?;
-        return Ok(Json(SignalPage { signals: found.into_iter().map(Into::into).collect(), next: None }));
+        return Ok(Json(SignalPage { signals: found.into_iter().map(body).collect(), next: None }));
     }
     if let Some(tenant) = query.text("tenant") {
         return Err(Problem::parameter("tenant", tenant, "it goes with `key`"));
     }
+    caller.require_everything()?;
     let (from, limit) = (query.value("cursor")?, query.within("limit", 1, LIMIT)?.unwrap_or(LIMIT));
     let page = state.ask(queue.kept_signals(from.as_ref(), limit)).await?;
-    let signals = page.signals.into_iter().map(Into::into).collect();
+    let signals = page.signals.into_iter().map(body).collect();
     Ok(Json(SignalPage { signals, next: page.next.map(|next| next.to_string()) }))
 }
 
@@ -220,6 +231,7 @@ pub struct Withdrawn {
     delete,
     path = "/v1/queues/{queue}/signals",
     operation_id = "withdraw_signal",
+    extensions(("x-right" = json!("signal"))),
     tag = "queues",
     params(
         ("queue" = String, Path, description = "The queue", example = "invoices"),
@@ -235,14 +247,17 @@ pub struct Withdrawn {
 )]
 pub async fn withdraw(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Withdrawn>, Problem> {
     let query = Query::parse(raw.as_deref(), &["key", "tenant"])?;
-    let operator = state.operator_of_address(&queue)?;
+    let operator = state.operator_of_address(&caller, &queue)?;
     let condition = condition(query.name("tenant")?.as_deref(), query.text("key").unwrap_or_default())?;
+    caller.require_tenant(condition.tenant())?;
     let withdrawn = state.ask(operator.withdraw_signal(&condition)).await?;
-    tracing::info!(queue = %operator.client().name(), %condition, withdrawn, "an operator withdrew a signal");
+    let logged = state.shown.text(condition.key());
+    tracing::info!(queue = %operator.client().name(), key = logged, withdrawn, "an operator withdrew a signal");
     Ok(Json(Withdrawn { withdrawn }))
 }
 

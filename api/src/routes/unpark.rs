@@ -10,6 +10,7 @@ use upshot_queue::{Condition, Released};
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     problem::{Details, Problem},
     state::Shared,
@@ -43,6 +44,7 @@ pub struct Unparked {
     post,
     path = "/v1/queues/{queue}/unpark",
     operation_id = "unpark",
+    extensions(("x-right" = json!("pause")), ("x-scope" = json!("all-tenants"))),
     tag = "queues",
     params(("queue" = String, Path, description = "The queue", example = "invoices")),
     request_body(content = Unpark, description = "The condition"),
@@ -57,13 +59,15 @@ pub struct Unparked {
 )]
 pub async fn unpark(
     State(state): State<Shared>,
+    caller: Caller,
     Path(queue): Path<String>,
     Body(unpark): Body<Unpark>,
 ) -> Result<(StatusCode, Json<Unparked>), Problem> {
-    let queue = state.queue_of_address(&queue)?;
+    let queue = state.queue_of_address(&caller, &queue)?;
     let named = unpark.condition.as_str();
     let condition: Condition = named.parse().map_err(|why| Problem::parameter("condition", named, why))?;
     let Released { released: unparked, left } = state.ask(queue.unpark(&condition)).await?;
-    tracing::info!(queue = %queue.name(), %condition, unparked, left, "an operator released the jobs of a condition");
+    let condition = state.shown.text(named);
+    tracing::info!(queue = %queue.name(), condition, unparked, left, "an operator released the jobs of a condition");
     Ok((state.go_on_releasing(queue, left), Json(Unparked { unparked, left })))
 }

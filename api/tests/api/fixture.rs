@@ -11,7 +11,10 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use upshot_api::Api;
 use upshot_queue::{Connector, Expect, JobId, NewJob, QueueName, Scope};
-use upshot_runtime::{Health, Settings, settings::QueueSettings};
+use upshot_runtime::{
+    Health, Settings,
+    settings::{AuthMode, QueueSettings},
+};
 use upshot_shared::{
     Event, Intake, Route,
     intake::{LABEL_ID, LABEL_SOURCE, LABEL_TYPE},
@@ -52,20 +55,43 @@ impl Fixture {
 
     /// An API on the shared Redis, with a listener of its own for probes and metrics.
     pub async fn with_probes(listener: TcpListener) -> Self {
-        Self::start(&shared_redis().await.url(), &format!("amqp://{NOBODY}"), Some(listener)).await
+        let redis = shared_redis().await.url();
+        Self::start(&redis, &format!("amqp://{NOBODY}"), Some(listener), |_| {}).await
+    }
+
+    /// An API that asks for credentials, on the shared Redis and a virtual host of the shared RabbitMQ.
+    pub async fn guarded() -> Self {
+        Self::guarded_on(&shared_redis().await.url()).await
+    }
+
+    /// The same on this Redis.
+    pub async fn guarded_on(redis: &str) -> Self {
+        let (_, amqp) = TestRabbit::get().await.vhost();
+        Self::with(redis, &amqp, |settings| settings.api.auth = AuthMode::Required).await
     }
 
     /// An API on these servers.
     pub async fn on(redis: &str, amqp: &str) -> Self {
-        Self::start(redis, amqp, None).await
+        Self::with(redis, amqp, |_| {}).await
     }
 
-    async fn start(redis: &str, amqp: &str, probes: Option<TcpListener>) -> Self {
+    /// The same with other settings.
+    pub async fn with(redis: &str, amqp: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start(redis, amqp, None, change).await
+    }
+
+    async fn start(
+        redis: &str,
+        amqp: &str,
+        probes: Option<TcpListener>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let store = tempfile::tempdir().unwrap();
         let mut settings = settings(redis, amqp, store.path());
         if let Some(probes) = &probes {
             settings.probes.listen = probes.local_addr().unwrap().to_string();
         }
+        change(&mut settings);
         let connector = Connector::new(settings.redis.options()).unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let api = Api::new(&settings, Health::default(), metrics).unwrap();
@@ -163,7 +189,8 @@ pub async fn body(response: Response, status: u16) -> Value {
     if status >= 400 {
         assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(headers["x-request-id"].to_str().ok(), body["request_id"].as_str());
-        assert!(body["type"].as_str().unwrap().starts_with("urn:upshot:problem:"), "{body}");
+        let code = body["code"].as_str().unwrap();
+        assert_eq!(body["type"], format!("/problems/{code}"), "{body}");
         assert_eq!(body["status"], status);
     }
     body
@@ -212,6 +239,8 @@ fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
     }
     let contract = include_str!("../../../contracts/events/order.completed.v1.schema.json");
     settings.contracts.built_in = vec![("order.completed.v1", contract)];
+    let hidden = json!({"order.completed.v1": ["/customer/name", "/customer/email", "/customer/address"]});
+    settings.redact.paths = serde_json::from_value(hidden).unwrap();
     let minute = Duration::from_secs(60);
     let invoices: QueueName = "invoices".parse().unwrap();
     settings.routes.push(Route::new("order.completed.v1", "invoice.issue", invoices, 15 * minute));

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails the test")]
 
 mod accepted;
+mod access;
 mod configuration;
 mod dead;
 mod events;
@@ -24,6 +25,7 @@ mod outcomes;
 mod progress;
 mod quarantine;
 mod queues;
+mod redaction;
 mod rejections;
 mod stream;
 mod worker;

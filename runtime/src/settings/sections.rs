@@ -8,7 +8,7 @@ use upshot_queue::QueueName;
 
 use super::bytes::ByteSize;
 use crate::secret::SecretUrl;
-use upshot_shared::{contract::BuiltIn, duration};
+use upshot_shared::{contract::BuiltIn, duration, redact::Paths};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -105,10 +105,23 @@ impl Default for ExecutorSettings {
     }
 }
 
+/// Whether the API asks for authentication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// Where other machines may reach it.
+    #[default]
+    Auto,
+    Required,
+    None,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiSettings {
     pub listen: String,
+    pub auth: AuthMode,
+    pub allow_unauthenticated: bool,
     pub public_url: Option<String>,
     pub hosts: Vec<String>,
     pub connections: usize,
@@ -116,8 +129,21 @@ pub struct ApiSettings {
 
 impl Default for ApiSettings {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".to_owned(), public_url: None, hosts: Vec::new(), connections: 4096 }
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            auth: AuthMode::Auto,
+            allow_unauthenticated: false,
+            public_url: None,
+            hosts: Vec::new(),
+            connections: 4096,
+        }
     }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedactSettings {
+    pub paths: Paths,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use upshot_shared::event::Identity;
 use super::OutcomePage;
 use crate::{
     accepted::{ACCEPTED, AcceptedAt, answer},
+    access::Caller,
     links::Links,
     problem::{Code, Problem},
     query::Query,
@@ -25,7 +26,12 @@ const PARAMETERS: [&str; 3] = ["source", "id", ACCEPTED];
 /// Shows how an event's expectations stand.
 ///
 /// The jobs' ids follow from the event and the routes, so nothing is searched.
-pub(super) async fn outcomes(state: &Shared, links: &Links, raw: Option<&str>) -> Result<Response, Problem> {
+pub(super) async fn outcomes(
+    state: &Shared,
+    caller: &Caller,
+    links: &Links,
+    raw: Option<&str>,
+) -> Result<Response, Problem> {
     let query = Query::parse(raw, &PARAMETERS)?;
     let accepted = AcceptedAt::of(&query)?.filter(|at| at.left().is_some());
     let required = |name: &str| {
@@ -44,7 +50,10 @@ pub(super) async fn outcomes(state: &Shared, links: &Links, raw: Option<&str>) -
     let (mut found, now) = future::try_join(read(state, &jobs), state.now()).await?;
     let originals = originals(state, &jobs, &found).await?;
     found.extend(read(state, &originals).await?);
-    let jobs = found;
+    let mut jobs = found;
+    jobs.retain(|job| caller.sees(job));
+    // Of a job that is gone, nothing says whether a principal of some jobs saw it.
+    let originals = if caller.scope().is_everything() { originals } else { BTreeSet::new() };
     if let (Some(at), true) = (accepted, jobs.is_empty() && originals.is_empty()) {
         return Ok(answer(Err::<OutcomePage, _>(at.not_yet())));
     }
@@ -62,7 +71,7 @@ pub(super) async fn outcomes(state: &Shared, links: &Links, raw: Option<&str>) -
         return Err(Problem::new(Code::UnknownEvent, detail));
     }
     let found: Vec<Found> = jobs.into_iter().map(|job| Found::Job(Box::new(job))).collect();
-    let outcomes = report::reports(state, &found, now, links).await?;
+    let outcomes = report::reports(state, &found, now, links, &state.shown).await?;
     Ok(answer(Ok(OutcomePage { outcomes, next: None, searched: None })))
 }
 

@@ -10,6 +10,7 @@ use upshot_queue::{Changed, Remark};
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     body::Body,
     links::Links,
     problem::{Code, Details, Problem},
@@ -71,6 +72,7 @@ pub struct Own {
     post,
     path = "/v1/outcomes/{id}/waive",
     operation_id = "waive_outcome",
+    extensions(("x-right" = json!("waive"))),
     tag = "outcomes",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     request_body(content = Waive, description = "The reason"),
@@ -86,12 +88,13 @@ pub struct Own {
 )]
 pub async fn waive(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     Body(waive): Body<Waive>,
 ) -> Result<Json<OutcomeReport>, Problem> {
     let reason = remark("reason", waive.reason, TEXT, waive.by)?;
-    let target = Target::find(&state, &id).await?;
+    let target = Target::find(&state, &caller, &id).await?;
     let changed = state.ask(target.queue.waive(&target.id, &reason)).await?;
     checked(&target, changed, "waived")?;
     report_of(&state, &target, &links).await
@@ -104,6 +107,7 @@ pub async fn waive(
     post,
     path = "/v1/outcomes/{id}/note",
     operation_id = "note_outcome",
+    extensions(("x-right" = json!("waive"))),
     tag = "outcomes",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     request_body(content = Note, description = "The note"),
@@ -118,12 +122,13 @@ pub async fn waive(
 )]
 pub async fn note(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     Body(note): Body<Note>,
 ) -> Result<Json<OutcomeReport>, Problem> {
     let note = remark("note", note.note, TEXT, note.by)?;
-    let target = Target::find(&state, &id).await?;
+    let target = Target::find(&state, &caller, &id).await?;
     let changed = state.ask(target.queue.note(&target.id, &note)).await?;
     checked(&target, changed, "noted")?;
     report_of(&state, &target, &links).await
@@ -134,6 +139,7 @@ pub async fn note(
     post,
     path = "/v1/outcomes/{id}/owner",
     operation_id = "own_outcome",
+    extensions(("x-right" = json!("waive"))),
     tag = "outcomes",
     params(("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
     request_body(content = Own, description = "The owner"),
@@ -148,12 +154,13 @@ pub async fn note(
 )]
 pub async fn own(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     Body(own): Body<Own>,
 ) -> Result<Json<OutcomeReport>, Problem> {
     let owner = remark("owner", own.owner, NAME, own.by)?;
-    let target = Target::find(&state, &id).await?;
+    let target = Target::find(&state, &caller, &id).await?;
     let changed = state.ask(target.queue.own(&target.id, &owner)).await?;
     checked(&target, changed, "owned")?;
     report_of(&state, &target, &links).await
@@ -189,8 +196,8 @@ async fn report_of(
     target: &Target<'_>,
     links: &Links,
 ) -> Result<Json<OutcomeReport>, Problem> {
-    let (known, now) = futures::future::try_join(state.find(&target.id), state.now()).await?;
+    let (known, now) = futures::future::try_join(state.find(target.caller, &target.id), state.now()).await?;
     let found = [Found::Job(Box::new(known.job))];
-    let report = report::reports(state, &found, now, links).await?.pop();
+    let report = report::reports(state, &found, now, links, &state.shown).await?.pop();
     report.map(Json).ok_or_else(|| crate::state::unknown(&target.id))
 }

@@ -13,6 +13,7 @@ use upshot_queue::{Client, Error, FigureDay, NO_ROUTE, Snapshot};
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     moment::Moment,
     problem::{Details, Problem},
     query::Query,
@@ -74,6 +75,7 @@ pub struct SummaryRow {
     get,
     path = "/v1/outcomes/summary",
     operation_id = "sum_up_outcomes",
+    extensions(("x-right" = json!("see"))),
     tag = "outcomes",
     params(
         ("by" = Option<String>, Query, description = "`route` (if it is left out), `kind`, `tenant` or `cause`", example = "route", pattern = "^(route|kind|tenant|cause)$"),
@@ -88,16 +90,17 @@ pub struct SummaryRow {
 )]
 pub async fn summary(
     State(state): State<Shared>,
+    caller: Caller,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<OutcomeSummary>, Problem> {
     let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
     let (from, to) = query.period()?;
     let now = state.now().await?;
     let summary = match query.text("by") {
-        None | Some("route") => by_books(&state, "route", from, to, now).await?,
-        Some("kind") => by_books(&state, "kind", from, to, now).await?,
-        Some("tenant") => by_days(&state, "tenant", from, to, now).await?,
-        Some("cause") => by_days(&state, "cause", from, to, now).await?,
+        None | Some("route") => by_books(&state, &caller, "route", from, to, now).await?,
+        Some("kind") => by_books(&state, &caller, "kind", from, to, now).await?,
+        Some("tenant") => by_days(&state, &caller, "tenant", from, to, now).await?,
+        Some("cause") => by_days(&state, &caller, "cause", from, to, now).await?,
         Some(other) => return Err(Problem::parameter("by", other, "use route, kind, tenant or cause")),
     };
     Ok(Json(summary))
@@ -124,20 +127,23 @@ async fn ends(queue: &Client, from: Option<i64>, to: Option<i64>) -> Result<Ends
 
 async fn by_books(
     state: &Shared,
+    caller: &Caller,
     by: &'static str,
     from: Option<i64>,
     to: Option<i64>,
     now: i64,
 ) -> Result<OutcomeSummary, Problem> {
+    caller.require_everything()?;
     // A period that ends in the future ends now.
     let to = to.filter(|to| *to < now);
-    let queues = || future::try_join_all(state.queues.values().map(|queue| ends(queue, from, to)));
-    let read = state.read(queues).await?;
+    let queues = state.queues_of(caller);
+    let ends = || future::try_join_all(queues.iter().map(|queue| ends(queue, from, to)));
+    let read = state.read(ends).await?;
     let begins = read.iter().filter_map(|(_, begin, _)| begin.at).min();
     let kinds: BTreeMap<&str, &str> =
         state.intake.all_routes().map(|route| (route.name.as_str(), route.job.as_str())).collect();
     let mut rows: BTreeMap<(String, Option<String>), Figures> = BTreeMap::new();
-    for (queue, (routes, begin, end)) in state.queues.keys().zip(&read) {
+    for (queue, (routes, begin, end)) in queues.iter().map(|queue| queue.name()).zip(&read) {
         let moved = end.books.since(&begin.books);
         for (number, route) in routes.iter().filter(|(number, _)| **number != NO_ROUTE) {
             let name = match by {
@@ -160,6 +166,7 @@ async fn by_books(
 
 async fn by_days(
     state: &Shared,
+    caller: &Caller,
     by: &'static str,
     from: Option<i64>,
     to: Option<i64>,
@@ -169,10 +176,14 @@ async fn by_days(
     let all = summary::days(from.unwrap_or(to).min(to), to, DAYS + 1);
     let days = all.get(..DAYS.min(all.len())).unwrap_or_default();
     let first = days.last().map(|day| Moment(day * DAY_MS));
-    let each = (FIELDS / (days.len() * state.queues.len()).max(1)).max(1);
+    if by == "cause" {
+        caller.require_everything()?;
+    }
+    let queues = state.queues_of(caller);
+    let each = (FIELDS / (days.len() * queues.len()).max(1)).max(1);
     let read = || {
         let of_queue = |queue| days.iter().map(move |day| Client::figures_of(queue, *day, each));
-        future::try_join_all(state.queues.values().flat_map(of_queue))
+        future::try_join_all(queues.iter().copied().flat_map(of_queue))
     };
     let figures: Vec<FigureDay> = state.read(read).await?;
     let mut is_cut = all.len() > DAYS || figures.iter().any(|day| day.is_cut);
@@ -183,7 +194,11 @@ async fn by_days(
             cause: None,
             figures: FiguresBody::verdicts(&figures),
         };
-        let mut tenants: Vec<(String, Figures)> = summary::by_tenant(&figures).into_iter().collect();
+        let is_seen = |(name, _): &(String, Figures)| {
+            caller.scope().tenants.has(Some(name.as_str()).filter(|name| !name.is_empty()))
+        };
+        let mut tenants: Vec<(String, Figures)> =
+            summary::by_tenant(&figures).into_iter().filter(is_seen).collect();
         tenants.sort_by_key(|(_, figures)| std::cmp::Reverse((figures.missed, figures.became_overdue)));
         tenants.into_iter().map(row).collect()
     } else {
@@ -191,7 +206,7 @@ async fn by_days(
             name: Some(cause.fingerprint.clone()),
             queue: None,
             figures: FiguresBody::missed(cause.missed),
-            cause: Some(cause.into()),
+            cause: Some(CauseBody::new(cause, &state.shown)),
         };
         summary::by_cause(&figures).into_iter().map(row).collect()
     };

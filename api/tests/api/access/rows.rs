@@ -1,0 +1,147 @@
+//! The table: of each operation a request about a job of the tenant `acme`.
+
+use serde_json::{Value, json};
+use upshot_access::Right;
+use upshot_queue::JobId;
+
+use super::principals::{OWN, OWN_SOURCE};
+use crate::fixture::{Fixture, event, job};
+
+/// What a principal of another tenant is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// The same as everybody: the request concerns no tenant.
+    Same,
+    /// That the thing is not there.
+    NotThere,
+    /// An answer without a trace of it.
+    NoTrace,
+    /// That it belongs to others, because the request names the tenant itself.
+    Refused,
+}
+
+/// A request about the target.
+pub struct Row {
+    pub operation: &'static str,
+    pub query: &'static str,
+    pub body: fn() -> Value,
+    /// A right that this request needs besides.
+    pub also: Option<Right>,
+    /// Answers to a principal that may do it.
+    pub done: &'static [u16],
+    pub foreign: Foreign,
+    /// Traces of the target that the request itself names, so that an answer may repeat them.
+    pub echoes: &'static [&'static str],
+}
+
+const fn row(operation: &'static str, done: &'static [u16], foreign: Foreign) -> Row {
+    Row { operation, query: "", body: || Value::Null, also: None, done, foreign, echoes: &["job"] }
+}
+
+const fn said(row: Row, body: fn() -> Value) -> Row {
+    Row { body, ..row }
+}
+
+const fn asked(row: Row, query: &'static str, echoes: &'static [&'static str]) -> Row {
+    Row { query, echoes, ..row }
+}
+
+use Foreign::{NoTrace, NotThere, Refused, Same};
+
+/// The rows. An operation without a row fails the test.
+pub const ROWS: &[Row] = &[
+    said(row("publish_event", &[202], Refused), || {
+        let mut event = event("TARGET");
+        event["tenant"] = json!(OWN);
+        event["source"] = json!(OWN_SOURCE);
+        event
+    }),
+    row("list_jobs", &[200], NoTrace),
+    row("show_job", &[200], NotThere),
+    said(row("retry_job", &[409], NotThere), || json!({})),
+    said(row("cancel_job", &[202], NotThere), || json!({})),
+    said(row("reschedule_job", &[202], NotThere), || json!({"delay": "1h"})),
+    said(row("prioritise_job", &[202], NotThere), || json!({"priority": "high"})),
+    row("watch_job", &[200], NotThere),
+    row("read_file", &[404], NotThere),
+    row("list_queues", &[200], Same),
+    said(row("pause_queue", &[200], Same), || json!({"kind": "nothing.of.it"})),
+    said(row("resume_queue", &[200], Same), || json!({"kind": "nothing.of.it"})),
+    said(row("unpark", &[200], Same), || json!({"condition": "breaker:nothing"})),
+    said(row("send_signal", &[200], Refused), || json!({"key": "k", "tenant": OWN})),
+    asked(row("list_signals", &[200], Refused), "?key=k&tenant=acme", &["tenant"]),
+    asked(row("withdraw_signal", &[200], Refused), "?key=k&tenant=acme", &["tenant"]),
+    said(row("set_limit", &[200], Same), || json!({"key": "key:nothing"})),
+    row("get_configuration", &[200], Same),
+    said(
+        row("put_configuration", &[200, 400, 409], Same),
+        || json!({"configuration": {}, "expect_version": 77}),
+    ),
+    said(row("end_outbox_group", &[200, 404], Same), || json!({"group": "nothing"})),
+    row("list_dead", &[200], Same),
+    row("list_quarantine", &[200], Same),
+    row("show_quarantined", &[404], Same),
+    said(row("retry_dead", &[200], NoTrace), || json!({"queue": "emails"})),
+    said(row("purge_dead", &[200], NoTrace), || json!({"queue": "emails", "older_than": "0s"})),
+    Row { also: Some(Right::See), ..row("list_outcomes", &[200], NoTrace) },
+    asked(row("sum_up_outcomes", &[200], NoTrace), "?by=tenant", &[]),
+    row("show_outcome", &[200], NotThere),
+    said(row("waive_outcome", &[200], NotThere), || json!({"reason": "settled"})),
+    said(row("note_outcome", &[200], NotThere), || json!({"note": "seen"})),
+    said(row("own_outcome", &[200], NotThere), || json!({"owner": "billing"})),
+    row("show_overview", &[200], Same),
+    Row { echoes: &["job", "subject"], ..row("tell_story", &[200], NotThere) },
+    row("erase_subject", &[200], Same),
+    row("show_me", &[200], Same),
+    said(
+        row("create_token", &[201], Refused),
+        || json!({"name": "n", "role": "viewer", "tenants": [OWN], "sources": ["*"]}),
+    ),
+    row("list_tokens", &[200], NoTrace),
+    said(row("rotate_token", &[404], Same), || json!({})),
+    row("revoke_token", &[404], Same),
+    row("healthz", &[200], Same),
+    row("readyz", &[200, 503], Same),
+    row("metrics", &[200], Same),
+];
+
+/// A job of the tenant `acme`, about which each request is.
+pub struct Target {
+    pub id: JobId,
+    name: String,
+}
+
+/// Enqueues a target.
+pub async fn target(fixture: &Fixture) -> Target {
+    let name = JobId::random().to_string();
+    let id = fixture.enqueue("emails", job(&name, "order.confirm")).await;
+    Target { id, name }
+}
+
+impl Target {
+    /// The address of a request.
+    pub fn fill(&self, path: &str, query: &str) -> String {
+        let subject = format!("order-{}", self.name);
+        let path =
+            path.replace("{subject}", &subject).replace("{queue}", "emails").replace("{name}", "a.pdf");
+        let path = path.replace("{token}", "000000000000").replace("{id}", self.id.as_str());
+        format!("{path}{query}")
+    }
+
+    /// The body of a request. The event of the target has its id.
+    pub fn fill_body(&self, mut body: Value) -> Value {
+        if body["id"] == "TARGET" {
+            body["id"] = json!(self.name);
+        }
+        body
+    }
+
+    /// What no principal of another tenant may be told, each with its name.
+    pub fn traces(&self) -> [(&'static str, String); 3] {
+        [
+            ("subject", format!("order-{}", self.name)),
+            ("job", self.id.to_string()),
+            ("tenant", format!("\"{OWN}\"")),
+        ]
+    }
+}
