@@ -18,6 +18,7 @@
 //! | [`query`], [`body`] | parameters and bodies in |
 //! | [`access`] | which principal sends a request, and whether it may |
 //! | [`links`], [`moment`] | addresses and times out |
+//! | [`shown`], [`reveal`] | what answers hide; the requests that see all |
 //! | [`accepted`] | jobs that are accepted and not enqueued yet |
 //! | [`state`], [`known`], [`target`] | what handlers share; reading a job; changing a job |
 //! | [`scrape`], `metrics`, [`upkeep`] | metrics of queues; of this process; clean-up of metrics that are not fetched |
@@ -42,10 +43,12 @@ mod openapi;
 mod problem;
 mod query;
 mod report;
+mod reveal;
 mod routes;
 mod scrape;
 mod serve;
 mod server;
+mod shown;
 mod state;
 mod target;
 mod upkeep;

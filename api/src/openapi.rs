@@ -21,8 +21,8 @@ use crate::{routes, state::Shared, view::Snapshot};
         title = "Upshot",
         description = "Turns domain events into business outcomes: publish an event, watch the work that it asked \
                        for, and read whether it came out right, in time, with evidence.\n\nErrors are problem \
-                       details after RFC 9457 (`application/problem+json`). Their `type` is \
-                       `urn:upshot:problem:<code>`: stable, and not to be dereferenced.",
+                       details after RFC 9457 (`application/problem+json`). Their `type` \
+                       leads to a page with cause and remedy; programs compare their `code`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     tags(

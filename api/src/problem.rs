@@ -1,10 +1,11 @@
 //! Every answer that is not a success: problem details after RFC 9457.
 //!
-//! `type` is `urn:upshot:problem:<code>`. The name is stable and cannot be dereferenced (RFC 9457,
-//! section 3.1.1 allows that), because a web address would promise a page. The codes are the
-//! variants of [`Code`].
+//! `type` is `/problems/<code>`: a reference with a full path, as RFC 9457, section 3.1.1, advises
+//! for relative ones. It leads to the page about the problem, and is the same text in every
+//! installation. Programs compare `code`. The codes are the variants of [`Code`].
 
 mod code;
+pub mod page;
 
 use std::{collections::BTreeMap, fmt::Display};
 
@@ -23,13 +24,13 @@ use utoipa::ToSchema;
 
 use crate::view::StepBody;
 
-pub use code::Code;
+pub use code::{Code, ProblemCode};
 
 /// The content type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// The prefix of a problem's type.
-const TYPE: &str = "urn:upshot:problem:";
+const TYPE: &str = "/problems/";
 /// How long a client should wait when a service is away, in seconds.
 const RETRY_AFTER: u64 = 2;
 
@@ -41,11 +42,13 @@ pub struct Problem(Box<Details>);
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Details {
-    /// What went wrong, for programs: `urn:upshot:problem:<code>`; it is stable
-    /// and cannot be dereferenced.
+    /// The page about it, with cause and remedy: `/problems/<code>` of the API.
     #[serde(rename = "type")]
-    #[schema(example = "urn:upshot:problem:invalid-event")]
+    #[schema(example = "/problems/invalid-event")]
     kind: String,
+    /// What went wrong, for programs. It is stable.
+    #[schema(value_type = ProblemCode)]
+    code: &'static str,
     /// The same for people.
     #[schema(example = "The event cannot be accepted")]
     title: &'static str,
@@ -94,6 +97,7 @@ impl Problem {
         let (name, status, title) = code.parts();
         Self(Box::new(Details {
             kind: format!("{TYPE}{name}"),
+            code: name,
             title,
             status: status.as_u16(),
             detail: detail.to_string(),
@@ -112,7 +116,7 @@ impl Problem {
 
     /// Whether this is the given problem.
     pub fn is(&self, code: Code) -> bool {
-        self.0.kind.strip_prefix(TYPE) == Some(code.parts().0)
+        self.0.code == code.as_str()
     }
 
     /// The code, as it is written.

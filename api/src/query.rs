@@ -78,6 +78,18 @@ impl Query {
         self.text(name).map(read).transpose()
     }
 
+    /// Whether a parameter is `true`; `false` if it is left out.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(Problem::parameter(name, other, "`true` or `false` is expected")),
+        }
+    }
+
     /// A parameter's time, UTC ms.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use upshot_queue::{Account, Error, Job, JobId, QueueName, State};
 use crate::{
     links::Links,
     problem::Problem,
+    shown::Shown,
     state::Shared,
     view::{Beside, OutcomeReport},
 };
@@ -35,6 +36,7 @@ pub async fn reports(
     found: &[Found],
     now: i64,
     links: &Links,
+    shown: &Shown,
 ) -> Result<Vec<OutcomeReport>, Problem> {
     let queues: BTreeSet<QueueName> = found.iter().map(|found| queue_of(found).clone()).collect();
     let (routes, at_risk) = future::try_join(routes(state, &queues), at_risk(state, found, now)).await?;
@@ -48,10 +50,10 @@ pub async fn reports(
         Found::Job(job) => {
             let number = job.expectation.map(|expectation| expectation.route);
             let beside = beside(&job.queue, number, at_risk.contains(&job.id));
-            OutcomeReport::new(job, beside, now, links)
+            OutcomeReport::new(job, beside, now, links, shown)
         }
         Found::Row(queue, row) => {
-            OutcomeReport::of_row(queue, row, beside(queue, Some(row.route), false), links)
+            OutcomeReport::of_row(queue, row, beside(queue, Some(row.route), false), links, shown)
         }
     };
     Ok(found.iter().map(report).collect())

@@ -20,6 +20,7 @@ mod outcomes;
 mod overview;
 mod pause;
 mod priority;
+mod problems;
 mod progress;
 mod quarantine;
 mod queues;
@@ -96,6 +97,7 @@ pub fn router(state: Shared) -> Router {
     let events = Bytes::from(asyncapi::text(&state.intake));
     let router = router
         .route("/", get(index::index))
+        .route("/problems/{code}", get(problems::show))
         .route("/openapi.json", get(move || std::future::ready(openapi::answer(document.clone()))))
         .route("/asyncapi.json", get(move || std::future::ready(openapi::answer(events.clone()))))
         .fallback(layers::unknown_address);

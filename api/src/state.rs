@@ -33,6 +33,7 @@ use crate::{
     live::Live,
     problem::{Code, Problem},
     scrape::Scrape,
+    shown::Shown,
 };
 
 /// How long a request waits for RabbitMQ's confirm.
@@ -64,6 +65,8 @@ pub struct State {
     pub public_url: Option<String>,
     /// The host names that the API answers to.
     pub hosts: Hosts,
+    /// How answers show stored data.
+    pub shown: Shown,
     /// Connections at the same time.
     pub connections: usize,
     /// Whether the API asks for authentication.
@@ -133,6 +136,7 @@ impl Shared {
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
+            shown: Shown::redacted(settings.redact.paths.clone()),
             connections: settings.api.connections,
             mode: Mode::of(&settings.api)?,
             tokens: Tokens::with_connection(redis.clone(), connector.prefix()),

@@ -120,7 +120,8 @@ impl<'a> Target<'a> {
     pub async fn steps_completed(&self) -> Problem {
         match self.state.find(self.caller, &self.id).await {
             Ok(known) => {
-                Problem::steps_completed(&self.id, known.job.steps.iter().map(StepBody::from).collect())
+                let step = |step| StepBody::new(step, &self.state.shown);
+                Problem::steps_completed(&self.id, known.job.steps.iter().map(step).collect())
             }
             Err(problem) => problem,
         }
@@ -135,7 +136,7 @@ impl<'a> Target<'a> {
         let known = self.after().await?;
         let repeats = known.job.dropped.iter().filter(|dropped| dropped.edit > self.edits);
         let repeats = repeats.map(|dropped| dropped.step.name.clone()).collect();
-        let job = JobBody::new(&known, links, false);
+        let job = JobBody::new(&known, links, &self.state.shown, false);
         Ok((StatusCode::ACCEPTED, Json(RetriedJob { job, repeats })))
     }
 
@@ -144,7 +145,7 @@ impl<'a> Target<'a> {
     /// # Errors
     /// When the job is forgotten or Redis does not answer.
     pub async fn body(&self, links: &Links) -> Result<JobBody, Problem> {
-        Ok(JobBody::new(&self.after().await?, links, false))
+        Ok(JobBody::new(&self.after().await?, links, &self.state.shown, false))
     }
 
     /// The present job, which the audit log has as what is there after the act.

@@ -17,6 +17,7 @@ use rustls::ClientConfig;
 use tokio::sync::{Notify, Semaphore};
 use upshot_queue::{Condition, Failure, Lease, Park, Stop, fingerprint::normalise};
 use upshot_runtime::settings::{SmtpSettings, SmtpTimeouts};
+use upshot_shared::redact::shorten;
 
 /// How long an idle connection may take to answer, also to QUIT.
 const BRIEF: Duration = Duration::from_secs(5);
@@ -172,7 +173,8 @@ impl Pool {
         let said = self.said(trouble);
         let meaning = trouble.meaning();
         let recipient = envelope.to().first().map(ToString::to_string).unwrap_or_default();
-        let why = format!("{said}: it refuses all mail; one job tries every `smtp.probe`");
+        // It is logged, and the server's words may hold an address.
+        let why = format!("{}: it refuses all mail; one job tries every `smtp.probe`", shorten(&said));
         let ruling = self.gate(|gate| {
             let text = trouble.cause(&recipient, normalise);
             let was_shut = gate.why_shut().is_some();

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The text shown instead of a secret.
-pub const MASK: &str = "…";
+pub use upshot_shared::redact::MASK;
 
 /// A text that is never shown.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -73,6 +73,8 @@ pub struct Settings {
     pub executor: ExecutorSettings,
     /// The API.
     pub api: ApiSettings,
+    /// What answers of the API hide.
+    pub redact: RedactSettings,
     /// Files.
     pub store: StoreSettings,
     /// Mail.
@@ -313,6 +315,7 @@ impl Default for Settings {
             queues: BTreeMap::new(),
             executor: ExecutorSettings::default(),
             api: ApiSettings::default(),
+            redact: RedactSettings::default(),
             store: StoreSettings::default(),
             smtp: SmtpSettings::default(),
             templates: TemplateSettings::default(),
@@ -481,7 +484,7 @@ mod tests {
     #[test]
     fn errors_name_the_key_the_value_and_the_remedy() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
-        let cases: [Case; 20] = [
+        let cases: [Case; 21] = [
             ("[bridge]\nprefech = 5", &[], &["prefech", "line 2", "expected", "upshot settings"]),
             ("[bridge]\nbatch = 900", &[], &["bridge.batch", "900", "1 to 256"]),
             ("[bridge]\nprefetch = 5", &[], &["bridge.prefetch", "5", "at least one batch"]),
@@ -494,6 +497,11 @@ mod tests {
             ("[queues.invoices]\nlease = \"10ms\"", &[], &["queues.invoices.lease", "10ms"]),
             ("", &[("UPSHOT_SMTP_URL", "smtp://h")], &["UPSHOT_SMTP_URL", "UPSHOT_SMTP__URL"]),
             ("[executor]\nqueues = [\"emials\"]", &[], &["executor.queues", "emials", "remove"]),
+            (
+                "[redact.paths]\n\"a.v1\" = [\"customer\"]",
+                &[],
+                &["`customer`", "line 2", "begin it with `/`"],
+            ),
             (
                 "[queues.a.kinds.\"b.c\"]\nbackoff = { first = \"1h\" }",
                 &[],

@@ -105,7 +105,7 @@ impl fmt::Debug for EmailAddress {
 }
 
 /// The `atext` of RFC 5322, section 3.2.3, and of RFC 6532, section 3.2.
-fn is_of_atom(char: char) -> bool {
+pub(crate) fn is_of_atom(char: char) -> bool {
     if char.is_ascii() {
         return char.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(char);
     }

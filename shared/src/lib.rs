@@ -11,6 +11,7 @@
 //! | [`intake`] | turns an event into jobs or a rejection |
 //! | [`outcome`] | how an expectation ends, and the evidence for it |
 //! | [`receipt`] | the events that tell producers what became of their events |
+//! | [`redact`] | hides personal data in what people read |
 //! | [`said`] | errors and their causes in one line |
 //! | [`visible`] | text from outside, written so that a person sees all of it |
 
@@ -22,6 +23,7 @@ pub mod intake;
 pub mod json;
 pub mod outcome;
 pub mod receipt;
+pub mod redact;
 pub mod rejection;
 pub mod route;
 pub mod said;

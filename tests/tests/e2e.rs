@@ -23,6 +23,8 @@ mod glyphs;
 mod identity;
 #[path = "e2e/invoices.rs"]
 mod invoices;
+#[path = "e2e/logs.rs"]
+mod logs;
 #[path = "e2e/metrics.rs"]
 mod metrics;
 #[path = "e2e/outage.rs"]

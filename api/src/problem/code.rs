@@ -1,190 +1,162 @@
-//! The codes of problems, each with its status and title.
+//! The codes of problems, each with its status, its title and its page.
+
+use std::fmt::Write;
 
 use axum::http::StatusCode;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
-/// What went wrong, as a stable code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+/// Declares each code once. `docs/problems/` must have its page.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $code:ident: $name:literal, $status:ident, $title:literal;)*) => {
+        /// What went wrong, as a stable code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[$doc])* $code,)*
+        }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &[Self] = &[$(Self::$code),*];
+
+            /// The code as it is written, its HTTP status and its title.
+            pub const fn parts(self) -> (&'static str, StatusCode, &'static str) {
+                match self {
+                    $(Self::$code => ($name, StatusCode::$status, $title),)*
+                }
+            }
+
+            /// The page about it, in Markdown: cause and remedy.
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$code => include_str!(concat!("../../../docs/problems/", $name, ".md")),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
     /// The event violates its contract, or an attribute is missing or wrong.
-    InvalidEvent,
+    InvalidEvent: "invalid-event", UNPROCESSABLE_ENTITY, "The event cannot be accepted";
     /// An event with the same identity was accepted with other data or another tenant.
-    ConflictingDuplicate,
+    ConflictingDuplicate: "conflicting-duplicate", CONFLICT, "Another event has this identity";
     /// The arguments violate the contract of the job's event type.
-    InvalidArguments,
+    InvalidArguments: "invalid-arguments", UNPROCESSABLE_ENTITY, "The arguments cannot be accepted";
     /// The event is larger than `bridge.max_event_bytes`.
-    EventTooLarge,
+    EventTooLarge: "event-too-large", PAYLOAD_TOO_LARGE, "The event is too large";
     /// The request is not a CloudEvent.
-    NotACloudEvent,
+    NotACloudEvent: "not-a-cloudevent", UNSUPPORTED_MEDIA_TYPE, "This is no CloudEvent";
     /// The body is not JSON.
-    MalformedJson,
+    MalformedJson: "malformed-json", BAD_REQUEST, "The body is not JSON";
     /// A parameter has a value that it cannot have, or is not known.
-    InvalidParameter,
+    InvalidParameter: "invalid-parameter", BAD_REQUEST, "A parameter cannot be used";
     /// No queue knows the job.
-    UnknownJob,
+    UnknownJob: "unknown-job", NOT_FOUND, "The job is not known";
     /// No job of the event is known.
-    UnknownEvent,
+    UnknownEvent: "unknown-event", NOT_FOUND, "The event is not known";
     /// No row of a message in quarantine has this id.
-    UnknownMessage,
+    UnknownMessage: "unknown-message", NOT_FOUND, "The message is not known";
     /// No job about the subject is known.
-    UnknownSubject,
+    UnknownSubject: "unknown-subject", NOT_FOUND, "The subject is not known";
     /// The job's outcome names no such file.
-    UnknownFile,
+    UnknownFile: "unknown-file", NOT_FOUND, "The file is not known";
     /// The file was there and is gone.
-    FileGone,
+    FileGone: "file-gone", GONE, "The file is gone";
     /// The address is unknown.
-    UnknownAddress,
+    UnknownAddress: "unknown-address", NOT_FOUND, "The address is unknown";
     /// The address does not take this method.
-    MethodNotAllowed,
+    MethodNotAllowed: "method-not-allowed", METHOD_NOT_ALLOWED, "The address does not take this method";
     /// Only a dead or parked job can be retried.
-    NotDead,
+    NotDead: "not-dead", CONFLICT, "The job is not dead";
     /// Other arguments would repeat completed steps that the request does not name.
-    StepsCompleted,
+    StepsCompleted: "steps-completed", CONFLICT, "Completed steps would run again";
     /// The dead job gave way to another with its idempotency key.
-    Replaced,
+    Replaced: "replaced", CONFLICT, "Another job took its place";
     /// The job does not wait: it runs or has ended.
-    NotWaiting,
+    NotWaiting: "not-waiting", CONFLICT, "The job does not wait";
     /// The job has ended already.
-    AlreadyEnded,
+    AlreadyEnded: "already-ended", CONFLICT, "The job has ended already";
     /// The job has no expectation.
-    NoExpectation,
+    NoExpectation: "no-expectation", CONFLICT, "No outcome is expected";
     /// The outcome has a verdict that stays.
-    AlreadyDecided,
+    AlreadyDecided: "already-decided", CONFLICT, "The outcome has a verdict already";
     /// The queue has another version of its configuration.
-    VersionConflict,
+    VersionConflict: "version-conflict", CONFLICT, "Another version is stored";
     /// No queue of this name is in the settings.
-    UnknownQueue,
+    UnknownQueue: "unknown-queue", NOT_FOUND, "The queue is not known";
     /// The queue's outbox has no group of this name.
-    UnknownGroup,
+    UnknownGroup: "unknown-group", NOT_FOUND, "The group is not known";
     /// The body of a request other than an event is too large.
-    BodyTooLarge,
+    BodyTooLarge: "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The queue keeps as many bytes of signals as it may.
-    SignalsFull,
+    SignalsFull: "signals-full", INSUFFICIENT_STORAGE, "The queue keeps no more signals";
     /// The content type is wrong.
-    UnsupportedMediaType,
+    UnsupportedMediaType: "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The content type is wrong";
     /// The request has no credential, or one that is refused.
-    Unauthenticated,
+    Unauthenticated: "unauthenticated", UNAUTHORIZED, "The request comes from nobody known";
     /// The principal lacks a right.
-    MissingRight,
+    MissingRight: "missing-right", FORBIDDEN, "A right is missing";
     /// The principal sees other jobs only.
-    OutOfScope,
+    OutOfScope: "out-of-scope", FORBIDDEN, "It belongs to others";
     /// No API token has this id.
-    UnknownToken,
+    UnknownToken: "unknown-token", NOT_FOUND, "The API token is not known";
     /// There are as many API tokens as there may be.
-    TooManyTokens,
+    TooManyTokens: "too-many-tokens", INSUFFICIENT_STORAGE, "There are too many API tokens";
     /// The request was sent to a name that is not the API's.
-    UnknownHost,
+    UnknownHost: "unknown-host", MISDIRECTED_REQUEST, "The request was sent to another host";
     /// A page of another origin sent the request.
-    ForeignOrigin,
+    ForeignOrigin: "foreign-origin", FORBIDDEN, "The request comes from a foreign page";
     /// The body did not come in time.
-    RequestTimeout,
+    RequestTimeout: "request-timeout", REQUEST_TIMEOUT, "The body did not come in time";
     /// All allowed connections are in use.
-    TooManyConnections,
+    TooManyConnections: "too-many-connections", SERVICE_UNAVAILABLE, "There are too many connections";
     /// The request cannot be understood.
-    BadRequest,
+    BadRequest: "bad-request", BAD_REQUEST, "The request cannot be understood";
     /// RabbitMQ has not confirmed the event.
-    RabbitmqUnavailable,
+    RabbitmqUnavailable: "rabbitmq-unavailable", SERVICE_UNAVAILABLE, "RabbitMQ has not confirmed";
     /// Redis does not answer.
-    RedisUnavailable,
+    RedisUnavailable: "redis-unavailable", SERVICE_UNAVAILABLE, "Redis does not answer";
     /// The file store does not answer.
-    StoreUnavailable,
+    StoreUnavailable: "store-unavailable", SERVICE_UNAVAILABLE, "The file store does not answer";
     /// The program is built without what the address needs.
-    NotBuilt,
+    NotBuilt: "not-built", NOT_IMPLEMENTED, "The program is built without this";
     /// Something that the API needs is missing.
-    NotReady,
+    NotReady: "not-ready", SERVICE_UNAVAILABLE, "The service is not ready";
     /// A bug, or damaged data.
-    Internal,
+    Internal: "internal", INTERNAL_SERVER_ERROR, "The request ran into a bug";
 }
 
 impl Code {
-    /// The code as it is written, its HTTP status and its title.
-    pub fn parts(self) -> (&'static str, StatusCode, &'static str) {
-        match self {
-            Self::InvalidEvent => {
-                ("invalid-event", StatusCode::UNPROCESSABLE_ENTITY, "The event cannot be accepted")
-            }
-            Self::ConflictingDuplicate => {
-                ("conflicting-duplicate", StatusCode::CONFLICT, "Another event has this identity")
-            }
-            Self::InvalidArguments => {
-                ("invalid-arguments", StatusCode::UNPROCESSABLE_ENTITY, "The arguments cannot be accepted")
-            }
-            Self::EventTooLarge => {
-                ("event-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The event is too large")
-            }
-            Self::NotACloudEvent => {
-                ("not-a-cloudevent", StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is no CloudEvent")
-            }
-            Self::MalformedJson => ("malformed-json", StatusCode::BAD_REQUEST, "The body is not JSON"),
-            Self::InvalidParameter => {
-                ("invalid-parameter", StatusCode::BAD_REQUEST, "A parameter cannot be used")
-            }
-            Self::UnknownJob => ("unknown-job", StatusCode::NOT_FOUND, "The job is not known"),
-            Self::UnknownEvent => ("unknown-event", StatusCode::NOT_FOUND, "The event is not known"),
-            Self::UnknownMessage => ("unknown-message", StatusCode::NOT_FOUND, "The message is not known"),
-            Self::UnknownSubject => ("unknown-subject", StatusCode::NOT_FOUND, "The subject is not known"),
-            Self::UnknownFile => ("unknown-file", StatusCode::NOT_FOUND, "The file is not known"),
-            Self::FileGone => ("file-gone", StatusCode::GONE, "The file is gone"),
-            Self::UnknownAddress => ("unknown-address", StatusCode::NOT_FOUND, "The address is unknown"),
-            Self::MethodNotAllowed => (
-                "method-not-allowed",
-                StatusCode::METHOD_NOT_ALLOWED,
-                "The address does not take this method",
-            ),
-            Self::NotDead => ("not-dead", StatusCode::CONFLICT, "The job is not dead"),
-            Self::StepsCompleted => {
-                ("steps-completed", StatusCode::CONFLICT, "Completed steps would run again")
-            }
-            Self::Replaced => ("replaced", StatusCode::CONFLICT, "Another job took its place"),
-            Self::NotWaiting => ("not-waiting", StatusCode::CONFLICT, "The job does not wait"),
-            Self::AlreadyEnded => ("already-ended", StatusCode::CONFLICT, "The job has ended already"),
-            Self::NoExpectation => ("no-expectation", StatusCode::CONFLICT, "No outcome is expected"),
-            Self::AlreadyDecided => {
-                ("already-decided", StatusCode::CONFLICT, "The outcome has a verdict already")
-            }
-            Self::VersionConflict => ("version-conflict", StatusCode::CONFLICT, "Another version is stored"),
-            Self::UnknownQueue => ("unknown-queue", StatusCode::NOT_FOUND, "The queue is not known"),
-            Self::UnknownGroup => ("unknown-group", StatusCode::NOT_FOUND, "The group is not known"),
-            Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
-            Self::SignalsFull => {
-                ("signals-full", StatusCode::INSUFFICIENT_STORAGE, "The queue keeps no more signals")
-            }
-            Self::UnsupportedMediaType => {
-                ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content type is wrong")
-            }
-            Self::Unauthenticated => {
-                ("unauthenticated", StatusCode::UNAUTHORIZED, "The request comes from nobody known")
-            }
-            Self::MissingRight => ("missing-right", StatusCode::FORBIDDEN, "A right is missing"),
-            Self::OutOfScope => ("out-of-scope", StatusCode::FORBIDDEN, "It belongs to others"),
-            Self::UnknownToken => ("unknown-token", StatusCode::NOT_FOUND, "The API token is not known"),
-            Self::TooManyTokens => {
-                ("too-many-tokens", StatusCode::INSUFFICIENT_STORAGE, "There are too many API tokens")
-            }
-            Self::UnknownHost => {
-                ("unknown-host", StatusCode::MISDIRECTED_REQUEST, "The request was sent to another host")
-            }
-            Self::ForeignOrigin => {
-                ("foreign-origin", StatusCode::FORBIDDEN, "The request comes from a foreign page")
-            }
-            Self::RequestTimeout => {
-                ("request-timeout", StatusCode::REQUEST_TIMEOUT, "The body did not come in time")
-            }
-            Self::TooManyConnections => {
-                ("too-many-connections", StatusCode::SERVICE_UNAVAILABLE, "There are too many connections")
-            }
-            Self::BadRequest => ("bad-request", StatusCode::BAD_REQUEST, "The request cannot be understood"),
-            Self::RabbitmqUnavailable => {
-                ("rabbitmq-unavailable", StatusCode::SERVICE_UNAVAILABLE, "RabbitMQ has not confirmed")
-            }
-            Self::RedisUnavailable => {
-                ("redis-unavailable", StatusCode::SERVICE_UNAVAILABLE, "Redis does not answer")
-            }
-            Self::StoreUnavailable => {
-                ("store-unavailable", StatusCode::SERVICE_UNAVAILABLE, "The file store does not answer")
-            }
-            Self::NotBuilt => ("not-built", StatusCode::NOT_IMPLEMENTED, "The program is built without this"),
-            Self::NotReady => ("not-ready", StatusCode::SERVICE_UNAVAILABLE, "The service is not ready"),
-            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The request ran into a bug"),
-        }
+    /// The code as it is written.
+    pub const fn as_str(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// The code that is written like this.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == name)
     }
 }
+
+/// The schema of a problem's code: all codes, each with its status and title.
+#[derive(Debug)]
+pub enum ProblemCode {}
+
+impl PartialSchema for ProblemCode {
+    fn schema() -> RefOr<Schema> {
+        let mut description =
+            "What went wrong. `/problems/<code>` has the cause and the remedy of each.\n".to_owned();
+        for (name, status, title) in Code::ALL.iter().map(|code| code.parts()) {
+            // Writing to a string does not fail.
+            let _ = write!(description, "\n- `{name}` ({}): {title}", status.as_u16());
+        }
+        let names = Code::ALL.iter().map(|code| code.as_str());
+        let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+        schema.description(Some(description)).into()
+    }
+}
+
+impl ToSchema for ProblemCode {}

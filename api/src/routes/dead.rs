@@ -83,8 +83,8 @@ pub async fn groups(
     let mut groups: Vec<GroupBody> = found
         .into_iter()
         .flat_map(|(queue, groups)| {
-            let links = &links;
-            groups.into_iter().map(move |group| GroupBody::new(queue.name(), group, links))
+            let (links, shown) = (&links, &state.shown);
+            groups.into_iter().map(move |group| GroupBody::new(queue.name(), group, links, shown))
         })
         .collect();
     groups.sort_by_key(|group| Reverse(group.last_seen));

@@ -112,7 +112,7 @@ fn unreadable(id: &JobId, file: &StoredFile, why: &ReadError) -> Problem {
             Problem::new(Code::NotBuilt, detail)
         }
         ReadError::Unavailable(_) => {
-            tracing::warn!(job = %id, key = %file.key, %why, "a file cannot be read");
+            tracing::warn!(job = %id, %why, "a file cannot be read");
             Problem::new(Code::StoreUnavailable, "the file is there as far as is known; ask again later")
         }
     }

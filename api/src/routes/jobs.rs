@@ -11,13 +11,15 @@ use crate::{
     links::Links,
     problem::{Details, Problem},
     query::Query,
+    reveal::{REVEAL, Reveal},
     state::{Shared, job_id},
     view::JobBody,
 };
 
 /// Shows a job.
 ///
-/// The arguments are left out unless requested, because they may hold personal data. If the job is
+/// The arguments are left out unless requested. Personal data in them and in texts is hidden, unless
+/// `reveal` is `true`: the values that `redact.paths` names, and mail addresses. If the job is
 /// a duplicate under the idempotency key of its route, the answer is the job that stands for it, as
 /// its `id` shows. The link of a 202 carries the parameter `accepted`: for an hour it answers 202
 /// while the job is not enqueued yet.
@@ -30,6 +32,7 @@ use crate::{
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
         ("args" = Option<bool>, Query, description = "`true` for the arguments too"),
+        ("reveal" = Option<bool>, Query, description = "`true` for the personal data that is hidden otherwise"),
         ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "When the event was accepted, UTC ms: as in the links of a 202"),
     ),
     responses(
@@ -48,12 +51,8 @@ pub async fn job(
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(raw.as_deref(), &["args", ACCEPTED])?;
-    let with_args = match query.text("args") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => return Err(Problem::parameter("args", other, "`true` or `false` is expected")),
-    };
+    let query = Query::parse(raw.as_deref(), &["args", REVEAL, ACCEPTED])?;
+    let (with_args, shown) = (query.flag("args")?, state.shown.with(Reveal::of(&query, &caller)?));
     let found = state.find_or_accepted(&caller, &job_id(&id)?, AcceptedAt::of(&query)?).await?;
-    Ok(answer(found.map(|known| JobBody::new(&known, &links, with_args))))
+    Ok(answer(found.map(|known| JobBody::new(&known, &links, &shown, with_args))))
 }

@@ -119,7 +119,7 @@ pub async fn jobs(
         pairs.append_pair("cursor", &cursor);
         links.jobs(&pairs.finish())
     });
-    let jobs = jobs.iter().map(|known| JobSummary::new(known, &links)).collect();
+    let jobs = jobs.iter().map(|known| JobSummary::new(known, &links, &state.shown)).collect();
     // How many jobs were examined would count those of other tenants.
     let searched = searched
         .filter(|_| caller.sees_everything())

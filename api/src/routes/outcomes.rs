@@ -22,6 +22,7 @@ use crate::{
     problem::{Details, Problem},
     query::Query,
     report,
+    reveal::{REVEAL, Reveal},
     state::{Shared, job_id, unknown},
     view::{OutcomeReport, OutcomeStatus, STATUSES},
 };
@@ -128,7 +129,7 @@ pub async fn list(
     let now = state.now().await?;
     let read = || list::outcomes(&queues, &filter, cursor.clone(), limit, now, &state.run_times);
     let page = state.read(read).await?;
-    let outcomes = report::reports(&state, &page.found, now, &links).await?;
+    let outcomes = report::reports(&state, &page.found, now, &links, &state.shown).await?;
     let next = match &page.next {
         Some(next) => {
             Some(links.outcomes(&query.next(&PARAMETERS, &state.show_cursor(&caller, next).await?)))
@@ -159,13 +160,14 @@ fn status(query: &Query) -> Result<Option<Account>, Problem> {
     tag = "outcomes",
     params(
         ("id" = String, Path, description = "The job", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
+        ("reveal" = Option<bool>, Query, description = "`true` for complete mail addresses"),
         ("accepted" = Option<i64>, Query, minimum = 0, maximum = 8210266876799999_i64, description = "When the event was accepted, UTC ms: as in the links of a 202"),
     ),
     responses(
         (status = 200, description = "How it stands", body = OutcomeReport),
         (status = 202, description = "The event is accepted, the job not enqueued yet", body = NotYet,
             headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 400, description = "This cannot be a job's id", body = Details, content_type = "application/problem+json"),
+        (status = 400, description = "This cannot be a job's id, or a parameter cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No queue knows the job", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer", body = Details, content_type = "application/problem+json"),
     )
@@ -177,8 +179,9 @@ pub async fn of_job(
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(raw.as_deref(), &[ACCEPTED])?;
+    let query = Query::parse(raw.as_deref(), &[ACCEPTED, REVEAL])?;
     let (id, accepted) = (job_id(&id)?, AcceptedAt::of(&query)?);
+    let shown = state.shown.with(Reveal::of(&query, &caller)?);
     let (looked, now) = future::join(state.find_or_accepted(&caller, &id, accepted), state.now()).await;
     let now = now?;
     let found = match looked {
@@ -192,6 +195,6 @@ pub async fn of_job(
             }
         }
     };
-    let report = report::reports(&state, &[found], now, &links).await?.pop();
+    let report = report::reports(&state, &[found], now, &links, &shown).await?.pop();
     report.map(|report| answer(Ok(report))).ok_or_else(|| unknown(&id))
 }

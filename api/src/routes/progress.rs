@@ -21,6 +21,7 @@ use crate::{
     live::{Seen, Watch},
     problem::{Code, Details, Problem},
     query::Query,
+    shown::Shown,
     state::{Shared, job_id},
     view::{ProgressEvent, Snapshot},
 };
@@ -75,6 +76,7 @@ pub async fn progress(
     let query = Query::parse(raw.as_deref(), &[ACCEPTED])?;
     let (id, accepted) = (job_id(&id)?, AcceptedAt::of(&query)?);
     let last = headers.get(LAST_EVENT_ID).and_then(|last| last.to_str().ok()).map(str::to_owned);
+    let body = Body { links, shown: state.shown.clone() };
     let events = match state.find_or_accepted(&caller, &id, accepted).await {
         Ok(Ok(known)) => {
             let job = &known.job;
@@ -83,14 +85,14 @@ pub async fn progress(
             }
             // The read above only finds the job's queue. The snapshot comes from the watch, which
             // reads after it has subscribed.
-            events(state.live.watch(&job.queue, &job.id), links, last).boxed()
+            events(state.live.watch(&job.queue, &job.id), body, last).boxed()
         }
-        Ok(Err(_)) => from_the_beginning(state.clone(), caller, links, id, accepted).boxed(),
+        Ok(Err(_)) => from_the_beginning(state.clone(), caller, body, id, accepted).boxed(),
         // An `EventSource` takes a 503 as final.
         Err(problem)
             if accepted.is_some_and(|at| at.left().is_some()) && problem.is(Code::RedisUnavailable) =>
         {
-            from_the_beginning(state.clone(), caller, links, id, accepted).boxed()
+            from_the_beginning(state.clone(), caller, body, id, accepted).boxed()
         }
         Err(problem) => return Err(problem),
     };
@@ -104,7 +106,7 @@ pub async fn progress(
 fn from_the_beginning(
     state: Shared,
     caller: Caller,
-    links: Links,
+    body: Body,
     id: JobId,
     accepted: Option<AcceptedAt>,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -115,7 +117,7 @@ fn from_the_beginning(
     });
     let rest = async move {
         match appearance(&state, &caller, &id, accepted).await {
-            Some(known) => events(state.live.watch(&known.job.queue, &known.job.id), links, None).boxed(),
+            Some(known) => events(state.live.watch(&known.job.queue, &known.job.id), body, None).boxed(),
             None => stream::once(future::ready(Ok(gone()))).boxed(),
         }
     };
@@ -154,6 +156,12 @@ async fn appears(watch: &mut Watch) {
     while !matches!(watch.next().await, Seen::Job(_)) {}
 }
 
+/// What the data of a stream is written with.
+struct Body {
+    links: Links,
+    shown: Shown,
+}
+
 /// The position of a stream.
 enum Phase {
     /// Nothing was sent; the client saw this revision before.
@@ -166,11 +174,11 @@ enum Phase {
     Done,
 }
 
-fn events(watch: Watch, links: Links, last: Option<String>) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold((watch, links, Phase::Start(last)), |(mut watch, links, mut phase)| async {
+fn events(watch: Watch, body: Body, last: Option<String>) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold((watch, body, Phase::Start(last)), |(mut watch, body, mut phase)| async {
         loop {
             let before = match phase {
-                Phase::End(end) => return Some((Ok(*end), (watch, links, Phase::Done))),
+                Phase::End(end) => return Some((Ok(*end), (watch, body, Phase::Done))),
                 Phase::Done => return None,
                 other => other,
             };
@@ -180,7 +188,7 @@ fn events(watch: Watch, links: Links, last: Option<String>) -> impl Stream<Item 
                     phase = before;
                     continue;
                 }
-                Seen::Gone => return Some((Ok(gone()), (watch, links, Phase::Done))),
+                Seen::Gone => return Some((Ok(gone()), (watch, body, Phase::Done))),
             };
             let revision = known.job.revision.clone();
             let (name, seen) = match before {
@@ -189,7 +197,7 @@ fn events(watch: Watch, links: Links, last: Option<String>) -> impl Stream<Item 
                 Phase::End(_) | Phase::Done => return None,
             };
             let next = if known.job.state.is_final() {
-                Phase::End(Box::new(event("end", &known, &links)))
+                Phase::End(Box::new(event("end", &known, &body)))
             } else {
                 Phase::Sent(revision.clone())
             };
@@ -197,9 +205,9 @@ fn events(watch: Watch, links: Links, last: Option<String>) -> impl Stream<Item 
                 phase = next;
                 continue;
             }
-            let event = event(name, &known, &links);
+            let event = event(name, &known, &body);
             let event = if name == "snapshot" { event.retry(RECONNECT) } else { event };
-            return Some((Ok(event), (watch, links, next)));
+            return Some((Ok(event), (watch, body, next)));
         }
     })
 }
@@ -208,9 +216,9 @@ fn gone() -> Event {
     Event::default().event("gone").data("{}")
 }
 
-fn event(name: &str, known: &Known, links: &Links) -> Event {
+fn event(name: &str, known: &Known, body: &Body) -> Event {
     let event = Event::default().event(name).id(&known.job.revision);
     // Strings, numbers and JSON values always serialise.
-    let data = serde_json::to_string(&Snapshot::new(known, links)).unwrap_or_default();
+    let data = serde_json::to_string(&Snapshot::new(known, &body.links, &body.shown)).unwrap_or_default();
     event.data(data)
 }

@@ -12,10 +12,12 @@ use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     links::Links,
     moment::Moment,
     problem::{Code, Details, Problem},
     query::Query,
+    reveal::{REVEAL, Reveal},
     state::Shared,
     view::{QuarantineSummary, QuarantinedBody},
 };
@@ -114,7 +116,7 @@ pub async fn list(
         links.quarantine(&pairs.finish())
     });
     Ok(Json(QuarantinePage {
-        messages: rows.into_iter().map(|row| QuarantinedBody::new(row, &links)).collect(),
+        messages: rows.into_iter().map(|row| QuarantinedBody::new(row, &links, &state.shown)).collect(),
         next,
         searched: searched.map(QuarantineSearched::from),
         summary: QuarantineSummary::new(&figures, depth),
@@ -130,21 +132,26 @@ pub async fn list(
     operation_id = "show_quarantined",
     extensions(("x-right" = json!("see")), ("x-scope" = json!("installation"))),
     tag = "quarantine",
-    params(("id" = String, Path, description = "The message", example = "mrtu2hq6wcbcvkoxmzkhxbs7da")),
+    params(
+        ("id" = String, Path, description = "The message", example = "mrtu2hq6wcbcvkoxmzkhxbs7da"),
+        ("reveal" = Option<bool>, Query, description = "`true` for complete mail addresses"),
+    ),
     responses(
         (status = 200, description = "The message", body = QuarantinedBody),
-        (status = 400, description = "This cannot be a message's id", body = Details, content_type = "application/problem+json"),
+        (status = 400, description = "This cannot be a message's id, or a parameter cannot be used", body = Details, content_type = "application/problem+json"),
         (status = 404, description = "No message of this id is listed (any more)", body = Details, content_type = "application/problem+json"),
         (status = 503, description = "Redis does not answer, or the list is damaged", body = Details, content_type = "application/problem+json"),
     )
 )]
 pub async fn message(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<QuarantinedBody>, Problem> {
-    Query::parse(raw.as_deref(), &[])?;
+    let query = Query::parse(raw.as_deref(), &[REVEAL])?;
+    let shown = state.shown.with(Reveal::of(&query, &caller)?);
     let id: MessageId = id.parse().map_err(|why| Problem::parameter("id", &id, why))?;
     let row = state.read_quarantine(|| state.quarantine.row(&id)).await?;
     let row = row.ok_or_else(|| {
@@ -154,7 +161,7 @@ pub async fn message(
         );
         Problem::new(Code::UnknownMessage, detail)
     })?;
-    Ok(Json(QuarantinedBody::new(row, &links)))
+    Ok(Json(QuarantinedBody::new(row, &links, &shown)))
 }
 
 /// The reason that the list is restricted to: one of the bridge's, or that of damaged rows.

@@ -38,7 +38,8 @@ pub struct Queues {
 )]
 pub async fn queues(State(state): State<Shared>, caller: Caller) -> Result<Json<Queues>, Problem> {
     let queues = state.queues_of(&caller);
-    let queues = state.read(|| future::try_join_all(queues.iter().copied().map(QueueBody::read))).await?;
+    let read = |queue| QueueBody::read(queue, &state.shown);
+    let queues = state.read(|| future::try_join_all(queues.iter().copied().map(read))).await?;
     let rabbitmq = state.depths.borrow().map(RabbitmqBody::from);
     Ok(Json(Queues { queues, rabbitmq }))
 }

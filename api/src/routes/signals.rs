@@ -17,6 +17,7 @@ use crate::{
     moment::Moment,
     problem::{Details, Problem},
     query::Query,
+    shown::Shown,
     state::Shared,
 };
 
@@ -70,7 +71,7 @@ pub struct Sent {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Signal)]
 pub struct SignalBody {
-    /// What it meets.
+    /// What it meets. Mail addresses in the key and in payloads are shortened.
     #[schema(example = "order-1042 confirmed")]
     key: String,
     /// The tenant; null for a condition without a tenant.
@@ -107,16 +108,16 @@ pub struct SignalPage {
     next: Option<String>,
 }
 
-impl From<Signal> for SignalBody {
-    fn from(signal: Signal) -> Self {
+impl SignalBody {
+    fn new(signal: Signal, shown: &Shown) -> Self {
         let Signal { condition, payload, at, contradictions, other } = signal;
         Self {
-            key: condition.key().to_owned(),
+            key: shown.text(condition.key()),
             tenant: condition.tenant().map(str::to_owned),
-            payload,
+            payload: shown.value(&payload),
             at: Moment(at),
             contradictions,
-            other: other.map(|(payload, at)| OtherBody { payload, at: Moment(at) }),
+            other: other.map(|(payload, at)| OtherBody { payload: shown.value(&payload), at: Moment(at) }),
         }
     }
 }
@@ -161,10 +162,11 @@ pub async fn send(
     let (result, payload) = match kept {
         Kept::Stored => (SignalResult::Stored, send.payload),
         Kept::Known => (SignalResult::Known, send.payload),
-        Kept::Contradicts { first } => (SignalResult::Contradicts, first),
+        Kept::Contradicts { first } => (SignalResult::Contradicts, state.shown.value(&first)),
     };
-    tracing::info!(queue = %queue.name(), %condition, ?result, released, left, "signal sent");
     act.after(json!({ "result": &result, "released": released, "left": left }));
+    let logged = state.shown.text(condition.key());
+    tracing::info!(queue = %queue.name(), key = logged, ?result, released, left, "signal sent");
     Ok((state.go_on_releasing(queue, left), Json(Sent { result, payload, released, left })))
 }
 
@@ -199,11 +201,12 @@ pub async fn list(
 ) -> Result<Json<SignalPage>, Problem> {
     let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
     let queue = state.queue_of_address(&caller, &queue)?;
+    let body = |signal| SignalBody::new(signal, &state.shown);
     if let Some(key) = query.text("key") {
         let condition = condition(query.name("tenant")?.as_deref(), key)?;
         caller.require_tenant(condition.tenant())?;
         let found = state.ask(queue.kept_signal(&condition)).await?;
-        return Ok(Json(SignalPage { signals: found.into_iter().map(Into::into).collect(), next: None }));
+        return Ok(Json(SignalPage { signals: found.into_iter().map(body).collect(), next: None }));
     }
     if let Some(tenant) = query.text("tenant") {
         return Err(Problem::parameter("tenant", tenant, "it goes with `key`"));
@@ -211,7 +214,7 @@ pub async fn list(
     caller.require_everything()?;
     let (from, limit) = (query.value("cursor")?, query.within("limit", 1, LIMIT)?.unwrap_or(LIMIT));
     let page = state.ask(queue.kept_signals(from.as_ref(), limit)).await?;
-    let signals = page.signals.into_iter().map(Into::into).collect();
+    let signals = page.signals.into_iter().map(body).collect();
     Ok(Json(SignalPage { signals, next: page.next.map(|next| next.to_string()) }))
 }
 
@@ -256,8 +259,9 @@ pub async fn withdraw(
     let condition = condition(query.name("tenant")?.as_deref(), query.text("key").unwrap_or_default())?;
     caller.require_tenant(condition.tenant())?;
     let withdrawn = state.ask(operator.withdraw_signal(&condition)).await?;
-    tracing::info!(queue = %operator.client().name(), %condition, withdrawn, "an operator withdrew a signal");
     act.after(json!({ "withdrawn": withdrawn }));
+    let logged = state.shown.text(condition.key());
+    tracing::info!(queue = %operator.client().name(), key = logged, withdrawn, "an operator withdrew a signal");
     Ok(Json(Withdrawn { withdrawn }))
 }
 

@@ -20,11 +20,12 @@ use crate::{
     problem::{Code, Details, Problem},
     query::Query,
     report,
+    reveal::{REVEAL, Reveal},
     state::Shared,
     view::{OutcomeReport, StoryEntry},
 };
 
-const PARAMETERS: [&str; 2] = ["cursor", "limit"];
+const PARAMETERS: [&str; 3] = [REVEAL, "cursor", "limit"];
 /// Jobs of one answer by default, and at most.
 const LIMIT: usize = 50;
 const MOST: usize = 200;
@@ -61,6 +62,7 @@ pub struct Story {
     tag = "outcomes",
     params(
         ("subject" = String, Path, description = "The subject, percent-encoded", example = "order-1042"),
+        ("reveal" = Option<bool>, Query, description = "`true` for complete mail addresses"),
         ("cursor" = Option<String>, Query, description = "Where to continue: part of `next`"),
         ("limit" = Option<usize>, Query, description = "Jobs of one answer, 1 to 200; 50 if it is left out", minimum = 1, maximum = 200),
     ),
@@ -79,6 +81,7 @@ pub async fn story(
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Story>, Problem> {
     let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
+    let shown = state.shown.with(Reveal::of(&query, &caller)?);
     check(&subject)?;
     let after: Option<JobId> = state.cursor(&caller, &query).await?;
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
@@ -99,8 +102,8 @@ pub async fn story(
         return Err(Problem::new(Code::UnknownSubject, detail));
     }
     let now = state.now().await?;
-    let story = story::story(&known, now).into_iter().map(StoryEntry::from).collect();
-    let outcomes = report::reports(&state, &outcomes, now, &links).await?;
+    let story = story::story(&known, now).into_iter().map(|entry| StoryEntry::new(entry, &shown)).collect();
+    let outcomes = report::reports(&state, &outcomes, now, &links, &shown).await?;
     let next = match next {
         Some(next) => {
             let next = state.show_cursor(&caller, &next).await?;

@@ -69,7 +69,8 @@ pub async fn unpark(
     let named = unpark.condition.as_str();
     let condition: Condition = named.parse().map_err(|why| Problem::parameter("condition", named, why))?;
     let Released { released: unparked, left } = state.ask(queue.unpark(&condition)).await?;
-    tracing::info!(queue = %queue.name(), %condition, unparked, left, "an operator released the jobs of a condition");
     act.after(json!({ "unparked": unparked, "left": left }));
+    let condition = state.shown.text(named);
+    tracing::info!(queue = %queue.name(), condition, unparked, left, "an operator released the jobs of a condition");
     Ok((state.go_on_releasing(queue, left), Json(Unparked { unparked, left })))
 }

@@ -5,7 +5,7 @@ use upshot_queue::{FailureClass, State, failure::FailedAttempt};
 use utoipa::ToSchema;
 
 use super::words::Class;
-use crate::{known::Known, moment::Moment};
+use crate::{known::Known, moment::Moment, shown::Shown};
 
 /// The operations that make a job wait for a time without a failure.
 const PUT_OFF: [&str; 4] = ["snoozed", "rescheduled", "retried", "edited"];
@@ -45,9 +45,9 @@ pub struct FailedAttemptBody {
 
 impl Waiting {
     /// What a job waits for, if it is scheduled or parked.
-    pub fn of(known: &Known) -> Option<Self> {
+    pub fn of(known: &Known, shown: &Shown) -> Option<Self> {
         if let Some(parked) = known.job.parked.as_ref().filter(|_| known.job.state == State::Parked) {
-            return Some(Self { reason: parked.why.clone(), class: None, retry_at: None });
+            return Some(Self { reason: shown.text(&parked.why), class: None, retry_at: None });
         }
         if known.job.state != State::Scheduled {
             return None;
@@ -56,24 +56,26 @@ impl Waiting {
         let put_off = known.job.changes.iter().rev().find(|change| PUT_OFF.contains(&change.did.as_str()));
         if let Some(change) = put_off.filter(|change| last.is_none_or(|failed| change.at >= failed.at)) {
             let note = change.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
-            let reason = format!("{}{note}", change.did);
+            let reason = shown.text(&format!("{}{note}", change.did));
             return Some(Self { reason, class: None, retry_at: known.due.map(Moment) });
         }
         Some(Self {
-            reason: last.map_or_else(|| "enqueued with a delay".to_owned(), |failed| failed.message.clone()),
+            reason: last
+                .map_or_else(|| "enqueued with a delay".to_owned(), |failed| shown.text(&failed.message)),
             class: last.map(|failed| failed.class),
             retry_at: known.due.map(Moment),
         })
     }
 }
 
-impl From<&FailedAttempt> for FailedAttemptBody {
-    fn from(failed: &FailedAttempt) -> Self {
+impl FailedAttemptBody {
+    /// The body of an attempt.
+    pub fn new(failed: &FailedAttempt, shown: &Shown) -> Self {
         Self {
             at: Moment(failed.at),
             attempt: failed.attempt,
             class: failed.class,
-            message: failed.message.clone(),
+            message: shown.text(&failed.message),
             worker: failed.worker.clone(),
         }
     }

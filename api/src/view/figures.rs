@@ -4,6 +4,8 @@ use serde::Serialize;
 use upshot_ledger::summary::{Cause, Figures};
 use utoipa::ToSchema;
 
+use crate::shown::Shown;
+
 /// Figures of outcomes. Those that the grouping does not know are null.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[schema(as = Figures)]
@@ -109,8 +111,10 @@ impl FiguresBody {
     }
 }
 
-impl From<Cause> for CauseBody {
-    fn from(cause: Cause) -> Self {
-        Self { group: cause.fingerprint, class: cause.class, kind: cause.kind, message: cause.message }
+impl CauseBody {
+    /// The body of a cause.
+    pub fn new(cause: Cause, shown: &Shown) -> Self {
+        let message = shown.text(&cause.message);
+        Self { group: cause.fingerprint, class: cause.class, kind: cause.kind, message }
     }
 }

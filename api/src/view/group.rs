@@ -5,7 +5,7 @@ use upshot_queue::{FailureClass, Group, QueueName};
 use utoipa::ToSchema;
 
 use super::words::Class;
-use crate::{links::Links, moment::Moment};
+use crate::{links::Links, moment::Moment, shown::Shown};
 
 /// What dead jobs with one cause share.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -44,14 +44,14 @@ pub struct GroupBody {
 
 impl GroupBody {
     /// The body of a group of a queue.
-    pub fn new(queue: &QueueName, group: Group, links: &Links) -> Self {
+    pub fn new(queue: &QueueName, group: Group, links: &Links, shown: &Shown) -> Self {
         Self {
             fingerprint: group.fingerprint,
             queue: queue.to_string(),
             class: group.class,
             kind: group.kind,
-            message: group.message,
-            last_message: group.last_message,
+            message: shown.text(&group.message),
+            last_message: shown.text(&group.last_message),
             first_seen: Moment(group.first_seen),
             last_seen: Moment(group.last_seen),
             count: group.count,

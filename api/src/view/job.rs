@@ -13,7 +13,7 @@ use super::{
     timeline::EntryBody,
     words::{EventRef, JobState, PriorityClass, ProgressBody},
 };
-use crate::{evidence, known::Known, links::Links, moment::Moment};
+use crate::{evidence, known::Known, links::Links, moment::Moment, shown::Shown};
 
 /// A job in a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -108,11 +108,13 @@ pub struct JobBody {
     /// What the work came to.
     #[schema(required)]
     outcome: Option<OutcomeBody>,
-    /// The arguments, only with `?args=true`: as JSON if they are JSON, otherwise as text.
+    /// The arguments, only with `?args=true`. Personal data in them is shown as `…`, unless
+    /// `?reveal=true` asks for it: the values that `redact.paths` names, the first parts of mail
+    /// addresses, and arguments that are not JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Value>,
     /// Arguments that an operator or a repairing event replaced, oldest first; only with
-    /// `?args=true`.
+    /// `?args=true`, and with the same data hidden.
     #[serde(skip_serializing_if = "Option::is_none")]
     earlier_args: Option<Vec<Value>>,
 }
@@ -159,15 +161,16 @@ pub struct JobLinks {
     pub files: Vec<String>,
 }
 
-impl From<&Step> for StepBody {
-    fn from(step: &Step) -> Self {
-        Self { name: step.name.clone(), completed_at: Moment(step.at), result: step.result.clone() }
+impl StepBody {
+    /// The body of a step.
+    pub fn new(step: &Step, shown: &Shown) -> Self {
+        Self { name: step.name.clone(), completed_at: Moment(step.at), result: shown.value(&step.result) }
     }
 }
 
 impl JobSummary {
     /// The body of a job.
-    pub fn new(known: &Known, links: &Links) -> Self {
+    pub fn new(known: &Known, links: &Links, shown: &Shown) -> Self {
         let job = &known.job;
         Self {
             id: job.id.to_string(),
@@ -181,8 +184,8 @@ impl JobSummary {
             since: Moment(job.since),
             expected_by: job.expected_by().map(Moment),
             attempts: job.attempts,
-            progress: job.progress.as_ref().map(ProgressBody::from),
-            waiting_for: Waiting::of(known),
+            progress: job.progress.as_ref().map(|progress| ProgressBody::new(progress, shown)),
+            waiting_for: Waiting::of(known, shown),
             links: JobLinks {
                 this: links.job(&job.id),
                 progress: links.progress(&job.id),
@@ -195,18 +198,18 @@ impl JobSummary {
 
 impl JobBody {
     /// The body of a job, with its arguments where they are wanted.
-    pub fn new(known: &Known, links: &Links, with_args: bool) -> Self {
+    pub fn new(known: &Known, links: &Links, shown: &Shown, with_args: bool) -> Self {
         let job = &known.job;
         let parked = |parked: &Parked| ParkedBody {
-            condition: parked.condition.clone(),
-            why: parked.why.clone(),
+            condition: shown.text(&parked.condition),
+            why: shown.text(&parked.why),
             until: parked.until.map(Moment),
         };
         Self {
-            summary: JobSummary::new(known, links),
+            summary: JobSummary::new(known, links, shown),
             version: job.version,
             event: EventRef::of(job),
-            limit_keys: job.limit_keys.clone(),
+            limit_keys: job.limit_keys.iter().map(|key| shown.text(key)).collect(),
             deadline: job.deadline.map(Moment),
             parked: job.parked.as_ref().filter(|_| job.state == State::Parked).map(parked),
             cancel_asked_at: job.cancel_asked_at.map(Moment),
@@ -214,19 +217,15 @@ impl JobBody {
             successor: job.successor.as_ref().map(ToString::to_string),
             duplicates: job.duplicates,
             worker: job.worker.clone(),
-            steps: job.steps.iter().map(StepBody::from).collect(),
-            dropped_steps: job.dropped.iter().map(|dropped| StepBody::from(&dropped.step)).collect(),
+            steps: job.steps.iter().map(|step| StepBody::new(step, shown)).collect(),
+            dropped_steps: job.dropped.iter().map(|dropped| StepBody::new(&dropped.step, shown)).collect(),
             failures: job.failures.iter().map(|(class, n)| (class.to_string(), *n)).collect(),
-            history: job.history.iter().map(FailedAttemptBody::from).collect(),
-            timeline: timeline(job).iter().map(EntryBody::from).collect(),
-            outcome: OutcomeBody::of(job, links),
-            args: with_args.then(|| arguments(&job.args)),
+            history: job.history.iter().map(|failed| FailedAttemptBody::new(failed, shown)).collect(),
+            timeline: timeline(job).iter().map(|entry| EntryBody::new(entry, shown)).collect(),
+            outcome: OutcomeBody::of(job, links, shown),
+            args: with_args.then(|| shown.arguments(job, &job.args)),
             earlier_args: with_args
-                .then(|| job.earlier_args.iter().map(|edit| arguments(&edit.args)).collect()),
+                .then(|| job.earlier_args.iter().map(|edit| shown.arguments(job, &edit.args)).collect()),
         }
     }
-}
-
-fn arguments(args: &[u8]) -> Value {
-    serde_json::from_slice(args).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(args).into_owned()))
 }

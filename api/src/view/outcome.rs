@@ -15,6 +15,7 @@ use crate::{
     evidence::{self, StoredFile},
     links::Links,
     moment::Moment,
+    shown::Shown,
 };
 
 /// What the work came to.
@@ -180,21 +181,21 @@ pub struct ReasonBody {
 impl OutcomeBody {
     /// The result of the job's handler. A value that is not an outcome with evidence is shown as
     /// text.
-    pub fn of(job: &Job, links: &Links) -> Option<Self> {
+    pub fn of(job: &Job, links: &Links, shown: &Shown) -> Option<Self> {
         if let Some(outcome) = evidence::outcome(job) {
-            let shown = |evidence: &Evidence| EvidenceBody::new(evidence, job, links);
-            let evidence = outcome.evidence().iter().map(shown).collect();
-            return Some(Self { summary: outcome.summary, evidence });
+            let body = |evidence: &Evidence| EvidenceBody::new(evidence, job, links, shown);
+            let evidence = outcome.evidence().iter().map(body).collect();
+            return Some(Self { summary: shown.text(&outcome.summary), evidence });
         }
         let returned = job.outcome.as_ref()?;
-        Some(Self { summary: returned.to_string(), evidence: Vec::new() })
+        Some(Self { summary: shown.text(&returned.to_string()), evidence: Vec::new() })
     }
 }
 
 impl EvidenceBody {
-    fn new(evidence: &Evidence, job: &Job, links: &Links) -> Self {
+    fn new(evidence: &Evidence, job: &Job, links: &Links, shown: &Shown) -> Self {
         let href = StoredFile::of(evidence).map(|file| links.file(&job.id, &file.name));
-        Self { kind: evidence.kind.clone(), facts: evidence.facts.clone(), href }
+        Self { kind: evidence.kind.clone(), facts: shown.facts(&evidence.facts), href }
     }
 }
 
@@ -211,12 +212,13 @@ pub struct Beside<'a> {
 
 impl OutcomeReport {
     /// How the expectation of a job stands at `now`, UTC ms.
-    pub fn new(job: &Job, beside: Beside<'_>, now: i64, links: &Links) -> Self {
+    pub fn new(job: &Job, beside: Beside<'_>, now: i64, links: &Links, shown: &Shown) -> Self {
         let status = status(job, now);
-        let (summary, evidence) = OutcomeBody::of(job, links)
+        let (summary, evidence) = OutcomeBody::of(job, links, shown)
             .map_or_else(Default::default, |outcome| (Some(outcome.summary), outcome.evidence));
+        let remark = |remark| RemarkBody::new(remark, shown);
         let failed = job.history.last().filter(|_| job.state != State::Succeeded);
-        let waived = job.waived.as_ref().filter(|_| status == Account::Waived).map(RemarkBody::from);
+        let waived = job.waived.as_ref().filter(|_| status == Account::Waived).map(remark);
         let ended = job.state.is_final().then_some(Moment(job.since));
         Self {
             job: job.id.to_string(),
@@ -238,19 +240,27 @@ impl OutcomeReport {
             attempts: job.attempts,
             summary,
             evidence,
-            reason: failed.map(|last| ReasonBody { class: Some(last.class), message: last.message.clone() }),
+            reason: failed
+                .map(|last| ReasonBody { class: Some(last.class), message: shown.text(&last.message) }),
             waived,
-            owner: job.owner.as_ref().map(RemarkBody::from),
-            note: job.note.as_ref().map(RemarkBody::from),
+            owner: job.owner.as_ref().map(remark),
+            note: job.note.as_ref().map(remark),
             forgotten: false,
             url: links.job(&job.id),
         }
     }
 
     /// How the expectation of a forgotten job ended.
-    pub fn of_row(queue: &QueueName, row: &VerdictRow, beside: Beside<'_>, links: &Links) -> Self {
+    pub fn of_row(
+        queue: &QueueName,
+        row: &VerdictRow,
+        beside: Beside<'_>,
+        links: &Links,
+        shown: &Shown,
+    ) -> Self {
         let achieved =
             matches!(row.account, Account::AchievedInTime | Account::AchievedLate | Account::Partial);
+        let what = shown.optional(row.what.as_ref());
         let event = row.source.clone().zip(row.event.clone());
         Self {
             job: row.id.to_string(),
@@ -270,9 +280,9 @@ impl OutcomeReport {
             decided_at: Some(Moment(row.ended_at)),
             in_time: in_time(row.account),
             attempts: row.attempts,
-            summary: row.what.clone().filter(|_| achieved),
+            summary: what.clone().filter(|_| achieved),
             evidence: Vec::new(),
-            reason: row.what.as_deref().filter(|_| !achieved).map(ReasonBody::of_row),
+            reason: what.as_deref().filter(|_| !achieved).map(ReasonBody::of_row),
             waived: None,
             owner: None,
             note: None,
@@ -295,9 +305,10 @@ impl ReasonBody {
     }
 }
 
-impl From<&Remark> for RemarkBody {
-    fn from(remark: &Remark) -> Self {
-        Self { at: Moment(remark.at), text: remark.text.clone(), by: remark.by.clone(), verified: false }
+impl RemarkBody {
+    fn new(remark: &Remark, shown: &Shown) -> Self {
+        let (text, by) = (shown.text(&remark.text), shown.text(&remark.by));
+        Self { at: Moment(remark.at), text, by, verified: false }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use upshot_ledger::quarantine::{Balance, Facts, Figures, Row};
 use utoipa::ToSchema;
 
-use crate::{links::Links, moment::Moment};
+use crate::{links::Links, moment::Moment, shown::Shown};
 
 /// A message in quarantine. The message itself, with all its properties, is in RabbitMQ, in the queue
 /// `upshot.quarantine`; its header `x-upshot-quarantine-id` has this id.
@@ -23,7 +23,8 @@ pub struct QuarantinedBody {
     /// A JSON pointer to what is wrong; empty for the message as a whole.
     #[schema(example = "/data/lines/0/quantity")]
     place: String,
-    /// What is wrong, for people: the beginning. It quotes the producer.
+    /// What is wrong, for people: the beginning. It may quote the
+    /// producer: mail addresses are shortened, unless `?reveal=true` asks for them.
     detail: String,
     /// The type of the event, if it could be read.
     #[schema(required, example = "order.completed.v1")]
@@ -54,7 +55,7 @@ pub struct QuarantinedBody {
 
 impl QuarantinedBody {
     /// The view of a row.
-    pub fn new(row: Row, links: &Links) -> Self {
+    pub fn new(row: Row, links: &Links, shown: &Shown) -> Self {
         let Row { id, reason, first_seen, last_seen, times, facts } = row;
         let Facts { place, detail, size, routing_key, kind, source, event_id, subject } = facts;
         Self {
@@ -62,7 +63,7 @@ impl QuarantinedBody {
             id: id.into(),
             reason,
             place,
-            detail,
+            detail: shown.text(&detail),
             r#type: kind,
             source,
             event_id,

@@ -10,7 +10,7 @@ use upshot_queue::{
 };
 use utoipa::ToSchema;
 
-use crate::moment::Moment;
+use crate::{moment::Moment, shown::Shown};
 
 /// Conditions that are shown at most.
 const CONDITIONS: usize = 100;
@@ -157,7 +157,7 @@ impl QueueBody {
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn read(queue: &Client) -> Result<Self, Error> {
+    pub async fn read(queue: &Client, shown: &Shown) -> Result<Self, Error> {
         let conditions = queue.conditions_part(ConditionCursor::default());
         let holding = future::try_join(queue.paused_kinds(), queue.limits_in_use(LOOKED_AT));
         let (counts, (mut paused_kinds, used), (conditions, more_conditions), outbox, releases) =
@@ -169,6 +169,9 @@ impl QueueBody {
         });
         let conditions_cut = more_conditions.is_some() || conditions.len() > CONDITIONS;
         conditions.truncate(CONDITIONS);
+        for waited in &mut conditions {
+            waited.condition = shown.text(&waited.condition);
+        }
         paused_kinds.sort();
         let LimitsInUse { mut limits, is_cut } = used;
         let limits_cut = is_cut || limits.len() > LIMITS;
@@ -178,7 +181,7 @@ impl QueueBody {
             limits.sort_by(|(one, ..), (other, ..)| one.cmp(other));
         }
         let release = |Releasing { condition, total, done, since }| ReleaseBody {
-            condition,
+            condition: shown.text(&condition),
             jobs: total,
             done,
             since: Moment(since),

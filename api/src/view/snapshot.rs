@@ -9,7 +9,7 @@ use super::{
     outcome::OutcomeBody,
     words::{JobState, PriorityClass, ProgressBody},
 };
-use crate::{known::Known, links::Links};
+use crate::{known::Known, links::Links, shown::Shown};
 
 /// The data of a progress event: the whole state in every event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -42,18 +42,18 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The snapshot of a job.
-    pub fn new(known: &Known, links: &Links) -> Self {
+    pub fn new(known: &Known, links: &Links, shown: &Shown) -> Self {
         let job = &known.job;
         Self {
             id: job.id.to_string(),
             state: job.state,
             priority: job.priority,
             attempts: job.attempts,
-            progress: job.progress.as_ref().map(ProgressBody::from),
+            progress: job.progress.as_ref().map(|progress| ProgressBody::new(progress, shown)),
             steps: job.steps.iter().map(|step| step.name.clone()).collect(),
-            waiting_for: Waiting::of(known),
-            failure: job.history.last().map(FailedAttemptBody::from),
-            outcome: OutcomeBody::of(job, links),
+            waiting_for: Waiting::of(known, shown),
+            failure: job.history.last().map(|failed| FailedAttemptBody::new(failed, shown)),
+            outcome: OutcomeBody::of(job, links, shown),
         }
     }
 }

@@ -11,7 +11,7 @@ use utoipa::{
 };
 
 use super::words::words;
-use crate::moment::Moment;
+use crate::{moment::Moment, shown::Shown};
 
 /// The schema of what an entry is, from the type that knows it.
 #[derive(Debug)]
@@ -60,8 +60,9 @@ pub struct StoryEntry {
     by: Option<String>,
 }
 
-impl From<Entry> for StoryEntry {
-    fn from(entry: Entry) -> Self {
+impl StoryEntry {
+    /// The body of an entry.
+    pub fn new(entry: Entry, shown: &Shown) -> Self {
         let receipt = entry.receipt();
         let status = entry.account.map(|account| match account {
             Account::Waiving => Account::Waived.as_str(),
@@ -74,11 +75,11 @@ impl From<Entry> for StoryEntry {
             queue: entry.queue.to_string(),
             kind: entry.kind,
             what: entry.sort.as_str(),
-            text: entry.text,
+            text: shown.text(&entry.text),
             status,
             receipt,
-            facts: entry.facts,
-            by: entry.by,
+            facts: shown.facts(&entry.facts),
+            by: shown.optional(entry.by.as_ref()),
         }
     }
 }

@@ -8,7 +8,7 @@ use upshot_queue::{
 use utoipa::ToSchema;
 
 use super::words::{Class, JobState};
-use crate::moment::Moment;
+use crate::{moment::Moment, shown::Shown};
 
 /// One entry of a job's life. Fields that do not apply are left out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -79,8 +79,9 @@ pub struct Details {
     state: Option<State>,
 }
 
-impl From<&Entry> for EntryBody {
-    fn from(entry: &Entry) -> Self {
+impl EntryBody {
+    /// The body of an entry.
+    pub fn new(entry: &Entry, shown: &Shown) -> Self {
         let none = Details::default();
         let (what, details) = match entry.what.clone() {
             What::Enqueued => (Happened::Enqueued, none),
@@ -91,14 +92,15 @@ impl From<&Entry> for EntryBody {
                 (Happened::Progress, Details { percent: Some(percent), step, ..none })
             }
             What::Step { name } => (Happened::Step, Details { step: Some(name), ..none }),
-            What::Log { message } => (Happened::Log, Details { message: Some(message), ..none }),
+            What::Log { message } => (Happened::Log, Details { message: Some(shown.text(&message)), ..none }),
             What::Failed { attempt, class, message } => {
-                let (attempt, class, message) = (Some(attempt), Some(class), Some(message));
+                let (attempt, class, message) = (Some(attempt), Some(class), Some(shown.text(&message)));
                 (Happened::Failed, Details { attempt, class, message, ..none })
             }
-            What::Changed { did, note, .. } => {
-                (Happened::Changed, Details { did: Some(did), message: note, ..none })
-            }
+            What::Changed { did, note, .. } => (
+                Happened::Changed,
+                Details { did: Some(did), message: shown.optional(note.as_ref()), ..none },
+            ),
             What::Finished { state } => (Happened::Finished, Details { state: Some(state), ..none }),
         };
         Self { at: Moment(entry.at), what, details }

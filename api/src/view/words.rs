@@ -10,6 +10,8 @@ use utoipa::{
     openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type, schema::SchemaType},
 };
 
+use crate::shown::Shown;
+
 /// The schema of a job's state, from the type that knows the states.
 #[derive(Debug)]
 pub enum JobState {}
@@ -167,8 +169,10 @@ pub struct ProgressBody {
     pub message: Option<String>,
 }
 
-impl From<&Progress> for ProgressBody {
-    fn from(progress: &Progress) -> Self {
-        Self { percent: progress.percent, step: progress.step.clone(), message: progress.message.clone() }
+impl ProgressBody {
+    /// The body of a job's progress.
+    pub fn new(progress: &Progress, shown: &Shown) -> Self {
+        let message = shown.optional(progress.message.as_ref());
+        Self { percent: progress.percent, step: progress.step.clone(), message }
     }
 }

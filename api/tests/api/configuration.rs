@@ -28,7 +28,7 @@ async fn a_configuration_is_changed_from_the_version_that_was_seen() {
     assert_eq!((&shown["configuration"]["keep_dead"], &shown["limits_apart"]), (&json!("60d"), &json!([])));
     // Another one who saw no version yet, and one who goes on from this.
     let conflict = put(&fixture, &json!({"configuration": wanted, "expect_version": 0}), 409).await;
-    assert_eq!(conflict["type"], "urn:upshot:problem:version-conflict");
+    assert_eq!(conflict["code"], "version-conflict");
     assert_eq!((&conflict["expected_version"], &conflict["stored_version"]), (&json!(0), &json!(1)));
     shown["configuration"]["retries"]["transient"] = json!(7);
     let second =

@@ -136,7 +136,7 @@ async fn without_redis_an_event_is_accepted_all_the_same() {
     assert!(accepted["duplicate"].is_null() && accepted["jobs"][0]["state"].is_null(), "{accepted}");
     let id = accepted["jobs"][0]["id"].as_str().unwrap();
     let problem = fixture.json(&format!("/v1/jobs/{id}"), 503).await;
-    assert_eq!(problem["type"], "urn:upshot:problem:redis-unavailable");
+    assert_eq!(problem["code"], "redis-unavailable");
     fixture.finish().await;
 }
 
@@ -156,7 +156,7 @@ async fn an_event_of_a_known_identity_with_other_data_is_refused_before_it_is_pu
     foreign["tenant"] = json!("another");
     for (event, place) in [(changed, "/data"), (foreign, "/tenant")] {
         let problem = body(fixture.post(event.to_string()).await, 409).await;
-        assert_eq!(problem["type"], "urn:upshot:problem:conflicting-duplicate");
+        assert_eq!(problem["code"], "conflicting-duplicate");
         assert_eq!((&problem["reason"], &problem["place"]), (&json!("conflicting_duplicate"), &json!(place)));
     }
     // Nothing else was published: the next one is the next event.

@@ -106,7 +106,7 @@ async fn a_file_that_is_gone_or_altered_is_not_passed_off_as_evidence() {
     let evidence = [object("gone.pdf", "application/pdf"), object("altered.pdf", "application/pdf")];
     let id = succeeded(&fixture, json!({"summary": "stored", "evidence": evidence})).await;
     let gone = fixture.json(&format!("/v1/jobs/{id}/files/gone.pdf"), 410).await;
-    assert_eq!(gone["type"], "urn:upshot:problem:file-gone");
+    assert_eq!(gone["code"], "file-gone");
     let altered = fixture.client.get(fixture.url(&format!("/v1/jobs/{id}/files/altered.pdf"))).send().await;
     // It breaks off: with or without headers, never with the whole content.
     if let Ok(response) = altered {

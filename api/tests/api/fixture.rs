@@ -171,7 +171,8 @@ pub async fn body(response: Response, status: u16) -> Value {
     if status >= 400 {
         assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(headers["x-request-id"].to_str().ok(), body["request_id"].as_str());
-        assert!(body["type"].as_str().unwrap().starts_with("urn:upshot:problem:"), "{body}");
+        let code = body["code"].as_str().unwrap();
+        assert_eq!(body["type"], format!("/problems/{code}"), "{body}");
         assert_eq!(body["status"], status);
     }
     body
@@ -220,6 +221,8 @@ fn settings(redis: &str, amqp: &str, store: &Path) -> Settings {
     }
     let contract = include_str!("../../../contracts/events/order.completed.v1.schema.json");
     settings.contracts.built_in = vec![("order.completed.v1", contract)];
+    let hidden = json!({"order.completed.v1": ["/customer/name", "/customer/email", "/customer/address"]});
+    settings.redact.paths = serde_json::from_value(hidden).unwrap();
     let minute = Duration::from_secs(60);
     let invoices: QueueName = "invoices".parse().unwrap();
     settings.routes.push(Route::new("order.completed.v1", "invoice.issue", invoices, 15 * minute));

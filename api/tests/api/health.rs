@@ -35,7 +35,7 @@ async fn readiness_follows_redis_down_and_up() {
     assert_eq!(until(&fixture, 200).await, json!({"status": "ok"}));
     redis.kill().await.unwrap();
     let problem = until(&fixture, 503).await;
-    assert_eq!(problem["type"], "urn:upshot:problem:not-ready");
+    assert_eq!(problem["code"], "not-ready");
     let missing = problem["missing"].as_object().unwrap();
     assert_eq!(missing.keys().collect::<Vec<_>>(), ["redis"], "{problem}");
     // It is alive and says so, and the figures that it has are there.

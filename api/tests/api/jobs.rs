@@ -42,7 +42,7 @@ async fn a_job_is_shown_without_its_arguments() {
 async fn ids_that_are_unknown_or_none_are_told_apart() {
     let fixture = Fixture::new().await;
     let unknown = fixture.json(&format!("/v1/jobs/{}", JobId::random()), 404).await;
-    assert_eq!(unknown["type"], "urn:upshot:problem:unknown-job");
+    assert_eq!(unknown["code"], "unknown-job");
     let none = fixture.json("/v1/jobs/1042", 400).await;
     assert_eq!((none["parameter"].as_str(), none["value"].as_str()), (Some("id"), Some("1042")));
     fixture.json(&format!("/v1/jobs/{}?args=yes", JobId::random()), 400).await;
@@ -97,7 +97,7 @@ async fn a_dead_job_is_retried_with_fresh_budgets_and_no_other_is() {
     };
     let early = post("application/json").await.unwrap();
     assert_eq!(early.status(), 409);
-    assert_eq!(early.json::<Value>().await.unwrap()["type"], "urn:upshot:problem:not-dead");
+    assert_eq!(early.json::<Value>().await.unwrap()["code"], "not-dead");
 
     let worker = Worker::start(&fixture.connector, "invoices", |job, _| async move {
         if job.attempts == 1 {

@@ -186,6 +186,6 @@ async fn a_job_without_an_expectation_has_nothing_to_waive() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("emails", NewJob { expect: None, ..job("plain", "k") }).await;
     let said = fixture.change(&format!("/v1/outcomes/{id}/waive"), json!({"reason": "x"}), 409).await;
-    assert_eq!(said["type"], "urn:upshot:problem:no-expectation");
+    assert_eq!(said["code"], "no-expectation");
     fixture.finish().await;
 }

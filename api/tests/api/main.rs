@@ -25,6 +25,7 @@ mod outcomes;
 mod progress;
 mod quarantine;
 mod queues;
+mod redaction;
 mod rejections;
 mod stream;
 mod worker;

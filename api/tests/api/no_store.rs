@@ -20,7 +20,7 @@ async fn a_file_is_refused_with_the_remedy() {
     Messages::open(&fixture, id.as_str(), None).await.until(|message| message.name == "end").await;
     worker.stop().await;
     let problem = fixture.json(&format!("/v1/jobs/{id}/files/1.pdf"), 501).await;
-    assert_eq!(problem["type"], "urn:upshot:problem:not-built");
+    assert_eq!(problem["code"], "not-built");
     assert!(problem["detail"].as_str().unwrap().contains("`files`"), "{problem}");
     fixture.finish().await;
 }

@@ -32,7 +32,7 @@ async fn a_waiting_job_is_cancelled_once() {
     assert_eq!((&said["result"], &said["job"]["state"]), (&json!("cancelled"), &json!("cancelled")));
     assert_eq!(happened(&said["job"]), ["enqueued", "cancelled", "finished"]);
     let again = fixture.change(&path, json!({}), 409).await;
-    assert_eq!(again["type"], "urn:upshot:problem:already-ended");
+    assert_eq!(again["code"], "already-ended");
     assert!(again["detail"].as_str().unwrap().contains("is cancelled"), "{again}");
     let listed = fixture.json("/v1/jobs?state=cancelled", 200).await;
     assert_eq!(listed["jobs"][0]["id"], id.as_str());
@@ -93,7 +93,7 @@ async fn a_waiting_job_is_put_off_and_called_back() {
     }
     fixture.change(&format!("/v1/jobs/{id}/cancel"), Value::Null, 202).await;
     let ended = fixture.change(&path, json!({"delay": "5m"}), 409).await;
-    assert_eq!(ended["type"], "urn:upshot:problem:not-waiting");
+    assert_eq!(ended["code"], "not-waiting");
     fixture.finish().await;
 }
 
@@ -170,7 +170,7 @@ async fn steps_run_again_with_other_arguments_once_they_are_named() {
     for named in [json!([]), json!(["other"])] {
         let problem =
             fixture.change(&path, json!({"args": {"is": "right"}, "repeat_steps": named}), 409).await;
-        assert_eq!(problem["type"], "urn:upshot:problem:steps-completed", "{problem}");
+        assert_eq!(problem["code"], "steps-completed", "{problem}");
         assert_eq!(problem["steps"][0]["name"], "charge");
         assert_eq!(problem["steps"][0]["result"], json!({"payment": "p-1"}));
         assert!(problem["detail"].as_str().unwrap().contains("repeat_steps"), "{problem}");
@@ -221,7 +221,7 @@ async fn arguments_that_violate_the_contract_change_nothing() {
         let request = fixture.client.post(fixture.url(&path)).header("content-type", "application/json");
         let response = request.body(format!(r#"{{"args": {args}}}"#)).send().await.unwrap();
         let problem = body(response, 422).await;
-        assert_eq!(problem["type"], "urn:upshot:problem:invalid-arguments", "{problem}");
+        assert_eq!(problem["code"], "invalid-arguments", "{problem}");
         assert_eq!(problem["place"], place, "{problem}");
         let detail = problem["detail"].as_str().unwrap();
         for word in [place, why, "stays as it was", id.as_str()] {
@@ -257,10 +257,10 @@ async fn every_change_is_safe_from_pages_of_other_origins() {
         let request = fixture.client.request(method.parse().unwrap(), fixture.url(&path));
         let response = request.header("content-type", "text/plain").body("{}").send().await.unwrap();
         let problem = body(response, 415).await;
-        assert_eq!(problem["type"], "urn:upshot:problem:unsupported-media-type", "{path}");
+        assert_eq!(problem["code"], "unsupported-media-type", "{path}");
         let large = json!({"args": "x".repeat(9_000)});
         let problem = body(fixture.send(method, &path, &large).await, 413).await;
-        assert_eq!(problem["type"], "urn:upshot:problem:body-too-large", "{path}");
+        assert_eq!(problem["code"], "body-too-large", "{path}");
     }
     assert_eq!(fixture.json(&format!("/v1/jobs/{id}"), 200).await["state"], "ready");
     fixture.change(&format!("/v1/jobs/{}/cancel", JobId::random()), Value::Null, 404).await;

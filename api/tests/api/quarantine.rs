@@ -99,7 +99,7 @@ async fn what_cannot_be_asked_is_named() {
     let problem = fixture.json("/v1/quarantine/1042", 400).await;
     assert!(problem["detail"].as_str().unwrap().contains("26 characters"), "{problem}");
     let problem = fixture.json(&format!("/v1/quarantine/{}", id(9)), 404).await;
-    assert_eq!(problem["type"], "urn:upshot:problem:unknown-message");
+    assert_eq!(problem["code"], "unknown-message");
     assert!(problem["detail"].as_str().unwrap().contains("quarantine.keep"), "{problem}");
     fixture.finish().await;
 }

@@ -127,7 +127,7 @@ async fn jobs_that_their_handlers_parked_go_on_when_the_need_is_met() {
         (json!({}), &["`condition`"]),
     ] {
         let problem = fixture.change(path, said, 400).await;
-        assert_eq!(problem["type"], "urn:upshot:problem:invalid-parameter");
+        assert_eq!(problem["code"], "invalid-parameter");
         for word in words {
             assert!(problem["detail"].as_str().unwrap().contains(word), "`{word}`: {problem}");
         }
@@ -212,7 +212,7 @@ async fn a_queue_that_is_not_known_is_told_which_are() {
         ("PUT", "/v1/queues/nowhere/limits", json!({"key": "queue"})),
     ] {
         let problem = body(fixture.send(method, path, &said).await, 404).await;
-        assert_eq!(problem["type"], "urn:upshot:problem:unknown-queue");
+        assert_eq!(problem["code"], "unknown-queue");
         assert!(problem["detail"].as_str().unwrap().contains("emails, invoices"), "{problem}");
     }
     let problem = fixture.change("/v1/queues/emails/pause", json!({"kind": ""}), 400).await;
@@ -272,7 +272,7 @@ async fn a_signal_is_sent_listed_and_contradicted() {
     }
     let large = json!({"key": "a", "payload": "x".repeat(70_000)});
     let large = fixture.change(path, large, 413).await;
-    assert_eq!(large["type"], "urn:upshot:problem:body-too-large");
+    assert_eq!(large["code"], "body-too-large");
     let metrics = fixture.get("/metrics").await.text().await.unwrap();
     for line in [
         "upshot_queue_signals_total{queue=\"emails\",result=\"stored\"} 2\n",
@@ -321,6 +321,6 @@ async fn a_group_that_reads_the_outbox_no_more_is_seen_and_ended() {
     let ended = fixture.change("/v1/queues/emails/outbox/end", end.clone(), 200).await;
     assert_eq!(ended["outbox"], json!({"entries": 1, "groups": []}));
     let unknown = fixture.change("/v1/queues/emails/outbox/end", end, 404).await;
-    assert_eq!(unknown["type"], "urn:upshot:problem:unknown-group");
+    assert_eq!(unknown["code"], "unknown-group");
     fixture.finish().await;
 }

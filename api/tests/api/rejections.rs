@@ -64,7 +64,7 @@ async fn without_rabbitmq_the_producer_is_asked_to_come_back() {
     let response = fixture.post(event("e-1").to_string()).await;
     assert!(response.headers().contains_key("retry-after"));
     let problem = body(response, 503).await;
-    assert_eq!(problem["type"], "urn:upshot:problem:rabbitmq-unavailable");
+    assert_eq!(problem["code"], "rabbitmq-unavailable");
     fixture.finish().await;
 }
 

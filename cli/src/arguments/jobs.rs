@@ -40,6 +40,12 @@ pub struct Job {
     /// Show what happened to the job, one line each, oldest first.
     #[arg(long, conflicts_with = "follow")]
     pub timeline: bool,
+    /// Show the arguments too. Personal data in them is hidden.
+    #[arg(long, conflicts_with_all = ["follow", "timeline"])]
+    pub args: bool,
+    /// Show personal data: mail addresses in texts, and with --args what `redact.paths` names.
+    #[arg(long, conflicts_with = "follow")]
+    pub reveal: bool,
     #[command(flatten)]
     pub api: ApiAddress,
 }

@@ -82,6 +82,9 @@ pub struct Story {
     pub subject: String,
     #[command(flatten)]
     pub period: StoryPeriod,
+    /// Show complete mail addresses.
+    #[arg(long)]
+    pub reveal: bool,
     #[command(flatten)]
     pub api: ApiAddress,
 }

@@ -12,6 +12,9 @@ pub struct Quarantine {
     /// Show what is known of this message.
     #[arg(conflicts_with_all = ["counts", "reason", "type", "source", "subject", "since", "until", "limit", "all", "cursor"])]
     pub id: Option<MessageId>,
+    /// Show complete mail addresses in the detail of the message.
+    #[arg(long, requires = "id")]
+    pub reveal: bool,
     /// Show only how many messages there are, by reason.
     #[arg(long, conflicts_with_all = ["reason", "type", "source", "subject", "since", "until", "limit", "all", "cursor"])]
     pub counts: bool,

@@ -58,7 +58,7 @@ pub async fn retry(settings: &Settings, retry: &Retry, out: &mut Output) -> anyh
 /// The completed steps that the API asks to agree to repeat.
 fn steps_of(error: &anyhow::Error) -> Option<Vec<Value>> {
     let problem = &error.downcast_ref::<Refused>()?.problem;
-    let asks = text(problem, "type") == "urn:upshot:problem:steps-completed";
+    let asks = text(problem, "code") == "steps-completed";
     asks.then(|| list(problem, "steps").cloned().collect())
 }
 

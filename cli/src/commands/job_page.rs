@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use upshot_queue::Condition;
+use upshot_shared::redact::MASK;
 
 use super::value::{has, list, optional, part, text, time, when};
 use crate::output::{Page, Table};
@@ -12,6 +13,7 @@ pub fn print(page: &mut Page, job: &Value, now: DateTime<Utc>) {
     page.line(format!("job {}: {}", text(job, "id"), text(job, "state")));
     page.line("");
     about(page, job, now);
+    arguments(page, job);
     steps(page, job);
     failures(page, job);
     outcome(page, job);
@@ -82,6 +84,18 @@ fn attempts(job: &Value) -> String {
         failures.into_iter().flatten().map(|(class, n)| format!("{n} {class}")).collect();
     let attempts = text(job, "attempts");
     if failures.is_empty() { attempts } else { format!("{attempts}; failures: {}", failures.join(", ")) }
+}
+
+/// The arguments where they were asked for, the present ones first.
+fn arguments(page: &mut Page, job: &Value) {
+    let present = job.get("args").map(|args| ("Arguments", args));
+    let earlier = list(job, "earlier_args").rev().map(|args| ("Earlier arguments", args));
+    for (heading, args) in present.into_iter().chain(earlier) {
+        page.heading(heading);
+        // A value that was read from JSON can be written as JSON.
+        let text = serde_json::to_string_pretty(args).unwrap_or_default();
+        text.lines().for_each(|line| page.line(format!("  {line}")));
+    }
 }
 
 fn steps(page: &mut Page, job: &Value) {
@@ -158,6 +172,10 @@ fn next(page: &mut Page, job: &Value) {
             format!("upshot job {}  (it runs in its place)", text(job, "successor"))
         }
         "dead" => format!("upshot retry {id}"),
+        // A key with a shortened mail address is not the key of a signal.
+        "parked" if condition.contains(MASK) => {
+            format!("upshot retry {id}  (`upshot job {id} --reveal` shows the whole condition)")
+        }
         "parked" => command_for(&text(job, "queue"), &condition, until).map_or_else(
             || format!("upshot retry {id}"),
             |command| format!("{command}  (or `upshot retry {id}`, for this job alone)"),

@@ -59,7 +59,9 @@ pub async fn show(settings: &Settings, job: &Job, out: &mut Output) -> anyhow::R
     if job.follow {
         return follow::run(&client, &job.id, out).await;
     }
-    let body = client.read(&format!("/v1/jobs/{}", job.id), &[]).await?;
+    let asked = [("args", job.args), ("reveal", job.reveal)].into_iter().filter(|(_, is_asked)| *is_asked);
+    let query: Vec<_> = asked.map(|(name, yes)| (name, yes.to_string())).collect();
+    let body = client.read(&format!("/v1/jobs/{}", job.id), &query).await?;
     if job.timeline {
         let entries: Vec<&Value> = members(&body, "timeline").collect();
         let rows: Vec<_> = entries.iter().map(|entry| timeline::row(entry)).collect();

@@ -22,7 +22,8 @@ const HEADINGS: [&str; 5] = ["MESSAGE", "REASON", "TYPE", "PLACE", "FOR"];
 pub async fn show(settings: &Settings, asked: &Quarantine, out: &mut Output) -> anyhow::Result<()> {
     let client = Client::new(settings, &asked.api)?;
     if let Some(id) = &asked.id {
-        let message = client.read(&format!("{PATH}/{id}"), &[]).await?;
+        let query: Vec<_> = asked.reveal.then(|| ("reveal", true.to_string())).into_iter().collect();
+        let message = client.read(&format!("{PATH}/{id}"), &query).await?;
         out.answer(&message, |page| print(page, &message, Utc::now()))?;
         return Ok(());
     }

@@ -24,14 +24,15 @@ const LONGEST: u32 = 20;
 pub async fn tell(settings: &Settings, story: &Story, out: &mut Output) -> anyhow::Result<()> {
     let client = Client::new(settings, &story.api)?;
     let path = format!("/v1/subjects/{}", utf8_percent_encode(&story.subject, NON_ALPHANUMERIC));
-    let mut query: Vec<(&str, String)> = Vec::new();
+    let reveal = story.reveal.then(|| ("reveal", true.to_string()));
+    let mut query: Vec<(&str, String)> = reveal.iter().cloned().collect();
     let (mut outcomes, mut entries) = (Vec::new(), Vec::new());
     loop {
         let said = client.read(&path, &query).await?;
         outcomes.extend(list(&said, "outcomes").cloned());
         entries.extend(list(&said, "story").cloned());
         let Some(cursor) = said.get("next").and_then(Value::as_str).and_then(cursor) else { break };
-        query = vec![("cursor", cursor)];
+        query = reveal.iter().cloned().chain([("cursor", cursor)]).collect();
     }
     entries.retain(|entry| {
         let at = time_of(entry, "at");

@@ -31,8 +31,8 @@ pub fn part<'a>(value: &'a Value, name: &str) -> &'a Value {
 }
 
 /// The members of a list.
-pub fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
-    value.get(name).and_then(Value::as_array).into_iter().flatten()
+pub fn list<'a>(value: &'a Value, name: &str) -> impl DoubleEndedIterator<Item = &'a Value> {
+    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default().iter()
 }
 
 /// A time field to the second; unchanged if it is not a time.

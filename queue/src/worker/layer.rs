@@ -165,6 +165,9 @@ where
 }
 
 /// What the end of a handler without an outcome means for its job.
+///
+/// Log lines name the job and not the handler's words, which may hold data of the arguments. The
+/// job's history has the words.
 fn disposition(lease: &Lease, stop: Stop) -> Disposition {
     match stop {
         Stop::Failed(failure) => failed(lease, &failure),
@@ -176,7 +179,7 @@ fn disposition(lease: &Lease, stop: Stop) -> Disposition {
         }
         Stop::Parked(Park { condition, within, why }) => {
             let job = lease.job();
-            tracing::info!(job = %job.id, queue = %job.queue, %condition, %why, "job parked by its handler");
+            tracing::info!(job = %job.id, queue = %job.queue, "job parked by its handler");
             let note = truncate(&format!("{condition}: {why}"));
             Disposition::Park {
                 condition: condition.stored(),
@@ -188,7 +191,7 @@ fn disposition(lease: &Lease, stop: Stop) -> Disposition {
         Stop::Undecodable(Undecodable(why)) => {
             let job = lease.job();
             let kinds = lease.0.leases.options.kinds.clone().unwrap_or_default();
-            tracing::error!(job = %job.id, queue = %job.queue, %why, "job parked until another build starts");
+            tracing::error!(job = %job.id, queue = %job.queue, kind = job.kind, version = job.version, "arguments cannot be read: job parked until another build starts");
             let condition = kinds.condition_of_args(&job.kind, job.version, job.needed.as_deref());
             Disposition::Park {
                 condition,
@@ -224,14 +227,14 @@ fn failed(lease: &Lease, failure: &Failure) -> Disposition {
     }
     .line();
     let class = failure.class;
-    let (attempt, error) = (job.attempts, &failure.message);
+    let attempt = job.attempts;
     match lease.0.leases.policy().retry_of(&job.kind).draw(failure, earlier) {
         Decision::Retry(delay) => {
-            tracing::warn!(job = %job.id, queue = %job.queue, attempt, %class, %error, retry_in_ms = delay.as_millis() as u64, "attempt failed");
+            tracing::warn!(job = %job.id, queue = %job.queue, attempt, %class, retry_in_ms = delay.as_millis() as u64, "attempt failed");
             Disposition::Retry { delay, class, line }
         }
         Decision::Bury => {
-            tracing::error!(job = %job.id, queue = %job.queue, attempt, %class, %error, "job is dead");
+            tracing::error!(job = %job.id, queue = %job.queue, attempt, %class, "job is dead");
             Disposition::Bury { class, normal: normalise(&failure.message), line }
         }
     }

@@ -8,7 +8,7 @@ use upshot_queue::QueueName;
 
 use super::bytes::ByteSize;
 use crate::secret::SecretUrl;
-use upshot_shared::{contract::BuiltIn, duration};
+use upshot_shared::{contract::BuiltIn, duration, redact::Paths};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,6 +165,12 @@ impl Default for ApiSettings {
             connections: 4096,
         }
     }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedactSettings {
+    pub paths: Paths,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -71,7 +71,7 @@ pub(super) async fn outcomes(
         return Err(Problem::new(Code::UnknownEvent, detail));
     }
     let found: Vec<Found> = jobs.into_iter().map(|job| Found::Job(Box::new(job))).collect();
-    let outcomes = report::reports(state, &found, now, links).await?;
+    let outcomes = report::reports(state, &found, now, links, &state.shown).await?;
     Ok(answer(Ok(OutcomePage { outcomes, next: None, searched: None })))
 }
 

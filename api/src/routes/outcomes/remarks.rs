@@ -206,6 +206,6 @@ async fn report_of(
 ) -> Result<Json<OutcomeReport>, Problem> {
     let (known, now) = futures::future::try_join(target.after(), state.now()).await?;
     let found = [Found::Job(Box::new(known.job))];
-    let report = report::reports(state, &found, now, links).await?.pop();
+    let report = report::reports(state, &found, now, links, &state.shown).await?.pop();
     report.map(Json).ok_or_else(|| crate::state::unknown(&target.id))
 }

@@ -206,7 +206,7 @@ async fn by_days(
             name: Some(cause.fingerprint.clone()),
             queue: None,
             figures: FiguresBody::missed(cause.missed),
-            cause: Some(cause.into()),
+            cause: Some(CauseBody::new(cause, &state.shown)),
         };
         summary::by_cause(&figures).into_iter().map(row).collect()
     };
