@@ -32,6 +32,7 @@ use axum::{
 use futures::FutureExt;
 use tracing::Instrument;
 use upshot_access::{Right, acts::Intent};
+use url::form_urlencoded;
 use utoipa::openapi::{OpenApi, RefOr, path::ParameterIn};
 
 pub use act::Act;
@@ -44,15 +45,13 @@ use super::{
 use crate::{
     body,
     problem::{Code, Problem},
-    query::Query,
+    reveal::REVEAL,
     state::Shared,
 };
 
 /// Operations that change nothing which the log should have: an event is not an act of an operator,
 /// and has its own record; a ticket only opens a stream.
 const NOT_RECORDED: [&str; 2] = ["publish_event", "create_ticket"];
-/// The parameter that shows what is redacted.
-const REVEAL: &str = "reveal";
 
 /// What records need to know of the operations. Cheap to clone.
 #[derive(Clone)]
@@ -73,10 +72,11 @@ impl Recorder {
     /// A recorder of the operations of a document.
     pub fn new(state: Shared, document: &OpenApi) -> Self {
         let table = Table::of(document);
-        write::describe(table.entries().filter_map(|entry| match entry.needed {
+        let needed = table.entries().filter_map(|entry| match entry.needed {
             Needed::Right(right) => Some(right),
-            _ => None,
-        }));
+            Needed::Nothing | Needed::Principal | Needed::Impossible => None,
+        });
+        write::describe(needed.chain([Right::SeeArguments]));
         let mut parameters: HashMap<String, Vec<String>> = HashMap::new();
         for item in document.paths.paths.values() {
             for operation in
@@ -111,28 +111,25 @@ impl Recorder {
     }
 }
 
-/// The right that a request uses.
+/// The right that an act uses. A read is an act only where it shows what is redacted.
 fn right(entry: &Entry, method: &Method) -> Option<Right> {
-    if method.is_safe() && !matches!(entry.needed, Needed::Right(Right::SeeAudit)) {
-        // A read is an act only where it shows what is redacted.
-        return match entry.needed {
-            Needed::Right(Right::See | Right::SeeOwn) => Some(Right::SeeArguments),
-            Needed::Right(right) => Some(right),
-            _ => None,
-        };
-    }
     match entry.needed {
+        _ if method.is_safe() => Some(Right::SeeArguments),
         Needed::Right(right) => Some(right),
-        _ => None,
+        Needed::Nothing | Needed::Principal | Needed::Impossible => None,
     }
 }
 
-/// Whether a request is an act: it changes something, or shows what is redacted.
+/// Whether a request is an act: it changes something, or shows what is redacted. A principal that may
+/// not see that is refused by the operation, and refusals are bounded.
 fn is_act(entry: &Entry, request: &Request) -> bool {
-    if request.method().is_safe() {
-        return Query::names(request.uri().query(), REVEAL);
+    if !request.method().is_safe() {
+        return !NOT_RECORDED.contains(&entry.operation.as_str());
     }
-    !NOT_RECORDED.contains(&entry.operation.as_str())
+    let may_see = |caller: &Caller| caller.principal().may(Right::SeeArguments);
+    let mut parameters = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+    parameters.any(|(name, value)| name == REVEAL && value != "false")
+        && request.extensions().get::<Caller>().is_some_and(may_see)
 }
 
 /// Runs an operation with its intent on record before it, and its result after it.
@@ -220,11 +217,10 @@ pub async fn refusals(
         _ => false,
     };
     if is_refused && response.extensions().get::<Recorded>().is_none() {
-        if let Some(entry) = &entry
-            && let Needed::Right(right) = entry.needed
-        {
-            intent.right = Some(right);
-        }
+        intent.right = entry.as_ref().and_then(|entry| match entry.needed {
+            Needed::Right(right) => Some(right),
+            Needed::Nothing | Needed::Principal | Needed::Impossible => None,
+        });
         intent.principal =
             response.extensions().get::<Caller>().map(|caller| caller.principal().identity.clone());
         write::refused(recorder.0.state.clone(), intent, Act::default().conclusion(Some(&response)));
