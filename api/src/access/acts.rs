@@ -99,10 +99,30 @@ impl Recorder {
         self.0.table.entry(address?.as_str(), method)
     }
 
+    /// Whether a request is an act: it changes something, or shows what is redacted. A principal that
+    /// may not see that is refused by the operation, and refusals are bounded.
+    fn is_act(&self, entry: &Entry, request: &Request) -> bool {
+        if !request.method().is_safe() {
+            return !NOT_RECORDED.contains(&entry.operation.as_str());
+        }
+        let takes = self.known(entry).iter().any(|name| name == REVEAL);
+        let may_see = |caller: &Caller| caller.principal().may(Right::SeeArguments);
+        let query = request.uri().query().unwrap_or_default();
+        takes
+            && form_urlencoded::parse(query.as_bytes())
+                .any(|(name, value)| name == REVEAL && value != "false")
+            && request.extensions().get::<Caller>().is_some_and(may_see)
+    }
+
+    /// The query parameters of an operation.
+    fn known(&self, entry: &Entry) -> &[String] {
+        self.0.parameters.get(&entry.operation).map_or(&[], Vec::as_slice)
+    }
+
     /// What a request is about to do, as far as its head says it.
     async fn intent(&self, request: &mut Request, entry: Option<&Entry>) -> Intent {
-        let known = entry.and_then(|entry| self.0.parameters.get(&entry.operation));
-        let mut intent = asked::of_head(request, known.map_or(&[][..], Vec::as_slice)).await;
+        let known = entry.map_or(&[][..], |entry| self.known(entry));
+        let mut intent = asked::of_head(request, known).await;
         intent.right = entry.and_then(|entry| right(entry, request.method()));
         intent.operation = entry.map(|entry| entry.operation.clone()).unwrap_or_default();
         intent.principal =
@@ -120,18 +140,6 @@ fn right(entry: &Entry, method: &Method) -> Option<Right> {
     }
 }
 
-/// Whether a request is an act: it changes something, or shows what is redacted. A principal that may
-/// not see that is refused by the operation, and refusals are bounded.
-fn is_act(entry: &Entry, request: &Request) -> bool {
-    if !request.method().is_safe() {
-        return !NOT_RECORDED.contains(&entry.operation.as_str());
-    }
-    let may_see = |caller: &Caller| caller.principal().may(Right::SeeArguments);
-    let mut parameters = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
-    parameters.any(|(name, value)| name == REVEAL && value != "false")
-        && request.extensions().get::<Caller>().is_some_and(may_see)
-}
-
 /// Runs an operation with its intent on record before it, and its result after it.
 pub async fn record(
     State(recorder): State<Recorder>,
@@ -142,7 +150,7 @@ pub async fn record(
     let Some(entry) = recorder.entry(address.as_ref(), request.method()) else {
         return next.run(request).await;
     };
-    if !is_act(entry, &request) {
+    if !recorder.is_act(entry, &request) {
         return next.run(request).await;
     }
     let mut intent = recorder.intent(&mut request, Some(entry)).await;
