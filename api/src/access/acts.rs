@@ -31,7 +31,7 @@ use axum::{
 };
 use futures::FutureExt;
 use tracing::Instrument;
-use upshot_access::{Right, acts::Intent};
+use upshot_access::{Identity, Right, acts::Intent};
 use utoipa::openapi::{OpenApi, RefOr, path::ParameterIn};
 
 pub use act::Act;
@@ -49,8 +49,8 @@ use crate::{
 };
 
 /// Operations that change nothing which the log should have: an event is not an act of an operator,
-/// and has its own record; a ticket only opens a stream; a device that asks for a login has none yet.
-const NOT_RECORDED: [&str; 3] = ["publish_event", "create_ticket", "begin_device"];
+/// and has its own record; a ticket only opens a stream.
+const NOT_RECORDED: [&str; 2] = ["publish_event", "create_ticket"];
 /// A login that is a `GET`, because the identity provider sends the browser there.
 const FINISH_LOGIN: &str = "finish_login";
 /// The parameter that shows what is redacted.
@@ -187,11 +187,12 @@ pub async fn record(
     }
 }
 
-/// An operation that needs no right makes its principal known: a login. It is on record once it
-/// succeeded, with the `Identity` that its handler puts into the extensions of the answer. What fails
-/// is a refusal.
+/// An operation that needs no right makes its principal known: a login, or a logout. It is on record once
+/// it succeeded, with the `Identity` that its handler puts into the extensions of the answer. Without one
+/// nobody did anything. What fails is a refusal.
 fn login(recorder: &Recorder, intent: Intent, act: &Act, mut response: Response) -> Response {
-    if response.status().is_success() || response.status() == StatusCode::SEE_OTHER {
+    let is_done = response.status().is_success() || response.status() == StatusCode::SEE_OTHER;
+    if is_done && response.extensions().get::<Identity>().is_some() {
         write::login(recorder.0.state.clone(), intent, act.conclusion(Some(&response)));
         response.extensions_mut().insert(Recorded);
     }
