@@ -13,7 +13,7 @@ use upshot_runtime::{Health, Settings, amqp, health::watch_redis};
 
 use crate::{
     Error,
-    access::{Mode, acts},
+    access::{self, Mode, acts},
     layers, routes,
     serve::{Patience, serve},
     state::Shared,
@@ -77,6 +77,8 @@ impl Api {
         if self.state.mode == Mode::Off {
             warn_beyond_loopback(&listener);
         }
+        let port = listener.local_addr().ok().map(|address| address.port());
+        let first = AbortOnDropHandle::new(tokio::spawn(access::first::show(self.state.clone(), port)));
         let _apart = apart.map(|listener| {
             let serving = serve_alone(listener, routes::probes_of_api(self.state.clone()), stop.clone());
             AbortOnDropHandle::new(tokio::spawn(serving))
@@ -94,7 +96,7 @@ impl Api {
                 tracing::warn!("requests in flight were cut off {GRACE:?} after the stop");
             }
         }
-        drop(background);
+        drop((background, first));
         self.state.publisher.close().await;
     }
 }

@@ -3,6 +3,7 @@
 //! `settings/default.toml` is the documentation of every key. A file is checked alone first, so
 //! that an error shows the line to correct.
 
+mod access;
 mod amqp;
 mod app;
 pub mod bytes;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use upshot_queue::QueueName;
 
+pub use access::{GroupRole, LinkSettings, OidcSettings, SessionSettings, network};
 pub use amqp::AmqpSettings;
 pub use app::App;
 pub use bytes::ByteSize;
@@ -260,6 +262,7 @@ impl Settings {
                 return impossible("api.hosts", format!("`{host}`"), remedy);
             }
         }
+        self.api.validate_access()?;
         self.amqp.validate()?;
         self.redis.validate()?;
         if self.store.url.has_login() {

@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 use upshot_servers::{RabbitOptions, RabbitServer, Service};
 
 /// How many tests of one process may have a virtual host.
-const VHOSTS: usize = 56;
+const VHOSTS: usize = 96;
 
 /// The process's RabbitMQ.
 #[derive(Debug)]
