@@ -1,6 +1,8 @@
 //! End to end: real RabbitMQ, Redis, mail server, and real `upshot` processes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "e2e/access.rs"]
+mod access;
 #[path = "e2e/blocked.rs"]
 mod blocked;
 #[path = "e2e/cases.rs"]
