@@ -3,6 +3,7 @@
 //! `docs/openapi.json` is its committed snapshot, so review sees a change of the public surface.
 
 mod common;
+mod order;
 
 use axum::{
     Router,
@@ -51,30 +52,7 @@ pub fn document(routes: OpenApiRouter<Shared>) -> (Router<Shared>, openapi::Open
 pub fn text(document: &openapi::OpenApi) -> String {
     // The document consists of strings, numbers and JSON values, which always
     // serialise.
-    let text = document.to_pretty_json().unwrap_or_default();
-    // The extensions of an operation come in no order.
-    let (mut lines, mut extensions): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
-    let mut is_last = false;
-    for line in text.lines().chain([""]) {
-        if line.trim_start().starts_with("\"x-") {
-            is_last = !line.ends_with(',');
-            extensions.push(line.trim_end_matches(','));
-            continue;
-        }
-        extensions.sort_unstable();
-        let after = extensions.len().saturating_sub(1);
-        for (place, extension) in extensions.drain(..).enumerate() {
-            lines.push(extension);
-            if place < after || !is_last {
-                lines.push(",");
-            }
-            lines.push("\n");
-        }
-        lines.extend([line, "\n"]);
-    }
-    // The empty line that ended the last extensions.
-    lines.truncate(lines.len().saturating_sub(2));
-    lines.concat()
+    order::ordered(&document.to_pretty_json().unwrap_or_default())
 }
 
 /// The document of this version.

@@ -43,6 +43,8 @@ mod readiness;
 mod receipts;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/rights.rs"]
+mod rights;
 #[path = "e2e/routes.rs"]
 mod routes;
 #[path = "e2e/secrets.rs"]

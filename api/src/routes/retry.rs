@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use upshot_access::Right;
 use upshot_queue::Changed;
+use upshot_shared::redact;
 use utoipa::ToSchema;
 
 use crate::{
@@ -80,6 +81,7 @@ pub async fn retry(
     let (changed, did) = match retry.args {
         Some(args) => {
             caller.require(Right::EditArguments)?;
+            refuse_hidden(&args)?;
             let args = Bytes::from(Box::<str>::from(args).into_string());
             if let Some(kind) = &target.event_type {
                 state
@@ -103,4 +105,16 @@ pub async fn retry(
         Problem::new(Code::NotDead, detail)
     })?;
     target.retried(&links).await
+}
+
+/// Refuses arguments that were copied from an answer with hidden values: the job would run with the
+/// marks.
+fn refuse_hidden(args: &RawValue) -> Result<(), Problem> {
+    let read = serde_json::from_str(args.get()).ok();
+    let Some(place) = read.as_ref().and_then(redact::hidden) else { return Ok(()) };
+    let detail = format!(
+        "`/args{place}` is the mark of a hidden value: read the arguments with `?args=true&reveal=true`, and send \
+         them complete; the job stays as it was"
+    );
+    Err(Problem::new(Code::InvalidArguments, detail))
 }

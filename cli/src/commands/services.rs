@@ -69,7 +69,8 @@ pub async fn api(settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("api.listen is `{listen}`: cannot listen there"))?;
     tracing::info!(address = %listener.local_addr()?, "API listens");
-    let serving = api.serve(listener, stop.clone());
+    let probes = probes_listener(&settings).await?;
+    let serving = api.serve_with_probes(listener, probes, stop.clone());
     stop::within("api", &stop, stop::SERVICE, serving).await;
     Ok(())
 }
@@ -98,13 +99,21 @@ async fn serve_probes(
     metrics: PrometheusHandle,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    if let Some(listener) = probes_listener(settings).await? {
+        tokio::spawn(upshot_api::serve_probes(listener, health, metrics, stop.clone()));
+    }
+    Ok(())
+}
+
+/// The listener for `/healthz`, `/readyz` and `/metrics`, if the settings ask for one.
+pub(super) async fn probes_listener(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
     let listen = &settings.probes.listen;
     if listen.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("probes.listen is `{listen}`: cannot listen there"))?;
-    tokio::spawn(upshot_api::serve_probes(listener, health, metrics, stop.clone()));
-    Ok(())
+    tracing::info!(address = %listener.local_addr()?, "probes and metrics are served");
+    Ok(Some(listener))
 }

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use redis::AsyncCommands;
+use reqwest::Method;
 use serde_json::{Value, json};
 use upshot_access::{Rights, Role, Scope, keys::Keys};
 use upshot_queue::State;
 use upshot_testkit::within;
 
 use super::{
-    operations,
+    Operation, operations,
     principals::{self, Tenants, token},
     row, rows,
 };
-use crate::fixture::{Fixture, job};
+use crate::{
+    fixture::{Fixture, job},
+    people::Browser,
+};
 
 /// What no entry may have.
 const MARKER: &str = "zq7-marker";
@@ -79,7 +83,11 @@ async fn every_change_is_on_record_without_secrets() {
     let fixture = Fixture::guarded().await;
     let administrator = principals::asker(&fixture, Role::Administrator, Tenants::All).await;
     let mut done: BTreeMap<String, (String, String, bool)> = BTreeMap::new();
-    for operation in operations().into_iter().filter(|operation| operation.method != "GET") {
+    // What needs no right of its own is a login, or a credential for a stream.
+    let is_change = |operation: &Operation| {
+        operation.method != "GET" && !["none", "any"].contains(&operation.right.as_str())
+    };
+    for operation in operations().into_iter().filter(is_change) {
         let row = row(&operation);
         let target = rows::target(&fixture).await;
         let (path, said) = (target.fill(&operation.path, row.query), target.fill_body((row.body)()));
@@ -116,6 +124,34 @@ async fn every_change_is_on_record_without_secrets() {
         }
         assert_eq!(acts.iter().any(|act| act["result"] == "done"), is_done, "{operation}");
     }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn logins_and_logouts_are_on_record_with_whom_they_made_known() {
+    let fixture = Fixture::guarded().await;
+    let viewer = token(&fixture, Role::Viewer, Scope::everything(), Rights::default()).await;
+    let mut browser = Browser::new(&fixture);
+    assert_eq!(browser.post("/v1/session", json!({"token": viewer})).await.0, 200);
+    assert_eq!(browser.json(Method::DELETE, "/v1/session", None).await.0, 204);
+    // Nobody logs out here, and nothing is to be told.
+    assert_eq!(browser.json(Method::DELETE, "/v1/session", None).await.0, 204);
+    for operation in ["begin_session", "end_session"] {
+        // Logins are written behind their answer.
+        let acts = within("the login is on record", async {
+            loop {
+                let acts = acts(&fixture, &format!("&operation={operation}")).await;
+                if !acts.is_empty() {
+                    return acts;
+                }
+            }
+        });
+        let acts = acts.await;
+        assert_eq!(acts.len(), 1, "{acts:?}");
+        assert_eq!((&acts[0]["result"], &acts[0]["principal"]["kind"]), (&json!("done"), &json!("token")));
+    }
+    let secret = viewer.rsplit('_').next().unwrap();
+    assert!(!stored(&fixture).await.contains(secret));
     fixture.finish().await;
 }
 
@@ -257,6 +293,37 @@ async fn refusals_and_failed_logins_are_on_record_and_bounded() {
     let unknown: Vec<&Value> = found.iter().filter(|act| act["problem"] == "unauthenticated").collect();
     assert!(unknown.len() == 9 && unknown.iter().all(|act| act["principal"].is_null()), "{unknown:?}");
     assert!(!stored(&fixture).await.contains(&"0".repeat(20)), "no credential is on record");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_look_at_what_is_redacted_is_an_act() {
+    let fixture = Fixture::guarded().await;
+    let target = rows::target(&fixture).await;
+    let administrator = principals::asker(&fixture, Role::Administrator, Tenants::All).await;
+    let viewer = principals::asker(&fixture, Role::Viewer, Tenants::Own).await;
+    let path = format!("/v1/jobs/{}", target.id);
+    for (asker, query, status) in [
+        (&administrator, "?reveal=true", 200),
+        (&administrator, "?reveal=false", 200),
+        (&administrator, "", 200),
+        (&viewer, "?reveal=true", 403),
+    ] {
+        let answer = asker.ask(&fixture, "GET", &format!("{path}{query}"), &Value::Null).await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.body);
+    }
+    let [act] = &acts(&fixture, "&right=see-arguments").await[..] else { panic!("one act") };
+    assert_eq!((&act["operation"], &act["result"]), (&json!("show_job"), &json!("done")));
+    assert_eq!(act["parameters"], json!({"reveal": "true"}));
+    let refused = async {
+        loop {
+            if let Some(act) = acts(&fixture, "&result=refused").await.pop() {
+                return act;
+            }
+        }
+    };
+    let act = within("the refusal is on record", refused).await;
+    assert_eq!((&act["operation"], &act["problem"]), (&json!("show_job"), &json!("missing-right")));
     fixture.finish().await;
 }
 
