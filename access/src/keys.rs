@@ -31,9 +31,29 @@ impl Keys {
         format!("{}:seal", self.access)
     }
 
+    /// Hash: how many entries the streams of the audit log have had, and which of them are copied.
+    pub fn audit(&self) -> &str {
+        &self.audit
+    }
+
     /// Stream: acts of principals, an entry for each intent and each result.
     pub fn acts(&self) -> String {
         format!("{}:acts", self.audit)
+    }
+
+    /// Stream: refusals, an entry each, and counts of further ones.
+    pub fn refusals(&self) -> String {
+        format!("{}:refusals", self.audit)
+    }
+
+    /// Sorted set: ids of intents without a result, by when they were written (ms).
+    pub fn open(&self) -> String {
+        format!("{}:open", self.audit)
+    }
+
+    /// String: the process that copies the entries.
+    pub fn relay(&self) -> String {
+        format!("{}:relay", self.audit)
     }
 }
 
@@ -48,11 +68,13 @@ mod tests {
     fn layout_matches_the_snapshot() {
         let keys = Keys::new("upshot");
         let layout = [keys.tokens(), keys.used(), keys.seal()];
+        let audit = [keys.audit().to_owned(), keys.acts(), keys.refusals(), keys.open(), keys.relay()];
         let documented = include_str!("../../docs/redis-keys.md");
-        for key in &layout {
+        for key in layout.iter().chain(&audit) {
             assert!(documented.contains(&format!("| `{key}` |")), "docs/redis-keys.md does not list `{key}`");
         }
         assert_eq!(documented.matches("| `upshot:{@access}").count(), layout.len());
+        assert_eq!(documented.matches("| `upshot:{@audit}").count(), audit.len());
     }
 
     #[test]

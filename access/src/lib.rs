@@ -10,10 +10,12 @@
 //! | [`principal`] | who or what acts |
 //! | [`token`] | the text of an API token |
 //! | [`tokens`] | API tokens in Redis |
+//! | [`acts`] | the audit log: what principals do |
 //! | [`seal`] | texts that a principal carries and must not read |
 //! | [`keys`] | the keys in Redis |
 //! | [`error`] | why a call did not succeed |
 
+pub mod acts;
 pub mod error;
 pub mod keys;
 pub mod principal;

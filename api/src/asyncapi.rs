@@ -1,8 +1,9 @@
-//! The AsyncAPI document: events in and receipts out, generated from routes and contracts.
+//! The AsyncAPI document: events in, receipts and the audit log out, generated from routes and contracts.
 //!
 //! `docs/asyncapi.json` is the committed snapshot of the shipped program's document, so review sees
 //! a change of the public surface.
 
+mod acts;
 mod schemas;
 
 use std::collections::BTreeSet;
@@ -41,6 +42,7 @@ fn document(intake: &Intake) -> Value {
         parts.event(intake, &key, kind);
     }
     parts.receipts();
+    parts.acts();
     let Parts { channels, operations, messages, schemas } = parts;
     json!({
         "asyncapi": "3.0.0",
@@ -48,7 +50,7 @@ fn document(intake: &Intake) -> Value {
             "title": "Upshot",
             "version": env!("CARGO_PKG_VERSION"),
             "description": format!(
-                "Events in and receipts out, over RabbitMQ. Publish an event to the topic exchange `{EVENTS}`. \
+                "Events in, receipts and the audit log out, over RabbitMQ. Publish an event to the topic exchange `{EVENTS}`. \
                  What became of it comes as receipts from the topic exchange `{OUTCOMES}`: bind a queue of your \
                  own. All messages are CloudEvents 1.0. A receipt may come more than once: its `source` and `id` \
                  identify it, and its `sequence` orders the receipts of a source."

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, rejection::BytesRejection},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,23 +32,35 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
-        let media = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media = media.unwrap_or_default();
-        if !media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        if !is_json(request.headers()) {
+            let media = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let media = media.unwrap_or_default();
             let detail = format!("content type is `{media}`: send `application/json`; the body may be empty");
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        let body = whole(request, state).await?.map_err(|refused| {
-            if refused.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                let limit = state.max_event_bytes;
-                let detail =
-                    format!("the limit is {limit} bytes: send less, or raise `bridge.max_event_bytes`");
-                return Problem::new(Code::BodyTooLarge, detail);
-            }
-            Problem::new(Code::BadRequest, refused.body_text())
-        })?;
-        read(&body).map(Self)
+        read(&bytes(request, state).await?).map(Self)
     }
+}
+
+/// Whether a request says that its body is JSON.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+/// The whole body of a request that changes something.
+///
+/// # Errors
+/// When it is too large, or does not come in time.
+pub async fn bytes(request: Request, state: &Shared) -> Result<Bytes, Problem> {
+    whole(request, state).await?.map_err(|refused| {
+        if refused.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let limit = state.max_event_bytes;
+            let detail = format!("the limit is {limit} bytes: send less, or raise `bridge.max_event_bytes`");
+            return Problem::new(Code::BodyTooLarge, detail);
+        }
+        Problem::new(Code::BadRequest, refused.body_text())
+    })
 }
 
 /// Reads the whole body of a request within a time limit. A client that sends its body byte by byte

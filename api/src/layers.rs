@@ -27,18 +27,26 @@ const STANDARD: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 /// The longest text of a foreign error answer that the API passes on, in bytes.
 const SAID: usize = 4096;
 
+/// The id of a request, for the layers and handlers inside.
+#[derive(Clone, Debug)]
+pub struct RequestId(
+    /// As in the header, and in the log.
+    pub String,
+);
+
 /// Puts the layers around a router.
 pub fn around<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     crate::metrics::describe_requests();
     router.layer(CatchPanicLayer::custom(panicked)).layer(middleware::from_fn(outermost))
 }
 
-async fn outermost(request: Request, next: Next) -> Response {
+async fn outermost(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    request.extensions_mut().insert(RequestId(id.clone()));
     // The id finds every log line of this request.
     let span = tracing::error_span!("request", request_id = id);
     let mut response = finish(next.run(request).instrument(span).await, &id).await;

@@ -23,7 +23,7 @@
 //! | [`state`], [`known`], [`target`] | what handlers share; reading a job; changing a job |
 //! | [`scrape`], `metrics`, [`upkeep`] | metrics of queues; of this process; clean-up of metrics that are not fetched |
 //! | [`mod@openapi`] | the document that describes it all |
-//! | [`mod@asyncapi`] | the document that describes events and receipts |
+//! | [`mod@asyncapi`] | the document that describes events, receipts and the audit log |
 
 mod accepted;
 mod access;

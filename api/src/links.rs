@@ -72,6 +72,11 @@ impl Links {
         format!("{}/v1/dead?{query}", self.base)
     }
 
+    /// The audit log with this query.
+    pub fn audit(&self, query: &str) -> String {
+        format!("{}/v1/audit?{query}", self.base)
+    }
+
     /// The list of messages in quarantine with this query.
     pub fn quarantine(&self, query: &str) -> String {
         format!("{}/v1/quarantine?{query}", self.base)

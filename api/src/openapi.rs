@@ -3,6 +3,7 @@
 //! `docs/openapi.json` is its committed snapshot, so review sees a change of the public surface.
 
 mod common;
+mod order;
 
 use axum::{
     Router,
@@ -51,9 +52,7 @@ pub fn document(routes: OpenApiRouter<Shared>) -> (Router<Shared>, openapi::Open
 pub fn text(document: &openapi::OpenApi) -> String {
     // The document consists of strings, numbers and JSON values, which always
     // serialise.
-    let mut text = document.to_pretty_json().unwrap_or_default();
-    text.push('\n');
-    text
+    order::ordered(&document.to_pretty_json().unwrap_or_default())
 }
 
 /// The document of this version.

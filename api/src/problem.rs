@@ -119,6 +119,11 @@ impl Problem {
         self.0.code == code.as_str()
     }
 
+    /// The code, as it is written.
+    pub fn code(&self) -> &str {
+        self.0.kind.strip_prefix(TYPE).unwrap_or(&self.0.kind)
+    }
+
     /// A parameter that cannot be used.
     pub fn parameter(name: &str, value: &str, remedy: impl Display) -> Self {
         let shown: String = value.chars().take(100).collect();

@@ -1,5 +1,6 @@
 //! The addresses, one concern a file.
 
+mod audit;
 mod cancel;
 mod configuration;
 mod dead;
@@ -35,7 +36,11 @@ use bytes::Bytes;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    access::{self, Gate, table::Table},
+    access::{
+        self, Gate,
+        acts::{self, Recorder},
+        table::Table,
+    },
     asyncapi, hosts, layers, openapi,
     state::Shared,
 };
@@ -79,6 +84,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::rotate))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
@@ -94,10 +100,15 @@ pub fn router(state: Shared) -> Router {
         .route("/problems/{code}", get(problems::show))
         .route("/openapi.json", get(move || std::future::ready(openapi::answer(document.clone()))))
         .route("/asyncapi.json", get(move || std::future::ready(openapi::answer(events.clone()))))
-        .fallback(layers::unknown_address)
+        .fallback(layers::unknown_address);
+    let recorder = Recorder::new(state.clone(), &described);
+    // The record reads bodies, so it stands inside their limit.
+    let router = router
+        .layer(middleware::from_fn_with_state(recorder.clone(), acts::record))
         .layer(events::limit(&state));
     let gate = Gate::new(state.mode, Table::of(&described), state.tokens.clone());
     let router = router.layer(middleware::from_fn_with_state(gate, access::check));
     let router = router.layer(middleware::from_fn_with_state(state.hosts.clone(), hosts::refuse_foreign));
+    let router = router.layer(middleware::from_fn_with_state(recorder, acts::refusals));
     layers::around(router).with_state(state)
 }

@@ -17,6 +17,7 @@ use std::{
 use chrono::Utc;
 use futures::future;
 use tokio::sync::Mutex;
+use upshot_access::acts::{self, Acts};
 use upshot_ledger::{
     quarantine::{Figures as Quarantined, Quarantine},
     risk::RunTimesCache,
@@ -64,16 +65,17 @@ const TRANSITIONS: [&str; 23] = [
 pub struct Scrape {
     queues: Vec<Scraped>,
     quarantine: Quarantine,
+    acts: Acts,
     times: Arc<RunTimesCache>,
     last: Mutex<Option<(Instant, String, Option<Quarantined>)>>,
 }
 
 impl Scrape {
-    /// The figures of these queues, and of the list of messages in quarantine.
-    pub fn new(queues: Vec<Client>, quarantine: Quarantine, times: Arc<RunTimesCache>) -> Self {
+    /// The figures of these queues, of the list of messages in quarantine, and of the audit log.
+    pub fn new(queues: Vec<Client>, quarantine: Quarantine, acts: Acts, times: Arc<RunTimesCache>) -> Self {
         let scraped = |queue| Scraped { queue, is_up: AtomicBool::new(true) };
         let queues = queues.into_iter().map(scraped).collect();
-        Self { queues, quarantine, times, last: Mutex::new(None) }
+        Self { queues, quarantine, acts, times, last: Mutex::new(None) }
     }
 
     /// The figures, with those of RabbitMQ if known. A queue that cannot be read has none, so that
@@ -90,9 +92,11 @@ impl Scrape {
         }
         let queues = future::join_all(self.queues.iter().map(|queue| Figures::read(queue, &self.times)));
         let quarantined = tokio::time::timeout(PATIENCE, self.quarantine.figures());
-        let (queues, quarantined) = future::join(queues, quarantined).await;
+        let audit = tokio::time::timeout(PATIENCE, self.acts.figures());
+        let (queues, quarantined, audit) = future::join3(queues, quarantined, audit).await;
         // A list that cannot be read has no figures; its address says why.
         let (text, quarantined) = (render(&queues), quarantined.ok().and_then(Result::ok));
+        let text = text + &audit.ok().and_then(Result::ok).map_or_else(String::new, of_audit);
         *last = Some((Instant::now(), text.clone(), quarantined.clone()));
         (text, quarantined)
     }
@@ -234,6 +238,18 @@ fn of_quarantine(quarantined: Option<&Quarantined>, depths: Option<Depths>) -> S
     family(&mut text, "upshot_quarantine_unlisted", "gauge", help, one(reconciled.unlisted));
     let help = "Copies of listed messages that RabbitMQ does not have any more.";
     family(&mut text, "upshot_quarantine_missing", "gauge", help, one(reconciled.missing));
+    text
+}
+
+fn of_audit(figures: acts::Figures) -> String {
+    let mut text = String::new();
+    let one = |value: u64| [(String::new(), value)];
+    let help = "Entries of the audit log, as Redis counts them.";
+    family(&mut text, "upshot_audit_entries_total", "counter", help, one(figures.written));
+    let help = "Entries of the audit log that are not copied to RabbitMQ yet.";
+    family(&mut text, "upshot_audit_uncopied", "gauge", help, one(figures.uncopied));
+    let help = "Entries of the audit log that were trimmed before they were copied to RabbitMQ.";
+    family(&mut text, "upshot_audit_lost_total", "counter", help, one(figures.lost));
     text
 }
 

@@ -4,7 +4,7 @@
 //! the API takes half of it at most. A client that sends its headers byte by byte, or does not read
 //! its answer, loses its connection.
 
-use std::{io, pin::Pin, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -33,6 +33,13 @@ use crate::{
 
 /// A socket whose writes have a time limit.
 type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+
+/// The address of the client, or of the proxy before the API. An extension of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(
+    /// The address.
+    pub IpAddr,
+);
 
 /// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -131,10 +138,16 @@ fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection without TCP_NODELAY");
     }
+    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip().to_canonical()));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(unread));
-    let service =
-        service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        router.clone().oneshot(request)
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(headers)

@@ -13,7 +13,7 @@ use upshot_runtime::{Health, Settings, amqp, health::watch_redis};
 
 use crate::{
     Error,
-    access::Mode,
+    access::{Mode, acts},
     layers, routes,
     serve::{Patience, serve},
     state::Shared,
@@ -66,6 +66,7 @@ impl Api {
             AbortOnDropHandle::new(tokio::spawn(self.state.live.clone().run())),
             AbortOnDropHandle::new(tokio::spawn(watch_rabbitmq(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(upkeep::run(self.state.metrics.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(acts::write_suppressed(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(upshot_ledger::audit(
                 self.state.queues.values().cloned().collect::<Vec<_>>(),
             ))),

@@ -7,7 +7,10 @@ use futures::future;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use upshot_access::{Seal, Tokens};
+use upshot_access::{
+    Seal, Tokens,
+    acts::{Acts, Kept},
+};
 use upshot_ledger::{
     quarantine::{self, Quarantine},
     risk::RunTimesCache,
@@ -16,6 +19,7 @@ use upshot_queue::{Client, Connection, Connector, JobId, Operator, QueueName, Ve
 use upshot_runtime::{
     Health, Settings,
     amqp::{Depths, History, Publisher},
+    settings::AuditSettings,
 };
 use upshot_shared::Intake;
 
@@ -69,6 +73,8 @@ pub struct State {
     pub mode: Mode,
     /// The API tokens.
     pub tokens: Tokens,
+    /// The audit log.
+    pub acts: Acts,
     /// Seals cursors.
     pub seal: Seal,
     /// The list of messages in quarantine.
@@ -128,6 +134,7 @@ impl Shared {
         let (small, lists) = (queues(&redis), queues(&pages));
         let quarantine = Quarantine::with_connection(pages, connector.prefix());
         let run_times = Arc::new(RunTimesCache::default());
+        let acts = Acts::with_connection(redis.clone(), connector.prefix(), kept(&settings.audit));
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
@@ -135,9 +142,15 @@ impl Shared {
             connections: settings.api.connections,
             mode: Mode::of(&settings.api)?,
             tokens: Tokens::with_connection(redis.clone(), connector.prefix()),
+            acts: acts.clone(),
             seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),
-            scrape: Scrape::new(small.values().cloned().collect(), quarantine.clone(), run_times.clone()),
+            scrape: Scrape::new(
+                small.values().cloned().collect(),
+                quarantine.clone(),
+                acts,
+                run_times.clone(),
+            ),
             quarantine,
             quarantine_bounds: quarantine::Bounds::from(&settings.quarantine),
             queues: small,
@@ -400,6 +413,11 @@ impl State {
         let (seconds, micros): (i64, i64) = self.read(time).await?;
         Ok(seconds * 1000 + micros / 1000)
     }
+}
+
+/// How much of the audit log Redis keeps.
+fn kept(settings: &AuditSettings) -> Kept {
+    Kept { time: settings.keep, acts: settings.keep_acts, refusals: settings.keep_refusals }
 }
 
 /// The job that stands for a duplicate.

@@ -1,13 +1,15 @@
 //! A job that a request changes.
 
-use axum::{Json, http::StatusCode};
+use axum::{Json, body::Bytes, http::StatusCode};
 use serde::Serialize;
+use serde_json::{Value, json};
 use upshot_queue::{Changed, JobId, Operator, State};
 use upshot_shared::intake::LABEL_TYPE;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
+    known::Known,
     links::Links,
     problem::{Code, Problem},
     state::{Shared, job_id},
@@ -29,12 +31,15 @@ pub struct Target<'a> {
     state: &'a Shared,
     /// The principal that changes it.
     pub caller: &'a Caller,
+    act: &'a Act,
     /// Its id.
     pub id: JobId,
     /// Its queue.
     pub queue: Operator,
     /// The type of the event that the job comes from.
     pub event_type: Option<String>,
+    /// The arguments.
+    pub args: Bytes,
     /// How often the arguments were replaced.
     edits: u32,
 }
@@ -44,15 +49,28 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// A 400 or 404 when there is none, a 503 when Redis does not answer.
-    pub async fn find(state: &'a Shared, caller: &'a Caller, id: &str) -> Result<Self, Problem> {
+    pub async fn find(
+        state: &'a Shared,
+        caller: &'a Caller,
+        act: &'a Act,
+        id: &str,
+    ) -> Result<Self, Problem> {
         let id = job_id(id)?;
         let mut known = state.find(caller, &id).await?;
+        act.before(standing(&known));
+        act.target("queue", known.job.queue.as_str());
+        for (name, value) in [("tenant", &known.job.tenant), ("subject", &known.job.subject)] {
+            if let Some(value) = value {
+                act.target(name, value);
+            }
+        }
         let Some(queue) = state.queues.get(&known.job.queue).cloned().map(Operator::new) else {
             let detail = format!("its queue {} is not in the settings", known.job.queue);
             return Err(Problem::new(Code::UnknownJob, detail));
         };
         let event_type = known.job.labels.remove(LABEL_TYPE);
-        Ok(Self { state, caller, id, queue, event_type, edits: known.job.edits() })
+        let (args, edits) = (known.job.args.clone(), known.job.edits());
+        Ok(Self { state, caller, act, id, queue, event_type, args, edits })
     }
 
     /// Checks that the job was changed; `refused` says why a job in another state was not.
@@ -115,7 +133,7 @@ impl<'a> Target<'a> {
     /// # Errors
     /// When the job is forgotten or Redis does not answer.
     pub async fn retried(&self, links: &Links) -> Result<(StatusCode, Json<RetriedJob>), Problem> {
-        let known = self.state.find(self.caller, &self.id).await?;
+        let known = self.after().await?;
         let repeats = known.job.dropped.iter().filter(|dropped| dropped.edit > self.edits);
         let repeats = repeats.map(|dropped| dropped.step.name.clone()).collect();
         let job = JobBody::new(&known, links, &self.state.shown, false);
@@ -127,8 +145,17 @@ impl<'a> Target<'a> {
     /// # Errors
     /// When the job is forgotten or Redis does not answer.
     pub async fn body(&self, links: &Links) -> Result<JobBody, Problem> {
+        Ok(JobBody::new(&self.after().await?, links, &self.state.shown, false))
+    }
+
+    /// The present job, which the audit log has as what is there after the act.
+    ///
+    /// # Errors
+    /// When the job is forgotten or Redis does not answer.
+    pub async fn after(&self) -> Result<Known, Problem> {
         let known = self.state.find(self.caller, &self.id).await?;
-        Ok(JobBody::new(&known, links, &self.state.shown, false))
+        self.act.after(standing(&known));
+        Ok(known)
     }
 
     /// The answer with the present job.
@@ -138,4 +165,16 @@ impl<'a> Target<'a> {
     pub async fn accepted(&self, links: &Links) -> Result<(StatusCode, Json<JobBody>), Problem> {
         Ok((StatusCode::ACCEPTED, Json(self.body(links).await?)))
     }
+}
+
+/// How a job stands, for the audit log.
+fn standing(known: &Known) -> Value {
+    let job = &known.job;
+    json!({
+        "state": job.state.as_str(),
+        "priority": job.priority.as_str(),
+        "runs_at": known.due,
+        "outcome": job.expectation.map(|expected| expected.account.as_str()),
+        "owner": job.owner.as_ref().map(|owner| owner.text.as_str()),
+    })
 }

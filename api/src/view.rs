@@ -2,6 +2,7 @@
 //! is serialised into an answer.
 
 mod access;
+mod act;
 mod attempt;
 mod figures;
 mod group;
@@ -16,6 +17,7 @@ mod timeline;
 mod words;
 
 pub use access::{Me, RightName, RoleName, TokenBody};
+pub use act::{ActBody, ActResult};
 pub use figures::{CauseBody, FiguresBody};
 pub use group::GroupBody;
 pub use job::{JobBody, JobSummary, StepBody};

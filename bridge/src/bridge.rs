@@ -14,7 +14,7 @@ use upshot_runtime::{
 };
 use upshot_shared::{Intake, contract};
 
-use crate::{former, quarantine::Rows, session};
+use crate::{acts::Copier, former, quarantine::Rows, session};
 
 /// Why a bridge cannot be set up. A running bridge does not fail; it waits.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,7 @@ pub struct Bridge {
     pub(crate) quarantine: Publisher,
     pub(crate) rows: Rows,
     relay: Relay,
+    copier: Copier,
     pub(crate) health: Health,
 }
 
@@ -80,6 +81,7 @@ impl Bridge {
             quarantine: Publisher::new(&settings.amqp, "upshot-bridge-quarantine", true, PATIENCE)
                 .with_history(History::of(&settings.outcomes)),
             relay: Relay::new(settings, health.clone())?,
+            copier: Copier::new(settings, health.clone())?,
             queues: Arc::new(queues),
             amqp,
             health,
@@ -87,7 +89,7 @@ impl Bridge {
     }
 
     /// Runs until `stop` fires. Meanwhile it repairs exchanges, queues and bindings, and relays
-    /// receipts. Finishes and acknowledges a batch in hand first.
+    /// receipts and the audit log. Finishes and acknowledges a batch in hand first.
     pub async fn run(self, stop: CancellationToken) {
         let watch = amqp::watch(self.quarantine.clone(), self.health.clone(), "rabbitmq", |_| {});
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch));
@@ -98,9 +100,10 @@ impl Bridge {
         let former = async move { former::drain(&bridge, &stopping).await };
         let former = AbortOnDropHandle::new(tokio::spawn(former));
         let relay = AbortOnDropHandle::new(tokio::spawn(self.relay.clone().run(stop.clone())));
+        let copier = AbortOnDropHandle::new(tokio::spawn(self.copier.clone().run(stop.clone())));
         self.consume(&stop).await;
         // They finish what is in hand.
-        let _ = tokio::join!(former, relay);
+        let _ = tokio::join!(former, relay, copier);
     }
 
     /// Runs sessions on the intake, one after another.

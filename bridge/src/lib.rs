@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`bridge`] | the service, with the relay of receipts: sessions, one after another, until it is stopped |
 //! | [`session`] | one connection: consume, gather a batch, hand it over, ack |
+//! | [`acts`] | copies the audit log to RabbitMQ |
 //! | [`batch`] | what a batch of deliveries becomes: jobs by queue, rejections |
 //! | [`enqueue`] | enqueues jobs, and waits while Redis is away |
 //! | [`quarantine`] | what could not be accepted, kept with the reason |
@@ -23,8 +24,10 @@
 //! | Redis is away or slow | the batch is kept and tried again; nothing is acked; RabbitMQ holds the rest |
 //! | a reply of Redis is lost | the bridge enqueues the batch again; the job ids make that a no-op |
 //! | RabbitMQ is away, the queue is deleted | the session ends; a new one declares and resubscribes; unacked events come again and find their jobs |
+//! | RabbitMQ does not take the audit log | its entries wait in Redis, within their bounds; a warning says so |
 //! | the process is killed between enqueue and ack | the same |
 
+pub mod acts;
 mod batch;
 pub mod bridge;
 mod enqueue;

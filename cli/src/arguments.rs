@@ -1,5 +1,6 @@
 //! The command line.
 
+mod acts;
 mod configuration;
 mod dead;
 mod jobs;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use upshot_queue::QueueName;
 
+pub use acts::AuditLog;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
@@ -159,6 +161,12 @@ pub enum Command {
     /// The newest comes first. Listing takes no message out of RabbitMQ, where the messages are, in
     /// the queue upshot.quarantine.
     Quarantine(Quarantine),
+    /// List what principals did, the last first, with refusals and failed logins.
+    ///
+    /// Every change over the API is on record before it is made. An act without a result is `unknown`:
+    /// the process ended before it, or Redis took no result. JSON: of each act the principal, address,
+    /// right, operation, target, what was asked, reason, result, and what was there before and after.
+    AuditLog(AuditLog),
     /// Print the annotated default settings, or the ones in force.
     Settings(SettingsCommand),
     /// Print the OpenAPI document of the HTTP API.
@@ -293,6 +301,7 @@ mod tests {
             "quarantine --reason unknown_type --type a.v1 --source /shop --since 2h --until 2026-03-14T09:30:00Z".to_owned(),
             format!("quarantine {id}"),
             "quarantine --counts".to_owned(),
+            "audit-log --principal shop --right edit-arguments --target invoices --result unknown --since 2h".to_owned(),
             "dead --queue invoices".to_owned(),
             "dead-retry invoices --group 5f1d7a84db00d2fc --pace 100ms --limit 10000".to_owned(),
             "dead-purge invoices --older-than 7d --tenant acme".to_owned(),
@@ -333,6 +342,8 @@ mod tests {
             ("jobs --state done", &["done", "--state", "succeeded"]),
             ("quarantine 1042", &["1042", "26 characters"]),
             ("quarantine --reason bad", &["bad", "--reason", "malformed_json, not_a_cloud_event"]),
+            ("audit-log --right root", &["root", "--right", "see-arguments"]),
+            ("audit-log --result bad", &["bad", "--result", "suppressed"]),
             ("quarantine --since yesterday", &["yesterday", "--since", "24h"]),
             ("quarantine mrtu2hq6wcbcvkoxmzkhxbs7da --reason oversize", &["--reason"]),
             ("dead-retry invoices --limit 0", &["0", "10000"]),

@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 pub mod audit;
+pub mod audit_log;
 pub mod change;
 mod client;
 pub mod configuration;

@@ -9,7 +9,7 @@ use upshot_runtime::settings::Program;
 use crate::arguments::Arguments;
 
 /// The groups, and their commands in order.
-const GROUPS: [(&str, &[&str]); 8] = [
+const GROUPS: [(&str, &[&str]); 9] = [
     ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
     ("Publish events", &["publish"]),
     ("Outcomes", &["overview", "overdue", "outcomes", "story", "waive", "note", "owner", "erase", "audit"]),
@@ -17,6 +17,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("Queues", &["queues", "pause", "resume", "signal", "unpark", "limit", "config", "outbox-end"]),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
     ("Quarantine", &["quarantine"]),
+    ("Access", &["audit-log"]),
     ("Reference", &["settings", "openapi", "asyncapi", "help"]),
 ];
 /// The columns in which the text of a command begins and ends.

@@ -47,6 +47,7 @@ pub(crate) async fn run(
         Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry, out).await,
         Command::DeadPurge(purge) => commands::dead::purge(&settings()?, purge, out).await,
         Command::Quarantine(asked) => commands::quarantine::show(&settings()?, asked, out).await,
+        Command::AuditLog(asked) => commands::audit_log::show(&settings()?, asked, out).await,
         Command::Audit(audit) => Box::pin(commands::audit::run(settings()?, audit, out)).await,
         Command::Doctor => Box::pin(commands::doctor::run(settings(), out)).await,
         Command::Settings(which) => commands::settings::run(program, settings, which, out),

@@ -20,7 +20,7 @@ async function read(place) {
 async function some(status, why) {
   const { outcomes } = await read(`/v1/outcomes?status=${status}`);
   const found = outcomes.find((outcome) => !why || why.test((outcome.reason || {}).message));
-  return found && read(`/v1/jobs/${found.job}?args=true`);
+  return found && read(`/v1/jobs/${found.job}?args=true&reveal=true`);
 }
 
 function lost(job) {

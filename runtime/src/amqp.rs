@@ -16,8 +16,8 @@ pub use line::Line;
 pub use names::*;
 pub use publisher::{DeclareError, PublishError, Publisher};
 pub use topology::{
-    Declared, Depth, Depths, History, QUARANTINE_BYTES, TopologyError, declare, delete_former, is_refused,
-    unbind_former,
+    Declared, Depth, Depths, History, QUARANTINE_BYTES, TopologyError, declare, declare_audit, delete_former,
+    is_refused, unbind_former,
 };
 pub use transport::{Budget, Link, connect};
 pub use watch::watch;

@@ -59,6 +59,8 @@ pub struct Settings {
     pub bridge: BridgeSettings,
     /// Rows about messages in quarantine.
     pub quarantine: QuarantineSettings,
+    /// The audit log.
+    pub audit: AuditSettings,
     /// Event schemas.
     pub contracts: ContractSettings,
     /// What is told about outcomes.
@@ -225,6 +227,23 @@ impl Settings {
             let value = format!("{} bytes", self.quarantine.keep_bytes.0);
             return impossible("quarantine.keep_bytes", value, "use at least 64KiB");
         }
+        for (key, age) in [("audit.keep", self.audit.keep), ("audit.history_age", self.audit.history_age)] {
+            if age < Duration::from_secs(60) {
+                let value = humantime::format_duration(age).to_string();
+                return impossible(key, value, "use at least 1m");
+            }
+        }
+        for (key, entries) in
+            [("audit.keep_acts", self.audit.keep_acts), ("audit.keep_refusals", self.audit.keep_refusals)]
+        {
+            if entries < 1_000 {
+                return impossible(key, entries.to_string(), "use at least 1000");
+            }
+        }
+        if self.audit.history_bytes.0 < 64 << 20 {
+            let value = format!("{} bytes", self.audit.history_bytes.0);
+            return impossible("audit.history_bytes", value, "use at least 64MiB");
+        }
         if self.api.connections == 0 {
             return impossible("api.connections", "0".to_owned(), "use at least 1");
         }
@@ -304,6 +323,7 @@ impl Default for Settings {
             redis: RedisSettings::default(),
             bridge: BridgeSettings::default(),
             quarantine: QuarantineSettings::default(),
+            audit: AuditSettings::default(),
             contracts: ContractSettings::default(),
             outcomes: OutcomesSettings::default(),
             routes: Vec::new(),

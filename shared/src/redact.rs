@@ -47,6 +47,26 @@ pub fn shorten_all(value: &mut Value) {
     }
 }
 
+/// The place of the first text that hides something, as a JSON pointer: [`MASK`] alone, or a
+/// shortened mail address. For values that come back from a person that saw a redacted answer.
+pub fn hidden(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => is_hidden(text).then(String::new),
+        Value::Array(values) => {
+            values.iter().enumerate().find_map(|(index, value)| Some(format!("/{index}{}", hidden(value)?)))
+        }
+        Value::Object(members) => members.iter().find_map(|(name, value)| {
+            let segment = || format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            if is_hidden(name) { Some(segment()) } else { hidden(value).map(|rest| segment() + &rest) }
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+fn is_hidden(text: &str) -> bool {
+    text == MASK || ["@", "%40", "\"@"].into_iter().any(|sign| text.contains(&format!("{MASK}{sign}")))
+}
+
 /// Adds a member under its shortened name. Two names that become equal are told apart by a number,
 /// so that no member is lost.
 fn renamed(mut members: Map<String, Value>, (name, value): (String, Value)) -> Map<String, Value> {
@@ -101,6 +121,19 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_was_hidden_is_found() {
+        for (value, place) in [
+            (json!({"a": [{"b/c": "…"}]}), Some("/a/0/b~1c")),
+            (json!({"to": "a…@x.example"}), Some("/to")),
+            (json!({"a…@x": 1}), Some("/a…@x")),
+            (json!(["\"a…\"@x", "b"]), Some("/0")),
+            (json!({"note": "and so on …", "n": 1}), None),
+        ] {
+            assert_eq!(hidden(&value).as_deref(), place, "{value}");
+        }
+    }
+
     fn json_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -133,6 +166,7 @@ mod tests {
                 assert_eq!(found, &Value::from(MASK));
             });
             prop_assert_eq!(named == 0, shown == value && !is_named(&path, &value));
+            prop_assert_eq!(hidden(&shown).is_some(), named > 0);
             let once = shown.clone();
             redact(&mut shown, &[path]);
             prop_assert_eq!(shown, once);
@@ -140,8 +174,10 @@ mod tests {
 
         #[test]
         fn no_member_and_no_number_is_lost(value in json_value()) {
+            prop_assert_eq!(hidden(&value), None);
             let mut short = value.clone();
             shorten_all(&mut short);
+            prop_assert_eq!(hidden(&short).is_some(), short != value);
             prop_assert_eq!(leaves(&short), leaves(&value));
         }
     }

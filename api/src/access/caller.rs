@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use upshot_access::{Facts, Principal, Right, Scope};
+use upshot_access::{Facts, Identity, Principal, Right, Scope};
 use upshot_queue::{Job, QueueName, VerdictRow};
 use upshot_shared::intake::LABEL_SOURCE;
 
@@ -30,6 +30,16 @@ impl Caller {
     /// Whose jobs it sees.
     pub fn scope(&self) -> &Scope {
         &self.0.scope
+    }
+
+    /// The author of a remark or a change. Without authentication it is whatever the caller says. A
+    /// known principal is the author itself, whatever it says: the commands always name somebody, so
+    /// another name is no error.
+    pub fn author(&self, said: &str) -> String {
+        match &self.0.identity {
+            Identity::Local => said.to_owned(),
+            known => known.to_string().chars().filter(|char| *char != '\0').collect(),
+        }
     }
 
     /// Checks that the principal has a right.

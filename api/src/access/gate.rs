@@ -36,13 +36,20 @@ impl Gate {
         Self(Arc::new(Parts { mode, table, tokens, local }))
     }
 
-    /// The principal of a request, if it may do what it asks for.
-    async fn admit(&self, entry: &Entry, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    /// The principal of a request, if it may do what it asks for. Notes whom it found also where the
+    /// principal may not.
+    async fn admit(
+        &self,
+        entry: &Entry,
+        headers: &HeaderMap,
+        found: &mut Option<Caller>,
+    ) -> Result<Option<Caller>, Problem> {
         let caller = match (self.0.mode, entry.needed) {
             (Mode::Off, _) => self.0.local.clone(),
             (Mode::On, Needed::Nothing) => return Ok(None),
             (Mode::On, _) => self.identify(entry, headers).await?,
         };
+        *found = Some(caller.clone());
         match entry.needed {
             Needed::Nothing | Needed::Principal => {}
             Needed::Right(right) => caller.require(right)?,
@@ -89,14 +96,21 @@ pub async fn check(
     let Some(entry) = address.and_then(|at| gate.0.table.entry(at.as_str(), request.method())) else {
         return next.run(request).await;
     };
-    let caller = match gate.admit(entry, request.headers()).await {
-        Ok(caller) => caller,
-        Err(problem) => return refused(problem),
+    let mut found = None;
+    let mut response = match gate.admit(entry, request.headers(), &mut found).await {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
+        Err(problem) => refused(problem),
     };
-    if let Some(caller) = caller {
-        request.extensions_mut().insert(caller);
+    // The audit log names the principal of a refusal.
+    if let Some(caller) = found {
+        response.extensions_mut().insert(caller);
     }
-    next.run(request).await
+    response
 }
 
 /// The bearer token of a request (RFC 6750, section 2.1).

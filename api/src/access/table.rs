@@ -84,6 +84,11 @@ impl Table {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         self.0.get(address)?.get(method)
     }
+
+    /// All operations.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.0.values().flat_map(HashMap::values)
+    }
 }
 
 fn entry(operation: &Operation) -> Entry {

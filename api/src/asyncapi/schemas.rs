@@ -64,6 +64,15 @@ pub(super) fn receipt(kind: &str, data: Value) -> Value {
     envelope(&properties, &required)
 }
 
+/// The body of an entry of the audit log.
+pub(super) fn entry(kind: &str, data: Value) -> Value {
+    let mut properties = common(kind, data);
+    for other in ["subject", "tenant", "traceparent"] {
+        properties.remove(other);
+    }
+    envelope(&properties, &["specversion", "id", "source", "type", "time", "datacontenttype", "data"])
+}
+
 fn common(kind: &str, data: Value) -> Map<String, Value> {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let members = [

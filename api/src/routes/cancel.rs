@@ -10,7 +10,7 @@ use upshot_queue::Changed;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     links::Links,
     problem::{Code, Details, Problem},
@@ -70,11 +70,12 @@ pub enum Cancelled {
 pub async fn cancel(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     links: Links,
     Path(id): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<(StatusCode, Json<Cancellation>), Problem> {
-    let target = Target::find(&state, &caller, &id).await?;
+    let target = Target::find(&state, &caller, &act, &id).await?;
     let changed = state.ask(target.queue.cancel(&target.id)).await?;
     target.check(changed, "cancelled", |now| {
         let detail = format!("job {} is {now}: only a job that has not ended is cancelled", target.id);

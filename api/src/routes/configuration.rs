@@ -8,12 +8,14 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use upshot_queue::{Client, Configuration, Configured, Error, Limit, LimitKey, StoredConfiguration};
+use serde_json::{Value, json};
+use upshot_queue::{
+    Client, Configuration, Configured, Difference, Error, Limit, LimitKey, StoredConfiguration,
+};
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     moment::Moment,
     problem::{Code, Details, Problem},
@@ -89,7 +91,8 @@ pub struct Configure {
     /// The version that it is based on, 0 for none; the header `if-match` says the same.
     #[serde(default)]
     expect_version: Option<u64>,
-    /// The author of the change, stored with the version.
+    /// The author of the change, stored with the version, where the API asks for no authentication.
+    /// Otherwise the name of the principal is stored, and this is ignored.
     #[serde(default)]
     by: Option<String>,
 }
@@ -204,6 +207,7 @@ pub async fn apply(
     State(state): State<Shared>,
     caller: Caller,
     Path(queue): Path<String>,
+    act: Act,
     headers: HeaderMap,
     Body(said): Body<Configure>,
 ) -> Result<Response, Problem> {
@@ -211,9 +215,21 @@ pub async fn apply(
     let queue = operator.client();
     let expected = expected(&headers, said.expect_version)?;
     let configuration = Configuration::read(&said.configuration).map_err(Error::from)?;
-    let by = said.by.as_deref().unwrap_or(NOBODY);
+    let by = &caller.author(said.by.as_deref().unwrap_or(NOBODY));
+    let before = state.ask(queue.configuration()).await?;
     match state.ask_for_many(operator.configure(&configuration, expected, by)).await? {
         Configured::Stored(version) => {
+            act.before(json!({ "version": expected }));
+            act.after(json!({ "version": version }));
+            if let Some(before) = before.filter(|before| before.version == expected) {
+                let differences = before.configuration.differences(&configuration);
+                let members = |value: fn(&Difference) -> Value| -> Value {
+                    let named = differences.iter().map(|each| (each.key.clone(), value(each)));
+                    Value::Object(named.collect())
+                };
+                act.before(members(|each| each.from.clone()));
+                act.after(members(|each| each.to.clone()));
+            }
             tracing::info!(queue = %queue.name(), version, by, "configuration changed by hand");
         }
         Configured::Conflict(stored) => return Err(Problem::version(queue.name(), expected, stored)),

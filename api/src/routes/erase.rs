@@ -5,12 +5,13 @@ use axum::{
     extract::{Path, RawQuery, State},
 };
 use serde::Serialize;
+use serde_json::json;
 use upshot_queue::Operator;
 use utoipa::ToSchema;
 
 use super::subjects::check;
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     problem::{Details, Problem},
     query::Query,
     state::Shared,
@@ -53,6 +54,7 @@ pub struct Erasure {
 pub async fn erase(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(subject): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Erasure>, Problem> {
@@ -74,5 +76,9 @@ pub async fn erase(
         verdicts = erasure.verdicts,
         "an operator erased what was kept about a subject"
     );
+    let Erasure { jobs, verdicts, signals, quarantined, kept } = &erasure;
+    act.after(json!({
+        "jobs": jobs, "verdicts": verdicts, "signals": signals, "quarantined": quarantined, "kept": kept.len(),
+    }));
     Ok(Json(erasure))
 }

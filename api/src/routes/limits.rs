@@ -5,11 +5,12 @@ use axum::{
     extract::{Path, State},
 };
 use serde::Deserialize;
+use serde_json::json;
 use upshot_queue::{Limit, LimitKey};
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     problem::{Details, Problem},
     state::Shared,
@@ -66,6 +67,7 @@ pub struct SetLimit {
 pub async fn set(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(queue): Path<String>,
     Body(set): Body<SetLimit>,
 ) -> Result<Json<QueueBody>, Problem> {
@@ -80,5 +82,6 @@ pub async fn set(
     // Running jobs are counted again, which takes longer for many jobs.
     state.ask_for_many(operator.set_limit(&key, limit)).await?;
     tracing::info!(queue = %queue.name(), %key, ?limit, "an operator set a limit");
+    act.after(json!({ "concurrency": concurrency, "rate": rate, "burst": burst, "weight": weight }));
     Ok(Json(state.ask(QueueBody::read(queue, &state.shown)).await?))
 }

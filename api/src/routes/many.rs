@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use upshot_queue::{Changed, DeadCursor, DeadFilter, DeadPart, Operator};
 use upshot_shared::duration;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     problem::{Details, Problem},
     state::Shared,
@@ -132,9 +133,11 @@ pub struct Purged {
 pub async fn retry(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Body(many): Body<RetryMany>,
 ) -> Result<Json<Retried>, Problem> {
     let queue = state.queue_of_parameter(&caller, &many.queue)?;
+    act.target("queue", queue.name().as_str());
     let operator = Operator::new(queue.clone());
     if many.pace > SLOWEST {
         return Err(Problem::parameter("pace", &format!("{:?}", many.pace), "use at most 1h"));
@@ -152,6 +155,7 @@ pub async fn retry(
         .await?;
     let retried = done.iter().filter(|changed| matches!(changed, Changed::To(_))).count();
     tracing::info!(queue = %queue.name(), ?filter, pace = ?many.pace, retried, "an operator retried dead jobs");
+    act.after(json!({ "retried": retried, "is_last": next.is_none() }));
     Ok(Json(Retried { retried, next: shown(&state, &caller, next).await? }))
 }
 
@@ -178,9 +182,11 @@ pub async fn retry(
 pub async fn purge(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Body(many): Body<PurgeMany>,
 ) -> Result<Json<Purged>, Problem> {
     let queue = state.queue_of_parameter(&caller, &many.queue)?;
+    act.target("queue", queue.name().as_str());
     let operator = Operator::new(queue.clone());
     let most = most(many.limit)?;
     let from = from(&state, &caller, many.from.as_deref()).await?;
@@ -195,6 +201,7 @@ pub async fn purge(
         .await?;
     let purged = done.iter().filter(|changed| **changed == Changed::Forgotten).count();
     tracing::info!(queue = %queue.name(), ?filter, older_than = ?many.older_than, purged, "an operator purged dead jobs");
+    act.after(json!({ "purged": purged, "is_last": next.is_none() }));
     Ok(Json(Purged { purged, next: shown(&state, &caller, next).await? }))
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     problem::{Code, Details, Problem},
     state::Shared,
@@ -50,9 +50,11 @@ pub struct Group {
 pub async fn end(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(queue): Path<String>,
     Body(Group { group }): Body<Group>,
 ) -> Result<Json<QueueBody>, Problem> {
+    act.target("group", &group);
     let operator = state.operator_of_address(&caller, &queue)?;
     let queue = operator.client();
     if !state.ask(operator.drop_outbox_group(&group)).await? {

@@ -6,11 +6,12 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use upshot_queue::Released;
+use serde_json::{Value, json};
+use upshot_queue::{Client, Released};
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     problem::{Details, Problem},
     state::Shared,
@@ -63,12 +64,14 @@ pub struct Paused {
 pub async fn pause(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(queue): Path<String>,
     Body(what): Body<What>,
 ) -> Result<Json<Paused>, Problem> {
     let operator = state.operator_of_address(&caller, &queue)?;
     let queue = operator.client();
     let mut kind_known = None;
+    act.before(pauses(&state, queue, what.kind.as_deref()).await?);
     match what.kind()? {
         Some(kind) => {
             let mut routes = state.intake.all_routes();
@@ -81,6 +84,7 @@ pub async fn pause(
             tracing::info!(queue = %queue.name(), "an operator paused the queue");
         }
     }
+    act.after(json!({ "paused": true }));
     Ok(Json(Paused { queue: state.ask(QueueBody::read(queue, &state.shown)).await?, kind_known }))
 }
 
@@ -109,12 +113,14 @@ pub async fn pause(
 pub async fn resume(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(queue): Path<String>,
     Body(what): Body<What>,
 ) -> Result<(StatusCode, Json<QueueBody>), Problem> {
     let operator = state.operator_of_address(&caller, &queue)?;
     let queue = operator.client();
     let mut left = 0;
+    act.before(pauses(&state, queue, what.kind.as_deref()).await?);
     match what.kind()? {
         Some(kind) => {
             let Released { released, left: follow } = state.ask(operator.resume_kind(&kind)).await?;
@@ -126,8 +132,18 @@ pub async fn resume(
             tracing::info!(queue = %queue.name(), "an operator resumed the queue");
         }
     }
+    act.after(json!({ "paused": false, "left": left }));
     let status = state.go_on_releasing(queue, left);
     Ok((status, Json(state.ask(QueueBody::read(queue, &state.shown)).await?)))
+}
+
+/// Whether the queue, or a kind of its jobs, is paused.
+async fn pauses(state: &Shared, queue: &Client, kind: Option<&str>) -> Result<Value, Problem> {
+    let paused = match kind {
+        Some(kind) => state.ask(queue.paused_kinds()).await?.iter().any(|paused| paused == kind),
+        None => state.ask(queue.counts()).await?.paused,
+    };
+    Ok(json!({ "paused": paused }))
 }
 
 impl What {

@@ -10,7 +10,7 @@ use upshot_queue::Priority;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     links::Links,
     problem::{Details, Problem},
@@ -52,11 +52,12 @@ pub struct Prioritise {
 pub async fn prioritise(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     links: Links,
     Path(id): Path<String>,
     Body(Prioritise { priority }): Body<Prioritise>,
 ) -> Result<(StatusCode, Json<JobBody>), Problem> {
-    let target = Target::find(&state, &caller, &id).await?;
+    let target = Target::find(&state, &caller, &act, &id).await?;
     let changed = state.ask(target.queue.prioritise(&target.id, priority)).await?;
     target.check(changed, "prioritised", |now| {
         target.not_waiting(now, "only a scheduled, ready or parked job gets another priority")

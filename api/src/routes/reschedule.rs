@@ -12,7 +12,7 @@ use upshot_shared::duration;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     links::Links,
     problem::{Details, Problem},
@@ -58,6 +58,7 @@ pub struct Reschedule {
 pub async fn reschedule(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     links: Links,
     Path(id): Path<String>,
     Body(Reschedule { delay }): Body<Reschedule>,
@@ -65,7 +66,7 @@ pub async fn reschedule(
     if delay > MOST {
         return Err(Problem::parameter("delay", &format!("{delay:?}"), "use at most 3650d"));
     }
-    let target = Target::find(&state, &caller, &id).await?;
+    let target = Target::find(&state, &caller, &act, &id).await?;
     let changed = state.ask(target.queue.reschedule(&target.id, delay)).await?;
     target.check(changed, "rescheduled", |now| {
         let remedy = match now {

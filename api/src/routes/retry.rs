@@ -7,13 +7,17 @@ use axum::{
     http::StatusCode,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use upshot_access::Right;
 use upshot_queue::Changed;
+use upshot_shared::redact;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{
+        Act, Caller,
+        acts::changed::{changed, digest},
+    },
     body::{Body, raw},
     links::Links,
     problem::{Code, Details, Problem},
@@ -68,14 +72,16 @@ pub struct Retry {
 pub async fn retry(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     links: Links,
     Path(id): Path<String>,
     Body(retry): Body<Retry>,
 ) -> Result<(StatusCode, Json<RetriedJob>), Problem> {
-    let target = Target::find(&state, &caller, &id).await?;
+    let target = Target::find(&state, &caller, &act, &id).await?;
     let (changed, did) = match retry.args {
         Some(args) => {
             caller.require(Right::EditArguments)?;
+            refuse_hidden(&args)?;
             let args = Bytes::from(Box::<str>::from(args).into_string());
             if let Some(kind) = &target.event_type {
                 state
@@ -83,6 +89,9 @@ pub async fn retry(
                     .check_arguments(kind, &args)
                     .map_err(|violation| Problem::arguments(&target.id, violation))?;
             }
+            act.before(json!({ "arguments": digest(&target.args) }));
+            let differences = changed(&target.args, &args);
+            act.after(json!({ "arguments": { "digest": digest(&args), "changed": differences } }));
             let retrying = target.queue.retry_repeating(&target.id, &args, &retry.repeat_steps);
             (state.ask(retrying).await?, "edited and retried")
         }
@@ -96,4 +105,16 @@ pub async fn retry(
         Problem::new(Code::NotDead, detail)
     })?;
     target.retried(&links).await
+}
+
+/// Refuses arguments that were copied from an answer with hidden values: the job would run with the
+/// marks.
+fn refuse_hidden(args: &RawValue) -> Result<(), Problem> {
+    let read = serde_json::from_str(args.get()).ok();
+    let Some(place) = read.as_ref().and_then(redact::hidden) else { return Ok(()) };
+    let detail = format!(
+        "`/args{place}` is the mark of a hidden value: read the arguments with `?args=true&reveal=true`, and send \
+         them complete; the job stays as it was"
+    );
+    Err(Problem::new(Code::InvalidArguments, detail))
 }

@@ -7,12 +7,12 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use upshot_queue::{Condition, Kept, Released, Signal, Signalled};
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     moment::Moment,
     problem::{Details, Problem},
@@ -150,6 +150,7 @@ impl SignalBody {
 pub async fn send(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(queue): Path<String>,
     Body(send): Body<Send>,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
@@ -163,6 +164,7 @@ pub async fn send(
         Kept::Known => (SignalResult::Known, send.payload),
         Kept::Contradicts { first } => (SignalResult::Contradicts, state.shown.value(&first)),
     };
+    act.after(json!({ "result": &result, "released": released, "left": left }));
     let logged = state.shown.text(condition.key());
     tracing::info!(queue = %queue.name(), key = logged, ?result, released, left, "signal sent");
     Ok((state.go_on_releasing(queue, left), Json(Sent { result, payload, released, left })))
@@ -248,6 +250,7 @@ pub struct Withdrawn {
 pub async fn withdraw(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(queue): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Withdrawn>, Problem> {
@@ -256,6 +259,7 @@ pub async fn withdraw(
     let condition = condition(query.name("tenant")?.as_deref(), query.text("key").unwrap_or_default())?;
     caller.require_tenant(condition.tenant())?;
     let withdrawn = state.ask(operator.withdraw_signal(&condition)).await?;
+    act.after(json!({ "withdrawn": withdrawn }));
     let logged = state.shown.text(condition.key());
     tracing::info!(queue = %operator.client().name(), key = logged, withdrawn, "an operator withdrew a signal");
     Ok(Json(Withdrawn { withdrawn }))

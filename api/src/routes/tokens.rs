@@ -8,13 +8,15 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use upshot_access::{Only, Principal, Rights, Role, Scope, Token};
 use upshot_shared::duration;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
+    moment::Moment,
     problem::{Code, Details, Problem},
     query::Query,
     state::Shared,
@@ -116,10 +118,13 @@ pub struct Tokens {
 pub async fn create(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Body(body): Body<CreateToken>,
 ) -> Result<(StatusCode, Json<NewCredential>), Problem> {
     let new = body.checked(&caller)?;
     let (credential, token) = state.access(state.tokens.create(new)).await?;
+    act.target("token", &token.id);
+    act.after(about(&token));
     tracing::info!(token = %token.id, role = %token.role, by = %caller.principal().identity, "an API token was made");
     Ok((StatusCode::CREATED, Json(NewCredential { token: credential.expose(), about: token.into() })))
 }
@@ -172,6 +177,7 @@ pub async fn list(
 pub async fn rotate(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(id): Path<String>,
     Body(rotate): Body<RotateToken>,
 ) -> Result<Json<NewCredential>, Problem> {
@@ -179,8 +185,9 @@ pub async fn rotate(
     if overlap > LONGEST_OVERLAP {
         return Err(Problem::parameter("overlap", &format!("{overlap:?}"), "use at most 30d"));
     }
-    find(&state, &caller, &id).await?;
+    act.before(about(&find(&state, &caller, &id).await?));
     let (credential, token) = state.access(state.tokens.rotate(&id, millis(overlap))).await?;
+    act.after(about(&token));
     tracing::info!(token = %id, by = %caller.principal().identity, "an API token got another secret");
     Ok(Json(NewCredential { token: credential.expose(), about: token.into() }))
 }
@@ -202,12 +209,25 @@ pub async fn rotate(
 pub async fn revoke(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(id): Path<String>,
 ) -> Result<Json<TokenBody>, Problem> {
-    find(&state, &caller, &id).await?;
+    act.before(about(&find(&state, &caller, &id).await?));
     let token = state.access(state.tokens.revoke(&id)).await?;
     tracing::info!(token = %id, by = %caller.principal().identity, "an API token was revoked");
     Ok(Json(token.into()))
+}
+
+/// What the audit log has of a token.
+fn about(token: &Token) -> Value {
+    json!({
+        "name": token.name,
+        "role": token.role,
+        "rights": token.rights(),
+        "scope": token.scope,
+        "expires_at": token.expires_at.map(Moment),
+        "rotated_at": token.rotated_at.map(Moment),
+    })
 }
 
 fn everything() -> Vec<String> {

@@ -6,11 +6,12 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use upshot_queue::{Condition, Released};
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     problem::{Details, Problem},
     state::Shared,
@@ -60,6 +61,7 @@ pub struct Unparked {
 pub async fn unpark(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     Path(queue): Path<String>,
     Body(unpark): Body<Unpark>,
 ) -> Result<(StatusCode, Json<Unparked>), Problem> {
@@ -67,6 +69,7 @@ pub async fn unpark(
     let named = unpark.condition.as_str();
     let condition: Condition = named.parse().map_err(|why| Problem::parameter("condition", named, why))?;
     let Released { released: unparked, left } = state.ask(queue.unpark(&condition)).await?;
+    act.after(json!({ "unparked": unparked, "left": left }));
     let condition = state.shown.text(named);
     tracing::info!(queue = %queue.name(), condition, unparked, left, "an operator released the jobs of a condition");
     Ok((state.go_on_releasing(queue, left), Json(Unparked { unparked, left })))

@@ -1,5 +1,6 @@
 //! Who may do what: every operation of the OpenAPI document, as every principal.
 
+mod acts;
 mod principals;
 mod rows;
 mod scope;

@@ -182,6 +182,12 @@ async fn no_answer_shows_personal_data_unless_it_is_revealed() {
     assert_eq!(all["args"], "customer Ada Lovelace");
     fixture.json(&format!("/v1/jobs/{plain}?reveal=yes"), 400).await;
 
+    // Nobody runs a job with the marks instead of the values.
+    let copied = json!({"args": shown_args(&fixture, dead).await, "repeat_steps": ["send"]});
+    let refused = fixture.change(&format!("/v1/jobs/{dead}/retry"), copied, 422).await;
+    assert_eq!(refused["code"], "invalid-arguments");
+    assert!(refused["detail"].as_str().unwrap().contains("reveal=true"), "{refused}");
+
     // Replaced arguments are hidden alike, and so is the answer to the change.
     let agreed = json!({"args": subject_args(), "repeat_steps": ["send"]});
     let retried = body(fixture.send("POST", &format!("/v1/jobs/{dead}/retry"), &agreed).await, 202).await;
@@ -191,6 +197,11 @@ async fn no_answer_shows_personal_data_unless_it_is_revealed() {
     assert!(!shown.to_string().to_lowercase().contains(MARKER), "{shown}");
     worker.stop().await;
     fixture.finish().await;
+}
+
+/// The arguments as an answer shows them.
+async fn shown_args(fixture: &Fixture, id: &JobId) -> Value {
+    fixture.json(&format!("/v1/jobs/{id}?args=true"), 200).await["args"].clone()
 }
 
 /// Other arguments, of the same customer.

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use upshot_shared::visible::is_shown;
 
-use super::{dead, follow, job_page, jobs, outcomes, overview, quarantine, queues, story, timeline};
+use super::{
+    audit_log, dead, follow, job_page, jobs, outcomes, overview, quarantine, queues, story, timeline,
+};
 use crate::output::{Page, Table, tests::written};
 
 /// A job with every field that a page shows.
@@ -46,6 +48,15 @@ fn quarantined(text: &str) -> Value {
 fn summary(text: &str) -> Value {
     json!({"listed": 1, "copies": 1, "in_rabbitmq": 1, "unlisted": 1, "missing": 1, "oldest": text,
         "reasons": {text: {"listed": 1, "received": 1}}})
+}
+
+fn act(text: &str) -> Value {
+    json!({"id": text, "at": text, "ended_at": text, "result": text, "principal": {"kind": text, "name": text},
+        "address": text, "operation": text, "target": {text: text}, "reason": text, "problem": text})
+}
+
+fn suppressed(text: &str) -> Value {
+    json!({"at": text, "result": text, "suppressed": {"refusals": 3, "addresses": {text: 3}}})
 }
 
 fn entry(text: &str) -> Value {
@@ -93,6 +104,7 @@ fn pages(page: &mut Page, text: &str) {
     page.table(&mut quarantine::table(), &[quarantine::row(&quarantined(text), now)]);
     page.table(&mut outcomes::table(), &[outcomes::row(&outcome(text), now)]);
     page.table(&mut outcomes::overdue_table(), &[outcomes::overdue_row(&outcome(text), now)]);
+    page.table(&mut audit_log::table(), &[audit_log::row(&act(text)), audit_log::row(&suppressed(text))]);
     story::print(page, &story(text), now);
     overview::print(page, &overview(text), now);
     for by in ["route", "cause"] {
@@ -155,6 +167,11 @@ fn pages_of_ordinary_length_fit_80_columns() {
             outcome["owner"]["text"] = json!("billing");
             page.table(&mut outcomes::table(), &[outcomes::row(&outcome, now)]);
             page.table(&mut outcomes::overdue_table(), &[outcomes::overdue_row(&outcome, now)]);
+            let mut act = act(text);
+            act["at"] = json!("2026-03-14T09:26:53.589Z");
+            act["operation"] = json!("put_configuration");
+            (act["result"], act["problem"]) = (json!("refused"), json!("right-missing"));
+            page.table(&mut audit_log::table(), &[audit_log::row(&act)]);
             outcome["kind"] = json!("invoice.issue");
             let entry = json!({"at": "2026-03-14T09:26:53.589Z", "text": text});
             let told = json!({"subject": text, "outcomes": [outcome], "story": [entry]});

@@ -44,6 +44,12 @@ impl Hold {
         Self { conn, key, owner, until: watch::Sender::new(None) }
     }
 
+    /// The right to work that a key stands for, outside of any queue. `owner` must be unique to this
+    /// process, and have no blank.
+    pub fn on(conn: Connection, key: String, owner: String) -> Self {
+        Self::new(conn, key, owner)
+    }
+
     /// Whether this process does the work.
     pub fn is_ours(&self) -> bool {
         is_now(*self.until.borrow())

@@ -16,6 +16,8 @@ pub const PROBE: &str = "upshot.probe";
 pub const OUTCOMES: &str = "upshot.outcomes";
 /// Stream that keeps the receipts on disk.
 pub const HISTORY: &str = "upshot.outcomes.history";
+/// Fanout exchange and stream: the entries of the audit log.
+pub const AUDIT: &str = "upshot.audit";
 
 /// Header of a quarantined message: the reason code.
 pub const HEADER_REASON: &str = "x-upshot-reason";

@@ -14,8 +14,8 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::names::{EVENTS, FORMER_INTAKE, HISTORY, INTAKE, OUTCOMES, PROBE, QUARANTINE};
-use crate::settings::OutcomesSettings;
+use super::names::{AUDIT, EVENTS, FORMER_INTAKE, HISTORY, INTAKE, OUTCOMES, PROBE, QUARANTINE};
+use crate::settings::{AuditSettings, OutcomesSettings};
 
 /// Redeliveries after which RabbitMQ takes a message out of the intake. RabbitMQ 4 has 20 by
 /// default, which lost connections would use up for good events. The bridge itself puts bad
@@ -28,8 +28,8 @@ pub const QUARANTINE_BYTES: i64 = 1 << 30;
 /// new one.
 const SEGMENT_BYTES: i64 = 32 << 20;
 
-/// How much the history keeps of the receipts. RabbitMQ cannot change this of a history that
-/// exists.
+/// How much a stream keeps: the history of the receipts, or the audit log. RabbitMQ cannot change
+/// this of a stream that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
     /// For how long.
@@ -46,20 +46,25 @@ impl History {
             .then_some(Self { age: settings.history_age, bytes: settings.history_bytes.0 as u64 })
     }
 
+    /// What the settings ask for of the audit log; `None` if they do not copy it.
+    pub fn of_audit(settings: &AuditSettings) -> Option<Self> {
+        settings.history.then_some(Self { age: settings.history_age, bytes: settings.history_bytes.0 as u64 })
+    }
+
     /// What is wrong with the history in RabbitMQ, if anything. Declares nothing that is missing.
     ///
     /// # Errors
     /// When RabbitMQ is away.
     pub async fn look(self, connection: &Connection) -> Result<Option<String>, TopologyError> {
         // Presence first: a declaration with arguments would create the stream.
-        let there = Wanted::Stream(self).declare(&channel(connection).await?, true).await;
+        let there = Wanted::Stream(HISTORY, self).declare(&channel(connection).await?, true).await;
         let is_there = there.map_err(|error| TopologyError::new("", error));
         match is_there {
             Ok(_) => {}
             Err(TopologyError::Away(error)) => return Err(TopologyError::Away(error)),
             Err(_) => return Ok(Some("it is not there: receipts are not kept".to_owned())),
         }
-        let same = Wanted::Stream(self).declare(&channel(connection).await?, false).await;
+        let same = Wanted::Stream(HISTORY, self).declare(&channel(connection).await?, false).await;
         match same.map_err(|error| TopologyError::new("", error)) {
             Err(TopologyError::Away(error)) => Err(TopologyError::Away(error)),
             Err(TopologyError::Different { said, .. }) => {
@@ -148,7 +153,7 @@ enum Wanted {
     Topic(&'static str),
     Fanout(&'static str),
     Queue(&'static str),
-    Stream(History),
+    Stream(&'static str, History),
     Binding { queue: &'static str, exchange: &'static str, key: &'static str },
 }
 
@@ -192,6 +197,35 @@ pub(super) async fn declare_again(
         found.history = declaring.history(history).await?;
     }
     Ok(found)
+}
+
+/// Declares the exchange and the stream of the audit log. Returns what is wrong with the stream, if
+/// anything: a stream that is there with other properties takes entries all the same.
+///
+/// # Errors
+/// When RabbitMQ is away, or the exchange or the stream is missing and the user may not declare it.
+pub async fn declare_audit(connection: &Connection, kept: History) -> Result<Option<String>, TopologyError> {
+    let refused = Refused::default();
+    let mut declaring = Declaring { connection, channel: channel(connection).await?, refused: &refused };
+    declaring.declare(Wanted::Fanout(AUDIT)).await?;
+    let wrong = match declaring.declare(Wanted::Stream(AUDIT, kept)).await {
+        Ok(_) => None,
+        Err(TopologyError::Different { what, said }) => {
+            declaring.channel = channel(connection).await?;
+            Some(otherwise(&what, &said))
+        }
+        Err(error) => return Err(error),
+    };
+    declaring.declare(Wanted::Binding { queue: AUDIT, exchange: AUDIT, key: "" }).await?;
+    Ok(wrong)
+}
+
+/// What to do about a stream that is there with other properties.
+fn otherwise(what: &str, said: &str) -> String {
+    format!(
+        "{what} exists with other properties ({said}): it keeps what these say; set a policy, or delete it, \
+         and Upshot declares it again"
+    )
 }
 
 async fn channel(connection: &Connection) -> Result<Channel, TopologyError> {
@@ -243,19 +277,17 @@ impl Declaring<'_> {
     /// Declares the history and its binding. Returns what is wrong with it: receipts do not depend
     /// on it.
     async fn history(&mut self, history: History) -> Result<Option<String>, TopologyError> {
-        let wanted =
-            [Wanted::Stream(history), Wanted::Binding { queue: HISTORY, exchange: OUTCOMES, key: "#" }];
+        let wanted = [
+            Wanted::Stream(HISTORY, history),
+            Wanted::Binding { queue: HISTORY, exchange: OUTCOMES, key: "#" },
+        ];
         let mut wrong = None;
         for wanted in wanted {
             match self.declare(wanted).await {
                 Ok(_) => continue,
                 Err(TopologyError::Away(error)) => return Err(TopologyError::Away(error)),
                 Err(TopologyError::Different { what, said }) => {
-                    let why = format!(
-                        "{what} exists with other properties ({said}): it keeps what these say; set a policy, \
-                         or delete it, and Upshot declares it again"
-                    );
-                    wrong.get_or_insert(why);
+                    wrong.get_or_insert(otherwise(&what, &said));
                 }
                 Err(error @ TopologyError::Missing { .. }) => {
                     wrong.get_or_insert(format!("{error}; receipts are published, and not kept"));
@@ -287,9 +319,9 @@ impl Wanted {
                 let queue = channel.queue_declare(name.into(), options, arguments(name)).await?;
                 return Ok(Depth { messages: queue.message_count(), consumers: queue.consumer_count() });
             }
-            Self::Stream(history) => {
+            Self::Stream(name, kept) => {
                 let options = QueueDeclareOptions { passive: look, ..QueueDeclareOptions::durable() };
-                channel.queue_declare(HISTORY.into(), options, history.arguments()).await?;
+                channel.queue_declare(name.into(), options, kept.arguments()).await?;
             }
             // AMQP cannot check a binding. If the user may not bind, this assumes that another user
             // did.
@@ -319,7 +351,7 @@ impl Wanted {
         match self {
             Self::Topic(name) | Self::Fanout(name) => format!("exchange `{name}`"),
             Self::Queue(name) => format!("queue `{name}`"),
-            Self::Stream(_) => format!("stream `{HISTORY}`"),
+            Self::Stream(name, _) => format!("stream `{name}`"),
             Self::Binding { queue, exchange, .. } => {
                 format!("the binding of queue `{queue}` to exchange `{exchange}`")
             }

@@ -69,6 +69,33 @@ impl Default for QuarantineSettings {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditSettings {
+    #[serde(with = "duration")]
+    pub keep: Duration,
+    pub keep_acts: usize,
+    pub keep_refusals: usize,
+    pub history: bool,
+    #[serde(with = "duration")]
+    pub history_age: Duration,
+    pub history_bytes: ByteSize,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        let day = Duration::from_secs(24 * 3600);
+        Self {
+            keep: 90 * day,
+            keep_acts: 200_000,
+            keep_refusals: 50_000,
+            history: true,
+            history_age: 400 * day,
+            history_bytes: ByteSize(10 << 30),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContractSettings {

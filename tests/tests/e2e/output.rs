@@ -97,7 +97,7 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
-        "audit" | "doctor" | "queues" | "dead" | "openapi" | "asyncapi" | "help" => {
+        "audit" | "audit-log" | "doctor" | "queues" | "dead" | "openapi" | "asyncapi" | "help" => {
             vec![words(command.to_owned())]
         }
         "publish" => vec![words(format!("publish {}", order_file.display()))],

@@ -10,7 +10,7 @@ use upshot_queue::{Changed, Remark};
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     links::Links,
     problem::{Code, Details, Problem},
@@ -31,7 +31,8 @@ pub struct Waive {
     /// Why, for people: 1 to 1000 bytes.
     #[schema(min_length = 1, max_length = 1000, example = "the customer was called, and has the invoice")]
     reason: String,
-    /// The operator: whatever the caller says. It is kept as unverified.
+    /// The operator, where the API asks for no authentication: whatever the caller says. Otherwise
+    /// the name of the principal is kept, and this is ignored.
     #[serde(default)]
     #[schema(max_length = 200, example = "ada")]
     by: String,
@@ -44,7 +45,8 @@ pub struct Note {
     /// The note: 1 to 1000 bytes.
     #[schema(min_length = 1, max_length = 1000, example = "the provider looks into it")]
     note: String,
-    /// The operator: whatever the caller says. It is kept as unverified.
+    /// The operator, where the API asks for no authentication: whatever the caller says. Otherwise
+    /// the name of the principal is kept, and this is ignored.
     #[serde(default)]
     #[schema(max_length = 200, example = "ada")]
     by: String,
@@ -57,7 +59,8 @@ pub struct Own {
     /// The name: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200, example = "billing")]
     owner: String,
-    /// The operator: whatever the caller says. It is kept as unverified.
+    /// The operator, where the API asks for no authentication: whatever the caller says. Otherwise
+    /// the name of the principal is kept, and this is ignored.
     #[serde(default)]
     #[schema(max_length = 200, example = "ada")]
     by: String,
@@ -89,12 +92,13 @@ pub struct Own {
 pub async fn waive(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     links: Links,
     Path(id): Path<String>,
     Body(waive): Body<Waive>,
 ) -> Result<Json<OutcomeReport>, Problem> {
-    let reason = remark("reason", waive.reason, TEXT, waive.by)?;
-    let target = Target::find(&state, &caller, &id).await?;
+    let reason = remark("reason", waive.reason, TEXT, (waive.by, &caller))?;
+    let target = Target::find(&state, &caller, &act, &id).await?;
     let changed = state.ask(target.queue.waive(&target.id, &reason)).await?;
     checked(&target, changed, "waived")?;
     report_of(&state, &target, &links).await
@@ -123,12 +127,13 @@ pub async fn waive(
 pub async fn note(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     links: Links,
     Path(id): Path<String>,
     Body(note): Body<Note>,
 ) -> Result<Json<OutcomeReport>, Problem> {
-    let note = remark("note", note.note, TEXT, note.by)?;
-    let target = Target::find(&state, &caller, &id).await?;
+    let note = remark("note", note.note, TEXT, (note.by, &caller))?;
+    let target = Target::find(&state, &caller, &act, &id).await?;
     let changed = state.ask(target.queue.note(&target.id, &note)).await?;
     checked(&target, changed, "noted")?;
     report_of(&state, &target, &links).await
@@ -155,19 +160,20 @@ pub async fn note(
 pub async fn own(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     links: Links,
     Path(id): Path<String>,
     Body(own): Body<Own>,
 ) -> Result<Json<OutcomeReport>, Problem> {
-    let owner = remark("owner", own.owner, NAME, own.by)?;
-    let target = Target::find(&state, &caller, &id).await?;
+    let owner = remark("owner", own.owner, NAME, (own.by, &caller))?;
+    let target = Target::find(&state, &caller, &act, &id).await?;
     let changed = state.ask(target.queue.own(&target.id, &owner)).await?;
     checked(&target, changed, "owned")?;
     report_of(&state, &target, &links).await
 }
 
-/// A remark whose text has 1 to `most` bytes.
-fn remark(name: &str, text: String, most: usize, by: String) -> Result<Remark, Problem> {
+/// A remark whose text has 1 to `most` bytes, by the given name where the caller is not known.
+fn remark(name: &str, text: String, most: usize, (by, caller): (String, &Caller)) -> Result<Remark, Problem> {
     let is_usable = |text: &str, most: usize| text.len() <= most && !text.contains('\0');
     if text.trim().is_empty() || !is_usable(&text, most) {
         let remedy = format!("1 to {most} bytes are expected, not only blanks, and no NUL");
@@ -176,6 +182,8 @@ fn remark(name: &str, text: String, most: usize, by: String) -> Result<Remark, P
     if !is_usable(&by, NAME) {
         return Err(Problem::parameter("by", &by, format!("at most {NAME} bytes are expected, and no NUL")));
     }
+    let mut by = caller.author(&by);
+    by.truncate(by.floor_char_boundary(NAME));
     Ok(Remark { at: chrono::Utc::now().timestamp_millis(), text, by })
 }
 
@@ -196,7 +204,7 @@ async fn report_of(
     target: &Target<'_>,
     links: &Links,
 ) -> Result<Json<OutcomeReport>, Problem> {
-    let (known, now) = futures::future::try_join(state.find(target.caller, &target.id), state.now()).await?;
+    let (known, now) = futures::future::try_join(target.after(), state.now()).await?;
     let found = [Found::Job(Box::new(known.job))];
     let report = report::reports(state, &found, now, links, &state.shown).await?.pop();
     report.map(Json).ok_or_else(|| crate::state::unknown(&target.id))

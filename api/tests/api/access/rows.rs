@@ -100,6 +100,7 @@ pub const ROWS: &[Row] = &[
     row("list_tokens", &[200], NoTrace),
     said(row("rotate_token", &[404], Same), || json!({})),
     row("revoke_token", &[404], Same),
+    row("list_acts", &[200], Same),
     row("healthz", &[200], Same),
     row("readyz", &[200, 503], Same),
     row("metrics", &[200], Same),
