@@ -28,6 +28,12 @@ pub enum Error {
     /// No token has this id.
     #[error("no API token has the id `{0}`: `upshot token list` shows them")]
     UnknownToken(String),
+    /// A link without a target would show everything.
+    #[error("a capability link needs a target: a job or a subject")]
+    NoTarget,
+    /// There are as many revoked links as there may be.
+    #[error("{0} capability links are revoked and have not expired: end all links by another key")]
+    FullOfRevoked(usize),
     /// Another process changed the token at the same time, again and again.
     #[error("the token is changed by others at the same time: try again")]
     Contended,
@@ -37,7 +43,9 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The text has another form.
-    #[error("the credential has no known form: an API token is written upk_<id>_<secret>")]
+    #[error(
+        "the credential has no known form: an API token is written upk_<id>_<secret>, a capability link upl_…"
+    )]
     Form,
     /// The id, the secret or both are wrong, or the token was revoked.
     #[error("the credential is not known here, or was revoked: ask an administrator for another")]
@@ -45,4 +53,7 @@ pub enum Refusal {
     /// It has ended.
     #[error("the credential has expired: ask an administrator for another")]
     Expired,
+    /// The session has ended, or what it began with.
+    #[error("the session has ended: log in again")]
+    Ended,
 }

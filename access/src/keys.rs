@@ -26,6 +26,61 @@ impl Keys {
         format!("{}:tokens:used", self.access)
     }
 
+    /// String: the key that signs capability links, in hexadecimal digits.
+    pub fn key(&self) -> String {
+        format!("{}:key", self.access)
+    }
+
+    /// Sorted set: ids of revoked capability links, by the time of their expiry (ms).
+    pub fn revoked(&self) -> String {
+        format!("{}:revoked", self.access)
+    }
+
+    /// Hash: a session, by the SHA-256 of its id.
+    pub fn session(&self, hash: &str) -> String {
+        format!("{}{hash}", self.sessions())
+    }
+
+    /// What the keys of sessions begin with.
+    pub fn sessions(&self) -> String {
+        format!("{}:sessions:", self.access)
+    }
+
+    /// Hash: the sessions and tokens of a person, by the SHA-256 of its issuer and subject.
+    pub fn person(&self, hash: &str) -> String {
+        format!("{}{hash}", self.people())
+    }
+
+    /// What the keys of people begin with.
+    pub fn people(&self) -> String {
+        format!("{}:people:", self.access)
+    }
+
+    /// String: a value that is taken once, by the SHA-256 of its secret.
+    pub fn once(&self, hash: &str) -> String {
+        format!("{}:once:{hash}", self.access)
+    }
+
+    /// String: that a one-time administrator token was made within the hour.
+    pub fn first(&self) -> String {
+        format!("{}:first", self.access)
+    }
+
+    /// Hash: a device that asks for a login, by the SHA-256 of its code.
+    pub fn device(&self, hash: &str) -> String {
+        format!("{}{hash}", self.devices())
+    }
+
+    /// What the keys of devices begin with.
+    pub fn devices(&self) -> String {
+        format!("{}:devices:", self.access)
+    }
+
+    /// String: the hash of a device's code, by the SHA-256 of the code that its person types.
+    pub fn device_code(&self, hash: &str) -> String {
+        format!("{}:devices:typed:{hash}", self.access)
+    }
+
     /// String: the key that seals cursors, in hexadecimal digits.
     pub fn seal(&self) -> String {
         format!("{}:seal", self.access)

@@ -10,12 +10,14 @@ use upshot_queue::{Connection, Connector};
 
 pub use record::{NewToken, Token};
 
-use self::{memory::Memory, record::Record};
+pub(crate) use self::record::Record;
+
+use self::memory::Memory;
 use crate::{
     error::{Error, Refusal},
     keys::Keys,
     principal::Principal,
-    token::Credential,
+    token::{Credential, Hash},
 };
 
 /// API tokens at most. A list of them is one answer.
@@ -130,19 +132,25 @@ impl Tokens {
     /// # Errors
     /// When the token is refused, or Redis failed.
     pub async fn identify(&self, credential: &Credential) -> Result<Principal, Error> {
-        let id = credential.id();
+        self.identify_by(credential.id(), &credential.hash()).await
+    }
+
+    /// The same by the hash of the secret.
+    ///
+    /// # Errors
+    /// Those of [`Self::identify`].
+    pub async fn identify_by(&self, id: &str, given: &Hash) -> Result<Principal, Error> {
         let (stored, used, now) = self.look(id).await?;
-        let given = credential.hash();
         let checked = match stored {
-            Some(stored) => self.read(&stored)?.check(id, &given, now),
+            Some(stored) => self.read(&stored)?.check(id, given, now),
             None => Err(Refusal::Unknown),
         };
-        let principal = checked.inspect_err(|_| self.memory.forget_secret(id, &given))?;
+        let principal = checked.inspect_err(|_| self.memory.forget_secret(id, given))?;
         if used.is_none_or(|used| now - used >= USED_MS) {
             let mut conn = self.conn.clone();
             let () = redis::cmd("HSET").arg(self.keys.used()).arg(id).arg(now).query_async(&mut conn).await?;
         }
-        self.memory.remember(id, &given, &principal);
+        self.memory.remember(id, given, &principal);
         Ok(principal)
     }
 

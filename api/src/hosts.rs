@@ -34,6 +34,17 @@ struct Names {
     hosts: Vec<String>,
     /// Of `api.public_url`, as a browser writes it.
     origin: Option<String>,
+    /// Of `api.cors_origins`.
+    others: Vec<String>,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// A page of this API, or no page.
+    Own,
+    /// A page that `api.cors_origins` allows.
+    Other,
 }
 
 impl Hosts {
@@ -47,14 +58,14 @@ impl Hosts {
         let hosts = hosts.into_iter().chain(public_host).chain(settings.hosts.iter().cloned());
         let hosts = hosts.map(|host| host.to_ascii_lowercase()).collect();
         let origin = public.map(|url| url.origin().ascii_serialization());
-        Self(Arc::new(Names { hosts, origin }))
+        Self(Arc::new(Names { hosts, origin, others: settings.cors_origins.clone() }))
     }
 
     /// Whether a request may be answered.
     ///
     /// # Errors
     /// A 421 for a host that is not the API's, a 403 for a foreign origin.
-    fn check(&self, host: Option<&str>, origin: Option<&str>) -> Result<(), Problem> {
+    fn check(&self, host: Option<&str>, origin: Option<&str>) -> Result<From, Problem> {
         // HTTP/1.0 has no host; a browser always sends one.
         if let Some(host) = host {
             let authority = host.parse::<Authority>().ok();
@@ -68,17 +79,21 @@ impl Hosts {
                 return Err(Problem::new(Code::UnknownHost, detail));
             }
         }
-        let Some(origin) = origin else { return Ok(()) };
+        let Some(origin) = origin else { return Ok(From::Own) };
         let of_host = |authority: &str| host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
         let own = origin
             .split_once("://")
             .is_some_and(|(scheme, authority)| ["http", "https"].contains(&scheme) && of_host(authority));
         if own || self.0.origin.as_deref() == Some(origin) {
-            return Ok(());
+            return Ok(From::Own);
+        }
+        if self.0.others.iter().any(|other| other == origin) {
+            return Ok(From::Other);
         }
         let detail = format!(
             "the request comes from a page of `{}`: only pages of this API may use it from a browser; name \
-             its address in `api.public_url` if a proxy stands before it",
+             its address in `api.public_url` if a proxy stands before it, or in `api.cors_origins` if pages from \
+             there may read answers",
             shown(origin)
         );
         Err(Problem::new(Code::ForeignOrigin, detail))
@@ -90,8 +105,9 @@ impl Hosts {
     }
 }
 
-/// Refuses a request to a foreign host or from a foreign page.
-pub async fn refuse_foreign(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+/// Refuses a request to a foreign host or from a foreign page. Takes the cookies from the request of an
+/// allowed page of another origin: such a page has an API token, or nothing.
+pub async fn refuse_foreign(State(hosts): State<Hosts>, mut request: Request, next: Next) -> Response {
     if !PROBES.contains(&request.uri().path()) {
         let text = |value: Option<&HeaderValue>| {
             value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -100,8 +116,12 @@ pub async fn refuse_foreign(State(hosts): State<Hosts>, request: Request, next: 
         let host = authority.or_else(|| text(request.headers().get(header::HOST)));
         let origin = text(request.headers().get(header::ORIGIN));
         let host = host.filter(|_| request.uri().path() != METRICS || origin.is_some());
-        if let Err(problem) = hosts.check(host.as_deref(), origin.as_deref()) {
-            return problem.into_response();
+        match hosts.check(host.as_deref(), origin.as_deref()) {
+            Ok(From::Own) => {}
+            Ok(From::Other) => {
+                request.headers_mut().remove(header::COOKIE);
+            }
+            Err(problem) => return problem.into_response(),
         }
     }
     next.run(request).await
@@ -120,6 +140,7 @@ mod tests {
             listen: "upshot.internal:8080".to_owned(),
             public_url: Some("https://Upshot.example.org/jobs".to_owned()),
             hosts: vec!["api".to_owned()],
+            cors_origins: vec!["https://shop.example.org".to_owned()],
             ..ApiSettings::default()
         })
     }
@@ -153,6 +174,14 @@ mod tests {
             );
         }
         assert!(hosts().check(None, None).is_ok());
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_told_apart() {
+        let check = |origin| hosts().check(Some("localhost:8080"), Some(origin)).ok();
+        assert_eq!(check("https://shop.example.org"), Some(From::Other));
+        assert_eq!(check("https://upshot.example.org"), Some(From::Own));
+        assert_eq!(check("http://shop.example.org"), None);
     }
 
     #[test]

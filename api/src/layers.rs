@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::problem::Problem;
+use crate::{access::pages::Written, problem::Problem};
 
 /// The header that carries a request's id, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -69,8 +69,11 @@ fn request_id(request: &Request) -> String {
 }
 
 /// Gives a problem its request id. Turns any other answer that is not a success into a problem,
-/// such as an extractor's refusal or a wrong method.
+/// such as an extractor's refusal or a wrong method. A page for people stays as it is.
 async fn finish(response: Response, id: &str) -> Response {
+    if response.extensions().get::<Written>().is_some() {
+        return response;
+    }
     let (mut parts, body) = response.into_parts();
     let problem = match parts.extensions.remove::<Problem>() {
         Some(problem) => problem,

@@ -70,6 +70,9 @@ pub enum Error {
     /// The API would be open to other machines.
     #[error(transparent)]
     Exposed(#[from] access::mode::Exposed),
+    /// The identity provider's settings cannot be used.
+    #[error(transparent)]
+    Provider(#[from] access::fetch::Error),
     /// The file store cannot be used.
     #[error(transparent)]
     Store(#[from] files::Error),

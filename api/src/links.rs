@@ -92,6 +92,21 @@ impl Links {
         format!("{}/v1/outcomes?{query}{}", self.base, self.accepted('&'))
     }
 
+    /// A page of the API.
+    pub fn page(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Where the identity provider sends a person.
+    pub fn callback(&self) -> String {
+        format!("{}/v1/login/callback", self.base)
+    }
+
+    /// The page that shows what a capability link leads to. The browser keeps the fragment to itself.
+    pub fn capability(&self, token: &str) -> String {
+        format!("{}/access#{token}", self.base)
+    }
+
     /// The parameter with that time, for links of a 202.
     fn accepted(&self, before: char) -> String {
         self.accepted.map(|at| format!("{before}{ACCEPTED}={}", at.millis())).unwrap_or_default()

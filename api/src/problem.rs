@@ -7,7 +7,7 @@
 mod code;
 pub mod page;
 
-use std::{collections::BTreeMap, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use axum::{
     body::Body,
@@ -86,6 +86,9 @@ pub struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "retry")]
     right: Option<Right>,
+    /// When to try again, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
     /// The completed steps that would run again: what they did stays done.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepBody>>,
@@ -109,6 +112,7 @@ impl Problem {
             expected_version: None,
             stored_version: None,
             missing: None,
+            retry_after: None,
             right: None,
             steps: None,
         }))
@@ -149,6 +153,22 @@ impl Problem {
     pub fn missing_right(right: Right, detail: impl Display) -> Self {
         let mut problem = Self::new(Code::MissingRight, detail);
         problem.0.right = Some(right);
+        problem
+    }
+
+    /// Something that a client does too often.
+    pub fn too_often(what: &str, wait: Duration) -> Self {
+        let seconds = wait.as_secs_f64().ceil().max(1.0);
+        let mut problem =
+            Self::new(Code::TooOften, format!("there were too many {what}: try again in {seconds} s"));
+        // At most some minutes, and at least one second.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is small and positive"
+        )]
+        let seconds = seconds as u64;
+        problem.0.retry_after = Some(seconds);
         problem
     }
 
@@ -210,6 +230,12 @@ impl Problem {
         problem
     }
 
+    /// The status, the title and the detail, for a page.
+    pub fn for_people(&self) -> (StatusCode, &str, &str) {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, self.0.title, &self.0.detail)
+    }
+
     /// The answer, with the request's id where one is known.
     pub fn render(mut self, request_id: Option<&str>) -> Response {
         self.0.request_id = request_id.map(str::to_owned);
@@ -219,8 +245,9 @@ impl Problem {
         let mut response = HttpResponse::new(Body::from(body));
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+        let is_away = status == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(seconds) = self.0.retry_after.or_else(|| is_away.then_some(RETRY_AFTER)) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -284,6 +311,8 @@ impl From<access::Error> for Problem {
             access::Error::Refused(refusal) => Self::new(Code::Unauthenticated, refusal),
             access::Error::UnknownToken(_) => Self::new(Code::UnknownToken, error),
             access::Error::Full(_) => Self::new(Code::TooManyTokens, error),
+            access::Error::FullOfRevoked(_) => Self::new(Code::TooManyRevoked, error),
+            access::Error::NoTarget => Self::internal(error),
             access::Error::Contended => Self::new(Code::RedisUnavailable, error),
             access::Error::Damaged { .. } | access::Error::Unsealable => Self::new(Code::NotReady, error),
         }

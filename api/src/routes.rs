@@ -1,9 +1,12 @@
 //! The addresses, one concern a file.
 
+mod access;
 mod audit;
 mod cancel;
+mod capabilities;
 mod configuration;
 mod dead;
+mod device;
 mod erase;
 mod events;
 mod files;
@@ -12,6 +15,7 @@ mod index;
 mod jobs;
 mod limits;
 mod list;
+mod login;
 mod many;
 mod me;
 mod metrics;
@@ -19,6 +23,7 @@ mod outbox;
 mod outcomes;
 mod overview;
 mod pause;
+mod people;
 mod priority;
 mod problems;
 mod progress;
@@ -26,8 +31,10 @@ mod quarantine;
 mod queues;
 mod reschedule;
 mod retry;
+mod session;
 mod signals;
 mod subjects;
+mod tickets;
 mod tokens;
 mod unpark;
 
@@ -37,15 +44,16 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     access::{
-        self, Gate,
+        Gate,
         acts::{self, Recorder},
+        browser, check, pages,
         table::Table,
     },
     asyncapi, hosts, layers, openapi,
     state::Shared,
 };
 
-pub use health::probes;
+pub use health::{probes, probes_above_bound, probes_of_api};
 
 /// The addresses that the OpenAPI document describes.
 pub fn described() -> OpenApiRouter<Shared> {
@@ -84,6 +92,17 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::rotate))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(access::show))
+        .routes(routes!(session::begin, session::end))
+        .routes(routes!(login::begin))
+        .routes(routes!(login::finish))
+        .routes(routes!(device::begin, device::show))
+        .routes(routes!(device::poll))
+        .routes(routes!(device::decide))
+        .routes(routes!(people::end_all))
+        .routes(routes!(tickets::make))
+        .routes(routes!(capabilities::make, capabilities::revoke_all))
+        .routes(routes!(capabilities::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
@@ -96,6 +115,7 @@ pub fn router(state: Shared) -> Router {
     let document = Bytes::from(openapi::text(&described));
     let events = Bytes::from(asyncapi::text(&state.intake));
     let router = router
+        .merge(pages::routes())
         .route("/", get(index::index))
         .route("/problems/{code}", get(problems::show))
         .route("/openapi.json", get(move || std::future::ready(openapi::answer(document.clone()))))
@@ -106,9 +126,17 @@ pub fn router(state: Shared) -> Router {
     let router = router
         .layer(middleware::from_fn_with_state(recorder.clone(), acts::record))
         .layer(events::limit(&state));
-    let gate = Gate::new(state.mode, Table::of(&described), state.tokens.clone());
-    let router = router.layer(middleware::from_fn_with_state(gate, access::check));
+    let people = state.people.clone();
+    let cookies = people.cookies.clone();
+    let gate = Gate::new(state.mode, Table::of(&described), state.tokens.clone(), people);
+    let router = router.layer(middleware::from_fn_with_state(gate, check));
+    let router = router.layer(middleware::from_fn_with_state(cookies, browser::refuse_forged));
     let router = router.layer(middleware::from_fn_with_state(state.hosts.clone(), hosts::refuse_foreign));
     let router = router.layer(middleware::from_fn_with_state(recorder, acts::refusals));
+    let router = match browser::cors(&state.cors_origins) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    let router = router.layer(middleware::from_fn(browser::bound));
     layers::around(router).with_state(state)
 }

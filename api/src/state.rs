@@ -26,7 +26,7 @@ use upshot_shared::Intake;
 use crate::{
     Error,
     accepted::{AcceptedAt, NotYet},
-    access::{Caller, Mode},
+    access::{Caller, Mode, People},
     files::Files,
     hosts::Hosts,
     known::Known,
@@ -65,6 +65,8 @@ pub struct State {
     pub public_url: Option<String>,
     /// The host names that the API answers to.
     pub hosts: Hosts,
+    /// The other origins whose pages may read answers.
+    pub cors_origins: Vec<String>,
     /// How answers show stored data.
     pub shown: Shown,
     /// Connections at the same time.
@@ -73,6 +75,8 @@ pub struct State {
     pub mode: Mode,
     /// The API tokens.
     pub tokens: Tokens,
+    /// What logins, sessions and links need.
+    pub people: Arc<People>,
     /// The audit log.
     pub acts: Acts,
     /// Seals cursors.
@@ -105,6 +109,8 @@ pub struct State {
     pub health: Health,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
+    /// Whether only the listener of `probes.listen` serves metrics.
+    pub metrics_apart: bool,
     /// The counts of the queues.
     pub scrape: Scrape,
     /// How long runs of each route take, some seconds old.
@@ -136,10 +142,12 @@ impl Shared {
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
+            cors_origins: settings.api.cors_origins.clone(),
             shown: Shown::redacted(settings.redact.paths.clone()),
             connections: settings.api.connections,
             mode: Mode::of(&settings.api)?,
             tokens: Tokens::with_connection(redis.clone(), connector.prefix()),
+            people: Arc::new(People::new(&settings.api, &redis, connector.prefix())?),
             acts: acts.clone(),
             seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),
@@ -163,6 +171,7 @@ impl Shared {
             files: Files::open(settings)?,
             health,
             metrics,
+            metrics_apart: !settings.probes.listen.is_empty(),
             run_times,
             stop: CancellationToken::new(),
         })))

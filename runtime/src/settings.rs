@@ -3,6 +3,7 @@
 //! `settings/default.toml` is the documentation of every key. A file is checked alone first, so
 //! that an error shows the line to correct.
 
+mod access;
 mod amqp;
 mod app;
 pub mod bytes;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use upshot_queue::QueueName;
 
+pub use access::{GroupRole, LinkSettings, OidcSettings, SessionSettings, network};
 pub use amqp::AmqpSettings;
 pub use app::App;
 pub use bytes::ByteSize;
@@ -40,7 +42,7 @@ pub use smtp::{SmtpSettings, SmtpTimeouts};
 
 use upshot_shared::{intake::Rules, route::Route};
 
-use crate::secret::SecretUrl;
+use crate::secret::{Secret, SecretUrl};
 
 /// The annotated defaults.
 pub const DEFAULTS: &str = include_str!("settings/default.toml");
@@ -168,6 +170,21 @@ impl Settings {
         self.store.url.expose().to_owned()
     }
 
+    /// The files that secrets were read from, by key.
+    pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        let sentinel_password = self.redis.sentinel_password.as_ref().and_then(Secret::file);
+        [
+            ("amqp.url", self.amqp.url.file()),
+            ("redis.url", self.redis.url.file()),
+            ("redis.sentinel_password", sentinel_password),
+            ("store.url", self.store.url.file()),
+            ("smtp.url", self.smtp.url.file()),
+        ]
+        .into_iter()
+        .filter_map(|(key, file)| Some((key, file?)))
+        .collect()
+    }
+
     /// The queues that an executor works on.
     pub fn worked_queues(&self) -> impl Iterator<Item = (&QueueName, &QueueSettings)> {
         let chosen = &self.executor.queues;
@@ -245,6 +262,7 @@ impl Settings {
                 return impossible("api.hosts", format!("`{host}`"), remedy);
             }
         }
+        self.api.validate_access()?;
         self.amqp.validate()?;
         self.redis.validate()?;
         if self.store.url.has_login() {

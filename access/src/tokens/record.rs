@@ -68,7 +68,7 @@ impl Token {
 
 /// A token as Redis holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(crate) struct Record {
     name: String,
     hash: Hash,
     role: Role,
@@ -122,7 +122,7 @@ impl Record {
     }
 
     /// The principal, if the hash of the given secret is right at this time.
-    pub(super) fn check(self, id: &str, given: &Hash, now: i64) -> Result<Principal, Refusal> {
+    pub(crate) fn check(self, id: &str, given: &Hash, now: i64) -> Result<Principal, Refusal> {
         let is_current = self.hash.is(given);
         let is_previous = self.previous.as_ref().is_some_and(|old| old.hash.is(given) && now < old.until);
         if !is_current && !is_previous {

@@ -31,7 +31,7 @@ use axum::{
 };
 use futures::FutureExt;
 use tracing::Instrument;
-use upshot_access::{Right, acts::Intent};
+use upshot_access::{Identity, Right, acts::Intent};
 use url::form_urlencoded;
 use utoipa::openapi::{OpenApi, RefOr, path::ParameterIn};
 
@@ -52,6 +52,8 @@ use crate::{
 /// Operations that change nothing which the log should have: an event is not an act of an operator,
 /// and has its own record; a ticket only opens a stream.
 const NOT_RECORDED: [&str; 2] = ["publish_event", "create_ticket"];
+/// A login that is a `GET`, because the identity provider sends the browser there.
+const FINISH_LOGIN: &str = "finish_login";
 
 /// What records need to know of the operations. Cheap to clone.
 #[derive(Clone)]
@@ -102,6 +104,9 @@ impl Recorder {
     /// Whether a request is an act: it changes something, or shows what is redacted. A principal that
     /// may not see that is refused by the operation, and refusals are bounded.
     fn is_act(&self, entry: &Entry, request: &Request) -> bool {
+        if entry.operation == FINISH_LOGIN {
+            return true;
+        }
         if !request.method().is_safe() {
             return !NOT_RECORDED.contains(&entry.operation.as_str());
         }
@@ -134,9 +139,9 @@ impl Recorder {
 /// The right that an act uses. A read is an act only where it shows what is redacted.
 fn right(entry: &Entry, method: &Method) -> Option<Right> {
     match entry.needed {
-        _ if method.is_safe() => Some(Right::SeeArguments),
-        Needed::Right(right) => Some(right),
         Needed::Nothing | Needed::Principal | Needed::Impossible => None,
+        Needed::Right(_) if method.is_safe() => Some(Right::SeeArguments),
+        Needed::Right(right) => Some(right),
     }
 }
 
@@ -187,11 +192,12 @@ pub async fn record(
     }
 }
 
-/// An operation that needs no right makes its principal known: a login. It is on record once it
-/// succeeded, with the `Identity` that its handler puts into the extensions of the answer. What fails
-/// is a refusal.
+/// An operation that needs no right makes its principal known: a login, or a logout. It is on record once
+/// it succeeded, with the `Identity` that its handler puts into the extensions of the answer. Without one
+/// nobody did anything. What fails is a refusal.
 fn login(recorder: &Recorder, intent: Intent, act: &Act, mut response: Response) -> Response {
-    if response.status().is_success() {
+    let is_done = response.status().is_success() || response.status() == StatusCode::SEE_OTHER;
+    if is_done && response.extensions().get::<Identity>().is_some() {
         write::login(recorder.0.state.clone(), intent, act.conclusion(Some(&response)));
         response.extensions_mut().insert(Recorded);
     }

@@ -99,6 +99,32 @@ codes! {
     Unauthenticated: "unauthenticated", UNAUTHORIZED, "The request comes from nobody known";
     /// The principal lacks a right.
     MissingRight: "missing-right", FORBIDDEN, "A right is missing";
+    /// A client does something too often.
+    TooOften: "too-often", TOO_MANY_REQUESTS, "That is too often";
+    /// A login over plain HTTP beyond loopback.
+    InsecureLogin: "insecure-login", FORBIDDEN, "A login needs HTTPS";
+    /// The API has no identity provider.
+    NoProvider: "no-provider", NOT_FOUND, "There is no identity provider";
+    /// The identity provider does not answer.
+    ProviderUnavailable: "provider-unavailable", SERVICE_UNAVAILABLE, "The identity provider does not answer";
+    /// The identity provider, or the settings, do not let the person in.
+    LoginRefused: "login-refused", FORBIDDEN, "The login is refused";
+    /// This browser began no such login, or long ago.
+    UnknownLogin: "unknown-login", BAD_REQUEST, "The login is not known";
+    /// No device waits with this code.
+    UnknownDevice: "unknown-device", NOT_FOUND, "No device waits with this code";
+    /// The person has not answered yet.
+    AuthorizationPending: "authorization-pending", BAD_REQUEST, "The person has not answered yet";
+    /// The device polls too often.
+    SlowDown: "slow-down", BAD_REQUEST, "The device polls too often";
+    /// The person has refused the device.
+    AccessDenied: "access-denied", BAD_REQUEST, "The person has refused";
+    /// The device waited too long.
+    ExpiredToken: "expired-token", BAD_REQUEST, "The device waited too long";
+    /// No capability link can have this id.
+    UnknownLink: "unknown-link", NOT_FOUND, "The capability link is not known";
+    /// As many capability links are revoked as may be.
+    TooManyRevoked: "too-many-revoked", INSUFFICIENT_STORAGE, "Too many capability links are revoked";
     /// The principal sees other jobs only.
     OutOfScope: "out-of-scope", FORBIDDEN, "It belongs to others";
     /// No API token has this id.

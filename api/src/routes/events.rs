@@ -130,6 +130,8 @@ pub struct ExpectedJob {
         (status = 413, description = "The event is too large", body = Details, content_type = "application/problem+json"),
         (status = 415, description = "This is no CloudEvent", body = Details, content_type = "application/problem+json"),
         (status = 422, description = "An attribute is missing or wrong, no route knows the type, the data violates its contract, or a route needs a value that the event lacks; `reason` and `place` say which and where", body = Details, content_type = "application/problem+json"),
+        (status = 429, description = "The principal publishes more than `api.publish_rate` events a second; not published", body = Details, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 503, description = "RabbitMQ has not confirmed. `detail` says whether the event was not published, or whether that is unknown: send the same event again under the same id", body = Details, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
     )
@@ -147,6 +149,7 @@ pub async fn accept(
             metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
         })?;
     caller.publishes(&event.source, event.tenant.as_deref())?;
+    state.people.count_event(&caller.principal().identity.to_string())?;
     // The lookup comes before the publish: a job that is found here was there before.
     let known = look_up(&state, &caller, &expected).await;
     let found = || known.iter().flatten().flatten();

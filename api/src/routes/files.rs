@@ -21,14 +21,13 @@ use crate::{
     view::Binary,
 };
 
-/// The types that a browser may show. Other types, markup above all, are offered for download,
-/// because they come from a handler.
-const SHOWN: [&str; 5] = ["application/pdf", "image/png", "image/jpeg", "text/plain", "application/json"];
+/// What a browser may do with a file, should it show one all the same: nothing.
+const POLICY: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 
 /// Reads a file of a job's outcome.
 ///
 /// The API checks the hash while it sends the file. A file that was altered in the store breaks off
-/// before its end.
+/// before its end. A browser is told to save the file, and not to show it: it comes from a handler.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/files/{name}",
@@ -81,14 +80,13 @@ pub async fn file(
 
 fn content(file: &StoredFile, reading: Reading) -> Response {
     let media = file.content_type.as_deref().unwrap_or("application/octet-stream");
-    let shown = SHOWN.contains(&media.split(';').next().unwrap_or_default().trim());
-    let how = if shown { "inline" } else { "attachment" };
     // RFC 6266 and 8187: names that are not ASCII.
     let name = utf8_percent_encode(&file.name, NON_ALPHANUMERIC);
     let headers = [
         (header::CONTENT_TYPE, media.to_owned()),
         (header::CONTENT_LENGTH, reading.bytes.to_string()),
-        (header::CONTENT_DISPOSITION, format!("{how}; filename*=UTF-8''{name}")),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{name}")),
+        (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::CACHE_CONTROL, "private, no-cache".to_owned()),
     ];

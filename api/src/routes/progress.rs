@@ -15,7 +15,7 @@ use upshot_queue::JobId;
 
 use crate::{
     accepted::{ACCEPTED, AcceptedAt},
-    access::Caller,
+    access::{self, Caller},
     known::Known,
     links::Links,
     live::{Seen, Watch},
@@ -41,7 +41,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 /// not combine them. `gone` (without useful data) says that the job was forgotten. A slow client
 /// skips to the newest state. `id` is the job's revision. A client that reconnects with
 /// `Last-Event-ID` gets no snapshot if nothing changed. If it has seen the end, it gets a 204,
-/// which ends an `EventSource`.
+/// which ends an `EventSource`. A stream ends when its principal may no longer see the job.
 ///
 /// The link of a 202 carries the parameter `accepted`. For an hour, the stream of a job that is not
 /// enqueued yet begins with `waiting`, whose data has that time. It continues with `snapshot` once
@@ -76,6 +76,7 @@ pub async fn progress(
     let query = Query::parse(raw.as_deref(), &[ACCEPTED])?;
     let (id, accepted) = (job_id(&id)?, AcceptedAt::of(&query)?);
     let last = headers.get(LAST_EVENT_ID).and_then(|last| last.to_str().ok()).map(str::to_owned);
+    let ended = access::watch::ended(state.clone(), caller.clone());
     let body = Body { links, shown: state.shown.clone() };
     let events = match state.find_or_accepted(&caller, &id, accepted).await {
         Ok(Ok(known)) => {
@@ -96,7 +97,7 @@ pub async fn progress(
         }
         Err(problem) => return Err(problem),
     };
-    let events = events.take_until(state.stop.clone().cancelled_owned());
+    let events = events.take_until(state.stop.clone().cancelled_owned()).take_until(ended);
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     // A proxy that buffers would turn the stream into a long wait.
     Ok((AppendHeaders([("x-accel-buffering", "no")]), stream).into_response())

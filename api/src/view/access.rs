@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use upshot_access::{Identity, Principal, Right, Rights, Role, Scope, Token};
+use upshot_access::{Identity, Principal, Right, Rights, Role, Scope, Target, Token};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -84,9 +84,35 @@ pub struct Me {
     rights: Rights,
     /// Whose jobs it sees.
     scope: ScopeBody,
+    /// The one thing that a capability link shows; null for others.
+    #[schema(required)]
+    target: Option<TargetBody>,
     /// When it ends; null for never.
     #[schema(required)]
     until: Option<Moment>,
+}
+
+/// The one thing that a capability link shows: a job or a subject.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Target)]
+pub struct TargetBody {
+    /// The job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "mrtu2hq6wcbcvkoxmzkhxbs7da")]
+    job: Option<String>,
+    /// The subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "order-1042")]
+    subject: Option<String>,
+}
+
+impl From<&Target> for TargetBody {
+    fn from(target: &Target) -> Self {
+        match target {
+            Target::Job(id) => Self { job: Some(id.clone()), subject: None },
+            Target::Subject(subject) => Self { job: None, subject: Some(subject.clone()) },
+        }
+    }
 }
 
 impl From<&Principal> for Me {
@@ -103,6 +129,7 @@ impl From<&Principal> for Me {
             role: principal.role,
             rights: principal.rights,
             scope: ScopeBody::from(&principal.scope),
+            target: principal.scope.target.as_ref().map(TargetBody::from),
             until: principal.until.map(Moment),
         }
     }

@@ -1,7 +1,7 @@
 //! Who may do what: every operation of the OpenAPI document, as every principal.
 
 mod acts;
-mod principals;
+pub mod principals;
 mod rows;
 mod scope;
 mod tokens;
@@ -49,7 +49,7 @@ fn row(operation: &Operation) -> &'static Row {
 
 /// What the answer to a request must be.
 #[derive(Debug, PartialEq, Eq)]
-enum Due {
+pub enum Due {
     /// The request has no credential.
     Unauthenticated,
     /// The principal lacks this right.

@@ -58,7 +58,8 @@ async fn a_file_is_read_by_the_link_of_its_job() {
     assert_eq!(headers[header::CONTENT_TYPE], "application/pdf");
     assert_eq!(headers[header::CONTENT_LENGTH], "19");
     assert_eq!(headers[header::ETAG].to_str().unwrap(), format!("\"{}\"", hash(CONTENT)));
-    assert!(headers[header::CONTENT_DISPOSITION].to_str().unwrap().starts_with("inline"));
+    assert!(headers[header::CONTENT_DISPOSITION].to_str().unwrap().starts_with("attachment"));
+    assert!(headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("sandbox"));
     assert_eq!(response.text().await.unwrap(), CONTENT);
 
     let copied =

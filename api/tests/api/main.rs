@@ -22,6 +22,7 @@ mod no_store;
 mod openapi;
 mod operations;
 mod outcomes;
+mod people;
 mod progress;
 mod quarantine;
 mod queues;

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use upshot_queue::QueueName;
 
-use super::bytes::ByteSize;
+use super::{LinkSettings, OidcSettings, SessionSettings, bytes::ByteSize};
 use crate::secret::SecretUrl;
 use upshot_shared::{contract::BuiltIn, duration, redact::Paths};
 
@@ -152,6 +152,13 @@ pub struct ApiSettings {
     pub public_url: Option<String>,
     pub hosts: Vec<String>,
     pub connections: usize,
+    pub cors_origins: Vec<String>,
+    pub trusted_proxies: Vec<String>,
+    pub publish_rate: u32,
+    pub sessions: SessionSettings,
+    pub links: LinkSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcSettings>,
 }
 
 impl Default for ApiSettings {
@@ -163,6 +170,12 @@ impl Default for ApiSettings {
             public_url: None,
             hosts: Vec::new(),
             connections: 4096,
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            publish_rate: 0,
+            sessions: SessionSettings::default(),
+            links: LinkSettings::default(),
+            oidc: None,
         }
     }
 }

@@ -17,7 +17,8 @@ use super::changed::digest;
 use crate::{layers::RequestId, serve::Peer};
 
 /// The members of bodies that an entry has.
-const KEPT: [&str; 36] = [
+const KEPT: [&str; 37] = [
+    "approve",
     "burst",
     "by",
     "concurrency",

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use redis::AsyncCommands;
+use reqwest::Method;
 use serde_json::{Value, json};
 use upshot_access::{Rights, Role, Scope, keys::Keys};
 use upshot_queue::State;
 use upshot_testkit::within;
 
 use super::{
-    operations,
+    Operation, operations,
     principals::{self, Tenants, token},
     row, rows,
 };
-use crate::fixture::{Fixture, job};
+use crate::{
+    fixture::{Fixture, job},
+    people::Browser,
+};
 
 /// What no entry may have.
 const MARKER: &str = "zq7-marker";
@@ -79,7 +83,11 @@ async fn every_change_is_on_record_without_secrets() {
     let fixture = Fixture::guarded().await;
     let administrator = principals::asker(&fixture, Role::Administrator, Tenants::All).await;
     let mut done: BTreeMap<String, (String, String, bool)> = BTreeMap::new();
-    for operation in operations().into_iter().filter(|operation| operation.method != "GET") {
+    // What needs no right of its own is a login, or a credential for a stream.
+    let is_change = |operation: &Operation| {
+        operation.method != "GET" && !["none", "any"].contains(&operation.right.as_str())
+    };
+    for operation in operations().into_iter().filter(is_change) {
         let row = row(&operation);
         let target = rows::target(&fixture).await;
         let (path, said) = (target.fill(&operation.path, row.query), target.fill_body((row.body)()));
@@ -116,6 +124,34 @@ async fn every_change_is_on_record_without_secrets() {
         }
         assert_eq!(acts.iter().any(|act| act["result"] == "done"), is_done, "{operation}");
     }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn logins_and_logouts_are_on_record_with_whom_they_made_known() {
+    let fixture = Fixture::guarded().await;
+    let viewer = token(&fixture, Role::Viewer, Scope::everything(), Rights::default()).await;
+    let mut browser = Browser::new(&fixture);
+    assert_eq!(browser.post("/v1/session", json!({"token": viewer})).await.0, 200);
+    assert_eq!(browser.json(Method::DELETE, "/v1/session", None).await.0, 204);
+    // Nobody logs out here, and nothing is to be told.
+    assert_eq!(browser.json(Method::DELETE, "/v1/session", None).await.0, 204);
+    for operation in ["begin_session", "end_session"] {
+        // Logins are written behind their answer.
+        let acts = within("the login is on record", async {
+            loop {
+                let acts = acts(&fixture, &format!("&operation={operation}")).await;
+                if !acts.is_empty() {
+                    return acts;
+                }
+            }
+        });
+        let acts = acts.await;
+        assert_eq!(acts.len(), 1, "{acts:?}");
+        assert_eq!((&acts[0]["result"], &acts[0]["principal"]["kind"]), (&json!("done"), &json!("token")));
+    }
+    let secret = viewer.rsplit('_').next().unwrap();
+    assert!(!stored(&fixture).await.contains(secret));
     fixture.finish().await;
 }
 

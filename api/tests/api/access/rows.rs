@@ -100,6 +100,21 @@ pub const ROWS: &[Row] = &[
     row("list_tokens", &[200], NoTrace),
     said(row("rotate_token", &[404], Same), || json!({})),
     row("revoke_token", &[404], Same),
+    row("show_access", &[200], Same),
+    // After ten failures of one client there are no more.
+    said(row("begin_session", &[401, 429], Same), || json!({"token": "upk_x"})),
+    row("end_session", &[204], Same),
+    row("begin_login", &[404], Same),
+    row("finish_login", &[404], Same),
+    said(row("begin_device", &[404], Same), || json!({"name": "laptop"})),
+    asked(row("show_device", &[404, 429], Same), "?user_code=BBBB-BBBB", &[]),
+    said(row("poll_device", &[400, 429], Same), || json!({"device_code": "x"})),
+    said(row("decide_device", &[403], Same), || json!({"user_code": "BBBB-BBBB", "approve": true})),
+    asked(row("end_sessions", &[200], Same), "?issuer=a&subject=b", &[]),
+    said(row("create_ticket", &[201], Same), || json!({"path": "/v1/jobs"})),
+    said(row("create_link", &[201], Refused), || json!({"subject": "s", "tenant": OWN})),
+    row("revoke_link", &[200], Same),
+    row("revoke_links", &[204], Same),
     row("list_acts", &[200], Same),
     row("healthz", &[200], Same),
     row("readyz", &[200, 503], Same),
@@ -126,6 +141,7 @@ impl Target {
         let path =
             path.replace("{subject}", &subject).replace("{queue}", "emails").replace("{name}", "a.pdf");
         let path = path.replace("{token}", "000000000000").replace("{id}", self.id.as_str());
+        let path = path.replace("{link}", "0123456789abcdef-1");
         format!("{path}{query}")
     }
 
