@@ -213,7 +213,7 @@ impl Act {
             operation,
             target,
             parameters,
-            asked,
+            asked: something(asked),
             reason,
             request_id,
             status: None,
@@ -235,8 +235,8 @@ impl Act {
             result: Ended::of_status(status),
             status: Some(status),
             problem,
-            before,
-            after,
+            before: something(before),
+            after: something(after),
             reason: self.reason.or(reason),
             principal: self.principal.or(principal),
             target: all,
@@ -261,4 +261,9 @@ impl Act {
     pub fn is_about(&self, text: &str) -> bool {
         self.target.values().any(|value| value == text)
     }
+}
+
+/// A value that says something: null is as good as none.
+fn something(value: Option<Value>) -> Option<Value> {
+    value.filter(|value| !value.is_null())
 }
