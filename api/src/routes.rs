@@ -53,7 +53,7 @@ use crate::{
     state::Shared,
 };
 
-pub use health::probes;
+pub use health::{probes, probes_above_bound, probes_of_api};
 
 /// The addresses that the OpenAPI document describes.
 pub fn described() -> OpenApiRouter<Shared> {

@@ -23,7 +23,7 @@ use crate::{
 /// How long requests in flight may take after the stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Connections for `/healthz`, `/readyz` and `/metrics` of a service without an API.
+/// Connections for `/healthz`, `/readyz` and `/metrics` on a listener of their own.
 const PROBERS: usize = 64;
 
 /// The HTTP API.
@@ -49,6 +49,17 @@ impl Api {
     /// Serves until `stop` fires. Streams end then; other requests in flight
     /// have 10 s to finish.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        self.serve_with_probes(listener, None, stop).await;
+    }
+
+    /// The same, and serves `/healthz`, `/readyz` and `/metrics` on a listener of their own, if there
+    /// is one: that of `probes.listen`.
+    pub async fn serve_with_probes(
+        self,
+        listener: TcpListener,
+        apart: Option<TcpListener>,
+        stop: CancellationToken,
+    ) {
         let watched = (self.state.connector.clone(), self.state.health.clone());
         let background = [
             AbortOnDropHandle::new(tokio::spawn(watch_redis(watched.0, watched.1))),
@@ -68,7 +79,11 @@ impl Api {
         }
         let port = listener.local_addr().ok().map(|address| address.port());
         let first = AbortOnDropHandle::new(tokio::spawn(access::first::show(self.state.clone(), port)));
-        let probes = routes::probes(self.state.health.clone(), self.state.metrics.clone());
+        let _apart = apart.map(|listener| {
+            let serving = serve_alone(listener, routes::probes_of_api(self.state.clone()), stop.clone());
+            AbortOnDropHandle::new(tokio::spawn(serving))
+        });
+        let probes = routes::probes_above_bound(&self.state);
         let streams = self.state.stop.clone();
         let stopping = stop.clone();
         let drain = async move {
@@ -95,7 +110,11 @@ pub async fn serve_probes(
     stop: CancellationToken,
 ) {
     let _upkeep = AbortOnDropHandle::new(tokio::spawn(upkeep::run(metrics.clone())));
-    let probes = routes::probes(health, metrics);
+    serve_alone(listener, routes::probes(health, metrics), stop).await;
+}
+
+/// Serves these addresses and no others.
+async fn serve_alone(listener: TcpListener, probes: Router, stop: CancellationToken) {
     let router = layers::around(probes.clone().fallback(layers::unknown_address));
     serve(listener, router, probes, PROBERS, Patience::default(), stop.cancelled_owned()).await;
 }

@@ -109,6 +109,8 @@ pub struct State {
     pub health: Health,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
+    /// Whether only the listener of `probes.listen` serves metrics.
+    pub metrics_apart: bool,
     /// The counts of the queues.
     pub scrape: Scrape,
     /// How long runs of each route take, some seconds old.
@@ -169,6 +171,7 @@ impl Shared {
             files: Files::open(settings)?,
             health,
             metrics,
+            metrics_apart: !settings.probes.listen.is_empty(),
             run_times,
             stop: CancellationToken::new(),
         })))

@@ -74,7 +74,12 @@ impl Session {
         let options = BasicConsumeOptions::default();
         let consuming =
             channel.basic_consume(queue.into(), "upshot-bridge".into(), options, FieldTable::default());
-        let consumer = consuming.await.map_err(said)?;
+        let consumer = consuming.await.map_err(|error| match amqp::is_refused(&error) {
+            true => format!(
+                "{error}; let the user of `amqp.url` read this queue (deploy/rabbitmq lists what each service needs)"
+            ),
+            false => said(error),
+        })?;
         let quarantine = Quarantine::open(
             bridge.quarantine.clone(),
             bridge.rows.clone(),

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod access;
 mod acts;
 mod configuration;
 mod dead;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use upshot_queue::QueueName;
 
+pub use access::{Login, Logout, Me, Place, Token, TokenCommand, TokenCreate};
 pub use acts::AuditLog;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
@@ -26,7 +28,7 @@ pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use upshot_runtime::{Settings, settings::Program};
 
-use crate::{app::usual_file, help};
+use crate::{app::usual_file, help, profiles::Name};
 
 /// Upshot turns domain events into business outcomes: events come over RabbitMQ, Redis holds
 /// durable jobs, and each job shows whether its expected outcome was achieved, in time, with
@@ -41,6 +43,16 @@ pub struct Arguments {
     /// Print JSON instead of text: one document, or one a line for lists and streams.
     #[arg(long, global = true)]
     pub json: bool,
+    /// The profile that names the API and holds the token for it (`upshot profiles`).
+    #[arg(
+        id = "profile",
+        long = "as",
+        global = true,
+        env = "UPSHOT_PROFILE",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    pub profile: Option<Name>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -161,6 +173,20 @@ pub enum Command {
     /// The newest comes first. Listing takes no message out of RabbitMQ, where the messages are, in
     /// the queue upshot.quarantine.
     Quarantine(Quarantine),
+    /// Log in to an API, and keep the token in a profile for other commands.
+    ///
+    /// Keeps address and token under the name of --as in upshot/profiles.toml of the configuration
+    /// folder, readable by its owner only. A server on this machine that asks for no authentication
+    /// needs no login.
+    Login(Login),
+    /// Forget a profile and its token.
+    Logout(Logout),
+    /// List the profiles: the servers that you have logged in to.
+    Profiles,
+    /// Show who or what the API takes you for, and what you may do.
+    Me(Me),
+    /// Make, list, rotate and revoke API tokens of services.
+    Token(Token),
     /// List what principals did, the last first, with refusals and failed logins.
     ///
     /// Every change over the API is on record before it is made. An act without a result is `unknown`:
@@ -190,12 +216,34 @@ pub struct Publish {
     pub files: Vec<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+/// Where the API is, and the token for it.
+#[derive(Clone, Debug, Args)]
 pub struct ApiAddress {
-    /// Where the API is, such as http://127.0.0.1:8080 or host:8080; by default that of a
-    /// running `upshot up`, or api.listen.
+    /// Where the API is, such as http://127.0.0.1:8080 or host:8080; by default that of --as, of a
+    /// running `upshot up`, of the profile `default`, or api.listen.
     #[arg(long, env = "UPSHOT_API_URL", hide_env_values = true, value_name = "URL")]
     pub api: Option<String>,
+    /// The file with the API token; by default UPSHOT_TOKEN holds the token, or the profile.
+    #[arg(long, env = "UPSHOT_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Send the token over plain HTTP to another machine, where others may read it.
+    #[arg(
+        long,
+        env = "UPSHOT_TOKEN_OVER_HTTP",
+        hide_env_values = true,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub token_over_http: bool,
+    /// The profile. [`Arguments`] has the same argument for all commands; clap passes its value on.
+    #[arg(
+        id = "profile",
+        long = "as",
+        env = "UPSHOT_PROFILE",
+        hide_env_values = true,
+        value_name = "NAME",
+        help = "The profile that names the API and holds the token for it (`upshot profiles`)"
+    )]
+    pub profile: Option<Name>,
 }
 
 #[derive(Debug, Args)]
@@ -251,7 +299,7 @@ impl Arguments {
             let command = Asked::Own(name.to_owned(), behind.clone());
             return Ok(Said { config, json: behind.get_flag("json"), command });
         }
-        let Self { config, json, command } = Self::from_arg_matches(&matches)?;
+        let Self { config, json, profile: _, command } = Self::from_arg_matches(&matches)?;
         Ok(Said { config, json, command: Asked::Ours(Box::new(command)) })
     }
 }
@@ -301,6 +349,14 @@ mod tests {
             "quarantine --reason unknown_type --type a.v1 --source /shop --since 2h --until 2026-03-14T09:30:00Z".to_owned(),
             format!("quarantine {id}"),
             "quarantine --counts".to_owned(),
+            "--as prod jobs".to_owned(),
+            "jobs --as prod --token-file /run/secrets/token".to_owned(),
+            "login --as prod --api https://upshot.example --token-stdin".to_owned(),
+            "logout --as prod".to_owned(),
+            "me --token-over-http".to_owned(),
+            "token create shop --role producer --tenant acme --source /shops/berlin".to_owned(),
+            "token create ops --role administrator --all-tenants --local --expires-in 90d".to_owned(),
+            "token rotate 0f3a5b7c9d1e --overlap 0s".to_owned(),
             "audit-log --principal shop --right edit-arguments --target invoices --result unknown --since 2h".to_owned(),
             "dead --queue invoices".to_owned(),
             "dead-retry invoices --group 5f1d7a84db00d2fc --pace 100ms --limit 10000".to_owned(),
@@ -308,6 +364,17 @@ mod tests {
         ] {
             parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+    }
+
+    #[test]
+    fn a_profile_may_be_named_before_the_command_and_behind_it() {
+        for line in ["--as prod jobs", "jobs --as prod", "--as test jobs --as prod"] {
+            let Command::Jobs(jobs) = parse(line).unwrap().command else { panic!("{line}") };
+            assert_eq!(jobs.api.profile.map(|name| name.to_string()).as_deref(), Some("prod"), "{line}");
+        }
+        let Command::Token(token) = parse("--as prod token list").unwrap().command else { panic!() };
+        let TokenCommand::List(list) = token.what else { panic!() };
+        assert_eq!(list.place.api.profile.map(|name| name.to_string()).as_deref(), Some("prod"));
     }
 
     #[test]
@@ -349,6 +416,15 @@ mod tests {
             ("dead-retry invoices --limit 0", &["0", "10000"]),
             ("dead-purge invoices", &["--older-than"]),
             ("job mrtu2hq6wcbcvkoxmzkhxbs7da --follow --timeline", &["--timeline"]),
+            ("jobs --as a/b", &["a/b", "--as", "1 to 64 letters"]),
+            ("token create shop --role producer --tenant acme", &["--source"]),
+            ("token create shop --role viewer", &["--tenant", "--all-tenants"]),
+            ("token create shop --role viewer --tenant a --all-tenants", &["--tenant", "--all-tenants"]),
+            ("token create shop --role root --all-tenants", &["root", "administrator"]),
+            ("token create shop --role viewer --all-tenants --right all", &["all", "see-arguments"]),
+            ("token create shop --role viewer --all-tenants --expires-in 1ms", &["1ms", "at least 1s"]),
+            ("token rotate 0f3a5b7c9d1e --overlap 31d", &["31d", "at most 30d"]),
+            ("token revoke shop", &["shop", "upshot token list"]),
         ] {
             let said = parse(line).unwrap_err();
             for word in words {

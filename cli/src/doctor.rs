@@ -16,7 +16,7 @@ mod outside;
 mod rabbitmq;
 mod redis;
 
-use upshot_runtime::Settings;
+use upshot_runtime::{Settings, secret::file::is_open_to_others};
 
 use upshot_shared::Intake;
 
@@ -26,6 +26,7 @@ use check::Checks;
 pub async fn examine(settings: &Settings) -> Checks {
     let mut checks = Checks::default();
     contracts(&mut checks, settings);
+    secret_files(&mut checks, settings);
     // Checks of one server run one after another, different servers at the same time.
     let store = async {
         #[cfg(feature = "files")]
@@ -60,6 +61,24 @@ fn contracts(checks: &mut Checks, settings: &Settings) {
             }
         },
         Err(error) => checks.failed("contracts", error, "correct the contract, or `contracts.dir`"),
+    }
+}
+
+/// Whether other users of the machine may read the files of secrets.
+fn secret_files(checks: &mut Checks, settings: &Settings) {
+    let mut checks = checks.of("settings");
+    for (key, file) in settings.secret_files() {
+        let (check, file_name) = (format!("file of {key}"), file.display());
+        if is_open_to_others(file) {
+            let seen = format!("{file_name}: every user of this machine may read it");
+            checks.warning(
+                check,
+                seen,
+                "take the right from others (chmod o-r), unless only services get there",
+            );
+        } else {
+            checks.ok(check, format!("{file_name}: it is read again for each connection"));
+        }
     }
 }
 

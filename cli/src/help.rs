@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory};
 
 use upshot_runtime::settings::Program;
 
-use crate::arguments::Arguments;
+use crate::{arguments::Arguments, exit::Exit};
 
 /// The groups, and their commands in order.
 const GROUPS: [(&str, &[&str]); 9] = [
@@ -17,7 +17,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
     ("Queues", &["queues", "pause", "resume", "signal", "unpark", "limit", "config", "outbox-end"]),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
     ("Quarantine", &["quarantine"]),
-    ("Access", &["audit-log"]),
+    ("Access", &["login", "logout", "profiles", "me", "token", "audit-log"]),
     ("Reference", &["settings", "openapi", "asyncapi", "help"]),
 ];
 /// The columns in which the text of a command begins and ends.
@@ -57,7 +57,7 @@ pub fn command(program: &Program, own: Vec<Command>) -> Command {
         }
     }
     template.push_str("\nOptions:\n{options}{after-help}");
-    arguments.help_template(template)
+    arguments.help_template(template).after_help(Exit::help())
 }
 
 /// The program's name: its own, or that of its file.

@@ -10,7 +10,9 @@
 //! | `arguments`, `help` | what can be said on the command line |
 //! | `run`, `commands` | the commands, one a file |
 //! | `doctor` | what `doctor` looks at |
+//! | `exit` | the exit codes, and which error leads to which |
 //! | `output` | everything that a command writes |
+//! | `profiles` | the servers that a person has logged in to |
 //! | `running` | the note that a running `up` leaves for other commands |
 //!
 //! ```no_run
@@ -50,11 +52,13 @@ mod arguments;
 mod commands;
 mod doctor;
 pub mod error;
+mod exit;
 mod help;
 mod output;
 #[cfg(feature = "pdf")]
 pub mod pdf;
 pub mod prelude;
+mod profiles;
 mod run;
 mod running;
 

@@ -21,15 +21,11 @@ use serde::Serialize;
 use terminal_size::{Width, terminal_size_of};
 use upshot_shared::visible::{json_visible, visible};
 
+use crate::exit::Exit;
+
 pub use page::Page;
 pub use table::Table;
 
-/// The exit code of a program that wrote to a closed pipe: 128 and the signal's number, 13.
-const CLOSED_PIPE: u8 = 141;
-/// The exit code of a wrong command line.
-const USAGE: u8 = 2;
-/// The exit code of a command that failed.
-const FAILED: u8 = 1;
 /// The width of a terminal that does not report one.
 const USUAL: u16 = 80;
 /// The least width that is assumed for a terminal.
@@ -129,26 +125,26 @@ pub fn note(text: impl Display) {
 }
 
 /// Ends a command. An error goes to standard error.
-pub fn ended(result: Result<(), anyhow::Error>) -> u8 {
-    let Err(error) = result else { return 0 };
-    if let Some(Unwritten::Closed) = error.downcast_ref() {
-        return CLOSED_PIPE;
+pub fn ended(result: Result<(), anyhow::Error>) -> Exit {
+    let Err(error) = result else { return Exit::Fine };
+    let exit = Exit::of(&error);
+    if exit != Exit::ClosedPipe {
+        note(format_args!("error: {}", upshot_shared::said::once(error.as_ref())));
     }
-    note(format_args!("error: {}", upshot_shared::said::once(error.as_ref())));
-    FAILED
+    exit
 }
 
 /// Ends the process. A thread that still computes, such as a rendering, does not hold it up.
-pub fn leave(code: u8) -> ! {
-    std::process::exit(code.into())
+pub fn leave(exit: Exit) -> ! {
+    std::process::exit(exit.code().into())
 }
 
 /// Ends a command line that asks for help or is wrong.
-pub fn usage(error: &clap::Error) -> u8 {
+pub fn usage(error: &clap::Error) -> Exit {
     let text = error.render();
     if error.use_stderr() {
         note(text);
-        return USAGE;
+        return Exit::Usage;
     }
     let help = if io::stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() };
     let mut stdout = io::stdout();

@@ -1,6 +1,7 @@
 //! Open connections to the mail server, and the gate in front of them.
 
 use std::{
+    borrow::Cow,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -16,7 +17,10 @@ use lettre::address::Envelope;
 use rustls::ClientConfig;
 use tokio::sync::{Notify, Semaphore};
 use upshot_queue::{Condition, Failure, Lease, Park, Stop, fingerprint::normalise};
-use upshot_runtime::settings::{SmtpSettings, SmtpTimeouts};
+use upshot_runtime::{
+    secret::SecretUrl,
+    settings::{SmtpSettings, SmtpTimeouts},
+};
 use upshot_shared::redact::shorten;
 
 /// How long an idle connection may take to answer, also to QUIT.
@@ -26,7 +30,9 @@ const BRIEF: Duration = Duration::from_secs(5);
 const SPARE: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
+    /// The server at the start, as messages name it.
     server: Server,
+    url: SecretUrl,
     tls: Arc<ClientConfig>,
     timeouts: SmtpTimeouts,
     connections: usize,
@@ -55,6 +61,7 @@ impl Pool {
         let connections = settings.connections.max(1);
         Self {
             server,
+            url: settings.url.clone(),
             tls,
             timeouts: settings.timeouts.clone(),
             connections,
@@ -73,7 +80,7 @@ impl Pool {
     /// Why no mail could be sent.
     pub(super) async fn probe(&self) -> Result<String, Failure> {
         let limits = Limits { timeouts: &self.timeouts, by: None };
-        let client = Client::connect(&self.server, &self.tls, limits).await;
+        let client = Client::connect(&self.newest(), &self.tls, limits).await;
         let client = client.map_err(|trouble| Failure::transient(self.said(&trouble)))?;
         let name = client.name().to_owned();
         client.quit(BRIEF).await;
@@ -111,7 +118,7 @@ impl Pool {
             Some(done) => done,
             None => {
                 let sending = async {
-                    let mut client = Client::connect(&self.server, &self.tls, limits).await?;
+                    let mut client = Client::connect(&self.newest(), &self.tls, limits).await?;
                     let reply = client.send(envelope, message, limits, awaits).await?;
                     Ok((client, reply))
                 };
@@ -126,6 +133,22 @@ impl Pool {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
         }
         Ok(reply.to_string())
+    }
+
+    /// The server and the login for a new connection. Reads the file of `smtp.url` again, if there
+    /// is one; while the file cannot be used, the login of the start is tried.
+    fn newest(&self) -> Cow<'_, Server> {
+        if self.url.file().is_none() {
+            return Cow::Borrowed(&self.server);
+        }
+        let read = self.url.current().map_err(|error| error.to_string());
+        match read.and_then(|url| Server::parse(url.expose()).map_err(|error| error.to_string())) {
+            Ok(server) => Cow::Owned(server),
+            Err(why) => {
+                tracing::warn!(%why, "`smtp.url` cannot be read again: the login of the start is used");
+                Cow::Borrowed(&self.server)
+            }
+        }
     }
 
     /// Locks the gate.

@@ -23,6 +23,7 @@ use upshot_mail::{Accepted, Mail, Mailer, Recipient};
 use upshot_queue::{FailureClass, JobId, NewJob, State, Stop};
 use upshot_runtime::{
     Health,
+    secret::SecretUrl,
     settings::{SmtpSettings, SmtpTimeouts},
 };
 use upshot_servers::Authority;
@@ -318,6 +319,38 @@ async fn logins_follow_what_the_server_offers_after_tls() {
             assert!(told.contains(&Told::Command(command.to_owned())), "{offer}: {told:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_connection_logs_in_with_what_the_file_says_at_the_moment() {
+    let server = Server::start(move |told| match told {
+        Told::Command(line) if line.starts_with("EHLO") => Act::say("250-m\r\n250 AUTH PLAIN"),
+        Told::Command(line) if line.starts_with("AUTH") => Act::say("235 yes"),
+        told => kind(told),
+    })
+    .await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(file.path(), text).unwrap();
+    let address = |password: &str| format!("smtp://me:{password}@127.0.0.1:{}\n", server.port);
+    write(&address("one"));
+    let url = SecretUrl::from_file(file.path()).unwrap();
+    let mailer = Mailer::new(&SmtpSettings { url, ..settings("") }).unwrap();
+    mailer.probe().await.unwrap();
+    write(&address("two"));
+    send(&mailer, "ada@example.org").await.unwrap();
+    // While the file is of no use, the login of the start is tried.
+    write("");
+    mailer.probe().await.unwrap();
+    let logins: Vec<String> = server
+        .told()
+        .into_iter()
+        .filter_map(|told| match told {
+            Told::Command(line) => line.strip_prefix("AUTH PLAIN ").map(str::to_owned),
+            _ => None,
+        })
+        .collect();
+    let (one, two) = ("AG1lAG9uZQ==", "AG1lAHR3bw==");
+    assert_eq!(logins, [one, two, one]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

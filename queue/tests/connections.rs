@@ -11,6 +11,8 @@ mod handles;
 mod migration;
 #[path = "connections/refusals.rs"]
 mod refusals;
+#[path = "connections/rotation.rs"]
+mod rotation;
 #[path = "connections/sentinel.rs"]
 mod sentinel;
 #[path = "connections/single.rs"]

@@ -17,7 +17,7 @@ pub use names::*;
 pub use publisher::{DeclareError, PublishError, Publisher};
 pub use topology::{
     Declared, Depth, Depths, History, QUARANTINE_BYTES, TopologyError, declare, declare_audit, delete_former,
-    unbind_former,
+    is_refused, unbind_former,
 };
 pub use transport::{Budget, Link, connect};
 pub use watch::watch;

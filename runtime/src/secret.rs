@@ -2,8 +2,16 @@
 //!
 //! A [`Secret`] and a [`SecretUrl`] mask themselves in `Debug`, `Display` and `Serialize`. So a log
 //! line and `upshot settings --effective` need no special care. Only `expose` returns the value.
+//!
+//! Both may come from a [`file`]: `url = { file = "/run/secrets/redis-url" }`, or a variable whose
+//! name ends in `_FILE`. `current` reads the file again, for each new connection.
 
-use std::fmt;
+pub mod file;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -12,17 +20,17 @@ pub use upshot_shared::redact::MASK;
 
 /// A text that is never shown.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Held);
 
 /// A URL that is shown without its login.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct SecretUrl(String);
+pub struct SecretUrl(Held);
 
-impl Secret {
-    /// The secret itself, for the server that asks for it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+/// A value, and the file that it was read from.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Held {
+    text: String,
+    file: Option<PathBuf>,
 }
 
 impl fmt::Display for Secret {
@@ -32,32 +40,57 @@ impl fmt::Display for Secret {
 }
 
 impl SecretUrl {
-    /// The URL with its login, for the client that connects.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
     /// Whether the URL has a login.
     pub fn has_login(&self) -> bool {
-        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        let rest = self.expose().split_once("://").map_or(self.expose(), |(_, rest)| rest);
         rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
     }
 
     /// Whether no value is set.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.expose().is_empty()
     }
 }
 
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&masked(&self.0))
+        f.write_str(&masked(self.expose()))
     }
 }
 
 /// Both types mask themselves, and are read from a text only.
 macro_rules! masking {
     ($name:ident, $expected:literal) => {
+        impl $name {
+            /// The value itself, for the server that asks for it. Of a file, the content when the
+            /// settings were loaded.
+            pub fn expose(&self) -> &str {
+                &self.0.text
+            }
+
+            /// The content of a file. [`Self::current`] reads the file again.
+            ///
+            /// # Errors
+            /// Why the file cannot be used.
+            pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, file::FileError> {
+                let path = path.into();
+                Ok(Self(Held { text: file::read(&path)?, file: Some(path) }))
+            }
+
+            /// The file that the value was read from, if any.
+            pub fn file(&self) -> Option<&Path> {
+                self.0.file.as_deref()
+            }
+
+            /// The value for the next connection. Reads the file again, if there is one.
+            ///
+            /// # Errors
+            /// Why the file cannot be used at the moment.
+            pub fn current(&self) -> Result<Self, file::FileError> {
+                self.file().map_or_else(|| Ok(self.clone()), Self::from_file)
+            }
+        }
+
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(self, f)
@@ -78,13 +111,13 @@ macro_rules! masking {
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
-                Self(text)
+                Self(Held { text, file: None })
             }
         }
 
         impl From<&str> for $name {
             fn from(text: &str) -> Self {
-                Self(text.to_owned())
+                text.to_owned().into()
             }
         }
     };
@@ -92,49 +125,62 @@ macro_rules! masking {
 masking!(Secret, "a secret in quotes");
 masking!(SecretUrl, "a URL in quotes");
 
-/// Reads a text. Its errors name no value. serde's own errors would, for example for a password of
-/// digits without quotes.
+/// Reads a text, or a table that names a file. Its errors name no value. serde's own errors would,
+/// for example for a password of digits without quotes.
 struct Text(&'static str);
 
 impl<'de> de::Visitor<'de> for Text {
-    type Value = String;
+    type Value = Held;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        write!(f, "{}, or {{ file = \"/path\" }}", self.0)
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Held, E> {
+        Ok(Held { text: text.to_owned(), file: None })
     }
 
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<String, E> {
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Held, E> {
         Err(self.wrong("a boolean"))
     }
 
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<String, E> {
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Held, E> {
         Err(self.wrong("a number"))
     }
 
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<String, E> {
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Held, E> {
         Err(self.wrong("a number"))
     }
 
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<String, E> {
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Held, E> {
         Err(self.wrong("a number"))
     }
 
-    fn visit_seq<A: de::SeqAccess<'de>>(self, _: A) -> Result<String, A::Error> {
+    fn visit_seq<A: de::SeqAccess<'de>>(self, _: A) -> Result<Held, A::Error> {
         Err(self.wrong("a list"))
     }
 
-    fn visit_map<A: de::MapAccess<'de>>(self, _: A) -> Result<String, A::Error> {
-        Err(self.wrong("a table or a date"))
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Held, A::Error> {
+        if map.next_key::<String>()?.as_deref() != Some("file") {
+            return Err(self.wrong("a table or a date"));
+        }
+        let path: String =
+            map.next_value().map_err(|_| self.wrong("a table without a path as its `file`"))?;
+        if map.next_key::<String>()?.is_some() {
+            return Err(self.wrong("a table with more than its `file`"));
+        }
+        let path = PathBuf::from(path);
+        let text = file::read(&path).map_err(|error| match path.to_str().is_some_and(file::is_path) {
+            true => de::Error::custom(error),
+            false => self.wrong("a table whose `file` is not the path of a file, from its `/`"),
+        })?;
+        Ok(Held { text, file: Some(path) })
     }
 }
 
 impl Text {
     fn wrong<E: de::Error>(&self, found: &str) -> E {
-        E::custom(format!("{found}, where {} is expected", self.0))
+        E::custom(format!("{found}, where {} or {{ file = \"/path\" }} is expected", self.0))
     }
 }
 
@@ -226,9 +272,32 @@ mod tests {
     }
 
     #[test]
+    fn a_table_names_a_file_that_is_read_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "redis://:one@h").unwrap();
+        let table = format!("a = {{ file = \"{}\" }}", file.path().display());
+        let read: std::collections::BTreeMap<String, SecretUrl> = toml::from_str(&table).unwrap();
+        let url = &read["a"];
+        assert_eq!((url.expose(), url.file()), ("redis://:one@h", Some(file.path())));
+        assert_eq!(url.to_string(), "redis://…@h");
+        std::fs::write(file.path(), "redis://:two@h").unwrap();
+        assert_eq!((url.expose(), url.current().unwrap().expose()), ("redis://:one@h", "redis://:two@h"));
+        std::fs::write(file.path(), "").unwrap();
+        assert!(url.current().unwrap_err().to_string().contains("is empty"));
+    }
+
+    #[test]
     fn a_secret_of_another_type_is_not_repeated() {
-        for value in ["81726354", "8172.6354", "[\"81726354\"]", "{ a = \"81726354\" }", "true", "1979-05-27"]
-        {
+        for value in [
+            "81726354",
+            "8172.6354",
+            "[\"81726354\"]",
+            "{ a = \"81726354\" }",
+            "{ file = 81726354 }",
+            "{ file = \"81726354\" }",
+            "true",
+            "1979-05-27",
+        ] {
             let error = toml::from_str::<std::collections::BTreeMap<String, Secret>>(&format!("a = {value}"));
             let said = error.unwrap_err().message().to_owned();
             assert!(said.contains("a secret in quotes") && !said.contains("81726354"), "{said}");

@@ -42,7 +42,7 @@ pub use smtp::{SmtpSettings, SmtpTimeouts};
 
 use upshot_shared::{intake::Rules, route::Route};
 
-use crate::secret::SecretUrl;
+use crate::secret::{Secret, SecretUrl};
 
 /// The annotated defaults.
 pub const DEFAULTS: &str = include_str!("settings/default.toml");
@@ -168,6 +168,21 @@ impl Settings {
             return url::Url::from_directory_path(&dir).map_or_else(|()| String::new(), String::from);
         }
         self.store.url.expose().to_owned()
+    }
+
+    /// The files that secrets were read from, by key.
+    pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        let sentinel_password = self.redis.sentinel_password.as_ref().and_then(Secret::file);
+        [
+            ("amqp.url", self.amqp.url.file()),
+            ("redis.url", self.redis.url.file()),
+            ("redis.sentinel_password", sentinel_password),
+            ("store.url", self.store.url.file()),
+            ("smtp.url", self.smtp.url.file()),
+        ]
+        .into_iter()
+        .filter_map(|(key, file)| Some((key, file?)))
+        .collect()
     }
 
     /// The queues that an executor works on.

@@ -31,6 +31,7 @@ mod server;
 pub mod signal;
 mod tether;
 mod tls;
+mod users;
 mod wiretap;
 
 pub use error::{Error, LogTail};
@@ -42,4 +43,5 @@ pub use redis::{RedisCluster, RedisOptions, RedisSentinels, RedisServer};
 #[cfg(feature = "certificates")]
 pub use tls::Authority;
 pub use tls::TlsFiles;
+pub use users::{Service, pattern_of};
 pub use wiretap::Wiretap;

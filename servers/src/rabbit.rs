@@ -3,7 +3,10 @@
 mod config;
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
+
+use tokio::process::Command;
 
 use crate::folder::Folder;
 use crate::ports;
@@ -11,7 +14,7 @@ use crate::program::Program;
 use crate::ready::{self, Question};
 use crate::server::{Readiness, Server};
 use crate::tether::{Order, Tether};
-use crate::{Error, TlsFiles};
+use crate::{Error, Service, TlsFiles};
 use config::{Config, Ports};
 
 const NAME: &str = "RabbitMQ";
@@ -45,8 +48,8 @@ const STARTS: usize = 3;
 /// How a RabbitMQ node is started.
 #[derive(Debug, Clone, Default)]
 pub struct RabbitOptions {
-    /// The virtual hosts to be there, in addition to those of earlier starts.
-    /// The node's one user may do everything in them.
+    /// The virtual hosts to be there, in addition to those of earlier starts. The user of
+    /// [`RabbitServer::url`] may do everything in them, the user of each [`Service`] what that needs.
     pub vhosts: Vec<String>,
     /// The `rabbitmq-server` to use instead of the one found on this machine.
     pub program: Option<PathBuf>,
@@ -55,6 +58,8 @@ pub struct RabbitOptions {
     pub ephemeral: bool,
     /// Listens for TLS on a port of its own, besides the plain one.
     pub tls: Option<RabbitTls>,
+    /// A file of definitions whose vhosts, users and permissions it has instead of the services' own.
+    pub definitions: Option<PathBuf>,
 }
 
 /// How a node speaks TLS.
@@ -87,7 +92,7 @@ impl RabbitServer {
         let program = PROGRAM.find(options.program.as_deref())?;
         let epmd_program = EPMD.find(None)?;
         let folder = Folder::open(dir, options.ephemeral).await?;
-        let config = Config::new(&folder, options.vhosts, options.tls)?;
+        let config = Config::new(&folder, options.vhosts, options.tls, options.definitions)?;
         let mut rabbit = Self { server: Server::new(folder), epmd: None, program, epmd_program, config };
         for start in 1.. {
             let ports =
@@ -108,6 +113,11 @@ impl RabbitServer {
     /// `amqp://upshot:password@127.0.0.1:port/vhost`, the vhost percent-encoded.
     pub fn url(&self, vhost: &str) -> String {
         self.config.url(self.config.ports.amqp, vhost)
+    }
+
+    /// The same with the user of a service.
+    pub fn url_of(&self, service: Service, vhost: &str) -> String {
+        self.config.url_of(service, self.config.ports.amqp, vhost)
     }
 
     /// As [`RabbitServer::url`], through another port, such as a [`crate::Proxy`]'s.
@@ -142,6 +152,32 @@ impl RabbitServer {
     pub async fn stop(mut self) -> Result<(), Error> {
         self.server.stop().await?;
         self.stop_epmd().await
+    }
+
+    /// Gives a user another password, and closes all connections of the user.
+    ///
+    /// # Errors
+    /// When the node does not do so.
+    pub async fn change_password(&self, user: &str, password: &str) -> Result<(), Error> {
+        let closing = ["close_all_user_connections", user, "the password has changed"];
+        for words in [&["change_password", user, password][..], &closing] {
+            self.control(words).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs `rabbitmqctl`, which stands beside `rabbitmq-server`.
+    async fn control(&self, words: &[&str]) -> Result<(), Error> {
+        let program = self.program.with_file_name("rabbitmqctl");
+        let environment = self.config.environment(&self.server.folder)?;
+        let mut command = Command::new(&program);
+        let ended = command.args(words).envs(environment).stdin(Stdio::null()).output().await;
+        let ended = ended.map_err(Error::folder("run", &program))?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        Err(Error::folder("use", &program)(std::io::Error::other(said)))
     }
 
     /// Kills the node with SIGKILL and returns when it is gone. The data

@@ -16,7 +16,8 @@ use crate::program::Program;
 use crate::ready::Question;
 use crate::server::{Readiness, Server};
 use crate::tether::Order;
-use crate::{Error, TlsFiles};
+use crate::users::{self, Passwords};
+use crate::{Error, Service, TlsFiles};
 
 pub(crate) use ask::encoded;
 pub use cluster::RedisCluster;
@@ -54,6 +55,9 @@ pub struct RedisOptions {
     pub own_password: bool,
     /// Further users, each as a line of Redis' ACL: `name on >password ~key:* +@all`.
     pub users: Vec<String>,
+    /// Adds the users of the services, for keys and channels with a prefix that matches this
+    /// pattern; see [`crate::pattern_of`]. Only for a server by itself.
+    pub services: Option<String>,
     /// The password of the default user of sentinels, which have users of their own.
     pub sentinel_password: Option<String>,
     /// Further users of the sentinels, as in `users`.
@@ -79,6 +83,8 @@ pub struct RedisServer {
     server: Server,
     program: PathBuf,
     options: RedisOptions,
+    /// Of the services' users, if it has them.
+    services: Option<Passwords>,
     /// What the server is besides: a node of a cluster, a replica.
     role: Role,
     ports: Ports,
@@ -127,7 +133,8 @@ impl RedisServer {
         if options.own_password && options.password.is_none() {
             options.password = Some(folder.secret("password", 0o600)?);
         }
-        let mut redis = Self { server: Server::new(folder), program, options, role, ports };
+        let services = options.services.is_some().then(|| Passwords::new(&folder)).transpose()?;
+        let mut redis = Self { server: Server::new(folder), program, options, services, role, ports };
         for start in 1.. {
             let [plain, tls, bus] = ports::claim(&redis.server.folder, ["redis", "tls", "bus"], start > 1)?;
             redis.ports = Ports { plain, tls, bus };
@@ -144,6 +151,12 @@ impl RedisServer {
     /// `redis://127.0.0.1:port/`, with the password where it has one.
     pub fn url(&self) -> String {
         format!("redis://{}127.0.0.1:{}/", self.login(), self.ports.plain)
+    }
+
+    /// The same with the user of a service; without a password if it has no such users.
+    pub fn url_of(&self, service: Service) -> String {
+        let password = self.services.as_ref().map_or("", |passwords| passwords.of(service));
+        format!("redis://{}:{password}@127.0.0.1:{}/", service.user(), self.ports.plain)
     }
 
     /// `rediss://localhost:port/`, of a server that speaks TLS.
@@ -268,7 +281,11 @@ impl RedisServer {
             }
             Role::ReplicaOf(master) => add(&format!("replicaof 127.0.0.1 {master}")),
         }
-        for user in &self.options.users {
+        let of_services = match (&self.options.services, &self.services) {
+            (Some(prefix), Some(passwords)) => users::of_redis(prefix, passwords),
+            _ => Vec::new(),
+        };
+        for user in self.options.users.iter().chain(&of_services) {
             add(&line("user", user.split(' ')));
         }
         if let Some(files) = &self.options.tls {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::OnceCell;
-use upshot_servers::{RabbitOptions, RabbitServer};
+use upshot_servers::{RabbitOptions, RabbitServer, Service};
 
 /// How many tests of one process may have a virtual host.
 const VHOSTS: usize = 96;
@@ -42,6 +42,11 @@ impl TestRabbit {
         let name = name(taken);
         let url = self.server.url(&name);
         (name, url)
+    }
+
+    /// The URL of a virtual host for the user of a service.
+    pub fn url_of(&self, service: Service, vhost: &str) -> String {
+        self.server.url_of(service, vhost)
     }
 }
 

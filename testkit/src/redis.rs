@@ -34,7 +34,9 @@ pub async fn shared_redis() -> &'static RedisServer {
 
 /// A Redis of a test's own, to which the test may do anything.
 pub async fn own_redis() -> RedisServer {
-    let options = RedisOptions { ephemeral: true, ..RedisOptions::default() };
+    // The services' users may use any prefix: each test has its own.
+    let services = Some("*".to_owned());
+    let options = RedisOptions { ephemeral: true, services, ..RedisOptions::default() };
     // The server removes the folder when it ends.
     RedisServer::start_with(&tempfile::tempdir().unwrap().keep(), options).await.unwrap()
 }

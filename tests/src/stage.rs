@@ -1,6 +1,7 @@
 //! A test's own installation.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use upshot_queue::{Client, Connection, Connector, Job, JobId, RedisOptions, State};
 use upshot_runtime::amqp::{self, Address, EVENTS, Publisher, QUARANTINE};
-use upshot_servers::{MailOptions, MailServer};
+use upshot_servers::{MailOptions, MailServer, RedisServer, Service};
 use upshot_shared::{
     Route,
     event::{Identity, STRUCTURED},
@@ -38,6 +39,8 @@ pub struct Stage {
     pub vhost: String,
     /// Redis.
     pub redis: String,
+    /// Redis for the user of each service, if it has such users.
+    services: Option<&'static RedisServer>,
     /// The mail catcher.
     pub mail: MailServer,
     /// The queue of invoices.
@@ -52,11 +55,16 @@ pub struct Stage {
 impl Stage {
     /// Sets the stage; nothing of Upshot runs yet, but exchange and queues exist.
     pub async fn new() -> Self {
-        Self::on(&shared_redis().await.url()).await
+        let redis = shared_redis().await;
+        Self::with(&redis.url(), Some(redis)).await
     }
 
     /// The same on a Redis of the test's own, to which it may do anything.
     pub async fn on(redis: &str) -> Self {
+        Self::with(redis, None).await
+    }
+
+    async fn with(redis: &str, services: Option<&'static RedisServer>) -> Self {
         let redis = redis.to_owned();
         let (vhost, amqp) = TestRabbit::get().await.vhost();
         let prefix = format!("e2e-{vhost}");
@@ -70,7 +78,7 @@ impl Stage {
         let publisher = Publisher::new(Address::of_url(&amqp), "test", true, PATIENCE);
         publisher.check().await.unwrap();
         let finished = AtomicBool::new(false);
-        Self { amqp, vhost, redis, mail, queue, connector, prefix, publisher, folder, finished }
+        Self { amqp, vhost, redis, services, mail, queue, connector, prefix, publisher, folder, finished }
     }
 
     /// Where invoices are stored.
@@ -106,9 +114,29 @@ impl Stage {
         .into()
     }
 
-    /// Starts a service, with variables of its own on top.
+    /// The addresses for the user of a service, which may do only what the service needs.
+    pub async fn addresses(&self, service: Service) -> Vec<(String, String)> {
+        let amqp = match service {
+            // It has no user there.
+            Service::Executor => String::new(),
+            service => TestRabbit::get().await.url_of(service, &self.vhost),
+        };
+        let redis = self.services.map_or_else(|| self.redis.clone(), |redis| redis.url_of(service));
+        vec![("UPSHOT_AMQP_URL".to_owned(), amqp), ("UPSHOT_REDIS_URL".to_owned(), redis)]
+    }
+
+    /// Starts a service as its own user of RabbitMQ and Redis, with variables of its own on top.
     pub async fn start(&self, service: &str, more: &[(&str, String)]) -> Process {
         let mut variables = self.variables();
+        let user = match service {
+            "bridge" => Some(Service::Bridge),
+            "executor" => Some(Service::Executor),
+            "api" => Some(Service::Api),
+            _ => None,
+        };
+        if let Some(user) = user {
+            variables.extend(self.addresses(user).await);
+        }
         variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let process = Process::start(&[service], &variables).await;
         match service {
@@ -219,8 +247,31 @@ impl Stage {
             counts.states.iter().sum::<u64>(),
             "jobs were lost: {counts:?}"
         );
+        if self.services.is_some() {
+            assert_eq!(self.denied().await, Vec::<String>::new(), "a service's user lacks a right in Redis");
+        }
         self.publisher.close().await;
         std::fs::remove_dir_all(self.folder.path()).expect("the folder of the test goes with it");
+    }
+}
+
+impl Stage {
+    /// What Redis denied to the users of services, except for questions that may be denied.
+    async fn denied(&self) -> Vec<String> {
+        let mut conn = self.redis_connection();
+        let log: Vec<BTreeMap<String, redis::Value>> =
+            redis::cmd("ACL").arg("LOG").query_async(&mut conn).await.unwrap();
+        let text = |entry: &BTreeMap<String, redis::Value>, name: &str| {
+            let value = entry.get(name).map(redis::from_redis_value_ref::<String>);
+            value.and_then(Result::ok).unwrap_or_default()
+        };
+        let optional = ["client|setinfo", "config|get", "info"];
+        log.iter()
+            .filter(|entry| text(entry, "reason") != "auth")
+            .map(|entry| ["username", "reason", "object"].map(|name| text(entry, name)))
+            .filter(|[_, _, object]| !optional.contains(&object.as_str()))
+            .map(|entry| entry.join(" "))
+            .collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! End to end: real RabbitMQ, Redis, mail server, and real `upshot` processes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "e2e/access.rs"]
+mod access;
 #[path = "e2e/blocked.rs"]
 mod blocked;
 #[path = "e2e/cases.rs"]
@@ -41,6 +43,8 @@ mod readiness;
 mod receipts;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/rights.rs"]
+mod rights;
 #[path = "e2e/routes.rs"]
 mod routes;
 #[path = "e2e/secrets.rs"]

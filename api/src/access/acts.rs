@@ -32,6 +32,7 @@ use axum::{
 use futures::FutureExt;
 use tracing::Instrument;
 use upshot_access::{Identity, Right, acts::Intent};
+use url::form_urlencoded;
 use utoipa::openapi::{OpenApi, RefOr, path::ParameterIn};
 
 pub use act::Act;
@@ -44,7 +45,7 @@ use super::{
 use crate::{
     body,
     problem::{Code, Problem},
-    query::Query,
+    reveal::REVEAL,
     state::Shared,
 };
 
@@ -53,8 +54,6 @@ use crate::{
 const NOT_RECORDED: [&str; 2] = ["publish_event", "create_ticket"];
 /// A login that is a `GET`, because the identity provider sends the browser there.
 const FINISH_LOGIN: &str = "finish_login";
-/// The parameter that shows what is redacted.
-const REVEAL: &str = "reveal";
 
 /// What records need to know of the operations. Cheap to clone.
 #[derive(Clone)]
@@ -75,10 +74,11 @@ impl Recorder {
     /// A recorder of the operations of a document.
     pub fn new(state: Shared, document: &OpenApi) -> Self {
         let table = Table::of(document);
-        write::describe(table.entries().filter_map(|entry| match entry.needed {
+        let needed = table.entries().filter_map(|entry| match entry.needed {
             Needed::Right(right) => Some(right),
-            _ => None,
-        }));
+            Needed::Nothing | Needed::Principal | Needed::Impossible => None,
+        });
+        write::describe(needed.chain([Right::SeeArguments]));
         let mut parameters: HashMap<String, Vec<String>> = HashMap::new();
         for item in document.paths.paths.values() {
             for operation in
@@ -101,10 +101,33 @@ impl Recorder {
         self.0.table.entry(address?.as_str(), method)
     }
 
+    /// Whether a request is an act: it changes something, or shows what is redacted. A principal that
+    /// may not see that is refused by the operation, and refusals are bounded.
+    fn is_act(&self, entry: &Entry, request: &Request) -> bool {
+        if entry.operation == FINISH_LOGIN {
+            return true;
+        }
+        if !request.method().is_safe() {
+            return !NOT_RECORDED.contains(&entry.operation.as_str());
+        }
+        let takes = self.known(entry).iter().any(|name| name == REVEAL);
+        let may_see = |caller: &Caller| caller.principal().may(Right::SeeArguments);
+        let query = request.uri().query().unwrap_or_default();
+        takes
+            && form_urlencoded::parse(query.as_bytes())
+                .any(|(name, value)| name == REVEAL && value != "false")
+            && request.extensions().get::<Caller>().is_some_and(may_see)
+    }
+
+    /// The query parameters of an operation.
+    fn known(&self, entry: &Entry) -> &[String] {
+        self.0.parameters.get(&entry.operation).map_or(&[], Vec::as_slice)
+    }
+
     /// What a request is about to do, as far as its head says it.
     async fn intent(&self, request: &mut Request, entry: Option<&Entry>) -> Intent {
-        let known = entry.and_then(|entry| self.0.parameters.get(&entry.operation));
-        let mut intent = asked::of_head(request, known.map_or(&[][..], Vec::as_slice)).await;
+        let known = entry.map_or(&[][..], |entry| self.known(entry));
+        let mut intent = asked::of_head(request, known).await;
         intent.right = entry.and_then(|entry| right(entry, request.method()));
         intent.operation = entry.map(|entry| entry.operation.clone()).unwrap_or_default();
         intent.principal =
@@ -113,31 +136,13 @@ impl Recorder {
     }
 }
 
-/// The right that a request uses.
+/// The right that an act uses. A read is an act only where it shows what is redacted.
 fn right(entry: &Entry, method: &Method) -> Option<Right> {
-    if method.is_safe() && !matches!(entry.needed, Needed::Right(Right::SeeAudit)) {
-        // A read is an act only where it shows what is redacted.
-        return match entry.needed {
-            Needed::Right(Right::See | Right::SeeOwn) => Some(Right::SeeArguments),
-            Needed::Right(right) => Some(right),
-            _ => None,
-        };
-    }
     match entry.needed {
+        Needed::Nothing | Needed::Principal | Needed::Impossible => None,
+        Needed::Right(_) if method.is_safe() => Some(Right::SeeArguments),
         Needed::Right(right) => Some(right),
-        _ => None,
     }
-}
-
-/// Whether a request is an act: it changes something, or shows what is redacted.
-fn is_act(entry: &Entry, request: &Request) -> bool {
-    if entry.operation == FINISH_LOGIN {
-        return true;
-    }
-    if request.method().is_safe() {
-        return Query::names(request.uri().query(), REVEAL);
-    }
-    !NOT_RECORDED.contains(&entry.operation.as_str())
 }
 
 /// Runs an operation with its intent on record before it, and its result after it.
@@ -150,7 +155,7 @@ pub async fn record(
     let Some(entry) = recorder.entry(address.as_ref(), request.method()) else {
         return next.run(request).await;
     };
-    if !is_act(entry, &request) {
+    if !recorder.is_act(entry, &request) {
         return next.run(request).await;
     }
     let mut intent = recorder.intent(&mut request, Some(entry)).await;
@@ -226,11 +231,10 @@ pub async fn refusals(
         _ => false,
     };
     if is_refused && response.extensions().get::<Recorded>().is_none() {
-        if let Some(entry) = &entry
-            && let Needed::Right(right) = entry.needed
-        {
-            intent.right = Some(right);
-        }
+        intent.right = entry.as_ref().and_then(|entry| match entry.needed {
+            Needed::Right(right) => Some(right),
+            Needed::Nothing | Needed::Principal | Needed::Impossible => None,
+        });
         intent.principal =
             response.extensions().get::<Caller>().map(|caller| caller.principal().identity.clone());
         write::refused(recorder.0.state.clone(), intent, Act::default().conclusion(Some(&response)));

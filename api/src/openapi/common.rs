@@ -91,7 +91,10 @@ fn form(parameter: &mut Parameter) {
         ("id", ParameterIn::Path) => JOB_ID,
         ("queue", _) => QUEUE,
         ("name", ParameterIn::Path)
-        | ("kind" | "tenant" | "subject" | "source" | "type" | "id", ParameterIn::Query) => NAME,
+        | (
+            "kind" | "operation" | "principal" | "tenant" | "subject" | "source" | "target" | "type" | "id",
+            ParameterIn::Query,
+        ) => NAME,
         _ => return,
     };
     parameter.schema = Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).into());

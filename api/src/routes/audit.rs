@@ -15,16 +15,18 @@ use upshot_access::{
 use utoipa::ToSchema;
 
 use crate::{
+    access::Caller,
     links::Links,
     moment::Moment,
     problem::{Details, Problem},
     query::Query,
+    reveal::{REVEAL, Reveal},
     state::Shared,
     view::{ActBody, ActResult, RightName},
 };
 
-const PARAMETERS: [&str; 9] =
-    ["principal", "right", "operation", "target", "result", "from", "to", "cursor", "limit"];
+const PARAMETERS: [&str; 10] =
+    ["principal", "right", "operation", "target", "result", "from", "to", REVEAL, "cursor", "limit"];
 /// Acts on a page by default, and at most.
 const LIMIT: usize = 50;
 const MOST: usize = 200;
@@ -75,6 +77,7 @@ pub struct AuditSearched {
         ("result" = Option<ActResult>, Query, description = "Only with this result"),
         ("from" = Option<String>, Query, format = DateTime, description = "Only acts that ended at this time or later (RFC 3339)", example = "2026-03-14T09:30:00Z"),
         ("to" = Option<String>, Query, format = DateTime, description = "Only acts that ended at this time or earlier (RFC 3339)", example = "2026-03-15T00:00:00Z"),
+        ("reveal" = Option<bool>, Query, description = "`true` for complete mail addresses in what was asked, before and after"),
         ("cursor" = Option<String>, Query, description = "Where to continue: part of `next`"),
         ("limit" = Option<usize>, Query, description = "Acts on a page, 1 to 200; 50 if it is left out", minimum = 1, maximum = 200),
     ),
@@ -86,10 +89,12 @@ pub struct AuditSearched {
 )]
 pub async fn list(
     State(state): State<Shared>,
+    caller: Caller,
     links: Links,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<AuditPage>, Problem> {
     let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
+    let shown = state.shown.with(Reveal::of(&query, &caller)?);
     let (from, to) = query.period()?;
     let filter = Filter {
         principal: query.name("principal")?,
@@ -106,7 +111,7 @@ pub async fn list(
     let searched =
         searched.map(|Searched { entries, back_to }| AuditSearched { entries, back_to: Moment(back_to) });
     Ok(Json(AuditPage {
-        acts: acts.into_iter().map(ActBody::from).collect(),
+        acts: acts.into_iter().map(|act| ActBody::new(act, &shown)).collect(),
         next: next.map(|next| links.audit(&query.next(&PARAMETERS, &next.to_string()))),
         searched,
     }))

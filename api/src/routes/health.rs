@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::metrics;
 use crate::{
+    access::Mode,
     problem::{Details, Problem},
     state::Shared,
 };
@@ -68,12 +69,27 @@ fn check(health: &Health) -> Result<Json<Well>, Problem> {
     if missing.is_empty() { Ok(Well::with(health.warnings())) } else { Err(Problem::not_ready(missing)) }
 }
 
-/// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API, or for connections
-/// above the bound.
+/// `/healthz`, `/readyz` and `/metrics` alone, for a service without an API.
 pub fn probes(health: Health, handle: PrometheusHandle) -> Router {
     let figures = move || metrics::process(handle.clone());
-    Router::new()
-        .route("/healthz", get(alive))
-        .route("/readyz", get(move || async move { check(&health) }))
-        .route("/metrics", get(figures))
+    alive_and_ready(health).route("/metrics", get(figures))
+}
+
+/// The same for an API.
+pub fn probes_of_api(state: Shared) -> Router {
+    let alone = alive_and_ready(state.health.clone());
+    alone.route("/metrics", get(move || metrics::of_api(state.clone())))
+}
+
+/// The same for the API's connections above the bound. They pass no gate, so they get metrics only
+/// from an API that shows them to everybody.
+pub fn probes_above_bound(state: &Shared) -> Router {
+    if state.metrics_apart || state.mode != Mode::Off {
+        return alive_and_ready(state.health.clone());
+    }
+    probes(state.health.clone(), state.metrics.clone())
+}
+
+fn alive_and_ready(health: Health) -> Router {
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(move || async move { check(&health) }))
 }

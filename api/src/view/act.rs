@@ -14,7 +14,7 @@ use utoipa::{
 };
 
 use super::{access::RightName, words::words};
-use crate::moment::Moment;
+use crate::{moment::Moment, shown::Shown};
 
 /// The schema of a result, from the type that knows the results.
 #[derive(Debug)]
@@ -139,8 +139,10 @@ pub struct ActBody {
     truncated: Vec<String>,
 }
 
-impl From<Act> for ActBody {
-    fn from(act: Act) -> Self {
+impl ActBody {
+    /// The view of an act. Mail addresses are hidden, except for those of the principal: the log says
+    /// who acts.
+    pub fn new(act: Act, shown: &Shown) -> Self {
         let Origin { address, forwarded_for, agent } = act.origin;
         let some = |text: String| (!text.is_empty()).then_some(text);
         Self {
@@ -154,15 +156,15 @@ impl From<Act> for ActBody {
             agent,
             right: act.right,
             operation: some(act.operation),
-            target: act.target,
-            parameters: act.parameters,
-            asked: act.asked,
-            reason: act.reason,
+            target: shown.facts(&act.target),
+            parameters: shown.facts(&act.parameters),
+            asked: act.asked.as_ref().map(|asked| shown.value(asked)),
+            reason: shown.optional(act.reason.as_ref()),
             request_id: some(act.request_id),
             status: act.status,
             problem: act.problem,
-            before: act.before,
-            after: act.after,
+            before: act.before.as_ref().map(|before| shown.value(before)),
+            after: act.after.as_ref().map(|after| shown.value(after)),
             suppressed: act
                 .suppressed
                 .map(|Suppressed { refusals, addresses }| SuppressedBody { refusals, addresses }),

@@ -53,6 +53,12 @@ impl Fixture {
         Self::on(&shared_redis().await.url(), &amqp).await
     }
 
+    /// An API on the shared Redis, with a listener of its own for probes and metrics.
+    pub async fn with_probes(listener: TcpListener) -> Self {
+        let redis = shared_redis().await.url();
+        Self::start(&redis, &format!("amqp://{NOBODY}"), Some(listener), |_| {}).await
+    }
+
     /// An API that asks for credentials, on the shared Redis and a virtual host of the shared RabbitMQ.
     pub async fn guarded() -> Self {
         Self::guarded_on(&shared_redis().await.url()).await
@@ -71,8 +77,20 @@ impl Fixture {
 
     /// The same with other settings.
     pub async fn with(redis: &str, amqp: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start(redis, amqp, None, change).await
+    }
+
+    async fn start(
+        redis: &str,
+        amqp: &str,
+        probes: Option<TcpListener>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let store = tempfile::tempdir().unwrap();
         let mut settings = settings(redis, amqp, store.path());
+        if let Some(probes) = &probes {
+            settings.probes.listen = probes.local_addr().unwrap().to_string();
+        }
         change(&mut settings);
         let connector = Connector::new(settings.redis.options()).unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
@@ -80,7 +98,7 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(api.serve(listener, stop.clone()));
+        let serving = tokio::spawn(api.serve_with_probes(listener, probes, stop.clone()));
         Self { connector, base, client: Client::new(), settings, store, stop, serving }
     }
 

@@ -90,6 +90,25 @@ async fn the_page_lists_every_address_of_the_document() {
 }
 
 #[tokio::test]
+async fn an_api_with_a_listener_for_probes_serves_metrics_only_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let fixture = Fixture::with_probes(listener).await;
+    let apart = |path: &str| format!("http://{address}{path}");
+    for base in [fixture.url(""), apart("")] {
+        assert_eq!(fixture.get(&format!("{base}/healthz")).await.status(), 200, "{base}");
+        fixture.get(&format!("{base}/readyz")).await;
+    }
+    let text = fixture.get(&apart("/metrics")).await.text().await.unwrap();
+    assert!(text.contains("upshot_queue_up"), "{text}");
+    let problem = fixture.json("/metrics", 404).await;
+    assert!(problem["detail"].as_str().unwrap().contains("`probes.listen`"), "{problem}");
+    // The API itself is not there.
+    fixture.json(&apart("/v1/jobs"), 404).await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn probes_stand_alone() {
     let health = Health::default();
     let metrics = PrometheusBuilder::new().build_recorder().handle();

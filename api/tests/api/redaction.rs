@@ -20,7 +20,7 @@ const SHORT: &str = "a…@customers.example";
 /// What no answer may show.
 const MARKER: &str = "lovelace";
 /// The operations that take `reveal`.
-const REVEALING: [&str; 4] = ["show_job", "show_outcome", "show_quarantined", "tell_story"];
+const REVEALING: [&str; 5] = ["list_acts", "show_job", "show_outcome", "show_quarantined", "tell_story"];
 
 /// What an operation is asked about.
 struct About {

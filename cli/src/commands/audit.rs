@@ -13,6 +13,7 @@ use upshot_shared::intake::{LABEL_ID, LABEL_SOURCE};
 use super::value::span;
 use crate::{
     arguments::AuditCommand,
+    exit::Exit,
     output::{Output, Page, Table},
     running::Running,
 };
@@ -34,7 +35,8 @@ pub async fn run(mut settings: Settings, audit: &AuditCommand, out: &mut Output)
     }
     if let (Some(queue), true) = (&audit.queue, reports.is_empty()) {
         let known: Vec<String> = settings.queues.keys().map(ToString::to_string).collect();
-        bail!("no settings name the queue `{queue}`: use one of {}", known.join(", "));
+        let why = format!("no settings name the queue `{queue}`: use one of {}", known.join(", "));
+        return Err(Exit::NotFound.because(why));
     }
     let found: u64 = reports.iter().map(|report| unexplained(&report.audit)).sum();
     let answer = json!({

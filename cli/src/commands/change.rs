@@ -12,7 +12,7 @@ use serde_json::{Value, json, value::RawValue};
 use upshot_runtime::Settings;
 
 use super::{
-    client::{Client, Refused},
+    client::{Answered, Client},
     value::{list, text},
 };
 use crate::{
@@ -57,9 +57,9 @@ pub async fn retry(settings: &Settings, retry: &Retry, out: &mut Output) -> anyh
 
 /// The completed steps that the API asks to agree to repeat.
 fn steps_of(error: &anyhow::Error) -> Option<Vec<Value>> {
-    let problem = &error.downcast_ref::<Refused>()?.problem;
-    let asks = text(problem, "code") == "steps-completed";
-    asks.then(|| list(problem, "steps").cloned().collect())
+    let answered = error.downcast_ref::<Answered>()?;
+    let asks = answered.code() == Some("steps-completed");
+    asks.then(|| list(&answered.problem, "steps").cloned().collect())
 }
 
 /// Shows what the steps did, and asks whether they may run again.

@@ -1,19 +1,22 @@
 //! The client of the API.
 
+pub mod credential;
+pub mod server;
+
 use std::{error::Error, fmt, time::Duration};
 
 use anyhow::Context;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use upshot_runtime::{
-    Settings,
-    secret::{SecretUrl, masked},
-};
+use upshot_runtime::{Settings, secret::SecretUrl};
 use upshot_shared::visible::visible;
-use url::{Host, Url};
 
-use crate::{arguments::ApiAddress, running::Running};
+use self::{
+    credential::{Credential, Source},
+    server::Server,
+};
+use crate::{arguments::ApiAddress, profiles::Profiles};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -22,26 +25,33 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub struct Client {
     base: SecretUrl,
     http: reqwest::Client,
+    credential: Option<Credential>,
 }
 
 impl Client {
-    /// A client for the named API, for the API of a running `upshot up`, or for the API in the
-    /// settings.
+    /// A client for the named API, for that of a profile, for the API of a running `upshot up`, or for
+    /// the API in the settings; with the token for it, if there is one.
     pub fn new(settings: &Settings, given: &ApiAddress) -> anyhow::Result<Self> {
-        let (key, text) = match (&given.api, Running::read(settings)) {
-            (Some(api), _) => ("--api", api.clone()),
-            (None, Some(running)) => ("the API of `upshot up`", running.api),
-            (None, None) => ("api.listen", settings.api.listen.clone()),
-        };
-        let base = base(&text).with_context(|| {
-            format!("{key} is `{}`: write it like http://127.0.0.1:8080, or host:8080", masked(&text))
-        })?;
+        let profiles = Profiles::read()?;
+        let server = Server::of(settings, given, &profiles)?;
+        let credential = Credential::of(given, &server, &profiles)?;
+        Self::with(&server, credential)
+    }
+
+    /// A client for a server, with a token or without.
+    pub fn with(server: &Server, credential: Option<Credential>) -> anyhow::Result<Self> {
         let builder = reqwest::Client::builder().connect_timeout(CONNECT);
         // The client follows no redirect from https to http.
-        let builder = builder.https_only(base.scheme() == "https");
+        let builder = builder.https_only(server.base.scheme() == "https");
         // A proxy from the environment leads to other machines, not back to this one.
-        let builder = if is_loopback(&base) { builder.no_proxy() } else { builder };
-        Ok(Self { base: base.as_str().trim_end_matches('/').into(), http: builder.build()? })
+        let builder = if server.is_loopback() { builder.no_proxy() } else { builder };
+        let base = server.base.as_str().trim_end_matches('/').into();
+        Ok(Self { base, http: builder.build()?, credential })
+    }
+
+    /// The address of the API, to be shown.
+    pub fn base(&self) -> &SecretUrl {
+        &self.base
     }
 
     /// The answer to a question.
@@ -80,13 +90,20 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let request = match &self.credential {
+            Some(credential) => request.bearer_auth(credential.token.expose()),
+            None => request,
+        };
         let sent = request.send().await.map_err(reqwest::Error::without_url);
         let answer = sent
             .with_context(|| format!("no API at {}: start `upshot up`, or name it with --api", self.base))?;
-        if answer.status().is_success() {
+        let status = answer.status();
+        if status.is_success() {
             return Ok(answer);
         }
-        Err(Refused { status: answer.status(), problem: answer.json().await.unwrap_or_default() }.into())
+        let problem: Value = answer.json().await.unwrap_or_default();
+        let remedy = remedy(status, &problem, self.credential.as_ref().map(|credential| &credential.source));
+        Err(Answered { remedy, ..Answered::new(status, problem) }.into())
     }
 
     async fn json(&self, answer: Response) -> anyhow::Result<Value> {
@@ -97,77 +114,74 @@ impl Client {
 
 /// An answer that is not a success.
 #[derive(Debug)]
-pub struct Refused {
-    status: StatusCode,
+pub struct Answered {
+    /// Its status.
+    pub status: StatusCode,
     /// The problem, as the API describes it.
     pub problem: Value,
+    /// What the person at the command line can do about it.
+    remedy: Option<String>,
 }
 
-impl fmt::Display for Refused {
+impl Answered {
+    /// An answer with this problem.
+    pub fn new(status: StatusCode, problem: Value) -> Self {
+        Self { status, problem, remedy: None }
+    }
+
+    /// The code of the problem, such as `unknown-job`.
+    pub fn code(&self) -> Option<&str> {
+        self.problem.get("code").and_then(Value::as_str)
+    }
+}
+
+impl fmt::Display for Answered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let detail = self.problem.get("detail").or_else(|| self.problem.get("title")).and_then(Value::as_str);
         // Text from outside must not look like a line of this program.
-        write!(f, "{}: {}", self.status, visible(detail.unwrap_or("the API gave no reason")))
+        write!(f, "{}: {}", self.status, visible(detail.unwrap_or("the API gave no reason")))?;
+        self.remedy.iter().try_for_each(|remedy| write!(f, " ({remedy})"))
     }
 }
 
-impl Error for Refused {}
+impl Error for Answered {}
 
-/// The address of an API: a URL, or `host:port`. For an address that listens on every interface,
-/// the loopback address.
-fn base(text: &str) -> Option<Url> {
-    let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let mut url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    match url.host()? {
-        Host::Ipv4(address) if address.is_unspecified() => url.set_host(Some("127.0.0.1")).ok()?,
-        Host::Ipv6(address) if address.is_unspecified() => url.set_host(Some("[::1]")).ok()?,
-        _ => {}
-    }
-    Some(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        None => false,
+/// What the person at the command line can do about a refusal.
+fn remedy(status: StatusCode, problem: &Value, token: Option<&Source>) -> Option<String> {
+    match (status, token) {
+        (StatusCode::UNAUTHORIZED, None) => Some(
+            "no token was sent: `upshot login` gets one, or give one with --token-file or UPSHOT_TOKEN"
+                .to_owned(),
+        ),
+        (StatusCode::UNAUTHORIZED, Some(source)) => {
+            Some(format!("the token of {source} was sent: `upshot login` gets another"))
+        }
+        // Other problems with this status name their own remedy.
+        (StatusCode::FORBIDDEN, Some(source)) if problem.get("right").is_some() => Some(format!(
+            "the token of {source} was sent: `upshot me` shows its rights, `upshot login` takes another"
+        )),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn an_address_may_lack_its_scheme() {
-        for (text, expected) in [
-            ("localhost:8080", "http://localhost:8080/"),
-            ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
-            ("0.0.0.0:8080", "http://127.0.0.1:8080/"),
-            ("[::]:8080", "http://[::1]:8080/"),
-            ("upshot.example", "http://upshot.example/"),
-            ("https://upshot.example/a", "https://upshot.example/a"),
-        ] {
-            assert_eq!(base(text).unwrap().as_str(), expected);
-        }
-        for text in ["", "http://", "ftp://h", "h:x", "h:99999"] {
-            assert!(base(text).is_none(), "{text}");
-        }
-    }
-
-    #[test]
-    fn this_machine_is_recognised() {
-        for (text, is_here) in [
-            ("localhost:1", true),
-            ("api.localhost", true),
-            ("127.9.9.9", true),
-            ("[::1]:1", true),
-            ("[::ffff:127.0.0.1]", true),
-            ("10.0.0.1", false),
-            ("localhost.example", false),
-        ] {
-            assert_eq!(is_loopback(&base(text).unwrap()), is_here, "{text}");
-        }
+    fn a_refusal_names_the_remedy() {
+        let said = |status: u16, problem: Value, token: Option<Source>| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let remedy = remedy(status, &problem, token.as_ref());
+            Answered { status, problem, remedy }.to_string()
+        };
+        let missing = || json!({"detail": "this needs the right `retry`", "right": "retry"});
+        assert!(said(401, Value::Null, None).contains("`upshot login`"));
+        let of_variable = said(401, json!({"detail": "revoked"}), Some(Source::Variable));
+        assert!(of_variable.contains("revoked") && of_variable.contains("UPSHOT_TOKEN"), "{of_variable}");
+        assert!(said(403, missing(), Some(Source::Variable)).contains("`upshot me`"));
+        assert_eq!(said(404, json!({"detail": "no such job"}), None), "404 Not Found: no such job");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use upshot_queue::{Configuration, Difference, Limit, LimitKey, QueueName};
 use upshot_runtime::{Settings, settings::Program};
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     arguments::{ConfigApply, ConfigCommand, ConfigDiff, ConfigShow},
+    exit::Exit,
     output::{Output, Page, Table, note},
 };
 
@@ -169,7 +170,9 @@ fn of_file(
     let said = settings.queues.iter().filter(|(name, _)| queue.is_none_or(|queue| queue == *name));
     let said: BTreeMap<_, _> = said.map(|(name, of)| (name.clone(), of.configuration())).collect();
     if let (true, Some(queue)) = (said.is_empty(), queue) {
-        bail!("{} has no queue {queue}: add [queues.{queue}], or a route that leads to it", file.display());
+        let file = file.display();
+        let why = format!("{file} has no queue {queue}: add [queues.{queue}], or a route that leads to it");
+        return Err(Exit::NotFound.because(why));
     }
     Ok(said)
 }

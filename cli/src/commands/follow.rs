@@ -8,7 +8,7 @@ use super::{
     client::Client,
     value::{has, optional, part, text},
 };
-use crate::output::Output;
+use crate::{exit::Exit, output::Output};
 
 /// Prints the changes of a job from the API's event stream.
 pub async fn run(client: &Client, id: &JobId, out: &mut Output) -> anyhow::Result<()> {
@@ -37,7 +37,12 @@ pub async fn run(client: &Client, id: &JobId, out: &mut Output) -> anyhow::Resul
             last = said;
         }
     }
-    Ok(())
+    if matches!(event.as_str(), "end" | "gone") {
+        return Ok(());
+    }
+    Err(Exit::NotReachable.because(
+        "the API ended the stream before the job had ended: it stops, or the token has ended; run the command again",
+    ))
 }
 
 /// A change in words.

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use upshot_shared::visible::is_shown;
 
 use super::{
-    audit_log, dead, follow, job_page, jobs, outcomes, overview, quarantine, queues, story, timeline,
+    audit_log, dead, follow, job_page, jobs, me, outcomes, overview, quarantine, queues, story, timeline,
+    token,
 };
 use crate::output::{Page, Table, tests::written};
 
@@ -90,6 +91,18 @@ fn figures(text: &str, by: &str) -> Value {
     json!({"by": by, "from": text, "to": text, "rows": [{"name": text, "cause": cause, "missed": 1}]})
 }
 
+fn scope(text: &str) -> Value {
+    json!({"tenants": [text, text], "queues": [text], "sources": ["*"]})
+}
+
+fn principal(text: &str) -> Value {
+    json!({"kind": text, "name": text, "role": text, "rights": [text, text], "scope": scope(text), "until": text})
+}
+
+fn api_token(text: &str) -> Value {
+    json!({"id": text, "name": text, "role": text, "scope": scope(text), "used_at": text, "expires_at": text})
+}
+
 /// Every page, one below the other.
 fn pages(page: &mut Page, text: &str) {
     let now = "2026-03-14T09:30:00Z".parse().unwrap();
@@ -107,6 +120,8 @@ fn pages(page: &mut Page, text: &str) {
     page.table(&mut audit_log::table(), &[audit_log::row(&act(text)), audit_log::row(&suppressed(text))]);
     story::print(page, &story(text), now);
     overview::print(page, &overview(text), now);
+    me::print(page, text, &principal(text), now);
+    page.table(&mut token::table(), &[token::row(&api_token(text), now)]);
     for by in ["route", "cause"] {
         outcomes::figures(page, &figures(text, by));
     }
@@ -173,6 +188,17 @@ fn pages_of_ordinary_length_fit_80_columns() {
             (act["result"], act["problem"]) = (json!("refused"), json!("right-missing"));
             page.table(&mut audit_log::table(), &[audit_log::row(&act)]);
             outcome["kind"] = json!("invoice.issue");
+            let mut principal = principal("viewer");
+            principal["rights"] =
+                json!(["publish", "see-own", "see", "see-arguments", "see-metrics", "see-audit", text]);
+            me::print(page, "https://upshot.example", &principal, now);
+            let mut token = api_token("0f3a5b7c9d1e");
+            token["name"] = json!(text);
+            token["role"] = json!("administrator");
+            for name in ["used_at", "expires_at"] {
+                token[name] = json!("2026-03-14T09:26:53.589Z");
+            }
+            page.table(&mut token::table(), &[token::row(&token, now)]);
             let entry = json!({"at": "2026-03-14T09:26:53.589Z", "text": text});
             let told = json!({"subject": text, "outcomes": [outcome], "story": [entry]});
             story::print(page, &told, now);

@@ -22,6 +22,7 @@ use upshot_shared::{
 
 use crate::{
     arguments::Publish,
+    exit::{self, Exit},
     output::{Output, Page, note},
     running::Running,
 };
@@ -54,6 +55,9 @@ struct Report {
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// How the command ends if it ends here.
+    #[serde(skip)]
+    exit: Exit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -133,8 +137,9 @@ impl Sender {
                 let report = self.one(&shown, place + 1, text.get()).await;
                 self.tell(&report, out)?;
                 if matches!(report.result, Outcome::NotPublished | Outcome::Unknown) {
-                    let why = report.detail.unwrap_or_default();
-                    bail!("{shown}, event {}: {why}; later events were not tried", place + 1);
+                    let (place, why) = (place + 1, report.detail.unwrap_or_default());
+                    let why = format!("{shown}, event {place}: {why}; later events were not tried");
+                    return Err(report.exit.because(why));
                 }
             }
         }
@@ -173,7 +178,8 @@ impl Sender {
         if let Err(error) = self.publisher.publish_event(&event, text.as_bytes()).await {
             let unknown = matches!(error, PublishError::Unknown(_));
             let result = if unknown { Outcome::Unknown } else { Outcome::NotPublished };
-            return Report { result, detail: Some(error.to_string()), ..report };
+            let exit = exit::of_publishing(&error);
+            return Report { result, detail: Some(error.to_string()), exit, ..report };
         }
         let result = if known.is_none() {
             Outcome::PublishedPerhapsAgain
@@ -227,6 +233,7 @@ impl Report {
             reason: None,
             place: None,
             detail: None,
+            exit: Exit::Failed,
         }
     }
 
@@ -283,10 +290,11 @@ fn queues(settings: &Settings) -> anyhow::Result<BTreeMap<QueueName, Client>> {
 /// A publisher like a producer's: it declares nothing.
 pub fn publisher(settings: &Settings) -> anyhow::Result<Publisher> {
     if settings.amqp.url.is_empty() {
-        bail!(
+        let why = format!(
             "amqp.url is empty and no `upshot up` runs in `{}`: start one, or set UPSHOT_AMQP_URL",
             settings.data_dir
         );
+        return Err(Exit::NotReachable.because(why));
     }
     Ok(Publisher::new(&settings.amqp, "upshot-publish", false, CONFIRM))
 }

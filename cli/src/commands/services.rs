@@ -1,6 +1,6 @@
 //! `upshot bridge`, `upshot executor`, `upshot api`: one service each.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use upshot_runtime::{
 };
 
 use super::{private, stop};
+use crate::exit::Exit;
 
 /// Runs the bridge until the stop.
 pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
@@ -68,7 +69,8 @@ pub async fn api(settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("api.listen is `{listen}`: cannot listen there"))?;
     tracing::info!(address = %listener.local_addr()?, "API listens");
-    let serving = api.serve(listener, stop.clone());
+    let probes = probes_listener(&settings).await?;
+    let serving = api.serve_with_probes(listener, probes, stop.clone());
     stop::within("api", &stop, stop::SERVICE, serving).await;
     Ok(())
 }
@@ -77,14 +79,12 @@ pub async fn api(settings: Settings) -> anyhow::Result<()> {
 fn start(settings: &Settings, amqp: bool) -> anyhow::Result<(CancellationToken, PrometheusHandle)> {
     telemetry::log(&settings.log)?;
     if amqp && settings.amqp.url.is_empty() {
-        bail!(
-            "amqp.url is empty: set UPSHOT_AMQP_URL=amqp://user:password@host:5672/vhost, or run `upshot up`, which starts a private RabbitMQ"
-        );
+        let why = "amqp.url is empty: set UPSHOT_AMQP_URL=amqp://user:password@host:5672/vhost, or run `upshot up`, which starts a private RabbitMQ";
+        return Err(Exit::Usage.because(why));
     }
     if settings.redis.url.is_empty() {
-        bail!(
-            "redis.url is empty: set UPSHOT_REDIS_URL=redis://host:6379/0, or run `upshot up`, which starts a private Redis"
-        );
+        let why = "redis.url is empty: set UPSHOT_REDIS_URL=redis://host:6379/0, or run `upshot up`, which starts a private Redis";
+        return Err(Exit::Usage.because(why));
     }
     if amqp {
         amqp::Address::from(&settings.amqp).check_files()?;
@@ -99,13 +99,21 @@ async fn serve_probes(
     metrics: PrometheusHandle,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    if let Some(listener) = probes_listener(settings).await? {
+        tokio::spawn(upshot_api::serve_probes(listener, health, metrics, stop.clone()));
+    }
+    Ok(())
+}
+
+/// The listener for `/healthz`, `/readyz` and `/metrics`, if the settings ask for one.
+pub(super) async fn probes_listener(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
     let listen = &settings.probes.listen;
     if listen.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("probes.listen is `{listen}`: cannot listen there"))?;
-    tokio::spawn(upshot_api::serve_probes(listener, health, metrics, stop.clone()));
-    Ok(())
+    tracing::info!(address = %listener.local_addr()?, "probes and metrics are served");
+    Ok(Some(listener))
 }

@@ -12,16 +12,20 @@ use upshot_bridge::Bridge;
 use upshot_executor::{Executor, Jobs};
 use upshot_queue::Connector;
 use upshot_runtime::{Settings, amqp, health::watch_redis_of_bridge, settings::Durability, telemetry};
-use upshot_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use upshot_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer, Service, pattern_of};
 
-use super::{private, services::needed_by_bridge, stop};
+use super::{
+    private,
+    services::{needed_by_bridge, probes_listener},
+    stop,
+};
 use crate::{output::Output, running::Running};
 
 const VHOST: &str = "upshot";
 
 /// Runs bridge, executor and API until the stop, with private servers where the settings name no
 /// others.
-pub async fn run(mut settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow::Result<()> {
     telemetry::log(&settings.log)?;
     let metrics = telemetry::metrics()?;
     let stop = stop::on_signal()?;
@@ -30,46 +34,65 @@ pub async fn run(mut settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow
 
     let (rabbit, redis) = tokio::try_join!(
         private_rabbit(settings.amqp.url.is_empty(), dir),
-        private_redis(settings.redis.url.is_empty(), settings.redis.durability, dir)
+        private_redis(settings.redis.url.is_empty(), &settings, dir)
     )?;
-    if let Some(rabbit) = &rabbit {
-        settings.amqp.url = rabbit.url(VHOST).into();
-    }
-    if let Some(redis) = &redis {
-        settings.redis.url = redis.url().into();
-    }
+    // Each service logs in as its own user, which may do only what the service needs.
+    let of = |service: Service| {
+        let mut settings = settings.clone();
+        if let Some(rabbit) = &rabbit {
+            // A handler may publish events.
+            let service = if service == Service::Executor { Service::Producer } else { service };
+            settings.amqp.url = rabbit.url_of(service, VHOST).into();
+        }
+        if let Some(redis) = &redis {
+            settings.redis.url = redis.url_of(service).into();
+        }
+        settings
+    };
+    let owner = {
+        let mut settings = settings.clone();
+        if let Some(redis) = &redis {
+            settings.redis.url = redis.url().into();
+        }
+        settings
+    };
 
     amqp::Address::from(&settings.amqp).check_files()?;
     let health = needed_by_bridge(&settings);
+    // Only the owner of a Redis may ask it how it writes to the disk.
     let watch = watch_redis_of_bridge(
-        Connector::new(settings.redis.options())?,
+        Connector::new(owner.redis.options())?,
         health.clone(),
         settings.redis.durability,
     );
     tokio::spawn(watch);
-    let bridge = Bridge::new(&settings, health.clone())?;
+    let bridge = Bridge::new(&of(Service::Bridge), health.clone())?;
+    let of_executor = of(Service::Executor);
     let executor = tokio::select! {
-        executor = Executor::new(&settings, health.clone(), jobs) => executor?,
+        executor = Executor::new(&of_executor, health.clone(), jobs) => executor?,
         // Setting up may take long; the private servers end with this process.
         () = stop.cancelled() => return Ok(()),
     };
     let listener = listen(&settings.api.listen).await?;
     let address = listener.local_addr()?;
-    let api = Api::new(&settings, health.clone(), metrics)?;
+    let api = Api::new(&of(Service::Api), health.clone(), metrics)?;
+    // One process has one set of probes and metrics.
+    let probes = probes_listener(&settings).await?;
+    let operator = of(Service::Operator);
 
     // The services end on a stop. A service that ends by itself, for any reason, stops the others
     // in good order.
     let bridge = together(&stop, bridge.run(stop.clone()));
     let executor = together(&stop, executor.run(stop.clone()));
-    let api = together(&stop, api.serve(listener, stop.clone()));
+    let api = together(&stop, api.serve_with_probes(listener, probes, stop.clone()));
     tokio::select! {
         () = stop.cancelled() => {}
         () = health.wait_for(&["intake", "rabbitmq", "redis", "topology"]) => {
             let api = format!("http://{address}");
             Running {
                 api: api.clone(),
-                amqp: settings.amqp.url.expose().to_owned(),
-                redis: settings.redis.url.expose().to_owned(),
+                amqp: operator.amqp.url.expose().to_owned(),
+                redis: operator.redis.url.expose().to_owned(),
                 pid: std::process::id(),
             }
             .write(&settings)?;
@@ -130,17 +153,14 @@ async fn private_rabbit(wanted: bool, dir: &Path) -> anyhow::Result<Option<Rabbi
     Ok(Some(RabbitServer::start(&dir.join("rabbitmq"), options).await?))
 }
 
-async fn private_redis(
-    wanted: bool,
-    durability: Durability,
-    dir: &Path,
-) -> anyhow::Result<Option<RedisServer>> {
+async fn private_redis(wanted: bool, settings: &Settings, dir: &Path) -> anyhow::Result<Option<RedisServer>> {
     if !wanted {
         return Ok(None);
     }
     tracing::info!("starting a private Redis");
-    let always_fsync = durability == Durability::Always;
-    let options = RedisOptions { always_fsync, own_password: true, ..RedisOptions::default() };
+    let always_fsync = settings.redis.durability == Durability::Always;
+    let services = Some(pattern_of(&settings.redis.prefix));
+    let options = RedisOptions { always_fsync, own_password: true, services, ..RedisOptions::default() };
     Ok(Some(RedisServer::start_with(&dir.join("redis"), options).await?))
 }
 

@@ -11,7 +11,6 @@ use upshot_runtime::{
     Settings,
     amqp::{self, Address, History},
 };
-use uuid::Uuid;
 
 use super::{
     check::{Adding, Checks},
@@ -148,21 +147,20 @@ fn refused(checks: &mut Adding<'_>, check: &str, error: &lapin::Error) {
 }
 
 /// A broker under an alarm (memory, disk) does not read from connections that publish. So the check
-/// publishes a message to a queue name that does not exist.
+/// publishes a message to an exchange that drops it.
 async fn alarms(checks: &mut Adding<'_>, connection: &Connection) {
     let check = "takes messages";
     let publishing = async {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let nowhere = format!("upshot.doctor.{}", Uuid::new_v4().simple());
         let properties = BasicProperties::default();
         let options = BasicPublishOptions::default();
-        channel.basic_publish("".into(), nowhere.as_str().into(), options, b"", properties).await?.await
+        channel.basic_publish(amqp::PROBE.into(), "".into(), options, b"", properties).await?.await
     };
     match tokio::time::timeout(CONFIRM, publishing).await {
         Ok(Ok(_)) => checks.ok(check, "yes, no alarm"),
         Ok(Err(error)) => {
-            let remedy = "nothing, where the user may not publish to the default exchange: an alarm is not visible to it then";
+            let remedy = "let the user write to upshot.probe, and start `upshot bridge` once, which declares it: an alarm is not visible otherwise";
             checks.warning(check, format!("not to be seen: {error}"), remedy);
         }
         Err(_) => {

@@ -17,13 +17,14 @@ mod listener;
 mod options;
 mod probe;
 mod sentinel;
+mod target;
 
 use std::{collections::HashMap, time::Duration};
 
 use redis::{
-    FromRedisValue, RedisResult,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    cluster::ClusterClientBuilder,
+    AsyncConnectionConfig, Client, FromRedisValue, RedisResult,
+    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+    cluster::{ClusterClient, ClusterClientBuilder},
 };
 
 pub use address::{Address, AddressError, Mode, Node};
@@ -32,13 +33,13 @@ pub use cause::{Cause, Outage, told};
 pub use connection::Connection;
 pub use installation::installation_key;
 pub use listener::{Heard, Listener};
-pub use options::{RedisOptions, Replicas};
+pub use options::{Login, Logins, RedisOptions, Replicas};
 pub use probe::{Persistence, Writes, info};
 
 use connection::{Kind, bounded_wait, explained};
-use endpoint::{Endpoint, unusable};
+use endpoint::unusable;
 use lazy::Lazy;
-use sentinel::Sentinels;
+use target::Target;
 
 /// Attempts to reach a server within one call, and the waits between them.
 const RETRIES: u32 = 3;
@@ -48,9 +49,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// Opens connections.
 #[derive(Clone)]
 pub struct Connector {
-    address: Address,
-    endpoint: Endpoint,
-    sentinels: Option<Sentinels>,
+    target: Target,
     options: RedisOptions,
 }
 
@@ -66,14 +65,10 @@ impl Connector {
     /// # Errors
     /// When the address or a certificate cannot be used.
     pub fn new(options: RedisOptions) -> RedisResult<Self> {
-        let address: Address =
-            options.url.parse().map_err(|error: AddressError| unusable(error.to_string()))?;
-        let endpoint = Endpoint::new(&address, &options)?;
-        let sentinels = Sentinels::new(&address, &endpoint, &options)?;
-        let connector = Self { address, endpoint, sentinels, options };
+        let target = Target::new(&options)?;
         // An invalid certificate is reported here, not at the first use.
-        connector.first_nodes().try_for_each(|node| connector.endpoint.client(node).map(drop))?;
-        Ok(connector)
+        target.nodes().iter().try_for_each(|node| target.endpoint.client(node).map(drop))?;
+        Ok(Self { target, options })
     }
 
     /// The same servers with other time limits.
@@ -107,51 +102,74 @@ impl Connector {
     /// # Errors
     /// When the options contradict each other.
     pub fn connect(&self) -> RedisResult<Connection> {
-        Ok(Connection::new(match (&self.address.mode, &self.sentinels) {
-            (Mode::Single(node), _) => Kind::Single(self.single(node)?),
-            (Mode::Sentinel { .. }, Some(sentinels)) => {
-                let (sentinels, patience) = (sentinels.clone(), self.options.response_timeout);
-                Kind::Sentinel(Lazy::new(move || {
-                    let sentinels = sentinels.clone();
-                    async move { Ok(sentinels.connect(patience).await?.1) }
-                }))
-            }
-            (Mode::Cluster(nodes) | Mode::Sentinel { sentinels: nodes, .. }, _) => {
-                Kind::Cluster(self.cluster(nodes)?)
-            }
+        let connector = self.clone();
+        Ok(Connection::new(match (&self.target.address.mode, &self.options.logins) {
+            (Mode::Single(_), None) => Kind::Single(Lazy::new(move || {
+                let managed = connector.managed();
+                async move { managed }
+            })),
+            (Mode::Single(_) | Mode::Sentinel { .. }, _) => Kind::Master(Lazy::new(move || {
+                let connector = connector.clone();
+                async move { connector.master().await.map(|(_, conn)| conn) }
+            })),
+            (Mode::Cluster(_), _) => Kind::Cluster(Lazy::new(move || {
+                let connector = connector.clone();
+                async move { connector.cluster()?.get_async_connection().await }
+            })),
         }))
     }
 
-    fn single(&self, node: &Node) -> RedisResult<ConnectionManager> {
+    /// The servers and the login for a new connection.
+    fn target(&self) -> RedisResult<Target> {
+        self.target.current(&self.options)
+    }
+
+    /// A connection to the one server that connects again by itself, always with the same login.
+    fn managed(&self) -> RedisResult<ConnectionManager> {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(self.options.response_timeout))
             .set_connection_timeout(Some(self.options.connection_timeout))
             .set_min_delay(FIRST_WAIT)
             .set_max_delay(LONGEST_WAIT)
             .set_number_of_retries(RETRIES as usize);
-        ConnectionManager::new_lazy_with_config(self.endpoint.client(node)?, config)
+        let [node] = self.target.nodes() else { return Err(unusable("name one host".to_owned())) };
+        ConnectionManager::new_lazy_with_config(self.target.endpoint.client(node)?, config)
     }
 
-    fn cluster(&self, nodes: &[Node]) -> RedisResult<Lazy<redis::cluster_async::ClusterConnection>> {
-        let infos = nodes.iter().map(|node| self.endpoint.info(node)).collect::<RedisResult<Vec<_>>>()?;
+    /// A client of the one server, or of the one that the sentinels name the master, and a
+    /// connection to it.
+    async fn master(&self) -> RedisResult<(Client, MultiplexedConnection)> {
+        let target = self.target()?;
+        if let Some(sentinels) = &target.sentinels {
+            return sentinels.connect(self.options.response_timeout).await;
+        }
+        let [node] = target.nodes() else { return Err(unusable("name one host".to_owned())) };
+        let client = target.endpoint.client(node)?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.options.connection_timeout))
+            .set_response_timeout(Some(self.options.response_timeout));
+        let conn = client.get_multiplexed_async_connection_with_config(&config).await?;
+        Ok((client, conn))
+    }
+
+    fn cluster(&self) -> RedisResult<ClusterClient> {
+        let target = self.target()?;
+        let endpoint = &target.endpoint;
+        let infos = target.nodes().iter().map(|node| endpoint.info(node)).collect::<RedisResult<Vec<_>>>()?;
         let ms = |wait: Duration| wait.as_millis() as u64;
         let builder = ClusterClientBuilder::new(infos)
             .response_timeout(self.options.response_timeout)
             .connection_timeout(self.options.connection_timeout)
-            .tcp_settings(self.endpoint.tcp())
+            .tcp_settings(endpoint.tcp())
             .retries(RETRIES)
             .retry_wait_formula(ms(FIRST_WAIT), 2)
             .min_retry_wait(ms(FIRST_WAIT))
             .max_retry_wait(ms(LONGEST_WAIT));
-        let client = match self.endpoint.certificates() {
+        match endpoint.certificates() {
             Some(certificates) => builder.certs(certificates.clone()),
             None => builder,
         }
-        .build()?;
-        Ok(Lazy::new(move || {
-            let client = client.clone();
-            async move { client.get_async_connection().await }
-        }))
+        .build()
     }
 
     /// Checks that Redis answers; on a cluster, that every master does.
@@ -190,16 +208,17 @@ impl Connector {
     /// # Errors
     /// When Redis is away.
     pub async fn listen(&self) -> RedisResult<Listener> {
-        if let Some(sentinels) = &self.sentinels {
+        let target = self.target()?;
+        if let Some(sentinels) = &target.sentinels {
             let (master, _) = sentinels.connect(self.options.response_timeout).await.map_err(explained)?;
             return self.listen_to(&master).await;
         }
         let mut why = None;
         // A different node first each time, so that listeners spread out.
-        let nodes: Vec<&Node> = self.first_nodes().collect();
+        let nodes = target.nodes();
         let start = rand::random_range(0..nodes.len().max(1));
         for node in nodes.iter().cycle().skip(start).take(nodes.len()) {
-            match self.listen_to(&self.endpoint.client(node)?).await {
+            match self.listen_to(&target.endpoint.client(node)?).await {
                 Ok(listening) => return Ok(listening),
                 Err(error) => why = Some(error),
             }
@@ -207,21 +226,13 @@ impl Connector {
         Err(why.unwrap_or_else(|| unusable("name at least one host".to_owned())))
     }
 
-    async fn listen_to(&self, client: &redis::Client) -> RedisResult<Listener> {
+    async fn listen_to(&self, client: &Client) -> RedisResult<Listener> {
         match tokio::time::timeout(self.options.connection_timeout, client.get_async_pubsub()).await {
             Ok(connected) => {
                 let connection = connected.map_err(explained)?;
                 Ok(Listener::new(connection, self.options.response_timeout))
             }
             Err(_) => Err((redis::ErrorKind::Io, "no connection in time").into()),
-        }
-    }
-
-    /// The nodes in the address: servers or sentinels.
-    fn first_nodes(&self) -> impl Iterator<Item = &Node> {
-        match &self.address.mode {
-            Mode::Single(node) => std::slice::from_ref(node).iter(),
-            Mode::Cluster(nodes) | Mode::Sentinel { sentinels: nodes, .. } => nodes.iter(),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, Configuration, Configured, Connection, DeadFilter, Deadline, Failure, Filter, JobId, Kinds,
-    Late, Limit, LimitKey, NewJob, OutboxReader, OutboxTail, Priority, Progress, RetryPolicy, Scope,
+    Changed, Configuration, Configured, Connection, DeadFilter, Deadline, Expect, Failure, Filter, JobId,
+    Kinds, Late, Limit, LimitKey, NewJob, OutboxReader, OutboxTail, Priority, Progress, RetryPolicy, Scope,
     Scrubber, State, Unique, Wait, WorkerOptions, connect::Writes, protocol::Claim,
 };
 
@@ -68,7 +68,8 @@ async fn the_documented_user_may_all_that_is_needed() {
     let brief = Claim { lease: Duration::from_millis(1), ..claim("gone", 1) };
     assert_eq!(queue.worker.claim(&brief).await.unwrap().len(), 1);
     let steps = job("steps");
-    let fails = NewJob { subject: Some("order-1".into()), ..job("fails once") };
+    let expect = Some(Expect::new("orders", HOUR));
+    let fails = NewJob { subject: Some("order-1".into()), expect, ..job("fails once") };
     let dies = [job("dies"), job("dies"), job("dies")];
     let due = NewJob { delay: Duration::from_millis(1), ..job("succeeds") };
     let later = NewJob { delay: HOUR, ..job("succeeds") };

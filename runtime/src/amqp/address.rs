@@ -124,7 +124,11 @@ impl Address {
     /// # Errors
     /// What is wrong, and the remedy.
     pub fn check(&self) -> Result<(), Unusable> {
-        let Parts { url, ca_file, client_cert, client_key, .. } = &*self.0;
+        self.check_with(&self.0.url)
+    }
+
+    fn check_with(&self, url: &SecretUrl) -> Result<(), Unusable> {
+        let Parts { ca_file, client_cert, client_key, .. } = &*self.0;
         let alone = |key, other| Unusable {
             key,
             value: "set alone".to_owned(),
@@ -138,7 +142,7 @@ impl Address {
         if url.is_empty() {
             return Ok(());
         }
-        let is_plain = self.uri()?.0.scheme == AMQPScheme::AMQP;
+        let is_plain = uri(url)?.0.scheme == AMQPScheme::AMQP;
         let files = [("ca_file", ca_file), ("client_cert", client_cert)];
         let file = files.into_iter().find_map(|(key, file)| Some((key, file.as_ref()?)));
         if let (Some((key, file)), true) = (file, is_plain) {
@@ -161,7 +165,7 @@ impl Address {
 
     /// The hosts of a valid URL.
     pub fn hosts(&self) -> Vec<Host> {
-        self.uri().map(|(_, hosts)| hosts).unwrap_or_default()
+        uri(&self.0.url).map(|(_, hosts)| hosts).unwrap_or_default()
     }
 
     /// The position of the host to try first.
@@ -176,14 +180,19 @@ impl Address {
 
     /// Whether a connection is encrypted.
     pub fn is_tls(&self) -> bool {
-        self.uri().is_ok_and(|(uri, _)| uri.scheme == AMQPScheme::AMQPS)
+        uri(&self.0.url).is_ok_and(|(uri, _)| uri.scheme == AMQPScheme::AMQPS)
     }
 
-    /// What a connection needs. Reads the certificates again, so that the next connection uses
-    /// replaced ones.
+    /// What a connection needs. Reads the file of the URL and the certificates again, so that the
+    /// next connection uses replaced ones.
     pub(super) fn target(&self) -> Result<Target, Unusable> {
-        self.check()?;
-        let (uri, hosts) = self.uri()?;
+        let url = self.0.url.current().map_err(|error| Unusable {
+            key: "url",
+            value: format!("`{}`", self.0.url),
+            remedy: error.to_string(),
+        })?;
+        self.check_with(&url)?;
+        let (uri, hosts) = uri(&url)?;
         let Parts { ca_file, client_cert, client_key, .. } = &*self.0;
         let tls = match uri.scheme {
             AMQPScheme::AMQP => None,
@@ -194,11 +203,10 @@ impl Address {
         };
         Ok(Target { uri, hosts, tls })
     }
+}
 
-    fn uri(&self) -> Result<(AMQPUri, Vec<Host>), Unusable> {
-        let url = &self.0.url;
-        parse_all(url.expose()).map_err(|remedy| Unusable { key: "url", value: format!("`{url}`"), remedy })
-    }
+fn uri(url: &SecretUrl) -> Result<(AMQPUri, Vec<Host>), Unusable> {
+    parse_all(url.expose()).map_err(|remedy| Unusable { key: "url", value: format!("`{url}`"), remedy })
 }
 
 /// The URL for the client library and its hosts, or a remedy.
@@ -335,7 +343,7 @@ mod tests {
     #[test]
     fn a_url_may_name_several_hosts() {
         let address = Address::of_url("amqps://me:p,w@a:1,b,[::1]:3/v?heartbeat=9");
-        let (uri, _) = address.uri().unwrap();
+        let (uri, _) = uri(&address.0.url).unwrap();
         assert_eq!((uri.authority.userinfo.password.as_str(), uri.vhost.as_str()), ("p,w", "v"));
         assert_eq!(uri.query.heartbeat, Some(9));
         let hosts: Vec<String> = address.hosts().iter().map(Host::to_string).collect();
@@ -393,6 +401,24 @@ mod tests {
         missing.check().unwrap();
         let said = missing.check_files().unwrap_err().to_string();
         assert!(said.contains("`amqp.ca_file` is `ca.pem`") && said.contains("cannot be read"), "{said}");
+    }
+
+    #[test]
+    fn the_file_of_the_url_is_read_for_each_connection() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "amqp://u:one@h/v").unwrap();
+        let settings =
+            AmqpSettings { url: SecretUrl::from_file(file.path()).unwrap(), ..AmqpSettings::default() };
+        let address = Address::from(&settings);
+        let password = || address.target().map(|target| target.uri.authority.userinfo.password);
+        assert_eq!(password().unwrap(), "one");
+        std::fs::write(file.path(), "amqp://u:two@h/v").unwrap();
+        assert_eq!(password().unwrap(), "two");
+        std::fs::write(file.path(), "two").unwrap();
+        assert!(password().unwrap_err().to_string().contains("`amqp.url` is `…`"));
+        std::fs::remove_file(file.path()).unwrap();
+        let said = password().unwrap_err().to_string();
+        assert!(said.contains("`amqp.url`") && said.contains("cannot be read"), "{said}");
     }
 
     #[test]

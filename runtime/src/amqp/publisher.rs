@@ -25,7 +25,7 @@ use upshot_queue::connect::Backoff;
 use super::{
     address::Address,
     names::{EVENTS, PROBE},
-    topology::{self, Declared, History, TopologyError},
+    topology::{self, Declared, History, Refused, TopologyError},
     transport::{self, Link},
 };
 use upshot_shared::event::STRUCTURED;
@@ -55,6 +55,12 @@ pub enum PublishError {
         "not published: RabbitMQ refused the message (negative confirm): a queue is full or not available"
     )]
     Refused,
+    /// The user lacks the right to publish there.
+    #[error(
+        "not published: {0}; let the user of `amqp.url` write to this exchange (deploy/rabbitmq lists what each \
+         service needs)"
+    )]
+    NotPermitted(String),
 }
 
 /// Publishes messages. A background task connects at first use and again after every loss. Cheap to
@@ -87,6 +93,7 @@ enum State {
 /// A connection that takes messages.
 struct Live {
     link: Link,
+    refused: Refused,
     /// Idle channels. Each channel carries one message at a time, because lapin matches a returned
     /// message to the next confirm of any message.
     idle: Mutex<Vec<Channel>>,
@@ -165,7 +172,8 @@ impl Publisher {
     /// When RabbitMQ is away, or something cannot be declared.
     pub async fn declare(&self) -> Result<Declared, DeclareError> {
         let live = self.live().await?;
-        match timeout(self.shared.patience, topology::declare(&live.link, self.shared.history)).await {
+        let declaring = topology::declare_again(&live.link, self.shared.history, &live.refused);
+        match timeout(self.shared.patience, declaring).await {
             Ok(declared) => Ok(declared?),
             Err(_) => {
                 live.link.cut();
@@ -219,6 +227,9 @@ impl Publisher {
             Ok(Ok(Confirmation::Nack(_))) => Err(PublishError::Refused),
             Ok(Ok(Confirmation::NotRequested)) => {
                 Err(PublishError::Unknown("confirms are not on".to_owned()))
+            }
+            Ok(Err(error)) if topology::is_refused(&error) => {
+                Err(PublishError::NotPermitted(error.to_string()))
             }
             Ok(Err(error)) => Err(PublishError::Unknown(error.to_string())),
             Err(_) => {
@@ -328,8 +339,9 @@ async fn connected(shared: &Shared, backoff: &mut Backoff) -> String {
         Ok(Err(error)) => return error.to_string(),
         Err(_) => return format!("no answer within {:?}", shared.patience),
     };
+    let refused = Refused::default();
     if shared.declares {
-        match timeout(shared.patience, topology::declare(&link, shared.history)).await {
+        match timeout(shared.patience, topology::declare_again(&link, shared.history, &refused)).await {
             Ok(Ok(_)) => {}
             // The next declaration reports the problem; publishing may work all the same.
             Ok(Err(TopologyError::Different { .. } | TopologyError::Missing { .. })) => {}
@@ -359,7 +371,8 @@ async fn connected(shared: &Shared, backoff: &mut Backoff) -> String {
             return error.to_string();
         }
     }
-    let live = Arc::new(Live { link, idle: Mutex::new(vec![channel]), slots: Semaphore::new(UNDER_WAY) });
+    let (idle, slots) = (Mutex::new(vec![channel]), Semaphore::new(UNDER_WAY));
+    let live = Arc::new(Live { link, refused, idle, slots });
     shared.state.send_replace(State::Up(Arc::clone(&live)));
     backoff.reset();
     stay(shared, &live, events.as_mut()).await

@@ -1,7 +1,11 @@
 //! Declares Upshot's exchanges, queues and bindings in RabbitMQ. Declaring again repairs what was
 //! deleted or unbound, and changes nothing else.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use lapin::{
     Channel, Connection, ErrorKind, ExchangeKind,
@@ -115,8 +119,8 @@ pub enum TopologyError {
     },
     /// Something is missing, and the user may not declare it.
     #[error(
-        "{what} is missing, and the user of `amqp.url` may not declare it ({said}): declare it, or permit \
-         to configure `^upshot\\.`"
+        "{what} is missing, and the user of `amqp.url` may not declare it ({said}): start `upshot bridge`, whose \
+         user may declare it (deploy/rabbitmq), or permit to configure `^upshot\\.`"
     )]
     Missing {
         /// What.
@@ -170,8 +174,17 @@ const WANTED: [Wanted; 7] = [
 /// # Errors
 /// See [`TopologyError`].
 pub async fn declare(connection: &Connection, history: Option<History>) -> Result<Declared, TopologyError> {
+    declare_again(connection, history, &Refused::default()).await
+}
+
+/// The same for a connection that declared before.
+pub(super) async fn declare_again(
+    connection: &Connection,
+    history: Option<History>,
+    refused: &Refused,
+) -> Result<Declared, TopologyError> {
     let mut found = Declared::default();
-    let mut declaring = Declaring { connection, channel: channel(connection).await? };
+    let mut declaring = Declaring { connection, channel: channel(connection).await?, refused };
     for wanted in WANTED {
         match (wanted, declaring.declare(wanted).await?) {
             (Wanted::Queue(INTAKE), depth) => found.depths.intake = depth,
@@ -192,7 +205,8 @@ pub async fn declare(connection: &Connection, history: Option<History>) -> Resul
 /// # Errors
 /// When RabbitMQ is away, or the exchange or the stream is missing and the user may not declare it.
 pub async fn declare_audit(connection: &Connection, kept: History) -> Result<Option<String>, TopologyError> {
-    let mut declaring = Declaring { connection, channel: channel(connection).await? };
+    let refused = Refused::default();
+    let mut declaring = Declaring { connection, channel: channel(connection).await?, refused: &refused };
     declaring.declare(Wanted::Fanout(AUDIT)).await?;
     let wrong = match declaring.declare(Wanted::Stream(AUDIT, kept)).await {
         Ok(_) => None,
@@ -218,20 +232,46 @@ async fn channel(connection: &Connection) -> Result<Channel, TopologyError> {
     connection.create_channel().await.map_err(TopologyError::Away)
 }
 
+/// The parts that the user of a connection may not declare. They are only looked at from then on,
+/// because RabbitMQ logs every refusal as an error.
+#[derive(Debug, Default)]
+pub(super) struct Refused(Mutex<HashSet<String>>);
+
+impl Refused {
+    fn parts(&self) -> MutexGuard<'_, HashSet<String>> {
+        // Every statement leaves the set consistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Declaring<'a> {
     connection: &'a Connection,
     channel: Channel,
+    refused: &'a Refused,
 }
 
 impl Declaring<'_> {
     async fn declare(&mut self, wanted: Wanted) -> Result<Depth, TopologyError> {
+        let words = wanted.words();
+        if self.refused.parts().contains(&words) {
+            match wanted.declare(&self.channel, true).await {
+                Ok(depth) => return Ok(depth),
+                // RabbitMQ closes the channel with each refusal. The part is missing, and the user
+                // may have got the right to declare it.
+                Err(_) => self.channel = channel(self.connection).await?,
+            }
+        }
         let mut declared = wanted.declare(&self.channel, false).await;
-        if declared.as_ref().is_err_and(|error| wanted.may_be_otherwise(error)) {
-            // RabbitMQ closes the channel with each refusal.
+        if let Err(error) = &declared
+            && wanted.may_be_otherwise(error)
+        {
+            if is_refused(error) {
+                self.refused.parts().insert(words.clone());
+            }
             self.channel = channel(self.connection).await?;
             declared = wanted.declare(&self.channel, true).await;
         }
-        declared.map_err(|error| TopologyError::new(&wanted.words(), error))
+        declared.map_err(|error| TopologyError::new(&words, error))
     }
 
     /// Declares the history and its binding. Returns what is wrong with it: receipts do not depend
@@ -317,6 +357,12 @@ impl Wanted {
             }
         }
     }
+}
+
+/// Whether the user lacks a right.
+pub fn is_refused(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(said) = error.kind() else { return false };
+    matches!(said.kind(), AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED))
 }
 
 impl History {

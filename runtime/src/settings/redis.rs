@@ -6,11 +6,11 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use upshot_queue::{
     RedisOptions,
-    connect::{Address, AddressError, Mode},
+    connect::{Address, AddressError, Login, Logins, Mode},
 };
 
 use super::Error;
-use crate::secret::{Secret, SecretUrl};
+use crate::secret::{Secret, SecretUrl, file::FileError};
 use upshot_shared::duration;
 
 /// What Redis must have done with jobs before their events are acknowledged.
@@ -42,9 +42,15 @@ pub struct RedisSettings {
 }
 
 impl RedisSettings {
-    /// The options of a connection.
+    /// The options of a connection. A URL or password of a file is read again for each connection.
     pub fn options(&self) -> RedisOptions {
+        let files = [self.url.file(), self.sentinel_password.as_ref().and_then(Secret::file)];
+        let logins = files.iter().any(Option::is_some).then(|| {
+            let (url, password) = (self.url.clone(), self.sentinel_password.clone());
+            Logins::new(move || login(&url, password.as_ref()).map_err(|error| error.to_string()))
+        });
         RedisOptions {
+            logins,
             response_timeout: self.response_timeout,
             ca_file: self.ca_file.clone(),
             client_cert: self.client_cert.clone(),
@@ -151,6 +157,15 @@ impl Default for RedisSettings {
             replicas_timeout: Duration::from_secs(1),
         }
     }
+}
+
+/// The login as the files have it at the moment.
+fn login(url: &SecretUrl, sentinel_password: Option<&Secret>) -> Result<Login, FileError> {
+    let password = sentinel_password.map(Secret::current).transpose()?;
+    Ok(Login {
+        url: url.current()?.expose().to_owned(),
+        sentinel_password: password.map(|password| password.expose().to_owned()),
+    })
 }
 
 fn impossible(key: &str, value: String, remedy: &str) -> Result<(), Error> {

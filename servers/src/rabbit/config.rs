@@ -2,14 +2,17 @@
 
 use std::ffi::OsString;
 use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::RabbitTls;
 use crate::folder::Folder;
-use crate::{Error, TlsFiles};
+use crate::users::{self, Passwords};
+use crate::{Error, Service, TlsFiles};
 
-/// The node's only user.
+/// The user that may do everything.
 const USER: &str = "upshot";
 /// Data is kept under the node's name, so it never changes. Nodes of different
 /// folders can share it, as each asks a port mapper of its own.
@@ -33,26 +36,47 @@ pub(super) struct Ports {
 pub(super) struct Config {
     vhosts: Vec<String>,
     password: String,
+    services: Passwords,
+    /// Instead of the services' users.
+    other: Option<Value>,
     tls: Option<RabbitTls>,
     pub ports: Ports,
 }
 
 impl Config {
-    /// The settings of the folder's node: its password is made up at the first start and kept.
-    pub(super) fn new(folder: &Folder, vhosts: Vec<String>, tls: Option<RabbitTls>) -> Result<Self, Error> {
+    /// The settings of the folder's node: its passwords are made up at the first start and kept.
+    pub(super) fn new(
+        folder: &Folder,
+        mut vhosts: Vec<String>,
+        tls: Option<RabbitTls>,
+        definitions: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let read = |path: PathBuf| {
+            let text = fs::read_to_string(&path).map_err(Error::folder("read", &path))?;
+            let parsed = serde_json::from_str::<Value>(&text);
+            parsed.map_err(|why| Error::folder("understand", &path)(why.into()))
+        };
+        let other = definitions.map(read).transpose()?;
+        let named = other.iter().flat_map(|other| users::listed(other, "vhosts"));
+        vhosts.extend(named.filter_map(|vhost| Some(vhost.get("name")?.as_str()?.to_owned())));
         let password = folder.secret("password", 0o600)?;
-        Ok(Self { vhosts, password, tls, ports: Ports::default() })
+        let services = Passwords::new(folder)?;
+        Ok(Self { vhosts, password, services, other, tls, ports: Ports::default() })
     }
 
-    /// The address of a vhost by way of `port`.
+    /// The address of a vhost by way of `port`, for the user that may do everything.
     pub(super) fn url(&self, port: u16, vhost: &str) -> String {
-        let Self { password, .. } = self;
-        format!("amqp://{USER}:{password}@127.0.0.1:{port}/{}", percent_encode(vhost))
+        url(USER, &self.password, port, vhost)
+    }
+
+    /// The same for the user of a service.
+    pub(super) fn url_of(&self, service: Service, port: u16, vhost: &str) -> String {
+        url(service.user(), self.services.of(service), port, vhost)
     }
 
     /// Writes the files and returns the environment that makes a node use them and nothing else.
     pub(super) fn write(&self, folder: &Folder) -> Result<Vec<(&'static str, OsString)>, Error> {
-        let home = folder.subfolder("home")?;
+        folder.subfolder("home")?;
         // Erlang refuses a cookie that others can read.
         folder.secret("home/.erlang.cookie", 0o400)?;
         let definitions = folder.write("definitions.json", &self.definitions(), 0o600)?;
@@ -63,11 +87,18 @@ impl Config {
         );
         settings.extend(self.tls.iter().map(|tls| self.tls_settings(tls)));
         folder.write("rabbitmq.conf", &settings, 0o600)?;
-        let plugins = folder.write("enabled_plugins", "[].\n", 0o600)?;
-        let nothing = folder.write("rabbitmq-env.conf", "", 0o600)?;
+        folder.write("rabbitmq-env.conf", "", 0o600)?;
+        folder.write("enabled_plugins", "[].\n", 0o600)?;
         // The node's name must resolve even on a machine without /etc/hosts.
         let hosts = "{host, {127,0,0,1}, [\"localhost\"]}.\n{lookup, [file, native]}.\n";
-        let hosts = folder.write("inetrc", hosts, 0o600)?;
+        folder.write("inetrc", hosts, 0o600)?;
+        self.environment(folder)
+    }
+
+    /// The environment of the node and of the programs that control it.
+    pub(super) fn environment(&self, folder: &Folder) -> Result<Vec<(&'static str, OsString)>, Error> {
+        let (home, hosts) = (folder.subfolder("home")?, folder.join("inetrc"));
+        let (plugins, nothing) = (folder.join("enabled_plugins"), folder.join("rabbitmq-env.conf"));
         let Ports { amqp, distribution, epmd, .. } = self.ports;
         Ok(vec![
             ("HOME", home.into()),
@@ -119,10 +150,18 @@ impl Config {
         let vhosts: Vec<_> = self.vhosts.iter().map(|name| json!({ "name": name })).collect();
         let everything =
             |vhost| json!({ "user": USER, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*" });
-        let permissions: Vec<_> = self.vhosts.iter().map(everything).collect();
-        let user = json!({ "name": USER, "password": self.password, "tags": "administrator" });
-        json!({ "users": [user], "vhosts": vhosts, "permissions": permissions }).to_string()
+        let (mut users, mut permissions) = match &self.other {
+            Some(other) => (users::listed(other, "users"), users::listed(other, "permissions")),
+            None => users::of_rabbitmq(&self.vhosts, &self.services),
+        };
+        permissions.extend(self.vhosts.iter().map(everything));
+        users.push(json!({ "name": USER, "password": self.password, "tags": "administrator" }));
+        json!({ "users": users, "vhosts": vhosts, "permissions": permissions }).to_string()
     }
+}
+
+fn url(user: &str, password: &str, port: u16, vhost: &str) -> String {
+    format!("amqp://{user}:{password}@127.0.0.1:{port}/{}", percent_encode(vhost))
 }
 
 /// Percent-encodes what RFC 3986 does not allow in a path segment as it is.
@@ -154,8 +193,8 @@ mod tests {
     async fn the_password_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path(), false).await.unwrap();
-        let first = Config::new(&folder, vec![], None).unwrap().url(1, "v");
-        let second = Config::new(&folder, vec![], None).unwrap().url(1, "v");
+        let first = Config::new(&folder, vec![], None, None).unwrap().url(1, "v");
+        let second = Config::new(&folder, vec![], None, None).unwrap().url(1, "v");
         assert_eq!(first, second);
         assert!(first.starts_with("amqp://upshot:") && first.ends_with("@127.0.0.1:1/v"), "{first}");
     }

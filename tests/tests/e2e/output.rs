@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
 };
@@ -194,9 +194,32 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
             let line = [&[command, "invoices", "--group", "0123456789abcdef"][..], more].concat();
             vec![line.into_iter().map(str::to_owned).collect()]
         }
+        "login" | "me" => vec![words(command.to_owned())],
+        "logout" | "profiles" => {
+            let file = profiles(stage).join("upshot/profiles.toml");
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "[default]\napi = \"http://127.0.0.1\"\ntoken = \"upk_a_b\"\n").unwrap();
+            vec![words(command.to_owned())]
+        }
+        "token" => {
+            let create = ["token", "create", SLY, "--role", "viewer", "--tenant", SLY];
+            let (_, made) =
+                Process::output(&[&create[..], &["--local", "--json"]].concat(), &stage.variables()).await;
+            let made: Value = serde_json::from_str(&made).unwrap();
+            let id = made["id"].as_str().unwrap();
+            let mut lines = vec![create.map(str::to_owned).to_vec(), words(format!("token rotate {id}"))];
+            lines.extend(["token list", "token list --local"].map(|line| words(line.to_owned())));
+            lines.push(words(format!("token revoke {id}")));
+            lines
+        }
         "settings" => vec![words("settings".to_owned()), words("settings --effective".to_owned())],
         other => panic!("say here how `upshot {other}` is run, so that its output is tested"),
     }
+}
+
+/// Where a person's profiles are.
+fn profiles(stage: &Stage) -> PathBuf {
+    Path::new(&stage.files()).with_file_name("config")
 }
 
 async fn run(arguments: &[String], variables: &[(String, String)], stdout: Stdio) -> Output {
@@ -240,6 +263,7 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
     let (api, address) = stage.start_api().await;
     let mut variables = stage.variables();
     variables.push(("UPSHOT_API_URL".to_owned(), address));
+    variables.push(("XDG_CONFIG_HOME".to_owned(), profiles(&stage).display().to_string()));
     let order_file = Path::new(&stage.files()).with_file_name("order.json");
     let mut sly = order(2);
     sly["id"] = SLY.into();
@@ -261,9 +285,10 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
             assert!(command == "jobs" || !said.is_empty(), "`upshot {shown}` says nothing");
             assert_visible(&line, &said);
             assert_visible(&line, &beside);
-            // Documents have lines of their own, and links are not broken.
+            // Documents have lines of their own, and neither links nor tokens are broken.
             let is_document = matches!(command.as_str(), "openapi" | "asyncapi" | "settings" | "help");
-            let wide = said.lines().find(|line| columns(line) > 80 && !line.contains("://"));
+            let is_whole = |line: &str| line.contains("://") || line.starts_with("upk_");
+            let wide = said.lines().find(|line| columns(line) > 80 && !is_whole(line));
             assert!(
                 is_document || wide.is_none(),
                 "`upshot {shown}` writes a line of more than 80 columns: {wide:?}"

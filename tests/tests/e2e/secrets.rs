@@ -108,15 +108,14 @@ async fn a_login_that_is_refused_is_reported_without_its_secret() {
     let amqp = stage.amqp.replace("amqp://upshot:", "amqp://upshot:m4rker-");
     assert_ne!(amqp, stage.amqp);
     let redis = stage.redis.replace("redis://", "redis://nobody:m4rker@");
-    let variables = |port: u16| -> Vec<(String, String)> {
+    let variables = |listen: &'static str, port: u16| -> Vec<(String, String)> {
         let mut variables = stage.variables();
         variables.extend(
             [
                 ("UPSHOT_AMQP_URL", amqp.clone()),
                 ("UPSHOT_REDIS_URL", redis.clone()),
                 ("UPSHOT_SMTP__URL", "smtp://u:m4rker@127.0.0.1:1".to_owned()),
-                ("UPSHOT_API__LISTEN", format!("127.0.0.1:{port}")),
-                ("UPSHOT_PROBES__LISTEN", format!("127.0.0.1:{port}")),
+                (listen, format!("127.0.0.1:{port}")),
                 ("UPSHOT_LOG__FILTER", "debug".to_owned()),
                 ("AWS_SECRET_ACCESS_KEY", "m4rker".to_owned()),
             ]
@@ -124,11 +123,12 @@ async fn a_login_that_is_refused_is_reported_without_its_secret() {
         );
         variables
     };
-    let (_, said) = Process::output(&["doctor"], &variables(0)).await;
+    let (_, said) = Process::output(&["doctor"], &variables("UPSHOT_API__LISTEN", 0)).await;
     assert!(said.contains("login") && !said.contains(MARKER), "{said}");
     for (service, words) in [("bridge", &["rabbitmq"][..]), ("executor", &["redis"]), ("api", &["redis"])] {
         let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let process = Process::start(&[service], &variables(port)).await;
+        let listen = if service == "api" { "UPSHOT_API__LISTEN" } else { "UPSHOT_PROBES__LISTEN" };
+        let process = Process::start(&[service], &variables(listen, port)).await;
         process.logged(&["WRONGPASS"]).await;
         for path in ["readyz", "metrics", "healthz"] {
             let said =

@@ -77,11 +77,12 @@ async fn is_closed_to_others(note: &Value) {
     let secrets = urls.each_ref().map(|url| secret(url));
     assert!(secrets.iter().all(|secret| secret.len() == 32), "{urls:?}");
 
-    let redis = redis::Client::open(urls[1].replace(&format!(":{}@", secrets[1]), "")).unwrap();
+    let redis =
+        redis::Client::open(urls[1].replace(&format!("upshot-operator:{}@", secrets[1]), "")).unwrap();
     let mut conn = redis.get_multiplexed_async_connection().await.unwrap();
     let refused = redis::cmd("KEYS").arg("*").query_async::<Vec<String>>(&mut conn).await.unwrap_err();
     assert_eq!(refused.code(), Some("NOAUTH"), "{refused}");
-    let guest = urls[0].replace(&format!("upshot:{}@", secrets[0]), "guest:guest@");
+    let guest = urls[0].replace(&format!("upshot-operator:{}@", secrets[0]), "guest:guest@");
     assert_ne!(guest, urls[0]);
     assert!(amqp::connect(Address::of_url(&guest), "test-guest", 1).await.is_err());
 

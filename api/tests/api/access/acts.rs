@@ -297,6 +297,37 @@ async fn refusals_and_failed_logins_are_on_record_and_bounded() {
 }
 
 #[tokio::test]
+async fn a_look_at_what_is_redacted_is_an_act() {
+    let fixture = Fixture::guarded().await;
+    let target = rows::target(&fixture).await;
+    let administrator = principals::asker(&fixture, Role::Administrator, Tenants::All).await;
+    let viewer = principals::asker(&fixture, Role::Viewer, Tenants::Own).await;
+    let path = format!("/v1/jobs/{}", target.id);
+    for (asker, query, status) in [
+        (&administrator, "?reveal=true", 200),
+        (&administrator, "?reveal=false", 200),
+        (&administrator, "", 200),
+        (&viewer, "?reveal=true", 403),
+    ] {
+        let answer = asker.ask(&fixture, "GET", &format!("{path}{query}"), &Value::Null).await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.body);
+    }
+    let [act] = &acts(&fixture, "&right=see-arguments").await[..] else { panic!("one act") };
+    assert_eq!((&act["operation"], &act["result"]), (&json!("show_job"), &json!("done")));
+    assert_eq!(act["parameters"], json!({"reveal": "true"}));
+    let refused = async {
+        loop {
+            if let Some(act) = acts(&fixture, "&result=refused").await.pop() {
+                return act;
+            }
+        }
+    };
+    let act = within("the refusal is on record", refused).await;
+    assert_eq!((&act["operation"], &act["problem"]), (&json!("show_job"), &json!("missing-right")));
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn an_act_is_concluded_also_where_its_client_is_gone() {
     let fixture = Fixture::new().await;
     let id = fixture.enqueue("emails", job("1", "order.confirm")).await;

@@ -102,7 +102,8 @@ impl Cause {
                  behind sentinels also `redis.sentinel_user` and `redis.sentinel_password`"
             }
             Self::NotPermitted => {
-                "the user may not do this (NOPERM): give it what docs/redis-acl.md lists; `redis.prefix` has to fit"
+                "the user may not do this (NOPERM): give it what deploy/redis/users.acl or docs/redis-acl.md lists; \
+                 `redis.prefix` has to fit"
             }
             Self::Away | Self::Other => return None,
         })

@@ -10,6 +10,7 @@ use redis::{
 };
 
 use super::{
+    cause::Cause,
     lazy::{Lazy, Made},
     options::Replicas,
 };
@@ -25,13 +26,13 @@ pub struct Connection(Kind);
 
 #[derive(Clone)]
 pub(super) enum Kind {
-    /// To one server.
-    Single(ConnectionManager),
+    /// To one server. The manager connects again by itself, except after a refused login.
+    Single(Lazy<ConnectionManager>),
     /// To every master of a cluster. It follows moved slots and failovers by itself. It is opened
-    /// again only after a missing answer.
+    /// again only after a missing answer or a refused login.
     Cluster(Lazy<ClusterConnection>),
-    /// To the server that the sentinels name the master.
-    Sentinel(Lazy<MultiplexedConnection>),
+    /// To the server that the sentinels name the master, or to one server whose login may change.
+    Master(Lazy<MultiplexedConnection>),
 }
 
 impl std::fmt::Debug for Connection {
@@ -39,7 +40,7 @@ impl std::fmt::Debug for Connection {
         let kind = match &self.0 {
             Kind::Single(_) => "Single",
             Kind::Cluster(_) => "Cluster",
-            Kind::Sentinel(_) => "Sentinel",
+            Kind::Master(_) => "Master",
         };
         f.debug_tuple("Connection").field(&kind).finish()
     }
@@ -78,7 +79,7 @@ impl Connection {
         let timeout = u64::try_from(replicas.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         pipe.cmd("WAIT").arg(replicas.count).arg(timeout);
         let answers = match &self.0 {
-            Kind::Single(_) | Kind::Sentinel(_) => self.req_packed_commands(&pipe, 0, 2).await?,
+            Kind::Single(_) | Kind::Master(_) => self.req_packed_commands(&pipe, 0, 2).await?,
             Kind::Cluster(cluster) => {
                 let mut made = cluster.get().await.map_err(explained)?;
                 let answers = made.conn.route_pipeline(pipe, 0, 2, owner(key)).await;
@@ -115,7 +116,7 @@ impl Connection {
     /// When Redis failed, or a master answers with an error.
     pub async fn everywhere(&mut self, cmd: &Cmd) -> RedisResult<Vec<Value>> {
         let answer = match &self.0 {
-            Kind::Single(_) | Kind::Sentinel(_) => Value::Array(vec![self.req_packed_command(cmd).await?]),
+            Kind::Single(_) | Kind::Master(_) => Value::Array(vec![self.req_packed_command(cmd).await?]),
             Kind::Cluster(cluster) => {
                 let mut made = cluster.get().await.map_err(explained)?;
                 // Without a policy the reply has the answer of each node.
@@ -140,7 +141,7 @@ impl Connection {
     /// Runs a command on one server; only a cluster has several.
     async fn routed(&mut self, cmd: &Cmd, route: SingleNodeRoutingInfo) -> RedisResult<Value> {
         let answer = match &self.0 {
-            Kind::Single(_) | Kind::Sentinel(_) => self.req_packed_command(cmd).await?,
+            Kind::Single(_) | Kind::Master(_) => self.req_packed_command(cmd).await?,
             Kind::Cluster(cluster) => {
                 let mut made = cluster.get().await.map_err(explained)?;
                 let answer = made.conn.route_command(cmd.clone(), RoutingInfo::SingleNode(route)).await;
@@ -155,19 +156,23 @@ impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
             match &mut self.0 {
-                Kind::Single(manager) => manager.req_packed_command(cmd).await.map_err(explained),
+                Kind::Single(server) => {
+                    let mut made = server.get().await.map_err(explained)?;
+                    let answer = made.conn.req_packed_command(cmd).await;
+                    judged(server, &made, answer, login_refused)
+                }
                 Kind::Cluster(cluster) => {
                     let mut made = cluster.get().await.map_err(explained)?;
                     let answer = made.conn.req_packed_command(cmd).await;
                     judged(cluster, &made, answer, cluster_lost)
                 }
-                Kind::Sentinel(master) => {
+                Kind::Master(master) => {
                     let mut made = master.get().await.map_err(explained)?;
                     let answer = made.conn.req_packed_command(cmd).await;
                     if answer.as_ref().is_ok_and(demoted) {
                         master.lost(&made);
                     }
-                    judged(master, &made, answer, sentinel_lost)
+                    judged(master, &made, answer, master_lost)
                 }
             }
         })
@@ -181,32 +186,31 @@ impl ConnectionLike for Connection {
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
             match &mut self.0 {
-                Kind::Single(manager) => {
-                    manager.req_packed_commands(pipeline, offset, count).await.map_err(explained)
+                Kind::Single(server) => {
+                    let mut made = server.get().await.map_err(explained)?;
+                    let answers = made.conn.req_packed_commands(pipeline, offset, count).await;
+                    judged(server, &made, answers, login_refused)
                 }
                 Kind::Cluster(cluster) => {
                     let mut made = cluster.get().await.map_err(explained)?;
                     let answers = made.conn.req_packed_commands(pipeline, offset, count).await;
                     judged(cluster, &made, answers, cluster_lost)
                 }
-                Kind::Sentinel(master) => {
+                Kind::Master(master) => {
                     let mut made = master.get().await.map_err(explained)?;
                     let answers = made.conn.req_packed_commands(pipeline, offset, count).await;
                     if answers.as_ref().is_ok_and(|answers| answers.iter().any(demoted)) {
                         master.lost(&made);
                     }
-                    judged(master, &made, answers, sentinel_lost)
+                    judged(master, &made, answers, master_lost)
                 }
             }
         })
     }
 
     fn get_db(&self) -> i64 {
-        match &self.0 {
-            Kind::Single(manager) => manager.get_db(),
-            // Both select their database on every connect.
-            Kind::Cluster(_) | Kind::Sentinel(_) => 0,
-        }
+        // Every kind selects its database on every connect.
+        0
     }
 }
 
@@ -235,16 +239,23 @@ fn judged<C: Clone + Send + Sync + 'static, T>(
 /// ever. While no node can be reached, the library also retries without a pause, which costs a
 /// core. A dropped connection costs nothing.
 fn cluster_lost(error: &RedisError) -> bool {
-    error.is_io_error() || error.kind() == ErrorKind::ClusterConnectionNotFound
+    error.is_io_error() || error.kind() == ErrorKind::ClusterConnectionNotFound || login_refused(error)
 }
 
-/// Whether to ask the sentinels again: the server is gone, silent, or not the master.
-fn sentinel_lost(error: &RedisError) -> bool {
+/// Whether the server refused the login. The client library keeps this answer for ever; the next
+/// connection may have another login, or the server another user.
+fn login_refused(error: &RedisError) -> bool {
+    matches!(Cause::of(error), Cause::WrongLogin | Cause::NoLogin)
+}
+
+/// Whether to connect again, and to ask the sentinels, if any: the server is gone, silent, not the
+/// master, or refuses the login.
+fn master_lost(error: &RedisError) -> bool {
     let server = match error.kind() {
         ErrorKind::Server(kind) => other_master(kind),
         _ => false,
     };
-    server || error.is_io_error() || error.is_unrecoverable_error()
+    server || error.is_io_error() || error.is_unrecoverable_error() || login_refused(error)
 }
 
 /// The same for a reply, which holds errors of the server as values.
@@ -297,14 +308,23 @@ mod tests {
         ] {
             let value = redis::parse_redis_value(said.as_bytes()).unwrap();
             assert_eq!(demoted(&value), lost, "{said}");
-            assert_eq!(value.extract_error().is_err_and(|error| sentinel_lost(&error)), lost, "{said}");
+            assert_eq!(value.extract_error().is_err_and(|error| master_lost(&error)), lost, "{said}");
         }
     }
 
     #[test]
     fn a_silence_ends_a_connection_that_could_lead_elsewhere() {
         let silence = RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
-        assert!(cluster_lost(&silence) && sentinel_lost(&silence));
+        assert!(cluster_lost(&silence) && master_lost(&silence));
+    }
+
+    #[test]
+    fn a_refused_login_ends_every_connection() {
+        for said in ["-WRONGPASS invalid username-password pair\r\n", "-NOAUTH Authentication required.\r\n"]
+        {
+            let error = redis::parse_redis_value(said.as_bytes()).unwrap().extract_error().unwrap_err();
+            assert!(cluster_lost(&error) && master_lost(&error) && login_refused(&error), "{said}");
+        }
     }
 
     #[test]

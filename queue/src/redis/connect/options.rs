@@ -1,6 +1,40 @@
 //! The options of a connection: address, login and time limits.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+/// The URL and the password at the sentinels.
+#[derive(Clone)]
+pub struct Login {
+    /// One of the forms of [`super::Address`].
+    pub url: String,
+    /// The password at the sentinels.
+    pub sentinel_password: Option<String>,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").finish_non_exhaustive()
+    }
+}
+
+type Read = dyn Fn() -> Result<Login, String> + Send + Sync;
+
+/// Reads a login that may change while the process runs, such as the content of a file. Each new
+/// connection reads it again.
+#[derive(Clone)]
+pub struct Logins(Arc<Read>);
+
+impl Logins {
+    /// Logins that `read` returns, or why there is none at the moment.
+    pub fn new(read: impl Fn() -> Result<Login, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// The login at the moment.
+    pub(super) fn read(&self) -> Result<Login, String> {
+        (self.0)()
+    }
+}
 
 /// The address of Redis and the time limits.
 #[derive(Clone)]
@@ -25,6 +59,9 @@ pub struct RedisOptions {
     pub sentinel_user: Option<String>,
     /// The password at the sentinels.
     pub sentinel_password: Option<String>,
+    /// Where each new connection reads `url` and `sentinel_password` again; `None` if they never
+    /// change.
+    pub logins: Option<Logins>,
     /// How many replicas must hold an enqueued job before it counts as enqueued.
     pub replicas: usize,
     /// How long to wait for them.
@@ -44,6 +81,7 @@ impl RedisOptions {
             client_key: None,
             sentinel_user: None,
             sentinel_password: None,
+            logins: None,
             replicas: 0,
             replicas_timeout: Duration::from_secs(1),
         }
