@@ -5,6 +5,7 @@ mod acts;
 mod configuration;
 mod dead;
 mod jobs;
+mod link;
 mod outcomes;
 mod quarantine;
 mod queues;
@@ -19,6 +20,7 @@ pub use acts::AuditLog;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
+pub use link::{Link, LinkCommand, LinkId, LinkWith};
 pub use outcomes::{
     By, Erase, Note, Outcomes, Overdue, Overview, Owner, Period, Story, Waive, WhichOutcomes,
 };
@@ -187,6 +189,8 @@ pub enum Command {
     Me(Me),
     /// Make, list, rotate and revoke API tokens of services.
     Token(Token),
+    /// Make and revoke links that show an end user one job or one subject.
+    Link(Link),
     /// List what principals did, the last first, with refusals and failed logins.
     ///
     /// Every change over the API is on record before it is made. An act without a result is `unknown`:
@@ -357,6 +361,9 @@ mod tests {
             "token create shop --role producer --tenant acme --source /shops/berlin".to_owned(),
             "token create ops --role administrator --all-tenants --local --expires-in 90d".to_owned(),
             "token rotate 0f3a5b7c9d1e --overlap 0s".to_owned(),
+            format!("link job {id} --tenant acme --expires-in 7d"),
+            "link subject order-1042".to_owned(),
+            "link revoke 0f3a5b7c9d1e2f40-1773480413000".to_owned(),
             "audit-log --principal shop --right edit-arguments --target invoices --result unknown --since 2h".to_owned(),
             "dead --queue invoices".to_owned(),
             "dead-retry invoices --group 5f1d7a84db00d2fc --pace 100ms --limit 10000".to_owned(),

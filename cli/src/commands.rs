@@ -13,6 +13,7 @@ mod follow;
 mod hostile;
 mod job_page;
 pub mod jobs;
+pub mod link;
 pub mod login;
 pub mod me;
 pub mod outcomes;

@@ -138,6 +138,7 @@ fn of_cause(error: &(dyn Error + 'static)) -> Option<Exit> {
 pub fn of_publishing(error: &PublishError) -> Exit {
     match error {
         PublishError::Unavailable(_) | PublishError::Unknown(_) => Exit::NotReachable,
+        PublishError::NotPermitted(_) => Exit::Refused,
         PublishError::Unroutable | PublishError::Refused => Exit::Failed,
     }
 }

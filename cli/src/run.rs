@@ -52,6 +52,7 @@ pub(crate) async fn run(
         Command::Profiles => commands::profiles::list(out),
         Command::Me(me) => commands::me::show(&settings()?, me, out).await,
         Command::Token(token) => Box::pin(commands::token::run(settings()?, &token.what, out)).await,
+        Command::Link(link) => commands::link::run(&settings()?, &link.what, out).await,
         Command::AuditLog(asked) => commands::audit_log::show(&settings()?, asked, out).await,
         Command::Audit(audit) => Box::pin(commands::audit::run(settings()?, audit, out)).await,
         Command::Doctor => Box::pin(commands::doctor::run(settings(), out)).await,

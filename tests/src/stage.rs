@@ -159,6 +159,11 @@ impl Stage {
         (self.start("api", &variables).await, format!("http://{free}"))
     }
 
+    /// The prefix of the keys in Redis.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// A connection to Redis.
     pub fn redis_connection(&self) -> Connection {
         self.connector.connect().unwrap()

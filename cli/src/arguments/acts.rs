@@ -27,6 +27,9 @@ pub struct AuditLog {
     /// Only acts that ended at this time or earlier.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub until: Option<DateTime<Utc>>,
+    /// Show mail addresses whole. Needs the right `see-arguments`, and is on record.
+    #[arg(long)]
+    pub reveal: bool,
     #[command(flatten)]
     pub paging: Paging,
     #[command(flatten)]

@@ -28,6 +28,7 @@ pub async fn show(settings: &Settings, asked: &AuditLog, out: &mut Output) -> an
         ("result", asked.result.map(|result| result.to_string())),
         ("from", asked.since.map(time)),
         ("to", asked.until.map(time)),
+        ("reveal", asked.reveal.then(|| true.to_string())),
     ];
     let query: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let mut table = table();

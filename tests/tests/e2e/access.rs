@@ -7,7 +7,13 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::Command,
+};
+use upshot_access::{
+    Devices, Identity, Lengths, Login as SessionLogin, Principal, Role, Scope, Sessions, devices::TypedCode,
+};
 use upshot_queue::{JobId, NewJob};
 use upshot_tests::{PATIENCE, Stage, orders::order, process::binary};
 
@@ -187,6 +193,12 @@ async fn a_person_logs_in_and_makes_a_token_for_a_service() {
     assert_eq!(shell.run("me").await.code, 5);
     shell.set("UPSHOT_PROFILE", "prod");
     assert!(shell.said("me").await.contains("token root"));
+    // What was done on the server is on record.
+    let acts = shell.said("audit-log --json --principal local").await;
+    let act: Value = serde_json::from_str(acts.lines().next().unwrap()).unwrap();
+    assert_eq!((&act["operation"], &act["target"]["token"]), (&"create_token".into(), &id_of(&root).into()));
+    assert!(act["agent"].as_str().unwrap().ends_with(&format!("run by {}", login_name.trim())), "{act}");
+    assert!(act["result"] == "done" && !acts.contains(secret_of(&root)), "{act}");
     let listed = shell.said("profiles --json").await;
     let profile: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!((&profile["name"], &profile["token_id"]), (&"prod".into(), &id_of(&root).into()));
@@ -243,5 +255,95 @@ async fn a_person_logs_in_and_makes_a_token_for_a_service() {
     for service in [api, other] {
         service.stop().await;
     }
+    stage.finish().await;
+}
+
+/// A person who has logged in with a browser.
+async fn person(stage: &Stage) -> Principal {
+    let identity = Identity::Person {
+        issuer: "https://id.example".to_owned(),
+        subject: "ada".to_owned(),
+        name: "Ada".to_owned(),
+    };
+    let principal = Principal {
+        identity,
+        role: Some(Role::Operator),
+        rights: Role::Operator.rights(),
+        scope: Scope::everything(),
+        until: None,
+    };
+    let lengths = Lengths { idle_ms: 3_600_000, absolute_ms: 3_600_000 };
+    let sessions = Sessions::with_connection(stage.redis_connection(), stage.prefix(), lengths);
+    let (_, session) = sessions.begin(SessionLogin::Of(principal)).await.unwrap();
+    Principal { until: Some(session.until), ..session.principal }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_logs_in_with_a_browser_on_another_machine() {
+    let stage = Stage::new().await;
+    let provider = [
+        ("UPSHOT_API__AUTH", "required"),
+        ("UPSHOT_API__OIDC__ISSUER", "https://127.0.0.1:1"),
+        ("UPSHOT_API__OIDC__CLIENT_ID", "upshot"),
+        ("UPSHOT_API__OIDC__ROLES__OPS", "operator"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    let (api, address) = stage.start_api_with(&provider).await;
+    let shell = Shell::new(Vec::new());
+    let devices = Devices::with_connection(stage.redis_connection(), stage.prefix());
+    for approves in [false, true] {
+        let person = person(&stage).await;
+        let line = ["login", "--api", &address, "--json"];
+        let mut command = Command::new(binary().await);
+        command.args(line).env_clear().envs(shell.variables.iter().cloned()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut running = command.spawn().unwrap();
+        let mut told = BufReader::new(running.stderr.take().unwrap()).lines();
+        let first = told.next_line().await.unwrap().unwrap();
+        assert!(first.contains("/access?code="), "{first}");
+        let (_, typed) = first.split_once("approve the code ").unwrap();
+        let typed = TypedCode::parse(typed.split(' ').next().unwrap()).unwrap();
+        assert!(devices.look(&typed).await.unwrap().unwrap().name.starts_with("upshot of "));
+        assert!(devices.decide(&typed, approves.then_some(&person)).await.unwrap());
+        let ended = tokio::time::timeout(PATIENCE, running.wait_with_output()).await;
+        let output = ended.expect("the login does not end").unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let refused = told.next_line().await.unwrap().unwrap_or_default();
+        assert_eq!(output.status.code(), Some(if approves { 0 } else { 4 }), "{said} {refused}");
+        assert_eq!(shell.profiles.exists(), approves);
+        assert!(!said.contains("upk_"), "{said}");
+    }
+    let me: Value = serde_json::from_str(&shell.said("me --json").await).unwrap();
+    assert_eq!((&me["kind"], &me["role"]), (&"token".into(), &"operator".into()));
+    api.stop().await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_made_for_an_end_user_and_revoked() {
+    let stage = Stage::new().await;
+    let (api, address) = stage.start_api_with(&[("UPSHOT_API__AUTH", "required".to_owned())]).await;
+    let mut shell = Shell::new(stage.variables());
+    let viewer = shell.token("token create v --role viewer --all-tenants --local").await;
+    let operator = shell.token("token create o --role operator --tenant acme --local").await;
+    shell.set("UPSHOT_API_URL", &address);
+    shell.set("UPSHOT_TOKEN", &viewer);
+    let refused = shell.run("link subject order-1").await;
+    assert!(refused.code == 4 && refused.err.contains("`share`"), "{refused:?}");
+    shell.set("UPSHOT_TOKEN", &operator);
+    let made = shell.run("link subject order-1 --expires-in 7d").await;
+    let link = made.out.strip_suffix('\n').unwrap();
+    assert!(made.code == 0 && link.contains("/access#upl_") && !link.contains(' '), "{made:?}");
+    let (_, id) = made.err.split_once("upshot link revoke ").unwrap();
+    let (id, _) = id.split_once('`').unwrap();
+    // A link in the place of its id is not shown.
+    let slip = shell.run(&format!("link revoke {link}")).await;
+    assert!(slip.code == 2 && !slip.err.contains("upl_"), "{slip:?}");
+    assert!(shell.said(&format!("link revoke {id}")).await.contains("nothing any more"));
+    // Again, as after an answer that was lost.
+    assert!(shell.said(&format!("link revoke {id}")).await.contains("nothing any more"));
+    assert_eq!(shell.run(&format!("link job {} --tenant globex", JobId::random())).await.code, 4);
+    assert_eq!(shell.run("link revoke 0-1").await.code, 3);
+    api.stop().await;
     stage.finish().await;
 }

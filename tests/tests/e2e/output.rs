@@ -93,7 +93,7 @@ async fn expected(stage: &Stage) -> JobId {
 }
 
 /// How a command is run so that it succeeds, as often as it is asked.
-async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<String>> {
+async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Path) -> Vec<Vec<String>> {
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
@@ -212,6 +212,17 @@ async fn arguments(stage: &Stage, command: &str, order_file: &Path) -> Vec<Vec<S
             lines.push(words(format!("token revoke {id}")));
             lines
         }
+        "link" => {
+            let variables = [("UPSHOT_API_URL".to_owned(), address.to_owned())];
+            let (_, made) = Process::output(&["link", "subject", "a", "--json"], &variables).await;
+            let made: Value = serde_json::from_str(&made).unwrap();
+            let id = job(stage, "invoice.issue", State::Scheduled).await;
+            vec![
+                words(format!("link job {id} --expires-in 1h")),
+                ["link", "subject", SLY].map(str::to_owned).to_vec(),
+                words(format!("link revoke {}", made["id"].as_str().unwrap())),
+            ]
+        }
         "settings" => vec![words("settings".to_owned()), words("settings --effective".to_owned())],
         other => panic!("say here how `upshot {other}` is run, so that its output is tested"),
     }
@@ -262,7 +273,7 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
     let executor = stage.start("executor", &[("UPSHOT_TEMPLATES__DIR", templates)]).await;
     let (api, address) = stage.start_api().await;
     let mut variables = stage.variables();
-    variables.push(("UPSHOT_API_URL".to_owned(), address));
+    variables.push(("UPSHOT_API_URL".to_owned(), address.clone()));
     variables.push(("XDG_CONFIG_HOME".to_owned(), profiles(&stage).display().to_string()));
     let order_file = Path::new(&stage.files()).with_file_name("order.json");
     let mut sly = order(2);
@@ -275,7 +286,7 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
     stage.until(&stage.job_of(&order(1)), |job| job.state == State::Dead).await;
 
     for command in commands().await.into_iter().filter(|name| !SERVICES.contains(&name.as_str())) {
-        for line in arguments(&stage, &command, &order_file).await {
+        for line in arguments(&stage, &address, &command, &order_file).await {
             let narrow = [&variables[..], &[("COLUMNS".to_owned(), "80".to_owned())]].concat();
             let output = run(&line, &narrow, Stdio::piped()).await;
             let (said, beside) =
@@ -294,7 +305,7 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
                 "`upshot {shown}` writes a line of more than 80 columns: {wide:?}"
             );
         }
-        for line in arguments(&stage, &command, &order_file).await {
+        for line in arguments(&stage, &address, &command, &order_file).await {
             if command == "help" {
                 continue;
             }
@@ -311,7 +322,7 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
             (closed as fn() -> Stdio, 141, ""),
             (full as fn() -> Stdio, 1, "standard output cannot be written"),
         ] {
-            for line in arguments(&stage, &command, &order_file).await {
+            for line in arguments(&stage, &address, &command, &order_file).await {
                 let output = run(&line, &variables, stdout()).await;
                 let (said, shown) = (String::from_utf8(output.stderr).unwrap(), line.join(" "));
                 assert_eq!(output.status.code(), Some(code), "`upshot {shown}`: {said}");
