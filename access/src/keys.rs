@@ -122,7 +122,19 @@ mod tests {
     #[test]
     fn layout_matches_the_snapshot() {
         let keys = Keys::new("upshot");
-        let layout = [keys.tokens(), keys.used(), keys.seal()];
+        let layout = [
+            keys.tokens(),
+            keys.used(),
+            keys.seal(),
+            keys.key(),
+            keys.revoked(),
+            keys.session("<hash>"),
+            keys.person("<hash>"),
+            keys.once("<hash>"),
+            keys.first(),
+            keys.device("<hash>"),
+            keys.device_code("<hash>"),
+        ];
         let audit = [keys.audit().to_owned(), keys.acts(), keys.refusals(), keys.open(), keys.relay()];
         let documented = include_str!("../../docs/redis-keys.md");
         for key in layout.iter().chain(&audit) {
