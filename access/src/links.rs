@@ -31,6 +31,7 @@ const KEY_BYTES: usize = 32;
 
 static CHECK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("links/check.lua")));
 static MINT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("links/mint.lua")));
+static REVOKE_ALL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("links/revoke_all.lua")));
 static REVOKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("links/revoke.lua")));
 
 /// The capability links of an installation. Cheap to clone.
@@ -131,9 +132,9 @@ impl CapabilityLinks {
     /// # Errors
     /// When Redis failed.
     pub async fn revoke_all(&self) -> Result<(), Error> {
-        let mut pipe = redis::pipe();
-        pipe.atomic().set(self.keys.key(), random::<KEY_BYTES>()).ignore();
-        pipe.del(self.keys.revoked()).ignore();
-        Ok(pipe.query_async(&mut self.conn.clone()).await?)
+        let mut call = REVOKE_ALL.key(self.keys.key());
+        call.key(self.keys.revoked()).arg(random::<KEY_BYTES>());
+        let _: bool = call.invoke_async(&mut self.conn.clone()).await?;
+        Ok(())
     }
 }

@@ -31,6 +31,7 @@ macro_rules! script {
 }
 
 script!(LOOK, "sessions/look.lua");
+script!(RENEW, "sessions/renew.lua");
 script!(BEGIN, "sessions/begin.lua");
 script!(ATTACH, "sessions/attach.lua");
 script!(END, "sessions/end.lua");
@@ -101,11 +102,12 @@ impl Sessions {
         call.key(self.keys.tokens()).key(self.keys.key()).key(self.keys.revoked());
         let mut conn = self.conn.clone();
         let looked: Looked = call.invoke_async(&mut conn).await?;
-        let (session, ttl, now) = Record::check(looked, &self.keys)?;
-        if let Some(longer) = self.lengths.renewal(ttl, now, session.until) {
+        let (session, expires, now) = Record::check(looked, &self.keys)?;
+        if let Some(longer) = self.lengths.renewal(expires - now, now, session.until) {
+            let mut call = RENEW.key(&key);
             // The session is in force all the same if this fails, as with a Redis whose disk is full.
-            let _: redis::RedisResult<()> =
-                redis::cmd("PEXPIRE").arg(&key).arg(longer).query_async(&mut conn).await;
+            let _: redis::RedisResult<bool> =
+                call.arg(longer).arg(now.saturating_add(longer)).invoke_async(&mut conn).await;
         }
         Ok(session)
     }

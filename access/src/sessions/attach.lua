@@ -6,9 +6,10 @@
 -- Returns: 1, or 0 if no session of this person stands for the same.
 local id, ends, power, now = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local entries = redis.call('HGETALL', KEYS[1])
-local is_of_now = false
+local is_of_now, last = false, ends
 for i = 1, #entries, 2 do
   local at, may = string.match(entries[i + 1], '^(%d+) (.*)$')
+  last = math.max(last, tonumber(at))
   local is_session = string.sub(entries[i], 1, 2) == 's:'
   is_of_now = is_of_now or (is_session and tonumber(at) > now and may == power)
 end
@@ -16,5 +17,5 @@ if not is_of_now then
   return 0
 end
 redis.call('HSET', KEYS[1], 't:' .. id, string.format('%d %s', ends, power))
-redis.call('PEXPIREAT', KEYS[1], math.max(ends, redis.call('PEXPIRETIME', KEYS[1])))
+redis.call('PEXPIRE', KEYS[1], last - now)
 return 1

@@ -12,7 +12,7 @@ local most, sessions = tonumber(ARGV[10]), ARGV[11]
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
 end
-redis.call('HSET', KEYS[1], 'session', session)
+redis.call('HSET', KEYS[1], 'session', session, 'expires', string.format('%d', now + tonumber(ttl)))
 if token ~= '' then
   redis.call('HSET', KEYS[1], 'token', token)
 end
@@ -43,7 +43,7 @@ if person ~= '' then
     end
   end
   redis.call('HSET', KEYS[4], 's:' .. hash, string.format('%d %s', ends, power))
-  redis.call('PEXPIREAT', KEYS[4], last)
+  redis.call('PEXPIRE', KEYS[4], last - now)
 end
 redis.call('PEXPIRE', KEYS[1], ttl)
 return 1

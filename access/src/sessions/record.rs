@@ -74,7 +74,7 @@ pub(super) struct Record {
 }
 
 /// What the script that looks for a session returns: the session, its token, the key of links, when
-/// its revoked link expires, ms that it has left, now.
+/// its revoked link expires, when the session expires, now.
 pub(super) type Looked = (Option<String>, Option<String>, Option<String>, Option<f64>, i64, i64);
 
 impl Record {
@@ -127,10 +127,10 @@ impl Record {
         Session { principal: self.principal, created_at: self.created_at, until: self.until }
     }
 
-    /// The session that was found, if it and what it began with are in force; the ms that it has left,
-    /// and the time.
+    /// The session that was found, if it and what it began with are in force; when it expires, and the
+    /// time.
     pub(super) fn check(looked: Looked, keys: &Keys) -> Result<(Session, i64, i64), Error> {
-        let (text, token, signing, revoked, ttl, now) = looked;
+        let (text, token, signing, revoked, expires, now) = looked;
         let text = text.ok_or(Refusal::Ended)?;
         let damaged = |why| Error::Damaged { key: keys.sessions(), why };
         let mut record: Self = serde_json::from_str(&text).map_err(damaged)?;
@@ -149,7 +149,7 @@ impl Record {
                 return Err(Refusal::Ended.into());
             }
         }
-        Ok((record.session(), ttl, now))
+        Ok((record.session(), expires, now))
     }
 }
 

@@ -10,14 +10,17 @@ use upshot_access::{
     CapabilityLinks, Devices, Error, Identity, Lengths, NewToken, Once, Only, Principal, Refusal, Rights,
     Role, Scope, Sessions, Tokens,
 };
-use upshot_queue::Connection;
-use upshot_testkit::TestRedis;
+use upshot_queue::{Connection, Connector};
+use upshot_servers::Service;
+use upshot_testkit::{TestRedis, shared_redis};
 
 const HOUR: i64 = 3_600_000;
 const LENGTHS: Lengths = Lengths { idle_ms: HOUR, absolute_ms: 24 * HOUR };
 
 struct Stage {
     redis: TestRedis,
+    /// Logs in as the API does: Redis must not refuse it anything.
+    api: Connector,
     conn: Connection,
 }
 
@@ -25,27 +28,30 @@ impl Stage {
     async fn new() -> Self {
         let redis = TestRedis::new("orders").await;
         let conn = redis.connector.connect().unwrap();
-        Self { redis, conn }
+        let mut settings = redis.settings.clone();
+        settings.redis.url = shared_redis().await.url_of(Service::Api).into();
+        let api = Connector::new(settings.redis.options()).unwrap();
+        Self { redis, api, conn }
     }
 
     fn sessions(&self, lengths: Lengths) -> Sessions {
-        Sessions::new(&self.redis.connector, lengths).unwrap()
+        Sessions::new(&self.api, lengths).unwrap()
     }
 
     fn tokens(&self) -> Tokens {
-        Tokens::new(&self.redis.connector).unwrap()
+        Tokens::new(&self.api).unwrap()
     }
 
     fn links(&self) -> CapabilityLinks {
-        CapabilityLinks::new(&self.redis.connector).unwrap()
+        CapabilityLinks::new(&self.api).unwrap()
     }
 
     fn once(&self) -> Once {
-        Once::new(&self.redis.connector).unwrap()
+        Once::new(&self.api).unwrap()
     }
 
     fn devices(&self) -> Devices {
-        Devices::new(&self.redis.connector).unwrap()
+        Devices::new(&self.api).unwrap()
     }
 
     /// All keys of `{@access}` that match a pattern.

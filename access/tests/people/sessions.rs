@@ -40,10 +40,13 @@ async fn use_renews_the_idle_time_and_not_the_absolute_end() {
     let (id, _) = sessions.begin(Login::Of(Principal::local())).await.unwrap();
     let key = stage.keys("sessions:*").await.pop().unwrap();
     let mut conn = stage.conn.clone();
+    let now = sessions.identify(&id).await.unwrap().created_at;
     // As if half an hour went by.
+    let () = conn.hset(&key, "expires", now + HOUR / 2).await.unwrap();
     let () = conn.pexpire(&key, HOUR / 2).await.unwrap();
     sessions.identify(&id).await.unwrap();
     assert!(conn.pttl::<_, i64>(&key).await.unwrap() > HOUR - 60_000);
+    assert!(conn.hget::<_, _, i64>(&key, "expires").await.unwrap() >= now + HOUR);
     // A session that nearly has its idle time is not written again.
     let () = conn.pexpire(&key, HOUR - 30_000).await.unwrap();
     sessions.identify(&id).await.unwrap();

@@ -44,7 +44,8 @@ async function start() {
     try {
       return enter((await ask("POST", "v1/session", { token: given })).said);
     } catch (why) {
-      return login(why.message);
+      const isLink = why.status === 401 && given.startsWith("upl_");
+      return login(isLink ? "This link does not work: it has expired, or was revoked. Ask for another one where you got it." : why.message);
     }
   }
   try {

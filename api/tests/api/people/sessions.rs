@@ -76,6 +76,20 @@ async fn a_session_ends_with_the_token_that_began_it() {
 }
 
 #[tokio::test]
+async fn an_api_that_nobody_administers_makes_a_one_time_token() {
+    let fixture = Fixture::guarded().await;
+    let first = upshot_access::keys::Keys::new(fixture.connector.prefix()).first();
+    let mut conn = fixture.connector.connect().unwrap();
+    let made =
+        async { while !redis::cmd("EXISTS").arg(&first).query_async::<bool>(&mut conn).await.unwrap() {} };
+    upshot_testkit::within("a token is made", made).await;
+    // Another process makes none meanwhile.
+    let once = Once::new(&fixture.connector).unwrap();
+    assert!(once.make_first(60_000).await.unwrap().is_none());
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn the_one_time_administrator_token_counts_once() {
     let fixture = Fixture::guarded().await;
     let once = Once::new(&fixture.connector).unwrap();
