@@ -122,19 +122,18 @@ mod tests {
     #[test]
     fn layout_matches_the_snapshot() {
         let keys = Keys::new("upshot");
-        let hash = "<hash>";
         let layout = [
             keys.tokens(),
             keys.used(),
             keys.seal(),
             keys.key(),
             keys.revoked(),
-            keys.session(hash),
-            keys.person(hash),
-            keys.once(hash),
+            keys.session("<hash>"),
+            keys.person("<hash>"),
+            keys.once("<hash>"),
             keys.first(),
-            keys.device(hash),
-            keys.device_code(hash),
+            keys.device("<hash>"),
+            keys.device_code("<hash>"),
         ];
         let audit = [keys.audit().to_owned(), keys.acts(), keys.refusals(), keys.open(), keys.relay()];
         let documented = include_str!("../../docs/redis-keys.md");
