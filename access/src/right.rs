@@ -202,7 +202,7 @@ mod tests {
         #[test]
         fn a_set_behaves_as_a_list_of_rights(one in sets(), other in sets()) {
             let (a, b): (Rights, Rights) = (one.iter().copied().collect(), other.iter().copied().collect());
-            prop_assert_eq!(a.iter().collect::<Vec<_>>(), one.clone());
+            prop_assert_eq!(&a.iter().collect::<Vec<_>>(), &one);
             for right in Right::ALL {
                 prop_assert_eq!(a.with(b).has(right), one.contains(&right) || other.contains(&right));
                 prop_assert_eq!(a.without(b).has(right), one.contains(&right) && !other.contains(&right));

@@ -76,8 +76,8 @@ fn intent(n: u32) -> Intent {
     Intent {
         principal: Some(Identity::Token { id: format!("{n:012x}"), name }),
         origin: Origin { address: Some("192.0.2.1".to_owned()), ..Origin::default() },
-        right: Some(if n % 2 == 0 { Right::Retry } else { Right::Cancel }),
-        operation: if n % 2 == 0 { "retry_job" } else { "cancel_job" }.to_owned(),
+        right: Some(if n.is_multiple_of(2) { Right::Retry } else { Right::Cancel }),
+        operation: if n.is_multiple_of(2) { "retry_job" } else { "cancel_job" }.to_owned(),
         target: [("id".to_owned(), format!("job-{n}"))].into(),
         request_id: format!("request-{n}"),
         ..Intent::default()

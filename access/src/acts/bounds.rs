@@ -40,9 +40,12 @@ pub(super) fn entry(mut act: Act) -> String {
     fit(&mut act, ENTRY)
 }
 
+/// Leaves out a part of an act. Returns whether there was one.
+type LeaveOut = fn(&mut Act) -> bool;
+
 /// Leaves out parts of an act, the least important first, until its JSON fits.
 fn fit(act: &mut Act, most: usize) -> String {
-    let parts: [(&str, fn(&mut Act) -> bool); 6] = [
+    let parts: [(&str, LeaveOut); 6] = [
         ("before and after", |act| {
             let had = act.before.is_some() || act.after.is_some();
             (act.before, act.after) = (None, None);

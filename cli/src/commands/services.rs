@@ -25,7 +25,7 @@ pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
     let connector = upshot_queue::Connector::new(settings.redis.options())?;
     tokio::spawn(watch_redis_of_bridge(connector, health.clone(), settings.redis.durability));
     serve_probes(&settings, health, metrics, &stop).await?;
-    stop::within("bridge", &stop, stop::SERVICE, bridge.run(stop.clone())).await;
+    Box::pin(stop::within("bridge", &stop, stop::SERVICE, bridge.run(stop.clone()))).await;
     Ok(())
 }
 

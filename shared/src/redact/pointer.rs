@@ -129,7 +129,7 @@ mod tests {
             let escaped = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
             let text: String = names.iter().map(escaped).collect();
             let pointer: Pointer = text.parse().unwrap();
-            prop_assert_eq!(pointer.to_string(), text.clone());
+            prop_assert_eq!(&pointer.to_string(), &text);
             let nested = names.iter().rev().fold(Value::from(1), |inner, name| {
                 Value::Object([(name.clone(), inner)].into_iter().collect())
             });

@@ -30,12 +30,12 @@ struct Notes {
 impl Act {
     /// What was there before. The members of several objects stand in one.
     pub fn before(&self, before: impl Into<Value>) {
-        add(&mut self.notes().before, before.into());
+        add(&mut self.notes().before, &before.into());
     }
 
     /// What is there now. The members of several objects stand in one.
     pub fn after(&self, after: impl Into<Value>) {
-        add(&mut self.notes().after, after.into());
+        add(&mut self.notes().after, &after.into());
     }
 
     /// More of what the act is about. The name has letters, digits, `_` and `-` only.
@@ -65,8 +65,8 @@ impl Act {
     }
 }
 
-fn add(to: &mut Option<Value>, value: Value) {
-    match (to, brief(&value)) {
+fn add(to: &mut Option<Value>, value: &Value) {
+    match (to, brief(value)) {
         (Some(Value::Object(there)), Value::Object(more)) => there.extend(more),
         (to, value) => *to = Some(value),
     }

@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    fn pointers(before: Value, after: Value) -> Vec<String> {
+    fn pointers(before: &Value, after: &Value) -> Vec<String> {
         changed(before.to_string().as_bytes(), after.to_string().as_bytes())
     }
 
@@ -94,11 +94,11 @@ mod tests {
         let after =
             json!({"order": "1042", "customer": {"name": "bob", "a/b": 2}, "lines": [1, 3, 4], "new": 1});
         assert_eq!(
-            pointers(before.clone(), after),
+            pointers(&before, &after),
             ["/customer/a~1b", "/customer/name", "/gone", "/lines/1", "/lines/2", "/new"]
         );
-        assert_eq!(pointers(before.clone(), before), [""; 0]);
-        assert_eq!(pointers(json!(1), json!({"a": 1})), [""]);
+        assert_eq!(pointers(&before, &before), [""; 0]);
+        assert_eq!(pointers(&json!(1), &json!({"a": 1})), [""]);
         assert_eq!(changed(b"{", b"["), [""]);
     }
 
@@ -107,9 +107,9 @@ mod tests {
         let long = |value: u32| {
             Value::Object((0..100).map(|n| (format!("{n}{}", "x".repeat(500)), json!(value))).collect())
         };
-        let found = pointers(long(1), long(2));
+        let found = pointers(&long(1), &long(2));
         assert!(found.len() == MOST && found.iter().all(|pointer| pointer.len() <= BYTES));
         let deep = |value: u32| (0..100).fold(json!(value), |inner, _| json!([inner]));
-        assert_eq!(pointers(deep(1), deep(2)), ["/0/0/0/0/0/0/0/0"]);
+        assert_eq!(pointers(&deep(1), &deep(2)), ["/0/0/0/0/0/0/0/0"]);
     }
 }

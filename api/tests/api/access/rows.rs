@@ -38,12 +38,14 @@ const fn row(operation: &'static str, done: &'static [u16], foreign: Foreign) ->
     Row { operation, query: "", body: || Value::Null, also: None, done, foreign, echoes: &["job"] }
 }
 
-const fn said(row: Row, body: fn() -> Value) -> Row {
-    Row { body, ..row }
+const fn said(mut row: Row, body: fn() -> Value) -> Row {
+    row.body = body;
+    row
 }
 
-const fn asked(row: Row, query: &'static str, echoes: &'static [&'static str]) -> Row {
-    Row { query, echoes, ..row }
+const fn asked(mut row: Row, query: &'static str, echoes: &'static [&'static str]) -> Row {
+    (row.query, row.echoes) = (query, echoes);
+    row
 }
 
 use Foreign::{NoTrace, NotThere, Refused, Same};
