@@ -13,7 +13,7 @@ use upshot_shared::duration;
 use utoipa::ToSchema;
 
 use crate::{
-    access::Caller,
+    access::{Act, Caller},
     body::Body,
     links::Links,
     moment::Moment,
@@ -92,6 +92,7 @@ pub struct RevokedLink {
 pub async fn make(
     State(state): State<Shared>,
     caller: Caller,
+    act: Act,
     links: Links,
     Body(body): Body<MakeLink>,
 ) -> Result<(StatusCode, Json<MadeLink>), Problem> {
@@ -124,9 +125,14 @@ pub async fn make(
         },
         (_, tenant) => tenants(&caller, tenant)?,
     };
+    match &target {
+        Target::Job(id) => act.target("id", id),
+        Target::Subject(subject) => act.target("subject", subject),
+    }
     let scope = Scope { tenants, target: Some(target), ..caller.scope().clone() };
     let lifetime_ms = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
     let made = state.access(state.people.links.make(scope, lifetime_ms)).await?;
+    act.target("link", &made.id.to_string());
     tracing::info!(link = %made.id, by = %caller.principal().identity, "a capability link was made");
     let link = links.capability(made.text.expose());
     let expires_at = Moment(made.until);

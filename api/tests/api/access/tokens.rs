@@ -111,7 +111,7 @@ async fn a_producer_that_was_seen_publishes_while_redis_is_away() {
         async move { ask(fixture, Some(&token), Method::POST, "/v1/events", &event(id)).await }
     };
     assert_eq!(publish(producer.clone(), "1").await.status, 202);
-    drop(redis);
+    redis.stop().await.unwrap();
     let accepted = publish(producer.clone(), "2").await;
     assert_eq!((accepted.status, &accepted.body["duplicate"]), (202, &Value::Null), "{}", accepted.body);
     assert_eq!(publish(stranger, "3").await.status, 503);

@@ -37,6 +37,10 @@ async fn a_link_reaches_its_job_and_nothing_else() {
     let own = fixture.enqueue("emails", job("1", "order.confirm")).await;
     let other = fixture.enqueue("emails", job("2", "order.confirm")).await;
     let made = make(&fixture, &producer(&fixture).await, json!({"job": own.as_str()})).await;
+    let reader = token(&fixture, Role::Administrator, Scope::everything(), Rights::default()).await;
+    let path = "/v1/audit?operation=create_link";
+    let acts = ask(&fixture, Some(&reader), Method::GET, path, &Value::Null).await.body;
+    assert_eq!(acts["acts"][0]["target"], json!({"id": own.as_str(), "link": made["id"]}), "{acts}");
     let mut browser = opened(&fixture, &made).await;
     let (_, me) = browser.get("/v1/me").await;
     assert_eq!(me["target"], json!({"job": own.as_str()}), "{me}");
