@@ -37,6 +37,7 @@ mod subjects;
 mod tickets;
 mod tokens;
 mod unpark;
+mod why;
 
 use axum::{Router, middleware, routing::get};
 use bytes::Bytes;
@@ -61,6 +62,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(events::accept))
         .routes(routes!(list::jobs))
         .routes(routes!(jobs::job))
+        .routes(routes!(why::why))
         .routes(routes!(retry::retry))
         .routes(routes!(cancel::cancel))
         .routes(routes!(reschedule::reschedule))

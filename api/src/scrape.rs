@@ -22,7 +22,7 @@ use upshot_ledger::{
     quarantine::{Figures as Quarantined, Quarantine},
     risk::RunTimesCache,
 };
-use upshot_queue::{Client, Counts, Outbox, State};
+use upshot_queue::{Client, Counts, Outbox, State, Workers};
 use upshot_runtime::amqp::{Depths, INTAKE, QUARANTINE};
 use upshot_shared::Reason;
 
@@ -108,11 +108,14 @@ struct Scraped {
     is_up: AtomicBool,
 }
 
+/// What is read of a queue.
+type Read = (Counts, Outbox, Workers, Outcomes);
+
 /// The figures of one queue.
 struct Figures<'a> {
     queue: &'a str,
     /// `None` if the queue cannot be read.
-    read: Option<(Counts, Outbox, Outcomes)>,
+    read: Option<Read>,
 }
 
 impl<'a> Figures<'a> {
@@ -120,7 +123,7 @@ impl<'a> Figures<'a> {
         let name = queue.name().as_str();
         let read = tokio::time::timeout(
             PATIENCE,
-            future::try_join3(queue.counts(), queue.outbox(), Outcomes::read(queue, times)),
+            future::try_join4(queue.counts(), queue.outbox(), queue.workers(), Outcomes::read(queue, times)),
         )
         .await;
         let read = match read {
@@ -141,14 +144,18 @@ fn render(queues: &[Figures<'_>]) -> String {
         .iter()
         .map(|Figures { queue, read }| (format!("queue=\"{queue}\""), u64::from(read.is_some())));
     family(&mut text, "upshot_queue_up", "gauge", "Whether the figures of a queue could be read.", up);
-    let whole: Vec<(&str, &(Counts, Outbox, Outcomes))> =
+    let whole: Vec<(&str, &Read)> =
         queues.iter().filter_map(|Figures { queue, read }| Some((*queue, read.as_ref()?))).collect();
     let read: Vec<(&str, &Counts, &Outbox)> =
-        whole.iter().map(|(queue, (counts, outbox, _))| (*queue, counts, outbox)).collect();
+        whole.iter().map(|(queue, (counts, outbox, ..))| (*queue, counts, outbox)).collect();
     let jobs = read.iter().flat_map(|(queue, counts, _)| {
         State::ALL.map(|state| (format!("queue=\"{queue}\",state=\"{state}\""), counts.of(state)))
     });
     family(&mut text, "upshot_queue_jobs", "gauge", "Jobs in a state, as Redis has them.", jobs);
+    let workers =
+        whole.iter().map(|(queue, (_, _, workers, _))| (format!("queue=\"{queue}\""), workers.count));
+    let help = "Workers of a queue that told of themselves lately.";
+    family(&mut text, "upshot_workers", "gauge", help, workers);
     let transitions = read.iter().flat_map(|(queue, counts, _)| {
         let known = TRANSITIONS.map(|name| (name, counts.transitions(name)));
         let others = counts.transitions.iter().filter(|(name, _)| !TRANSITIONS.contains(&name.as_str()));
@@ -284,8 +291,13 @@ mod tests {
         let counts = Counts { states: [1, 2, 3, 4, 5, 6, 7], transitions, ..Counts::default() };
         let outbox = Outbox { entries: 9, groups: Vec::new() };
         let away = Figures { queue: "emails", read: None };
-        let text =
-            render(&[Figures { queue: "invoices", read: Some((counts, outbox, Outcomes::default())) }, away]);
+        let text = render(&[
+            Figures {
+                queue: "invoices",
+                read: Some((counts, outbox, Workers::default(), Outcomes::default())),
+            },
+            away,
+        ]);
         let up = "\nupshot_queue_up{queue=\"invoices\"} 1\nupshot_queue_up{queue=\"emails\"} 0\n";
         assert!(text.contains(up) && text.matches("emails").count() == 1, "{text}");
         assert!(text.contains("\nupshot_queue_jobs{queue=\"invoices\",state=\"dead\"} 6\n"), "{text}");

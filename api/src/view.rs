@@ -14,6 +14,7 @@ mod rabbitmq;
 mod snapshot;
 mod story;
 mod timeline;
+mod why;
 mod words;
 
 pub use access::{Me, RightName, RoleName, TokenBody};
@@ -27,4 +28,5 @@ pub use queue::QueueBody;
 pub use rabbitmq::RabbitmqBody;
 pub use snapshot::Snapshot;
 pub use story::StoryEntry;
+pub use why::{Of, WhyBody};
 pub use words::{Binary, CloudEvent, EventRef, JobState, PriorityClass, ProgressEvent};

@@ -19,7 +19,7 @@ pub use access::{Login, Logout, Me, Place, Token, TokenCommand, TokenCreate};
 pub use acts::AuditLog;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
 pub use dead::{Dead, DeadPurge, DeadRetry, Which};
-pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry};
+pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry, Why};
 pub use link::{Link, LinkCommand, LinkId, LinkWith};
 pub use outcomes::{
     By, Erase, Note, Outcomes, Overdue, Overview, Owner, Period, Story, Waive, WhichOutcomes,
@@ -93,6 +93,11 @@ pub enum Command {
     Jobs(Jobs),
     /// Show one job, its timeline, or the progress of a running job.
     Job(Job),
+    /// Say what holds a job now, and when it will probably start and finish.
+    ///
+    /// One reason: its time, a failed attempt, a limit or rate, a pause, a signal, a missing worker, other
+    /// jobs. `also` has what would hold it next. Start and finish are ranges from recent figures.
+    Why(Why),
     /// Run a dead or parked job again. A dead job gets fresh budgets for failures.
     Retry(Retry),
     /// Cancel a job: a waiting job at once, a running job through its handler.
@@ -335,6 +340,7 @@ mod tests {
             format!("job {id} --timeline"),
             format!("retry {id} --args -"),
             format!("cancel {id}"),
+            format!("why {id} --json"),
             format!("reschedule {id} --in 5m"),
             format!("prioritise {id} high"),
             "queues --json".to_owned(),

@@ -34,5 +34,6 @@ pub mod token;
 pub mod up;
 mod value;
 pub mod waive;
+pub mod why;
 
 pub use client::Answered;

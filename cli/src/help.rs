@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
     ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
     ("Publish events", &["publish"]),
     ("Outcomes", &["overview", "overdue", "outcomes", "story", "waive", "note", "owner", "erase", "audit"]),
-    ("Jobs", &["jobs", "job", "retry", "cancel", "reschedule", "prioritise"]),
+    ("Jobs", &["jobs", "job", "why", "retry", "cancel", "reschedule", "prioritise"]),
     ("Queues", &["queues", "pause", "resume", "signal", "unpark", "limit", "config", "outbox-end"]),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
     ("Quarantine", &["quarantine"]),

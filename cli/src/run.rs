@@ -21,6 +21,7 @@ pub(crate) async fn run(
         Command::Publish(publish) => commands::publish::run(settings()?, publish, out).await,
         Command::Jobs(jobs) => commands::jobs::list(&settings()?, jobs, out).await,
         Command::Job(job) => commands::jobs::show(&settings()?, job, out).await,
+        Command::Why(why) => commands::why::show(&settings()?, why, out).await,
         Command::Retry(retry) => commands::change::retry(&settings()?, retry, out).await,
         Command::Cancel(cancel) => commands::change::cancel(&settings()?, cancel, out).await,
         Command::Reschedule(reschedule) => commands::change::reschedule(&settings()?, reschedule, out).await,

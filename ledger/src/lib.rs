@@ -14,6 +14,7 @@
 //! | [`summary`] | adds up outcomes by route, kind, tenant and cause |
 //! | [`overview`] | says where infrastructure and outcomes disagree |
 //! | [`story`] | tells everything about a subject, in order of time |
+//! | [`why`] | says what holds a job now, and when it will probably finish |
 //! | [`span`] | writes lengths of time in words |
 //! | [`receipt`] | makes receipts from moves of expectations |
 //! | [`relay`] | publishes receipts |
@@ -30,6 +31,7 @@ pub mod span;
 pub mod story;
 pub mod summary;
 mod watch;
+pub mod why;
 
 pub use audit::audit;
 pub use relay::Relay;

@@ -57,6 +57,12 @@ impl RunTimes {
         p90(&self.sorted)
     }
 
+    /// How long one of ten runs takes at most, and nine of ten (ms); `None` without a sample.
+    pub fn range(&self) -> Option<(i64, i64)> {
+        let least = self.sorted.get(self.sorted.len() / 10)?;
+        Some((*least, self.p90().max(*least)))
+    }
+
     /// How long nine of ten runs take at most from now on, of those that took longer than `elapsed`.
     /// A run that takes longer than all of the sample may take as long again.
     pub fn remaining(&self, elapsed: i64) -> i64 {

@@ -1,4 +1,6 @@
-//! Lengths of time in words.
+//! Times and lengths of time in words.
+
+use chrono::{DateTime, Utc};
 
 /// A length of time (ms) in its largest unit or two: `850 ms`, `37 s`, `12 min`, `2 h 5 min`, `3 d`.
 /// From ten of a unit on it is rounded to the unit.
@@ -22,6 +24,12 @@ pub fn span(ms: i64) -> String {
         3_600_000..172_800_000 => two(3_600_000, "h", 60_000, "min"),
         _ => two(86_400_000, "d", 3_600_000, "h"),
     }
+}
+
+/// A time to the second.
+pub(crate) fn moment(ms: i64) -> String {
+    let time: Option<DateTime<Utc>> = DateTime::from_timestamp_millis(ms);
+    time.map_or_else(|| format!("{ms} ms"), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 #[cfg(test)]

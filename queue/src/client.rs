@@ -23,8 +23,10 @@ pub mod reconcile;
 pub mod release;
 mod remarks;
 pub mod signals;
+pub mod standing;
 mod unique;
 pub mod watch;
+pub mod workers;
 
 pub use enqueue::EnqueueResult;
 pub use erase::Erased;

@@ -50,7 +50,7 @@ pub mod worker;
 pub use self::{
     client::{
         audit, books, change, dead, dead_walk, hold, limits, list, outbox, outcomes, parking, reconcile,
-        release, signals, watch,
+        release, signals, standing, watch, workers,
     },
     job::{condition, id, state, timeline},
     policy::{account, configuration, failure, fingerprint, kinds, limit, priority, retry},
@@ -94,6 +94,8 @@ pub use scripts::crash_point;
 pub use scripts::script_name;
 pub use scrub::Scrubber;
 pub use signals::{BadSignal, Kept, MAX_SIGNAL, MAX_SIGNALS, Signal, SignalCursor, SignalPage, Signalled};
+pub use standing::{Capacity, LimitState, Standing};
 pub use state::State;
 pub use watch::{Balance, Drift, Watched};
 pub use worker::{Following, Lease, Park, RedisBackend, Release, Snooze, Stop, Undecodable, WorkerOptions};
+pub use workers::{WorkerSeen, Workers};

@@ -89,6 +89,9 @@ scripts! {
     LIMITS = "limits.lua", ALWAYS;
     CONFIGURE = "configure.lua", ALWAYS;
     CLOCK = "clock.lua", ALWAYS;
+    STANDING = "standing.lua", ALWAYS;
+    WORKER = "worker.lua", ALWAYS;
+    WORKERS = "workers.lua", ALWAYS;
     RECOUNT = "recount.lua", ALWAYS;
     SCRUB = "scrub.lua", ALWAYS;
     SCRUB_LANE = "scrub_lane.lua", ALWAYS;

@@ -7,6 +7,7 @@
 //! - [`wake`]: listens for work while the worker is idle, and for cancelled jobs;
 //! - [`shutdown`]: notices the stop, and hands back jobs that have not started;
 //! - [`configure`]: follows the configuration that is stored with the queue;
+//! - [`presence`]: tells the queue that this worker is there;
 //! - [`sweep`]: retention, parked jobs, the outbox, the scrubber.
 //!
 //! No loop gives up: while Redis is away, the loops back off and continue. A fenced write compares
@@ -26,6 +27,7 @@ mod lease;
 mod metrics;
 mod options;
 mod outbox;
+mod presence;
 pub mod protocol;
 mod renew;
 pub mod retention;

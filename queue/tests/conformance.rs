@@ -45,6 +45,8 @@ mod lost_replies;
 mod outbox;
 #[path = "conformance/parking.rs"]
 mod parking;
+#[path = "conformance/presence.rs"]
+mod presence;
 #[path = "conformance/restart.rs"]
 mod restart;
 #[path = "conformance/rights.rs"]
@@ -53,6 +55,8 @@ mod rights;
 mod scrub;
 #[path = "conformance/signals.rs"]
 mod signals;
+#[path = "conformance/standing.rs"]
+mod standing;
 #[path = "conformance/steps.rs"]
 mod steps;
 #[path = "conformance/stop.rs"]

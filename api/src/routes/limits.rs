@@ -83,5 +83,5 @@ pub async fn set(
     state.ask_for_many(operator.set_limit(&key, limit)).await?;
     tracing::info!(queue = %queue.name(), %key, ?limit, "an operator set a limit");
     act.after(json!({ "concurrency": concurrency, "rate": rate, "burst": burst, "weight": weight }));
-    Ok(Json(state.ask(QueueBody::read(queue, &state.shown)).await?))
+    Ok(Json(state.ask(QueueBody::read(queue, &state.intake, &state.shown)).await?))
 }

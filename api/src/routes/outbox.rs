@@ -63,5 +63,5 @@ pub async fn end(
         return Err(Problem::new(Code::UnknownGroup, detail));
     }
     tracing::info!(queue = %queue.name(), group, "an operator dropped an outbox group");
-    Ok(Json(state.ask(QueueBody::read(queue, &state.shown)).await?))
+    Ok(Json(state.ask(QueueBody::read(queue, &state.intake, &state.shown)).await?))
 }

@@ -85,7 +85,10 @@ pub async fn pause(
         }
     }
     act.after(json!({ "paused": true }));
-    Ok(Json(Paused { queue: state.ask(QueueBody::read(queue, &state.shown)).await?, kind_known }))
+    Ok(Json(Paused {
+        queue: state.ask(QueueBody::read(queue, &state.intake, &state.shown)).await?,
+        kind_known,
+    }))
 }
 
 /// Ends a pause of a queue, or of a kind of its jobs.
@@ -134,7 +137,7 @@ pub async fn resume(
     }
     act.after(json!({ "paused": false, "left": left }));
     let status = state.go_on_releasing(queue, left);
-    Ok((status, Json(state.ask(QueueBody::read(queue, &state.shown)).await?)))
+    Ok((status, Json(state.ask(QueueBody::read(queue, &state.intake, &state.shown)).await?)))
 }
 
 /// Whether the queue, or a kind of its jobs, is paused.

@@ -38,7 +38,7 @@ pub struct Queues {
 )]
 pub async fn queues(State(state): State<Shared>, caller: Caller) -> Result<Json<Queues>, Problem> {
     let queues = state.queues_of(&caller);
-    let read = |queue| QueueBody::read(queue, &state.shown);
+    let read = |queue| QueueBody::read(queue, &state.intake, &state.shown);
     let queues = state.read(|| future::try_join_all(queues.iter().copied().map(read))).await?;
     let rabbitmq = state.depths.borrow().map(RabbitmqBody::from);
     Ok(Json(Queues { queues, rabbitmq }))

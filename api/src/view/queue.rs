@@ -1,5 +1,7 @@
 //! The view of a queue.
 
+mod workers;
+
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use futures::future;
@@ -9,6 +11,9 @@ use upshot_queue::{
     Releasing, State,
 };
 use utoipa::ToSchema;
+
+use upshot_shared::Intake;
+use workers::WorkersBody;
 
 use crate::{moment::Moment, shown::Shown};
 
@@ -35,6 +40,8 @@ pub struct QueueBody {
     /// Ready jobs by priority.
     #[schema(example = json!({"critical": 0, "high": 4, "normal": 36, "low": 0}))]
     ready: BTreeMap<&'static str, u64>,
+    /// The workers that run its jobs.
+    workers: WorkersBody,
     /// Limits and weights in all processes, 200 at most. Limits that lanes wait for come first.
     limits: Vec<LimitBody>,
     /// Whether there are more limits.
@@ -157,11 +164,14 @@ impl QueueBody {
     ///
     /// # Errors
     /// When Redis failed.
-    pub async fn read(queue: &Client, shown: &Shown) -> Result<Self, Error> {
+    pub async fn read(queue: &Client, intake: &Intake, shown: &Shown) -> Result<Self, Error> {
         let conditions = queue.conditions_part(ConditionCursor::default());
-        let holding = future::try_join(queue.paused_kinds(), queue.limits_in_use(LOOKED_AT));
-        let (counts, (mut paused_kinds, used), (conditions, more_conditions), outbox, releases) =
+        let holding =
+            future::try_join3(queue.paused_kinds(), queue.limits_in_use(LOOKED_AT), queue.workers());
+        let (counts, (mut paused_kinds, used, workers), (conditions, more_conditions), outbox, releases) =
             future::try_join5(queue.counts(), holding, conditions, queue.outbox(), queue.releases()).await?;
+        let named = conditions.iter().map(|(condition, _)| condition.as_str());
+        let workers = WorkersBody::new(&workers, queue.name(), intake, named);
         let mut conditions: Vec<ConditionBody> =
             conditions.into_iter().map(|(condition, jobs)| ConditionBody { condition, jobs }).collect();
         conditions.sort_by(|one, other| {
@@ -192,6 +202,7 @@ impl QueueBody {
             paused_kinds,
             jobs: State::ALL.into_iter().map(|state| (state.as_str(), counts.of(state))).collect(),
             ready: Priority::ALL.into_iter().map(Priority::as_str).zip(counts.ready).collect(),
+            workers,
             limits: limits.iter().map(LimitBody::new).collect(),
             limits_cut,
             conditions,

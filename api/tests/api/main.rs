@@ -29,4 +29,5 @@ mod queues;
 mod redaction;
 mod rejections;
 mod stream;
+mod why;
 mod worker;

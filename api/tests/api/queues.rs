@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use upshot_queue::{JobId, NewJob, OutboxReader, Park, Priority};
+use upshot_queue::{Failure, JobId, Kinds, NewJob, OutboxReader, Park, Priority, WorkerOptions};
 
 use crate::{
     fixture::{Fixture, body, job},
     stream::Messages,
-    worker::Worker,
+    why,
+    worker::{self, Worker},
 };
 
 /// One queue of the list.
@@ -35,6 +36,29 @@ async fn figures_say_how_many_jobs_are_where() {
         (&json!(false), &json!([]), &json!([]))
     );
     assert_eq!(shown(&fixture, "invoices").await["jobs"]["ready"], 0);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn workers_and_kinds_without_one_are_shown() {
+    let fixture = Fixture::new().await;
+    let none = shown(&fixture, "emails").await["workers"].clone();
+    let without = json!(["order.confirm@1", "report.make@1"]);
+    assert_eq!(none, json!({"count": 0, "slots": 0, "builds": [], "kinds_without_worker": without}));
+    let kinds = Kinds { known: [("order.confirm".to_owned(), 1)].into(), build: "v7".to_owned() };
+    let options = WorkerOptions { kinds: Some(kinds), concurrency: 3, ..worker::options("emails") };
+    let done = |_, _| async { Ok::<_, Failure>(json!({"summary": "done"})) };
+    let worker = Worker::start_with(&fixture.connector, options, done);
+    why::until_workers(&fixture, "emails", 1).await;
+    // It parks the job, of a kind that no route names.
+    let parked = fixture.enqueue("emails", job("1", "order.other")).await;
+    let mut messages = Messages::open(&fixture, parked.as_str(), None).await;
+    messages.until(|message| message.data["state"] == "parked").await;
+    let one = shown(&fixture, "emails").await["workers"].clone();
+    let without = json!(["order.other@1", "report.make@1"]);
+    assert_eq!(one, json!({"count": 1, "slots": 3, "builds": ["v7"], "kinds_without_worker": without}));
+    worker.stop().await;
+    assert_eq!(shown(&fixture, "emails").await["workers"]["count"], 0);
     fixture.finish().await;
 }
 

@@ -12,6 +12,13 @@ use upshot_queue::{
 
 use upshot_testkit::within;
 
+/// Options of a worker that tries again after an hour.
+pub fn options(queue: &str) -> WorkerOptions {
+    let hour = Duration::from_secs(3600);
+    let retry = RetryPolicy { wait: Wait { base: hour, cap: hour, floor: hour }, ..RetryPolicy::default() };
+    WorkerOptions { retry, ..WorkerOptions::new(queue.parse().unwrap()) }
+}
+
 /// A worker on one queue.
 pub struct Worker {
     stop: CancellationToken,
@@ -36,10 +43,16 @@ impl Worker {
         Fut: Future<Output = Result<Value, E>> + Send + 'static,
         E: Into<Stop> + 'static,
     {
-        let hour = Duration::from_secs(3600);
-        let retry =
-            RetryPolicy { wait: Wait { base: hour, cap: hour, floor: hour }, ..RetryPolicy::default() };
-        let options = WorkerOptions { retry, ..WorkerOptions::new(queue.parse().unwrap()) };
+        Self::start_with(connector, options(queue), run)
+    }
+
+    /// The same with other options.
+    pub fn start_with<F, Fut, E>(connector: &Connector, options: WorkerOptions, run: F) -> Self
+    where
+        F: Fn(Arc<Job>, Lease) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, E>> + Send + 'static,
+        E: Into<Stop> + 'static,
+    {
         let connector = connector.clone();
         let monitor = Monitor::new().register(move |_| {
             let run = run.clone();

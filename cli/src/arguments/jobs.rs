@@ -51,6 +51,14 @@ pub struct Job {
 }
 
 #[derive(Debug, Args)]
+pub struct Why {
+    /// The job's id.
+    pub id: JobId,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
 pub struct Retry {
     /// The job's id.
     pub id: JobId,

@@ -6,7 +6,7 @@ use upshot_shared::visible::is_shown;
 
 use super::{
     audit_log, dead, follow, job_page, jobs, me, outcomes, overview, quarantine, queues, story, timeline,
-    token,
+    token, why,
 };
 use crate::output::{Page, Table, tests::written};
 
@@ -33,7 +33,8 @@ fn group(text: &str) -> Value {
 
 fn queues(text: &str) -> Value {
     let limit = json!({"key": text, "concurrency": 1, "rate": 1.5, "burst": 1, "weight": 1.0, "running": 1});
-    let queue = json!({"name": text, "paused": true, "paused_kinds": [text], "limits": [limit],
+    let queue = json!({"name": text, "paused": true, "paused_kinds": [text],
+        "workers": {"count": 1, "slots": 16, "kinds_without_worker": [text]}, "limits": [limit],
         "outbox": {"entries": 1, "groups": [{"name": text, "needs_since": text}]},
         "conditions": [{"condition": text, "jobs": 1}]});
     let depth = json!({"queue": text, "messages": 1, "consumers": 0});
@@ -78,6 +79,12 @@ fn story(text: &str) -> Value {
     json!({"subject": text, "outcomes": [outcome(text), outcome(text)], "story": [entry]})
 }
 
+fn why(text: &str) -> Value {
+    json!({"job": text, "reason": text, "text": text, "since": text, "also": [{"reason": text, "text": text}],
+        "details": {"holders": [text], "builds": [text], "condition": text},
+        "estimate": {"start": [text, text], "finish": [text, text]}})
+}
+
 fn overview(text: &str) -> Value {
     let outcomes = json!({"open": 1, "at_risk": 1, "overdue": 1, "oldest_due": text, "reopened": 1,
         "last_hour": {"received": 1, "missed": 1}});
@@ -119,6 +126,7 @@ fn pages(page: &mut Page, text: &str) {
     page.table(&mut outcomes::overdue_table(), &[outcomes::overdue_row(&outcome(text), now)]);
     page.table(&mut audit_log::table(), &[audit_log::row(&act(text)), audit_log::row(&suppressed(text))]);
     story::print(page, &story(text), now);
+    why::print(page, &why(text), now);
     overview::print(page, &overview(text), now);
     me::print(page, text, &principal(text), now);
     page.table(&mut token::table(), &[token::row(&api_token(text), now)]);

@@ -226,6 +226,21 @@ fn holding(queue: &Value) -> Vec<String> {
     for kind in list(queue, "paused_kinds").filter_map(Value::as_str) {
         lines.push(format!("{name}: kind {kind} is paused"));
     }
+    let workers = part(queue, "workers");
+    if workers.get("count").and_then(Value::as_u64) == Some(0) {
+        lines.push(format!("{name}: no worker is there: start `upshot executor`"));
+    } else {
+        if has(workers, "count") {
+            lines.push(format!(
+                "{name}: {} workers with {} slots",
+                text(workers, "count"),
+                text(workers, "slots")
+            ));
+        }
+        for kind in list(workers, "kinds_without_worker").filter_map(Value::as_str) {
+            lines.push(format!("{name}: no worker runs {kind}: start an executor of a build that does"));
+        }
+    }
     for limit in list(queue, "limits") {
         lines.push(format!("{name}: {}", described(limit)));
     }
@@ -292,6 +307,22 @@ mod tests {
             ]
         );
         assert!(waiting(&Value::Null)[0].contains("is unknown"));
+    }
+
+    #[test]
+    fn workers_are_told_of() {
+        let told = |count: u64, without: &[&str]| {
+            let workers = json!({"count": count, "slots": 16 * count, "kinds_without_worker": without});
+            holding(&json!({"name": "emails", "workers": workers}))
+        };
+        assert_eq!(told(0, &["a@1"]), ["emails: no worker is there: start `upshot executor`"]);
+        assert_eq!(
+            told(2, &["a@1"]),
+            [
+                "emails: 2 workers with 32 slots",
+                "emails: no worker runs a@1: start an executor of a build that does"
+            ]
+        );
     }
 
     #[test]

@@ -24,6 +24,8 @@ const LOOKED_AT: usize = 400;
 pub struct QueueRunTimes {
     routes: HashMap<u32, RunTimes>,
     unknown: RunTimes,
+    /// How many of the sample ended, and when the first and the last did, UTC ms.
+    ended: Option<(usize, i64, i64)>,
 }
 
 /// Samples of run times, used again for some seconds.
@@ -46,7 +48,10 @@ impl QueueRunTimes {
         let latest = queue.succeeded_ids(None, RUNS).await?;
         let ids: Vec<JobId> = latest.into_iter().map(|(id, ..)| id).collect();
         let mut times: HashMap<u32, Vec<i64>> = HashMap::new();
+        let mut ended: Option<(usize, i64, i64)> = None;
         for job in queue.briefs(&ids).await?.into_iter().flatten() {
+            let (n, first, last) = ended.unwrap_or((0, job.since, job.since));
+            ended = Some((n + 1, first.min(job.since), last.max(job.since)));
             if let (State::Succeeded, Some(began), Some(expectation)) =
                 (job.state, job.began, job.expectation)
             {
@@ -54,7 +59,13 @@ impl QueueRunTimes {
             }
         }
         let routes = times.into_iter().map(|(route, times)| (route, RunTimes::new(times))).collect();
-        Ok(Self { routes, unknown: RunTimes::default() })
+        Ok(Self { routes, unknown: RunTimes::default(), ended })
+    }
+
+    /// Jobs that succeeded in a ms, over the time of the sample; `None` for too small a sample.
+    pub fn pace(&self) -> Option<f64> {
+        let (n, first, last) = self.ended.filter(|(n, first, last)| *n > 1 && last > first)?;
+        Some((n - 1) as f64 / (last - first) as f64)
     }
 
     /// The longest of the times that are reckoned with, ms.

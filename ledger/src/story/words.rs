@@ -1,15 +1,9 @@
 //! The sentences of a story.
 
-use chrono::{DateTime, Utc};
 use upshot_queue::Account;
 
+pub(super) use crate::span::moment;
 use crate::span::span;
-
-/// A time to the second.
-pub(super) fn moment(ms: i64) -> String {
-    let time: Option<DateTime<Utc>> = DateTime::from_timestamp_millis(ms);
-    time.map_or_else(|| format!("{ms} ms"), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
-}
 
 /// A change of a job, in words.
 pub(super) fn change(did: &str, note: Option<&str>, by: Option<&str>) -> String {

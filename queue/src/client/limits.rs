@@ -276,7 +276,7 @@ impl Client {
 }
 
 /// The key of a stored limit.
-fn read_key(key: &str) -> Option<LimitKey> {
+pub(crate) fn read_key(key: &str) -> Option<LimitKey> {
     Some(match key.parse().ok()? {
         LimitKey::Queue => LimitKey::Queue,
         LimitKey::Tenant(name) => LimitKey::Tenant(decode(&name)),

@@ -25,7 +25,7 @@ pub const SCHEMA: u32 = 6;
 
 /// Every key below the control key: its name in Lua, and its suffix. A suffix that ends with a
 /// colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 59] = [
+pub(crate) const NAMES: [(&str, &str); 61] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -70,6 +70,8 @@ pub(crate) const NAMES: [(&str, &str); 59] = [
     ("SUBJECTS", ":subjects"),
     ("STATS", ":stats"),
     ("CLAIM", ":claim:"),
+    ("WORKERS", ":workers"),
+    ("WORKER_FACTS", ":worker_facts"),
     ("OUTBOX", ":outbox"),
     ("BOOKS", ":books"),
     ("ROUTES", ":routes"),
@@ -372,6 +374,16 @@ impl Keys {
         format!("{}:claim:{worker}:{}", self.control, request_id % 2)
     }
 
+    /// Sorted set: workers by until when they count as there (ms), unless they tell again.
+    pub fn workers(&self) -> String {
+        self.key("workers")
+    }
+
+    /// Hash: what each of these workers tells of itself.
+    pub fn worker_facts(&self) -> String {
+        self.key("worker_facts")
+    }
+
     /// String: the worker that sweeps at present, and the number of its last renewal.
     pub fn sweeper(&self) -> String {
         self.key("sweeper")
@@ -525,6 +537,8 @@ mod tests {
             keys.subjects(),
             keys.stats(),
             keys.claim("4711-8d3fa0b2", 5),
+            keys.workers(),
+            keys.worker_facts(),
             keys.sweeper(),
             keys.relay(),
             keys.outbox(),
@@ -601,6 +615,8 @@ mod tests {
             keys.stats(),
             keys.ring(0),
             keys.claim("", 0).replace(":0", ""),
+            keys.workers(),
+            keys.worker_facts(),
             keys.outbox(),
             keys.books(),
             keys.routes(),

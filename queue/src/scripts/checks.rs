@@ -6,9 +6,11 @@ use std::{
 };
 
 use super::{
-    ALL, SOURCES,
+    ALL, CALL_BYTES, SOURCES,
     compose::{INCLUDES, items_of, named_in, names_of, parts_of, words},
+    policy::constants,
 };
+use crate::redis::keys::NAMES;
 
 /// The names that a file defines for the files that include it.
 fn defined_in(source: &'static str) -> HashSet<&'static str> {
@@ -86,6 +88,14 @@ fn every_include_is_used() {
             used.contains(text) || part.is_some_and(|part| used.contains(part)),
             "no script includes {name}"
         );
+    }
+}
+
+/// A number replaces its name everywhere, so no key may have that name.
+#[test]
+fn no_number_has_the_name_of_a_key() {
+    for (name, _) in constants(CALL_BYTES) {
+        assert!(NAMES.iter().all(|(key, _)| *key != name), "{name} is a key and a number");
     }
 }
 

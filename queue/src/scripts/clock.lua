@@ -3,7 +3,7 @@
 --       part at a time. Leases, the next token of a rate, and delays then last no longer than
 --       their own length.
 -- KEYS: 1 control, 2 none
--- ARGV: 1 what (look; running, paced, scheduled, dead, cancelled: a part of that index; done: all
+-- ARGV: 1 what (look; running, paced, scheduled, dead, cancelled, workers: a part of that index; done: all
 --       parts are done), 2 where the part begins (0 for the beginning)
 -- Returns: {now ms; of look: how far the clock was set back in ms, or 0; of a part: where the next
 --       part begins, or 0; how many times were computed again}.
@@ -11,7 +11,7 @@
 local cx = open()
 if cx.err then return cx end
 local what = ARGV[1]
-local INDEX = {running = RUNNING, paced = PACED, scheduled = SCHEDULED, dead = DEAD, cancelled = CANCELLED}
+local INDEX = {running = RUNNING, paced = PACED, scheduled = SCHEDULED, dead = DEAD, cancelled = CANCELLED, workers = WORKERS}
 local before = tonumber(redis.call('HGET', CONTROL, 'clock') or '0')
 if what == 'look' and before > cx.now then return {cx.now, before - cx.now, 0} end
 if what == 'look' or what == 'done' then
@@ -27,6 +27,9 @@ if not index then return redis.error_reply('ARGS clock: `' .. what .. '` has no 
 local function latest(name, score)
   if what == 'running' then
     return cx.now + (tonumber(redis.call('HGET', LEASE .. name, 'ms')) or UNKNOWN_LEASE_MS)
+  elseif what == 'workers' then
+    local facts = redis.call('HGET', WORKER_FACTS, name) or ''
+    return cx.now + (tonumber(string.match(facts, '"lasts":(%d+)')) or UNKNOWN_LEASE_MS)
   elseif what == 'paced' then
     local limit = limit_of(cx, name)
     -- Looking for a token too early does no harm.

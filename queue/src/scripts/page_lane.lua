@@ -6,7 +6,7 @@
 --       position that it had in the list, 5 bound on ids (at most 640)
 -- Returns: {the position of the first id, when the last was enqueued (ms; 0 for unknown), 1 when more
 --       follow, then for each its id, and 1 where it has left the lane, or else 0}.
--- include: open, int, job, state, lane
+-- include: open, int, lane, place_in_lane
 local cx = open()
 if cx.err then return cx end
 local lane, behind, ms, hint, bound = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -15,42 +15,15 @@ if not ms or not hint or not bound or bound < 1 or bound > MAX_LANE_PAGE then
 end
 local list = LANE .. lane
 local length = redis.call('LLEN', list)
-local function enqueued(id)
-  local body = fields_of(JOB .. id, 'job')[1]
-  return body and enqueued_ms(body)
-end
--- When the job at a position was enqueued; where it is forgotten, that of the next one.
-local function enqueued_at(place)
-  for i = place, math.min(place + 15, length - 1) do
-    local at = enqueued(redis.call('LINDEX', list, int(i)))
-    if at then return at end
-  end
-end
--- Looks for the job among MAX_BATCH ids, from one position up to another. A job that was enqueued
--- again under the same id is in the list once more behind that.
-local function place_of(first, upto)
-  local ids = redis.call('LRANGE', list, int(first), int(math.min(first + MAX_BATCH - 1, upto)))
-  for i = #ids, 1, -1 do
-    if ids[i] == behind then return first + i - 1 end
-  end
-end
 local from = 0
 if behind ~= '' then
   -- Claims moved the other jobs to the front, and a mark moves them back by one.
   hint = math.min(hint, length)
-  local place = place_of(math.max(0, hint - MAX_BATCH + 2), hint + 1)
+  local place = place_among(list, behind, math.max(0, hint - MAX_BATCH + 2), hint + 1)
   if not place then
-    local last = length
-    for _ = 1, 48 do
-      if from >= last then break end
-      local middle = math.floor((from + last) / 2)
-      local at = enqueued_at(middle)
-      if at and at < ms then from = middle + 1 else last = middle end
-    end
-    -- Several jobs were enqueued in that ms. If it was claimed, so were all in front of it.
-    for i = 0, 7 do
-      place = place or place_of(from + i * MAX_BATCH, length)
-    end
+    from = first_since(list, length, ms)
+    -- If it was claimed, so were all in front of it.
+    place = place_behind(list, length, behind, from)
   end
   if place then from = place + 1 end
 end
@@ -66,6 +39,6 @@ for part = 0, math.ceil(bound / MAX_BATCH) - 1 do
   end
   count = count + #ids
 end
-if count > 0 then reply[2] = enqueued_at(from + count - 1) or 0 end
+if count > 0 then reply[2] = enqueued_at(list, length, from + count - 1) or 0 end
 if from + count < length then reply[3] = 1 end
 return reply

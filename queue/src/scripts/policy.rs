@@ -112,6 +112,14 @@ const MAX_LANE_PAGE: usize = 640;
 /// Limits that are read at once.
 const MAX_LIMITS: usize = 1000;
 
+/// Workers of a queue that are read at once.
+const MAX_WORKERS: usize = 512;
+
+/// Running jobs that are named as holders of a limit key.
+const NAMED_HOLDERS: usize = 5;
+/// Claims among whose jobs they are looked for.
+const HOLDER_CLAIMS: usize = 16;
+
 /// Their names in Lua, and their values in Lua's syntax.
 pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
     let text = |value: &dyn std::fmt::Display| format!("'{value}'");
@@ -165,5 +173,8 @@ pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
         ("MAX_PAGE", number(&MAX_PAGE)),
         ("MAX_LANE_PAGE", number(&MAX_LANE_PAGE)),
         ("MAX_LIMITS", number(&MAX_LIMITS)),
+        ("MAX_WORKERS", number(&MAX_WORKERS)),
+        ("NAMED_HOLDERS", number(&NAMED_HOLDERS)),
+        ("HOLDER_CLAIMS", number(&HOLDER_CLAIMS)),
     ]
 }

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    claim, configure, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, renew, settle,
-    shutdown, sweep, wake,
+    claim, configure, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, presence, renew,
+    settle, shutdown, sweep, wake,
 };
 use crate::{error::Error, job::Job, redis::connect::Connector, worker::protocol::EndedAttempt};
 
@@ -34,6 +34,7 @@ pub struct RedisBackend {
     finish: CancellationToken,
     claiming: Option<AbortOnDropHandle<()>>,
     settling: Option<AbortOnDropHandle<()>>,
+    telling: Option<AbortOnDropHandle<()>>,
     others: Vec<AbortOnDropHandle<()>>,
     closing: Option<BoxFuture<'static, ()>>,
 }
@@ -61,6 +62,7 @@ impl RedisBackend {
             finish: CancellationToken::new(),
             claiming: None,
             settling: None,
+            telling: None,
             others: Vec::new(),
             closing: None,
         })
@@ -79,6 +81,8 @@ impl RedisBackend {
             self.claiming = Some(AbortOnDropHandle::new(spawned));
             let spawned = tokio::spawn(settle::run(Arc::clone(core), ended, self.finish.clone()));
             self.settling = Some(AbortOnDropHandle::new(spawned));
+            let spawned = tokio::spawn(presence::run(Arc::clone(core)));
+            self.telling = Some(AbortOnDropHandle::new(spawned));
             self.others = vec![
                 AbortOnDropHandle::new(tokio::spawn(renew::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(wake::run(Arc::clone(core)))),
@@ -115,6 +119,7 @@ impl Backend for RedisBackend {
         let closing = self.closing.get_or_insert_with(|| {
             let claiming = self.claiming.take();
             let settling = self.settling.take();
+            let telling = self.telling.take();
             let finish = self.finish.clone();
             let (_, nothing) = mpsc::unbounded_channel();
             let mut tasks = std::mem::replace(&mut self.tasks, nothing);
@@ -133,6 +138,9 @@ impl Backend for RedisBackend {
                 finish.cancel();
                 if let Some(settling) = settling {
                     let _ = settling.await;
+                }
+                if let Some(telling) = telling {
+                    let _ = telling.await;
                 }
             };
             async move {

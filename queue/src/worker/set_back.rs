@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The parts with times, in the order in which they are counted again.
-const TIMED: [&str; 5] = ["running", "paced", "scheduled", "dead", "cancelled"];
+const TIMED: [&str; 6] = ["running", "paced", "scheduled", "dead", "cancelled", "workers"];
 
 /// A reading of Redis' clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -282,6 +282,12 @@ impl Worker {
         self.stop.cancel();
     }
 
+    /// Ends as if its process was killed.
+    pub async fn kill(self) {
+        self.running.abort();
+        assert!(self.running.await.is_err_and(|error| error.is_cancelled()), "the worker had ended");
+    }
+
     /// Stops in good order.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -121,6 +121,13 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
                 .map(words)
                 .into()
         }
+        "why" => {
+            let mut lines = Vec::new();
+            for state in [State::Parked, State::Dead] {
+                lines.push(words(format!("why {}", job(stage, &unknown, state).await)));
+            }
+            lines
+        }
         "retry" => vec![words(format!("retry {}", job(stage, &unknown, State::Parked).await))],
         "cancel" => vec![words(format!("cancel {}", job(stage, "invoice.issue", State::Scheduled).await))],
         "reschedule" => {

@@ -60,6 +60,7 @@ pub const ROWS: &[Row] = &[
     }),
     row("list_jobs", &[200], NoTrace),
     row("show_job", &[200], NotThere),
+    row("explain_job", &[200], NotThere),
     said(row("retry_job", &[409], NotThere), || json!({})),
     said(row("cancel_job", &[202], NotThere), || json!({})),
     said(row("reschedule_job", &[202], NotThere), || json!({"delay": "1h"})),
