@@ -208,10 +208,12 @@ async fn entries_are_bounded_and_refusals_displace_no_act() {
     assert_eq!(stage.acts.write_suppressed().await.unwrap(), 0);
     let acts = stage.listed(&Filter::default(), 50).await;
     assert_eq!(acts.len(), 12);
-    let suppressed = acts[0].suppressed.as_ref().unwrap();
-    assert_eq!((acts[0].result, suppressed.refusals), (Ended::Suppressed, 490));
+    // Entries of one millisecond in two streams have no order.
+    let counted: Vec<_> = acts.iter().filter(|act| act.result == Ended::Suppressed).collect();
+    let suppressed = counted[0].suppressed.as_ref().unwrap();
+    assert_eq!((counted.len(), suppressed.refusals), (1, 490));
     assert_eq!(suppressed.addresses["192.0.2.7"], 490);
-    assert_eq!(acts[11].target["id"], "job-1");
+    assert_eq!(acts.iter().filter(|act| act.target.get("id").is_some_and(|id| id == "job-1")).count(), 1);
     for n in 0..400 {
         stage.act(n, 200).await;
     }
