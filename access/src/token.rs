@@ -102,7 +102,7 @@ impl Hash {
     }
 }
 
-/// So many random bytes, in lower-case hexadecimal digits.
+/// `BYTES` random bytes, in lower-case hexadecimal digits.
 pub(crate) fn random<const BYTES: usize>() -> String {
     let mut bytes = [0; BYTES];
     rand::rng().fill_bytes(&mut bytes);

@@ -67,7 +67,7 @@ pub struct Conclusion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ended {
-    /// It goes on.
+    /// Its result is not there yet.
     Pending,
     /// Nothing is known of its end: the process ended, or Redis took no result.
     Unknown,

@@ -2,7 +2,7 @@
 //!
 //! A page examines a bounded number of entries and says how far it came. It continues by the ids of
 //! the last examined entries, so a page costs the same at any position. An act stands where its result
-//! stands; an act without a result stands where its intent stands. So an act that ends while somebody
+//! stands; an act without a result stands where its intent stands. So an act that ends while a person
 //! turns pages is found at the beginning of the list.
 
 use std::{fmt, str::FromStr, sync::LazyLock};
@@ -164,7 +164,7 @@ impl Acts {
         loop {
             let [mut acts, mut refusals] = self.part(at).await?;
             loop {
-                // A part that is used up and has more in Redis must be read before its neighbour goes on.
+                // A part that is used up and has more in Redis must be read before its neighbour continues.
                 let is_behind = |part: &mut Part| part.entries.peek().is_none() && !part.is_last;
                 if is_behind(&mut acts) || is_behind(&mut refusals) {
                     break;

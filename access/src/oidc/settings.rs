@@ -22,7 +22,7 @@ pub struct Config {
     pub scopes: Vec<String>,
     /// The claim with the groups of a person.
     pub groups_claim: String,
-    /// The claim with the tenants of a person, `*` for all. Without it everybody sees all tenants.
+    /// The claim with the tenants of a person, `*` for all. Without it each person sees all tenants.
     pub tenants_claim: Option<String>,
     /// The claim with the name of a person.
     pub name_claim: String,

@@ -1,3 +1,5 @@
+//! Devices that ask for a login, from the first code to the token.
+
 use upshot_access::{
     Role, Secret,
     devices::{About, Polled, TypedCode},

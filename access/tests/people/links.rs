@@ -1,3 +1,5 @@
+//! Capability links: made, checked, revoked one by one and all at once.
+
 use redis::AsyncCommands;
 use upshot_access::{
     Error, Facts, LinkText, Login, Only, Refusal, Right, Scope, Target,

@@ -1,3 +1,5 @@
+//! Values that are taken once, and the one-time administrator token.
+
 use redis::AsyncCommands;
 use upshot_access::{FirstToken, Secret, once::Kind};
 

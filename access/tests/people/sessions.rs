@@ -1,3 +1,5 @@
+//! Sessions: begun, idle, ended, and ended with what they began with.
+
 use redis::AsyncCommands;
 use upshot_access::{Credential, Lengths, Login, Principal, Refusal, Right, Role, Secret};
 

@@ -1,7 +1,7 @@
 //! The right that each operation needs, from the OpenAPI document.
 //!
 //! Each operation states its right as `x-right`. The document and the gate cannot differ, because the
-//! gate reads the document. An operation without `x-right` is refused to everybody.
+//! gate reads the document. The gate refuses an operation without `x-right` to every principal.
 
 use std::collections::HashMap;
 

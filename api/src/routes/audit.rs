@@ -61,7 +61,7 @@ pub struct AuditSearched {
 /// is made, and its result follows. An act without a result is `pending`, and after a minute
 /// `unknown`. Refusals and failed logins are here too; of many from one address, only the first of
 /// each minute have entries, and the others are counted. The last ended come first. An act that ends
-/// while somebody turns pages is found at the beginning of the list. Entries are kept for
+/// while a person turns pages is found at the beginning of the list. Entries are kept for
 /// `audit.keep`; the stream `upshot.audit` in RabbitMQ keeps them longer.
 #[utoipa::path(
     get,

@@ -123,7 +123,7 @@ impl Answer {
     /// What is wrong with the answer, if anything.
     pub fn fault(&self, due: &Due, row: &Row, target: &Target) -> Option<String> {
         let Self { status, headers, body } = self;
-        let kind = body["type"].as_str().unwrap_or_default().rsplit([':', '/']).next().unwrap_or_default();
+        let kind = body["code"].as_str().unwrap_or_default();
         let is_right = match due {
             Due::Unauthenticated => *status == 401 && kind == "unauthenticated",
             Due::MissingRight(right) => {

@@ -1,3 +1,5 @@
+//! Requests of browsers: foreign pages, other hosts, headers.
+
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use upshot_access::{Rights, Role, Scope};

@@ -1,3 +1,5 @@
+//! The login of a device: its codes, its person, its token.
+
 use serde_json::{Value, json};
 
 use super::{

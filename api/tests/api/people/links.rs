@@ -1,3 +1,5 @@
+//! What the capability link of an end user reaches.
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use upshot_access::{Only, Rights, Role, Scope};

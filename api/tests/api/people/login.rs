@@ -1,3 +1,5 @@
+//! Logins with OpenID Connect, and what a provider may get wrong.
+
 use std::collections::BTreeMap;
 
 use reqwest::{Method, header};

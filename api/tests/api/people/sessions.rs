@@ -1,3 +1,5 @@
+//! Sessions of browsers: exchanged for tokens, fixed, ended.
+
 use reqwest::Method;
 use serde_json::json;
 use upshot_access::{Once, Rights, Role, Scope, Tokens, once::Kind};

@@ -1,3 +1,5 @@
+//! Streams whose principal loses its right, and tickets.
+
 use std::time::Duration;
 
 use reqwest::{Method, Response};
