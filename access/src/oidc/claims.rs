@@ -1,15 +1,21 @@
 //! What a provider says of a person.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// All claims by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(super) struct Claims(Map<String, Value>);
 
+#[cfg(feature = "oidc")]
+impl openidconnect::AdditionalClaims for Claims {}
+
 impl Claims {
-    pub(super) fn of(claims: Value) -> Self {
-        match claims {
-            Value::Object(claims) => Self(claims),
+    /// All claims of a token, those with a field of their own and the others.
+    pub(super) fn all_of(claims: &impl Serialize) -> Self {
+        match serde_json::to_value(claims) {
+            Ok(Value::Object(claims)) => Self(claims),
             _ => Self::default(),
         }
     }
@@ -56,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_claim_is_found_by_name_and_by_pointer() {
-        let claims = Claims::of(json!({
+        let claims = Claims::all_of(&json!({
             "groups": ["a", 1, "b"], "one": "a", "realm": {"roles": ["ops"]}, "https://x/y": ["z"],
         }));
         assert_eq!(claims.texts("groups"), ["a", "b"]);

@@ -1,34 +1,41 @@
 //! What an ID token must say (OpenID Connect Core 1.0, section 3.1.3.7).
 
-use std::time::Duration;
-
-use data_encoding::BASE64URL_NOPAD;
-use serde::Deserialize;
-use serde_json::Value;
-use subtle::ConstantTimeEq;
-
-use super::{
-    claims::Claims,
-    jws::{Algorithm, Keys, Unsigned, verified},
+use chrono::{DateTime, TimeDelta, Utc};
+use openidconnect::{
+    AccessToken, AccessTokenHash, ClaimsVerificationError, ClientId, IdTokenVerifier, IssuerUrl,
+    JsonWebKeySet, Nonce, SignatureVerificationError,
+    core::{CoreJsonWebKey, CoreJwsSigningAlgorithm},
 };
 
+use super::{claims::Claims, client::Token};
+
 /// How far the clocks of the provider and of this machine may differ.
-pub const SKEW: Duration = Duration::from_secs(60);
+pub const SKEW: TimeDelta = TimeDelta::seconds(60);
 /// How long ago the provider may have issued an identity that it hands over now.
-const FRESH: Duration = Duration::from_secs(600);
+const FRESH: TimeDelta = TimeDelta::seconds(600);
 /// Characters of a subject at most (OpenID Connect Core 1.0, section 2).
 const LONGEST_SUBJECT: usize = 255;
+/// Signatures that are taken: those with a public key. Whoever knows a shared secret could make its own.
+const SIGNED_BY: [CoreJwsSigningAlgorithm; 9] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
 
 /// What a token is held against.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected<'a> {
-    pub(super) issuer: &'a str,
     pub(super) client_id: &'a str,
     pub(super) nonce: &'a str,
     /// The access token that came with it.
-    pub(super) access_token: &'a str,
-    /// The time, UTC s.
-    pub(super) now: i64,
+    pub(super) access_token: &'a AccessToken,
+    pub(super) now: DateTime<Utc>,
 }
 
 /// Why a token is not taken.
@@ -42,114 +49,139 @@ pub(super) enum Untaken {
     Wrong(String),
 }
 
-#[derive(Debug, Deserialize)]
-struct Required {
-    iss: String,
-    sub: String,
-    aud: Audience,
-    exp: f64,
-    iat: f64,
-    nonce: Option<String>,
-    azp: Option<String>,
-    at_hash: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
-
 /// The subject and the claims of a token that is in order.
-pub(super) fn read(token: &str, keys: &Keys, expected: &Expected<'_>) -> Result<(String, Claims), Untaken> {
-    let (algorithm, payload) = verified(token, keys).map_err(|why| match why {
-        Unsigned::NoKey => Untaken::NoKey,
-        Unsigned::Form(why) => Untaken::Wrong(why),
-    })?;
-    let wrong = |why: serde_json::Error| Untaken::Wrong(format!("its claims: {why}"));
-    let claims: Value = serde_json::from_slice(&payload).map_err(wrong)?;
-    let required = Required::deserialize(&claims).map_err(wrong)?;
-    required.check(algorithm, expected)?;
-    Ok((required.sub, Claims::of(claims)))
-}
-
-impl Required {
-    fn check(&self, algorithm: Algorithm, expected: &Expected<'_>) -> Result<(), Untaken> {
-        let wrong = |why: &str| Err(Untaken::Wrong(why.to_owned()));
-        let audience = match &self.aud {
-            Audience::One(one) => std::slice::from_ref(one),
-            Audience::Many(many) => many,
-        };
-        if self.iss != expected.issuer {
-            return wrong("its issuer is another");
-        }
-        if audience.is_empty() || audience.iter().any(|one| one != expected.client_id) {
-            return wrong("it is not for this client alone");
-        }
-        if self.azp.as_deref().is_some_and(|azp| azp != expected.client_id) {
-            return wrong("it was issued to another client");
-        }
-        if !self.nonce.as_deref().is_some_and(|nonce| is_same(nonce, expected.nonce)) {
-            return wrong("it belongs to another login");
-        }
-        if self.sub.is_empty() || self.sub.len() > LONGEST_SUBJECT {
-            return wrong("its subject is empty or too long");
-        }
-        let hash = at_hash(algorithm, expected.access_token);
-        if self.at_hash.as_deref().is_some_and(|found| !is_same(found, &hash)) {
-            return wrong("it belongs to another access token");
-        }
-        self.check_times(expected.now)
+pub(super) fn read(
+    token: &Token,
+    issuer: &IssuerUrl,
+    keys: &JsonWebKeySet<CoreJsonWebKey>,
+    expected: &Expected<'_>,
+) -> Result<(String, Claims), Untaken> {
+    let wrong = |why: &str| Untaken::Wrong(why.to_owned());
+    let now = expected.now;
+    // As for a public client: a client's secret signs nothing here.
+    let verifier = IdTokenVerifier::new_public_client(
+        ClientId::new(expected.client_id.to_owned()),
+        issuer.clone(),
+        keys.clone(),
+    )
+    .set_allowed_algs(SIGNED_BY)
+    .set_time_fn(move || now - SKEW)
+    .set_issue_time_verifier_fn(move |at| is_fresh(at, now));
+    let claims = token.claims(&verifier, &Nonce::new(expected.nonce.to_owned())).map_err(Untaken::of)?;
+    // The crate leaves this to its user.
+    if claims.authorized_party().is_some_and(|party| party.as_str() != expected.client_id) {
+        return Err(wrong("it was issued to another client"));
     }
-
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-    fn check_times(&self, now: i64) -> Result<(), Untaken> {
-        let (now, skew) = (now as f64, SKEW.as_secs_f64());
-        let clock =
-            |what: &str, at: f64| Err(Untaken::Clock(format!("{what} at {at:.0} s, it is {now:.0} s")));
-        if self.exp <= now - skew {
-            return clock("it expired", self.exp);
+    if let Some(found) = claims.access_token_hash() {
+        let hash = token.signing_alg().and_then(|alg| Ok((alg, token.signing_key(&verifier)?)));
+        let (alg, key) = hash.map_err(|_| Untaken::NoKey)?;
+        let hash = AccessTokenHash::from_token(expected.access_token, alg, key);
+        if hash.ok().as_ref() != Some(found) {
+            return Err(wrong("it belongs to another access token"));
         }
-        if self.iat > now + skew || self.iat < now - skew - FRESH.as_secs_f64() {
-            return clock("it was issued", self.iat);
-        }
-        Ok(())
     }
+    let subject = claims.subject().to_string();
+    if subject.is_empty() || subject.len() > LONGEST_SUBJECT {
+        return Err(wrong("its subject is empty or too long"));
+    }
+    Ok((subject, Claims::all_of(claims)))
 }
 
-/// What an ID token says of its access token: the left half of its hash.
-fn at_hash(algorithm: Algorithm, access_token: &str) -> String {
-    let digest = ring::digest::digest(algorithm.digest(), access_token.as_bytes());
-    let half = digest.as_ref().len() / 2;
-    BASE64URL_NOPAD.encode(digest.as_ref().get(..half).unwrap_or_default())
+fn is_fresh(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), String> {
+    if at > now + SKEW || at < now - SKEW - FRESH {
+        return Err(format!("it was issued at {at}, it is {now}"));
+    }
+    Ok(())
 }
 
-fn is_same(one: &str, other: &str) -> bool {
-    one.as_bytes().ct_eq(other.as_bytes()).into()
+impl Untaken {
+    fn of(why: ClaimsVerificationError) -> Self {
+        use SignatureVerificationError::{AmbiguousKeyId, CryptoError, InvalidKey, NoMatchingKey};
+        match why {
+            ClaimsVerificationError::Expired(why) => Self::Clock(why),
+            ClaimsVerificationError::SignatureVerification(
+                AmbiguousKeyId(_) | CryptoError(_) | InvalidKey(_) | NoMatchingKey,
+            ) => Self::NoKey,
+            ClaimsVerificationError::SignatureVerification(why) => Self::Wrong(why.to_string()),
+            ClaimsVerificationError::InvalidAudience(why) => {
+                Self::Wrong(format!("it is not for this client alone: {why}"))
+            }
+            ClaimsVerificationError::InvalidIssuer(why) => {
+                Self::Wrong(format!("its issuer is another: {why}"))
+            }
+            ClaimsVerificationError::InvalidNonce(_) => Self::Wrong("it belongs to another login".to_owned()),
+            why => Self::Wrong(why.to_string()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::BASE64URL_NOPAD;
     use proptest::prelude::*;
-    use serde_json::json;
+    use ring::{
+        rand::SystemRandom,
+        signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+    };
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::oidc::jws::tests::Signer;
 
     const NOW: i64 = 1_800_000_000;
-    const EXPECTED: Expected<'_> = Expected {
-        issuer: "https://id.example",
-        client_id: "upshot",
-        nonce: "n",
-        access_token: "access",
-        now: NOW,
-    };
+
+    /// A provider's key.
+    struct Signer(EcdsaKeyPair, &'static str);
+
+    impl Signer {
+        fn new(kid: &'static str) -> Self {
+            let random = SystemRandom::new();
+            let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random);
+            Self(pair.unwrap(), kid)
+        }
+
+        fn keys(&self) -> JsonWebKeySet<CoreJsonWebKey> {
+            let point = self.0.public_key().as_ref();
+            let encode = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+            let key = json!({
+                "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.1,
+                "x": encode(&point[1..33]), "y": encode(&point[33..]),
+            });
+            serde_json::from_value(json!({"keys": [{"kty": "of the future"}, key]})).unwrap()
+        }
+
+        fn text(&self, header: &Value, claims: &Value) -> String {
+            let encode = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+            let message = format!("{}.{}", encode(header), encode(claims));
+            let signed = self.0.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+            format!("{message}.{}", BASE64URL_NOPAD.encode(signed.as_ref()))
+        }
+
+        fn take(&self, claims: &Value, now: i64) -> Result<(String, Claims), Untaken> {
+            let header = json!({"alg": "ES256", "kid": self.1, "typ": "JWT"});
+            take(&self.text(&header, claims), self, now)
+        }
+    }
+
+    fn take(token: &str, signer: &Signer, now: i64) -> Result<(String, Claims), Untaken> {
+        let token: Token = token.parse().map_err(|why| Untaken::Wrong(format!("{why}")))?;
+        let access_token = AccessToken::new("access".to_owned());
+        let expected = Expected {
+            client_id: "upshot",
+            nonce: "n",
+            access_token: &access_token,
+            now: DateTime::from_timestamp(now, 0).unwrap(),
+        };
+        let issuer = IssuerUrl::new("https://id.example".to_owned()).unwrap();
+        read(&token, &issuer, &signer.keys(), &expected)
+    }
 
     fn claims() -> Value {
+        let digest = ring::digest::digest(&ring::digest::SHA256, b"access");
         json!({
             "iss": "https://id.example", "sub": "ada", "aud": "upshot", "exp": NOW + 300, "iat": NOW - 1,
-            "nonce": "n", "groups": ["ops"], "at_hash": at_hash(Algorithm::Es256, "access"),
+            "nonce": "n", "groups": ["ops"], "preferred_username": "ada",
+            "at_hash": BASE64URL_NOPAD.encode(&digest.as_ref()[..16]),
         })
     }
 
@@ -159,16 +191,19 @@ mod tests {
         claims
     }
 
-    fn take(signer: &Signer, claims: &Value, expected: &Expected<'_>) -> Result<(String, Claims), Untaken> {
-        read(&signer.token(claims), &signer.keys(), expected)
-    }
-
     #[test]
-    fn a_token_in_order_is_taken() {
+    fn a_token_in_order_is_taken_with_all_claims() {
         let signer = Signer::new("k");
-        for claims in [claims(), with("aud", json!(["upshot"])), with("azp", json!("upshot"))] {
-            let (subject, claims) = take(&signer, &claims, &EXPECTED).unwrap();
+        for claims in [
+            claims(),
+            with("aud", json!(["upshot"])),
+            with("azp", json!("upshot")),
+            with("email_verified", json!("true")),
+            with("updated_at", json!("2026-11-30T12:00:00Z")),
+        ] {
+            let (subject, claims) = signer.take(&claims, NOW).unwrap();
             assert_eq!((subject.as_str(), claims.texts("groups")), ("ada", vec!["ops"]));
+            assert_eq!(claims.texts("preferred_username"), ["ada"], "a claim that the crate knows");
         }
     }
 
@@ -189,8 +224,30 @@ mod tests {
             ("exp", Value::Null),
             ("iat", json!("now")),
         ] {
-            let refused = take(&signer, &with(name, value.clone()), &EXPECTED);
+            let refused = signer.take(&with(name, value.clone()), NOW);
             assert!(matches!(refused, Err(Untaken::Wrong(_))), "{name} {value}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_another_key_signed_is_refused() {
+        let (signer, other) = (Signer::new("k"), Signer::new("k"));
+        let header = json!({"alg": "ES256", "kid": "k"});
+        let token = other.text(&header, &claims());
+        assert_eq!(take(&token, &signer, NOW).unwrap_err(), Untaken::NoKey);
+        for header in [
+            json!({"alg": "none"}),
+            json!({"alg": "HS256", "kid": "k"}),
+            json!({"alg": "RS256", "kid": "k"}),
+            json!({"alg": "ES384", "kid": "k"}),
+            json!({"alg": "ES256", "kid": "k", "crit": ["exp"]}),
+            json!({"alg": "ES256", "kid": "l"}),
+        ] {
+            let token = signer.text(&header, &claims());
+            assert!(take(&token, &signer, NOW).is_err(), "{header}");
+            let (message, _) = token.rsplit_once('.').unwrap();
+            assert!(take(&format!("{message}."), &signer, NOW).is_err(), "{header}");
+            assert!(take(message, &signer, NOW).is_err(), "{header}");
         }
     }
 
@@ -198,9 +255,7 @@ mod tests {
         #[test]
         fn clocks_may_differ_by_a_minute(off in -1_000_i64..1_000) {
             let signer = Signer::new("k");
-            let mut claims = claims();
-            claims["iat"] = json!(NOW);
-            let taken = take(&signer, &claims, &Expected { now: NOW + off, ..EXPECTED });
+            let taken = signer.take(&with("iat", json!(NOW)), NOW + off);
             if (-60..360).contains(&off) {
                 prop_assert!(taken.is_ok(), "{:?}", taken);
             } else {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "oidc")]
 use super::{Error, claims::Claims};
+use crate::role::Role;
+#[cfg(feature = "oidc")]
 use crate::{
     principal::{Identity, Principal},
-    role::Role,
     scope::{Only, Scope},
 };
 
@@ -36,6 +38,7 @@ impl std::fmt::Debug for Config {
     }
 }
 
+#[cfg(feature = "oidc")]
 impl Config {
     /// Whether a claim that decides something is not there.
     pub(super) fn lacks(&self, claims: &Claims) -> bool {
@@ -43,11 +46,9 @@ impl Config {
         [self.groups_claim.as_str()].into_iter().chain(tenants).any(|claim| !claims.has(claim))
     }
 
-    /// What the login asks for.
-    pub(super) fn scope(&self) -> String {
-        let mut scopes = vec!["openid"];
-        scopes.extend(self.scopes.iter().map(String::as_str).filter(|scope| *scope != "openid"));
-        scopes.join(" ")
+    /// What the login asks for beside `openid`.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().map(String::as_str).filter(|scope| *scope != "openid")
     }
 
     /// The principal of a person of whom these claims are true.
@@ -82,6 +83,7 @@ impl Config {
 }
 
 /// The first groups, for an error.
+#[cfg(feature = "oidc")]
 fn shown(groups: &[&str]) -> String {
     if groups.is_empty() {
         return "there are none".to_owned();

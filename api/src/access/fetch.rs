@@ -1,4 +1,4 @@
-//! What asks the identity provider.
+//! The identity provider, and what asks it.
 
 #[cfg(not(feature = "oidc"))]
 mod absent;
@@ -6,9 +6,9 @@ mod absent;
 mod sent;
 
 #[cfg(not(feature = "oidc"))]
-pub use absent::http;
+pub use absent::provider;
 #[cfg(feature = "oidc")]
-pub use sent::http;
+pub use sent::provider;
 
 /// Why the settings of the provider cannot be used.
 #[derive(Debug, thiserror::Error)]

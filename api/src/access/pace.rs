@@ -1,12 +1,20 @@
-//! How often somebody may do something: the generic cell rate algorithm, with a bounded memory.
+//! How often somebody may do something, counted by name in a bounded memory.
 //!
-//! Each name has a theoretical arrival time, which each act moves on by the time between two acts. An act
-//! is refused while that time is further ahead than the burst. Each process counts for itself.
+//! The crate `governor` decides. Each process counts for itself.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, MonotonicClock},
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::StateStore,
 };
 
 /// Names at most. Further ones share one count.
@@ -16,16 +24,24 @@ const SHARED: &str = "";
 
 /// A pace.
 #[derive(Debug)]
-pub struct Pace {
-    every: Duration,
-    burst: u32,
-    arrivals: Mutex<HashMap<String, Instant>>,
+pub struct Pace<C: Clock = MonotonicClock> {
+    limiter: RateLimiter<Asked, Counts, C, NoOpMiddleware<C::Instant>>,
 }
 
 impl Pace {
     /// `burst` acts at once, and one for each `every` that goes by.
     pub fn new(burst: u32, every: Duration) -> Self {
-        Self { every, burst: burst.max(1), arrivals: Mutex::default() }
+        Self::with_clock(burst, every, MonotonicClock)
+    }
+}
+
+impl<C: Clock> Pace<C> {
+    fn with_clock(burst: u32, every: Duration, clock: C) -> Self {
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        // Only a period of zero has no quota.
+        let quota = Quota::with_period(every).unwrap_or_else(|| Quota::per_second(burst));
+        let counts = Counts { every: quota.replenish_interval().into(), due: Mutex::default() };
+        Self { limiter: RateLimiter::new(quota.allow_burst(burst), counts, clock) }
     }
 
     /// Whether a name may act; it does not count as an act.
@@ -33,8 +49,7 @@ impl Pace {
     /// # Errors
     /// How long to wait.
     pub fn look(&self, name: &str) -> Result<(), Duration> {
-        let now = Instant::now();
-        next(self.arrivals().get(name).copied(), now, self.every, self.burst).map(|_| ())
+        self.ask(name, false)
     }
 
     /// Counts an act.
@@ -42,71 +57,62 @@ impl Pace {
     /// # Errors
     /// How long to wait; the act does not count then.
     pub fn act(&self, name: &str) -> Result<(), Duration> {
-        let now = Instant::now();
-        let mut arrivals = self.arrivals();
-        if arrivals.len() >= MOST && !arrivals.contains_key(name) {
-            arrivals.retain(|_, arrival| *arrival > now);
-        }
-        let name = if arrivals.len() >= MOST && !arrivals.contains_key(name) { SHARED } else { name };
-        let arrival = next(arrivals.get(name).copied(), now, self.every, self.burst)?;
-        arrivals.insert(name.to_owned(), arrival);
-        Ok(())
+        self.ask(name, true)
     }
 
-    /// A panic elsewhere cannot leave the map half changed, so a poisoned lock is taken.
-    fn arrivals(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ask(&self, name: &str, counts: bool) -> Result<(), Duration> {
+        let asked = Asked { name: name.to_owned(), counts };
+        let refused = self.limiter.check_key(&asked).err();
+        refused.map_or(Ok(()), |refused| Err(refused.wait_time_from(self.limiter.clock().now())))
     }
 }
 
-/// The next theoretical arrival time, or how long to wait.
-fn next(arrival: Option<Instant>, now: Instant, every: Duration, burst: u32) -> Result<Instant, Duration> {
-    let arrival = arrival.map_or(now, |arrival| arrival.max(now));
-    let ahead = arrival.duration_since(now);
-    let most = every.saturating_mul(burst.saturating_sub(1));
-    if ahead > most {
-        return Err(ahead.saturating_sub(most));
+/// A name that asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    name: String,
+    /// Whether it acts, or only looks.
+    counts: bool,
+}
+
+/// When the next act of each name is due, if it acts evenly.
+#[derive(Debug)]
+struct Counts {
+    every: Nanos,
+    due: Mutex<HashMap<String, Nanos>>,
+}
+
+impl StateStore for Counts {
+    type Key = Asked;
+
+    fn measure_and_replace<T, F, E>(&self, asked: &Asked, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        // A panic elsewhere cannot leave the map half changed, so a poisoned lock is taken.
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut name = asked.name.as_str();
+        if asked.counts && due.len() >= MOST && !due.contains_key(name) {
+            // A name without a count acts now, and its next act is due one period later.
+            let (_, next) = measure(None)?;
+            due.retain(|_, at| *at + self.every > next);
+            if due.len() >= MOST {
+                name = SHARED;
+            }
+        }
+        let (outcome, next) = measure(due.get(name).copied())?;
+        if asked.counts {
+            due.insert(name.to_owned(), next);
+        }
+        Ok(outcome)
     }
-    Ok(arrival + every)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use governor::clock::FakeRelativeClock;
 
     use super::*;
-
-    proptest! {
-        #[test]
-        fn never_more_than_the_burst_and_one_for_each_pause(
-            (burst, every) in (1_u32..20, 1_u64..1_000),
-            pauses in prop::collection::vec(0_u64..2_000, 1..200),
-        ) {
-            let every = Duration::from_millis(every);
-            let start = Instant::now();
-            let (mut now, mut arrival, mut acts) = (start, None, Vec::new());
-            for pause in pauses {
-                now += Duration::from_millis(pause);
-                match next(arrival, now, every, burst) {
-                    Ok(next) => {
-                        arrival = Some(next);
-                        acts.push(now);
-                    }
-                    Err(wait) => {
-                        prop_assert!(!wait.is_zero() && wait <= every);
-                        prop_assert!(next(arrival, now + wait, every, burst).is_ok());
-                    }
-                }
-            }
-            for (first, from) in acts.iter().enumerate() {
-                for (last, to) in acts.iter().enumerate().skip(first) {
-                    let allowed = u128::from(burst) + to.duration_since(*from).as_nanos() / every.as_nanos();
-                    let passed = u128::try_from(last - first).unwrap();
-                    prop_assert!(passed < allowed);
-                }
-            }
-        }
-    }
 
     #[test]
     fn names_are_counted_apart_and_looking_is_free() {
@@ -120,13 +126,27 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_act_again_after_a_period() {
+        let clock = FakeRelativeClock::default();
+        let pace = Pace::with_clock(2, Duration::from_secs(6), clock.clone());
+        assert!(pace.act("a").is_ok() && pace.act("a").is_ok());
+        assert_eq!(pace.act("a").unwrap_err(), Duration::from_secs(6));
+        clock.advance(Duration::from_secs(6));
+        assert!(pace.act("a").is_ok() && pace.act("a").is_err());
+    }
+
+    #[test]
     fn the_memory_is_bounded() {
-        let pace = Pace::new(1, Duration::from_secs(3_600));
+        let clock = FakeRelativeClock::default();
+        let pace = Pace::with_clock(1, Duration::from_secs(3_600), clock.clone());
         for name in 0..MOST {
             assert!(pace.act(&name.to_string()).is_ok());
         }
         assert!(pace.act("one more").is_ok());
         assert!(pace.act("and another").is_err(), "they share one count");
-        assert!(pace.arrivals().len() <= MOST + 1);
+        clock.advance(Duration::from_secs(3_600));
+        assert!(pace.act("and another").is_ok(), "the counts of before are over");
+        let left = pace.limiter.into_state_store().due.into_inner().unwrap();
+        assert_eq!(left.len(), 1);
     }
 }

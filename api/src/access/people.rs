@@ -153,5 +153,5 @@ fn provider(settings: &OidcSettings) -> Result<Provider, fetch::Error> {
         name_claim: settings.name_claim.clone(),
         roles: settings.roles.iter().map(|(group, named)| (group.clone(), role(named))).collect(),
     };
-    Ok(Provider::new(config, fetch::http(settings)?))
+    fetch::provider(settings, config)
 }

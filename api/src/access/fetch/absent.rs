@@ -1,14 +1,14 @@
 //! A program that is built without OpenID Connect.
 
-use upshot_access::oidc::Http;
+use upshot_access::oidc::{Config, Provider};
 use upshot_runtime::settings::OidcSettings;
 
 use super::Error;
 
-/// No client.
+/// No provider.
 ///
 /// # Errors
 /// Always [`Error::NotBuilt`].
-pub const fn http(_: &OidcSettings) -> Result<Http, Error> {
+pub fn provider(_: &OidcSettings, _: Config) -> Result<Provider, Error> {
     Err(Error::NotBuilt)
 }

@@ -3,12 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::{Client, Method, header, redirect::Policy};
+use axum::http;
+use reqwest::{Client, redirect::Policy};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use upshot_access::oidc::{Answer, Ask, FetchError, Http};
+use upshot_access::oidc::{Asked, Config, FetchError, Http, Provider, Said};
 use upshot_runtime::settings::OidcSettings;
 
 use super::Error;
@@ -18,18 +19,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer at most.
 const MOST: usize = 1 << 20;
 
-/// The client for these settings.
+/// The provider of these settings.
 ///
 /// # Errors
 /// When the file of authorities cannot be used.
-pub fn http(settings: &OidcSettings) -> Result<Http, Error> {
+pub fn provider(settings: &OidcSettings, config: Config) -> Result<Provider, Error> {
+    Ok(Provider::new(config, client(settings)?))
+}
+
+fn client(settings: &OidcSettings) -> Result<Http, Error> {
     let client = Client::builder()
         .tls_backend_preconfigured(tls(settings)?)
         .redirect(Policy::none())
         .timeout(PATIENCE)
         .build()
         .map_err(|why| Error::Tls(whole(&why)))?;
-    Ok(Http::new(move |ask| Box::pin(fetch(client.clone(), ask))))
+    Ok(Http::new(move |asked| Box::pin(fetch(client.clone(), asked))))
 }
 
 fn tls(settings: &OidcSettings) -> Result<ClientConfig, Error> {
@@ -56,20 +61,16 @@ fn tls(settings: &OidcSettings) -> Result<ClientConfig, Error> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-async fn fetch(client: Client, ask: Ask) -> Result<Answer, FetchError> {
-    let Ask { url, form, authorization } = ask;
-    let method = if form.is_some() { Method::POST } else { Method::GET };
-    let mut request = client.request(method, &url).header(header::ACCEPT, "application/json");
-    if let Some(form) = form {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
-    }
-    if let Some(authorization) = authorization {
-        request = request.header(header::AUTHORIZATION, authorization);
-    }
+async fn fetch(client: Client, asked: Asked) -> Result<Said, FetchError> {
+    let (parts, body) = asked.into_parts();
+    let url = parts.uri.to_string();
+    let request = client.request(parts.method, &url).headers(parts.headers).body(body);
     let failed = |why: reqwest::Error| FetchError(whole(&why.without_url()));
     let mut response = request.send().await.map_err(failed)?;
-    let status = response.status().as_u16();
+    let mut said = http::Response::builder().status(response.status());
+    if let Some(headers) = said.headers_mut() {
+        headers.clone_from(response.headers());
+    }
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(failed)? {
         if body.len() + part.len() > MOST {
@@ -77,7 +78,7 @@ async fn fetch(client: Client, ask: Ask) -> Result<Answer, FetchError> {
         }
         body.extend_from_slice(&part);
     }
-    Ok(Answer { status, body })
+    said.body(body).map_err(|why| FetchError(why.to_string()))
 }
 
 /// An error with its sources.
