@@ -1,6 +1,8 @@
 //! The files that a job's outcome names as evidence.
 
-use upshot_queue::Job;
+use serde::Deserialize;
+use serde_json::Value;
+use upshot_queue::{Job, State};
 use upshot_shared::{Evidence, Outcome};
 
 /// The kind of evidence that is a file in the store.
@@ -30,10 +32,15 @@ impl StoredFile {
     }
 }
 
-/// The outcome that the job's handler returned, if the value is an outcome.
+/// What the job's handler returned, where it counts or awaits its proof.
+pub fn returned(job: &Job) -> Option<&Value> {
+    let counts = job.state == State::Succeeded || job.awaiting().is_some();
+    job.outcome.as_ref().filter(|_| counts)
+}
+
+/// The same, if the value is an outcome.
 pub fn outcome(job: &Job) -> Option<Outcome> {
-    let stored = job.outcome.clone()?;
-    serde_json::from_value(stored).ok()
+    Outcome::deserialize(returned(job)?).ok()
 }
 
 /// The files that the job's outcome names.

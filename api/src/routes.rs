@@ -5,6 +5,7 @@ mod audit;
 mod cancel;
 mod capabilities;
 mod configuration;
+mod confirmations;
 mod dead;
 mod device;
 mod erase;
@@ -74,6 +75,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(pause::resume))
         .routes(routes!(unpark::unpark))
         .routes(routes!(signals::send, signals::list, signals::withdraw))
+        .routes(routes!(confirmations::confirm))
         .routes(routes!(limits::set))
         .routes(routes!(configuration::show, configuration::apply))
         .routes(routes!(outbox::end))

@@ -35,9 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Transitions that are shown with 0 before the first one, so that a rate has a beginning.
 /// Transitions of a later version appear when they happen.
-const TRANSITIONS: [&str; 23] = [
+const TRANSITIONS: [&str; 26] = [
     "cancelled",
     "claimed",
+    "confirmed",
     "crashed",
     "dead",
     "duplicates",
@@ -50,6 +51,7 @@ const TRANSITIONS: [&str; 23] = [
     "prioritised",
     "promoted",
     "refused",
+    "refuted",
     "released",
     "repaired",
     "rescheduled",
@@ -58,6 +60,7 @@ const TRANSITIONS: [&str; 23] = [
     "signalled",
     "snoozed",
     "succeeded",
+    "unconfirmed",
     "unparked",
 ];
 

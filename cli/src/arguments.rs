@@ -25,7 +25,7 @@ pub use outcomes::{
     By, Erase, Note, Outcomes, Overdue, Overview, Owner, Period, Story, Waive, WhichOutcomes,
 };
 pub use quarantine::Quarantine;
-pub use queues::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
+pub use queues::{Confirm, OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use upshot_runtime::{Settings, settings::Program};
@@ -149,6 +149,12 @@ pub enum Command {
     /// again changes nothing. The first payload stays; a different one is recorded as a
     /// contradiction.
     Signal(Signal),
+    /// Confirm outcomes that await their proof, or say that the work did not come out right.
+    ///
+    /// Each job whose outcome awaits the key ends at once, and no handler runs. The queue keeps the
+    /// confirmation (`keep_signals`) for an outcome that awaits the key later. Sending it again changes
+    /// nothing. The other verdict, or the same id with other content, is recorded as a contradiction.
+    Confirm(Confirm),
     /// Release the jobs that handlers parked for a condition.
     ///
     /// Releases all jobs that are parked for it at this moment, which may be none. Nothing is kept
@@ -352,6 +358,8 @@ mod tests {
             "signal invoices order-1042-confirmed".to_owned(),
             "signal invoices order-1042-confirmed --withdraw".to_owned(),
             "signal invoices --tenant acme -- -1042".to_owned(),
+            "confirm invoices order-1042-paid --tenant acme --id p-1 --fact receipt=r-17 --fact by=".to_owned(),
+            "confirm invoices order-1042-paid --missed refused".to_owned(),
             "limit invoices key:smtp --rate 2.5 --burst 3 --concurrency 4".to_owned(),
             "limit invoices tenant:acme --weight 2".to_owned(),
             "limit invoices queue --clear".to_owned(),
@@ -400,6 +408,8 @@ mod tests {
             ("pause Invoices{}", &["Invoices{}", "queue name"]),
             ("unpark invoices", &["<CONDITION>"]),
             ("signal invoices", &["<KEY>"]),
+            ("confirm invoices", &["<KEY>"]),
+            ("confirm invoices a --fact =b", &["=b", "NAME=TEXT"]),
             ("signal invoices a --withdraw --payload 1", &["--withdraw", "--payload"]),
             ("signal invoices a --payload ann", &["ann", "--payload", "into quotes"]),
             ("unpark Invoices{} breaker:smtp", &["Invoices{}", "queue name"]),

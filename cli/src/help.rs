@@ -14,7 +14,10 @@ const GROUPS: [(&str, &[&str]); 9] = [
     ("Publish events", &["publish"]),
     ("Outcomes", &["overview", "overdue", "outcomes", "story", "waive", "note", "owner", "erase", "audit"]),
     ("Jobs", &["jobs", "job", "why", "retry", "cancel", "reschedule", "prioritise"]),
-    ("Queues", &["queues", "pause", "resume", "signal", "unpark", "limit", "config", "outbox-end"]),
+    (
+        "Queues",
+        &["queues", "pause", "resume", "signal", "confirm", "unpark", "limit", "config", "outbox-end"],
+    ),
     ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
     ("Quarantine", &["quarantine"]),
     ("Access", &["login", "logout", "profiles", "me", "token", "link", "audit-log"]),

@@ -38,6 +38,7 @@ pub(crate) async fn run(
         Command::OutboxEnd(end) => commands::queues::end_group(&settings()?, end, out).await,
         Command::Pause(pause) => commands::queues::pause(&settings()?, pause, out).await,
         Command::Resume(resume) => commands::queues::resume(&settings()?, resume, out).await,
+        Command::Confirm(confirm) => commands::queues::confirm(&settings()?, confirm, out).await,
         Command::Signal(signal) => commands::queues::signal(&settings()?, signal, out).await,
         Command::Unpark(unpark) => commands::queues::unpark(&settings()?, unpark, out).await,
         Command::Limit(limit) => commands::queues::limit(&settings()?, limit, out).await,

@@ -176,14 +176,26 @@ impl<S> Context<S> {
     /// permanent failure when the key cannot be used.
     pub async fn wait_for(&self, key: &str, within: Duration) -> Result<Waited, Stop> {
         let condition = Condition::new(self.job().tenant.as_deref(), key).map_err(Failure::permanent)?;
-        match self.lease.answer(&condition) {
-            Some(answer) => Ok(answer.payload.clone().map_or(Waited::TimedOut, Waited::Signalled)),
+        match self.answer(key)? {
+            Some(waited) => Ok(waited),
             None => {
                 // This attempt must still hold its lease.
                 self.lease.verify().await.map_err(over)?;
                 Err(Park::wait(condition, within, "no signal has come").into())
             }
         }
+    }
+
+    /// How an earlier wait for the signal with this key ended, without waiting: of
+    /// [`Self::wait_for`], or of an outcome that awaited its confirmation
+    /// ([`Outcome::awaiting`](upshot_shared::Outcome::awaiting)). `None` while there was none.
+    ///
+    /// # Errors
+    /// A permanent failure when the key cannot be used.
+    pub fn answer(&self, key: &str) -> Result<Option<Waited>, Stop> {
+        let condition = Condition::new(self.job().tenant.as_deref(), key).map_err(Failure::permanent)?;
+        let answer = self.lease.answer(&condition);
+        Ok(answer.map(|answer| answer.payload.clone().map_or(Waited::TimedOut, Waited::Signalled)))
     }
 
     /// The time, UTC ms. A test moves it.

@@ -12,7 +12,7 @@ use apalis_core::task::Task;
 use futures::{FutureExt, future::BoxFuture};
 use tower::Service;
 use tracing::Instrument;
-use upshot_queue::{Failure, Job as StoredJob, Kinds, Lease, Stop, Undecodable};
+use upshot_queue::{Await, Condition, Failure, Job as StoredJob, Kinds, Lease, Stop, Undecodable};
 use upshot_shared::{
     Outcome,
     intake::{LABEL_ID, LABEL_SOURCE},
@@ -117,6 +117,15 @@ async fn run<T: Job>(
     args.run(&cx).await
 }
 
+/// What an outcome means for its job.
+fn conclude(job: &StoredJob, outcome: Outcome) -> Result<Outcome, Stop> {
+    let Some(confirm) = outcome.confirm() else { return Ok(outcome) };
+    let condition = Condition::new(job.tenant.as_deref(), &confirm.key).map_err(Failure::permanent)?;
+    let (within, on_silence) = (confirm.within, confirm.on_silence);
+    let outcome = serde_json::to_value(&outcome).map_err(Failure::permanent)?;
+    Err(Await { outcome, condition, within, on_silence }.into())
+}
+
 /// Calls the handler of each job, in a span that names the job and its event.
 #[derive(Clone)]
 pub(crate) struct Dispatch {
@@ -156,7 +165,7 @@ impl Service<Task<Arc<StoredJob>>> for Dispatch {
             tracing::debug!("started");
             let lease = task.data().get::<Lease>().cloned();
             let result = match (registry.find(&job), lease) {
-                (Some(run), Some(lease)) => run(lease, host).await,
+                (Some(run), Some(lease)) => run(lease, host).await.and_then(|outcome| conclude(&job, outcome)),
                 (Some(_), None) => Err("a job came without a lease: no worker of its queue claimed it".into()),
                 // The worker parks such jobs before they get here.
                 (None, _) => Err(Failure::permanent(format!(
@@ -169,6 +178,7 @@ impl Service<Task<Arc<StoredJob>>> for Dispatch {
             metrics::histogram!("upshot_executor_attempt_seconds", "kind" => job.kind.clone()).record(seconds);
             let ended = match &result {
                 Ok(_) => "achieved",
+                Err(Stop::Awaiting(_)) => "awaiting",
                 Err(stop) if stop.is_failure() => "failed",
                 Err(_) => "put_off",
             };

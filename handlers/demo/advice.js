@@ -29,7 +29,7 @@ function lost(job) {
     ? `
   A customer says on the phone that the invoice came after all? Confirm it:
 
-    ${upshot} signal invoices --tenant=${tenant} '${key}' --payload '{"provider":"phone"}'
+    ${upshot} confirm invoices --tenant=${tenant} '${key}' --fact provider=phone
 `
     : "";
   return `

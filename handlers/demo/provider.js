@@ -53,7 +53,7 @@ server.on("new", (mail) => {
   const [, id, job] = JOB.exec(mail.messageId || "") || [];
   if (!id) return;
   const to = (mail.to && mail.to[0] && mail.to[0].address) || "";
-  // The same mail always gives the same payload, because another one would contradict the first.
+  // The same mail always gives the same confirmation, because another one would contradict the first.
   const payload = {
     provider: to.split("@").pop(),
     at: new Date(mail.time).toISOString(),
@@ -78,8 +78,8 @@ async function call(path, body) {
 async function confirm({ id, job, payload }) {
   const found = await call(`/v1/jobs/${job}`);
   if (!found || ["succeeded", "dead", "cancelled"].includes(found.state)) return;
-  const signal = { key: `delivered ${id}`, tenant: found.tenant, payload };
-  await call(`/v1/queues/${found.queue}/signals`, signal);
+  const key = `delivered ${id}`;
+  await call("/v1/confirmations", { queue: found.queue, key, tenant: found.tenant, id, evidence: payload });
 }
 
 async function confirmAll() {

@@ -12,7 +12,7 @@ mod decide;
 mod estimate;
 mod words;
 
-use upshot_queue::{Account, FailureClass, JobId, LimitKey, State};
+use upshot_queue::{Account, FailureClass, JobId, LimitKey, OnSilence, State};
 
 pub use decide::holds;
 pub use estimate::{Estimate, Figures, estimate};
@@ -36,6 +36,8 @@ pub enum Reason {
     KindPaused,
     /// Its handler waits for a signal.
     ParkedSignal,
+    /// Its work is done, and its proof is to come.
+    Awaiting,
     /// A worker without its kind and version met it.
     ParkedVersion,
     /// The builds that met it cannot read its arguments.
@@ -114,6 +116,15 @@ pub enum Hold {
     KindPaused {
         /// Whether the pause has ended, and the parked jobs follow.
         ends: bool,
+    },
+    /// See [`Reason::Awaiting`].
+    Awaiting {
+        /// The key of the confirmation.
+        key: String,
+        /// Until when silence means nothing.
+        until: Option<i64>,
+        /// What silence means then.
+        on_silence: OnSilence,
     },
     /// See [`Reason::ParkedSignal`].
     ParkedSignal {
@@ -200,7 +211,7 @@ pub struct Ahead {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NotEnqueued,
         Self::Scheduled,
         Self::BackingOff,
@@ -209,6 +220,7 @@ impl Reason {
         Self::QueuePaused,
         Self::KindPaused,
         Self::ParkedSignal,
+        Self::Awaiting,
         Self::ParkedVersion,
         Self::ParkedArguments,
         Self::NoWorkerForKind,
@@ -230,6 +242,7 @@ impl Reason {
             Self::QueuePaused => "queue_paused",
             Self::KindPaused => "kind_paused",
             Self::ParkedSignal => "parked_signal",
+            Self::Awaiting => "awaiting",
             Self::ParkedVersion => "parked_version",
             Self::ParkedArguments => "parked_arguments",
             Self::NoWorkerForKind => "no_worker_for_kind",
@@ -254,6 +267,7 @@ impl Hold {
             Self::QueuePaused => Reason::QueuePaused,
             Self::KindPaused { .. } => Reason::KindPaused,
             Self::ParkedSignal { .. } => Reason::ParkedSignal,
+            Self::Awaiting { .. } => Reason::Awaiting,
             Self::ParkedVersion { .. } => Reason::ParkedVersion,
             Self::ParkedArguments { .. } => Reason::ParkedArguments,
             Self::NoWorkerForKind { .. } => Reason::NoWorkerForKind,

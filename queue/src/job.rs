@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `job` | the head line `enqueued at\|class\|deadline\|due\|route\|version\|kind\|tenant\|limit keys` (times in ms; behind a deadline `e` for expires or `r` for runs late; due is by when its outcome is expected (13 digits), route is the number of its route, both zeros without an expectation; the version is that of the arguments); a list in JSON (subject, trace, labels) and a line feed; the arguments as they came |
 //! | `state` | `state since` (ms), and behind it `token worker began` of its last attempt; `running token worker began claim` while it runs; absent while it is ready for the first time |
-//! | `account` | the letter of the account that its expectation is in ([`Account`]), where it does not follow from the state: overdue, reopened, waived |
+//! | `account` | the letter of the account that its expectation is in ([`Account`]), where it does not follow from the state: overdue, awaiting, reopened, waived |
 //! | `owner`, `note`, `waived` | the operator that took charge of it, the latest note of one, and why its expectation was waived ([`Remark`]), JSON |
 //! | `released` | leases that were handed back unused |
 //! | `cancel` | when the running job was asked to stop (ms) |
@@ -20,6 +20,8 @@
 //! | `need`, `why` | what it is parked for |
 //! | `signal:<condition>` | how a wait for a condition ended: `S`, when (ms) and the payload of the signal; or `T` and when it ran out of time |
 //! | `until:<condition>` | when a wait for a condition ends (ms) |
+//! | `await` | what the outcome of its handler awaits, or awaited until it ended: `what silence means\|since when (ms)\|how long, for people\|condition` (`include/await.lua`) |
+//! | `silent` | the condition whose silence ended it |
 //! | `needed` | what it was parked for, where builds could not read its arguments |
 //! | `successor` | of a dead job: the job that took its idempotency key |
 //! | `group` | the fingerprint of its cause of death |
@@ -28,6 +30,7 @@
 //! | `args:<n>`, `edits` | arguments that were replaced, and how often |
 //! | `repairs` | which of the edits put the arguments of an event ([`crate::client::reconcile`]): numbers between blanks |
 
+mod awaits;
 pub mod condition;
 mod expectation;
 pub(crate) mod flow;
@@ -47,6 +50,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(crate) use awaits::Said;
+pub use awaits::{Awaiting, OnSilence};
 pub use expectation::{BadRemark, Expectation, MAX_REMARK, Remark};
 pub(crate) use new::NO_DUE;
 pub use new::{
@@ -132,7 +137,8 @@ pub struct Dropped {
 pub struct Change {
     /// UTC ms.
     pub at: i64,
-    /// What: `released`, `snoozed`, `parked`, `signalled`, `waited` (a wait ran out of time),
+    /// What: `released`, `snoozed`, `parked`, `awaiting` (the work is done), `confirmed`, `refuted`,
+    /// `signalled`, `waited` (a wait ran out of time),
     /// `contradicted` (another signal came), `cancelled`, `rescheduled`, `prioritised`, `retried`,
     /// `edited`, `repaired`, `waived`, `noted`, `owned` (an operator took charge of it).
     pub did: String,
@@ -259,6 +265,8 @@ pub struct Job {
     pub cancel_asked_at: Option<i64>,
     /// What it waits for while it is parked.
     pub parked: Option<Parked>,
+    /// What its outcome awaits, or awaited until the job ended.
+    pub awaits: Option<Awaiting>,
     /// Which builds could not read its arguments, as the condition that it was parked for.
     pub needed: Option<String>,
     /// Of a dead job: the job that took its idempotency key.

@@ -74,8 +74,8 @@ pub use failure::{Failure, FailureClass};
 pub use hold::Hold;
 pub use id::{IdError, JobId, QueueName};
 pub use job::{
-    Answer, BadRemark, Deadline, Dropped, Expect, Expectation, Job, Late, NewJob, Progress, Rejection,
-    Remark, Scope, Step, Unique,
+    Answer, Awaiting, BadRemark, Deadline, Dropped, Expect, Expectation, Job, Late, NewJob, OnSilence,
+    Progress, Rejection, Remark, Scope, Step, Unique,
 };
 pub use kinds::Kinds;
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
@@ -97,5 +97,7 @@ pub use signals::{BadSignal, Kept, MAX_SIGNAL, MAX_SIGNALS, Signal, SignalCursor
 pub use standing::{Capacity, LimitState, Standing};
 pub use state::State;
 pub use watch::{Balance, Drift, Watched};
-pub use worker::{Following, Lease, Park, RedisBackend, Release, Snooze, Stop, Undecodable, WorkerOptions};
+pub use worker::{
+    Await, Following, Lease, Park, RedisBackend, Release, Snooze, Stop, Undecodable, WorkerOptions,
+};
 pub use workers::{WorkerSeen, Workers};

@@ -49,4 +49,4 @@ pub use layer::{SettleLayer, SettleService};
 pub use lease::{Awaits, Detached, Lease, WriteError, Writes};
 pub use options::WorkerOptions;
 pub use protocol::MAX_OUTCOME;
-pub use stop::{Park, Release, Snooze, Stop, Undecodable};
+pub use stop::{Await, Park, Release, Snooze, Stop, Undecodable};

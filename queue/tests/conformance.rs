@@ -9,6 +9,8 @@ mod by_hand;
 mod clock;
 #[path = "conformance/configuration.rs"]
 mod configuration;
+#[path = "conformance/confirmations.rs"]
+mod confirmations;
 #[path = "conformance/control.rs"]
 mod control;
 #[path = "conformance/damage.rs"]

@@ -6,6 +6,7 @@
 //! | [`json`] | reads JSON one way for intake, contracts and handlers |
 //! | [`email`] | mail addresses that contracts accept and mail can be sent to |
 //! | [`duration`] | durations as settings and bodies write them: `30s` |
+//! | [`confirmation`] | the proof of an outcome that awaits it |
 //! | [`contract`] | event schemas and their violations |
 //! | [`route`] | which event becomes which job, and under which id |
 //! | [`intake`] | turns an event into jobs or a rejection |
@@ -15,6 +16,7 @@
 //! | [`said`] | errors and their causes in one line |
 //! | [`visible`] | text from outside, written so that a person sees all of it |
 
+pub mod confirmation;
 pub mod contract;
 pub mod duration;
 pub mod email;
@@ -29,9 +31,10 @@ pub mod route;
 pub mod said;
 pub mod visible;
 
+pub use confirmation::Confirmation;
 pub use event::Event;
 pub use intake::Intake;
-pub use outcome::{Evidence, Outcome};
+pub use outcome::{Confirm, Evidence, OnSilence, Outcome};
 pub use receipt::{Receipt, Verdict};
 pub use rejection::{Reason, Rejection};
 pub use route::Route;

@@ -1,8 +1,9 @@
 //! How an expectation ends, and the evidence for it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
+pub use upshot_queue::OnSilence;
 
 /// A fact that can be checked afterwards: an object with its hash, a mail server's reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,12 +30,48 @@ pub struct Outcome {
     pub summary: String,
     /// At least one.
     evidence: Vec<Evidence>,
+    /// Only what a handler returns has it; the queue stores it beside the outcome.
+    #[serde(skip)]
+    confirm: Option<Confirm>,
+}
+
+/// The confirmation that an outcome awaits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// The key of the confirmation, 1 to 200 bytes. It must name what is confirmed, such as a message id
+    /// or a payment, not only the job's subject.
+    pub key: String,
+    /// How long the confirmation may take, counted from the end of the attempt.
+    pub within: Duration,
+    /// What it means when none comes.
+    pub on_silence: OnSilence,
+}
+
+impl Confirm {
+    /// A confirmation without which the outcome counts as missed.
+    pub fn new(key: impl Into<String>, within: Duration) -> Self {
+        Self { key: key.into(), within, on_silence: OnSilence::Missed }
+    }
+
+    /// The same with another meaning of silence.
+    #[must_use]
+    pub fn on_silence(self, on_silence: OnSilence) -> Self {
+        Self { on_silence, ..self }
+    }
 }
 
 impl Outcome {
     /// An outcome with its first evidence.
     pub fn achieved(summary: impl Into<String>, evidence: Evidence) -> Self {
-        Self { summary: summary.into(), evidence: vec![evidence] }
+        Self { summary: summary.into(), evidence: vec![evidence], confirm: None }
+    }
+
+    /// An outcome whose work is done and whose proof is to come: a mail that a server accepted, a payment
+    /// that the bank has. The job holds no slot and runs no more. A confirmation of the key for the job's
+    /// tenant (`POST /v1/confirmations`, `upshot confirm`) ends it: achieved with the confirmation as
+    /// further evidence, or missed if the confirmation says so. One that came before ends it at once.
+    pub fn awaiting(summary: impl Into<String>, evidence: Evidence, confirm: Confirm) -> Self {
+        Self { confirm: Some(confirm), ..Self::achieved(summary, evidence) }
     }
 
     /// More evidence.
@@ -42,6 +79,11 @@ impl Outcome {
     pub fn and(mut self, evidence: Evidence) -> Self {
         self.evidence.push(evidence);
         self
+    }
+
+    /// The confirmation that it awaits, if any.
+    pub fn confirm(&self) -> Option<&Confirm> {
+        self.confirm.as_ref()
     }
 
     /// The evidence.

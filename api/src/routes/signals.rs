@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use upshot_queue::{Condition, Kept, Released, Signal, Signalled};
+use upshot_queue::{BadCondition, Condition, Kept, Released, Signal, Signalled};
 use utoipa::ToSchema;
 
 use crate::{
@@ -267,10 +267,13 @@ pub async fn withdraw(
 
 /// The condition of a key and a tenant.
 fn condition(tenant: Option<&str>, key: &str) -> Result<Condition, Problem> {
-    Condition::new(tenant, key).map_err(|why| match why {
-        upshot_queue::BadCondition::Tenant(_) => {
-            Problem::parameter("tenant", tenant.unwrap_or_default(), why)
-        }
+    Condition::new(tenant, key).map_err(|why| refused(tenant, key, why))
+}
+
+/// A key and a tenant that make no condition.
+pub(super) fn refused(tenant: Option<&str>, key: &str, why: BadCondition) -> Problem {
+    match why {
+        BadCondition::Tenant(_) => Problem::parameter("tenant", tenant.unwrap_or_default(), why),
         _ => Problem::parameter("key", key, why),
-    })
+    }
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{
     attempt::{FailedAttemptBody, Waiting},
-    outcome::OutcomeBody,
+    outcome::{AwaitingBody, OutcomeBody},
     timeline::EntryBody,
     words::{EventRef, JobState, PriorityClass, ProgressBody},
 };
@@ -79,6 +79,9 @@ pub struct JobBody {
     /// What it waits for while it is parked.
     #[schema(required)]
     parked: Option<ParkedBody>,
+    /// The proof that its outcome awaits: the work is done.
+    #[schema(required)]
+    awaiting: Option<AwaitingBody>,
     /// When the running job was asked to stop.
     #[schema(required)]
     cancel_asked_at: Option<Moment>,
@@ -212,6 +215,7 @@ impl JobBody {
             limit_keys: job.limit_keys.iter().map(|key| shown.text(key)).collect(),
             deadline: job.deadline.map(Moment),
             parked: job.parked.as_ref().filter(|_| job.state == State::Parked).map(parked),
+            awaiting: AwaitingBody::of(job, shown),
             cancel_asked_at: job.cancel_asked_at.map(Moment),
             group: job.group.clone(),
             successor: job.successor.as_ref().map(ToString::to_string),

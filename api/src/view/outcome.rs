@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use upshot_queue::{Account, FailureClass, Job, QueueName, Remark, State, VerdictRow};
+use upshot_queue::{Account, FailureClass, Job, OnSilence, QueueName, Remark, State, VerdictRow};
 use upshot_shared::Evidence;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -111,9 +111,12 @@ pub struct OutcomeReport {
     /// Whether it was achieved in time; null while that is open.
     #[schema(required)]
     in_time: Option<bool>,
+    /// The proof that it awaits, whether it is in time or not; null where the work is not done.
+    #[schema(required)]
+    awaiting: Option<AwaitingBody>,
     /// Attempts so far.
     attempts: u64,
-    /// For people, when it was achieved.
+    /// For people, when it was achieved, or when only its proof is to come.
     #[schema(required)]
     summary: Option<String>,
     /// What can be checked.
@@ -134,6 +137,53 @@ pub struct OutcomeReport {
     forgotten: bool,
     /// The job's address.
     url: String,
+}
+
+/// The proof that an outcome awaits.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Awaiting)]
+pub struct AwaitingBody {
+    /// The key of the confirmation.
+    #[schema(example = "order-1042 paid")]
+    key: String,
+    /// Since when.
+    since: Moment,
+    /// Until when it is awaited.
+    #[schema(required)]
+    until: Option<Moment>,
+    /// What it means when none comes.
+    #[schema(value_type = OnSilenceName)]
+    on_silence: &'static str,
+}
+
+/// The schema of what silence means, from the type that knows it.
+#[derive(Debug)]
+pub enum OnSilenceName {}
+
+impl PartialSchema for OnSilenceName {
+    fn schema() -> RefOr<Schema> {
+        let description = "What it means when no confirmation comes: the outcome counts as missed, until one comes \
+                           after all; it counts as achieved; the handler runs again.";
+        words(description, OnSilence::ALL.map(OnSilence::as_str))
+    }
+}
+
+impl ToSchema for OnSilenceName {
+    fn name() -> std::borrow::Cow<'static, str> {
+        std::borrow::Cow::Borrowed("OnSilence")
+    }
+}
+
+impl AwaitingBody {
+    /// What the outcome of a job awaits.
+    pub fn of(job: &Job, shown: &Shown) -> Option<Self> {
+        job.awaiting().map(|awaiting| Self {
+            key: shown.text(&awaiting.key()),
+            since: Moment(awaiting.since),
+            until: job.parked.as_ref().and_then(|parked| parked.until).map(Moment),
+            on_silence: awaiting.on_silence.as_str(),
+        })
+    }
 }
 
 /// The event that asked for an outcome.
@@ -187,7 +237,7 @@ impl OutcomeBody {
             let evidence = outcome.evidence().iter().map(body).collect();
             return Some(Self { summary: shown.text(&outcome.summary), evidence });
         }
-        let returned = job.outcome.as_ref()?;
+        let returned = evidence::returned(job)?;
         Some(Self { summary: shown.text(&returned.to_string()), evidence: Vec::new() })
     }
 }
@@ -237,6 +287,7 @@ impl OutcomeReport {
             expected_by: job.expected_by().map(Moment),
             decided_at: waived.as_ref().map(|remark| remark.at).or(ended),
             in_time: job.expectation.and_then(|_| in_time(status)),
+            awaiting: AwaitingBody::of(job, shown),
             attempts: job.attempts,
             summary,
             evidence,
@@ -279,6 +330,7 @@ impl OutcomeReport {
             expected_by: Some(Moment(row.due)),
             decided_at: Some(Moment(row.ended_at)),
             in_time: in_time(row.account),
+            awaiting: None,
             attempts: row.attempts,
             summary: what.clone().filter(|_| achieved),
             evidence: Vec::new(),
@@ -317,10 +369,11 @@ impl RemarkBody {
 fn status(job: &Job, now: i64) -> Account {
     match job.expectation {
         Some(expectation) => match expectation.account {
-            Account::Open if now > expectation.due => Account::Overdue,
+            Account::Open | Account::Awaiting if now > expectation.due => Account::Overdue,
             Account::Waiving => Account::Waived,
             account => account,
         },
+        None if job.awaiting().is_some() => Account::Awaiting,
         None => match job.state {
             State::Succeeded => Account::AchievedInTime,
             State::Dead => Account::Missed,

@@ -9,7 +9,7 @@ use utoipa::{
 };
 
 use super::{
-    outcome::OutcomeStatus,
+    outcome::{OnSilenceName, OutcomeStatus},
     words::{Class, JobState, words},
 };
 use crate::{moment::Moment, shown::Shown};
@@ -96,7 +96,7 @@ pub struct EstimateBody {
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[schema(as = WhyDetails)]
 pub struct WhyDetails {
-    /// Until when it waits: `scheduled`, `backing_off`, `parked_signal`.
+    /// Until when it waits: `scheduled`, `backing_off`, `parked_signal`, `awaiting`.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Moment>,
     /// `backing_off`: the class of the failure.
@@ -115,7 +115,8 @@ pub struct WhyDetails {
     /// `backing_off`: failures of this class that the job survives.
     #[serde(skip_serializing_if = "Option::is_none")]
     budget: Option<u32>,
-    /// `limit`, `rate`: the key, as `queue`, `tenant:NAME` or `key:NAME`.
+    /// `limit`, `rate`: the key, as `queue`, `tenant:NAME` or `key:NAME`; `awaiting`: the key of the
+    /// confirmation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "key:smtp")]
     key: Option<String>,
@@ -135,6 +136,10 @@ pub struct WhyDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "wait order-1042 confirmed")]
     condition: Option<String>,
+    /// `awaiting`: what it means when no confirmation comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<OnSilenceName>)]
+    on_silence: Option<&'static str>,
     /// `parked_version`, `no_worker_for_kind`: the kind and version.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "invoice.issue@2")]
@@ -259,6 +264,12 @@ impl WhyDetails {
                 condition: Some(shown.text(condition)),
                 message: Some(shown.text(why)),
                 until: moment(*until),
+                ..none
+            },
+            Hold::Awaiting { key, until, on_silence } => Self {
+                key: Some(shown.text(key)),
+                until: moment(*until),
+                on_silence: Some(on_silence.as_str()),
                 ..none
             },
             Hold::ParkedVersion { workers } | Hold::NoWorkerForKind { workers } => {

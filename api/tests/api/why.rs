@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use upshot_ledger::why::Reason;
 use upshot_queue::{
-    Configuration, Crashes, Failure, JobId, Kinds, Limit, LimitKey, NewJob, Operator, Park, Progress, Shares,
-    Stop, Undecodable, Wait, WorkerOptions, protocol::Claim,
+    Await, Configuration, Crashes, Failure, JobId, Kinds, Limit, LimitKey, NewJob, OnSilence, Operator, Park,
+    Progress, Shares, Stop, Undecodable, Wait, WorkerOptions, protocol::Claim,
 };
 use upshot_testkit::within;
 
@@ -199,6 +199,26 @@ async fn situation(fixture: &Fixture, reason: Reason) -> Value {
             assert_eq!(details["condition"], "wait order-1 confirmed");
             assert_eq!(details["message"], "the customer has not confirmed");
             assert!(details["until"].is_string(), "{why}");
+            worker.stop().await;
+            why
+        }
+        Reason::Awaiting => {
+            let id = enqueue(fixture, "1").await;
+            let awaits = || {
+                let condition = "order-1 paid".parse().unwrap();
+                let outcome = json!({"summary": "asked", "evidence": [{"kind": "mail"}]});
+                Await { outcome, condition, within: HOUR, on_silence: OnSilence::Missed }.into()
+            };
+            let worker = ending(fixture, worker::options("emails"), awaits);
+            let why = until(fixture, &id, reason).await;
+            let details = &why["details"];
+            assert_eq!((&details["key"], &details["on_silence"]), (&json!("order-1 paid"), &json!("missed")));
+            assert!(details["until"].is_string() && why["estimate"].is_null(), "{why}");
+            assert!(why["text"].as_str().unwrap().contains("it counts as missed without one"), "{why}");
+            let path = format!("/v1/jobs/{id}");
+            let job = fixture.json(&path, 200).await;
+            assert_eq!(job["awaiting"]["key"], "order-1 paid", "{job}");
+            assert_eq!(job["outcome"]["summary"], "asked", "{job}");
             worker.stop().await;
             why
         }

@@ -61,6 +61,35 @@ pub struct Signal {
     pub api: ApiAddress,
 }
 
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// The queue whose jobs await it.
+    pub queue: QueueName,
+    /// The key that the outcome awaits; `upshot job` shows it.
+    pub key: String,
+    /// The tenant of the jobs; without it, jobs without a tenant.
+    #[arg(long, value_name = "T")]
+    pub tenant: Option<String>,
+    /// The id of the confirmation: the same id with other content is a contradiction.
+    #[arg(long)]
+    pub id: Option<String>,
+    /// The work did not come out right, and why.
+    #[arg(long, value_name = "REASON")]
+    pub missed: Option<String>,
+    /// A fact that proves it; may be repeated.
+    #[arg(long, value_name = "NAME=TEXT", value_parser = parse_fact)]
+    pub fact: Vec<(String, String)>,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+fn parse_fact(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, fact)) if !name.is_empty() => Ok((name.to_owned(), fact.to_owned())),
+        _ => Err("write it as NAME=TEXT, such as receipt=r-17".to_owned()),
+    }
+}
+
 fn parse_payload(text: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(text).map_err(|error| format!("it is no JSON ({error}): put a text into quotes"))
 }

@@ -17,6 +17,7 @@ fn job(text: &str) -> Value {
         "tenant": text, "event": {"type": text, "id": text, "source": text}, "limit_keys": [text],
         "enqueued_at": text, "since": text, "expected_by": text, "deadline": text, "cancel_asked_at": text,
         "waiting_for": {"reason": text, "class": text, "retry_at": text}, "parked": {"condition": text, "why": text},
+        "awaiting": {"key": text, "since": text, "until": text, "on_silence": text},
         "progress": {"percent": 60, "step": text, "message": text}, "attempts": 3, "failures": {text: 2},
         "worker": text, "duplicates": 1, "successor": text,
         "steps": [{"name": text, "completed_at": text, "result": {text: text}}],

@@ -55,6 +55,15 @@ fn about(page: &mut Page, job: &Value, now: DateTime<Utc>) {
 }
 
 fn waits(job: &Value, now: DateTime<Utc>) -> String {
+    let awaiting = part(job, "awaiting");
+    if has(awaiting, "key") {
+        let silence = match text(awaiting, "on_silence").as_str() {
+            "retry" => "the handler runs again".to_owned(),
+            verdict => format!("it counts as {verdict}"),
+        };
+        let until = when(awaiting, "until", now);
+        return format!("its proof `{}`; without one {silence} {until}", text(awaiting, "key"));
+    }
     let waiting = part(job, "waiting_for");
     let mut said = optional(waiting, "reason");
     if has(waiting, "class") {
@@ -176,6 +185,8 @@ fn next(page: &mut Page, job: &Value) {
         "parked" if condition.contains(MASK) => {
             format!("upshot retry {id}  (`upshot job {id} --reveal` shows the whole condition)")
         }
+        "parked" if has(part(job, "awaiting"), "key") => command_for(&text(job, "queue"), &condition, until)
+            .map_or_else(|| format!("upshot retry {id}"), |command| command.replacen("signal", "confirm", 1)),
         "parked" => command_for(&text(job, "queue"), &condition, until).map_or_else(
             || format!("upshot retry {id}"),
             |command| format!("{command}  (or `upshot retry {id}`, for this job alone)"),

@@ -1,15 +1,16 @@
-//! `upshot queues`, `pause`, `resume`, `signal`, `unpark`, `limit` and `outbox-end`: queues, through the API.
+//! `upshot queues`, `pause`, `resume`, `signal`, `confirm`, `unpark`, `limit` and `outbox-end`: queues, through the API.
 
 use serde_json::{Value, json};
 use upshot_queue::{Condition, QueueName};
 use upshot_runtime::Settings;
+use upshot_shared::confirmation::{Confirmation, Proved};
 
 use super::{
     client::Client,
     value::{has, list, part, text},
 };
 use crate::{
-    arguments::{OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark},
+    arguments::{Confirm, OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark},
     output::{self, Output, Page, Table},
 };
 
@@ -106,6 +107,36 @@ pub async fn signal(settings: &Settings, signal: &Signal, out: &mut Output) -> a
         ),
         "known" => format!("{queue}: {condition} was signalled already; {released} jobs continue"),
         _ => format!("{queue}: {condition} is signalled; {released} jobs continue"),
+    };
+    out.answer(&said, |page| {
+        page.text(told);
+        more_follow(page, &said, queue);
+    })?;
+    Ok(())
+}
+
+/// Confirms outcomes, or says that the work did not come out right.
+pub async fn confirm(settings: &Settings, confirm: &Confirm, out: &mut Output) -> anyhow::Result<()> {
+    let Confirm { queue, key, tenant, id, missed, fact, api } = confirm;
+    let condition = Condition::new(tenant.as_deref(), key)?;
+    let confirmation = Confirmation {
+        queue: queue.to_string(),
+        key: key.clone(),
+        tenant: tenant.clone(),
+        id: id.clone(),
+        outcome: if missed.is_some() { Proved::Missed } else { Proved::Achieved },
+        reason: missed.clone(),
+        evidence: fact.iter().cloned().collect(),
+    };
+    confirmation.signal()?;
+    let said = Client::new(settings, api)?.post("/v1/confirmations", &json!(confirmation)).await?;
+    let jobs = text(&said, "jobs");
+    let told = match text(&said, "result").as_str() {
+        "contradicts" => format!(
+            "{queue}: {condition} has another confirmation already, which stays: this one is recorded as a contradiction"
+        ),
+        "known" => format!("{queue}: {condition} was confirmed already; {jobs} jobs ended"),
+        _ => format!("{queue}: {condition} is confirmed; {jobs} jobs ended"),
     };
     out.answer(&said, |page| {
         page.text(told);

@@ -1,14 +1,13 @@
-//! Waits until the mail provider confirms that a mail was delivered.
+//! The confirmation that a mail was delivered.
 //!
 //! The 250 of a mail server says that the server has the mail, not that a mailbox got it. A provider
-//! that accepts mail and drops it causes no error anywhere. So the handler can wait for a signal,
-//! which the provider's delivery webhook sends. While it waits, the job is parked, and the due time of
-//! its route makes the outcome overdue.
+//! that accepts mail and drops it causes no error anywhere. So the outcome can await a confirmation,
+//! which the provider's delivery webhook sends; a bounce says that the mail was not delivered. Meanwhile
+//! the job holds no slot, and the due time of its route makes the outcome overdue.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserializer, de::Error as _};
-use serde_json::Value;
 use upshot::{
     mail::Mailer,
     prelude::*,
@@ -20,12 +19,7 @@ use upshot::{
 const LEAST: Duration = Duration::from_secs(1);
 /// Bytes of the longest id of a mail: the job's id, the number of the edit, and the suffix.
 const LONGEST_ID: usize = 64;
-/// Why the job is parked.
-const WHY: &str = "the mail server accepted the mail, and no confirmation of its delivery has come";
-/// Names that evidence uses itself.
-const OURS: [&str; 3] = ["kind", "href", "message_id"];
-
-/// Whether and for how long the handler waits for the confirmation of a delivery.
+/// Whether and for how long the outcome awaits the confirmation of a delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Delivery {
@@ -64,56 +58,15 @@ impl Delivery {
         Ok(())
     }
 
-    /// The evidence that a mail was delivered; `None` where none is expected.
-    ///
-    /// # Errors
-    /// [`Stop::Parked`] while no confirmation came and there is time, then a permanent failure.
-    pub(super) async fn confirmation<S>(
-        &self,
-        cx: &Context<S>,
-        message_id: &str,
-    ) -> Result<Option<Evidence>, Stop> {
-        let Some(within) = self.confirm_delivery else { return Ok(None) };
-        let key = key(message_id);
-        let waited = cx.wait_for(&key, within).await.map_err(|stop| match stop {
-            Stop::Parked(park) => Stop::Parked(Park { why: WHY.to_owned(), ..park }),
-            other => other,
-        });
-        match waited? {
-            Waited::Signalled(payload) => Ok(Some(evidence(message_id, payload))),
-            Waited::TimedOut => Err(Failure::permanent(format!(
-                "the mail server accepted the mail, but its delivery was not confirmed within {}: \
-                 no signal `{key}` came; ask the mail provider, then retry the job, which waits again \
-                 and sends no second mail",
-                humantime::format_duration(within)
-            ))
-            .into()),
-        }
+    /// The confirmation that a mail was delivered; `None` where none is expected.
+    pub(super) fn confirm(&self, message_id: &str) -> Option<Confirm> {
+        self.confirm_delivery.map(|within| Confirm::new(key(message_id), within))
     }
 }
 
 /// The key of the signal that confirms the delivery of a mail.
 pub(super) fn key(message_id: &str) -> String {
     format!("delivered {}", message_id.trim_start_matches('<').trim_end_matches('>'))
-}
-
-/// What the provider says, such as its name, the time and a receipt.
-fn evidence(message_id: &str, payload: Value) -> Evidence {
-    let text = |value: Value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    let mut facts: BTreeMap<String, String> = match payload {
-        Value::Null => BTreeMap::new(),
-        Value::Object(members) => members
-            .into_iter()
-            .filter(|(name, _)| !OURS.contains(&name.as_str()))
-            .map(|(name, value)| (name, text(value)))
-            .collect(),
-        other => BTreeMap::from([("payload".to_owned(), text(other))]),
-    };
-    facts.insert("message_id".to_owned(), message_id.to_owned());
-    Evidence { kind: "delivery".to_owned(), facts }
 }
 
 fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -145,23 +98,6 @@ mod tests {
             assert!(said.contains(value) && said.contains(words), "{said}");
         }
         assert!(from_value::<Delivery>(json!({"confirm": "1h"})).is_err());
-    }
-
-    #[test]
-    fn what_the_provider_says_is_evidence() {
-        let facts = |payload| {
-            let evidence = evidence("<a@b>", payload);
-            assert_eq!(
-                (evidence.kind.as_str(), evidence.facts["message_id"].as_str()),
-                ("delivery", "<a@b>")
-            );
-            evidence.facts.into_iter().filter(|(name, _)| name != "message_id").collect::<Vec<_>>()
-        };
-        let fact = |name: &str, fact: &str| (name.to_owned(), fact.to_owned());
-        let said = json!({"provider": "Post", "tries": 2, "kind": "mail", "message_id": "<other>"});
-        assert_eq!(facts(said), [fact("provider", "Post"), fact("tries", "2")]);
-        assert_eq!(facts(json!("yes")), [fact("payload", "yes")]);
-        assert_eq!(facts(json!(null)), []);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! | `store` | moves it to its final key, once; renders it again if it is gone | finds it there with the same SHA-256 |
 //! | `send` | mails it | mails it again with the same Message-ID |
 //!
-//! Then it waits for the confirmation of the delivery, where the settings ask for one
+//! Its outcome then awaits the confirmation of the delivery, where the settings ask for one
 //! ([`Delivery`]).
 //!
 //! Other arguments make another invoice, whose file and mail have other names.
@@ -129,16 +129,12 @@ impl Desk {
                 ("content_type", PDF.to_owned()),
             ],
         );
-        let delivered = self.delivery.confirmation(cx, &sent.message_id).await?;
-        let mail = Evidence::new("mail", [("message_id", sent.message_id), ("reply", sent.reply)]);
-        let number = invoice.number();
-        Ok(match delivered {
-            None => Outcome::achieved(format!("invoice {number} filed and mailed"), object).and(mail),
-            Some(delivery) => {
-                let summary = format!("invoice {number} filed, mailed and delivered");
-                Outcome::achieved(summary, object).and(mail).and(delivery)
-            }
-        })
+        let summary = format!("invoice {} filed and mailed", invoice.number());
+        let outcome = match self.delivery.confirm(&sent.message_id) {
+            None => Outcome::achieved(summary, object),
+            Some(confirm) => Outcome::awaiting(summary, object, confirm),
+        };
+        Ok(outcome.and(Evidence::new("mail", [("message_id", sent.message_id), ("reply", sent.reply)])))
     }
 
     async fn render(&self, invoice: &Invoice, cx: &Context<Self>) -> Result<Filed, Stop> {

@@ -143,7 +143,7 @@ impl<'a> Search<'a> {
     /// same in each index, because an index orders its entries by time and id.
     async fn listed(&self, status: Account, from: &Place, take: usize) -> Result<Part, Error> {
         // Without a verdict the oldest due one comes first, else the newest verdict.
-        let up = matches!(status, Account::Overdue | Account::Reopened);
+        let up = matches!(status, Account::Overdue | Account::Awaiting | Account::Reopened);
         let behind = match from {
             Place::Listed { at, id } => Some((*at, id.as_str())),
             _ if up => self.filter.from.map(|from| (from - 1, AFTER_IDS)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use upshot_queue::{
-    Account, Job, JobId, QueueName, State, VerdictRow,
+    Account, Awaiting, FailureClass, Job, JobId, QueueName, State, VerdictRow,
     timeline::{self, What, timeline},
 };
 use upshot_shared::{
@@ -99,7 +99,15 @@ impl<'a> Telling<'a> {
             What::Failed { attempt, class, message } => {
                 let after =
                     self.began.map_or_else(String::new, |began| format!(" after {}", span(at - began)));
+                let of_proof = matches!(class, FailureClass::Refuted | FailureClass::Unconfirmed);
+                if of_proof {
+                    self.wait_until(at);
+                }
                 let text = match attempt {
+                    _ if *class == FailureClass::Refuted => {
+                        format!("the confirmation says that the work did not come out right: {message}")
+                    }
+                    _ if *class == FailureClass::Unconfirmed => message.clone(),
                     0 => format!("the job expired before it could run: {message}"),
                     n => format!("attempt {n} failed{after} ({class}): {message}"),
                 };
@@ -119,12 +127,13 @@ impl<'a> Telling<'a> {
     }
 
     fn change(&mut self, at: i64, did: &str, note: Option<&str>, by: Option<&str>) {
-        let runs_again = matches!(did, "retried" | "edited" | "repaired");
+        // A confirmation that comes after its silence counted heals a dead job.
+        let runs_again = matches!(did, "retried" | "edited" | "repaired" | "confirmed");
         let reopens = runs_again && self.died.take().is_some();
         if reopens {
             self.wait_until(at);
         }
-        if matches!(did, "signalled" | "waited") {
+        if matches!(did, "signalled" | "waited" | "confirmed") {
             self.wait_until(at);
         }
         let text = words::change(did, note, by);
@@ -134,6 +143,7 @@ impl<'a> Telling<'a> {
         }
         match did {
             "parked" => self.waits = Some((at, "parked".to_owned())),
+            "awaiting" => self.waits = Some((at, "for its proof".to_owned())),
             "snoozed" => self.waits = Some((at, "as the handler asked".to_owned())),
             "rescheduled" => self.waits = self.waits.take().or_else(|| Some((at, "for its time".to_owned()))),
             "released" | "signalled" | "waited" | "retried" | "edited" | "repaired" => {
@@ -142,7 +152,7 @@ impl<'a> Telling<'a> {
             "waived" => self.decide(Account::Waived, at),
             _ => {}
         }
-        if matches!(did, "released" | "snoozed" | "parked") {
+        if matches!(did, "released" | "snoozed" | "parked" | "awaiting") {
             self.began = None;
         }
     }
@@ -229,6 +239,10 @@ impl<'a> Telling<'a> {
                     span(now - job.began.unwrap_or(job.since))
                 )
             }
+            State::Parked if job.awaiting().is_some() => {
+                let key = job.awaiting().map(Awaiting::key).unwrap_or_default();
+                format!("the work is done; it awaits its proof `{key}`, for {waits} so far")
+            }
             State::Parked => {
                 let why = job.parked.as_ref().map_or("something", |parked| parked.why.as_str());
                 format!("it is parked, for {waits} so far: {why}")
@@ -262,8 +276,8 @@ fn is_last(following: &[timeline::Entry]) -> bool {
             What::Claimed { .. } => Some(false),
             What::Finished { state } => Some(*state == State::Dead),
             What::Changed { did, .. } => match did.as_str() {
-                "retried" | "edited" | "repaired" => Some(true),
-                "parked" | "released" | "snoozed" => Some(false),
+                "retried" | "edited" | "repaired" | "confirmed" => Some(true),
+                "parked" | "released" | "snoozed" | "awaiting" => Some(false),
                 _ => None,
             },
             _ => None,
@@ -446,6 +460,42 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_that_comes_after_its_silence_counted_heals_the_job() {
+        let mut job = job(State::Succeeded, Account::AchievedLate, T + 90_000);
+        (job.began, job.attempts, job.token) = (Some(T + 100), 1, 1);
+        let key = "tenant acme|order-1042 paid";
+        let silent = FailedAttempt {
+            class: FailureClass::Unconfirmed,
+            message: "no confirmation `order-1042 paid` came within 50s".to_owned(),
+            began: None,
+            worker: None,
+            ..failed(0, 0, T + 50_200)
+        };
+        job.history = vec![silent];
+        job.changes = vec![
+            change(T + 200, "awaiting", Some(key), None),
+            change(T + 90_000, "confirmed", Some(key), None),
+        ];
+        job.outcome = Some(json!({"summary": "asked", "evidence": [{"kind": "confirmation", "id": "p-1"}]}));
+        let told = told(job, T + 9_000_000);
+        let texts: Vec<&str> = told.iter().skip(2).map(|(.., text)| text.as_str()).collect();
+        let rest = [
+            "attempt 1 began",
+            "the work is done; it awaits its proof `order-1042 paid` of tenant acme",
+            "waited 50 s (for its proof)",
+            "no confirmation `order-1042 paid` came within 50s",
+            "MISSED, 9.8 s before it was due",
+            "waited 39 s (dead, for an operator)",
+            "the confirmation `order-1042 paid` of tenant acme came",
+            "REOPENED: the outcome is open again",
+            "confirmation: id p-1",
+            "the work is done: asked",
+            "ACHIEVED LATE, 30 s after it was due",
+        ];
+        assert_eq!(texts, rest, "{texts:#?}");
+    }
+
+    #[test]
     fn a_dead_job_that_an_operator_settles_was_missed_first() {
         let mut job = job(State::Dead, Account::Waived, T + 600);
         job.history = vec![failed(1, T + 100, T + 600)];
@@ -487,7 +537,8 @@ mod tests {
             (state, account) in accounts(),
             ends in prop::collection::vec((0..100_000_i64, 0..100_000_i64, 1..5_u64), 0..5),
             did in prop::collection::vec((0..200_000_i64, prop::sample::select(vec![
-                "released", "snoozed", "parked", "signalled", "waited", "contradicted", "rescheduled",
+                "released", "snoozed", "parked", "signalled", "waited", "contradicted", "rescheduled", "awaiting",
+                "confirmed", "refuted",
                 "prioritised", "retried", "edited", "repaired", "noted", "owned", "new",
             ])), 0..6),
             since in 300_000..400_000_i64,

@@ -1,6 +1,6 @@
 //! The sentences of a story.
 
-use upshot_queue::Account;
+use upshot_queue::{Account, Condition};
 
 pub(super) use crate::span::moment;
 use crate::span::span;
@@ -13,6 +13,11 @@ pub(super) fn change(did: &str, note: Option<&str>, by: Option<&str>) -> String 
         "released" => with("the worker handed the attempt back"),
         "snoozed" => with("the handler put the job off"),
         "parked" => with("the job was parked"),
+        "awaiting" => format!("the work is done; it awaits its proof {}", key(note)),
+        "confirmed" => format!("the confirmation {} came", key(note)),
+        "refuted" => {
+            format!("the confirmation {} came, and says that the work did not come out right", key(note))
+        }
         "signalled" => format!("the signal `{note}` came"),
         "waited" => format!("the wait for `{note}` ran out of time"),
         "contradicted" => {
@@ -32,6 +37,17 @@ pub(super) fn change(did: &str, note: Option<&str>, by: Option<&str>) -> String 
     match by {
         Some(by) if !by.is_empty() => format!("{said} (by {by}, unverified)"),
         _ => said,
+    }
+}
+
+/// The key of a condition, and its tenant.
+fn key(condition: &str) -> String {
+    match condition.parse::<Condition>() {
+        Ok(condition) => match condition.tenant() {
+            Some(tenant) => format!("`{}` of tenant {tenant}", condition.key()),
+            None => format!("`{}`", condition.key()),
+        },
+        Err(_) => format!("`{condition}`"),
     }
 }
 

@@ -70,6 +70,10 @@ fn failed_last(job: &Job) -> Option<&upshot_queue::failure::FailedAttempt> {
 fn parked(standing: &Standing) -> Vec<Hold> {
     let Some(parked) = &standing.job.parked else { return waiting(standing) };
     let condition = parked.condition.as_str();
+    if let Some(awaiting) = standing.job.awaiting() {
+        let (key, on_silence) = (awaiting.key(), awaiting.on_silence);
+        return vec![Hold::Awaiting { key, until: parked.until, on_silence }];
+    }
     if condition.starts_with("kind ") {
         if standing.kind_workers.workers > 0 {
             return waiting(standing);
@@ -289,7 +293,7 @@ mod tests {
             if matches!(first, Reason::Scheduled | Reason::BackingOff) {
                 prop_assert_eq!(state, State::Scheduled);
             }
-            if matches!(first, Reason::ParkedSignal | Reason::ParkedVersion | Reason::ParkedArguments) {
+            if matches!(first, Reason::ParkedSignal | Reason::Awaiting | Reason::ParkedVersion | Reason::ParkedArguments) {
                 prop_assert_eq!(state, State::Parked);
             }
         }

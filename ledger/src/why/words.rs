@@ -1,6 +1,6 @@
 //! The sentences that say what holds a job.
 
-use upshot_queue::{LimitKey, State};
+use upshot_queue::{LimitKey, OnSilence, State};
 
 use super::{Ahead, Hold};
 use crate::span::{moment, span};
@@ -61,6 +61,15 @@ impl Hold {
                 let until =
                     until.map(|until| format!(", until {} at the latest", moment(until))).unwrap_or_default();
                 format!("It is parked for `{condition}`{until}: {}.", ended(why))
+            }
+            Self::Awaiting { key, until, on_silence } => {
+                let silence = match on_silence {
+                    OnSilence::Missed => "it counts as missed without one",
+                    OnSilence::Achieved => "it counts as achieved without one",
+                    OnSilence::Retry => "its handler runs again without one",
+                };
+                let then = until.map(|_| format!(": {silence} {}", time(*until, now))).unwrap_or_default();
+                format!("The work is done; the proof `{key}` has not come{then}.")
             }
             Self::ParkedVersion { workers } => format!(
                 "It is parked: none of the queue's {workers} workers runs its kind and version. A worker that does takes it."

@@ -295,8 +295,9 @@ fn entry(stored: StreamId) -> Entry {
     for transition in &mut transitions {
         transition.by.clone_from(&by);
     }
-    // A job that moves twice in a call is revived or reopened first.
-    moves.sort_by_key(|each| (each.to != Account::Reopened, each.route, each.from, each.to));
+    // A job that moves twice in a call is reopened, or awaits its proof, first.
+    let is_first = |to| matches!(to, Account::Reopened | Account::Awaiting);
+    moves.sort_by_key(|each| (!is_first(each.to), each.route, each.from, each.to));
     Entry { id: stored.id, transitions, moves }
 }
 
@@ -313,8 +314,8 @@ fn rank(what: &str) -> u8 {
     match what {
         // A dead job is forgotten before its replacement is enqueued.
         "promoted" | "crashed" | "unparked" | "forgotten" => 0,
-        // A job is parked before a kept signal makes it ready, and its wait ends before its deadline.
-        "claimed" | "signalled" | "lapsed" => 2,
+        // A job is parked before a kept signal makes it ready or ends it, and its wait ends before its deadline.
+        "claimed" | "signalled" | "lapsed" | "confirmed" | "refuted" | "unconfirmed" => 2,
         "expired" => 3,
         _ => 1,
     }

@@ -31,7 +31,7 @@ pub struct DuePack {
 
 impl Client {
     /// Up to `most` ids of the expectations in one account of a route, and their times (UTC ms): the
-    /// due time of overdue and reopened ones, else the time of the verdict. Ascending, or else
+    /// due time of overdue, awaiting and reopened ones, else the time of the verdict. Ascending, or else
     /// descending. `behind` is a time and an id, and need not exist. A job that was forgotten stays
     /// in the index for as long as its row is kept.
     ///

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     client::{handle::Client, list::sorted::Sorted, operator::Operator, release::Released},
     error::Error,
-    job::condition::Condition,
+    job::{Said, condition::Condition},
     scripts::{self, Call, MAX_BATCH},
 };
 
@@ -102,12 +102,31 @@ impl Client {
     /// When the payload is too large, the queue keeps too many bytes of signals, or Redis failed.
     /// After that the signal may be kept: sending it again is safe.
     pub async fn signal(&self, condition: &Condition, payload: &Value) -> Result<Signalled, Error> {
+        self.send(condition, payload, false).await
+    }
+
+    /// Sends a signal about work that is done and awaits its proof ([`Await`](crate::Await)): the job
+    /// ends, with or without success. `{"outcome": "missed", "reason": …}` says that the work did not
+    /// come out right; any other payload confirms it.
+    ///
+    /// As [`Self::signal`], but another payload contradicts the first one only if its verdict is
+    /// another, or if it has the same `id` (a member of the payload).
+    ///
+    /// # Errors
+    /// As [`Self::signal`].
+    pub async fn confirm(&self, condition: &Condition, payload: &Value) -> Result<Signalled, Error> {
+        self.send(condition, payload, true).await
+    }
+
+    async fn send(&self, condition: &Condition, payload: &Value, confirms: bool) -> Result<Signalled, Error> {
+        let Said { reason, normal, id } = Said::of(payload);
         let payload = payload.to_string();
         if payload.len() > MAX_SIGNAL {
             return Err(BadSignal::TooLarge(payload.len()).into());
         }
         let mut call = Call::new(&scripts::SIGNAL, &self.keys);
         call.arg(condition.stored()).arg(payload).arg(MAX_SIGNALS).arg(MAX_BATCH);
+        call.arg(reason).arg(normal).arg(u8::from(confirms)).arg(id);
         let (kept, first, released, left): (String, String, u64, u64) = self.run_replicated(&call).await?;
         let kept = match kept.as_str() {
             "stored" => Kept::Stored,

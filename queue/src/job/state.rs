@@ -70,7 +70,9 @@ impl State {
                 // Its condition is fulfilled, or an operator released it; a worker that runs its
                 // kind claimed it.
                 | (Self::Parked, Self::Ready | Self::Running)
-                // The deadline passed; an operator cancelled it.
+                // The proof of its outcome came, also late; or it counts without one.
+                | (Self::Parked | Self::Dead, Self::Succeeded)
+                // The deadline passed; the proof did not come; an operator cancelled it.
                 | (Self::Scheduled | Self::Ready | Self::Parked, Self::Dead | Self::Cancelled)
                 // Only by an operator.
                 | (Self::Dead, Self::Ready | Self::Scheduled)

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Change, Dropped, Edit, Expectation, Job, LogLine, Mark, Parked, Step};
+use super::{Answer, Awaiting, Change, Dropped, Edit, Expectation, Job, LogLine, Mark, Parked, Step};
 use crate::policy::account::Account;
 use crate::{
     job::{
@@ -96,6 +96,7 @@ impl Job {
                 "cancel" => job.cancel_asked_at = Some(number()?),
                 "group" => job.group = Some(text()?.to_owned()),
                 "need" => condition = Some(text()?.to_owned()),
+                "await" => job.awaits = Awaiting::read(text()?),
                 "why" => why = text()?.to_owned(),
                 "successor" => job.successor = text()?.parse().ok(),
                 "needed" => job.needed = Some(text()?.to_owned()),
@@ -168,6 +169,7 @@ impl Job {
             let until = ends.iter().find(|(waited, _)| *waited == condition).map(|(_, until)| *until);
             Parked { condition, why, until }
         });
+        job.add_proof();
         job.attempts = job.token.saturating_sub(released);
         job.revision = format!("{}.{writes}.{}.{}", job.token, job.state, job.priority);
         Ok(job)
@@ -287,6 +289,7 @@ impl Job {
             worker: None,
             cancel_asked_at: None,
             parked: None,
+            awaits: None,
             needed: None,
             successor: None,
             failures: HashMap::new(),

@@ -5,10 +5,13 @@
 //!
 //! ```text
 //! received ──▶ open ──▶ overdue ──▶ achieved (in time, late), partial, missed, cancelled, waived
-//!    │          └──────────────────▶    │                              │
+//!    │          ├──────────────────▶    │                              │
+//!    │          └─▶ awaiting ──▶ overdue, open again, or a verdict     │
 //!    └──▶ duplicate        reopened ◀───┼── a retry after a verdict ◀──┘
 //!                             └─────────▶ a verdict again
 //! ```
+//!
+//! An expectation that is overdue, reopened or waiving stays there while it awaits its proof.
 
 use std::{fmt, str::FromStr};
 
@@ -28,7 +31,7 @@ pub enum Account {
     Open,
     /// Without a verdict, and late.
     Overdue,
-    /// The work is done, and its proof is to come.
+    /// In time, the work is done, and its proof is to come.
     Awaiting,
     /// Retried after a verdict.
     Reopened,
@@ -133,7 +136,7 @@ impl Account {
 
     /// Whether an expectation in it has a job that has not ended.
     pub const fn has_work(self) -> bool {
-        matches!(self, Self::Open | Self::Overdue | Self::Reopened | Self::Waiving)
+        matches!(self, Self::Open | Self::Overdue | Self::Awaiting | Self::Reopened | Self::Waiving)
     }
 
     /// Whether it is an expectation without a verdict.
@@ -161,6 +164,7 @@ impl Account {
             self,
             Self::Overdue
                 | Self::Reopened
+                | Self::Awaiting
                 | Self::AchievedLate
                 | Self::Partial
                 | Self::Missed
@@ -173,8 +177,10 @@ impl Account {
     pub fn may_become(self, to: Self) -> bool {
         match self {
             Self::Received => matches!(to, Self::Duplicate | Self::Open),
-            Self::Open => to == Self::Overdue || to.ends_work(),
-            Self::Overdue | Self::Reopened | Self::Awaiting => to.ends_work(),
+            Self::Open => matches!(to, Self::Overdue | Self::Awaiting) || to.ends_work(),
+            // Its handler may run again.
+            Self::Awaiting => matches!(to, Self::Overdue | Self::Open) || to.ends_work(),
+            Self::Overdue | Self::Reopened => to.ends_work(),
             Self::Waiving => to == Self::Waived,
             Self::Missed => matches!(to, Self::Reopened | Self::Waived | Self::Forgotten),
             Self::Waived => matches!(to, Self::Reopened | Self::Forgotten),
@@ -189,8 +195,7 @@ impl Account {
     const fn ends_work(self) -> bool {
         matches!(
             self,
-            Self::Awaiting
-                | Self::Waiving
+            Self::Waiving
                 | Self::AchievedInTime
                 | Self::AchievedLate
                 | Self::Partial

@@ -22,11 +22,15 @@ pub enum FailureClass {
     Crashed,
     /// The deadline passed before the job could run.
     Expired,
+    /// A confirmation said that the work did not come out right.
+    Refuted,
+    /// The confirmation that the work came out right did not come in time.
+    Unconfirmed,
 }
 
 impl FailureClass {
     /// All classes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Transient,
         Self::Throttled,
         Self::Permanent,
@@ -34,6 +38,8 @@ impl FailureClass {
         Self::TimedOut,
         Self::Crashed,
         Self::Expired,
+        Self::Refuted,
+        Self::Unconfirmed,
     ];
 
     /// The name that is stored and shown.
@@ -46,6 +52,8 @@ impl FailureClass {
             Self::TimedOut => "timed_out",
             Self::Crashed => "crashed",
             Self::Expired => "expired",
+            Self::Refuted => "refuted",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 }

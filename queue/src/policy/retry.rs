@@ -140,7 +140,10 @@ impl RetryPolicy {
         match class {
             FailureClass::Transient => self.transient,
             FailureClass::Throttled => self.throttled,
-            FailureClass::Permanent | FailureClass::Expired => 0,
+            FailureClass::Permanent
+            | FailureClass::Expired
+            | FailureClass::Refuted
+            | FailureClass::Unconfirmed => 0,
             FailureClass::Unclear => self.unclear,
             FailureClass::TimedOut => self.timed_out,
             FailureClass::Crashed => self.crashed,
@@ -151,7 +154,11 @@ impl RetryPolicy {
     pub fn patience(&self, class: FailureClass) -> Duration {
         match class {
             // A job that kills workers must not continue for a day.
-            FailureClass::Permanent | FailureClass::Expired | FailureClass::Crashed => Duration::ZERO,
+            FailureClass::Permanent
+            | FailureClass::Expired
+            | FailureClass::Refuted
+            | FailureClass::Unconfirmed
+            | FailureClass::Crashed => Duration::ZERO,
             _ => self.retry_for.get(&class).copied().unwrap_or_default(),
         }
     }
@@ -254,7 +261,7 @@ mod tests {
             };
             let earlier = Earlier { count, since: Duration::from_secs(since) };
             let decision = policy.decide(&Failure::new(class, "x"), earlier, 0.5);
-            let final_at_once = matches!(class, FailureClass::Permanent | FailureClass::Expired);
+            let final_at_once = RetryPolicy::default().budget(class) == 0;
             let goes_by_time = !final_at_once && class != FailureClass::Crashed;
             let over = final_at_once
                 || count >= budget && (!goes_by_time || since >= patience.unwrap_or(0));

@@ -25,7 +25,7 @@ pub const SCHEMA: u32 = 6;
 
 /// Every key below the control key: its name in Lua, and its suffix. A suffix that ends with a
 /// colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 61] = [
+pub(crate) const NAMES: [(&str, &str); 62] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -46,6 +46,7 @@ pub(crate) const NAMES: [(&str, &str); 61] = [
     ("RELEASING", ":releasing"),
     ("SIGNALS", ":signals"),
     ("SIGNAL", ":signal:"),
+    ("SILENT", ":silent:"),
     ("UNKNOWN", ":unknown"),
     ("UNKNOWN_JOBS", ":unknown:"),
     ("UNKNOWN_TURNS", ":unknown_turns"),
@@ -241,9 +242,16 @@ impl Keys {
 
     /// Hash: the signal that is kept for a condition: `payload`, `at`; the newest other payload
     /// (`other`, `other_at`; or its `other_digest` where the queue had no room) and how many
-    /// `contradictions` there were; the `job` that took it last; and the `bytes` that it counts for.
+    /// `contradictions` there were; the `job` that took it last; of a confirmation its `id`, and of
+    /// one that says that the work did not come out right the `reason` and the same `normal`ised; and
+    /// the `bytes` that it counts for.
     pub fn signal(&self, condition: &str) -> String {
         format!("{}:signal:{condition}", self.control)
+    }
+
+    /// Sorted set: ids of jobs that ended because no signal came for a condition, by when (ms).
+    pub fn silent(&self, condition: &str) -> String {
+        format!("{}:silent:{condition}", self.control)
     }
 
     /// Sorted set: kinds (`K@V`) that jobs are parked for because a worker did not run them,
@@ -513,6 +521,7 @@ mod tests {
             keys.releasing(),
             keys.signals(),
             keys.signal("wait order-1042 confirmed"),
+            keys.silent("wait order-1042 confirmed"),
             keys.unknown(),
             keys.unknown_jobs("invoice.issue@2"),
             keys.unknown_turns(),
@@ -590,6 +599,7 @@ mod tests {
             keys.releasing(),
             keys.signals(),
             keys.signal(""),
+            keys.silent(""),
             keys.unknown(),
             keys.unknown_jobs(""),
             keys.unknown_turns(),

@@ -39,7 +39,7 @@ if ARGV[1] == 'jobs' then
       local index = LISTED[account]
       if due ~= '' and index and not redis.call('ZSCORE', OUTCOMES .. route .. ':' .. index, id) then
         find(id, 'no index lists it', since)
-      elseif account == 'o' and due ~= '' and tonumber(due) + patience < cx.now then
+      elseif (account == 'o' or account == 'w') and due ~= '' and tonumber(due) + patience < cx.now then
         find(id, 'it is due and not overdue', due)
       end
     end

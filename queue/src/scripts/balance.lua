@@ -14,7 +14,7 @@ for i = 1, #books, 2 do
   local route = string.match(books[i], '^%d+')
   if route and route ~= '0' and not seen[route] then
     seen[route] = true
-    for account in string.gmatch('vnlpmcx', '.') do
+    for account in string.gmatch('vnwlpmcx', '.') do
       indexes[#indexes + 1] = route .. '|' .. account
       indexes[#indexes + 1] = redis.call('ZCARD', OUTCOMES .. route .. ':' .. account)
     end

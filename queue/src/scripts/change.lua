@@ -18,7 +18,7 @@
 --       has another state field by now, `is stepped` where a completed step that other
 --       arguments would repeat was not named, `is unexpected` where a job without an expectation is
 --       to be waived; or '' when there is no such job.
--- include: open, int, job, state, append_history, books, forget, kinds, moves, put, take_out
+-- include: open, int, job, state, append_history, await, books, forget, kinds, moves, put, take_out
 -- include: unknown_member
 local cx = open()
 if cx.err then return cx end
@@ -40,10 +40,10 @@ end
 -- again at once. Returns its body.
 local function renew_budgets(key, body)
   for _, counter in ipairs({'transient', 'throttled', 'permanent', 'unclear', 'timed_out', 'crashed',
-    'expired'}) do
+    'expired', 'refuted', 'unconfirmed'}) do
     redis.call('HDEL', key, 'failed:' .. counter, 'first:' .. counter)
   end
-  redis.call('HDEL', key, 'group', 'cancel', 'successor')
+  redis.call('HDEL', key, 'group', 'cancel', 'successor', 'await', 'outcome')
   -- A wait that ran out of time begins again.
   for _, field in ipairs(redis.call('HKEYS', key)) do
     local is_end, is_answer = string.sub(field, 1, 6) == 'until:', string.sub(field, 1, 7) == 'signal:'
@@ -188,6 +188,7 @@ for i = 0, n - 1 do
           reopen_expectation(cx, id, key, body)
           body, deadline = renew_budgets(key, body), ''
         else
+          leave_await(cx, id, key, body, deadline)
           first = '0'
         end
         if args then body = replace_args(key, body, args) end

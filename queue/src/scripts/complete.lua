@@ -15,9 +15,12 @@
 --       park: condition, `how long to wait in ms|why` (an empty length for ever), history line
 --       (the attempt does not count). A signal that is kept for the condition makes the job
 --       ready at once
+--       await: condition, `how long (ms)|what silence means|how long, for people|bytes of why|why` and
+--       the outcome (see include/await.lua), history line. A signal that is kept for the condition ends
+--       the job at once
 --       There are at most 192 ends in all.
 -- Returns: {place...} of the ends that were refused, counted from 1, successes first.
--- include: open, int, job, fence, state, append_history, books, bury, free, leases, moves, park, put
+-- include: open, int, job, fence, state, append_history, await, books, bury, free, leases, moves, park, put
 -- include: signals, watch_deadline
 local cx = open()
 if cx.err then return cx end
@@ -141,7 +144,7 @@ for i = 0, others - 1 do
       -- A time in the future comes from a clock that was set back since.
       local before = redis.call('HGET', key, 'first:' .. second)
       if not before or tonumber(before) > cx.now then redis.call('HSET', key, 'first:' .. second, cx.at) end
-    elseif verb ~= 'cancel' then
+    elseif verb ~= 'cancel' and verb ~= 'await' then
       redis.call('HINCRBY', key, 'released', 1)
     end
     if held[2] or verb == 'cancel' then
@@ -159,6 +162,8 @@ for i = 0, others - 1 do
       local ok, said = pcall(cjson.decode, line)
       bury(cx, id, key, held[3] or '', text, kind, second, first, ok and said.message or first)
       move(cx, 'dead', id)
+    elseif verb == 'await' then
+      await(cx, id, key, held[3] or '', text, first, second)
     elseif verb == 'park' then
       watch_deadline(id, deadline)
       local within, why = string.match(second, '^(%d*)|(.*)$')

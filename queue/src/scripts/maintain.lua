@@ -1,6 +1,6 @@
 -- Purpose: do what is due, whichever worker asks: promote scheduled jobs, reclaim jobs whose
 --       lease expired, end jobs whose deadline passed, make parked jobs ready whose wait ran out
---       of time, and let lanes in for which a limit has a token again. Each at most MAX_BATCH a
+--       of time, end those for whose outcome no confirmation came, and let lanes in for which a limit has a token again. Each at most MAX_BATCH a
 --       call, or CALL_BYTES; one lease is reclaimed in any case. It is sent in front of a claim.
 --       A repeated call does what is left.
 -- KEYS: 1 control, 2 none
@@ -20,7 +20,7 @@ local ripe, lost = first_entries(SCHEDULED, MAX_BATCH), first_entries(RUNNING, M
 local late, paced = first_entries(EXPIRING, MAX_BATCH), opened.limited and first_entries(PACED, LANES_LET_IN) or {}
 -- Mostly nothing is due. The functions below are not even created then.
 if not (ripe[1] or lost[1] or late[1] or paced[1]) then return {opened.now, 0, 0} end
--- include: int, job, state, append_history, books, bury, expire, free, leave_need, moves, put, release_lanes
+-- include: int, job, state, append_history, await, books, bury, expire, free, leave_need, moves, put, release_lanes
 -- include: signals, take_out, watch_deadline
 
 local cx = opened
@@ -148,6 +148,7 @@ local function body_of(member, key, states)
   cx.read = cx.read + (body and #body or 0)
   return body or nil, text
 end
+local is_watched_again = false
 for _, member in ipairs(late) do
   local id = string.match(member, '^wait (.*)$')
   local key = id and JOB .. id
@@ -164,12 +165,25 @@ for _, member in ipairs(late) do
       ended[#ended] = nil
     elseif ends then
       leave_need(cx, id, key, body, flow, class)
-      answer_wait(cx, id, key, text, class .. ':' .. flow, condition, false, run_by(cx, deadline))
+      local silence, shown = terms_of(redis.call('HGET', key, 'await'))
+      if silence and payload_of(condition) then
+        -- The release of the jobs that wait for it has not come to this job yet.
+        confirm(cx, id, key, body, text, condition)
+      elseif silence and silence ~= 'r' then
+        lapse(cx, id, key, body, text, silence, shown, condition)
+      else
+        if silence then
+          leave_await(cx, id, key, body, deadline)
+          is_watched_again = true
+        end
+        answer_wait(cx, id, key, text, class .. ':' .. flow, condition, false, run_by(cx, deadline))
+      end
     end
   end
 end
 -- The jobs that were made ready are in their lanes before deadlines end them.
 wake = put_all(cx) or #waiting > 0 or wake
+if is_watched_again then late = first_entries(EXPIRING, MAX_BATCH) end
 for _, id in ipairs(late) do
   local key = JOB .. id
   local body, text

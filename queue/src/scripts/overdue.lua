@@ -38,7 +38,8 @@ local overdue, looked, bound = 0, 0, tonumber(ARGV[3])
 local function look_at(id, tick)
   local key = JOB .. id
   local fields = fields_of(key, 'state', 'account')
-  if FINAL[state_of(fields[1])] or fields[2] then return end
+  local from = fields[2] or 'o'
+  if FINAL[state_of(fields[1])] or from ~= 'o' and from ~= 'w' then return end
   local body = field_of(key, 'job')
   if not body then return end
   cx.read = cx.read + #body
@@ -46,7 +47,7 @@ local function look_at(id, tick)
   -- The id may have come again, and be due later.
   if at == '' or tonumber(at) >= tick then return end
   redis.call('HSET', key, 'account', 'v')
-  move_expectation(cx, id, route, 'o', 'v', at, tenant)
+  move_expectation(cx, id, route, from, 'v', at, tenant)
   move(cx, 'overdue', id)
   overdue = overdue + 1
 end

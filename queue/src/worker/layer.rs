@@ -15,7 +15,7 @@ use tower::{Layer, Service};
 
 use super::{
     lease::{Awaited, Lease},
-    stop::{Park, Release, Snooze, Stop, Undecodable},
+    stop::{Await, Park, Release, Snooze, Stop, Undecodable},
 };
 use crate::{
     job::{Change, Job, truncate::truncate},
@@ -124,14 +124,7 @@ where
     let end = match result {
         Ok(Ok(Ok(outcome))) => match serde_json::to_string(&outcome) {
             Ok(outcome) if outcome.len() <= MAX_OUTCOME => Disposition::Succeed(outcome),
-            Ok(outcome) => {
-                let bytes = outcome.len();
-                let what = format!(
-                    "the outcome has {bytes} bytes, and at most {MAX_OUTCOME} are kept: \
-                     store what is large elsewhere and return where it is"
-                );
-                failed(&lease, &Failure::permanent(what))
-            }
+            Ok(outcome) => failed(&lease, &too_large(outcome.len())),
             Err(error) => {
                 failed(&lease, &Failure::permanent(format!("the outcome cannot be stored as JSON: {error}")))
             }
@@ -188,6 +181,22 @@ fn disposition(lease: &Lease, stop: Stop) -> Disposition {
                 line: line(lease, "parked", Some(note)),
             }
         }
+        Stop::Awaiting(Await { outcome, condition, within, on_silence }) => {
+            let outcome = outcome.to_string();
+            if outcome.len() > MAX_OUTCOME {
+                return failed(lease, &too_large(outcome.len()));
+            }
+            let job = lease.job();
+            tracing::info!(job = %job.id, queue = %job.queue, "the work is done, and its proof is to come");
+            Disposition::Await {
+                line: line(lease, "awaiting", Some(condition.stored())),
+                why: truncate(&format!("the work is done; its proof `{}` has not come", condition.key())),
+                condition: condition.stored(),
+                outcome,
+                within,
+                on_silence,
+            }
+        }
         Stop::Undecodable(Undecodable(why)) => {
             let job = lease.job();
             let kinds = lease.0.leases.options.kinds.clone().unwrap_or_default();
@@ -201,6 +210,13 @@ fn disposition(lease: &Lease, stop: Stop) -> Disposition {
             }
         }
     }
+}
+
+fn too_large(bytes: usize) -> Failure {
+    Failure::permanent(format!(
+        "the outcome has {bytes} bytes, and at most {MAX_OUTCOME} are kept: \
+         store what is large elsewhere and return where it is"
+    ))
 }
 
 /// A line of the history other than a failure.

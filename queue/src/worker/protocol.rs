@@ -11,7 +11,7 @@ use redis::{FromRedisValue, ParsingError, RedisError, Value};
 use super::Worker;
 use crate::{
     client::{books::NO_ROUTE, handle::Client},
-    job::{Expectation, Fields, Job, Unreadable, id::JobId, state::State},
+    job::{Expectation, Fields, Job, OnSilence, Unreadable, id::JobId, state::State},
     policy::{failure::FailureClass, priority::Shares, retry::Crashes},
     redis::{clock::delay_ms, connect::Cause},
     scripts::{self, Call, MAX_CLAIM},
@@ -219,6 +219,21 @@ pub enum Disposition {
         /// For the history.
         line: String,
     },
+    /// Done, and a signal ends the job.
+    Await {
+        /// The outcome as JSON.
+        outcome: String,
+        /// The condition, in stored form.
+        condition: String,
+        /// How long the job waits.
+        within: Duration,
+        /// What silence means.
+        on_silence: OnSilence,
+        /// For people.
+        why: String,
+        /// For the history.
+        line: String,
+    },
 }
 
 /// The result of a renewal.
@@ -372,6 +387,12 @@ impl Worker {
                 Disposition::Park { condition, within, why, line } => {
                     let within = within.map(|within| delay_ms(within).to_string()).unwrap_or_default();
                     call.arg("park").arg(condition.as_str()).arg(format!("{within}|{why}")).arg(line.as_str())
+                }
+                Disposition::Await { outcome, condition, within, on_silence, why, line } => {
+                    let (ms, shown) = (delay_ms(*within), humantime::format_duration(*within));
+                    let (silence, bytes) = (on_silence.letter(), why.len());
+                    let terms = format!("{ms}|{silence}|{shown}|{bytes}|{why}{outcome}");
+                    call.arg("await").arg(condition.as_str()).arg(terms).arg(line.as_str())
                 }
             };
         }

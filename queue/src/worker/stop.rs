@@ -3,9 +3,10 @@
 use std::{fmt, time::Duration};
 
 use apalis_core::error::BoxDynError;
+use serde_json::Value;
 
 use crate::{
-    job::condition::Condition,
+    job::{OnSilence, condition::Condition},
     policy::failure::{Failure, with_causes},
 };
 
@@ -25,7 +26,7 @@ use crate::{
 /// }
 /// assert!(matches!(deliver("order-1042"), Err(Stop::Failed(_))));
 /// ```
-/// For this, neither `Stop` nor [`Failure`], [`Snooze`], [`Park`], [`Release`] or
+/// For this, neither `Stop` nor [`Failure`], [`Snooze`], [`Park`], [`Await`], [`Release`] or
 /// [`Undecodable`] is a [`std::error::Error`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
@@ -35,6 +36,8 @@ pub enum Stop {
     Snoozed(Snooze),
     /// The job waits for something other than time.
     Parked(Park),
+    /// The work is done, and a signal that proves it ends the job.
+    Awaiting(Await),
     /// Another worker runs the job at once.
     Released(Release),
     /// The job waits for a program that can read its arguments.
@@ -94,6 +97,26 @@ pub struct Park {
     pub why: String,
 }
 
+/// The work is done, and its proof is to come: the job is parked without a slot and without a lease,
+/// with its outcome, until a signal fulfils the condition. The signal ends the job, and no handler runs.
+/// - A payload `{"outcome": "missed", "reason": …}` says that the work did not come out right: the job
+///   is dead with the class [`Refuted`](crate::FailureClass::Refuted).
+/// - Any other payload confirms the outcome: the job has succeeded. The payload becomes a member of the
+///   list `evidence` of the outcome, if the outcome has one.
+///
+/// A signal from before ends the job at once. The attempt counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Await {
+    /// What the handler returned.
+    pub outcome: Value,
+    /// What it awaits.
+    pub condition: Condition,
+    /// How long, counted from the end of the attempt.
+    pub within: Duration,
+    /// What it means when no signal comes.
+    pub on_silence: OnSilence,
+}
+
 /// Hands the job back, so that another worker runs it at once. The attempt does not count. It is
 /// meant for a stopping worker ([`Lease::stopping`](super::Lease::stopping)), which claims no more.
 /// Any other worker would get the job right back; use [`Snooze`] there.
@@ -122,6 +145,7 @@ impl Stop {
             | Self::Parked(Park { why, .. })
             | Self::Released(Release { why })
             | Self::Undecodable(Undecodable(why)) => why,
+            Self::Awaiting(Await { condition, .. }) => condition.key(),
         }
     }
 
@@ -169,6 +193,9 @@ impl fmt::Display for Stop {
             Self::Failed(failure) => failure.fmt(f),
             Self::Snoozed(Snooze { wait, why }) => write!(f, "snoozed for {wait:?}: {why}"),
             Self::Parked(Park { condition, why, .. }) => write!(f, "parked for {condition}: {why}"),
+            Self::Awaiting(Await { condition, within, .. }) => {
+                write!(f, "done, and awaits {condition} for {within:?}")
+            }
             Self::Released(Release { why }) => write!(f, "handed back: {why}"),
             Self::Undecodable(Undecodable(why)) => f.write_str(why),
         }
@@ -190,6 +217,12 @@ impl From<Snooze> for Stop {
 impl From<Park> for Stop {
     fn from(park: Park) -> Self {
         Self::Parked(park)
+    }
+}
+
+impl From<Await> for Stop {
+    fn from(awaits: Await) -> Self {
+        Self::Awaiting(awaits)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     job::{ModelJob, class, stored},
     legal::Walk,
     model::Model,
+    operation::CONDITIONS,
     server::Server,
 };
 
@@ -146,11 +147,13 @@ impl End<'_> {
             self.scores(&keys.expiring()).await?.into_iter().partition(|(each, _)| each.starts_with("wait "));
         let watch = |(id, job): (&JobId, &ModelJob)| Some((format!("wait {id}"), job.watch?));
         equal("waits that end", &self.model.jobs.iter().filter_map(watch).collect(), &waits)?;
+        let silent = self.of(|job| job.silent.is_some(), |job| job.since);
+        equal("silence", &silent, &self.scores(&keys.silent(CONDITIONS[1])).await?)?;
         let deadline = |job: &ModelJob| match job.deadline {
             Some((by, Late::Expires)) => by,
             _ => 0,
         };
-        for (id, by) in self.of(|job| job.waits() && deadline(job) > 0, deadline) {
+        for (id, by) in self.of(|job| job.is_watched() && deadline(job) > 0, deadline) {
             equal("the deadline that is watched", &Some(&by), &watched.get(&id))?;
         }
         let known = |id: &&String| self.model.jobs.keys().any(|job| job.as_str() == id.as_str());
@@ -323,6 +326,7 @@ impl End<'_> {
             ":needs",
             ":signals",
             ":signal:wait confirmation 17",
+            ":silent:wait confirmation 17",
             ":unknown",
             ":unknown_turns",
             ":limits",

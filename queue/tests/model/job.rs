@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use upshot_queue::{Job, JobId, Late, LimitKey, NewJob, Priority, State, Step};
+use upshot_queue::{Job, JobId, Late, LimitKey, NewJob, OnSilence, Priority, State, Step};
 
 use crate::{ledger::account, model::PATIENCE_US, operation::LARGE};
 
@@ -57,6 +57,11 @@ pub struct ModelJob {
     /// Failed attempts and other changes in its history.
     pub lines: (usize, usize),
     pub outcome: bool,
+    /// What it awaits, or awaited until it ended: the condition, since when (ms), what silence means,
+    /// and how long, as people read it.
+    pub awaits: Option<(String, u64, OnSilence, String)>,
+    /// The condition whose silence ended it.
+    pub silent: Option<String>,
     pub duplicates: u64,
     pub cause: Option<Cause>,
     /// Who took its idempotency key when it was dead.
@@ -66,7 +71,12 @@ pub struct ModelJob {
 impl ModelJob {
     /// Whether it waits and is to be ended for its deadline.
     pub fn is_late(&self, now: u64) -> bool {
-        self.waits() && matches!(self.deadline, Some((by, Late::Expires)) if by <= now)
+        self.is_watched() && matches!(self.deadline, Some((by, Late::Expires)) if by <= now)
+    }
+
+    /// Whether its deadline can end it.
+    pub fn is_watched(&self) -> bool {
+        self.waits() && (self.state != State::Parked || self.awaits.is_none())
     }
 
     /// Whether it is parked and has waited for long enough.
@@ -114,6 +124,8 @@ impl ModelJob {
             log: Vec::new(),
             lines: (0, 0),
             outcome: false,
+            awaits: None,
+            silent: None,
             duplicates: 0,
             cause: None,
             successor: None,
@@ -234,6 +246,7 @@ fn of_model(job: &ModelJob) -> View {
         ("cancel", show(job.cancel)),
         ("condition", show(&job.condition)),
         ("answers", show(&job.answers)),
+        ("what it awaits", show(job.awaits.as_ref().map(|(of, since, silence, _)| (of, since, silence)))),
         ("failures", show(&job.failures)),
         ("firsts", show(&job.firsts)),
         ("steps", show(&job.steps)),
@@ -289,6 +302,7 @@ fn of_stored(job: &Job) -> View {
         ("cancel", show(job.cancel_asked_at.map(ms))),
         ("condition", show(condition)),
         ("answers", show(answers)),
+        ("what it awaits", show(job.awaits.as_ref().map(|of| (&of.condition, ms(of.since), of.on_silence)))),
         ("failures", show(failures)),
         ("firsts", show(firsts)),
         ("steps", show(steps)),

@@ -45,7 +45,7 @@ impl Ledger {
         self.count(route, from, to);
         let listed = |account: char| match account {
             'y' => Some('x'),
-            account if "vnlpmcx".contains(account) => Some(account),
+            account if "vnwlpmcx".contains(account) => Some(account),
             _ => None,
         };
         let (before, after) = (listed(from), listed(to));
@@ -95,6 +95,15 @@ impl Ledger {
         let from = job.account;
         job.account = if from == 'y' { 'x' } else { verdict };
         self.mv(id, job.route(), from, job.account, now);
+    }
+
+    /// The handler of a job is done, and its proof is to come; or the handler runs again.
+    pub fn await_proof(&mut self, id: &JobId, job: &mut ModelJob, begins: bool) {
+        let (from, to) = if begins { ('o', 'w') } else { ('w', 'o') };
+        if job.account == from {
+            job.account = to;
+            self.mv(id, job.route(), from, to, job.expected.unwrap_or(0));
+        }
     }
 
     /// A dead job runs again.
@@ -197,10 +206,10 @@ impl Model {
             let (tick, id) = pack;
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             let Some(due) = job.expected.filter(|due| *due < tick) else { continue };
-            if job.account == 'o' && !job.state.is_final() {
-                job.account = 'v';
+            if matches!(job.account, 'o' | 'w') && !job.state.is_final() {
+                let from = std::mem::replace(&mut job.account, 'v');
                 let route = job.route().to_owned();
-                self.ledger.mv(&id, &route, 'o', 'v', due);
+                self.ledger.mv(&id, &route, from, 'v', due);
                 self.count("overdue");
                 overdue += 1;
             }

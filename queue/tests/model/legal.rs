@@ -94,6 +94,8 @@ fn leads(what: &str) -> Option<(&'static [State], &'static [State])> {
         "succeeded" => (&[Running], &[Succeeded]),
         "retried" | "snoozed" => (&[Running], &[Scheduled]),
         "released" => (&[Running], &[Ready]),
+        "confirmed" => (&[Parked, Dead], &[Succeeded]),
+        "refuted" | "unconfirmed" => (&[Parked], &[Dead]),
         // One that does not survive it dies, or is cancelled, with the next step.
         "crashed" => (&[Running], &[Ready, Scheduled]),
         "dead" => (&[Running, Ready], &[Dead]),

@@ -9,7 +9,8 @@ use std::{
 };
 
 use upshot_queue::{
-    Changed, Conflict, EnqueueResult, JobId, Limit, LimitKey, NewJob, Priority, Reconciled, Scope, State,
+    Changed, Conflict, EnqueueResult, JobId, Limit, LimitKey, NewJob, OnSilence, Priority, Reconciled, Scope,
+    State,
     protocol::{Disposition, EndedAttempt, Renewed, Write},
 };
 
@@ -25,6 +26,19 @@ pub const PATIENCE_US: u64 = 24 * 3600 * 1_000_000;
 /// The messages that a job ends with when nobody was there to say one.
 pub const CRASHED: &str = "the lease expired: the worker stopped renewing it";
 pub const EXPIRED: &str = "the deadline passed before the job could run";
+
+/// Why confirmations say that the work did not come out right.
+pub const REFUTED: &str = "mailbox unknown";
+
+/// A signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Came {
+    pub payload: String,
+    /// The id of a confirmation.
+    pub name: Option<u8>,
+    pub missed: bool,
+    pub confirms: bool,
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Model {
@@ -52,8 +66,8 @@ pub struct Model {
     /// For which lane the next place under a key is kept: the queue decides that, and the
     /// model looks whether it may.
     pub promised: BTreeMap<LimitKey, String>,
-    /// The signal that is kept: its payload, the newest other one, and the job that took it last.
-    pub signal: Option<(u8, Option<u8>, Option<JobId>)>,
+    /// The signal that is kept, the newest other payload, and the job that took it last.
+    pub signal: Option<(Came, Option<String>, Option<JobId>)>,
     /// Transitions, by name.
     pub moves: BTreeMap<&'static str, u64>,
     /// Transitions that it made and that are not legal: there are none, or it was bent to
@@ -116,7 +130,9 @@ impl Model {
 
     /// A job that dies no longer counts for its group; the group goes with the last.
     fn leave_group(&mut self, id: &JobId) {
-        let Some(cause) = self.jobs.get_mut(id).unwrap().cause.take() else { return };
+        let job = self.jobs.get_mut(id).unwrap();
+        job.silent = None;
+        let Some(cause) = job.cause.take() else { return };
         if !self.jobs.values().any(|job| job.cause.as_ref() == Some(&cause)) {
             self.deaths.remove(&cause);
         }
@@ -302,6 +318,7 @@ impl Model {
         job.firsts.clear();
         job.deadline = None;
         job.successor = None;
+        (job.awaits, job.outcome) = (None, false);
         // A wait that ran out of time begins again.
         let ends = std::mem::take(&mut job.ends);
         job.answers.retain(|condition, by_signal| *by_signal || !ends.contains_key(condition));
@@ -323,18 +340,108 @@ impl Model {
         }
     }
 
-    /// Whether the signal is new, and how many jobs continue.
-    pub fn signal(&mut self, condition: &str, payload: u8) -> (bool, u64) {
+    /// What becomes of a signal, and how many jobs continue or end.
+    pub fn signal(&mut self, condition: &str, came: &Came) -> (&'static str, u64) {
         let is_new = self.signal.is_none();
-        let (first, other, taken) = self.signal.get_or_insert((payload, None, None));
-        if *first != payload && *other != Some(payload) {
-            *other = Some(payload);
-            // The job that took the first shows the contradiction.
-            if let Some(job) = taken.as_ref().and_then(|id| self.jobs.get_mut(id)) {
-                job.lines.1 += 1;
+        let (first, other, taken) = self.signal.get_or_insert_with(|| (came.clone(), None, None));
+        // Of confirmations only another verdict contradicts, and another body with the same id.
+        let agrees =
+            came.confirms && first.missed == came.missed && (came.name.is_none() || first.name != came.name);
+        let mut became = if is_new { "stored" } else { "known" };
+        if first.payload != came.payload && !agrees {
+            became = "contradicts";
+            if other.as_ref() != Some(&came.payload) {
+                *other = Some(came.payload.clone());
+                // The job that took the first shows the contradiction.
+                if let Some(job) = taken.as_ref().and_then(|id| self.jobs.get_mut(id)) {
+                    job.lines.1 += 1;
+                }
             }
         }
-        (is_new, self.unpark(condition))
+        let released = self.unpark(condition);
+        let (contradicts, healed) = self.hear(condition);
+        if contradicts {
+            became = "contradicts";
+        }
+        (became, released + healed)
+    }
+
+    /// Jobs whose silence counted get their confirmation. Whether it contradicts a
+    /// verdict, and how many jobs it heals.
+    fn hear(&mut self, condition: &str) -> (bool, u64) {
+        let mut ids = self.ids(|job| job.silent.as_deref() == Some(condition));
+        ids.sort_by_key(|id| (self.jobs[id].since, id.clone()));
+        let missed = self.signal.as_ref().is_some_and(|(came, ..)| came.missed);
+        let (mut contradicts, mut healed) = (false, 0);
+        for id in &ids {
+            let job = self.jobs.get_mut(id).unwrap();
+            job.silent = None;
+            if job.state == State::Dead && !missed {
+                self.leave_group(id);
+                self.ledger.reopen(id, self.jobs.get_mut(id).unwrap());
+                self.confirm(id, condition);
+                healed += 1;
+            } else {
+                job.lines.1 += 1;
+                contradicts |= job.state == State::Succeeded && missed;
+                self.signal.as_mut().unwrap().2 = Some(id.clone());
+            }
+        }
+        (contradicts, healed)
+    }
+
+    /// The signal that is kept ends a job.
+    fn confirm(&mut self, id: &JobId, condition: &str) {
+        let (came, _, taken) = self.signal.as_mut().unwrap();
+        *taken = Some(id.clone());
+        let missed = came.missed;
+        let job = self.jobs.get_mut(id).unwrap();
+        job.answers.insert(condition.to_owned(), true);
+        if missed {
+            self.fail(id, "refuted", REFUTED);
+        } else {
+            job.lines.1 += 1;
+            self.enter(id, State::Succeeded);
+            self.count("confirmed");
+        }
+    }
+
+    fn fail(&mut self, id: &JobId, class: &'static str, normal: &str) {
+        let job = self.jobs.get_mut(id).unwrap();
+        job.lines.0 += 1;
+        *job.failures.entry(class).or_default() += 1;
+        self.bury(id, class, normal);
+        self.count(class);
+    }
+
+    /// The wait of a job ran out of time.
+    pub fn lapse(&mut self, id: &JobId, condition: &str) {
+        let Some((.., silence, shown)) = self.jobs[id].awaits.clone() else {
+            return self.answer(id, condition, false);
+        };
+        if silence == OnSilence::Retry {
+            self.leave_await(id);
+            return self.answer(id, condition, false);
+        }
+        let job = self.jobs.get_mut(id).unwrap();
+        job.answers.insert(condition.to_owned(), false);
+        job.silent = Some(condition.to_owned());
+        if silence == OnSilence::Missed {
+            self.fail(id, "unconfirmed", &format!("no confirmation came within {shown}"));
+        } else {
+            job.lines.1 += 1;
+            self.enter(id, State::Succeeded);
+            self.count("confirmed");
+        }
+    }
+
+    /// The handler of a job that may await its proof runs again.
+    fn leave_await(&mut self, id: &JobId) {
+        let job = self.jobs.get_mut(id).unwrap();
+        if job.awaits.take().is_some() {
+            job.outcome = false;
+            self.ledger.await_proof(id, job, false);
+        }
     }
 
     fn holds(&self, worker: &str, id: &JobId, token: u64) -> bool {
@@ -375,7 +482,7 @@ impl Model {
                 job.firsts.entry(class.as_str()).or_insert(now);
                 job.lines.0 += 1;
             }
-            Disposition::Cancel { .. } => job.lines.1 += 1,
+            Disposition::Cancel { .. } | Disposition::Await { .. } => job.lines.1 += 1,
             Disposition::Release { line } => {
                 job.released += 1;
                 job.lines.1 += usize::from(!line.is_empty());
@@ -411,6 +518,21 @@ impl Model {
                 if !answered && (is_signalled || ends.is_some_and(|ends| ends <= now)) {
                     self.answer(id, condition, is_signalled);
                     self.jobs.get_mut(id).unwrap().place = (0, 0);
+                }
+            }
+            Disposition::Await { condition, within, on_silence, why, .. } => {
+                let ends = now + within.as_millis() as u64;
+                let shown = humantime::format_duration(*within).to_string();
+                job.outcome = true;
+                job.answers.remove(condition);
+                job.ends.insert(condition.clone(), ends);
+                job.awaits = Some((condition.clone(), now, *on_silence, shown));
+                self.ledger.await_proof(id, job, true);
+                self.count("parked");
+                let job = self.enter(id, State::Parked);
+                (job.condition, job.watch) = (Some((condition.clone(), why.clone())), Some(ends));
+                if self.is_signalled(condition) {
+                    self.confirm(id, condition);
                 }
             }
             _ => {
@@ -519,7 +641,7 @@ impl Model {
         match job.account {
             _ if job.expected.is_none() => return Changed::Unexpected,
             'x' | 'y' => return Changed::Waived,
-            'o' | 'v' | 'n' | 'm' => {}
+            'o' | 'v' | 'w' | 'n' | 'm' => {}
             _ => return Changed::Refused(job.state),
         }
         self.ledger.waive(id, job, now);
@@ -579,6 +701,7 @@ impl Model {
                     job.dropped.extend(steps.into_iter().map(|(name, step)| ((edit, name), step)));
                 }
                 if was_parked {
+                    model.leave_await(id);
                     model.make_ready(id, 0);
                     model.count("unparked");
                     return Changed::To(State::Ready);
@@ -634,12 +757,15 @@ impl Model {
         let mut place = 0;
         for id in &ids {
             place += 1;
-            if self.is_signalled(condition) && !self.jobs[id].answers.contains_key(condition) {
+            if self.is_signalled(condition) && self.jobs[id].awaits.is_some() {
+                self.confirm(id, condition);
+            } else if self.is_signalled(condition) && !self.jobs[id].answers.contains_key(condition) {
                 self.answer(id, condition, true);
                 let us = self.us;
                 let job = self.jobs.get_mut(id).unwrap();
                 job.place = (run_by(job, us, place), 0);
             } else {
+                self.leave_await(id);
                 self.make_ready(id, place);
                 self.count("unparked");
             }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use upshot_queue::{FailureClass, Late, Limit, LimitKey, Priority, Scope, State};
+use upshot_queue::{FailureClass, Late, Limit, LimitKey, OnSilence, Priority, Scope, State};
 
 /// Who does something: one of the workers, or what it was before it crashed.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,8 @@ pub enum Ending {
     Cancel,
     /// For the condition of this number, and how long (ms).
     Park(usize, Option<u64>),
+    /// Done; awaits a signal for the second condition, how long (ms), and what silence means.
+    Await(u64, OnSilence),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,9 @@ pub enum Operation {
     Unpark(usize),
     /// A signal with one of a few payloads meets the second of the conditions that handlers name.
     Signal(u8),
+    /// A confirmation for the same condition, with one of a few ids or none: whether it says that the
+    /// work did not come out right.
+    Confirm(Option<u8>, bool),
     /// An event of the job's identity, with a tenant and data of its own, came again.
     Reconcile(usize, Option<usize>, u8),
 }
@@ -172,7 +177,7 @@ impl Operation {
         let limits = if taste.limits { 5 } else { 0 };
         // What is done, how often; what people do depends on the taste.
         let work = [14, 22, 16, 3, 5, 2, 12, limits, 4];
-        let admin = [4, 2, 2, 3, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1].map(|weight| weight * taste.admin);
+        let admin = [4, 2, 2, 3, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 2].map(|weight| weight * taste.admin);
         let mut pick = rng.random_range(0..work.iter().sum::<u32>() + admin.iter().sum::<u32>());
         let mut which = 0;
         for weight in work.iter().chain(&admin) {
@@ -238,6 +243,7 @@ impl Operation {
             21 => Self::Unpark(rng.random_range(0..CONDITIONS.len() + 2 * KINDS.len())),
             22 => Self::Waive(job(rng)),
             23 => Self::Signal(rng.random_range(0..3)),
+            25 => Self::Confirm(rng.random::<bool>().then(|| rng.random_range(0..2)), rng.random()),
             _ => {
                 let tenant =
                     (taste.tenants > 0 && rng.random_bool(0.8)).then(|| rng.random_range(0..taste.tenants));
@@ -293,8 +299,11 @@ impl Ending {
             FailureClass::Unclear,
             FailureClass::TimedOut,
         ];
-        match rng.random_range(0..12) {
+        match rng.random_range(0..14) {
             0..=3 => Self::Succeed,
+            12 | 13 => {
+                Self::Await(*[1, 500, 5_000].choose(rng).unwrap(), *OnSilence::ALL.choose(rng).unwrap())
+            }
             4 | 5 => Self::Retry(delay(rng), *class.choose(rng).unwrap()),
             6 | 7 => Self::Bury(*class.choose(rng).unwrap(), rng.random_range(0..MESSAGES.len())),
             8 => Self::Snooze(delay(rng)),

@@ -19,7 +19,7 @@ use crate::{
     end,
     job::{compare, encode, stored},
     legal::Walk,
-    model::Model,
+    model::{Came, Model, REFUTED},
     operation::{
         CONDITIONS, CRASHES, Draft, Ending, KINDS, LARGE, LEASE_MS, LIMIT_KEYS, Lease, MESSAGES, Operation,
         Plan, TENANTS, WORKERS, Who, Writing,
@@ -316,13 +316,36 @@ impl Run {
                 let answers = queue.reconcile(&[&job], |one, other| one == other).await.map_err(said)?;
                 equal(vec![model.reconcile(&job.id, job.tenant.as_deref(), &job.args)], answers)
             }
-            Operation::Signal(payload) => {
+            Operation::Signal(_) | Operation::Confirm(..) => {
+                let (payload, name, missed) = match operation {
+                    Operation::Confirm(id, missed) => {
+                        let mut payload = serde_json::json!({"id": id.map(|id| id.to_string())});
+                        if *missed {
+                            payload["outcome"] = "missed".into();
+                            payload["reason"] = REFUTED.into();
+                        }
+                        (payload, *id, *missed)
+                    }
+                    Operation::Signal(payload) => (payload.to_string().into(), None, false),
+                    _ => return Ok(()),
+                };
                 let condition: Condition = CONDITIONS[1].parse().map_err(said)?;
-                let sent = queue.signal(&condition, &payload.to_string().into()).await.map_err(said)?;
-                let Signalled { kept, released: Released { released, left } } = sent;
+                let confirms = matches!(operation, Operation::Confirm(..));
+                let sent = if confirms {
+                    queue.confirm(&condition, &payload).await
+                } else {
+                    queue.signal(&condition, &payload).await
+                };
+                let Signalled { kept, released: Released { released, left } } = sent.map_err(said)?;
                 let rest =
                     if left > 0 { queue.operator.unpark(CONDITIONS[1]).await.map_err(said)? } else { 0 };
-                equal(model.signal(CONDITIONS[1], *payload), (kept == Kept::Stored, released + rest))
+                let kept = match kept {
+                    Kept::Stored => "stored",
+                    Kept::Known => "known",
+                    Kept::Contradicts { .. } => "contradicts",
+                };
+                let came = Came { payload: payload.to_string(), name, missed, confirms };
+                equal(model.signal(CONDITIONS[1], &came), (kept, released + rest))
             }
             Operation::Unpark(condition) => {
                 let of_kind = || {
@@ -388,6 +411,14 @@ impl Run {
                 condition: CONDITIONS[condition].to_owned(),
                 why: "nobody is there".to_owned(),
                 line: did("parked"),
+            },
+            Ending::Await(within, on_silence) => Disposition::Await {
+                outcome: "{\"ok\":true}".to_owned(),
+                condition: CONDITIONS[1].to_owned(),
+                within: ms(within),
+                on_silence,
+                why: "no proof has come".to_owned(),
+                line: did("awaiting"),
             },
         };
         let of = |job: &crate::job::ModelJob| {

@@ -56,7 +56,7 @@ impl Model {
         waited.sort_by_key(|id| (self.jobs[id].watch, id.clone()));
         for id in waited {
             let (condition, _) = self.jobs[&id].condition.clone().unwrap();
-            self.answer(&id, &condition, false);
+            self.lapse(&id, &condition);
             if self.jobs[&id].args.len() >= LARGE {
                 return (reclaimed, buried);
             }

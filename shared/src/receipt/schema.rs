@@ -129,7 +129,7 @@ fn properties(verdict: Verdict) -> Map<String, Value> {
                     "class": {
                         "type": "string",
                         "description": "The class of the failure: transient, throttled, permanent, unclear, timed_out, \
-                                        crashed, expired. A later version may add some.",
+                                        crashed, expired, refuted, unconfirmed. A later version may add some.",
                     },
                     "message": text("What happened, for people."),
                     "group": maybe("The fingerprint that failures of the same cause share."),

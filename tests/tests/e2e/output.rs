@@ -151,6 +151,12 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
             let line = ["signal", "invoices", SLY, "--tenant", SLY, "--payload", &payload];
             vec![line.map(str::to_owned).into()]
         }
+        "confirm" => {
+            let fact = format!("{SLY}={SLY}");
+            let line =
+                ["confirm", "invoices", SLY, "--tenant", SLY, "--id", SLY, "--missed", SLY, "--fact", &fact];
+            vec![line.map(str::to_owned).into()]
+        }
         "config" => {
             let file = order_file.with_extension("toml");
             std::fs::write(&file, "[queues.invoices]\nkeep_dead = \"9d\"\n").unwrap();

@@ -73,7 +73,8 @@ async fn mail_that_a_provider_drops_is_overdue_while_everything_is_calm() {
     for id in &ids {
         let job = stage.until(id, is_overdue).await;
         assert!(job.step("send").unwrap()["reply"].as_str().unwrap().starts_with("250"), "{job:?}");
-        assert_eq!((job.attempts, job.history.len()), (0, 0), "{job:?}");
+        assert_eq!((job.attempts, job.history.len()), (1, 0), "{job:?}");
+        assert!(job.awaiting().is_some(), "{job:?}");
     }
 
     // The infrastructure is calm.
@@ -96,7 +97,7 @@ async fn mail_that_a_provider_drops_is_overdue_while_everything_is_calm() {
     let overdue = list["outcomes"].as_array().unwrap().iter().map(|each| each["job"].as_str().unwrap());
     assert_eq!(overdue.collect::<BTreeSet<_>>(), ids.iter().map(JobId::as_str).collect(), "{list}");
     let (_, story) = Process::output(&["story", "order-1"], &variables).await;
-    for words in ["OVERDUE", "step `send` was completed", "no confirmation of its delivery has come"] {
+    for words in ["OVERDUE", "step `send` was completed", "it awaits its proof `delivered "] {
         assert!(story.contains(words), "`{words}` is not in:\n{story}");
     }
     let outcome = read(&format!("{url}/v1/outcomes/{}", ids[0])).await;
@@ -105,14 +106,14 @@ async fn mail_that_a_provider_drops_is_overdue_while_everything_is_calm() {
     // The customer has the invoice after all.
     let message_id = stage.enqueued(&ids[0]).await.step("send").unwrap()["message_id"].clone();
     let key = format!("delivered {}", message_id.as_str().unwrap().trim_matches(['<', '>']));
-    let payload = json!({"provider": "Post", "receipt": "r-17"}).to_string();
-    let signal = ["signal", "invoices", &key, "--tenant", "test", "--payload", &payload];
-    let (succeeded, said) = Process::output(&signal, &variables).await;
+    let confirm = ["confirm", "invoices", &key, "--tenant", "test", "--id", "e-1", "--fact", "receipt=r-17"];
+    let (succeeded, said) = Process::output(&confirm, &variables).await;
     assert!(succeeded, "{said}");
     let job = stage.succeeded(&ids[0]).await;
     assert_eq!(job.expectation.unwrap().account, Account::AchievedLate);
     let outcome = read(&format!("{url}/v1/outcomes/{}", ids[0])).await;
     assert_eq!(outcome["in_time"], false, "{outcome}");
+    assert_eq!(outcome["awaiting"], Value::Null);
     let evidence: BTreeMap<&str, &Value> = outcome["evidence"]
         .as_array()
         .unwrap()
@@ -120,9 +121,24 @@ async fn mail_that_a_provider_drops_is_overdue_while_everything_is_calm() {
         .map(|each| (each["kind"].as_str().unwrap(), each))
         .collect();
     assert_eq!(
-        (&evidence["delivery"]["receipt"], &evidence["delivery"]["message_id"]),
+        (&evidence["confirmation"]["receipt"], &evidence["mail"]["message_id"]),
         (&json!("r-17"), &message_id)
     );
+
+    // The mail of another customer came back.
+    let message_id = stage.enqueued(&ids[1]).await.step("send").unwrap()["message_id"].clone();
+    let body = json!({
+        "queue": "invoices", "tenant": "test", "id": "e-2", "outcome": "missed", "reason": "mailbox unknown",
+        "key": format!("delivered {}", message_id.as_str().unwrap().trim_matches(['<', '>'])),
+    });
+    let confirmations = format!("{url}/v1/confirmations");
+    let sent = reqwest::Client::new().post(&confirmations).json(&body).send().await.unwrap();
+    assert_eq!(sent.json::<Value>().await.unwrap(), json!({"result": "stored", "jobs": 1, "left": 0}));
+    let job = stage.enqueued(&ids[1]).await;
+    assert_eq!((job.state, job.attempts), (State::Dead, 1));
+    let outcome = read(&format!("{url}/v1/outcomes/{}", ids[1])).await;
+    let reason = json!({"class": "refuted", "message": "mailbox unknown"});
+    assert_eq!((&outcome["status"], &outcome["reason"]), (&json!("missed"), &reason), "{outcome}");
 
     for process in [bridge, executor, api] {
         process.stop().await;

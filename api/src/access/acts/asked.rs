@@ -17,7 +17,7 @@ use super::changed::digest;
 use crate::{layers::RequestId, serve::Peer};
 
 /// The members of bodies that an entry has.
-const KEPT: [&str; 37] = [
+const KEPT: [&str; 38] = [
     "approve",
     "burst",
     "by",
@@ -35,6 +35,7 @@ const KEPT: [&str; 37] = [
     "limit",
     "name",
     "note",
+    "outcome",
     "older_than",
     "overlap",
     "owner",
@@ -61,7 +62,7 @@ const REASON: &str = "reason";
 /// The member that an entry has as a digest.
 const ARGS: &str = "args";
 /// The members that an entry has as their size.
-const PAYLOADS: [&str; 2] = ["payload", "configuration"];
+const PAYLOADS: [&str; 3] = ["payload", "configuration", "evidence"];
 /// How credentials begin. A client may put one into a place that is not secret.
 const CREDENTIALS: [&str; 3] = ["upk_", "upl_", "upb_"];
 /// The client's chain of proxies.

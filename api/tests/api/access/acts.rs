@@ -68,6 +68,11 @@ fn bodies(operation: &str, said: &Value) -> Vec<Value> {
     match operation {
         "retry_job" => bodies.push(json!({"args": {"name": MARKER}, "repeat_steps": ["render"]})),
         "send_signal" => bodies.push(json!({"key": "k", "tenant": "acme", "payload": {"by": MARKER}})),
+        "confirm" => {
+            let mut body = said.clone();
+            body["evidence"] = json!({"by": MARKER});
+            bodies.push(body);
+        }
         _ => {}
     }
     for name in ["args", "payload", "token", "secret", "password", "code", "credential", MARKER] {

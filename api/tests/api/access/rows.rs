@@ -72,6 +72,7 @@ pub const ROWS: &[Row] = &[
     said(row("resume_queue", &[200], Same), || json!({"kind": "nothing.of.it"})),
     said(row("unpark", &[200], Same), || json!({"condition": "breaker:nothing"})),
     said(row("send_signal", &[200], Refused), || json!({"key": "k", "tenant": OWN})),
+    said(row("confirm", &[200], Refused), || json!({"queue": "emails", "key": "k", "tenant": OWN})),
     asked(row("list_signals", &[200], Refused), "?key=k&tenant=acme", &["tenant"]),
     asked(row("withdraw_signal", &[200], Refused), "?key=k&tenant=acme", &["tenant"]),
     said(row("set_limit", &[200], Same), || json!({"key": "key:nothing"})),

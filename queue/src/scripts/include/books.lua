@@ -5,7 +5,7 @@
 -- include: int, job
 
 -- The accounts whose expectations are listed by time, and the account that lists them.
-local LISTED = {v = 'v', n = 'n', l = 'l', p = 'p', m = 'm', c = 'c', x = 'x', y = 'x'}
+local LISTED = {v = 'v', n = 'n', w = 'w', l = 'l', p = 'p', m = 'm', c = 'c', x = 'x', y = 'x'}
 -- Counts n moves. Returns their name.
 local function count_moves(cx, route, from, to, n)
   local books = cx.books
@@ -39,7 +39,7 @@ local function tell_moves(cx, name, to, tenant, ids, text)
   local before = told[name]
   text = text or table.concat(ids, ' ')
   told[name] = before and before .. ' ' .. text or text
-  if to ~= 'n' then figure(cx, 't|' .. tenant .. '|' .. to, 't|*|' .. to, #ids) end
+  if to ~= 'n' and to ~= 'w' and to ~= 'o' then figure(cx, 't|' .. tenant .. '|' .. to, 't|*|' .. to, #ids) end
 end
 -- Moves the expectation of a job. `due` is a text (ms).
 local function move_expectation(cx, id, route, from, to, due, tenant)
@@ -51,7 +51,7 @@ local function move_expectation(cx, id, route, from, to, due, tenant)
   if before == after then return end
   if before then redis.call('ZREM', OUTCOMES .. route .. ':' .. before, id) end
   if after then
-    local at = (to == 'v' or to == 'n') and due or cx.at
+    local at = (to == 'v' or to == 'n' or to == 'w') and due or cx.at
     -- A forgotten job had the same id and the same verdict. Its row gives way.
     if redis.call('ZADD', OUTCOMES .. route .. ':' .. after, at, id) == 0 then count_moves(cx, route, after, 'z', 1) end
   end

@@ -1,6 +1,6 @@
 -- Makes parked jobs ready whose condition is met, some at a time. `releasing` records how far that
 -- is, so that any caller can continue it and show it.
--- include: int, job, moves, put, state, leave_need, signals
+-- include: await, int, job, moves, put, state, leave_need, signals
 
 -- `how`: `begin` for all jobs that are parked for the condition now, `continue` for the rest of an
 -- earlier begin (without jobs that are parked again meanwhile, which would keep it busy for ever),
@@ -23,14 +23,17 @@ local function release_parked(cx, condition, bound, how)
     if cx.read >= CALL_BYTES then break end
     looked = looked + 1
     local key = JOB .. id
-    local job = fields_of(key, 'job', 'state', 'need')
+    local job = fields_of(key, 'job', 'state', 'need', 'await')
     if job[1] and state_of(job[2]) == 'parked' and job[3] == condition then
       cx.read = cx.read + #job[1] + (payload and #payload or 0)
       local _, flow, class, deadline = header(job[1])
       leave_need(cx, id, key, job[1], flow, class)
-      if payload and not is_answered(key, condition) then
+      if payload and job[4] then
+        confirm(cx, id, key, job[1], job[2], condition)
+      elseif payload and not is_answered(key, condition) then
         answer_wait(cx, id, key, job[2], class .. ':' .. flow, condition, payload, run_by(cx, deadline, i))
       else
+        if job[4] then leave_await(cx, id, key, job[1], deadline) end
         become(cx, key, 'ready', job[2])
         -- Remembers which builds could not read its arguments: two such builds would hand the job
         -- to and fro.
@@ -50,6 +53,11 @@ local function release_parked(cx, condition, bound, how)
     left = redis.call('ZCOUNT', index, '-inf', upto)
   elseif #ids == 0 then
     redis.call('HDEL', NEEDS, condition)
+  end
+  if left == 0 and payload and not some then
+    local heard, ended = hear(cx, condition, bound - #ids)
+    looked, released = looked + heard, released + ended
+    left = redis.call('ZCARD', SILENT .. condition)
   end
   -- A release of some jobs leaves one that was begun as it is.
   if some then return released, 0 end
