@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Transitions that are shown with 0 before the first one, so that a rate has a beginning.
 /// Transitions of a later version appear when they happen.
-const TRANSITIONS: [&str; 26] = [
+const TRANSITIONS: [&str; 27] = [
     "cancelled",
     "claimed",
     "confirmed",
@@ -48,6 +48,7 @@ const TRANSITIONS: [&str; 26] = [
     "lapsed",
     "mended",
     "parked",
+    "partial",
     "prioritised",
     "promoted",
     "refused",

@@ -4,6 +4,6 @@ pub use serde::{Deserialize, Serialize};
 pub use upshot_executor::{Child, Context, Job, Setup, Stop, Waited};
 pub use upshot_queue::{Failure, FailureClass, Park, Priority, Release, Snooze};
 pub use upshot_runtime::settings::Program;
-pub use upshot_shared::{Confirm, Evidence, OnSilence, Outcome};
+pub use upshot_shared::{Confirm, Evidence, OnSilence, Outcome, Part};
 
 pub use crate::app::Upshot;

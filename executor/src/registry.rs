@@ -15,7 +15,8 @@ use tracing::Instrument;
 use upshot_queue::{Await, Condition, Failure, Job as StoredJob, Kinds, Lease, Stop, Undecodable};
 use upshot_shared::{
     Outcome,
-    intake::{LABEL_ID, LABEL_SOURCE},
+    intake::{LABEL_ID, LABEL_PARTS, LABEL_SOURCE},
+    outcome::{PartsRule, Whole},
 };
 
 use crate::{context::Context, host::Host, job::Job};
@@ -119,7 +120,22 @@ async fn run<T: Job>(
 
 /// What an outcome means for its job.
 fn conclude(job: &StoredJob, outcome: Outcome) -> Result<Outcome, Stop> {
-    let Some(confirm) = outcome.confirm() else { return Ok(outcome) };
+    if !outcome.parts().is_empty() {
+        // A rule that this build cannot read counts as the strictest one.
+        let rule = job.labels.get(LABEL_PARTS).and_then(|rule| rule.parse().ok()).unwrap_or(PartsRule::All);
+        return match rule.judge(outcome.parts()) {
+            Whole::Achieved => Ok(outcome),
+            Whole::Partial => Err(Stop::Partial(serde_json::to_value(&outcome).map_err(Failure::permanent)?)),
+            Whole::Missed => Err(Failure::permanent(outcome.missed()).into()),
+        };
+    }
+    let Some(confirm) = outcome.confirm() else {
+        if outcome.evidence().is_empty() {
+            let why = "the handler returned an outcome without parts: name at least one part";
+            return Err(Failure::permanent(why).into());
+        }
+        return Ok(outcome);
+    };
     let condition = Condition::new(job.tenant.as_deref(), &confirm.key).map_err(Failure::permanent)?;
     let (within, on_silence) = (confirm.within, confirm.on_silence);
     let outcome = serde_json::to_value(&outcome).map_err(Failure::permanent)?;
@@ -179,6 +195,7 @@ impl Service<Task<Arc<StoredJob>>> for Dispatch {
             let ended = match &result {
                 Ok(_) => "achieved",
                 Err(Stop::Awaiting(_)) => "awaiting",
+                Err(Stop::Partial(_)) => "partial",
                 Err(stop) if stop.is_failure() => "failed",
                 Err(_) => "put_off",
             };

@@ -67,9 +67,10 @@ pub struct Page {
 const EXAMINED: usize = 400;
 
 /// The statuses of a list without one: what needs attention first.
-const ALL: [Account; 9] = [
+const ALL: [Account; 10] = [
     Account::Overdue,
     Account::Reopened,
+    Account::Awaiting,
     Account::Open,
     Account::Missed,
     Account::Partial,

@@ -127,8 +127,8 @@ fn achieved(data: Data, job: &Job) -> Data {
     let Some(returned) = job.outcome.as_ref().filter(|_| job.state == State::Succeeded) else { return data };
     match serde_json::from_value::<Outcome>(returned.clone()) {
         Ok(outcome) => {
-            let evidence = outcome.evidence().to_vec();
-            Data { summary: Some(outcome.summary), evidence, ..data }
+            let (evidence, parts) = (outcome.evidence().to_vec(), outcome.parts().to_vec());
+            Data { summary: Some(outcome.summary), evidence, parts, ..data }
         }
         Err(_) => Data { summary: Some(returned.to_string()), ..data },
     }

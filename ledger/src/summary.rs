@@ -54,7 +54,8 @@ impl Figures {
         let count = |from, to| moved.count(route, from, to);
         let stands = |account| end.balance(route, account).max(0).unsigned_abs();
         let duplicate = count(Received, Duplicate);
-        let first = [Open, Overdue].map(|from| count(from, AchievedInTime) + count(from, AchievedLate));
+        let first =
+            [Open, Awaiting, Overdue].map(|from| count(from, AchievedInTime) + count(from, AchievedLate));
         Self {
             received: count(Received, Open) + duplicate,
             duplicate,

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `job` | the head line `enqueued at\|class\|deadline\|due\|route\|version\|kind\|tenant\|limit keys` (times in ms; behind a deadline `e` for expires or `r` for runs late; due is by when its outcome is expected (13 digits), route is the number of its route, both zeros without an expectation; the version is that of the arguments); a list in JSON (subject, trace, labels) and a line feed; the arguments as they came |
 //! | `state` | `state since` (ms), and behind it `token worker began` of its last attempt; `running token worker began claim` while it runs; absent while it is ready for the first time |
-//! | `account` | the letter of the account that its expectation is in ([`Account`]), where it does not follow from the state: overdue, awaiting, reopened, waived |
+//! | `account` | the letter of the account that its expectation is in ([`Account`]), where it does not follow from the state: overdue, awaiting, reopened, partial, waived |
 //! | `owner`, `note`, `waived` | the operator that took charge of it, the latest note of one, and why its expectation was waived ([`Remark`]), JSON |
 //! | `released` | leases that were handed back unused |
 //! | `cancel` | when the running job was asked to stop (ms) |

@@ -24,6 +24,9 @@ pub const LABEL_ID: &str = "id";
 pub const LABEL_SOURCE: &str = "source";
 /// The label under which a job carries its event's type.
 pub const LABEL_TYPE: &str = "type";
+/// The label of a job: what its route asks of the parts of an outcome, if not all. It comes with the job, so
+/// that other settings do not change it.
+pub const LABEL_PARTS: &str = "parts";
 
 /// The rules by which events are accepted.
 #[derive(Clone, Debug)]

@@ -34,7 +34,7 @@ pub mod visible;
 pub use confirmation::Confirmation;
 pub use event::Event;
 pub use intake::Intake;
-pub use outcome::{Confirm, Evidence, OnSilence, Outcome};
+pub use outcome::{Confirm, Evidence, OnSilence, Outcome, Part, PartsRule};
 pub use receipt::{Receipt, Verdict};
 pub use rejection::{Reason, Rejection};
 pub use route::Route;

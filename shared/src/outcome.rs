@@ -1,9 +1,13 @@
 //! How an expectation ends, and the evidence for it.
 
+mod parts;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 pub use upshot_queue::OnSilence;
+
+pub use parts::{BadRule, Part, PartsRule, Whole};
 
 /// A fact that can be checked afterwards: an object with its hash, a mail server's reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +32,11 @@ impl Evidence {
 pub struct Outcome {
     /// For people: what was achieved.
     pub summary: String,
-    /// At least one.
+    /// At least one, unless all parts were missed.
     evidence: Vec<Evidence>,
+    /// Its parts, if it has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<Part>,
     /// Only what a handler returns has it; the queue stores it beside the outcome.
     #[serde(skip)]
     confirm: Option<Confirm>,
@@ -63,7 +70,7 @@ impl Confirm {
 impl Outcome {
     /// An outcome with its first evidence.
     pub fn achieved(summary: impl Into<String>, evidence: Evidence) -> Self {
-        Self { summary: summary.into(), evidence: vec![evidence], confirm: None }
+        Self { summary: summary.into(), evidence: vec![evidence], parts: Vec::new(), confirm: None }
     }
 
     /// An outcome whose work is done and whose proof is to come: a mail that a server accepted, a payment
@@ -72,6 +79,31 @@ impl Outcome {
     /// further evidence, or missed if the confirmation says so. One that came before ends it at once.
     pub fn awaiting(summary: impl Into<String>, evidence: Evidence, confirm: Confirm) -> Self {
         Self { confirm: Some(confirm), ..Self::achieved(summary, evidence) }
+    }
+
+    /// An outcome in parts: each was achieved with evidence, or missed with a reason. The rule of the
+    /// route (`parts`) says what they come to: the outcome is achieved, partial, or missed where no part
+    /// was achieved, and then the job is dead.
+    pub fn of_parts(summary: impl Into<String>, parts: impl IntoIterator<Item = Part>) -> Self {
+        let parts: Vec<Part> = parts.into_iter().collect();
+        let evidence = parts.iter().filter_map(|part| {
+            let mut evidence = part.evidence.clone()?;
+            evidence.facts.insert("part".to_owned(), part.name.clone());
+            Some(evidence)
+        });
+        Self { summary: summary.into(), evidence: evidence.collect(), parts, confirm: None }
+    }
+
+    /// Its parts, if it has any.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The reasons why parts were missed, for people.
+    pub fn missed(&self) -> String {
+        let reason = |part: &Part| Some(format!("{}: {}", part.name, part.reason.as_ref()?));
+        let reasons: Vec<String> = self.parts.iter().filter_map(reason).collect();
+        reasons.join("; ")
     }
 
     /// More evidence.

@@ -183,6 +183,7 @@ mod tests {
             data.summary = Some(text.clone());
             data.reason = Some(Reason { class: "transient".to_owned(), message: text.clone(), group: None });
             data.decision = Some(Decision { reason: Some(text.clone()), by: Some(text.clone()) });
+            data.parts = (0..facts).map(|n| crate::Part::missed(format!("{n}{text}"), &text)).collect();
             data.evidence = (0..facts).map(|n| crate::Evidence::new("object", [("key", format!("{n}{text}"))])).collect();
             let receipt = Receipt::new(Verdict::Missed, "1".into(), "/a".into(), "1".into(), 0, data)
                 .with_attributes(Some(text.get(..500).unwrap_or("x")), Some("t"), Some("nonsense"));

@@ -17,6 +17,8 @@ use self::{
 };
 use crate::{
     event::{Event, Identity},
+    intake::LABEL_PARTS,
+    outcome::PartsRule,
     rejection::{Reason, Rejection},
 };
 
@@ -47,6 +49,8 @@ pub struct Route {
     pub deadline: Option<Deadline>,
     /// The rule for events that duplicate each other although they are different events.
     pub unique: Option<UniqueRule>,
+    /// What it asks of the parts of an outcome.
+    pub parts: PartsRule,
 }
 
 /// Makes different events duplicates of each other if they give the same idempotency key.
@@ -127,6 +131,7 @@ impl Route {
             limit_keys: Vec::new(),
             deadline: None,
             unique: None,
+            parts: PartsRule::default(),
         }
     }
 
@@ -152,7 +157,7 @@ impl Route {
         &self,
         event: &Event,
         values: &Values<'_>,
-        labels: BTreeMap<String, String>,
+        mut labels: BTreeMap<String, String>,
         kept: Duration,
         from: Option<i64>,
     ) -> Result<NewJob, Rejection> {
@@ -167,6 +172,9 @@ impl Route {
             let noted = lifetime.max(kept).min(MAX_TIME);
             Ok(Unique { key, scope: rule.scope, lifetime, noted, replaces_dead })
         };
+        if self.parts != PartsRule::default() {
+            labels.insert(LABEL_PARTS.to_owned(), self.parts.to_string());
+        }
         Ok(NewJob {
             version: self.version,
             priority: self.priority,

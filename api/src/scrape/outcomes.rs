@@ -57,13 +57,19 @@ pub(super) fn render(text: &mut String, queues: &[(&str, &Outcomes)]) {
         routes.iter().flat_map(of_route).collect::<Vec<_>>()
     };
     let open = samples(|all| {
-        vec![(Account::Open, all.open), (Account::Overdue, all.overdue), (Account::Reopened, all.reopened)]
+        vec![
+            (Account::Open, all.open),
+            (Account::Awaiting, all.awaiting),
+            (Account::Overdue, all.overdue),
+            (Account::Reopened, all.reopened),
+        ]
     });
     family(text, "upshot_outcomes", "gauge", "Outcomes without a verdict.", open);
     let verdicts = samples(|all| {
         vec![
             (Account::AchievedInTime, all.achieved_in_time),
             (Account::AchievedLate, all.achieved_late),
+            (Account::Partial, all.partial),
             (Account::Missed, all.missed),
             (Account::Cancelled, all.cancelled),
             (Account::Waived, all.waived),

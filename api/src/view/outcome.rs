@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use upshot_queue::{Account, FailureClass, Job, OnSilence, QueueName, Remark, State, VerdictRow};
-use upshot_shared::Evidence;
+use upshot_shared::{Evidence, Part};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -27,6 +27,24 @@ pub struct OutcomeBody {
     summary: String,
     /// What can be checked.
     evidence: Vec<EvidenceBody>,
+    /// Its parts, if it has any.
+    parts: Vec<PartBody>,
+}
+
+/// A part of an outcome.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Part)]
+pub struct PartBody {
+    /// What it is.
+    #[schema(example = "letter to the landlord")]
+    name: String,
+    /// What it weighs beside the other parts.
+    weight: u32,
+    /// Whether it was achieved.
+    achieved: bool,
+    /// Why it was missed.
+    #[schema(required)]
+    reason: Option<String>,
 }
 
 /// A fact that can be checked afterwards.
@@ -121,6 +139,8 @@ pub struct OutcomeReport {
     summary: Option<String>,
     /// What can be checked.
     evidence: Vec<EvidenceBody>,
+    /// Its parts, if it has any.
+    parts: Vec<PartBody>,
     /// Why it was missed, or why the attempts so far failed.
     #[schema(required)]
     reason: Option<ReasonBody>,
@@ -235,10 +255,17 @@ impl OutcomeBody {
         if let Some(outcome) = evidence::outcome(job) {
             let body = |evidence: &Evidence| EvidenceBody::new(evidence, job, links, shown);
             let evidence = outcome.evidence().iter().map(body).collect();
-            return Some(Self { summary: shown.text(&outcome.summary), evidence });
+            let part = |part: &Part| PartBody {
+                name: shown.text(&part.name),
+                weight: part.weight,
+                achieved: part.is_achieved(),
+                reason: shown.optional(part.reason.as_ref()),
+            };
+            let parts = outcome.parts().iter().map(part).collect();
+            return Some(Self { summary: shown.text(&outcome.summary), evidence, parts });
         }
         let returned = evidence::returned(job)?;
-        Some(Self { summary: shown.text(&returned.to_string()), evidence: Vec::new() })
+        Some(Self { summary: shown.text(&returned.to_string()), evidence: Vec::new(), parts: Vec::new() })
     }
 }
 
@@ -264,8 +291,10 @@ impl OutcomeReport {
     /// How the expectation of a job stands at `now`, UTC ms.
     pub fn new(job: &Job, beside: Beside<'_>, now: i64, links: &Links, shown: &Shown) -> Self {
         let status = status(job, now);
-        let (summary, evidence) = OutcomeBody::of(job, links, shown)
-            .map_or_else(Default::default, |outcome| (Some(outcome.summary), outcome.evidence));
+        let (summary, evidence, parts) = OutcomeBody::of(job, links, shown)
+            .map_or_else(Default::default, |outcome| {
+                (Some(outcome.summary), outcome.evidence, outcome.parts)
+            });
         let remark = |remark| RemarkBody::new(remark, shown);
         let failed = job.history.last().filter(|_| job.state != State::Succeeded);
         let waived = job.waived.as_ref().filter(|_| status == Account::Waived).map(remark);
@@ -291,6 +320,7 @@ impl OutcomeReport {
             attempts: job.attempts,
             summary,
             evidence,
+            parts,
             reason: failed
                 .map(|last| ReasonBody { class: Some(last.class), message: shown.text(&last.message) }),
             waived,
@@ -334,6 +364,7 @@ impl OutcomeReport {
             attempts: row.attempts,
             summary: what.clone().filter(|_| achieved),
             evidence: Vec::new(),
+            parts: Vec::new(),
             reason: what.as_deref().filter(|_| !achieved).map(ReasonBody::of_row),
             waived: None,
             owner: None,

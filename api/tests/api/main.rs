@@ -7,6 +7,7 @@
 mod accepted;
 mod access;
 mod configuration;
+mod confirmations;
 mod dead;
 mod events;
 #[cfg(feature = "files")]

@@ -22,7 +22,8 @@ fn job(text: &str) -> Value {
         "worker": text, "duplicates": 1, "successor": text,
         "steps": [{"name": text, "completed_at": text, "result": {text: text}}],
         "history": [{"attempt": 1, "at": text, "class": text, "message": text}],
-        "outcome": {"summary": text, "evidence": [{"kind": text, "href": text, text: text}]},
+        "outcome": {"summary": text, "evidence": [{"kind": text, "href": text, text: text}],
+            "parts": [{"name": text, "weight": 1, "reason": text}]},
         "links": {"self": text, "outcome": text, "files": [text]},
     })
 }

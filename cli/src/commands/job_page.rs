@@ -148,6 +148,19 @@ fn outcome(page: &mut Page, job: &Value) {
     };
     let rows: Vec<[String; 2]> = list(outcome, "evidence").map(row).collect();
     page.table(Table::bare().indented().wrapping(&[1]), &rows);
+    let row = |part: &Value| {
+        let said = if has(part, "reason") {
+            format!("missed: {}", text(part, "reason"))
+        } else {
+            "achieved".to_owned()
+        };
+        [text(part, "name"), text(part, "weight"), said]
+    };
+    let rows: Vec<[String; 3]> = list(outcome, "parts").map(row).collect();
+    if !rows.is_empty() {
+        page.heading("Parts");
+        page.table(Table::bare().indented().wrapping(&[2]), &rows);
+    }
 }
 
 /// As one word for a shell, where it is not one already.

@@ -55,7 +55,9 @@ impl QueueRunTimes {
             if let (State::Succeeded, Some(began), Some(expectation)) =
                 (job.state, job.began, job.expectation)
             {
-                times.entry(expectation.route).or_default().push(job.since - began);
+                // The wait for a proof is no part of the run.
+                let ended = job.awaits.as_ref().map_or(job.since, |awaits| awaits.since);
+                times.entry(expectation.route).or_default().push(ended.saturating_sub(began).max(0));
             }
         }
         let routes = times.into_iter().map(|(route, times)| (route, RunTimes::new(times))).collect();

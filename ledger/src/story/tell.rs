@@ -164,6 +164,13 @@ impl<'a> Telling<'a> {
                 let text = format!("{}: {facts}", evidence_name(&evidence.kind));
                 self.push(at, Sort::Evidence, text).facts.clone_from(&evidence.facts);
             }
+            for part in outcome.parts() {
+                let text = match &part.reason {
+                    None => format!("part `{}` was achieved", part.name),
+                    Some(reason) => format!("part `{}` was missed: {reason}", part.name),
+                };
+                self.push(at, Sort::Evidence, text);
+            }
             self.push(at, Sort::Ended, format!("the work is done: {}", outcome.summary));
         } else if state == State::Dead {
             let successor = self.job.successor.as_ref();

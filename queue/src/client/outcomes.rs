@@ -87,15 +87,15 @@ impl Client {
                 call.arg(id.as_str());
             }
             let said: Vec<Vec<u8>> = call.run(&mut self.conn.clone()).await?;
-            let (found, _) = said.as_chunks::<3>();
+            let (found, _) = said.as_chunks::<4>();
             if found.is_empty() {
                 break;
             }
-            jobs.extend(rest.iter().zip(found).map(|(id, [head, state, account])| {
+            jobs.extend(rest.iter().zip(found).map(|(id, [head, state, account, awaits])| {
                 if head.is_empty() {
                     return None;
                 }
-                Job::brief(id, &self.name, head, state, account)
+                Job::brief(id, &self.name, head, state, account, awaits)
                     .inspect_err(|error| tracing::error!(%error, "left out of a list of outcomes"))
                     .ok()
             }));

@@ -59,7 +59,7 @@ impl Counts {
 
     /// Transitions of a name: `enqueued`, `duplicates`, `promoted`, `claimed`,
     /// `succeeded`, `retried`, `snoozed`, `released`, `crashed`, `dead`, `expired`,
-    /// `cancelled`, `parked`, `unparked`, `signalled`, `lapsed` (a wait ran out of time), `confirmed`, `refuted`, `unconfirmed`, `revived`, `repaired`, `rescheduled`, `prioritised`,
+    /// `cancelled`, `parked`, `unparked`, `signalled`, `lapsed` (a wait ran out of time), `partial`, `confirmed`, `refuted`, `unconfirmed`, `revived`, `repaired`, `rescheduled`, `prioritised`,
     /// `forgotten`, `refused`, `mended`.
     pub fn transitions(&self, name: &str) -> u64 {
         self.transitions.iter().find(|(each, _)| each == name).map_or(0, |(_, n)| *n)

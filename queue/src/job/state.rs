@@ -109,7 +109,7 @@ mod tests {
             let leads_to: Vec<State> = State::ALL.into_iter().filter(|to| from.may_become(*to)).collect();
             match from {
                 State::Succeeded | State::Cancelled => assert!(leads_to.is_empty()),
-                State::Dead => assert_eq!(leads_to, [State::Scheduled, State::Ready]),
+                State::Dead => assert_eq!(leads_to, [State::Scheduled, State::Ready, State::Succeeded]),
                 _ => assert!(!leads_to.is_empty() && !from.is_final(), "{from}"),
             }
             assert_eq!(from.as_str().parse(), Ok(from));

@@ -182,18 +182,19 @@ impl Job {
         Ok(job)
     }
 
-    /// Reads a job of which only the head line, the state field and the account field are known; the
-    /// latter two are empty where the job has none.
+    /// Reads a job of which only the head line and the fields `state`, `account` and `await` are known;
+    /// these are empty where the job has none.
     pub(crate) fn brief(
         id: &JobId,
         queue: &QueueName,
         head: &[u8],
         state: &[u8],
         account: &[u8],
+        awaits: &[u8],
     ) -> Result<Self, Unreadable> {
         let body = [head, b"\n[null,null,{}]\n"].concat();
         let mut fields = vec![(Bytes::from_static(b"job"), Bytes::from(body))];
-        for (name, value) in [("state", state), ("account", account)] {
+        for (name, value) in [("state", state), ("account", account), ("await", awaits)] {
             if !value.is_empty() {
                 fields.push((Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value)));
             }

@@ -15,6 +15,7 @@
 --       park: condition, `how long to wait in ms|why` (an empty length for ever), history line
 --       (the attempt does not count). A signal that is kept for the condition makes the job
 --       ready at once
+--       partly: outcome JSON, '', '' (a part of the work came out right; the job succeeds)
 --       await: condition, `how long (ms)|what silence means|how long, for people|bytes of why|why` and
 --       the outcome (see include/await.lua), history line. A signal that is kept for the condition ends
 --       the job at once
@@ -144,10 +145,18 @@ for i = 0, others - 1 do
       -- A time in the future comes from a clock that was set back since.
       local before = redis.call('HGET', key, 'first:' .. second)
       if not before or tonumber(before) > cx.now then redis.call('HSET', key, 'first:' .. second, cx.at) end
-    elseif verb ~= 'cancel' and verb ~= 'await' then
+    elseif verb ~= 'cancel' and verb ~= 'await' and verb ~= 'partly' then
       redis.call('HINCRBY', key, 'released', 1)
     end
-    if held[2] or verb == 'cancel' then
+    if verb == 'partly' then
+      become(cx, key, 'succeeded', text)
+      redis.call('HSET', key, 'outcome', first)
+      end_expectation(cx, id, key, held[3] or '', 'p')
+      redis.call('HSETNX', key, 'account', 'p')
+      redis.call('XADD', SUCCEEDED, '*', cx.at, id)
+      redis.call('HINCRBY', CONTROL, 'succeeded', 1)
+      move(cx, 'partial', id)
+    elseif held[2] or verb == 'cancel' then
       -- A cancelled job ends as cancelled, unless it succeeded.
       become(cx, key, 'cancelled', text)
       add(cancelled, cx.at, id)

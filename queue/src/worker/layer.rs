@@ -129,6 +129,8 @@ where
                 failed(&lease, &Failure::permanent(format!("the outcome cannot be stored as JSON: {error}")))
             }
         },
+        // A cancelled job ends as cancelled, unless it succeeded.
+        Ok(Ok(Err(stop @ Stop::Partial(_)))) => disposition(&lease, stop),
         result if lease.cancelled().is_cancelled() => {
             // The failure still names the effect that may have happened.
             let unclear = match &result {
@@ -180,6 +182,13 @@ fn disposition(lease: &Lease, stop: Stop) -> Disposition {
                 why: truncate(&why),
                 line: line(lease, "parked", Some(note)),
             }
+        }
+        Stop::Partial(outcome) => {
+            let outcome = outcome.to_string();
+            if outcome.len() > MAX_OUTCOME {
+                return failed(lease, &too_large(outcome.len()));
+            }
+            Disposition::Partly(outcome)
         }
         Stop::Awaiting(Await { outcome, condition, within, on_silence }) => {
             let outcome = outcome.to_string();

@@ -219,6 +219,8 @@ pub enum Disposition {
         /// For the history.
         line: String,
     },
+    /// A part of the work came out right, with an outcome as JSON: the job succeeds.
+    Partly(String),
     /// Done, and a signal ends the job.
     Await {
         /// The outcome as JSON.
@@ -388,6 +390,7 @@ impl Worker {
                     let within = within.map(|within| delay_ms(within).to_string()).unwrap_or_default();
                     call.arg("park").arg(condition.as_str()).arg(format!("{within}|{why}")).arg(line.as_str())
                 }
+                Disposition::Partly(outcome) => call.arg("partly").arg(outcome.as_str()).arg("").arg(""),
                 Disposition::Await { outcome, condition, within, on_silence, why, line } => {
                     let (ms, shown) = (delay_ms(*within), humantime::format_duration(*within));
                     let (silence, bytes) = (on_silence.letter(), why.len());

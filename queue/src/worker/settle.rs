@@ -77,7 +77,7 @@ fn bytes_of(ended: &EndedAttempt) -> usize {
     match &ended.disposition {
         Disposition::Succeed(outcome) if is_late => outcome.len() + ended.args,
         Disposition::Succeed(outcome) => outcome.len(),
-        Disposition::Await { outcome, .. } => outcome.len() + ended.args,
+        Disposition::Await { outcome, .. } | Disposition::Partly(outcome) => outcome.len() + ended.args,
         _ => ended.args,
     }
 }

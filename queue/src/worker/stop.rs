@@ -36,6 +36,9 @@ pub enum Stop {
     Snoozed(Snooze),
     /// The job waits for something other than time.
     Parked(Park),
+    /// A part of the work came out right, with this outcome. The job succeeds, and its expectation is
+    /// achieved in part. The attempt counts.
+    Partial(Value),
     /// The work is done, and a signal that proves it ends the job.
     Awaiting(Await),
     /// Another worker runs the job at once.
@@ -146,6 +149,7 @@ impl Stop {
             | Self::Released(Release { why })
             | Self::Undecodable(Undecodable(why)) => why,
             Self::Awaiting(Await { condition, .. }) => condition.key(),
+            Self::Partial(_) => "a part of the work came out right",
         }
     }
 
@@ -193,6 +197,7 @@ impl fmt::Display for Stop {
             Self::Failed(failure) => failure.fmt(f),
             Self::Snoozed(Snooze { wait, why }) => write!(f, "snoozed for {wait:?}: {why}"),
             Self::Parked(Park { condition, why, .. }) => write!(f, "parked for {condition}: {why}"),
+            Self::Partial(_) => f.write_str(self.why()),
             Self::Awaiting(Await { condition, within, .. }) => {
                 write!(f, "done, and awaits {condition} for {within:?}")
             }

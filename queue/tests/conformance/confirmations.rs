@@ -321,3 +321,24 @@ async fn one_confirmation_ends_more_jobs_than_a_call_takes() {
     assert_eq!(fixture.queue.counts().await.unwrap().of(State::Succeeded), 320);
     fixture.audited().await;
 }
+
+#[tokio::test]
+async fn a_part_of_the_work_is_a_verdict_of_its_own() {
+    let fixture = Fixture::new().await;
+    let outcome = json!({"summary": "2 of 3 sent"}).to_string();
+    let id = fixture.awaiting(LONG, &Disposition::Partly(outcome)).await;
+    let job = fixture.read(&id).await;
+    assert_eq!((job.state, account(&job), job.attempts), (State::Succeeded, Account::Partial, 1));
+    assert_eq!(job.outcome.unwrap()["summary"], "2 of 3 sent");
+    let listed = fixture.queue.outcome_ids(1, Account::Partial, false, None, 10).await.unwrap();
+    assert_eq!(listed, [(id.clone(), job.since)]);
+    // Of the forgotten job the row keeps the verdict.
+    assert_eq!(
+        fixture.queue.operator.forget(&[id.clone()], Duration::ZERO).await.unwrap(),
+        [Changed::Forgotten]
+    );
+    let rows = fixture.queue.exception_rows(&listed).await.unwrap();
+    let row = rows[0].as_ref().unwrap();
+    assert_eq!((row.account, row.what.as_deref()), (Account::Partial, Some("2 of 3 sent")));
+    fixture.audited().await;
+}

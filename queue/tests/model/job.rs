@@ -57,6 +57,8 @@ pub struct ModelJob {
     /// Failed attempts and other changes in its history.
     pub lines: (usize, usize),
     pub outcome: bool,
+    /// Whether only a part of its work came out right.
+    pub partly: bool,
     /// What it awaits, or awaited until it ended: the condition, since when (ms), what silence means,
     /// and how long, as people read it.
     pub awaits: Option<(String, u64, OnSilence, String)>,
@@ -124,6 +126,7 @@ impl ModelJob {
             log: Vec::new(),
             lines: (0, 0),
             outcome: false,
+            partly: false,
             awaits: None,
             silent: None,
             duplicates: 0,

@@ -88,6 +88,7 @@ impl Ledger {
         let verdict = match job.state {
             State::Dead => 'm',
             State::Cancelled => 'c',
+            State::Succeeded if job.partly => 'p',
             State::Succeeded if job.expected.is_some_and(|due| now > due) => 'l',
             State::Succeeded => 't',
             _ => return,

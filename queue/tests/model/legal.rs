@@ -94,6 +94,7 @@ fn leads(what: &str) -> Option<(&'static [State], &'static [State])> {
         "succeeded" => (&[Running], &[Succeeded]),
         "retried" | "snoozed" => (&[Running], &[Scheduled]),
         "released" => (&[Running], &[Ready]),
+        "partial" => (&[Running], &[Succeeded]),
         "confirmed" => (&[Parked, Dead], &[Succeeded]),
         "refuted" | "unconfirmed" => (&[Parked], &[Dead]),
         // One that does not survive it dies, or is cancelled, with the next step.

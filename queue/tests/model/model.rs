@@ -477,6 +477,11 @@ impl Model {
                 self.enter(id, State::Succeeded);
                 return self.count("succeeded");
             }
+            Disposition::Partly(_) => {
+                (job.outcome, job.partly) = (true, true);
+                self.enter(id, State::Succeeded);
+                return self.count("partial");
+            }
             Disposition::Retry { class, .. } | Disposition::Bury { class, .. } => {
                 *job.failures.entry(class.as_str()).or_default() += 1;
                 job.firsts.entry(class.as_str()).or_insert(now);

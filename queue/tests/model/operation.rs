@@ -36,6 +36,7 @@ pub enum Ending {
     Park(usize, Option<u64>),
     /// Done; awaits a signal for the second condition, how long (ms), and what silence means.
     Await(u64, OnSilence),
+    Partly,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -299,8 +300,9 @@ impl Ending {
             FailureClass::Unclear,
             FailureClass::TimedOut,
         ];
-        match rng.random_range(0..14) {
+        match rng.random_range(0..15) {
             0..=3 => Self::Succeed,
+            14 => Self::Partly,
             12 | 13 => {
                 Self::Await(*[1, 500, 5_000].choose(rng).unwrap(), *OnSilence::ALL.choose(rng).unwrap())
             }

@@ -412,6 +412,7 @@ impl Run {
                 why: "nobody is there".to_owned(),
                 line: did("parked"),
             },
+            Ending::Partly => Disposition::Partly("{\"ok\":true}".to_owned()),
             Ending::Await(within, on_silence) => Disposition::Await {
                 outcome: "{\"ok\":true}".to_owned(),
                 condition: CONDITIONS[1].to_owned(),

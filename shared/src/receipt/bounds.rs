@@ -1,7 +1,7 @@
 //! Bounds the size of a receipt: the outcome of a job may have a mebibyte.
 
 use super::data::Data;
-use crate::outcome::Evidence;
+use crate::outcome::{Evidence, Part};
 
 /// The most bytes of a text in JSON.
 const MAX_TEXT: usize = 2 << 10;
@@ -9,6 +9,8 @@ const MAX_TEXT: usize = 2 << 10;
 const MAX_NAME: usize = 256;
 /// The most bytes of all evidence in JSON.
 const MAX_EVIDENCE: usize = 16 << 10;
+/// The most bytes of all parts in JSON.
+const MAX_PARTS: usize = 8 << 10;
 /// Behind a text that was cut.
 const CUT: char = '…';
 
@@ -39,8 +41,30 @@ impl Data {
         if is_cut {
             truncated.push("/evidence");
         }
-        Self { evidence, truncated, ..self }
+        let (parts, is_cut) = parts(std::mem::take(&mut self.parts));
+        if is_cut {
+            truncated.push("/parts");
+        }
+        Self { evidence, parts, truncated, ..self }
     }
+}
+
+/// The first parts, with shortened texts, and whether that is not everything.
+fn parts(all: Vec<Part>) -> (Vec<Part>, bool) {
+    let (mut kept, mut bytes, mut is_cut) = (Vec::new(), 0, false);
+    for mut part in all {
+        is_cut |= shorten(&mut part.name, MAX_NAME);
+        if let Some(reason) = &mut part.reason {
+            is_cut |= shorten(reason, MAX_NAME);
+        }
+        // Beside the texts there are the names of the members, and the weight.
+        bytes += json_bytes(&part.name) + part.reason.as_deref().map_or(0, json_bytes) + 50;
+        if bytes > MAX_PARTS {
+            return (kept, true);
+        }
+        kept.push(part);
+    }
+    (kept, is_cut)
 }
 
 /// The first pieces of evidence, with shortened facts, and whether that is not everything.

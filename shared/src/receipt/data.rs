@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat};
 use serde::{Serialize, Serializer};
 
-use crate::outcome::Evidence;
+use crate::outcome::{Evidence, Part};
 
 /// The data of a receipt. Every member is there; what does not apply or is not known is `null`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -38,6 +38,8 @@ pub struct Data {
     pub summary: Option<String>,
     /// What can be checked.
     pub evidence: Vec<Evidence>,
+    /// The parts of the outcome, if it has any.
+    pub parts: Vec<Part>,
     /// Why it was missed, or why the latest attempt failed.
     pub reason: Option<Reason>,
     /// What an operator decided.

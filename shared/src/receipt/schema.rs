@@ -10,7 +10,7 @@ use super::{
     Verdict,
     data::{Cause, Data, Decision, Reason, Time},
 };
-use crate::outcome::Evidence;
+use crate::outcome::{Evidence, Part};
 
 /// The JSON Schema (draft 2020-12) of the data of a receipt.
 pub fn schema(verdict: Verdict) -> Value {
@@ -122,6 +122,27 @@ fn properties(verdict: Verdict) -> Map<String, Value> {
             }),
         ),
         (
+            "parts",
+            json!({
+                "type": "array",
+                "description": "The parts of the outcome, if it has any. Evidence names its part.",
+                "items": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {
+                        "name": { "type": "string" },
+                        "weight": {
+                            "type": "integer",
+                            "minimum": 1,
+                            "description": "What it weighs beside the others; 1 if left out.",
+                        },
+                        "reason": { "type": "string", "description": "Why it was missed; left out if it was achieved." },
+                    },
+                    "additionalProperties": true,
+                },
+            }),
+        ),
+        (
             "reason",
             object(
                 "Why it was missed; of an outcome that is overdue, why the latest attempt failed.",
@@ -215,6 +236,10 @@ pub fn example(verdict: Verdict) -> Data {
         Verdict::Partial => Data {
             summary: Some("invoice 1042 issued, not mailed".to_owned()),
             evidence: vec![invoice],
+            parts: vec![
+                Part::achieved("invoice", Evidence::new("object", [])),
+                Part::missed("mail", "550 no such mailbox"),
+            ],
             ..data
         },
         Verdict::Missed => Data {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use upshot_queue::{Deadline, Late, Priority, QueueName, Scope};
 
 use super::{Error, Route, UniqueRule, Why, default_name};
-use crate::duration;
+use crate::{duration, outcome::PartsRule};
 
 /// The written form of a route. Errors name the route, because the line that TOML shows may belong
 /// to another key.
@@ -32,6 +32,8 @@ pub(super) struct Written {
     late: Option<Late>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unique: Option<WrittenUnique>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    parts: PartsRule,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,6 +46,11 @@ struct WrittenUnique {
     lifetime: Duration,
     #[serde(default)]
     replaces_dead: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_default(parts: &PartsRule) -> bool {
+    *parts == PartsRule::default()
 }
 
 fn one() -> u32 {
@@ -66,6 +73,7 @@ impl TryFrom<Written> for Route {
             deadline,
             late,
             unique,
+            parts,
         } = written;
         let impossible = |why| Error { event: event.clone(), job: job.clone(), why };
         let templates: Result<_, _> = limit_keys.iter().map(|key| key.parse()).collect();
@@ -81,7 +89,8 @@ impl TryFrom<Written> for Route {
         };
         let unique = unique.map(rule).transpose()?;
         let name = name.unwrap_or_else(|| default_name(&event, &job));
-        let route = Self { name, event, job, version, queue, within, priority, limit_keys, deadline, unique };
+        let route =
+            Self { name, event, job, version, queue, within, priority, limit_keys, deadline, unique, parts };
         route.check()?;
         Ok(route)
     }
@@ -89,7 +98,7 @@ impl TryFrom<Written> for Route {
 
 impl From<Route> for Written {
     fn from(route: Route) -> Self {
-        let Route { name, event, job, version, queue, within, priority, limit_keys, deadline, unique } =
+        let Route { name, event, job, version, queue, within, priority, limit_keys, deadline, unique, parts } =
             route;
         Self {
             name: (name != default_name(&event, &job)).then_some(name),
@@ -100,6 +109,7 @@ impl From<Route> for Written {
             within,
             priority,
             limit_keys: limit_keys.iter().map(ToString::to_string).collect(),
+            parts,
             deadline: deadline.map(|deadline| deadline.within),
             late: deadline.map(|deadline| deadline.then),
             unique: unique.map(|UniqueRule { key, scope, lifetime, replaces_dead }| WrittenUnique {
@@ -141,6 +151,8 @@ mod tests {
             "unique = { key = 'once', lifetime = '1h', replaces_dead = true }",
             "unique = { key = 'once', scope = 'queue', lifetime = '1h' }",
             "name = 'invoices'",
+            "parts = 'at least 80%'",
+            "parts = 'any'",
         ] {
             let route = read(more).unwrap();
             let printed = toml::to_string(&route).unwrap();
@@ -171,6 +183,7 @@ mod tests {
             ("unique = { key = 'a', lifetime = '0s' }", ["`t.v1` to `a.b`", "0s", "1ms"]),
             ("unique = { key = 'a', lifetime = '1d', scope = 'all' }", ["`all`", "tenant", "line 5"]),
             ("unique = { key = 'a', lifetime = '1d', among = 'kind' }", ["among", "replaces_dead", "line 5"]),
+            ("parts = 'some'", ["`some`", "at least 80%", "line 5"]),
             ("priority = 'urgent'", ["urgent", "critical", "line 5"]),
             ("limits = []", ["limits", "limit_keys", "line 5"]),
         ] {
