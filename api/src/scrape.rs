@@ -6,7 +6,7 @@
 mod outcomes;
 
 use std::{
-    fmt::Write,
+    fmt::{Display, Write},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -271,6 +271,17 @@ fn family(
     kind: &str,
     help: &str,
     samples: impl IntoIterator<Item = (String, u64)>,
+) {
+    family_of(text, name, kind, help, samples);
+}
+
+/// The same, with any numbers.
+fn family_of(
+    text: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = (String, impl Display)>,
 ) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");

@@ -4,6 +4,7 @@
 mod access;
 mod act;
 mod attempt;
+mod clock;
 mod figures;
 mod group;
 mod job;
@@ -19,6 +20,7 @@ mod words;
 
 pub use access::{Me, RightName, RoleName, TokenBody};
 pub use act::{ActBody, ActResult};
+pub use clock::TimesBody;
 pub use figures::{CauseBody, FiguresBody};
 pub use group::GroupBody;
 pub use job::{JobBody, JobSummary, StepBody};

@@ -130,6 +130,7 @@ impl Calls {
                     flow,
                     expectation: job.expectation,
                     args,
+                    clock: None,
                     disposition: end,
                 });
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use upshot_queue::{Expect, Failure, Job, JobId, NewJob, Priority, QueueName};
+use upshot_queue::{Expect, Failure, Job, JobId, LABEL_CLOCK, NewJob, Priority, QueueName};
 
 /// A job that a handler enqueues with [`Context::enqueue`](crate::Context::enqueue).
 ///
@@ -93,6 +93,8 @@ impl Child {
         job.subject.clone_from(&parent.subject);
         job.trace.clone_from(&parent.trace);
         job.labels.clone_from(&parent.labels);
+        // Its own time begins when it is enqueued.
+        job.labels.remove(LABEL_CLOCK);
         job.expect = self.within.map(|within| Expect::new(format!("child:{}", job.kind), within));
         job.delay = self.delay;
         job

@@ -11,6 +11,7 @@
 //! | [`mod@watch`] | moves what is due to overdue, whichever process runs |
 //! | [`list`] | lists outcomes of several queues |
 //! | [`risk`] | tells which open outcomes will probably be late |
+//! | [`mod@clocks`] | says how long outcomes take, and how old the oldest open one is |
 //! | [`summary`] | adds up outcomes by route, kind, tenant and cause |
 //! | [`overview`] | says where infrastructure and outcomes disagree |
 //! | [`story`] | tells everything about a subject, in order of time |
@@ -20,6 +21,7 @@
 //! | [`relay`] | publishes receipts |
 
 pub mod audit;
+pub mod clocks;
 pub mod keys;
 pub mod list;
 pub mod overview;

@@ -61,6 +61,8 @@ pub enum Sort {
     Verdict,
     /// The job ended.
     Ended,
+    /// How long it took, by stage.
+    Clock,
     /// How the job stands now.
     Now,
 }
@@ -92,7 +94,7 @@ pub struct Entry {
 
 impl Sort {
     /// All sorts.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Wait,
         Self::Attempt,
@@ -103,6 +105,7 @@ impl Sort {
         Self::Evidence,
         Self::Verdict,
         Self::Ended,
+        Self::Clock,
         Self::Now,
     ];
 
@@ -119,6 +122,7 @@ impl Sort {
             Self::Evidence => "evidence",
             Self::Verdict => "verdict",
             Self::Ended => "ended",
+            Self::Clock => "clock",
             Self::Now => "now",
         }
     }

@@ -8,6 +8,7 @@
 //! | `account` | the letter of the account that its expectation is in ([`Account`]), where it does not follow from the state: overdue, awaiting, reopened, partial, waived |
 //! | `owner`, `note`, `waived` | the operator that took charge of it, the latest note of one, and why its expectation was waived ([`Remark`]), JSON |
 //! | `released` | leases that were handed back unused |
+//! | `spent` | ms that it ran, was parked, waited for another attempt, waited for a confirmation and was dead, as far as its times do not say it ([`clock`]); and the letter of the present stage |
 //! | `cancel` | when the running job was asked to stop (ms) |
 //! | `failed:<class>` | failures of a class so far |
 //! | `first:<class>` | when the first of them was, ms; missing if an earlier version counted it |
@@ -31,6 +32,7 @@
 //! | `repairs` | which of the edits put the arguments of an event ([`crate::client::reconcile`]): numbers between blanks |
 
 mod awaits;
+pub mod clock;
 pub mod condition;
 mod expectation;
 pub(crate) mod flow;
@@ -243,6 +245,8 @@ pub struct Job {
     pub since: i64,
     /// When it was last claimed, UTC ms.
     pub began: Option<i64>,
+    /// What it keeps of the stages behind it.
+    pub(crate) spent: clock::Spent,
     /// How its outcome stands, if one is expected.
     pub expectation: Option<Expectation>,
     /// The operator that took charge of it.

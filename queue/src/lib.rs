@@ -52,8 +52,8 @@ pub use self::{
         audit, books, change, dead, dead_walk, hold, limits, list, outbox, outcomes, parking, reconcile,
         release, signals, standing, watch, workers,
     },
-    job::{condition, id, state, timeline},
-    policy::{account, configuration, failure, fingerprint, kinds, limit, priority, retry},
+    job::{clock, condition, id, state, timeline},
+    policy::{account, configuration, failure, fingerprint, histogram, kinds, limit, priority, retry},
     redis::{connect, keys},
     worker::{protocol, retention, scrub, set_back},
 };
@@ -64,6 +64,7 @@ pub use books::{Books, NO_ROUTE};
 pub use change::Changed;
 pub use client::configuration::{Configured, StoredConfiguration};
 pub use client::{Client, Counts, EnqueueResult, Erased, MAX_PAYLOAD, Operator, SignalCounts};
+pub use clock::{Clock, LABEL_CLOCK, Origin, Stage};
 pub use condition::{BadCondition, Condition, MAX_CONDITION};
 pub use configuration::{BadConfiguration, Configuration, Difference, Retention};
 pub use connect::{Connection, Connector, RedisOptions};
@@ -71,6 +72,7 @@ pub use dead::{DeadFilter, Group};
 pub use dead_walk::{DeadCursor, DeadPart};
 pub use error::Error;
 pub use failure::{Failure, FailureClass};
+pub use histogram::Histogram;
 pub use hold::Hold;
 pub use id::{IdError, JobId, QueueName};
 pub use job::{
@@ -82,7 +84,7 @@ pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
 pub use list::{BadCursor, Cursor, Filter, Page, Searched};
 pub use outbox::{Move, Outbox, OutboxGroup, OutboxReader, OutboxTail};
-pub use outcomes::{DuePack, FigureDay, Snapshot, VerdictDay, VerdictRow};
+pub use outcomes::{Clocks, DuePack, FigureDay, RouteClocks, Snapshot, VerdictDay, VerdictRow};
 pub use parking::ConditionCursor;
 pub use priority::{Priority, Shares};
 pub use reconcile::{Conflict, Reconciled};

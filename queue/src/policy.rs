@@ -4,6 +4,7 @@ pub mod account;
 pub mod configuration;
 pub mod failure;
 pub mod fingerprint;
+pub mod histogram;
 pub mod kinds;
 pub mod limit;
 pub(crate) mod pace;

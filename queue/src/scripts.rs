@@ -21,7 +21,7 @@ use crate::redis::{
 use compose::{Clock, compose};
 pub use crash::wrote as crash_point;
 pub(crate) use policy::{
-    CALL_BYTES, DUE_IDS, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS, RESERVATIONS_GIVEN_UP,
+    CALL_BYTES, CLOCKS_MS, DUE_IDS, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS, RESERVATIONS_GIVEN_UP,
 };
 
 /// A script in two forms: with Redis' clock, and with a clock that a test sets.
@@ -89,6 +89,8 @@ scripts! {
     LIMITS = "limits.lua", ALWAYS;
     CONFIGURE = "configure.lua", ALWAYS;
     CLOCK = "clock.lua", ALWAYS;
+    COUNT_CLOCKS = "count_clocks.lua", ALWAYS;
+    OLDEST = "oldest.lua", ALWAYS;
     STANDING = "standing.lua", ALWAYS;
     WORKER = "worker.lua", ALWAYS;
     WORKERS = "workers.lua", ALWAYS;

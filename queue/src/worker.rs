@@ -7,6 +7,7 @@
 //! - [`wake`]: listens for work while the worker is idle, and for cancelled jobs;
 //! - [`shutdown`]: notices the stop, and hands back jobs that have not started;
 //! - [`configure`]: follows the configuration that is stored with the queue;
+//! - [`clocks`]: adds to the histograms of how long jobs took;
 //! - [`presence`]: tells the queue that this worker is there;
 //! - [`sweep`]: retention, parked jobs, the outbox, the scrubber.
 //!
@@ -16,6 +17,7 @@
 
 mod backend;
 mod claim;
+mod clocks;
 mod configure;
 mod core;
 mod following;

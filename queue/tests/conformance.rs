@@ -57,6 +57,8 @@ mod rights;
 mod scrub;
 #[path = "conformance/signals.rs"]
 mod signals;
+#[path = "conformance/stages.rs"]
+mod stages;
 #[path = "conformance/standing.rs"]
 mod standing;
 #[path = "conformance/steps.rs"]

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use upshot_queue::{NewJob, QueueName};
+use upshot_queue::{LABEL_CLOCK, NewJob, Origin, QueueName};
 
 use crate::{
     contract::{self, BuiltIn, Contracts},
@@ -152,13 +152,16 @@ impl Intake {
     /// # Errors
     /// When a route needs a value that the event does not have.
     pub fn jobs(&self, event: &Event) -> Result<Vec<(QueueName, NewJob)>, Rejection> {
+        let now = Utc::now();
+        let from = counted_from(event.time.map(|time| time.to_utc()), now, self.backdate);
+        let origin = Origin { asked: from, received: now.timestamp_millis() };
         let labels = BTreeMap::from([
+            (LABEL_CLOCK.to_owned(), origin.label()),
             (LABEL_ID.to_owned(), event.id.clone()),
             (LABEL_SOURCE.to_owned(), event.source.clone()),
             (LABEL_TYPE.to_owned(), event.kind.clone()),
         ]);
         let values = Values::of(event);
-        let from = counted_from(event.time.map(|time| time.to_utc()), Utc::now(), self.backdate);
         let job = |route: &Route| {
             let kept = self.kept.get(&route.queue).copied().unwrap_or_default();
             let job = route.job(event, &values, labels.clone(), kept, from)?;

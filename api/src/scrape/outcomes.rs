@@ -3,10 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use futures::future;
-use upshot_ledger::{risk::RunTimesCache, summary::Figures};
-use upshot_queue::{Account, Books, Client, Error, NO_ROUTE};
+use upshot_ledger::{
+    clocks::{Quantiles, Times},
+    risk::RunTimesCache,
+    summary::Figures,
+};
+use upshot_queue::{Account, Books, Client, Error, NO_ROUTE, Stage};
 
-use super::{escaped, family};
+use super::{escaped, family, family_of};
+
+/// How far back the times of a scrape go, ms: this hour and the last one.
+const TIMES: i64 = 3_600_000;
 
 /// The figures of the outcomes of a queue.
 #[derive(Debug, Default)]
@@ -16,6 +23,7 @@ pub(super) struct Outcomes {
     /// When the oldest overdue outcome of a route was due, UTC ms.
     oldest: HashMap<u32, i64>,
     at_risk: HashMap<u32, u64>,
+    times: Times,
     /// When they were read, UTC ms.
     now: i64,
 }
@@ -30,7 +38,8 @@ impl Outcomes {
         let numbers: Vec<u32> = routes.keys().copied().collect();
         let oldest = queue.oldest_outcomes(&numbers, Account::Overdue).await?;
         let oldest = numbers.into_iter().zip(oldest).filter_map(|(route, due)| Some((route, due?))).collect();
-        Ok(Self { routes, books, oldest, at_risk, now })
+        let times = Times::read(queue, routes.keys().copied(), (now - TIMES, now), now).await?;
+        Ok(Self { routes, books, oldest, at_risk, times, now })
     }
 
     /// Each route: its labels, its number and its figures.
@@ -90,10 +99,37 @@ pub(super) fn render(text: &mut String, queues: &[(&str, &Outcomes)]) {
     });
     let help = "How long the oldest overdue outcome is late.";
     family(text, "upshot_outcomes_oldest_overdue_seconds", "gauge", help, oldest);
+    let oldest = routes.iter().map(|(labels, number, _, of)| {
+        let oldest = of.times.routes.get(number).and_then(|times| times.oldest.as_ref());
+        (labels.clone(), oldest.map_or(0, |oldest| oldest.age.unsigned_abs() / 1_000))
+    });
+    let help = "Age of the oldest outcome without a verdict, from the time of its event on.";
+    family(text, "upshot_outcomes_oldest_open_seconds", "gauge", help, oldest);
+    let times = routes.iter().flat_map(|(labels, number, _, of)| stages(labels, *number, &of.times));
+    let help = "Quantiles of the time that outcomes spent in a stage which were achieved in this hour or the last \
+                one, at most 4.4 % beside the exact ones; `whole` is the time from the event to achieved.";
+    family_of(text, "upshot_outcome_stage_seconds", "gauge", help, times);
+}
+
+/// The samples of a route, by stage and quantile.
+fn stages(labels: &str, route: u32, times: &Times) -> Vec<(String, f64)> {
+    let Some(of) = times.routes.get(&route).map(|times| &times.clocks) else { return Vec::new() };
+    let stages = Stage::ALL.into_iter().map(|stage| (stage.as_str(), Quantiles::of(&of.of(stage))));
+    let all = stages.chain([("whole", Quantiles::of(&of.whole))]);
+    let samples = all.filter_map(|(stage, quantiles)| {
+        let Quantiles { p50, p95, p99 } = quantiles?;
+        Some([("0.5", p50), ("0.95", p95), ("0.99", p99)].map(|(quantile, ms)| {
+            (format!("{labels},stage=\"{stage}\",quantile=\"{quantile}\""), ms as f64 / 1_000.0)
+        }))
+    });
+    samples.flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use upshot_ledger::clocks::{Oldest, RouteTimes};
+    use upshot_queue::histogram::bucket_of;
+
     use super::*;
 
     #[test]
@@ -103,11 +139,15 @@ mod tests {
             ((3, Account::Open, Account::Overdue), 4),
             ((3, Account::Open, Account::AchievedInTime), 2),
         ];
+        let oldest = Oldest { job: "a".repeat(26).parse().unwrap(), age: 61_500 };
+        let mut route = RouteTimes { oldest: Some(oldest), ..RouteTimes::default() };
+        route.clocks.whole.add(bucket_of(1_000), 2);
         let outcomes = Outcomes {
             routes: [(3, "orders \"a\"".to_owned())].into(),
             books: Books { moves: moves.into() },
             oldest: [(3, 1_000)].into(),
             at_risk: [(3, 1)].into(),
+            times: Times { routes: [(3, route)].into(), ..Times::default() },
             now: 61_500,
         };
         let mut text = String::new();
@@ -120,6 +160,9 @@ mod tests {
             format!("\nupshot_outcomes_total{{{labels},status=\"missed\"}} 0\n"),
             format!("\nupshot_outcomes_at_risk{{{labels}}} 1\n"),
             format!("\nupshot_outcomes_oldest_overdue_seconds{{{labels}}} 60\n"),
+            format!("\nupshot_outcomes_oldest_open_seconds{{{labels}}} 61\n"),
+            format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"whole\",quantile=\"0.95\"}} 1.015\n"),
+            format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"run\",quantile=\"0.5\"}} 0\n"),
         ] {
             assert!(text.contains(&line), "{line} in {text}");
         }

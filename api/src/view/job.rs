@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::Utc;
 use serde::Serialize;
 use serde_json::Value;
 use upshot_queue::{Priority, State, Step, job::Parked, timeline::timeline};
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     attempt::{FailedAttemptBody, Waiting},
+    clock::ClockBody,
     outcome::{AwaitingBody, OutcomeBody},
     timeline::EntryBody,
     words::{EventRef, JobState, PriorityClass, ProgressBody},
@@ -108,6 +110,8 @@ pub struct JobBody {
     history: Vec<FailedAttemptBody>,
     /// Its life, oldest first.
     timeline: Vec<EntryBody>,
+    /// How long it spent in each stage of its life.
+    clock: ClockBody,
     /// What the work came to.
     #[schema(required)]
     outcome: Option<OutcomeBody>,
@@ -226,6 +230,7 @@ impl JobBody {
             failures: job.failures.iter().map(|(class, n)| (class.to_string(), *n)).collect(),
             history: job.history.iter().map(|failed| FailedAttemptBody::new(failed, shown)).collect(),
             timeline: timeline(job).iter().map(|entry| EntryBody::new(entry, shown)).collect(),
+            clock: ClockBody::new(&job.clock(Utc::now().timestamp_millis())),
             outcome: OutcomeBody::of(job, links, shown),
             args: with_args.then(|| shown.arguments(job, &job.args)),
             earlier_args: with_args

@@ -20,6 +20,7 @@ fn job(text: &str) -> Value {
         "awaiting": {"key": text, "since": text, "until": text, "on_silence": text},
         "progress": {"percent": 60, "step": text, "message": text}, "attempts": 3, "failures": {text: 2},
         "worker": text, "duplicates": 1, "successor": text,
+        "clock": {"whole_ms": 90, "run_ms": 60, "queue_ms": 30, "is_skewed": true},
         "steps": [{"name": text, "completed_at": text, "result": {text: text}}],
         "history": [{"attempt": 1, "at": text, "class": text, "message": text}],
         "outcome": {"summary": text, "evidence": [{"kind": text, "href": text, text: text}],
@@ -97,7 +98,11 @@ fn overview(text: &str) -> Value {
 
 fn figures(text: &str, by: &str) -> Value {
     let cause = json!({"group": text, "class": text, "kind": text, "message": text});
-    json!({"by": by, "from": text, "to": text, "rows": [{"name": text, "cause": cause, "missed": 1}]})
+    let quantiles = json!({"p50_ms": 1, "p95_ms": 20, "p99_ms": 300});
+    let times =
+        json!({"whole": quantiles, "stages": {text: quantiles}, "oldest_open": {"job": text, "age_ms": 1}});
+    json!({"by": by, "from": text, "to": text, "times_from": text,
+        "rows": [{"name": text, "cause": cause, "missed": 1, "times": times}]})
 }
 
 fn scope(text: &str) -> Value {

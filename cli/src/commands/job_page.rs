@@ -2,11 +2,24 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use upshot_ledger::span::span;
 use upshot_queue::Condition;
 use upshot_shared::redact::MASK;
 
 use super::value::{has, list, optional, part, text, time, when};
 use crate::output::{Page, Table};
+
+/// The stages of a job's clock, and words for them.
+const STAGES: [(&str, &str); 8] = [
+    ("broker_ms", "before the bridge"),
+    ("bridge_ms", "in the bridge"),
+    ("queue_ms", "queued"),
+    ("parked_ms", "parked"),
+    ("run_ms", "running"),
+    ("retry_wait_ms", "between attempts"),
+    ("confirmation_ms", "waiting for the proof"),
+    ("dead_ms", "dead"),
+];
 
 /// Prints a job from the API's answer.
 pub fn print(page: &mut Page, job: &Value, now: DateTime<Utc>) {
@@ -45,6 +58,7 @@ fn about(page: &mut Page, job: &Value, now: DateTime<Utc>) {
         ("waits for", waits(job, now)),
         ("progress", progress(part(job, "progress"))),
         ("attempts", attempts(job)),
+        ("time", clock(part(job, "clock"))),
         ("worker", optional(job, "worker")),
         ("must start by", when(job, "deadline", now)),
         ("expected by", when(job, "expected_by", now)),
@@ -93,6 +107,23 @@ fn attempts(job: &Value) -> String {
         failures.into_iter().flatten().map(|(class, n)| format!("{n} {class}")).collect();
     let attempts = text(job, "attempts");
     if failures.is_empty() { attempts } else { format!("{attempts}; failures: {}", failures.join(", ")) }
+}
+
+/// How long the job took so far, and in which stages.
+fn clock(clock: &Value) -> String {
+    let ms = |name: &str| clock.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let stages = STAGES.map(|(name, words)| (ms(name), words));
+    let spent: Vec<String> = stages
+        .into_iter()
+        .filter(|(ms, _)| *ms > 0)
+        .map(|(ms, words)| format!("{} {words}", span(ms)))
+        .collect();
+    if spent.is_empty() {
+        return String::new();
+    }
+    let skewed =
+        if clock.get("is_skewed") == Some(&Value::Bool(true)) { "; the clocks disagree" } else { "" };
+    format!("{}: {}{skewed}", span(ms("whole_ms")), spent.join(", "))
 }
 
 /// The arguments where they were asked for, the present ones first.

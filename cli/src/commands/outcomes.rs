@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
+use upshot_ledger::span::span;
 use upshot_runtime::Settings;
 
 use super::{
@@ -181,11 +182,40 @@ pub(super) fn figures(page: &mut Page, said: &Value) {
     let row = |row: &Value| {
         let [open, overdue, in_time, late, missed] =
             ["open", "overdue", "achieved_in_time", "achieved_late", "missed"].map(|name| text(row, name));
-        [text(row, "name"), text(row, "received"), open, overdue, in_time, late, missed, share(row)]
+        let oldest = ms(part(part(row, "times"), "oldest_open"), "age_ms");
+        [text(row, "name"), text(row, "received"), open, oldest, overdue, in_time, late, missed, share(row)]
     };
     let rows: Vec<_> = members(said, "rows").map(row).collect();
-    let headings = ["NAME", "RECEIVED", "OPEN", "OVERDUE", "IN TIME", "LATE", "MISSED", "SHARE"];
+    let headings = ["NAME", "RECEIVED", "OPEN", "OLDEST", "OVERDUE", "IN TIME", "LATE", "MISSED", "SHARE"];
     page.table(Table::new(headings).wrapping(&[0]), &rows);
+    times(page, said);
+}
+
+/// How long the outcomes took that were achieved: a row for each route and stage that took any time.
+fn times(page: &mut Page, said: &Value) {
+    let mut rows = Vec::new();
+    for row in members(said, "rows") {
+        let times = part(row, "times");
+        let stages = part(times, "stages").as_object();
+        let stages = stages.into_iter().flatten().map(|(name, quantiles)| (name.as_str(), quantiles));
+        for (stage, quantiles) in [("whole", part(times, "whole"))].into_iter().chain(stages) {
+            if quantiles.get("p99_ms").and_then(Value::as_i64).is_some_and(|ms| ms > 0) {
+                let [p50, p95, p99] = ["p50_ms", "p95_ms", "p99_ms"].map(|name| ms(quantiles, name));
+                rows.push([text(row, "name"), stage.to_owned(), p50, p95, p99]);
+            }
+        }
+    }
+    if !rows.is_empty() {
+        page.line("");
+        page.line(format!("times of achieved outcomes from {}", time(said, "times_from")));
+        page.line("");
+        page.table(Table::new(["NAME", "STAGE", "P50", "P95", "P99"]).wrapping(&[0]), &rows);
+    }
+}
+
+/// A length of time in ms, in words.
+fn ms(value: &Value, name: &str) -> String {
+    value.get(name).and_then(Value::as_i64).map_or_else(|| "-".to_owned(), span)
 }
 
 /// The share that was achieved in time, in percent.

@@ -13,7 +13,7 @@ use upshot_shared::{
 };
 
 use super::{Entry, Known, Sort, words};
-use crate::span::span;
+use crate::{clocks::told, span::span};
 
 /// Shorter waits are left out, ms.
 const SHORT: i64 = 1_000;
@@ -172,6 +172,10 @@ impl<'a> Telling<'a> {
                 self.push(at, Sort::Evidence, text);
             }
             self.push(at, Sort::Ended, format!("the work is done: {}", outcome.summary));
+            let clock = self.job.clock(at);
+            if clock.whole() >= SHORT {
+                self.push(at, Sort::Clock, format!("it took {}", told(&clock)));
+            }
         } else if state == State::Dead {
             let successor = self.job.successor.as_ref();
             let instead = successor.map_or_else(String::new, |id| format!("; job {id} runs in its place"));
@@ -441,6 +445,7 @@ mod tests {
             line(3_600_100, Sort::Attempt, "attempt 3 began"),
             line(3_602_000, Sort::Evidence, "mail: reply 250 ok"),
             line(3_602_000, Sort::Ended, "the work is done: sent"),
+            line(3_602_000, Sort::Clock, "it took 1 h in all: 1 h in the queue"),
             line(3_602_000, Sort::Verdict, "ACHIEVED LATE, 59 min after it was due"),
         ];
         assert_eq!(told, rest, "{told:#?}");

@@ -4,7 +4,9 @@
 //! Every read is a bounded part of an index, after a position that is named and not counted. A
 //! caller that lists several routes or queues merges the parts.
 
+mod clocks;
 mod figures;
+mod oldest;
 mod rows;
 
 use futures::future;
@@ -17,6 +19,8 @@ use crate::{
     scripts::{self, Call, MAX_BATCH},
 };
 
+pub use clocks::{Clocks, RouteClocks};
+pub(crate) use clocks::{HOUR_MS, SKEWED, WHOLE};
 pub use figures::{FigureDay, Snapshot};
 pub use rows::{VerdictDay, VerdictRow};
 

@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::clock::Spent;
 use super::{Answer, Awaiting, Change, Dropped, Edit, Expectation, Job, LogLine, Mark, Parked, Step};
 use crate::policy::account::Account;
 use crate::{
@@ -90,6 +91,7 @@ impl Job {
                 "owner" => job.owner = serde_json::from_slice(&value).ok(),
                 "waived" => job.waived = serde_json::from_slice(&value).ok(),
                 "note" => job.note = serde_json::from_slice(&value).ok(),
+                "spent" => job.spent = Spent::read(text()?),
                 "released" => released = number()?.unsigned_abs(),
                 "writes" => writes = number()?,
                 "duplicates" => job.duplicates = number()?.unsigned_abs(),
@@ -280,6 +282,7 @@ impl Job {
             since: 0,
             began: None,
             claim: 0,
+            spent: Spent::default(),
             expectation: None,
             owner: None,
             note: None,

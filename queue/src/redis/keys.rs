@@ -83,6 +83,7 @@ pub(crate) const NAMES: [(&str, &str); 62] = [
     ("FIGURES", ":figures:"),
     ("MINUTES", ":minutes"),
     ("HOURS", ":hours"),
+    ("CLOCKS", ":clocks:"),
     ("WATCHDOG", ":watchdog"),
     ("WAKE", ":wake"),
     ("CHANGES", ":changes"),
@@ -458,6 +459,14 @@ impl Keys {
         self.key("hours")
     }
 
+    /// Hash: histograms of how long the jobs took whose outcomes were achieved in an hour (hours since
+    /// 1970), by `route|stage|bucket`; `e` instead of a stage for the whole time, and
+    /// `route|s` for jobs whose clocks disagreed; `by|worker` is the number of a worker's last call, and
+    /// `*` what did not fit.
+    pub fn clocks(&self, hour: i64) -> String {
+        format!("{}:clocks:{hour}", self.control)
+    }
+
     /// String: the process that watches what falls due.
     pub fn watchdog(&self) -> String {
         self.key("watchdog")
@@ -560,6 +569,7 @@ mod tests {
             keys.figures(20_787),
             keys.minutes(),
             keys.hours(),
+            keys.clocks(498_888),
             keys.watchdog(),
             keys.clock(),
             keys.wake(),
@@ -637,6 +647,7 @@ mod tests {
             keys.figures(20_787),
             keys.minutes(),
             keys.hours(),
+            keys.clocks(0).replace(":0", ":"),
             keys.watchdog(),
             keys.wake(),
             keys.changes(),

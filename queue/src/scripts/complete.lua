@@ -20,7 +20,8 @@
 --       the outcome (see include/await.lua), history line. A signal that is kept for the condition ends
 --       the job at once
 --       There are at most 192 ends in all.
--- Returns: {place...} of the ends that were refused, counted from 1, successes first.
+-- Returns: {now ms, place...}, the places of the ends that were refused, counted from 1, successes
+--       first.
 -- include: open, int, job, fence, state, append_history, await, books, bury, free, leases, moves, park, put
 -- include: signals, watch_deadline
 local cx = open()
@@ -35,7 +36,7 @@ if not others or #ARGV ~= behind + others * 7 then
   return redis.error_reply('ARGS complete: ' .. #ARGV .. ' arguments do not fit ' .. groups ..
     ' groups of successes and the other ends')
 end
-local reply, scheduled, cancelled, wakes = {}, {}, {}, false
+local reply, scheduled, cancelled, wakes = {cx.now}, {}, {}, false
 local function refuse() reply[#reply + 1] = place end
 local function add(list, score, id)
   list[#list + 1] = score
@@ -164,7 +165,8 @@ for i = 0, others - 1 do
       move(cx, 'cancelled', id)
     elseif verb == 'retry' or verb == 'snooze' then
       watch_deadline(id, deadline)
-      become(cx, key, 'scheduled', text)
+      -- A snooze is a wait that the handler chose.
+      become(cx, key, 'scheduled', text, verb == 'snooze' and 'p' or nil)
       add(scheduled, int(cx.now + tonumber(first)), id)
       move(cx, verb == 'retry' and 'retried' or 'snoozed', id)
     elseif verb == 'bury' then
@@ -199,7 +201,7 @@ if #scheduled > 0 then redis.call('ZADD', SCHEDULED, unpack(scheduled)) end
 if #cancelled > 0 then redis.call('ZADD', CANCELLED, unpack(cancelled)) end
 local woken = free_all(cx)
 local put_back = put_all(cx)
-if #reply > 0 then redis.call('HINCRBY', STATS, 'refused', #reply) end
+if #reply > 1 then redis.call('HINCRBY', STATS, 'refused', #reply - 1) end
 tell(cx, worker)
 if put_back or woken or wakes or #scheduled > 0 then redis.call('PUBLISH', WAKE, cx.at) end
 return reply

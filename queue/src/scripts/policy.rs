@@ -96,6 +96,12 @@ const SNAPSHOT_HOURS: usize = 90 * 24;
 const FIGURES_MS: u64 = 91 * 24 * 3600 * 1000;
 /// Fields of such counts, which bounds tenants and causes of a day.
 const MAX_FIGURES: usize = 4096;
+/// How long (ms) the histograms of an hour are kept.
+pub(crate) const CLOCKS_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Fields of such histograms, which bounds routes.
+const MAX_CLOCKS: usize = 4096;
+/// Jobs, lanes or claims of a state among which the oldest jobs are looked for.
+const OLDEST_OF: usize = 32;
 /// Bytes of a cause of failure in the name of such a field.
 const CAUSE_BYTES: usize = 100;
 /// Bytes that a row keeps of a name.
@@ -166,6 +172,9 @@ pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
         ("SNAPSHOT_HOURS", number(&SNAPSHOT_HOURS)),
         ("FIGURES_MS", number(&FIGURES_MS)),
         ("MAX_FIGURES", number(&MAX_FIGURES)),
+        ("CLOCKS_MS", number(&CLOCKS_MS)),
+        ("MAX_CLOCKS", number(&MAX_CLOCKS)),
+        ("OLDEST_OF", number(&OLDEST_OF)),
         ("CAUSE_BYTES", number(&CAUSE_BYTES)),
         ("NAME_BYTES", number(&NAME_BYTES)),
         ("ROW_BYTES", number(&ROW_BYTES)),

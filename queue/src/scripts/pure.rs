@@ -301,3 +301,24 @@ fn parked_jobs_sort_by_when_they_should_run() {
     assert_eq!(pure.call::<Option<String>>("kind_of_condition", "kind mail@1"), Some("mail@1".to_owned()));
     assert_eq!(pure.call::<Option<String>>("kind_of_condition", "wait a kind mail@1"), None);
 }
+
+/// The sums of a job that leaves one state after another are the times between.
+#[test]
+fn a_job_sums_up_what_it_spent() {
+    let pure = Pure::new("spent");
+    let after = |spent: Option<&str>, text: &str, state: &str, now: i64, stage: Option<&str>| -> String {
+        pure.call("spent_after", (spent, text, state, now, stage))
+    };
+    assert_eq!(after(None, "running 1 w-1 100 9", "scheduled", 150, None), "50 0 0 0 0");
+    assert_eq!(after(Some("50 0 0 0 0"), "scheduled 150 1 w-1 100", "ready", 450, None), "50 0 300 0 0");
+    assert_eq!(after(None, "parked 100", "ready", 170, None), "0 70 0 0 0");
+    assert_eq!(after(None, "dead 100 1 w-1 90", "ready", 170, None), "0 0 0 0 70");
+    // A state of which the job says what stage it is.
+    assert_eq!(after(None, "running 1 w-1 100 9", "parked", 150, Some("c")), "50 0 0 0 0 c");
+    assert_eq!(after(Some("50 0 0 0 0 c"), "parked 150 1 w-1 100", "succeeded", 155, None), "50 0 0 5 0");
+    assert_eq!(after(Some("9 0 0 0 0 p"), "scheduled 100 1 w-1 90", "scheduled", 130, None), "9 30 0 0 0 p");
+    // The clock was set back, or the field damaged.
+    assert_eq!(after(Some("x"), "running 1 w-1 100 9", "ready", 90, None), "0 0 0 0 0");
+    let left = |text: Option<&str>| pure.call::<Option<String>>("stage_left", text);
+    assert_eq!([left(None), left(Some("ready 5 1 w-1 4")), left(Some("scheduled 5"))], [None, None, None]);
+}

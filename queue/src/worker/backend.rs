@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    claim, configure, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, presence, renew,
-    settle, shutdown, sweep, wake,
+    claim, clocks, configure, core::Core, layer::SettleLayer, lease::Lease, options::WorkerOptions, presence,
+    renew, settle, shutdown, sweep, wake,
 };
 use crate::{error::Error, job::Job, redis::connect::Connector, worker::protocol::EndedAttempt};
 
@@ -88,6 +88,7 @@ impl RedisBackend {
                 AbortOnDropHandle::new(tokio::spawn(wake::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(configure::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(sweep::run(Arc::clone(core)))),
+                AbortOnDropHandle::new(tokio::spawn(clocks::run(Arc::clone(core)))),
                 AbortOnDropHandle::new(tokio::spawn(shutdown::run(Arc::clone(core), worker.clone()))),
             ];
         }
@@ -124,6 +125,7 @@ impl Backend for RedisBackend {
             let (_, nothing) = mpsc::unbounded_channel();
             let mut tasks = std::mem::replace(&mut self.tasks, nothing);
             let (core, abandon) = (Arc::clone(&self.core), self.options.abandon.clone());
+            let counting = Arc::clone(&core);
             let in_order = async move {
                 if let Some(claiming) = claiming {
                     // It ends early only after a panic; closing then continues.
@@ -139,6 +141,7 @@ impl Backend for RedisBackend {
                 if let Some(settling) = settling {
                     let _ = settling.await;
                 }
+                counting.clocks.flush(&counting).await;
                 if let Some(telling) = telling {
                     let _ = telling.await;
                 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Worker, WorkerOptions,
+    clocks::Clocks,
     lease::{Leases, Store},
     protocol::EndedAttempt,
 };
@@ -29,6 +30,8 @@ pub(super) struct Core {
     pub(super) renewals: Worker,
     /// The leases that this worker holds.
     pub(super) leases: Arc<Leases>,
+    /// How long the jobs that it ends spent in each stage.
+    pub(super) clocks: Clocks,
     /// Free slots; a lease holds one of them.
     pub(super) slots: Arc<Semaphore>,
     /// There may be work.
@@ -78,6 +81,7 @@ impl Core {
             settles: worker(connector)?,
             renewals,
             leases: Arc::new(Leases::new(name, options.clone(), store, stop.child_token())),
+            clocks: Clocks::default(),
             slots: Arc::new(Semaphore::new(options.concurrency)),
             wake: Notify::new(),
             configured: CancellationToken::new(),

@@ -20,6 +20,10 @@ pub(super) fn describe(queue: &QueueName) {
         "Jobs that were not where their state said, and that this process put right."
     );
     describe_counter!(
+        "job_queue_clock_skewed_total",
+        "Jobs that ended here and whose times by several clocks were in the wrong order."
+    );
+    describe_counter!(
         "job_queue_clock_set_back_total",
         "How often the clock of Redis was found to be set back."
     );
@@ -44,6 +48,7 @@ pub(super) fn describe(queue: &QueueName) {
     }
     for name in [
         "job_queue_clock_set_back_total",
+        "job_queue_clock_skewed_total",
         "job_queue_claimed_total",
         "job_queue_reclaimed_total",
         "job_queue_refused_total",

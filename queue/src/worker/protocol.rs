@@ -11,7 +11,7 @@ use redis::{FromRedisValue, ParsingError, RedisError, Value};
 use super::Worker;
 use crate::{
     client::{books::NO_ROUTE, handle::Client},
-    job::{Expectation, Fields, Job, OnSilence, Unreadable, id::JobId, state::State},
+    job::{Expectation, Fields, Job, OnSilence, Unreadable, clock::Clock, id::JobId, state::State},
     policy::{failure::FailureClass, priority::Shares, retry::Crashes},
     redis::{clock::delay_ms, connect::Cause},
     scripts::{self, Call, MAX_CLAIM},
@@ -163,8 +163,18 @@ pub struct EndedAttempt {
     pub expectation: Option<Expectation>,
     /// Bytes of its arguments, which Redis reads for every end except a success.
     pub args: usize,
+    /// How long the job spent in each stage up to the attempt; `None` where nothing counts that.
+    pub clock: Option<Clock>,
     /// How.
     pub disposition: Disposition,
+}
+
+/// What became of a batch of ends.
+pub(crate) struct Settled {
+    /// Redis' time, UTC ms.
+    pub(crate) at: i64,
+    /// For each end whether it was written.
+    pub(crate) written: Vec<bool>,
 }
 
 /// How an attempt ended. Lines are JSON: a [`crate::policy::failure::FailedAttempt`] or
@@ -341,6 +351,15 @@ impl Worker {
     /// # Errors
     /// When Redis failed. The batch may have been written; repeated, it is refused.
     pub async fn settle(&self, worker: &str, batch: &[EndedAttempt]) -> Result<Vec<bool>, RedisError> {
+        Ok(self.settle_at(worker, batch).await?.written)
+    }
+
+    /// The same, and when it was written.
+    pub(crate) async fn settle_at(
+        &self,
+        worker: &str,
+        batch: &[EndedAttempt],
+    ) -> Result<Settled, RedisError> {
         let (mut succeeded, mut others) = (Vec::with_capacity(batch.len()), Vec::new());
         for (place, ended) in batch.iter().enumerate() {
             match &ended.disposition {
@@ -399,20 +418,22 @@ impl Worker {
                 }
             };
         }
-        let refused: Vec<usize> = call.run(&mut self.client.conn.clone()).await?;
+        let reply: Vec<i64> = call.run(&mut self.client.conn.clone()).await?;
+        let mut reply = reply.into_iter();
+        let at = reply.next().unwrap_or(0);
         let places: Vec<usize> = succeeded
             .iter()
             .map(|(place, ..)| *place)
             .chain(others.iter().map(|(place, ..)| *place))
             .collect();
         let mut written = vec![true; batch.len()];
-        for nth in refused {
-            let place = nth.checked_sub(1).and_then(|nth| places.get(nth));
+        for nth in reply {
+            let place = usize::try_from(nth).ok().and_then(|nth| places.get(nth.checked_sub(1)?));
             if let Some(written) = place.and_then(|place| written.get_mut(*place)) {
                 *written = false;
             }
         }
-        Ok(written)
+        Ok(Settled { at, written })
     }
 
     /// Extends at most 128 leases. Jobs of one claim share a lease, so any of them extends it for

@@ -87,12 +87,13 @@ fn bytes_of(ended: &EndedAttempt) -> usize {
 async fn settle(core: &Core, batch: Vec<EndedAttempt>) {
     let mut backoff = Backoff::default();
     loop {
-        match core.settles.settle(core.worker(), &batch).await {
-            Ok(written) => {
+        match core.settles.settle_at(core.worker(), &batch).await {
+            Ok(settled) => {
                 if core.outages.settles.ends() {
                     tracing::info!(queue = %core.options.queue, "writing ends works again");
                 }
-                return report(core, &written);
+                core.clocks.note(&core.options.queue, &batch, &settled);
+                return report(core, &settled.written);
             }
             Err(error) => {
                 if core.outages.settles.begins(Cause::of(&error)) {
@@ -135,6 +136,7 @@ mod tests {
                 token: 1,
                 flow: String::new(),
                 expectation: None,
+                clock: None,
                 args: if success { 4 * large } else { times * large },
                 disposition: match success {
                     true => Disposition::Succeed("x".repeat(times * large)),

@@ -43,6 +43,7 @@ pub fn ended(job: &Job, disposition: Disposition) -> EndedAttempt {
         flow: job.flow(),
         expectation: job.expectation,
         args: job.args.len(),
+        clock: None,
         disposition,
     }
 }

@@ -82,6 +82,7 @@ impl Timed {
             token: *token,
             flow: String::new(),
             args: 1,
+            clock: None,
             disposition: end.clone(),
         };
         let batch: Vec<EndedAttempt> = jobs.iter().map(ended).collect();

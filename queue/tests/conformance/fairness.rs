@@ -58,6 +58,7 @@ async fn serve_ahead(fixture: &Fixture, shares: Shares, want: usize, ahead: usiz
             token: job.token,
             flow,
             args,
+            clock: None,
             disposition: Disposition::Succeed("null".into()),
         });
         jobs.push(String::from_utf8(job.args.to_vec()).unwrap());

@@ -132,6 +132,7 @@ async fn pages_of_ready_jobs_go_on_where_they_ended_while_jobs_are_claimed() {
             token,
             flow,
             args: job.args.len(),
+            clock: None,
             disposition: Disposition::Succeed("null".to_owned()),
         }
     };
@@ -179,6 +180,7 @@ async fn a_job_that_runs_again_is_listed_once() {
         token: job.token,
         flow: job.flow(),
         args: job.args.len(),
+        clock: None,
         disposition: end,
     };
     let back: Vec<EndedAttempt> =

@@ -232,6 +232,7 @@ async fn large_jobs_are_claimed_a_few_at_a_time() {
             token: job.token,
             flow: job.flow(),
             args: job.args.len(),
+            clock: None,
             disposition: Disposition::Succeed("null".to_owned()),
         };
         let ended: Vec<_> = jobs.iter().map(succeed).collect();

@@ -228,6 +228,7 @@ impl Load {
                         flow: job.flow(),
                         args: job.args.len(),
                         id: job.id,
+                        clock: None,
                         disposition: end,
                     }
                 })

@@ -63,6 +63,7 @@ impl Worker {
             token: job.token,
             flow: flow(job),
             args: job.args.len(),
+            clock: None,
             disposition: Disposition::Succeed("null".to_owned()),
         };
         let batch: Vec<EndedAttempt> = jobs.iter().map(ended).collect();

@@ -427,7 +427,7 @@ impl Run {
             Some(Expectation { route, due: job.expected? as i64, account: Account::Open })
         };
         let expectation = self.model.jobs.get(&id).and_then(of);
-        EndedAttempt { id, token, flow, expectation, args: 0, disposition: end }
+        EndedAttempt { id, token, flow, expectation, args: 0, clock: None, disposition: end }
     }
 
     async fn claim(&mut self, worker: usize, want: usize, again: bool) -> Result<(), String> {

@@ -37,7 +37,7 @@ async fn park(stage: &Stage, condition: &Condition) -> JobId {
         };
         let (flow, args) = (leased.flow(), leased.args.len());
         let (id, token, expectation) = (leased.id, leased.token, leased.expectation);
-        let ended = EndedAttempt { id, token, flow, expectation, args, disposition };
+        let ended = EndedAttempt { id, token, flow, expectation, args, clock: None, disposition };
         assert_eq!(worker.settle("test", &[ended]).await.unwrap(), [true]);
     }
     job.id

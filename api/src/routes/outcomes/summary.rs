@@ -8,7 +8,10 @@ use axum::{
 };
 use futures::future;
 use serde::Serialize;
-use upshot_ledger::summary::{self, DAY_MS, Figures};
+use upshot_ledger::{
+    clocks::{RouteTimes, Times},
+    summary::{self, DAY_MS, Figures},
+};
 use upshot_queue::{Client, Error, FigureDay, NO_ROUTE, Snapshot};
 use utoipa::ToSchema;
 
@@ -18,7 +21,7 @@ use crate::{
     problem::{Details, Problem},
     query::Query,
     state::Shared,
-    view::{CauseBody, FiguresBody},
+    view::{CauseBody, FiguresBody, TimesBody},
 };
 
 const PARAMETERS: [&str; 3] = ["by", "from", "to"];
@@ -42,6 +45,12 @@ pub struct OutcomeSummary {
     from: Option<Moment>,
     /// The end of the period.
     to: Moment,
+    /// The beginning of the first hour whose `times` are counted: they are kept for 7 days. Null by
+    /// tenant and cause.
+    #[schema(required)]
+    times_from: Option<Moment>,
+    /// Times that found no room in their hour, and are in no row.
+    times_uncounted: u64,
     /// The rows: by name, or that of most misses first.
     rows: Vec<SummaryRow>,
     /// Whether there are more rows, or more counts than were read.
@@ -64,13 +73,17 @@ pub struct SummaryRow {
     /// Its figures.
     #[serde(flatten)]
     figures: FiguresBody,
+    /// How long its outcomes take, by stage; null by tenant and cause.
+    #[schema(required)]
+    times: Option<TimesBody>,
 }
 
 /// Adds up outcomes by route, kind, tenant or cause.
 ///
 /// By route and kind from the books: over all time, or between two snapshots (to the minute for a
 /// day, then to the hour for 90 days). By tenant and cause by whole days (UTC), today if `from` is left
-/// out; of causes, only those of missed outcomes. The cost does not depend on the number of outcomes.
+/// out; of causes, only those of missed outcomes. By route and kind also how long outcomes take, by stage,
+/// and the oldest open one. The cost does not depend on the number of outcomes.
 #[utoipa::path(
     get,
     path = "/v1/outcomes/summary",
@@ -106,10 +119,11 @@ pub async fn summary(
     Ok(Json(summary))
 }
 
-/// The names of a queue's routes, its books at the beginning and at the end of a period.
-type Ends = (BTreeMap<u32, String>, Snapshot, Snapshot);
+/// The names of a queue's routes, its books at the beginning and at the end of a period, and the
+/// times of the period.
+type Ends = (BTreeMap<u32, String>, Snapshot, Snapshot, Times);
 
-async fn ends(queue: &Client, from: Option<i64>, to: Option<i64>) -> Result<Ends, Error> {
+async fn ends(queue: &Client, from: Option<i64>, to: Option<i64>, now: i64) -> Result<Ends, Error> {
     let begin = async {
         match from {
             Some(from) => queue.books_at(from).await,
@@ -122,7 +136,14 @@ async fn ends(queue: &Client, from: Option<i64>, to: Option<i64>) -> Result<Ends
             None => Ok(Snapshot { at: None, books: queue.books().await? }),
         }
     };
-    future::try_join3(queue.routes(), begin, end).await
+    let times = async {
+        let routes = queue.routes().await?;
+        let period = (from.unwrap_or(0), to.unwrap_or(now));
+        let times = Times::read(queue, routes.keys().copied(), period, now).await?;
+        Ok::<_, Error>((routes, times))
+    };
+    let (begin, end, (routes, times)) = future::try_join3(begin, end, times).await?;
+    Ok((routes, begin, end, times))
 }
 
 async fn by_books(
@@ -137,31 +158,45 @@ async fn by_books(
     // A period that ends in the future ends now.
     let to = to.filter(|to| *to < now);
     let queues = state.queues_of(caller);
-    let ends = || future::try_join_all(queues.iter().map(|queue| ends(queue, from, to)));
+    let ends = || future::try_join_all(queues.iter().map(|queue| ends(queue, from, to, now)));
     let read = state.read(ends).await?;
-    let begins = read.iter().filter_map(|(_, begin, _)| begin.at).min();
+    let begins = read.iter().filter_map(|(_, begin, ..)| begin.at).min();
+    let times_from = read.iter().map(|(.., times)| times.from).min();
+    let times_uncounted = read.iter().map(|(.., times)| times.uncounted).sum();
     let kinds: BTreeMap<&str, &str> =
         state.intake.all_routes().map(|route| (route.name.as_str(), route.job.as_str())).collect();
-    let mut rows: BTreeMap<(String, Option<String>), Figures> = BTreeMap::new();
-    for (queue, (routes, begin, end)) in queues.iter().map(|queue| queue.name()).zip(&read) {
+    let mut rows: BTreeMap<(String, Option<String>), (Figures, RouteTimes)> = BTreeMap::new();
+    for (queue, (routes, begin, end, mut times)) in queues.iter().map(|queue| queue.name()).zip(read) {
         let moved = end.books.since(&begin.books);
         for (number, route) in routes.iter().filter(|(number, _)| **number != NO_ROUTE) {
             let name = match by {
                 "kind" => (kinds.get(route.as_str()).copied().unwrap_or(UNKNOWN).to_owned(), None),
                 _ => (route.clone(), Some(queue.to_string())),
             };
-            rows.entry(name).or_default().add(&Figures::of(*number, &moved, &end.books));
+            let (figures, all) = rows.entry(name).or_default();
+            figures.add(&Figures::of(*number, &moved, &end.books));
+            all.merge(times.routes.remove(number).unwrap_or_default());
         }
     }
     let is_cut = rows.len() > ROWS;
-    let row = |((name, queue), figures): ((String, Option<String>), Figures)| SummaryRow {
+    type Row = ((String, Option<String>), (Figures, RouteTimes));
+    let row = |((name, queue), (figures, times)): Row| SummaryRow {
         name: Some(name),
         queue,
         cause: None,
         figures: FiguresBody::whole(&figures),
+        times: Some(TimesBody::new(times)),
     };
     let rows = rows.into_iter().take(ROWS).map(row).collect();
-    Ok(OutcomeSummary { by, from: begins.map(Moment), to: Moment(to.unwrap_or(now)), rows, is_cut })
+    Ok(OutcomeSummary {
+        by,
+        from: begins.map(Moment),
+        to: Moment(to.unwrap_or(now)),
+        times_from: times_from.map(Moment),
+        times_uncounted,
+        rows,
+        is_cut,
+    })
 }
 
 async fn by_days(
@@ -193,6 +228,7 @@ async fn by_days(
             queue: None,
             cause: None,
             figures: FiguresBody::verdicts(&figures),
+            times: None,
         };
         let is_seen = |(name, _): &(String, Figures)| {
             caller.scope().tenants.has(Some(name.as_str()).filter(|name| !name.is_empty()))
@@ -206,11 +242,12 @@ async fn by_days(
             name: Some(cause.fingerprint.clone()),
             queue: None,
             figures: FiguresBody::missed(cause.missed),
+            times: None,
             cause: Some(CauseBody::new(cause, &state.shown)),
         };
         summary::by_cause(&figures).into_iter().map(row).collect()
     };
     is_cut |= rows.len() > ROWS;
     rows.truncate(ROWS);
-    Ok(OutcomeSummary { by, from: first, to: Moment(to), rows, is_cut })
+    Ok(OutcomeSummary { by, from: first, to: Moment(to), times_from: None, times_uncounted: 0, rows, is_cut })
 }

@@ -227,7 +227,10 @@ impl LeaseState {
             let held = self.claimed.elapsed().as_micros();
             self.leases.held_us.fetch_add(u64::try_from(held).unwrap_or(u64::MAX), Ordering::Relaxed);
             self.leases.finished.fetch_add(1, Ordering::Relaxed);
+            // Only what was achieved counts in the histograms of a route.
+            let counts = matches!(disposition, Disposition::Succeed(_)) && self.job.expectation.is_some();
             let ended = EndedAttempt {
+                clock: counts.then(|| self.job.clock(self.job.since)),
                 id: self.job.id.clone(),
                 token: self.token,
                 flow: self.job.flow(),

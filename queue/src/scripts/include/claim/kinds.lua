@@ -68,7 +68,7 @@ local function lease_known(cx, c, kind, member)
   end
   -- A worker may have parked it for another kind than its own.
   if c.runs and is_unknown(cx, c, id, key, job[1], 'parked') then return false end
-  return lease_again(c, id, key, 'parked')
+  return lease_again(cx, c, id, key, 'parked')
 end
 local function is_spent_here(cx, c) return c.bytes >= c.bytes_at_most or cx.read >= c.bytes_at_most end
 -- Leases up to n jobs of one flow. Returns how many, and whether it had any that was looked at.

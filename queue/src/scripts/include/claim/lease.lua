@@ -1,5 +1,5 @@
 -- Leases jobs, and says so in the reply.
--- include: int, job, expire, moves, park, claim/new
+-- include: int, job, spent, expire, moves, park, claim/new
 
 local function answer(c, id, content, size)
   local n = c.n + 1
@@ -74,9 +74,14 @@ local function is_held_back(cx, c, id, key, body)
   return true
 end
 -- Leases a job that has more fields than its body, where it is in that state.
-local function lease_again(c, id, key, state)
-  local fields, text = redis.call('HGETALL', key), redis.call('HGET', key, 'state')
-  if #fields == 0 or state_of(text) ~= state then return false end
+local function lease_again(cx, c, id, key, state)
+  local text = redis.call('HGET', key, 'state')
+  if state_of(text) ~= state then return false end
+  if state == 'parked' then
+    redis.call('HSET', key, 'spent', spent_after(redis.call('HGET', key, 'spent'), text, 'running', cx.now))
+  end
+  local fields = redis.call('HGETALL', key)
+  if #fields == 0 then return false end
   local token = string.match(attempt_of(text), '^ (%d+)') or 0
   token = int(token + 1)
   redis.call('HSET', key, 'state', 'running ' .. token .. c.attempt)
@@ -102,5 +107,5 @@ local function lease(cx, c, id)
     end
   end
   -- It ran before, or something else was done to it.
-  return lease_again(c, id, key, 'ready')
+  return lease_again(cx, c, id, key, 'ready')
 end
