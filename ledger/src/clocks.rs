@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn times_of_two_queues_are_one() {
-        let mut of = |ms: i64, age: i64| {
+        let of = |ms: i64, age: i64| {
             let mut times = RouteTimes::default();
             times.clocks.whole.add(bucket_of(ms), 1);
             times.oldest = Some(Oldest { job: "a".repeat(26).parse().unwrap(), age });

@@ -104,6 +104,65 @@ async fn figures_follow_from_the_books() {
 }
 
 #[tokio::test]
+async fn the_summary_says_how_long_outcomes_take_beside_the_oldest_open_one() {
+    let fixture = Fixture::new().await;
+    let ago = |ms: i64| {
+        let time = chrono::Utc::now() - chrono::TimeDelta::milliseconds(ms);
+        json!(time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+    };
+    let mut order = event("e-1");
+    order["time"] = ago(20_000);
+    let [id] = &fixture.enqueue_event(&order).await[..] else { panic!() };
+    let worker = Worker::start(&fixture.connector, "invoices", |_, _| async move {
+        Ok(json!({"summary": "sent", "evidence": [{"kind": "mail", "reply": "250 ok"}]}))
+    });
+    Messages::open(&fixture, id.as_str(), None).await.until(|message| message.name == "end").await;
+    // It sends what it counted.
+    worker.stop().await;
+    let mut later = event("e-2");
+    later["time"] = ago(90_000);
+    let [open] = &fixture.enqueue_event(&later).await[..] else { panic!() };
+
+    let clock = fixture.json(&format!("/v1/jobs/{id}"), 200).await["clock"].clone();
+    let ms = |name: &str| clock[name].as_i64().unwrap();
+    assert!((20_000..60_000).contains(&ms("broker_ms")), "{clock}");
+    let members = clock.as_object().unwrap().iter().filter(|(name, _)| *name != "whole_ms");
+    assert_eq!(members.filter_map(|(_, ms)| ms.as_i64()).sum::<i64>(), ms("whole_ms"), "{clock}");
+
+    for by in ["route", "kind"] {
+        let found = fixture.json(&format!("/v1/outcomes/summary?by={by}"), 200).await;
+        assert!(found["times_from"].is_string() && found["times_uncounted"] == 0, "{found}");
+        let row = found["rows"].as_array().unwrap().iter().find(|row| row["received"] == 2).expect("the row");
+        let times = &row["times"];
+        assert_eq!((&times["achieved"], &times["skewed"]), (&json!(1), &json!(0)), "{found}");
+        for (name, exact) in [("broker", ms("broker_ms")), ("parked", 0)] {
+            let found = times["stages"][name]["p95_ms"].as_i64().unwrap();
+            assert!((found - exact).abs() * 1_000 <= exact * 45, "{found} instead of {exact}: {times}");
+        }
+        let whole = times["whole"]["p50_ms"].as_i64().unwrap();
+        assert!((whole - ms("whole_ms")).abs() * 1_000 <= ms("whole_ms") * 45, "{times}");
+        assert_eq!(times["oldest_open"]["job"], open.as_str(), "{times}");
+        assert!(times["oldest_open"]["age_ms"].as_i64().unwrap() >= 90_000, "{times}");
+    }
+    let by_tenant = fixture.json("/v1/outcomes/summary?by=tenant", 200).await;
+    assert_eq!((&by_tenant["rows"][0]["times"], &by_tenant["times_from"]), (&Value::Null, &Value::Null));
+    let metrics = fixture.get("/metrics").await.text().await.unwrap();
+    let labels = "queue=\"invoices\",route=\"order.completed.v1:invoice.issue\"";
+    for line in [
+        format!("\nupshot_outcomes_oldest_open_seconds{{{labels}}} "),
+        format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"whole\",quantile=\"0.99\"}} "),
+        format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"parked\",quantile=\"0.5\"}} 0\n"),
+    ] {
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
+    let found = fixture.json(&format!("/v1/subjects/{}", order["subject"].as_str().unwrap()), 200).await;
+    let texts: Vec<&str> =
+        found["story"].as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap()).collect();
+    assert!(texts.iter().any(|text| text.contains("on the way to the bridge")), "{texts:#?}");
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn an_overview_holds_the_queue_against_its_outcomes() {
     let fixture = Fixture::with_rabbit().await;
     fixture.enqueue("emails", due_in("late", "mail", -7_200_000)).await;

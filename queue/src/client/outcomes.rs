@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub use clocks::{Clocks, RouteClocks};
-pub(crate) use clocks::{HOUR_MS, SKEWED, WHOLE};
+pub(crate) use clocks::{HOUR_MS, SKEWED};
 pub use figures::{FigureDay, Snapshot};
 pub use rows::{VerdictDay, VerdictRow};
 

@@ -13,6 +13,9 @@ use super::{Job, state::State};
 /// The label under which a job carries its [`Origin`].
 pub const LABEL_CLOCK: &str = "clock";
 
+/// The letter of the whole time, beside those of stages.
+pub(crate) const WHOLE: char = 'e';
+
 /// A stage of a job's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
@@ -121,6 +124,8 @@ pub(crate) struct Spent {
     sums: [i64; 5],
     /// The stage of the present state, where it does not follow from the state.
     stage: Option<Stage>,
+    /// The job succeeded, and the sums have its last attempt as well.
+    is_whole: bool,
 }
 
 impl Spent {
@@ -135,7 +140,9 @@ impl Spent {
         for (sum, part) in spent.sums.iter_mut().zip(&mut parts) {
             *sum = part.parse().unwrap_or(0).max(0);
         }
-        spent.stage = parts.next().and_then(|part| part.parse().ok()).and_then(Stage::from_letter);
+        let letter: Option<char> = parts.next().and_then(|part| part.parse().ok());
+        spent.stage = letter.and_then(Stage::from_letter);
+        spent.is_whole = letter == Some(WHOLE);
         spent
     }
 }
@@ -190,8 +197,9 @@ impl Job {
         let mut set = |stage: Stage, ms: i64| clock.times[stage.nth()] = ms.max(0);
         set(Stage::Broker, received.saturating_sub(asked));
         set(Stage::Bridge, self.enqueued_at.saturating_sub(received));
-        let Spent { mut sums, stage } = self.spent;
+        let Spent { mut sums, stage, is_whole } = self.spent;
         let present = match self.state {
+            State::Succeeded if is_whole => None,
             State::Running | State::Succeeded => Some((Stage::Run, self.began.unwrap_or(end))),
             State::Parked => Some((stage.unwrap_or(Stage::Parked), self.since)),
             State::Scheduled if self.token > 0 => Some((stage.unwrap_or(Stage::RetryWait), self.since)),
@@ -255,6 +263,12 @@ mod tests {
         parked.state = State::Scheduled;
         parked.spent = Spent::read("400 0 7 0 0");
         assert_eq!(parked.clock(T + 800).of(Stage::RetryWait), 307);
+        parked.state = State::Succeeded;
+        (parked.since, parked.spent) = (T + 900, Spent::read("400 0 0 300 0 e"));
+        let confirmed = [(Stage::Queue, 200), (Stage::Run, 400), (Stage::Confirmation, 300)];
+        assert_eq!(times(&parked.clock(0)), confirmed, "a signal ended it");
+        parked.state = State::Scheduled;
+        (parked.since, parked.spent) = (T + 500, Spent::read("400 0 7 0 0"));
         parked.token = 0;
         assert_eq!(parked.clock(T + 800).of(Stage::Queue), 393, "a delay before the first attempt");
     }

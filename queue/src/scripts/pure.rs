@@ -315,7 +315,7 @@ fn a_job_sums_up_what_it_spent() {
     assert_eq!(after(None, "dead 100 1 w-1 90", "ready", 170, None), "0 0 0 0 70");
     // A state of which the job says what stage it is.
     assert_eq!(after(None, "running 1 w-1 100 9", "parked", 150, Some("c")), "50 0 0 0 0 c");
-    assert_eq!(after(Some("50 0 0 0 0 c"), "parked 150 1 w-1 100", "succeeded", 155, None), "50 0 0 5 0");
+    assert_eq!(after(Some("50 0 0 0 0 c"), "parked 150 1 w-1 100", "succeeded", 155, None), "50 0 0 5 0 e");
     assert_eq!(after(Some("9 0 0 0 0 p"), "scheduled 100 1 w-1 90", "scheduled", 130, None), "9 30 0 0 0 p");
     // The clock was set back, or the field damaged.
     assert_eq!(after(Some("x"), "running 1 w-1 100 9", "ready", 90, None), "0 0 0 0 0");

@@ -16,8 +16,11 @@ use super::{
     protocol::{EndedAttempt, Settled},
 };
 use crate::{
-    client::outcomes::{HOUR_MS, SKEWED, WHOLE},
-    job::{clock::Stage, id::QueueName},
+    client::outcomes::{HOUR_MS, SKEWED},
+    job::{
+        clock::{Stage, WHOLE},
+        id::QueueName,
+    },
     policy::histogram::bucket_of,
     scripts::{self, Call, MAX_BATCH},
 };

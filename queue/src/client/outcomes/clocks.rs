@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    client::handle::Client, error::Error, job::clock::Stage, policy::histogram::Histogram, scripts::CLOCKS_MS,
+    client::handle::Client,
+    error::Error,
+    job::clock::{Stage, WHOLE},
+    policy::histogram::Histogram,
+    scripts::CLOCKS_MS,
 };
 
 /// Milliseconds of an hour.
 pub(crate) const HOUR_MS: i64 = 3_600_000;
-/// The letter of the whole time, beside those of stages.
-pub(crate) const WHOLE: char = 'e';
 /// The letter of the count of jobs whose clocks disagreed.
 pub(crate) const SKEWED: char = 's';
 /// Hours that are read together.

@@ -1,7 +1,7 @@
 -- How long a job spent in the stages of its life. The field `spent` of a job has five sums (ms)
 -- between blanks: runs, parked, waits for another attempt, waits for a confirmation, dead. Behind
 -- them stands the letter of the stage of the present state, where that does not follow from the
--- state. The rest of its time the job was queued. A job that only waited and ran once has no such
+-- state; `e` where the job succeeded and the sums are complete. The rest of its time the job was queued. A job that only waited and ran once has no such
 -- field: its sums follow from its times. Pure.
 -- include: int, job
 
@@ -30,6 +30,8 @@ local function spent_after(spent, text, state, now, stage)
     sums[nth] = sums[nth] + math.max(0, now - tonumber(since))
     -- The job may stay in its state, with another time.
     if state == state_of(text) then stage = stage or marked end
+    -- A handler that succeeds adds nothing: its attempt follows from the times of the job.
+    if state == 'succeeded' then stage = 'e' end
   end
   local field = int(sums[1]) .. ' ' .. int(sums[2]) .. ' ' .. int(sums[3]) .. ' ' .. int(sums[4]) .. ' ' .. int(sums[5])
   return stage and field .. ' ' .. stage or field
