@@ -25,7 +25,7 @@ pub const SCHEMA: u32 = 6;
 
 /// Every key below the control key: its name in Lua, and its suffix. A suffix that ends with a
 /// colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 62] = [
+pub(crate) const NAMES: [(&str, &str); 63] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),

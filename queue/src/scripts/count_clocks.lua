@@ -4,7 +4,7 @@
 -- ARGV: 1 worker, 2 number of the call, which grows from call to call, 3 hour (hours since 1970), then
 --       pairs (at most MAX_BATCH): field (`route|stage|bucket` or `route|s`), and how much is added
 -- Returns: 1, or 0 where it was added before.
--- include: open
+-- include: open, clocks
 local cx = open()
 if cx.err then return cx end
 local key, by = CLOCKS .. ARGV[3], 'by|' .. ARGV[1]
@@ -12,9 +12,6 @@ if tonumber(redis.call('HGET', key, by) or '0') >= tonumber(ARGV[2]) then return
 redis.call('HSET', key, by, ARGV[2])
 redis.call('PEXPIRE', key, CLOCKS_MS)
 for i = 4, #ARGV, 2 do
-  if redis.call('HINCRBY', key, ARGV[i], ARGV[i + 1]) == tonumber(ARGV[i + 1]) and redis.call('HLEN', key) > MAX_CLOCKS then
-    redis.call('HDEL', key, ARGV[i])
-    redis.call('HINCRBY', key, '*', ARGV[i + 1])
-  end
+  count_times(key, ARGV[i], ARGV[i + 1])
 end
 return 1

@@ -24,7 +24,8 @@ for class = 0, CLASSES - 1 do
   for _, flow in ipairs(redis.call('ZRANGE', LANES .. name, '0', last)) do lanes[#lanes + 1] = flow end
   for _, flow in ipairs(lanes) do
     -- The first may be a mark.
-    add(redis.call('LRANGE', LANE .. name .. ':' .. flow, '0', '1'))
+    local list = LANE .. name .. ':' .. flow
+    add({redis.call('LINDEX', list, '0') or '*', redis.call('LINDEX', list, '1') or '*'})
     add(redis.call('ZRANGE', PLACED .. name .. ':' .. flow, '0', '0'))
   end
 end

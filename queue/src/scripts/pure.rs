@@ -7,6 +7,7 @@ use super::{
     compose::{INCLUDES, parts_of},
     policy::{self, CALL_BYTES},
 };
+use crate::policy::histogram::bucket_of;
 
 /// An include with those that it names, and the constants; nothing else.
 struct Pure {
@@ -300,6 +301,15 @@ fn parked_jobs_sort_by_when_they_should_run() {
     assert!(members[1] < members[0] && members[0] < members[2] && members[2] < members[3], "{members:?}");
     assert_eq!(pure.call::<Option<String>>("kind_of_condition", "kind mail@1"), Some("mail@1".to_owned()));
     assert_eq!(pure.call::<Option<String>>("kind_of_condition", "wait a kind mail@1"), None);
+}
+
+#[test]
+fn scripts_and_workers_count_a_time_in_the_same_bucket() {
+    let pure = Pure::new("time_bucket");
+    let powers = (0..50).flat_map(|power| [(1_i64 << power) - 1, 1 << power, (1 << power) + 1]);
+    for ms in powers.chain((0..5_000).map(|n| n * n * 7)) {
+        assert_eq!(pure.call::<u16>("time_bucket", ms), bucket_of(ms), "{ms}");
+    }
 }
 
 /// The sums of a job that leaves one state after another are the times between.

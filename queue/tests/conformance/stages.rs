@@ -11,8 +11,8 @@ use std::{
 use redis::AsyncCommands;
 use serde_json::json;
 use upshot_queue::{
-    Condition, Connection, Expect, Failure, Job, JobId, LABEL_CLOCK, NewJob, Origin, Stage, State, Stop,
-    failure::FailureClass, protocol::Disposition,
+    Clock, Condition, Connection, Expect, Failure, Histogram, Job, JobId, LABEL_CLOCK, NewJob, OnSilence,
+    Origin, Stage, State, Stop, failure::FailureClass, histogram::bucket_of, protocol::Disposition,
 };
 
 use crate::{
@@ -119,6 +119,60 @@ async fn the_stages_of_a_long_life_add_up_to_the_whole() {
     timed.fixture.finish_damaged();
 }
 
+fn awaits() -> Disposition {
+    Disposition::Await {
+        outcome: "null".to_owned(),
+        condition: "wait paid".to_owned(),
+        within: Duration::from_secs(3_600),
+        on_silence: OnSilence::Missed,
+        why: "the bank has it".to_owned(),
+        line: by_hand::line("awaiting"),
+    }
+}
+
+/// Bucket counts of one time each.
+fn histogram(times: &[i64]) -> Histogram {
+    let mut histogram = Histogram::default();
+    times.iter().for_each(|ms| histogram.add(bucket_of(*ms), 1));
+    histogram
+}
+
+#[tokio::test]
+async fn a_proof_that_comes_later_has_a_stage_of_its_own_and_is_counted_by_the_script() {
+    let mut timed = Timed::new().await;
+    let condition = Condition::new(None, "paid").unwrap();
+    // Of the first job the clocks disagree, and it is confirmed in time; of the second one after the silence.
+    let skewed = Origin { asked: Some(T + 9_000), received: T - 30 };
+    let jobs = [expected(Some(skewed)), expected(Some(Origin { asked: Some(T), received: T + 3_604_055 }))];
+    let ids = jobs.each_ref().map(|job| job.id.clone());
+    timed.queue.enqueue(&jobs[..1]).await.unwrap();
+    timed.ahead(50).await;
+    timed.run(5, &awaits()).await;
+    timed.ahead(4_000).await;
+    assert_eq!(timed.times(&ids[0]).await[3], (Stage::Confirmation, 4_000), "it still awaits its proof");
+    timed.queue.confirm(&condition, &json!({})).await.unwrap();
+    timed.ahead(3_600_000).await;
+    let first = [(Stage::Bridge, 30), (Stage::Queue, 50), (Stage::Run, 5), (Stage::Confirmation, 4_000)];
+    assert_eq!(timed.times(&ids[0]).await, first);
+
+    // The signal of the first job is there: the second one ends at once.
+    timed.queue.enqueue(&jobs[1..]).await.unwrap();
+    timed.run(7, &awaits()).await;
+    assert_eq!(timed.times(&ids[1]).await, [(Stage::Broker, 3_604_055), (Stage::Run, 7)]);
+
+    let (_, counted) = timed.queue.clocks(T, timed.now).await.unwrap();
+    let of = &counted.routes[&1];
+    assert_eq!((of.skewed, of.whole.clone()), (1, histogram(&[4_085, 3_604_062])));
+    assert_eq!(of.of(Stage::Confirmation), histogram(&[4_000, 0]));
+    assert_eq!(of.of(Stage::Run), histogram(&[5, 7]));
+    assert_eq!(
+        (of.of(Stage::Broker), of.of(Stage::Bridge)),
+        (histogram(&[0, 3_604_055]), histogram(&[30, 0]))
+    );
+    assert_eq!((of.of(Stage::Queue), of.of(Stage::Parked)), (histogram(&[50, 0]), histogram(&[0, 0])));
+    timed.fixture.finish_damaged();
+}
+
 #[tokio::test]
 async fn a_job_that_ran_once_keeps_no_sums() {
     let mut timed = Timed::new().await;
@@ -197,22 +251,15 @@ async fn a_worker_counts_how_long_its_jobs_took() {
     fixture.until_count(State::Succeeded, 20).await;
     worker.stop().await;
     let ids: Vec<JobId> = jobs.into_iter().map(|job| job.id).collect();
-    let clocks: Vec<_> = fixture.queue.jobs(&ids).await.unwrap().iter().map(|job| job.clock(0)).collect();
+    let clocks: Vec<Clock> = fixture.queue.jobs(&ids).await.unwrap().iter().map(|job| job.clock(0)).collect();
     let until = now_ms();
     let (_, counted) = fixture.queue.clocks(until - 3_600_000, until).await.unwrap();
     let of = &counted.routes[&1];
     assert_eq!((of.whole.count(), of.skewed, counted.uncounted), (20, 10, 0));
-    let mut expected = upshot_queue::Histogram::default();
-    for clock in &clocks {
-        expected.add(upshot_queue::histogram::bucket_of(clock.whole()), 1);
-    }
-    assert_eq!(of.whole, expected);
+    let of_all = |time: &dyn Fn(&Clock) -> i64| histogram(&clocks.iter().map(time).collect::<Vec<_>>());
+    assert_eq!(of.whole, of_all(&Clock::whole));
     for stage in Stage::ALL {
-        let mut expected = upshot_queue::Histogram::default();
-        for clock in &clocks {
-            expected.add(upshot_queue::histogram::bucket_of(clock.of(stage)), 1);
-        }
-        assert_eq!(of.of(stage), expected, "{stage:?}");
+        assert_eq!(of.of(stage), of_all(&|clock| clock.of(stage)), "{stage:?}");
     }
     assert!(clocks.iter().filter(|clock| clock.of(Stage::RetryWait) > 0).count() == 3);
     fixture.finish().await;

@@ -3,7 +3,7 @@
 -- silence means (m missed, a achieved, r the handler runs again)|since when (ms)|how long, for
 -- people|condition`. It stays when the job ends. `silent` is the condition whose silence ended the job,
 -- and `silent:CONDITION` lists these jobs: a confirmation that comes late still finds them.
--- include: append_history, books, bury, int, job, leave_group, moves, park, signals, state, watch_deadline
+-- include: append_history, books, bury, clocks, int, job, leave_group, moves, park, signals, state, watch_deadline
 
 -- What silence means for a job, how long that is, for people, and the condition; nil for a job that
 -- awaits nothing.
@@ -20,6 +20,7 @@ local function succeed_awaited(cx, id, key, body, text)
   end_expectation(cx, id, key, body, due ~= '' and cx.now > tonumber(due) and 'l' or 't')
   redis.call('XADD', SUCCEEDED, '*', cx.at, id)
   redis.call('HINCRBY', CONTROL, 'succeeded', 1)
+  count_clock(cx, key, body)
   move(cx, 'confirmed', id)
 end
 local function fail_awaited(cx, id, key, body, text, class, normal, said)
@@ -65,7 +66,7 @@ local function await(cx, id, key, body, text, condition, terms)
   if payload_of(condition) then
     confirm(cx, id, key, body, text, condition)
   else
-    park(cx, id, key, body, text, condition, string.sub(terms, from, from + bytes - 1), tonumber(ends))
+    park(cx, id, key, body, text, condition, string.sub(terms, from, from + bytes - 1), tonumber(ends), 'c')
   end
 end
 -- Takes back what a job awaits, because its handler runs again.

@@ -1,8 +1,9 @@
 -- Parks a job until its condition is met, or until a time (ms, nil for none). True when sleeping
--- workers may run it at once: it is parked for a kind, and another worker may run that.
+-- workers may run it at once: it is parked for a kind, and another worker may run that. `stage` is
+-- `c` where it waits for a proof, else nil.
 -- include: int, job, state, kinds, unknown_member
-local function park(cx, id, key, body, text, condition, why, until_ms)
-  become(cx, key, 'parked', text)
+local function park(cx, id, key, body, text, condition, why, until_ms, stage)
+  become(cx, key, 'parked', text, stage)
   redis.call('HSET', key, 'need', condition, 'why', why)
   redis.call('ZADD', PARKED, cx.at, id)
   -- Behind the jobs that wait already, also where the clock of an earlier master was ahead: a
