@@ -1,6 +1,6 @@
 -- Purpose: name jobs that have not ended, among which the oldest ones are: the first of up to
---       OLDEST_OF of what each state is ordered by. Where a state has more, an older one may be
---       missing.
+--       OLDEST_OF of what each state is ordered by, and MAX_BATCH ready ones of a class. Where a
+--       state has more, an older one may be missing.
 -- KEYS: 1 control, 2 none
 -- ARGV: none
 -- Returns: {id...}; an id may come twice, and its job may have ended.
@@ -22,10 +22,10 @@ for class = 0, CLASSES - 1 do
   -- Lanes by turn, and those that a limit holds back as well.
   local lanes = redis.call('ZRANGE', RING .. name, '0', last)
   for _, flow in ipairs(redis.call('ZRANGE', LANES .. name, '0', last)) do lanes[#lanes + 1] = flow end
+  -- Jobs of several routes wait in a lane, the oldest one of the lane first, behind a mark.
+  local upto = int(math.max(2, math.floor(MAX_BATCH / math.max(1, #lanes))))
   for _, flow in ipairs(lanes) do
-    -- The first may be a mark.
-    local list = LANE .. name .. ':' .. flow
-    add({redis.call('LINDEX', list, '0') or '*', redis.call('LINDEX', list, '1') or '*'})
+    add(redis.call('LRANGE', LANE .. name .. ':' .. flow, '0', upto))
     add(redis.call('ZRANGE', PLACED .. name .. ':' .. flow, '0', '0'))
   end
 end
