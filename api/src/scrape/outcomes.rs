@@ -161,7 +161,7 @@ mod tests {
             format!("\nupshot_outcomes_at_risk{{{labels}}} 1\n"),
             format!("\nupshot_outcomes_oldest_overdue_seconds{{{labels}}} 60\n"),
             format!("\nupshot_outcomes_oldest_open_seconds{{{labels}}} 61\n"),
-            format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"whole\",quantile=\"0.95\"}} 1.015\n"),
+            format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"whole\",quantile=\"0.95\"}} 0.981\n"),
             format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"run\",quantile=\"0.5\"}} 0\n"),
         ] {
             assert!(text.contains(&line), "{line} in {text}");

@@ -348,7 +348,7 @@ impl End<'_> {
         equal("duplicates", &noted, &found)?;
         expected.extend(ids.iter().map(|id| format!(":duplicate:{id}")));
         // Groups were compared; the rest goes by itself after a while.
-        let passing = [":group:", ":members:", ":claim:", ":unique:", ":figures:", ":outcomes:"];
+        let passing = [":group:", ":members:", ":claim:", ":unique:", ":figures:", ":outcomes:", ":clocks:"];
         let left: Vec<String> = self.server.keys(self.queue).await;
         let left: Vec<&String> = left
             .iter()

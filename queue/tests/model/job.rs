@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use upshot_queue::{Job, JobId, Late, LimitKey, NewJob, OnSilence, Priority, State, Step};
+use upshot_queue::{Job, JobId, Late, LimitKey, NewJob, OnSilence, Priority, Stage, State, Step};
 
 use crate::{ledger::account, model::PATIENCE_US, operation::LARGE};
 
@@ -20,6 +20,10 @@ pub struct ModelJob {
     pub enqueued_at: u64,
     pub state: State,
     pub since: u64,
+    /// How long it was in each stage before its present state.
+    pub spent: BTreeMap<&'static str, u64>,
+    /// The stage of its present state, where it does not follow from the state.
+    pub stage: Option<Stage>,
     /// Where it stands in its lane, while it is ready: when it should run (µs), and among
     /// those that were never anything but ready, the how manieth of all jobs it was. 0 of
     /// others, which come before them.
@@ -102,6 +106,8 @@ impl ModelJob {
             enqueued_at: now,
             state: State::Ready,
             since: now,
+            spent: BTreeMap::new(),
+            stage: None,
             place: (0, 0),
             due: 0,
             until: 0,
@@ -244,6 +250,7 @@ fn of_model(job: &ModelJob) -> View {
         ("edits", show(&job.edits)),
         ("repairs", show(&job.repairs)),
         ("enqueued at", show(job.enqueued_at)),
+        ("times", show(&job.spent)),
         ("deadline", show(job.deadline.map(|(by, _)| by))),
         ("expectation", show(job.expected.map(|due| (due, account(job.account))))),
         ("cancel", show(job.cancel)),
@@ -283,6 +290,10 @@ fn of_stored(job: &Job) -> View {
             ((dropped.edit, name), result)
         })
         .collect();
+    // The present state has not lasted at its beginning.
+    let clock = job.clock(job.since);
+    let times = Stage::ALL.into_iter().map(|stage| (stage.as_str(), ms(clock.of(stage))));
+    let times: BTreeMap<_, _> = times.filter(|(_, time)| *time > 0).collect();
     let marks: Vec<_> = job.marks.iter().map(|mark| (ms(mark.at), mark.percent)).collect();
     let log: Vec<_> = job.log.iter().map(|line| (ms(line.at), &line.message)).collect();
     vec![
@@ -300,6 +311,7 @@ fn of_stored(job: &Job) -> View {
         ("edits", show(edits)),
         ("repairs", show(repairs)),
         ("enqueued at", show(ms(job.enqueued_at))),
+        ("times", show(times)),
         ("deadline", show(job.deadline.map(ms))),
         ("expectation", show(job.expectation.map(|of| (ms(of.due), of.account)))),
         ("cancel", show(job.cancel_asked_at.map(ms))),

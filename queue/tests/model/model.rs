@@ -10,7 +10,7 @@ use std::{
 
 use upshot_queue::{
     Changed, Conflict, EnqueueResult, JobId, Limit, LimitKey, NewJob, OnSilence, Priority, Reconciled, Scope,
-    State,
+    Stage, State,
     protocol::{Disposition, EndedAttempt, Renewed, Write},
 };
 
@@ -95,6 +95,19 @@ impl Model {
         let job = self.jobs.get_mut(id).unwrap();
         if !job.state.may_become(state) {
             self.illegal.push((id.clone(), job.state, state));
+        }
+        let stage = match job.state {
+            State::Running => Stage::Run,
+            State::Parked => job.stage.unwrap_or(Stage::Parked),
+            State::Scheduled if job.token > 0 => job.stage.unwrap_or(Stage::RetryWait),
+            State::Dead => Stage::Dead,
+            _ => Stage::Queue,
+        };
+        if now > job.since {
+            *job.spent.entry(stage.as_str()).or_default() += now - job.since;
+        }
+        if state != job.state {
+            job.stage = None;
         }
         (job.state, job.since) = (state, now);
         if state != State::Parked {
@@ -504,7 +517,9 @@ impl Model {
         match end {
             Disposition::Retry { delay, .. } | Disposition::Snooze { delay, .. } => {
                 let due = self.now() + delay.as_millis() as u64;
-                self.enter(id, State::Scheduled).due = due;
+                let job = self.enter(id, State::Scheduled);
+                job.due = due;
+                job.stage = matches!(end, Disposition::Snooze { .. }).then_some(Stage::Parked);
                 self.count(if matches!(end, Disposition::Retry { .. }) { "retried" } else { "snoozed" });
             }
             Disposition::Bury { class, normal, .. } => {
@@ -536,6 +551,7 @@ impl Model {
                 self.count("parked");
                 let job = self.enter(id, State::Parked);
                 (job.condition, job.watch) = (Some((condition.clone(), why.clone())), Some(ends));
+                job.stage = Some(Stage::Confirmation);
                 if self.is_signalled(condition) {
                     self.confirm(id, condition);
                 }
