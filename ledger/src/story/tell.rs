@@ -502,6 +502,7 @@ mod tests {
             "REOPENED: the outcome is open again",
             "confirmation: id p-1",
             "the work is done: asked",
+            "it took 1 min 30 s in all: 1 min 29 s running",
             "ACHIEVED LATE, 30 s after it was due",
         ];
         assert_eq!(texts, rest, "{texts:#?}");
