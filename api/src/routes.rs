@@ -20,6 +20,7 @@ mod login;
 mod many;
 mod me;
 mod metrics;
+mod objectives;
 mod outbox;
 mod outcomes;
 mod overview;
@@ -90,6 +91,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(outcomes::waive))
         .routes(routes!(outcomes::note))
         .routes(routes!(outcomes::own))
+        .routes(routes!(objectives::objectives))
         .routes(routes!(overview::overview))
         .routes(routes!(subjects::story, erase::erase))
         .routes(routes!(me::me))

@@ -3,7 +3,9 @@
 //! The counts come from Redis, so every API process reports the same ones. A scrape costs a few
 //! round trips for each queue of any size.
 
+mod objectives;
 mod outcomes;
+mod workers;
 
 use std::{
     fmt::{Display, Write},
@@ -24,8 +26,9 @@ use upshot_ledger::{
 };
 use upshot_queue::{Client, Counts, Outbox, State, Workers};
 use upshot_runtime::amqp::{Depths, INTAKE, QUARANTINE};
-use upshot_shared::Reason;
+use upshot_shared::{Reason, Route};
 
+use objectives::Objectives;
 use outcomes::Outcomes;
 
 /// How long a reading is reused, so that several scrapers cost one round trip.
@@ -75,9 +78,15 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// The figures of these queues, of the list of messages in quarantine, and of the audit log.
-    pub fn new(queues: Vec<Client>, quarantine: Quarantine, acts: Acts, times: Arc<RunTimesCache>) -> Self {
-        let scraped = |queue| Scraped { queue, is_up: AtomicBool::new(true) };
+    /// The figures of these queues with their routes, of the list of messages in quarantine, and of the
+    /// audit log.
+    pub fn new(
+        queues: Vec<(Client, Vec<Route>)>,
+        quarantine: Quarantine,
+        acts: Acts,
+        times: Arc<RunTimesCache>,
+    ) -> Self {
+        let scraped = |(queue, routes)| Scraped { queue, routes, is_up: AtomicBool::new(true) };
         let queues = queues.into_iter().map(scraped).collect();
         Self { queues, quarantine, acts, times, last: Mutex::new(None) }
     }
@@ -108,26 +117,35 @@ impl Scrape {
 
 struct Scraped {
     queue: Client,
+    /// The routes of the settings that lead to it.
+    routes: Vec<Route>,
     /// Whether the last read succeeded, so that a failure is logged once.
     is_up: AtomicBool,
 }
 
 /// What is read of a queue.
-type Read = (Counts, Outbox, Workers, Outcomes);
+type Read = (Counts, Outbox, Workers, Outcomes, Objectives);
 
 /// The figures of one queue.
 struct Figures<'a> {
     queue: &'a str,
+    routes: &'a [Route],
     /// `None` if the queue cannot be read.
     read: Option<Read>,
 }
 
 impl<'a> Figures<'a> {
-    async fn read(Scraped { queue, is_up }: &'a Scraped, times: &RunTimesCache) -> Self {
+    async fn read(Scraped { queue, routes, is_up }: &'a Scraped, times: &RunTimesCache) -> Self {
         let name = queue.name().as_str();
         let read = tokio::time::timeout(
             PATIENCE,
-            future::try_join4(queue.counts(), queue.outbox(), queue.workers(), Outcomes::read(queue, times)),
+            future::try_join5(
+                queue.counts(),
+                queue.outbox(),
+                queue.workers(),
+                Outcomes::read(queue, times, routes),
+                Objectives::read(queue, routes),
+            ),
         )
         .await;
         let read = match read {
@@ -138,28 +156,30 @@ impl<'a> Figures<'a> {
         if let Some(why) = read.as_ref().err().filter(|_| was_up) {
             tracing::warn!(queue = name, %why, "no figures of the queue until it can be read");
         }
-        Self { queue: name, read: read.ok() }
+        Self { queue: name, routes, read: read.ok() }
     }
 }
 
-fn render(queues: &[Figures<'_>]) -> String {
+fn render<'a>(queues: &[Figures<'a>]) -> String {
     let mut text = String::new();
     let up = queues
         .iter()
-        .map(|Figures { queue, read }| (format!("queue=\"{queue}\""), u64::from(read.is_some())));
+        .map(|Figures { queue, read, .. }| (format!("queue=\"{queue}\""), u64::from(read.is_some())));
     family(&mut text, "upshot_queue_up", "gauge", "Whether the figures of a queue could be read.", up);
     let whole: Vec<(&str, &Read)> =
-        queues.iter().filter_map(|Figures { queue, read }| Some((*queue, read.as_ref()?))).collect();
+        queues.iter().filter_map(|Figures { queue, read, .. }| Some((*queue, read.as_ref()?))).collect();
     let read: Vec<(&str, &Counts, &Outbox)> =
         whole.iter().map(|(queue, (counts, outbox, ..))| (*queue, counts, outbox)).collect();
     let jobs = read.iter().flat_map(|(queue, counts, _)| {
         State::ALL.map(|state| (format!("queue=\"{queue}\",state=\"{state}\""), counts.of(state)))
     });
     family(&mut text, "upshot_queue_jobs", "gauge", "Jobs in a state, as Redis has them.", jobs);
-    let workers =
-        whole.iter().map(|(queue, (_, _, workers, _))| (format!("queue=\"{queue}\""), workers.count));
-    let help = "Workers of a queue that told of themselves lately.";
-    family(&mut text, "upshot_workers", "gauge", help, workers);
+    let workers = |of: &Figures<'a>| {
+        let (_, _, workers, ..) = of.read.as_ref()?;
+        Some((of.queue, of.routes, workers.clone()))
+    };
+    let workers: Vec<(&str, &[Route], Workers)> = queues.iter().filter_map(workers).collect();
+    workers::render(&mut text, &workers);
     let transitions = read.iter().flat_map(|(queue, counts, _)| {
         let known = TRANSITIONS.map(|name| (name, counts.transitions(name)));
         let others = counts.transitions.iter().filter(|(name, _)| !TRANSITIONS.contains(&name.as_str()));
@@ -192,8 +212,10 @@ fn render(queues: &[Figures<'_>]) -> String {
     });
     let help = "Entries of the outbox that a group of readers has not acknowledged.";
     family(&mut text, "upshot_outbox_lag", "gauge", help, lag);
-    let outcomes: Vec<(&str, &Outcomes)> = whole.iter().map(|(queue, (.., of))| (*queue, of)).collect();
+    let outcomes: Vec<(&str, &Outcomes)> = whole.iter().map(|(queue, (.., of, _))| (*queue, of)).collect();
     outcomes::render(&mut text, &outcomes);
+    let objectives: Vec<(&str, &Objectives)> = whole.iter().map(|(queue, (.., of))| (*queue, of)).collect();
+    objectives::render(&mut text, &objectives);
     let now = Utc::now().timestamp_millis();
     let oldest = read.iter().flat_map(|(queue, _, outbox)| {
         outbox.groups.iter().map(move |group| {
@@ -265,12 +287,12 @@ fn of_audit(figures: acts::Figures) -> String {
 }
 
 /// A metric with its samples, by their labels.
-fn family(
+fn family<V: Display>(
     text: &mut String,
     name: &str,
     kind: &str,
     help: &str,
-    samples: impl IntoIterator<Item = (String, u64)>,
+    samples: impl IntoIterator<Item = (String, V)>,
 ) {
     family_of(text, name, kind, help, samples);
 }
@@ -305,11 +327,12 @@ mod tests {
         let transitions = vec![("enqueued".into(), 28)];
         let counts = Counts { states: [1, 2, 3, 4, 5, 6, 7], transitions, ..Counts::default() };
         let outbox = Outbox { entries: 9, groups: Vec::new() };
-        let away = Figures { queue: "emails", read: None };
+        let away = Figures { queue: "emails", routes: &[], read: None };
         let text = render(&[
             Figures {
                 queue: "invoices",
-                read: Some((counts, outbox, Workers::default(), Outcomes::default())),
+                routes: &[],
+                read: Some((counts, outbox, Workers::default(), Outcomes::default(), Objectives::default())),
             },
             away,
         ]);

@@ -139,6 +139,11 @@ impl Shared {
         let quarantine = Quarantine::with_connection(pages, connector.prefix());
         let run_times = Arc::new(RunTimesCache::default());
         let acts = Acts::with_connection(redis.clone(), connector.prefix(), kept(&settings.audit));
+        let intake = Intake::new(settings.intake())?;
+        let with_routes = |(name, queue): (&QueueName, &Client)| {
+            let routes = intake.all_routes().filter(|route| route.queue == *name);
+            (queue.clone(), routes.cloned().collect())
+        };
         Ok(Self(Arc::new(State {
             public_url: settings.api.public_url.clone(),
             hosts: Hosts::new(&settings.api),
@@ -152,7 +157,7 @@ impl Shared {
             seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),
             scrape: Scrape::new(
-                small.values().cloned().collect(),
+                small.iter().map(with_routes).collect(),
                 quarantine.clone(),
                 acts,
                 run_times.clone(),
@@ -163,7 +168,7 @@ impl Shared {
             lists,
             redis,
             connector,
-            intake: Intake::new(settings.intake())?,
+            intake,
             max_event_bytes: settings.bridge.max_event_bytes.0,
             publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM)
                 .with_history(History::of(&settings.outcomes)),

@@ -22,7 +22,8 @@ pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry, Why};
 pub use link::{Link, LinkCommand, LinkId, LinkWith};
 pub use outcomes::{
-    By, Erase, Note, Outcomes, Overdue, Overview, Owner, Period, Story, Waive, WhichOutcomes,
+    By, Erase, Note, Objectives, Outcomes, Overdue, Overview, Owner, Period, Story, Waive,
+    WhichOutcomes,
 };
 pub use quarantine::Quarantine;
 pub use queues::{Confirm, OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
@@ -118,6 +119,11 @@ pub enum Command {
     Outcomes(Outcomes),
     /// List outcomes that are late and have no verdict, the oldest due first.
     Overdue(Overdue),
+    /// Show how much of each route's budget of errors is left, and how fast it is used up.
+    ///
+    /// For routes with an `objective` in the settings. The budget is for 30 days; what is late, missed
+    /// or partial uses it up. At a burn of 1 the budget lasts exactly for the 30 days.
+    Objectives(Objectives),
     /// Tell everything about a business key, in order of time.
     ///
     /// Over all queues: the event, each attempt and why it failed, waits with their length, changes by

@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod link;
 pub mod login;
 pub mod me;
+pub mod objectives;
 pub mod outcomes;
 pub mod overview;
 mod pages;

@@ -12,7 +12,21 @@ use crate::{arguments::Arguments, exit::Exit};
 const GROUPS: [(&str, &[&str]); 9] = [
     ("Run the services", &["up", "bridge", "executor", "api", "doctor"]),
     ("Publish events", &["publish"]),
-    ("Outcomes", &["overview", "overdue", "outcomes", "story", "waive", "note", "owner", "erase", "audit"]),
+    (
+        "Outcomes",
+        &[
+            "overview",
+            "overdue",
+            "outcomes",
+            "objectives",
+            "story",
+            "waive",
+            "note",
+            "owner",
+            "erase",
+            "audit",
+        ],
+    ),
     ("Jobs", &["jobs", "job", "why", "retry", "cancel", "reschedule", "prioritise"]),
     (
         "Queues",

@@ -29,6 +29,7 @@ pub(crate) async fn run(
         Command::Overview(overview) => commands::overview::show(&settings()?, overview, out).await,
         Command::Outcomes(outcomes) => commands::outcomes::list(&settings()?, outcomes, out).await,
         Command::Overdue(overdue) => commands::outcomes::overdue(&settings()?, overdue, out).await,
+        Command::Objectives(objectives) => commands::objectives::show(&settings()?, objectives, out).await,
         Command::Erase(erase) => commands::erase::run(&settings()?, erase, out).await,
         Command::Story(story) => commands::story::tell(&settings()?, story, out).await,
         Command::Waive(waive) => commands::waive::waive(&settings()?, waive, out).await,

@@ -13,6 +13,7 @@
 //! | [`risk`] | tells which open outcomes will probably be late |
 //! | [`mod@clocks`] | says how long outcomes take, and how old the oldest open one is |
 //! | [`summary`] | adds up outcomes by route, kind, tenant and cause |
+//! | [`objective`] | says how much of a route's budget of errors is left |
 //! | [`overview`] | says where infrastructure and outcomes disagree |
 //! | [`story`] | tells everything about a subject, in order of time |
 //! | [`why`] | says what holds a job now, and when it will probably finish |
@@ -24,6 +25,7 @@ pub mod audit;
 pub mod clocks;
 pub mod keys;
 pub mod list;
+pub mod objective;
 pub mod overview;
 pub mod quarantine;
 pub mod receipt;

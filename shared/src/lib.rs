@@ -10,6 +10,7 @@
 //! | [`contract`] | event schemas and their violations |
 //! | [`route`] | which event becomes which job, and under which id |
 //! | [`intake`] | turns an event into jobs or a rejection |
+//! | [`objective`] | the share of outcomes that should be achieved in time |
 //! | [`outcome`] | how an expectation ends, and the evidence for it |
 //! | [`receipt`] | the events that tell producers what became of their events |
 //! | [`redact`] | hides personal data in what people read |
@@ -23,6 +24,7 @@ pub mod email;
 pub mod event;
 pub mod intake;
 pub mod json;
+pub mod objective;
 pub mod outcome;
 pub mod receipt;
 pub mod redact;
@@ -34,6 +36,7 @@ pub mod visible;
 pub use confirmation::Confirmation;
 pub use event::Event;
 pub use intake::Intake;
+pub use objective::Objective;
 pub use outcome::{Confirm, Evidence, OnSilence, Outcome, Part, PartsRule};
 pub use receipt::{Receipt, Verdict};
 pub use rejection::{Reason, Rejection};

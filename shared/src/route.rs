@@ -18,6 +18,7 @@ use self::{
 use crate::{
     event::{Event, Identity},
     intake::LABEL_PARTS,
+    objective::{self, Objective},
     outcome::PartsRule,
     rejection::{Reason, Rejection},
 };
@@ -41,6 +42,8 @@ pub struct Route {
     pub queue: QueueName,
     /// By when the outcome is expected, counted from the event's time or the acceptance.
     pub within: Duration,
+    /// The share of its outcomes that should be achieved in time, if one is set.
+    pub objective: Option<Objective>,
     /// How urgent its jobs are, beside the others of the queue.
     pub priority: Priority,
     /// The limit keys of its jobs, besides queue and tenant.
@@ -106,6 +109,9 @@ pub enum Why {
     /// An expectation that a queue cannot count.
     #[error("`within` is {}: use at most 100 years", humantime::format_duration(*.0))]
     Within(Duration),
+    /// An objective that is no share.
+    #[error(transparent)]
+    Objective(#[from] objective::Unusable),
     /// `late` without a deadline.
     #[error("`late` says what happens to a job that misses its `deadline`: add a deadline, or remove it")]
     Late,
@@ -127,6 +133,7 @@ impl Route {
             version: 1,
             queue,
             within,
+            objective: None,
             priority: Priority::default(),
             limit_keys: Vec::new(),
             deadline: None,

@@ -9,6 +9,7 @@ use upshot_ledger::{
     summary::Figures,
 };
 use upshot_queue::{Account, Books, Client, Error, NO_ROUTE, Stage};
+use upshot_shared::Route;
 
 use super::{escaped, family, family_of};
 
@@ -19,6 +20,8 @@ const TIMES: i64 = 3_600_000;
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     routes: BTreeMap<u32, String>,
+    /// Routes of the settings without a job so far. They begin at 0, so that a rate has a beginning.
+    unused: Vec<String>,
     books: Books,
     /// When the oldest overdue outcome of a route was due, UTC ms.
     oldest: HashMap<u32, i64>,
@@ -30,7 +33,11 @@ pub(super) struct Outcomes {
 
 impl Outcomes {
     /// Reads them; the cost does not depend on the number of outcomes.
-    pub(super) async fn read(queue: &Client, times: &RunTimesCache) -> Result<Self, Error> {
+    pub(super) async fn read(
+        queue: &Client,
+        times: &RunTimesCache,
+        settings: &[Route],
+    ) -> Result<Self, Error> {
         let now = chrono::Utc::now().timestamp_millis();
         let (mut routes, books, (at_risk, _)) =
             future::try_join3(queue.routes(), queue.books(), times.count_at_risk(queue, now)).await?;
@@ -39,16 +46,20 @@ impl Outcomes {
         let oldest = queue.oldest_outcomes(&numbers, Account::Overdue).await?;
         let oldest = numbers.into_iter().zip(oldest).filter_map(|(route, due)| Some((route, due?))).collect();
         let times = Times::read(queue, routes.keys().copied(), (now - TIMES, now), now).await?;
-        Ok(Self { routes, books, oldest, at_risk, times, now })
+        let is_unused = |route: &&Route| !routes.values().any(|name| *name == route.name);
+        let unused = settings.iter().filter(is_unused).map(|route| route.name.clone()).collect();
+        Ok(Self { routes, unused, books, oldest, at_risk, times, now })
     }
 
     /// Each route: its labels, its number and its figures.
     fn each(&self, queue: &str) -> Vec<(String, u32, Figures)> {
-        let each = |(number, name): (&u32, &String)| {
-            let labels = format!("queue=\"{queue}\",route=\"{}\"", escaped(name));
-            (labels, *number, Figures::of(*number, &self.books, &self.books))
-        };
-        self.routes.iter().map(each).collect()
+        let labels = |name: &str| format!("queue=\"{queue}\",route=\"{}\"", escaped(name));
+        let used = self
+            .routes
+            .iter()
+            .map(|(number, name)| (labels(name), *number, Figures::of(*number, &self.books, &self.books)));
+        let unused = self.unused.iter().map(|name| (labels(name), NO_ROUTE, Figures::default()));
+        used.chain(unused).collect()
     }
 }
 
@@ -144,6 +155,7 @@ mod tests {
         route.clocks.whole.add(bucket_of(1_000), 2);
         let outcomes = Outcomes {
             routes: [(3, "orders \"a\"".to_owned())].into(),
+            unused: vec!["new".to_owned()],
             books: Books { moves: moves.into() },
             oldest: [(3, 1_000)].into(),
             at_risk: [(3, 1)].into(),
@@ -159,6 +171,7 @@ mod tests {
             format!("\nupshot_outcomes_total{{{labels},status=\"achieved_in_time\"}} 2\n"),
             format!("\nupshot_outcomes_total{{{labels},status=\"missed\"}} 0\n"),
             format!("\nupshot_outcomes_at_risk{{{labels}}} 1\n"),
+            "\nupshot_outcomes_total{queue=\"invoices\",route=\"new\",status=\"missed\"} 0\n".to_owned(),
             format!("\nupshot_outcomes_oldest_overdue_seconds{{{labels}}} 60\n"),
             format!("\nupshot_outcomes_oldest_open_seconds{{{labels}}} 61\n"),
             format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"whole\",quantile=\"0.95\"}} 0.981\n"),

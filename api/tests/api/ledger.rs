@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use upshot_queue::{Expect, Failure, JobId, NewJob, Operator};
+use upshot_shared::Route;
+use upshot_testkit::shared_redis;
 
 use crate::{
     fixture::{Fixture, event, job},
@@ -246,5 +248,65 @@ async fn a_job_without_an_expectation_has_nothing_to_waive() {
     let id = fixture.enqueue("emails", NewJob { expect: None, ..job("plain", "k") }).await;
     let said = fixture.change(&format!("/v1/outcomes/{id}/waive"), json!({"reason": "x"}), 409).await;
     assert_eq!(said["code"], "no-expectation");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_budget_is_used_up_by_what_is_late_or_missed() {
+    let fixture = Fixture::with(&shared_redis().await.url(), "amqp://127.0.0.1:1", |settings| {
+        let mut route = Route::new("budget.v1", "k", "emails".parse().unwrap(), Duration::from_secs(60));
+        route.objective = Some(0.9.try_into().unwrap());
+        settings.routes.push(route);
+    })
+    .await;
+    let route = "budget.v1:k";
+    let of = |found: &Value| {
+        let [objective] = &found["objectives"].as_array().unwrap()[..] else { panic!("{found}") };
+        objective.clone()
+    };
+    let before = of(&fixture.json("/v1/objectives", 200).await);
+    assert_eq!((&before["route"], &before["queue"]), (&json!(route), &json!("emails")));
+    assert_eq!((&before["objective"], &before["budget_left"]), (&json!(0.9), &json!(1.0)));
+    assert_eq!((&before["burn"][0]["rate"], &before["pace"]), (&json!(null), &json!("calm")));
+
+    let worker = Worker::start(&fixture.connector, "emails", |job, _| async move {
+        match job.subject.as_deref() {
+            Some("order-bad") => Err(Failure::permanent("no such mailbox")),
+            _ => Ok(json!({"summary": "sent", "evidence": [{"kind": "mail", "reply": "250 ok"}]})),
+        }
+    });
+    let mut ids = Vec::new();
+    for id in ["a", "b", "c", "bad"] {
+        ids.push(fixture.enqueue("emails", due_in(id, route, 3_600_000)).await);
+    }
+    for id in &ids {
+        Messages::open(&fixture, id.as_str(), None).await.until(|message| message.name == "end").await;
+    }
+    // A retry that is missed again does not count again.
+    fixture.change(&format!("/v1/jobs/{}/retry", ids[3]), json!(null), 202).await;
+    let missed_again = |message: &crate::stream::Message| message.name == "end";
+    Messages::open(&fixture, ids[3].as_str(), None).await.until(missed_again).await;
+    let found = of(&fixture.json("/v1/objectives", 200).await);
+    assert_eq!((&found["in_time"], &found["not_in_time"]), (&json!(3), &json!(1)));
+    // A quarter is missed, and a tenth is allowed.
+    let near = |value: &Value, wanted: f64| (value.as_f64().unwrap() - wanted).abs() < 1e-9;
+    assert!(near(&found["budget_left"], -1.5), "{found}");
+    for (place, over) in ["1h", "6h", "3d"].iter().enumerate() {
+        let burn = &found["burn"][place];
+        assert_eq!((&burn["over"], &burn["outcomes"]), (&json!(over), &json!(4)));
+        assert!(near(&burn["rate"], 2.5), "{found}");
+    }
+    assert_eq!(found["pace"], "calm", "one is too few to tell");
+    let metrics = fixture.get("/metrics").await.text().await.unwrap();
+    for line in [
+        format!("upshot_objective_ratio{{queue=\"emails\",route=\"{route}\"}} 0.9"),
+        format!(
+            "upshot_objective_outcomes_total{{queue=\"emails\",route=\"{route}\",result=\"not_in_time\"}} 1"
+        ),
+        format!("upshot_objective_burn_ratio{{queue=\"emails\",route=\"{route}\",window=\"6h\"}} 2.5"),
+    ] {
+        assert!(metrics.contains(&format!("\n{line}\n")), "{line} is not in {metrics}");
+    }
+    worker.stop().await;
     fixture.finish().await;
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use upshot_shared::visible::is_shown;
 
 use super::{
-    audit_log, dead, follow, job_page, jobs, me, outcomes, overview, quarantine, queues, story, timeline,
-    token, why,
+    audit_log, dead, follow, job_page, jobs, me, objectives, outcomes, overview, quarantine, queues,
+    story, timeline, token, why,
 };
 use crate::output::{Page, Table, tests::written};
 
@@ -96,6 +96,11 @@ fn overview(text: &str) -> Value {
         "infrastructure": infrastructure, "flags": [{"flag": text, "words": text}]}]})
 }
 
+fn objectives(text: &str) -> Value {
+    json!({"objectives": [{"route": text, "queue": text, "objective": 0.999, "not_in_time": 1, "budget_left": -0.5,
+        "burn": [{"rate": 1.5}, {"rate": null}], "pace": text}]})
+}
+
 fn figures(text: &str, by: &str) -> Value {
     let cause = json!({"group": text, "class": text, "kind": text, "message": text});
     let quantiles = json!({"p50_ms": 1, "p95_ms": 20, "p99_ms": 300});
@@ -135,6 +140,7 @@ fn pages(page: &mut Page, text: &str) {
     story::print(page, &story(text), now);
     why::print(page, &why(text), now);
     overview::print(page, &overview(text), now);
+    objectives::print(page, &objectives(text));
     me::print(page, text, &principal(text), now);
     page.table(&mut token::table(), &[token::row(&api_token(text), now)]);
     for by in ["route", "cause"] {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use upshot_queue::{Deadline, Late, Priority, QueueName, Scope};
 
 use super::{Error, Route, UniqueRule, Why, default_name};
-use crate::{duration, outcome::PartsRule};
+use crate::{duration, objective::Objective, outcome::PartsRule};
 
 /// The written form of a route. Errors name the route, because the line that TOML shows may belong
 /// to another key.
@@ -22,6 +22,8 @@ pub(super) struct Written {
     queue: QueueName,
     #[serde(with = "duration")]
     within: Duration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    objective: Option<f64>,
     #[serde(default)]
     priority: Priority,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -68,6 +70,7 @@ impl TryFrom<Written> for Route {
             version,
             queue,
             within,
+            objective,
             priority,
             limit_keys,
             deadline,
@@ -76,6 +79,8 @@ impl TryFrom<Written> for Route {
             parts,
         } = written;
         let impossible = |why| Error { event: event.clone(), job: job.clone(), why };
+        let objective = objective.map(Objective::try_from).transpose();
+        let objective = objective.map_err(|unusable| impossible(Why::Objective(unusable)))?;
         let templates: Result<_, _> = limit_keys.iter().map(|key| key.parse()).collect();
         let limit_keys = templates.map_err(|malformed| impossible(Why::LimitKey(malformed)))?;
         if deadline.is_none() && late.is_some() {
@@ -89,8 +94,20 @@ impl TryFrom<Written> for Route {
         };
         let unique = unique.map(rule).transpose()?;
         let name = name.unwrap_or_else(|| default_name(&event, &job));
-        let route =
-            Self { name, event, job, version, queue, within, priority, limit_keys, deadline, unique, parts };
+        let route = Self {
+            name,
+            event,
+            job,
+            version,
+            queue,
+            within,
+            objective,
+            priority,
+            limit_keys,
+            deadline,
+            unique,
+            parts,
+        };
         route.check()?;
         Ok(route)
     }
@@ -98,8 +115,20 @@ impl TryFrom<Written> for Route {
 
 impl From<Route> for Written {
     fn from(route: Route) -> Self {
-        let Route { name, event, job, version, queue, within, priority, limit_keys, deadline, unique, parts } =
-            route;
+        let Route {
+            name,
+            event,
+            job,
+            version,
+            queue,
+            within,
+            objective,
+            priority,
+            limit_keys,
+            deadline,
+            unique,
+            parts,
+        } = route;
         Self {
             name: (name != default_name(&event, &job)).then_some(name),
             event,
@@ -107,6 +136,7 @@ impl From<Route> for Written {
             version,
             queue,
             within,
+            objective: objective.map(f64::from),
             priority,
             limit_keys: limit_keys.iter().map(ToString::to_string).collect(),
             parts,
@@ -153,6 +183,7 @@ mod tests {
             "name = 'invoices'",
             "parts = 'at least 80%'",
             "parts = 'any'",
+            "objective = 0.999",
         ] {
             let route = read(more).unwrap();
             let printed = toml::to_string(&route).unwrap();
@@ -173,6 +204,8 @@ mod tests {
             ("limit_keys = ['{tenent}']", ["`t.v1` to `a.b`", "{tenent}", "{tenant}"]),
             ("limit_keys = ['a', 'b', 'c', 'd']", ["`t.v1` to `a.b`", "4", "at most 3"]),
             ("name = 'a b'", ["`t.v1` to `a.b`", "`a b`", "letters"]),
+            ("objective = 99.9", ["`t.v1` to `a.b`", "99.9", "such as 0.999"]),
+            ("objective = 1", ["`t.v1` to `a.b`", "`objective` is 1:", "such as 0.999"]),
             ("late = 'run'", ["`t.v1` to `a.b`", "late", "add a deadline"]),
             ("deadline = '0s'", ["`t.v1` to `a.b`", "0s", "1ms"]),
             ("deadline = '10m'\nlate = 'never'", ["never", "expire", "line 6"]),

@@ -97,7 +97,8 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
-        "audit" | "audit-log" | "doctor" | "queues" | "dead" | "openapi" | "asyncapi" | "help" => {
+        "audit" | "audit-log" | "doctor" | "queues" | "dead" | "objectives" | "openapi"
+        | "asyncapi" | "help" => {
             vec![words(command.to_owned())]
         }
         "publish" => vec![words(format!("publish {}", order_file.display()))],

@@ -93,6 +93,7 @@ pub const ROWS: &[Row] = &[
     said(row("waive_outcome", &[200], NotThere), || json!({"reason": "settled"})),
     said(row("note_outcome", &[200], NotThere), || json!({"note": "seen"})),
     said(row("own_outcome", &[200], NotThere), || json!({"owner": "billing"})),
+    row("list_objectives", &[200], Same),
     row("show_overview", &[200], Same),
     Row { echoes: &["job", "subject"], ..row("tell_story", &[200], NotThere) },
     row("erase_subject", &[200], Same),
