@@ -20,12 +20,13 @@ test: ## Install what is missing, then run every test
 	# The queue once more, against a cluster of three masters.
 	UPSHOT_TEST_REDIS=cluster cargo test --release --workspace --test conformance
 
-test-all: test ## Every test, a scaled mail outage, API and events held against their documents, a short proof
+test-all: test ## Every test, a scaled mail outage, API, events and alarms held against what they promise, a short proof
 	scripts/setup test-all
 	UPSHOT_TEST_BINARY=$(abspath $(target))/release/upshot cargo test --release --workspace --test long
 	scripts/test-api
 	scripts/test-asyncapi
 	scripts/test-login
+	scripts/test-rules
 	scripts/prove 3000 4
 	# Programs with fewer features than the workspace has together.
 	cargo test --release -p custom-handler
