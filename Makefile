@@ -27,11 +27,12 @@ test-all: test ## Every test, a scaled mail outage, API, events and alarms held 
 	scripts/test-asyncapi
 	scripts/test-login
 	scripts/test-rules
+	scripts/test-webhook
 	scripts/prove 3000 4
 	# Programs with fewer features than the workspace has together.
 	cargo test --release -p custom-handler
 	cargo test --release -p upshot-api --test api no_store
-	for feature in files mail oidc pdf; do cargo build --release -p upshot --features $$feature || exit; done
+	for feature in files mail oidc pdf webhook; do cargo build --release -p upshot --features $$feature || exit; done
 
 test-long: ## Compare the queue with its model in many more random runs, each time others
 	scripts/setup test

@@ -21,12 +21,14 @@
 //! | [`shown`], [`reveal`] | what answers hide; the requests that see all |
 //! | [`accepted`] | jobs that are accepted and not enqueued yet |
 //! | [`state`], [`known`], [`target`] | what handlers share; reading a job; changing a job |
+//! | [`alarms`] | looks for causes of alarms, and tells a webhook |
 //! | [`scrape`], `metrics`, [`upkeep`] | metrics of queues; of this process; clean-up of metrics that are not fetched |
 //! | [`mod@openapi`] | the document that describes it all |
 //! | [`mod@asyncapi`] | the document that describes events, receipts and the audit log |
 
 mod accepted;
 mod access;
+mod alarms;
 mod asyncapi;
 mod binding;
 mod body;
@@ -73,6 +75,9 @@ pub enum Error {
     /// The identity provider's settings cannot be used.
     #[error(transparent)]
     Provider(#[from] access::fetch::Error),
+    /// The webhook of alarms cannot be used.
+    #[error(transparent)]
+    Webhook(#[from] alarms::Unusable),
     /// The file store cannot be used.
     #[error(transparent)]
     Store(#[from] files::Error),

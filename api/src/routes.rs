@@ -1,6 +1,7 @@
 //! The addresses, one concern a file.
 
 mod access;
+mod alarms;
 mod audit;
 mod cancel;
 mod capabilities;
@@ -92,6 +93,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(outcomes::note))
         .routes(routes!(outcomes::own))
         .routes(routes!(objectives::objectives))
+        .routes(routes!(alarms::alarms))
         .routes(routes!(overview::overview))
         .routes(routes!(subjects::story, erase::erase))
         .routes(routes!(me::me))

@@ -14,7 +14,7 @@ use upshot_runtime::{Health, Settings, amqp, health::watch_redis};
 use crate::{
     Error,
     access::{self, Mode, acts},
-    layers, routes,
+    alarms, layers, routes,
     serve::{Patience, serve},
     state::Shared,
     upkeep,
@@ -22,6 +22,9 @@ use crate::{
 
 /// How long requests in flight may take after the stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long Redis may take to hear that this process looks at alarms no more.
+const RELEASE: Duration = Duration::from_secs(1);
 
 /// Connections for `/healthz`, `/readyz` and `/metrics` on a listener of their own.
 const PROBERS: usize = 64;
@@ -69,11 +72,13 @@ impl Api {
             AbortOnDropHandle::new(tokio::spawn(acts::write_suppressed(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(upshot_ledger::audit(
                 self.state.queues.values().cloned().collect::<Vec<_>>(),
+                self.state.unexplained.clone(),
             ))),
             AbortOnDropHandle::new(tokio::spawn(upshot_ledger::watch(
                 self.state.queues.values().cloned().collect::<Vec<_>>(),
             ))),
         ];
+        let looking = AbortOnDropHandle::new(tokio::spawn(alarms::run(self.state.clone())));
         if self.state.mode == Mode::Off {
             warn_beyond_loopback(&listener);
         }
@@ -96,6 +101,8 @@ impl Api {
                 tracing::warn!("requests in flight were cut off {GRACE:?} after the stop");
             }
         }
+        // It lets another process look.
+        let _ = tokio::time::timeout(RELEASE, looking).await;
         drop((background, first));
         self.state.publisher.close().await;
     }

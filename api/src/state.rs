@@ -12,6 +12,8 @@ use upshot_access::{
     acts::{Acts, Kept},
 };
 use upshot_ledger::{
+    alarms::Store,
+    audit::Unexplained,
     quarantine::{self, Quarantine},
     risk::RunTimesCache,
 };
@@ -27,6 +29,7 @@ use crate::{
     Error,
     accepted::{AcceptedAt, NotYet},
     access::{Caller, Mode, People},
+    alarms,
     files::Files,
     hosts::Hosts,
     known::Known,
@@ -111,6 +114,10 @@ pub struct State {
     pub metrics: PrometheusHandle,
     /// Whether only the listener of `probes.listen` serves metrics.
     pub metrics_apart: bool,
+    /// The watch over alarms.
+    pub alarms: alarms::Watch,
+    /// What the audit of the books found.
+    pub unexplained: Arc<Unexplained>,
     /// The counts of the queues.
     pub scrape: Scrape,
     /// How long runs of each route take, some seconds old.
@@ -154,6 +161,11 @@ impl Shared {
             tokens: Tokens::with_connection(redis.clone(), connector.prefix()),
             people: Arc::new(People::new(&settings.api, &redis, connector.prefix())?),
             acts: acts.clone(),
+            alarms: alarms::Watch::new(
+                &settings.alarms,
+                Store::with_connection(redis.clone(), connector.prefix()),
+            )?,
+            unexplained: Arc::default(),
             seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),
             scrape: Scrape::new(

@@ -22,7 +22,7 @@ pub use dead::{Dead, DeadPurge, DeadRetry, Which};
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry, Why};
 pub use link::{Link, LinkCommand, LinkId, LinkWith};
 pub use outcomes::{
-    By, Erase, Note, Objectives, Outcomes, Overdue, Overview, Owner, Period, Story, Waive,
+    Alarms, By, Erase, Note, Objectives, Outcomes, Overdue, Overview, Owner, Period, Story, Waive,
     WhichOutcomes,
 };
 pub use quarantine::Quarantine;
@@ -124,6 +124,11 @@ pub enum Command {
     /// For routes with an `objective` in the settings. The budget is for 30 days; what is late, missed
     /// or partial uses it up. At a burn of 1 the budget lasts exactly for the 30 days.
     Objectives(Objectives),
+    /// Show what is wrong now, by cause: a route, a queue, a reason, never a single job.
+    ///
+    /// The API looks every few seconds, and tells the webhook of `alarms.webhook` when an alarm comes
+    /// on and when it is over.
+    Alarms(Alarms),
     /// Tell everything about a business key, in order of time.
     ///
     /// Over all queues: the event, each attempt and why it failed, waits with their length, changes by

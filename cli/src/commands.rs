@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+pub mod alarms;
 pub mod audit;
 pub mod audit_log;
 pub mod change;

@@ -19,6 +19,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "overdue",
             "outcomes",
             "objectives",
+            "alarms",
             "story",
             "waive",
             "note",

@@ -5,14 +5,18 @@
 //! changed manually or lost, or there is a bug.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use futures::future;
 use metrics::{describe_gauge, gauge};
-use upshot_queue::{Audit, Client, Drift};
+use upshot_queue::{Audit, Client, Drift, QueueName};
 
 /// How often what balances at one moment is compared.
 const LOOK: Duration = Duration::from_secs(5);
@@ -21,14 +25,29 @@ const PASS: Duration = Duration::from_secs(600);
 /// A pass rests so many times as long as its last call took, which leaves Redis to others.
 const REST: u32 = 20;
 
-/// Audits queues for ever.
-pub async fn audit(queues: impl IntoIterator<Item = Client>) {
+/// What the last looks found, by queue: expectations that the books do not explain.
+#[derive(Debug, Default)]
+pub struct Unexplained(Mutex<BTreeMap<QueueName, u64>>);
+
+impl Unexplained {
+    /// Those of a queue; 0 before the first look.
+    pub fn of(&self, queue: &QueueName) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(queue).copied().unwrap_or(0)
+    }
+
+    fn set(&self, queue: &QueueName, found: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.clone(), found);
+    }
+}
+
+/// Audits queues for ever, and notes what it finds.
+pub async fn audit(queues: impl IntoIterator<Item = Client>, found: Arc<Unexplained>) {
     describe_gauge!("upshot_unexplained", "Expectations that the books of a queue do not explain.");
     describe_gauge!(
         "upshot_unexplained_age_seconds",
         "How long there has been one that they do not explain."
     );
-    future::join_all(queues.into_iter().map(Of::audit)).await;
+    future::join_all(queues.into_iter().map(|queue| Of::audit(queue, found.clone()))).await;
 }
 
 /// The expectations of which the books, and what they are compared with, differ.
@@ -48,11 +67,12 @@ struct Of {
     queue: Client,
     /// What the last pass found.
     passed: AtomicU64,
+    found: Arc<Unexplained>,
 }
 
 impl Of {
-    async fn audit(queue: Client) {
-        let of = Self { queue, passed: AtomicU64::new(0) };
+    async fn audit(queue: Client, found: Arc<Unexplained>) {
+        let of = Self { queue, passed: AtomicU64::new(0), found };
         future::join(of.look(), of.pass()).await;
     }
 
@@ -69,6 +89,7 @@ impl Of {
                     }
                     since = (found > 0).then(|| since.unwrap_or_else(Instant::now));
                     let age = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+                    self.found.set(self.queue.name(), found);
                     gauge!("upshot_unexplained", "queue" => name.clone()).set(found as f64);
                     gauge!("upshot_unexplained_age_seconds", "queue" => name.clone()).set(age);
                 }

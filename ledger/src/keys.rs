@@ -55,6 +55,11 @@ impl Keys {
     pub fn notes(&self) -> String {
         self.key("quarantine:notes")
     }
+
+    /// Hash: the state of alarms, and which process may change it.
+    pub fn alarms(&self) -> String {
+        self.key("alarms")
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +72,14 @@ mod tests {
     #[test]
     fn layout_matches_the_snapshot() {
         let keys = Keys::new("upshot");
-        let layout = [keys.control().to_owned(), keys.book(), keys.quarantine(), keys.rows(), keys.notes()];
+        let layout = [
+            keys.control().to_owned(),
+            keys.book(),
+            keys.quarantine(),
+            keys.rows(),
+            keys.notes(),
+            keys.alarms(),
+        ];
         let documented = include_str!("../../docs/redis-keys.md");
         for key in &layout {
             assert!(key.contains("{@ledger}"), "{key} has no hash tag");

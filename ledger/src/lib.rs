@@ -5,6 +5,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`alarms`] | says what is wrong, by cause, and whom to tell |
 //! | [`mod@audit`] | compares the books with jobs and indexes all the time |
 //! | [`keys`] | names the keys of the ledger's own slot |
 //! | [`quarantine`] | lists what is in quarantine, and keeps the bridge's book |
@@ -21,6 +22,7 @@
 //! | [`receipt`] | makes receipts from moves of expectations |
 //! | [`relay`] | publishes receipts |
 
+pub mod alarms;
 pub mod audit;
 pub mod clocks;
 pub mod keys;

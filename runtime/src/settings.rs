@@ -4,6 +4,7 @@
 //! that an error shows the line to correct.
 
 mod access;
+mod alarms;
 mod amqp;
 mod app;
 pub mod bytes;
@@ -25,6 +26,7 @@ use toml::Table;
 use upshot_queue::QueueName;
 
 pub use access::{GroupRole, LinkSettings, OidcSettings, SessionSettings, network};
+pub use alarms::AlarmSettings;
 pub use amqp::AmqpSettings;
 pub use app::App;
 pub use bytes::ByteSize;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub quarantine: QuarantineSettings,
     /// The audit log.
     pub audit: AuditSettings,
+    /// Alarms, and who is told.
+    pub alarms: AlarmSettings,
     /// Event schemas.
     pub contracts: ContractSettings,
     /// What is told about outcomes.
@@ -173,12 +177,15 @@ impl Settings {
     /// The files that secrets were read from, by key.
     pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
         let sentinel_password = self.redis.sentinel_password.as_ref().and_then(Secret::file);
+        let alarms_secret = self.alarms.secret.as_ref().and_then(Secret::file);
         [
             ("amqp.url", self.amqp.url.file()),
             ("redis.url", self.redis.url.file()),
             ("redis.sentinel_password", sentinel_password),
             ("store.url", self.store.url.file()),
             ("smtp.url", self.smtp.url.file()),
+            ("alarms.webhook", self.alarms.webhook.file()),
+            ("alarms.secret", alarms_secret),
         ]
         .into_iter()
         .filter_map(|(key, file)| Some((key, file?)))
@@ -263,6 +270,7 @@ impl Settings {
             }
         }
         self.api.validate_access()?;
+        self.alarms.validate()?;
         self.amqp.validate()?;
         self.redis.validate()?;
         if self.store.url.has_login() {
@@ -327,6 +335,7 @@ impl Default for Settings {
             bridge: BridgeSettings::default(),
             quarantine: QuarantineSettings::default(),
             audit: AuditSettings::default(),
+            alarms: AlarmSettings::default(),
             contracts: ContractSettings::default(),
             outcomes: OutcomesSettings::default(),
             routes: Vec::new(),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use upshot_ledger::alarms::Sort;
 
 fn text(path: &str) -> String {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path);
@@ -86,6 +87,29 @@ fn every_rule_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() {
     let names: BTreeSet<String> = rules().into_iter().map(|(name, _)| name).collect();
     assert_eq!(fires, names);
     assert_eq!(is_silent, names);
+}
+
+/// Rules that only Prometheus has: without figures, or without the data in Redis, the API cannot look.
+const OF_PROMETHEUS: [&str; 2] = ["UpshotDataLost", "UpshotNoFigures"];
+
+#[test]
+fn the_alarms_of_the_api_are_the_rules_and_both_are_explained() {
+    let page = text("docs/alarms.md");
+    let mut rest: BTreeMap<String, String> = rules().into_iter().collect();
+    for sort in Sort::ALL {
+        let rule = rest.remove(&sort.rule()).unwrap_or_else(|| panic!("no rule for {sort}"));
+        let severity = format!("severity: {}\n", sort.severity().as_str());
+        assert!(rule.contains(&severity), "{sort} is {severity}");
+        let minutes = sort.lasts() / 60_000;
+        let lasts = (minutes > 0).then(|| format!("for: {minutes}m\n"));
+        assert!(lasts.map_or(!rule.contains("for: "), |lasts| rule.contains(&lasts)), "{sort}: {minutes}m");
+        let row = format!("| `{sort}` | `{}` | {} |", sort.rule(), sort.severity().as_str());
+        assert!(page.contains(&row), "docs/alarms.md has no row {row}");
+    }
+    assert_eq!(rest.keys().collect::<Vec<_>>(), OF_PROMETHEUS);
+    for name in OF_PROMETHEUS {
+        assert!(page.contains(&format!("| | `{name}` |")), "docs/alarms.md has no row of {name}");
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 mod accepted;
 mod access;
+#[cfg(feature = "webhook")]
+mod alarms;
 mod configuration;
 mod confirmations;
 mod dead;

@@ -116,6 +116,12 @@ pub struct Overview {
 }
 
 #[derive(Debug, Args)]
+pub struct Alarms {
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
 pub struct Objectives {
     #[command(flatten)]
     pub api: ApiAddress,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use upshot_shared::visible::is_shown;
 
 use super::{
-    audit_log, dead, follow, job_page, jobs, me, objectives, outcomes, overview, quarantine, queues,
+    alarms, audit_log, dead, follow, job_page, jobs, me, objectives, outcomes, overview, quarantine, queues,
     story, timeline, token, why,
 };
 use crate::output::{Page, Table, tests::written};
@@ -96,6 +96,15 @@ fn overview(text: &str) -> Value {
         "infrastructure": infrastructure, "flags": [{"flag": text, "words": text}]}]})
 }
 
+fn alarms(text: &str) -> Value {
+    let alarm = |on_since: Option<&str>| {
+        json!({"alarm": text, "severity": text, "labels": {text: text}, "summary": text, "remedy": text, "since": text,
+            "seen_at": text, "on_since": on_since, "told_at": text})
+    };
+    let webhook = json!({"is_set": true, "is_gone": false, "waiting": 1, "last_failure": text});
+    json!({"looked_at": text, "alarms": [alarm(Some(text)), alarm(None)], "webhook": webhook})
+}
+
 fn objectives(text: &str) -> Value {
     json!({"objectives": [{"route": text, "queue": text, "objective": 0.999, "not_in_time": 1, "budget_left": -0.5,
         "burn": [{"rate": 1.5}, {"rate": null}], "pace": text}]})
@@ -141,6 +150,7 @@ fn pages(page: &mut Page, text: &str) {
     why::print(page, &why(text), now);
     overview::print(page, &overview(text), now);
     objectives::print(page, &objectives(text));
+    alarms::print(page, &alarms(text), now);
     me::print(page, text, &principal(text), now);
     page.table(&mut token::table(), &[token::row(&api_token(text), now)]);
     for by in ["route", "cause"] {

@@ -97,7 +97,7 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
-        "audit" | "audit-log" | "doctor" | "queues" | "dead" | "objectives" | "openapi"
+        "alarms" | "audit" | "audit-log" | "doctor" | "queues" | "dead" | "objectives" | "openapi"
         | "asyncapi" | "help" => {
             vec![words(command.to_owned())]
         }

@@ -94,6 +94,7 @@ pub const ROWS: &[Row] = &[
     said(row("note_outcome", &[200], NotThere), || json!({"note": "seen"})),
     said(row("own_outcome", &[200], NotThere), || json!({"owner": "billing"})),
     row("list_objectives", &[200], Same),
+    row("list_alarms", &[200], Same),
     row("show_overview", &[200], Same),
     Row { echoes: &["job", "subject"], ..row("tell_story", &[200], NotThere) },
     row("erase_subject", &[200], Same),
