@@ -54,8 +54,9 @@ fn hold(place: &str, expression: &str, documented: &BTreeMap<String, String>) {
 fn rules() -> Vec<(String, String)> {
     let text = text("deploy/prometheus/upshot.rules.yml");
     let parts = text.split("- alert: ").skip(1);
+    // A name that ends the file is a rule without lines, which no check lets pass.
     parts
-        .map(|part| part.split_once('\n').unwrap())
+        .map(|part| part.split_once('\n').unwrap_or((part, "")))
         .map(|(name, rest)| (name.to_owned(), rest.to_owned()))
         .collect()
 }

@@ -119,15 +119,15 @@ impl Provider {
                 let description = answer.error_description().map_or("", String::as_str);
                 Error::Refused(shown(&format!("{} {description}", error.as_ref())))
             }
-            RequestTokenError::Request(why) => self.away(why),
+            RequestTokenError::Request(why) => self.away(&why),
             // An ID token of another form, in an answer that is in order.
             RequestTokenError::Parse(why, _) if why.path().to_string().starts_with("id_token") => {
                 Error::Invalid(shown(&why.inner().to_string()))
             }
             RequestTokenError::Parse(why, _) => {
-                self.away(format!("its answer to a code cannot be read: {why}"))
+                self.away(&format!("its answer to a code cannot be read: {why}"))
             }
-            RequestTokenError::Other(why) => self.away(format!("its answer to a code cannot be used: {why}")),
+            RequestTokenError::Other(why) => self.away(&format!("its answer to a code cannot be used: {why}")),
         })
     }
 
@@ -150,7 +150,7 @@ impl Provider {
             }
             Err(why) => {
                 let cause = why.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-                Err(self.away(format!("it does not say who a person is: {why}{cause}")))
+                Err(self.away(&format!("it does not say who a person is: {why}{cause}")))
             }
         }
     }
@@ -158,7 +158,7 @@ impl Provider {
     /// Where the provider sends the browser back to.
     fn back(&self, pending: &Pending) -> Result<RedirectUrl, Error> {
         RedirectUrl::new(pending.redirect.clone())
-            .map_err(|why| self.away(format!("{} is no address: {why}", pending.redirect)))
+            .map_err(|why| self.away(&format!("{} is no address: {why}", pending.redirect)))
     }
 
     /// The endpoints and keys of the provider, no older than this.
@@ -168,13 +168,13 @@ impl Provider {
         if let Some(known) = known.filter(|known| known.at.elapsed() < age) {
             return Ok(known);
         }
-        let known = Known::fetch(&self.config, &self.http).await.map_err(|why| self.away(why))?;
+        let known = Known::fetch(&self.config, &self.http).await.map_err(|why| self.away(&why))?;
         let known = Arc::new(known);
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
         Ok(known)
     }
 
-    fn away(&self, why: impl ToString) -> Error {
+    fn away(&self, why: &(impl ToString + ?Sized)) -> Error {
         Error::Away { issuer: self.config.issuer.clone(), why: shown(&why.to_string()) }
     }
 }
