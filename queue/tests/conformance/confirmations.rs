@@ -334,7 +334,7 @@ async fn a_part_of_the_work_is_a_verdict_of_its_own() {
     assert_eq!(listed, [(id.clone(), job.since)]);
     // Of the forgotten job the row keeps the verdict.
     assert_eq!(
-        fixture.queue.operator.forget(&[id.clone()], Duration::ZERO).await.unwrap(),
+        fixture.queue.operator.forget(std::slice::from_ref(&id), Duration::ZERO).await.unwrap(),
         [Changed::Forgotten]
     );
     let rows = fixture.queue.exception_rows(&listed).await.unwrap();
