@@ -1,5 +1,7 @@
 //! What is shipped for Prometheus and Grafana names metrics that there are, and every rule is tested.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
