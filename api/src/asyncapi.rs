@@ -4,16 +4,15 @@
 //! a change of the public surface.
 
 mod acts;
+mod confirmations;
 mod schemas;
-
-use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use upshot_runtime::{
     Settings,
-    amqp::{EVENTS, HISTORY, OUTCOMES},
+    amqp::{CONFIRMATIONS, EVENTS, HISTORY, OUTCOMES},
 };
-use upshot_shared::{Intake, Verdict, contract, event::STRUCTURED, receipt};
+use upshot_shared::{Intake, Verdict, confirmation::Proved, contract, event::STRUCTURED, receipt};
 
 /// The document of a program's settings as indented JSON, with a line feed at its end.
 ///
@@ -33,14 +32,14 @@ pub fn text(intake: &Intake) -> String {
 
 fn document(intake: &Intake) -> Value {
     let mut parts = Parts::default();
-    let kinds: BTreeSet<&str> = intake.all_routes().map(|route| route.event.as_str()).collect();
-    for kind in kinds {
+    for kind in intake.kinds() {
         let mut key = schemas::key(kind);
         while parts.messages.contains_key(&key) {
             key.push('_');
         }
         parts.event(intake, &key, kind);
     }
+    parts.confirmations();
     parts.receipts();
     parts.acts();
     let Parts { channels, operations, messages, schemas } = parts;
@@ -50,8 +49,9 @@ fn document(intake: &Intake) -> Value {
             "title": "Upshot",
             "version": env!("CARGO_PKG_VERSION"),
             "description": format!(
-                "Events in, receipts and the audit log out, over RabbitMQ. Publish an event to the topic exchange `{EVENTS}`. \
-                 What became of it comes as receipts from the topic exchange `{OUTCOMES}`: bind a queue of your \
+                "Events and confirmations in, receipts and the audit log out, over RabbitMQ. Publish an event to the topic \
+                 exchange `{EVENTS}`, and proof of what became of work to `{CONFIRMATIONS}`. \
+                 What became of an event comes as receipts from the topic exchange `{OUTCOMES}`: bind a queue of your \
                  own. All messages are CloudEvents 1.0. A receipt may come more than once: its `source` and `id` \
                  identify it, and its `sequence` orders the receipts of a source."
             ),
@@ -76,13 +76,21 @@ impl Parts {
     /// An event type that producers publish.
     fn event(&mut self, intake: &Intake, key: &str, kind: &str) {
         let routes = intake.routes(kind);
-        let jobs: Vec<String> = routes
+        let mut becomes: Vec<String> = routes
             .iter()
             .map(|route| {
                 let within = humantime::format_duration(route.within);
                 format!("`{}` in queue `{}`, expected within {within}", route.job, route.queue)
             })
             .collect();
+        becomes.extend(intake.rules(kind).iter().map(|rule| {
+            let (key, queue) = (&rule.key, &rule.queue);
+            let outcome = match rule.outcome {
+                Proved::Achieved => "achieved",
+                Proved::Missed => "missed",
+            };
+            format!("the confirmation `{key}` ({outcome}) for queue `{queue}`")
+        }));
         let data = match intake.contract(kind) {
             Some(contract) => {
                 self.schemas.insert(key.to_owned(), schemas::component(key, contract));
@@ -95,7 +103,7 @@ impl Parts {
             json!({
                 "name": kind,
                 "title": kind,
-                "summary": format!("Becomes {}.", jobs.join("; ")),
+                "summary": format!("Becomes {}.", becomes.join("; ")),
                 "contentType": STRUCTURED,
                 "payload": schemas::event(kind, data),
             }),

@@ -8,7 +8,8 @@ use axum::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use upshot_ledger::quarantine::MessageId;
-use upshot_queue::JobId;
+use upshot_queue::{Condition, JobId, QueueName};
+use url::form_urlencoded;
 
 use crate::{
     accepted::{ACCEPTED, AcceptedAt},
@@ -55,6 +56,16 @@ impl Links {
     /// A file of the job.
     pub fn file(&self, id: &JobId, name: &str) -> String {
         format!("{}/v1/jobs/{id}/files/{}", self.base, utf8_percent_encode(name, SEGMENT))
+    }
+
+    /// The signal that a queue keeps for a condition.
+    pub fn signal(&self, queue: &QueueName, condition: &Condition) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("key", condition.key());
+        if let Some(tenant) = condition.tenant() {
+            query.append_pair("tenant", tenant);
+        }
+        format!("{}/v1/queues/{queue}/signals?{}", self.base, query.finish())
     }
 
     /// The list of jobs with this query.

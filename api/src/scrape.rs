@@ -25,7 +25,7 @@ use upshot_ledger::{
     risk::RunTimesCache,
 };
 use upshot_queue::{Client, Counts, Outbox, State, Workers};
-use upshot_runtime::amqp::{Depths, INTAKE, QUARANTINE};
+use upshot_runtime::amqp::{CONFIRMATIONS, Depths, INTAKE, QUARANTINE};
 use upshot_shared::{Reason, Route};
 
 use objectives::Objectives;
@@ -235,8 +235,8 @@ fn of_rabbitmq(depths: Option<Depths>) -> String {
     let up = [(String::new(), u64::from(depths.is_some()))];
     let help = "Whether RabbitMQ answered when it was last looked at.";
     family(&mut text, "upshot_rabbitmq_up", "gauge", help, up);
-    let Some(Depths { intake, quarantine }) = depths else { return text };
-    let queues = [(INTAKE, intake), (QUARANTINE, quarantine)];
+    let Some(Depths { intake, confirmations, quarantine }) = depths else { return text };
+    let queues = [(INTAKE, intake), (CONFIRMATIONS, confirmations), (QUARANTINE, quarantine)];
     let messages = queues.map(|(queue, depth)| (format!("queue=\"{queue}\""), u64::from(depth.messages)));
     let help = "Messages that wait in a queue of RabbitMQ.";
     family(&mut text, "upshot_rabbitmq_messages", "gauge", help, messages);

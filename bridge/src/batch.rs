@@ -1,4 +1,4 @@
-//! Decides what a batch of deliveries becomes: jobs by queue, and rejections.
+//! Decides what a batch of deliveries becomes: jobs by queue, confirmations, and rejections.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,12 +7,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use lapin::{Acker, BasicProperties, message::Delivery, types::AMQPValue};
+use lapin::{
+    Acker, BasicProperties,
+    message::Delivery,
+    types::{AMQPValue, ShortString},
+};
 use tokio::time::timeout;
 use upshot_queue::{JobId, NewJob, QueueName};
 use upshot_runtime::amqp::HEADER_UNREADABLE;
 use upshot_shared::{
-    Intake, Reason, Rejection,
+    Intake, Proof, Reason, Rejection, confirmation,
     event::{Envelope, Header},
     intake::Accepted,
 };
@@ -22,6 +26,7 @@ use upshot_shared::{
 pub(crate) struct Arrived {
     pub(crate) body: Bytes,
     pub(crate) properties: BasicProperties,
+    pub(crate) exchange: ShortString,
     pub(crate) routing_key: String,
     pub(crate) tag: u64,
     pub(crate) acker: Acker,
@@ -30,10 +35,11 @@ pub(crate) struct Arrived {
 impl Arrived {
     /// A copy that shares the body.
     pub(crate) fn copy(&self) -> Self {
-        let Self { body, properties, routing_key, tag, acker } = self;
+        let Self { body, properties, exchange, routing_key, tag, acker } = self;
         Self {
             body: body.clone(),
             properties: properties.clone(),
+            exchange: exchange.clone(),
             routing_key: routing_key.clone(),
             tag: *tag,
             acker: acker.clone(),
@@ -46,6 +52,7 @@ impl From<Delivery> for Arrived {
         Self {
             body: delivery.data.into(),
             properties: delivery.properties,
+            exchange: delivery.exchange,
             routing_key: delivery.routing_key.to_string(),
             tag: delivery.delivery_tag,
             acker: delivery.acker,
@@ -78,19 +85,56 @@ pub(crate) struct Jobs {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) jobs: HashMap<QueueName, Jobs>,
+    /// For each confirmation, the position of its delivery in the batch.
+    pub(crate) confirmations: Vec<(usize, Proof)>,
     /// What cannot be accepted, by position in the batch.
     pub(crate) refused: BTreeMap<usize, Refused>,
 }
 
+/// What the messages of a queue are.
+#[derive(Clone, Debug)]
+pub(crate) enum Reading {
+    /// Events.
+    Events(Arc<Intake>),
+    /// Confirmations, for these queues.
+    Confirmations { queues: Arc<[QueueName]>, max_bytes: usize },
+}
+
+/// What a delivery becomes.
+#[derive(Debug, Default)]
+struct Taken {
+    jobs: Vec<(QueueName, NewJob)>,
+    confirmations: Vec<Proof>,
+}
+
+impl Reading {
+    fn read(&self, one: &Arrived) -> Result<Taken, Rejection> {
+        let envelope = envelope(&one.properties);
+        match self {
+            Self::Events(intake) => {
+                let Accepted { event, jobs, confirmations } = intake.accept(&envelope, &one.body)?;
+                for (queue, job) in &jobs {
+                    tracing::debug!(event_id = %event.id, event_type = %event.kind, job_id = %job.id, %queue, "accepted");
+                }
+                Ok(Taken { jobs, confirmations })
+            }
+            Self::Confirmations { queues, max_bytes } => {
+                let confirmation = confirmation::decode(&envelope, &one.body, *max_bytes, queues)?;
+                Ok(Taken { jobs: Vec::new(), confirmations: vec![confirmation] })
+            }
+        }
+    }
+}
+
 /// Decides on a separate thread what each delivery becomes, because a team's contract may take any
 /// time for some data. Refuses a delivery alone if its check takes longer than `limit`.
-pub(crate) async fn sort(intake: &Arc<Intake>, arrived: &Arc<Vec<Arrived>>, limit: Duration) -> Batch {
+pub(crate) async fn sort(reading: &Reading, arrived: &Arc<Vec<Arrived>>, limit: Duration) -> Batch {
     let mut verdicts = Vec::with_capacity(arrived.len());
-    match decide(intake, arrived, 0..arrived.len(), limit).await {
+    match decide(reading, arrived, 0..arrived.len(), limit).await {
         Some(decided) => verdicts = decided,
         None => {
             for place in 0..arrived.len() {
-                let decided = decide(intake, arrived, place..place + 1, limit).await;
+                let decided = decide(reading, arrived, place..place + 1, limit).await;
                 verdicts.extend(decided.unwrap_or_else(|| vec![Err(too_slow(limit))]));
             }
         }
@@ -98,13 +142,13 @@ pub(crate) async fn sort(intake: &Arc<Intake>, arrived: &Arc<Vec<Arrived>>, limi
     let mut batch = Batch::default();
     for (place, verdict) in verdicts.into_iter().enumerate() {
         match verdict {
-            Ok(Accepted { event, jobs }) => {
+            Ok(Taken { jobs, confirmations }) => {
                 for (queue, job) in jobs {
-                    tracing::debug!(event_id = %event.id, event_type = %event.kind, job_id = %job.id, %queue, "accepted");
                     let jobs = batch.jobs.entry(queue).or_default();
                     jobs.jobs.push(job);
                     jobs.of.push(place);
                 }
+                batch.confirmations.extend(confirmations.into_iter().map(|each| (place, each)));
             }
             Err(rejection) => drop(batch.refused.insert(place, rejection.into())),
         }
@@ -112,20 +156,17 @@ pub(crate) async fn sort(intake: &Arc<Intake>, arrived: &Arc<Vec<Arrived>>, limi
     batch
 }
 
-type EnqueueResult = Result<Accepted, Rejection>;
-
 /// `None` when the check took too long. The thread then continues to its end, and nothing waits for
 /// it.
 async fn decide(
-    intake: &Arc<Intake>,
+    reading: &Reading,
     arrived: &Arc<Vec<Arrived>>,
     places: std::ops::Range<usize>,
     limit: Duration,
-) -> Option<Vec<EnqueueResult>> {
-    let (intake, arrived) = (Arc::clone(intake), Arc::clone(arrived));
+) -> Option<Vec<Result<Taken, Rejection>>> {
+    let (reading, arrived) = (reading.clone(), Arc::clone(arrived));
     let deciding = tokio::task::spawn_blocking(move || {
-        let decide = |one: &Arrived| intake.accept(&envelope(&one.properties), &one.body);
-        arrived.get(places).unwrap_or_default().iter().map(decide).collect()
+        arrived.get(places).unwrap_or_default().iter().map(|one| reading.read(one)).collect()
     });
     // A contract that panics counts as one that takes for ever.
     timeout(limit, deciding).await.ok()?.ok()

@@ -1,6 +1,10 @@
 //! The service: sessions with RabbitMQ, one after another, until it is stopped.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_ledger::{
@@ -10,11 +14,11 @@ use upshot_ledger::{
 use upshot_queue::{Client, Connector, QueueName, connect::Backoff};
 use upshot_runtime::{
     Health, Settings,
-    amqp::{self, History, INTAKE, Publisher},
+    amqp::{self, CONFIRMATIONS, History, INTAKE, Publisher},
 };
 use upshot_shared::{Intake, contract};
 
-use crate::{acts::Copier, former, quarantine::Rows, session};
+use crate::{acts::Copier, batch::Reading, former, quarantine::Rows, session};
 
 /// Why a bridge cannot be set up. A running bridge does not fail; it waits.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,8 @@ pub struct Bridge {
     relay: Relay,
     copier: Copier,
     pub(crate) health: Health,
+    /// How many deliveries wait because a queue has no room for their confirmations.
+    pub(crate) full: Arc<AtomicUsize>,
 }
 
 impl Bridge {
@@ -56,14 +62,9 @@ impl Bridge {
     pub fn new(settings: &Settings, health: Health) -> Result<Self, Error> {
         let connector = Connector::new(settings.redis.options())?;
         let mut queues = HashMap::new();
-        for route in &settings.routes {
-            if !queues.contains_key(&route.queue) {
-                queues.insert(
-                    route.queue.clone(),
-                    Client::new(&connector, route.queue.clone())?
-                        .with_max_payload(settings.bridge.max_event_bytes.0),
-                );
-            }
+        for name in settings.queues.keys() {
+            let client = Client::new(&connector, name.clone())?;
+            queues.insert(name.clone(), client.with_max_payload(settings.bridge.max_event_bytes.0));
         }
         let amqp = amqp::Address::from(&settings.amqp);
         crate::metrics::describe(queues.keys());
@@ -85,7 +86,19 @@ impl Bridge {
             queues: Arc::new(queues),
             amqp,
             health,
+            full: Arc::default(),
         })
+    }
+
+    /// What the messages of a queue in RabbitMQ are.
+    pub(crate) fn reading(&self, queue: &str) -> Reading {
+        match queue {
+            CONFIRMATIONS => Reading::Confirmations {
+                queues: self.settings.queues.keys().cloned().collect(),
+                max_bytes: self.settings.bridge.max_event_bytes.0,
+            },
+            _ => Reading::Events(Arc::clone(&self.intake)),
+        }
     }
 
     /// Runs until `stop` fires. Meanwhile it repairs exchanges, queues and bindings, and relays
@@ -101,19 +114,21 @@ impl Bridge {
         let former = AbortOnDropHandle::new(tokio::spawn(former));
         let relay = AbortOnDropHandle::new(tokio::spawn(self.relay.clone().run(stop.clone())));
         let copier = AbortOnDropHandle::new(tokio::spawn(self.copier.clone().run(stop.clone())));
-        self.consume(&stop).await;
+        tokio::join!(self.consume(INTAKE, &stop), self.consume(CONFIRMATIONS, &stop));
         // They finish what is in hand.
         let _ = tokio::join!(former, relay, copier);
     }
 
-    /// Runs sessions on the intake, one after another.
-    async fn consume(&self, stop: &CancellationToken) {
+    /// Runs sessions on a queue, one after another.
+    async fn consume(&self, queue: &'static str, stop: &CancellationToken) {
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
-            match session::run(self, INTAKE, stop).await {
+            match session::run(self, queue, stop).await {
                 Ok(()) => return,
                 Err(session::Ended { worked, why }) => {
-                    self.health.down(session::INTAKE_PART, &why);
+                    if let Some(part) = session::part(queue) {
+                        self.health.down(part, &why);
+                    }
                     if worked {
                         backoff.reset();
                     }

@@ -5,8 +5,10 @@
 //! | [`bridge`] | the service, with the relay of receipts: sessions, one after another, until it is stopped |
 //! | [`session`] | one connection: consume, gather a batch, hand it over, ack |
 //! | [`acts`] | copies the audit log to RabbitMQ |
-//! | [`batch`] | what a batch of deliveries becomes: jobs by queue, rejections |
+//! | [`batch`] | what a batch of deliveries becomes: jobs by queue, confirmations, rejections |
 //! | [`enqueue`] | enqueues jobs, and waits while Redis is away |
+//! | [`confirm`] | hands confirmations to queues, and waits while Redis is away |
+//! | [`waiting`] | the deliveries that wait alone |
 //! | [`quarantine`] | what could not be accepted, kept with the reason |
 //! | `metrics` | the metrics of a bridge |
 //! | [`former`] | empties and deletes the intake of an earlier version |
@@ -18,6 +20,7 @@
 //! | quarantine takes nothing (full, a memory alarm) | bad deliveries wait unacknowledged, good ones continue |
 //! | Redis takes no row of a quarantined message | the same; if another program damaged the list, the message gets no row and a warning says so |
 //! | the AMQP client cannot parse a message | the transport leaves out what it cannot parse; the message goes to quarantine as `unreadable` |
+//! | a queue has no room for a confirmation | its delivery waits unacknowledged and is tried again; the others continue |
 //! | a contract takes too long | the event goes to quarantine as `contract_timeout`, alone |
 //! | large messages wait | the bridge reads them while `prefetch_bytes` has room, or one at a time |
 //! | an exchange, a queue or a binding is deleted | the bridge declares it again within seconds; readiness says what cannot be declared |
@@ -30,10 +33,12 @@
 pub mod acts;
 mod batch;
 pub mod bridge;
+mod confirm;
 mod enqueue;
 mod former;
 mod metrics;
 mod quarantine;
 mod session;
+mod waiting;
 
 pub use bridge::{Bridge, Error};

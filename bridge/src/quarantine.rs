@@ -11,21 +11,14 @@
 mod copy;
 mod rows;
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use futures::{StreamExt, stream};
 use lapin::{BasicProperties, options::BasicAckOptions};
-use tokio::{
-    sync::{Notify, mpsc},
-    time::timeout,
-};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use upshot_ledger::quarantine::MessageId;
 use upshot_queue::connect::Backoff;
@@ -37,14 +30,15 @@ use upshot_shared::Reason;
 
 pub(crate) use rows::Rows;
 
-use crate::batch::{Arrived, Refused};
+use crate::{
+    batch::{Arrived, Refused},
+    waiting::Waiting,
+};
 
 /// Bytes of waiting bad events that do not count against the room for good ones.
 const KEPT_BYTES: u64 = 64 << 20;
 /// Copies in flight at the same time.
 const UNDER_WAY: usize = 16;
-/// How long a stop waits for the copies and rows in hand.
-const FINISH: Duration = Duration::from_secs(3);
 /// The part of the health that says whether quarantine accepts messages.
 const PART: &str = "quarantine";
 
@@ -65,39 +59,20 @@ struct Kept {
     is_released: bool,
 }
 
-/// The delivery tags that are not acknowledged yet.
-#[derive(Clone, Default)]
-struct Waiting {
-    tags: Arc<Mutex<BTreeSet<u64>>>,
-    fewer: Arc<Notify>,
-}
-
-impl Waiting {
-    fn tags(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns once nothing waits.
-    async fn emptied(&self) {
-        loop {
-            // Subscribes before the check, so that no change is missed.
-            let fewer = self.fewer.notified();
-            if self.tags().is_empty() {
-                return;
-            }
-            fewer.await;
-        }
-    }
-}
-
 impl Quarantine {
     /// Starts the task that publishes bad deliveries.
-    pub(crate) fn open(publisher: Publisher, rows: Rows, budget: Arc<Budget>, health: Health) -> Self {
+    pub(crate) fn open(
+        publisher: Publisher,
+        rows: Rows,
+        budget: Arc<Budget>,
+        health: Health,
+        waiting: Waiting,
+    ) -> Self {
         // RabbitMQ delivers again what an earlier session could not publish, here or to another
         // bridge.
         health.up(PART);
         let (given, taken) = mpsc::unbounded_channel();
-        let (waiting, kept) = (Waiting::default(), Arc::new(AtomicU64::new(0)));
+        let kept = Arc::new(AtomicU64::new(0));
         let publishing = Publishing {
             publisher,
             rows,
@@ -116,7 +91,7 @@ impl Quarantine {
         let rejection = &refused.rejection;
         // Without the detail, which quotes the producer and may be personal.
         tracing::warn!(reason = %rejection.reason, place = %rejection.place, "event quarantined");
-        self.waiting.tags().insert(arrived.tag);
+        self.waiting.add(arrived.tag);
         let bytes = arrived.body.len() as u64;
         let is_released = self.kept.load(Ordering::Relaxed) + bytes <= KEPT_BYTES;
         if is_released {
@@ -125,17 +100,6 @@ impl Quarantine {
         }
         // The receiver lives as long as this does.
         let _ = self.given.send(Kept { arrived, refused, is_released });
-    }
-
-    /// Waits for the bad deliveries in hand before a stop. What is not done by then comes again, and
-    /// RabbitMQ has a second copy of it.
-    pub(crate) async fn finish(&self) {
-        let _ = timeout(FINISH, self.waiting.emptied()).await;
-    }
-
-    /// The lowest delivery tag that must not be acknowledged yet.
-    pub(crate) fn oldest(&self) -> Option<u64> {
-        self.waiting.tags().first().copied()
     }
 }
 
@@ -169,8 +133,7 @@ impl Publishing {
         self.health.up(PART);
         // If the connection is gone, the delivery comes again, and so does its copy.
         let _ = arrived.acker.ack(BasicAckOptions::default()).await;
-        self.waiting.tags().remove(&arrived.tag);
-        self.waiting.fewer.notify_waiters();
+        self.waiting.remove(arrived.tag);
         let bytes = arrived.body.len() as u64;
         if is_released {
             self.kept.fetch_sub(bytes, Ordering::Relaxed);

@@ -1,6 +1,9 @@
-//! One connection to RabbitMQ: consume, gather a batch, enqueue it, ack.
+//! One connection to RabbitMQ: consume, gather a batch, hand it to Redis, ack.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, StreamExt};
 use lapin::{
@@ -9,18 +12,31 @@ use lapin::{
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use upshot_runtime::amqp::{self, History, INTAKE, Link, TopologyError};
+use upshot_runtime::amqp::{self, CONFIRMATIONS, History, INTAKE, Link, TopologyError};
 
 use crate::{
     Bridge,
-    batch::{self, Arrived, Batch},
+    batch::{self, Arrived, Batch, Reading},
+    confirm::{self, Confirmed, Full},
     enqueue,
     quarantine::Quarantine,
+    waiting::Waiting,
 };
 
-/// The part of the health that says whether the intake is consumed.
-pub(crate) const INTAKE_PART: &str = "intake";
+/// How long a stop waits for the copies and rows in hand.
+const FINISH: Duration = Duration::from_secs(3);
+
+/// The part of the health that says whether a queue is consumed; the intake of an earlier version
+/// has none.
+pub(crate) fn part(queue: &str) -> Option<&'static str> {
+    match queue {
+        INTAKE => Some("intake"),
+        CONFIRMATIONS => Some("confirmations"),
+        _ => None,
+    }
+}
 
 /// The end of a session that was not stopped.
 pub(crate) struct Ended {
@@ -37,14 +53,15 @@ pub(crate) async fn run(bridge: &Bridge, queue: &'static str, stop: &Cancellatio
         connecting = Session::open(bridge, queue) => connecting,
     };
     let (session, consumer) = connecting.map_err(|why| Ended { worked: false, why })?;
-    if queue == INTAKE {
-        bridge.health.up(INTAKE_PART);
+    if let Some(part) = part(queue) {
+        bridge.health.up(part);
     }
     tracing::info!(queue, prefetch = bridge.settings.bridge.prefetch, "consuming");
     let mut worked = false;
     let ended = session.consume(bridge, consumer, stop, &mut worked).await;
     if stop.is_cancelled() {
-        session.quarantine.finish().await;
+        // What is not done by then comes again, and RabbitMQ has a second copy of it if it is bad.
+        let _ = timeout(FINISH, session.waiting.emptied()).await;
         // Unacknowledged deliveries go back to the queue with the connection.
         session.link.close().await;
         return Ok(());
@@ -55,7 +72,10 @@ pub(crate) async fn run(bridge: &Bridge, queue: &'static str, stop: &Cancellatio
 struct Session {
     link: Link,
     channel: Channel,
+    reading: Reading,
+    waiting: Waiting,
     quarantine: Quarantine,
+    full: Full,
 }
 
 impl Session {
@@ -80,13 +100,17 @@ impl Session {
             ),
             false => said(error),
         })?;
+        let waiting = Waiting::default();
         let quarantine = Quarantine::open(
             bridge.quarantine.clone(),
             bridge.rows.clone(),
             Arc::clone(link.budget()),
             bridge.health.clone(),
+            waiting.clone(),
         );
-        Ok((Self { link, channel, quarantine }, consumer))
+        let full = Full::new(bridge, waiting.clone());
+        let reading = bridge.reading(queue);
+        Ok((Self { link, channel, reading, waiting, quarantine, full }, consumer))
     }
 
     async fn consume(
@@ -122,7 +146,7 @@ impl Session {
         }
     }
 
-    /// Enqueues or quarantines a batch, and acknowledges what is in Redis.
+    /// Enqueues, confirms or quarantines a batch, and acknowledges what is in Redis.
     async fn hand_over(
         &self,
         bridge: &Bridge,
@@ -131,27 +155,38 @@ impl Session {
     ) -> Result<(), String> {
         let arrived = Arc::new(arrived);
         let limit = bridge.settings.bridge.contract_timeout;
-        let Batch { jobs, mut refused } = batch::sort(&bridge.intake, &arrived, limit).await;
+        let Batch { jobs, mut confirmations, mut refused } =
+            batch::sort(&self.reading, &arrived, limit).await;
         let alive = || self.link.status().connected() && self.channel.status().connected();
         refused.extend(enqueue::enqueue(bridge, &jobs, alive, stop).await?);
+        confirmations.retain(|(place, _)| !refused.contains_key(place));
+        let Confirmed { refused: too_large, mut full } =
+            confirm::confirm(bridge, confirmations, alive, stop).await?;
+        refused.extend(too_large);
         // A thread that checks a contract for too long still holds the batch.
         let arrived =
             Arc::try_unwrap(arrived).unwrap_or_else(|shared| shared.iter().map(Arrived::copy).collect());
-        let mut accepted = Vec::with_capacity(arrived.len());
+        let (mut accepted, mut bytes) = (Vec::with_capacity(arrived.len()), 0);
         for (place, arrived) in arrived.into_iter().enumerate() {
-            match refused.remove(&place) {
-                Some(why) => self.quarantine.keep(arrived, why),
+            if let Some(why) = refused.remove(&place) {
+                self.quarantine.keep(arrived, why);
+                continue;
+            }
+            // The rest of the session needs no body.
+            bytes += arrived.body.len() as u64;
+            match full.remove(&place) {
+                Some(left) => self.full.keep(arrived, left),
                 None => accepted.push(arrived),
             }
         }
         self.acknowledge(&accepted).await?;
-        self.link.budget().release(accepted.iter().map(|each| each.body.len() as u64).sum());
+        self.link.budget().release(bytes);
         Ok(())
     }
 
-    /// Acknowledges deliveries, all at once up to the first delivery that waits for quarantine.
+    /// Acknowledges deliveries, all at once up to the first delivery that waits alone.
     async fn acknowledge(&self, accepted: &[Arrived]) -> Result<(), String> {
-        let waiting = self.quarantine.oldest().unwrap_or(u64::MAX);
+        let waiting = self.waiting.oldest().unwrap_or(u64::MAX);
         let (at_once, alone): (Vec<&Arrived>, Vec<&Arrived>) =
             accepted.iter().partition(|each| each.tag < waiting);
         let last = at_once.into_iter().max_by_key(|each| each.tag);

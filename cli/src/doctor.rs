@@ -50,7 +50,7 @@ pub async fn examine(settings: &Settings) -> Checks {
 
 fn contracts(checks: &mut Checks, settings: &Settings) {
     let mut checks = checks.of("settings");
-    let (routes, queues) = (settings.routes.len(), settings.queues.len());
+    let (routes, queues) = (settings.all_routes().len(), settings.queues.len());
     checks.ok("settings", format!("they can be used; routes: {routes}, queues: {queues}"));
     match Intake::new(settings.intake()) {
         Ok(intake) => match intake.without_contract().as_slice() {

@@ -13,8 +13,9 @@ use upshot_runtime::{Health, Settings, health::watch_redis};
 
 use crate::{
     build, configuration,
+    expect::{self, Expect},
     host::{ExecutorHost, Host},
-    registry::{Dispatch, Registry},
+    registry::{Dispatch, Registry, Twice},
     setup::{Beside, Jobs, SetupError},
 };
 
@@ -27,6 +28,9 @@ pub enum Error {
     /// A queue's worker cannot be set up.
     #[error(transparent)]
     Queue(#[from] upshot_queue::Error),
+    /// The program has a job of a kind that is Upshot's own.
+    #[error(transparent)]
+    Twice(#[from] Twice),
     /// The program's own state cannot be set up.
     #[error(transparent)]
     Setup(SetupError),
@@ -54,7 +58,11 @@ impl Executor {
     ///
     /// # Errors
     /// The invalid part, and why.
-    pub async fn new(settings: &Settings, health: Health, jobs: Jobs) -> Result<Self, Error> {
+    pub async fn new(settings: &Settings, health: Health, mut jobs: Jobs) -> Result<Self, Error> {
+        if expect::is_wanted(settings) {
+            let state = jobs.state(());
+            jobs.job::<Expect>(&state)?;
+        }
         let connector = Connector::new(settings.redis.options())?;
         let connection = connector.connect()?;
         for (name, queue) in settings.worked_queues() {

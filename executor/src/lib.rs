@@ -7,6 +7,7 @@
 //! | [`child`] | a job that a handler enqueues |
 //! | [`setup`] | the jobs of a program, and their states |
 //! | [`host`] | the surroundings of an attempt: the clock, the queues of other jobs |
+//! | `expect` | the built-in job that waits for another event |
 //! | `registry` | handlers by kind of job |
 //! | [`executor`] | the service: a worker for each queue until the stop |
 //! | `configuration` | whether the workers follow the configuration of their queues |
@@ -23,6 +24,7 @@ pub mod child;
 mod configuration;
 pub mod context;
 pub mod executor;
+mod expect;
 pub mod host;
 pub mod job;
 mod metrics;

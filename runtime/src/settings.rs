@@ -16,6 +16,7 @@ mod program;
 mod queues;
 mod redis;
 mod retries;
+mod rules;
 mod sections;
 mod smtp;
 
@@ -42,7 +43,7 @@ pub use retries::{
 pub use sections::*;
 pub use smtp::{SmtpSettings, SmtpTimeouts};
 
-use upshot_shared::{intake::Rules, route::Route};
+use upshot_shared::{Expectation, confirmation::Rule, expectation, intake::Rules, route::Route};
 
 use crate::secret::{Secret, SecretUrl};
 
@@ -71,8 +72,12 @@ pub struct Settings {
     pub contracts: ContractSettings,
     /// What is told about outcomes.
     pub outcomes: OutcomesSettings,
-    /// The routes from events to jobs.
+    /// The routes from events to jobs, without those of expectations; see [`Settings::all_routes`].
     pub routes: Vec<Route>,
+    /// The rules by which events are confirmations, without those of expectations.
+    pub confirmations: Vec<Rule>,
+    /// The events that must be followed by other events.
+    pub expectations: Vec<Expectation>,
     /// Queues by name; a route's queue that is not named here has the defaults.
     pub queues: BTreeMap<QueueName, QueueSettings>,
     /// The executor.
@@ -147,14 +152,28 @@ impl Settings {
         for route in &settings.routes {
             settings.queues.entry(route.queue.clone()).or_default();
         }
+        if !settings.expectations.is_empty() {
+            settings.queues.entry(expectation::queue()).or_default();
+        }
         Ok(settings)
+    }
+
+    /// The routes from events to jobs, with those of expectations.
+    pub fn all_routes(&self) -> Vec<Route> {
+        self.routes.iter().cloned().chain(self.expectations.iter().map(Expectation::route)).collect()
     }
 
     /// The rules by which events are accepted.
     pub fn intake(&self) -> Rules {
         let kept = |of: &QueueSettings| of.keep_succeeded.max(of.keep_dead).max(of.keep_cancelled);
         Rules {
-            routes: self.routes.clone(),
+            routes: self.all_routes(),
+            confirmations: self
+                .confirmations
+                .iter()
+                .cloned()
+                .chain(self.expectations.iter().flat_map(Expectation::rules))
+                .collect(),
             built_in: self.contracts.built_in.clone(),
             contracts: self.contracts.dir.as_ref().map(Into::into),
             max_bytes: self.bridge.max_event_bytes.0,
@@ -286,33 +305,7 @@ impl Settings {
             let value = humantime::format_duration(self.store.look).to_string();
             return impossible("store.look", value, "use at least 100ms");
         }
-        if self.routes.is_empty() {
-            let remedy = "name at least one [[routes]]: every event would go to quarantine";
-            return impossible("routes", "empty".into(), remedy);
-        }
-        for (place, route) in self.routes.iter().enumerate() {
-            let same = |other: &&Route| {
-                other.event == route.event && other.queue == route.queue && other.job == route.job
-            };
-            if self.routes.iter().filter(same).count() > 1 {
-                let value = format!("`{}` to `{}` in `{}`, twice", route.event, route.job, route.queue);
-                return impossible(
-                    &format!("routes[{place}]"),
-                    value,
-                    "remove one: both would be the same job",
-                );
-            }
-        }
-        for (place, route) in self.routes.iter().enumerate() {
-            if self.routes[..place].iter().any(|before| before.name == route.name) {
-                let remedy = "give one of the routes a `name` of its own";
-                return impossible(
-                    &format!("routes[{place}]"),
-                    format!("named `{}`, twice", route.name),
-                    remedy,
-                );
-            }
-        }
+        rules::validate(self)?;
         for (name, queue) in &self.queues {
             queue.validate(name)?;
         }
@@ -339,6 +332,8 @@ impl Default for Settings {
             contracts: ContractSettings::default(),
             outcomes: OutcomesSettings::default(),
             routes: Vec::new(),
+            confirmations: Vec::new(),
+            expectations: Vec::new(),
             queues: BTreeMap::new(),
             executor: ExecutorSettings::default(),
             api: ApiSettings::default(),

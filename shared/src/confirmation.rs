@@ -1,10 +1,26 @@
 //! A confirmation: the proof that work came out right, or that it did not, from whichever system knows.
+//!
+//! | module | its one thing |
+//! |---|---|
+//! | [`body`] | reads the body of a message, and names the place of what is wrong |
+//! | [`message`] | decodes a message to the exchange `upshot.confirmations` |
+//! | [`rule`] | an event type whose events are confirmations, too |
+//! | [`schema`] | the JSON Schema of the body |
+
+mod body;
+mod message;
+mod rule;
+mod schema;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use upshot_queue::{BadCondition, Condition};
+use upshot_queue::{BadCondition, Condition, QueueName};
+
+pub use message::{TYPE, decode};
+pub use rule::{BadRule, Rule};
+pub use schema::schema;
 
 /// What a confirmation says of the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +56,17 @@ pub struct Confirmation {
     /// Facts that prove it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub evidence: BTreeMap<String, String>,
+}
+
+/// A confirmation that a queue can take: a signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proof {
+    /// The queue.
+    pub queue: QueueName,
+    /// What its jobs await.
+    pub condition: Condition,
+    /// The payload. The queue recognises the same payload as the same confirmation.
+    pub payload: Value,
 }
 
 /// A confirmation that cannot be used.

@@ -108,6 +108,21 @@ impl Header {
     }
 }
 
+impl Envelope {
+    /// Whether the message says that it is a CloudEvent, in either mode. It may be a wrong one.
+    pub fn is_cloud_event(&self) -> bool {
+        self.media_type().starts_with("application/cloudevents") || self.has_version()
+    }
+
+    fn media_type(&self) -> String {
+        media_type(self.content_type.as_deref().unwrap_or_default())
+    }
+
+    fn has_version(&self) -> bool {
+        self.headers.keys().any(|name| attribute_of(name) == Some("specversion"))
+    }
+}
+
 impl Event {
     /// What identifies the event within its source.
     pub fn identity(&self) -> Identity<'_> {
@@ -122,14 +137,13 @@ impl Event {
         if let Some(why) = &envelope.unreadable {
             return Err(Rejection::new(Reason::Unreadable, "", why));
         }
-        let media = media_type(envelope.content_type.as_deref().unwrap_or_default());
+        let media = envelope.media_type();
         if media == STRUCTURED {
             let mut event = Self::decode_structured(body)?;
             event.trace = event.trace.or_else(|| trace_of(envelope.headers.get("traceparent")));
             return Ok(event);
         }
-        let binary = envelope.headers.keys().any(|name| attribute_of(name) == Some("specversion"));
-        if binary && !media.starts_with("application/cloudevents") {
+        if envelope.has_version() && !media.starts_with("application/cloudevents") {
             return Self::decode_binary(envelope, body);
         }
         Err(Rejection::new(

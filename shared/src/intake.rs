@@ -1,7 +1,7 @@
-//! Turns an event into jobs or a rejection, by the same rules for AMQP and HTTP.
+//! Turns an event into jobs and confirmations, or a rejection, by the same rules for AMQP and HTTP.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     time::Duration,
 };
@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use upshot_queue::{LABEL_CLOCK, NewJob, Origin, QueueName};
 
 use crate::{
+    confirmation::{self, Proof},
     contract::{self, BuiltIn, Contracts},
     event::{Envelope, Event},
     json,
@@ -33,6 +34,8 @@ pub const LABEL_PARTS: &str = "parts";
 pub struct Rules {
     /// The routes from events to jobs.
     pub routes: Vec<Route>,
+    /// The rules by which events are confirmations.
+    pub confirmations: Vec<confirmation::Rule>,
     /// The contracts that the program brings.
     pub built_in: Vec<BuiltIn>,
     /// A folder with more contracts.
@@ -49,6 +52,7 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct Intake {
     routes: HashMap<String, Vec<Route>>,
+    confirmations: HashMap<String, Vec<confirmation::Rule>>,
     contracts: Contracts,
     max_bytes: usize,
     /// How long each queue keeps jobs that ended, at most.
@@ -57,13 +61,15 @@ pub struct Intake {
     backdate: Duration,
 }
 
-/// An accepted event and its jobs.
+/// An accepted event, its jobs, and what it confirms.
 #[derive(Clone, Debug)]
 pub struct Accepted {
     /// The event.
     pub event: Event,
     /// Its jobs and their queues.
     pub jobs: Vec<(QueueName, NewJob)>,
+    /// The confirmations that it is.
+    pub confirmations: Vec<Proof>,
 }
 
 impl Intake {
@@ -72,13 +78,18 @@ impl Intake {
     /// # Errors
     /// When a contract cannot be used.
     pub fn new(rules: Rules) -> Result<Self, contract::Error> {
-        let Rules { routes: all, built_in, contracts, max_bytes, kept, backdate } = rules;
+        let Rules { routes: all, confirmations: rules, built_in, contracts, max_bytes, kept, backdate } =
+            rules;
         let contracts = Contracts::load(&built_in, contracts.as_deref())?;
         let mut routes: HashMap<String, Vec<Route>> = HashMap::new();
         for route in all {
             routes.entry(route.event.clone()).or_default().push(route);
         }
-        Ok(Self { routes, contracts, max_bytes, kept, backdate })
+        let mut confirmations: HashMap<String, Vec<confirmation::Rule>> = HashMap::new();
+        for rule in rules {
+            confirmations.entry(rule.event.clone()).or_default().push(rule);
+        }
+        Ok(Self { routes, confirmations, contracts, max_bytes, kept, backdate })
     }
 
     /// Decodes a message, checks it against size, routes and contract, and makes
@@ -100,16 +111,36 @@ impl Intake {
             ));
         }
         let event = Event::decode(envelope, body)?;
-        if !self.routes.contains_key(&event.kind) {
-            return Err(Rejection::new(
-                Reason::UnknownType,
-                "/type",
-                format!("no route knows `{}`: add one under `[[routes]]`, or mend the type", event.kind),
-            ));
+        if !self.routes.contains_key(&event.kind) && !self.confirmations.contains_key(&event.kind) {
+            let remedy = match event.kind.as_str() {
+                confirmation::TYPE => "publish a confirmation to `upshot.confirmations`",
+                _ => "add one under `[[routes]]`, or mend the type",
+            };
+            let detail = format!("no route knows `{}`: {remedy}", event.kind);
+            return Err(Rejection::new(Reason::UnknownType, "/type", detail));
         }
         self.contracts.check(&event.kind, &event.data)?;
-        let jobs = self.jobs(&event)?;
-        Ok(Accepted { event, jobs })
+        let values = Values::of(&event);
+        let jobs = self.jobs_of(&event, &values)?;
+        let confirmations: Result<_, _> =
+            self.rules(&event.kind).iter().map(|rule| rule.proof(&event, &values)).collect();
+        let confirmations = confirmations?;
+        Ok(Accepted { event, jobs, confirmations })
+    }
+
+    /// The rules by which events of a type are confirmations.
+    pub fn rules(&self, kind: &str) -> &[confirmation::Rule] {
+        self.confirmations.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// The event types that are accepted, in order.
+    pub fn kinds(&self) -> BTreeSet<&str> {
+        self.routes.keys().chain(self.confirmations.keys()).map(String::as_str).collect()
+    }
+
+    /// The largest message, in bytes.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
     }
 
     /// Checks new arguments for a job of this event type.
@@ -129,10 +160,13 @@ impl Intake {
         self.routes.get(kind).map_or(&[], Vec::as_slice)
     }
 
-    /// The routes of event types that have no contract, by name: they accept any JSON.
+    /// The routes of event types that have no contract, by name: they accept any JSON. A type that
+    /// only confirms is named by itself.
     pub fn without_contract(&self) -> Vec<&str> {
         let without = self.all_routes().filter(|route| !self.contracts.has(&route.event));
         let mut names: Vec<&str> = without.map(|route| route.name.as_str()).collect();
+        let is_alone = |kind: &&str| !self.routes.contains_key(*kind) && !self.contracts.has(kind);
+        names.extend(self.confirmations.keys().map(String::as_str).filter(is_alone));
         names.sort_unstable();
         names
     }
@@ -152,6 +186,10 @@ impl Intake {
     /// # Errors
     /// When a route needs a value that the event does not have.
     pub fn jobs(&self, event: &Event) -> Result<Vec<(QueueName, NewJob)>, Rejection> {
+        self.jobs_of(event, &Values::of(event))
+    }
+
+    fn jobs_of(&self, event: &Event, values: &Values<'_>) -> Result<Vec<(QueueName, NewJob)>, Rejection> {
         let now = Utc::now();
         let from = counted_from(event.time.map(|time| time.to_utc()), now, self.backdate);
         let origin = Origin { asked: from, received: now.timestamp_millis() };
@@ -161,10 +199,9 @@ impl Intake {
             (LABEL_SOURCE.to_owned(), event.source.clone()),
             (LABEL_TYPE.to_owned(), event.kind.clone()),
         ]);
-        let values = Values::of(event);
         let job = |route: &Route| {
             let kept = self.kept.get(&route.queue).copied().unwrap_or_default();
-            let job = route.job(event, &values, labels.clone(), kept, from)?;
+            let job = route.job(event, values, labels.clone(), kept, from)?;
             Ok((route.queue.clone(), job))
         };
         self.routes(&event.kind).iter().map(job).collect()
@@ -182,13 +219,19 @@ fn counted_from(time: Option<DateTime<Utc>>, now: DateTime<Utc>, backdate: Durat
 mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
+    use upshot_queue::MAX_SIGNAL;
 
     use super::*;
-    use crate::event::{Header, STRUCTURED};
+    use crate::{
+        Expectation,
+        event::{Header, STRUCTURED},
+    };
 
     #[derive(serde::Deserialize)]
     struct Written {
         routes: Vec<Route>,
+        confirmations: Vec<confirmation::Rule>,
+        expectations: Vec<Expectation>,
     }
 
     fn rules() -> Rules {
@@ -205,10 +248,25 @@ mod tests {
             within = "1m"
             limit_keys = ["of:{tenant}", "{subject}"]
             unique = { key = "{subject}:{/n}", lifetime = "1h" }
+            [[confirmations]]
+            event = "t.v1"
+            key = "{/n}"
+            queue = "q"
+            [[confirmations]]
+            event = "only.v1"
+            key = "{subject}"
+            queue = "q"
+            [[expectations]]
+            event = "t.v1"
+            achieved_by = { event = "only.v1", match = "{subject}" }
+            within = "1d"
         "#;
-        let Written { routes } = toml::from_str(text).unwrap();
+        let Written { mut routes, mut confirmations, expectations } = toml::from_str(text).unwrap();
+        routes.extend(expectations.iter().map(Expectation::route));
+        confirmations.extend(expectations.iter().flat_map(Expectation::rules));
         Rules {
             routes,
+            confirmations,
             built_in: Vec::new(),
             contracts: None,
             max_bytes: 64 << 10,
@@ -245,7 +303,12 @@ mod tests {
     }
 
     fn is_taken(intake: &Intake, envelope: &Envelope, body: &Bytes) -> Result<bool, TestCaseError> {
-        let Ok(Accepted { jobs, .. }) = intake.accept(envelope, body) else { return Ok(false) };
+        let Ok(Accepted { jobs, confirmations, .. }) = intake.accept(envelope, body) else {
+            return Ok(false);
+        };
+        for Proof { payload, .. } in confirmations {
+            prop_assert!(payload.to_string().len() <= MAX_SIGNAL);
+        }
         for (_, job) in jobs {
             prop_assert_eq!(job.check(intake.max_bytes), Ok(()));
         }
@@ -294,9 +357,35 @@ mod tests {
     #[test]
     fn routes_without_a_contract_are_named() {
         let without = Intake::new(rules()).unwrap();
-        assert_eq!(without.without_contract(), ["t.v1:a.b", "t.v1:c.d"]);
-        let with = Rules { built_in: vec![("t.v1", "{}")], ..rules() };
+        assert_eq!(without.without_contract(), ["only.v1", "t.v1:a.b", "t.v1:c.d", "t.v1:only.v1"]);
+        let with = Rules { built_in: vec![("t.v1", "{}"), ("only.v1", "{}")], ..rules() };
         assert!(Intake::new(with).unwrap().without_contract().is_empty());
+    }
+
+    #[test]
+    fn an_event_is_jobs_and_confirmations_or_neither() {
+        let intake = Intake::new(rules()).unwrap();
+        let accept = |kind: &str, subject: Option<&str>, data: Value| {
+            let event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": kind, "tenant": "acme",
+                "subject": subject, "data": data});
+            let envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
+            intake.accept(&envelope, &event.to_string().into())
+        };
+        let keys = |accepted: &Accepted| {
+            let key = |of: &Proof| format!("{}: {}", of.queue, of.condition);
+            accepted.confirmations.iter().map(key).collect::<Vec<_>>()
+        };
+        let both = accept("t.v1", Some("order-1"), json!({"n": 7})).unwrap();
+        assert_eq!(both.jobs.len(), 3);
+        assert_eq!(both.jobs[2].1.labels["expects"], "t.v1:only.v1 order-1");
+        assert_eq!(keys(&both), ["q: 7 of tenant acme"]);
+        let alone = accept("only.v1", Some("order-1"), json!({})).unwrap();
+        assert!(alone.jobs.is_empty());
+        let both = ["q: order-1 of tenant acme", "expectations: t.v1:only.v1 order-1 of tenant acme"];
+        assert_eq!(keys(&alone), both);
+        let rejected = accept("only.v1", None, json!({})).unwrap_err();
+        assert_eq!((rejected.reason, rejected.place.as_str()), (Reason::MissingValue, "/subject"));
+        assert_eq!(intake.kinds().into_iter().collect::<Vec<_>>(), ["only.v1", "t.v1"]);
     }
 
     #[test]

@@ -6,10 +6,11 @@
 //! | [`json`] | reads JSON one way for intake, contracts and handlers |
 //! | [`email`] | mail addresses that contracts accept and mail can be sent to |
 //! | [`duration`] | durations as settings and bodies write them: `30s` |
-//! | [`confirmation`] | the proof of an outcome that awaits it |
 //! | [`contract`] | event schemas and their violations |
 //! | [`route`] | which event becomes which job, and under which id |
-//! | [`intake`] | turns an event into jobs or a rejection |
+//! | [`confirmation`] | proof from outside of what became of work, and the events that are such proof |
+//! | [`expectation`] | which event must be followed by which other event in time |
+//! | [`intake`] | turns an event into jobs and confirmations, or a rejection |
 //! | [`objective`] | the share of outcomes that should be achieved in time |
 //! | [`outcome`] | how an expectation ends, and the evidence for it |
 //! | [`receipt`] | the events that tell producers what became of their events |
@@ -22,6 +23,7 @@ pub mod contract;
 pub mod duration;
 pub mod email;
 pub mod event;
+pub mod expectation;
 pub mod intake;
 pub mod json;
 pub mod objective;
@@ -33,8 +35,9 @@ pub mod route;
 pub mod said;
 pub mod visible;
 
-pub use confirmation::Confirmation;
+pub use confirmation::{Confirmation, Proof};
 pub use event::Event;
+pub use expectation::Expectation;
 pub use intake::Intake;
 pub use objective::Objective;
 pub use outcome::{Confirm, Evidence, OnSilence, Outcome, Part, PartsRule};

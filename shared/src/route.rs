@@ -17,14 +17,15 @@ use self::{
 };
 use crate::{
     event::{Event, Identity},
+    expectation,
     intake::LABEL_PARTS,
     objective::{self, Objective},
     outcome::PartsRule,
-    rejection::{Reason, Rejection},
+    rejection::Rejection,
 };
 
 /// The longest name of a route, in bytes.
-const MAX_ROUTE_NAME: usize = 128;
+pub(crate) const MAX_ROUTE_NAME: usize = 128;
 
 /// The rule that maps an event type to a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,9 @@ pub struct Route {
     pub deadline: Option<Deadline>,
     /// The rule for events that duplicate each other although they are different events.
     pub unique: Option<UniqueRule>,
+    /// The key of the confirmation that its jobs wait for, if it is the route of an
+    /// [`Expectation`](crate::Expectation). No setting of a route says it.
+    pub expects: Option<Template>,
     /// What it asks of the parts of an outcome.
     pub parts: PartsRule,
 }
@@ -117,6 +121,12 @@ pub enum Why {
     Late,
 }
 
+/// Whether a name can be written everywhere: 1 to 128 letters, digits and `.:_-`.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || ".:_-".contains(char);
+    (1..=MAX_ROUTE_NAME).contains(&name.len()) && name.chars().all(is_plain)
+}
+
 /// The default name of a route.
 fn default_name(event: &str, job: &str) -> String {
     format!("{event}:{job}")
@@ -138,6 +148,7 @@ impl Route {
             limit_keys: Vec::new(),
             deadline: None,
             unique: None,
+            expects: None,
             parts: PartsRule::default(),
         }
     }
@@ -150,7 +161,12 @@ impl Route {
             Identity::Id(text) => ("id", text),
             Identity::Key(text) => ("key", text),
         };
-        JobId::derive(&[self.queue.as_str(), &self.job, source, which, text])
+        let parts = [self.queue.as_str(), &self.job, source, which, text];
+        match &self.expects {
+            None => JobId::derive(&parts),
+            // An event may have several expectations, which share queue and kind.
+            Some(_) => JobId::derive(&[&parts[..], &[&self.name]].concat()),
+        }
     }
 
     /// The job that an event becomes on this route. `kept` is how long its queue keeps ended jobs;
@@ -168,6 +184,11 @@ impl Route {
         kept: Duration,
         from: Option<i64>,
     ) -> Result<NewJob, Rejection> {
+        if let Some(template) = &self.expects {
+            let needs = format!("the expectation `{}` takes its key from here", self.name);
+            let key = template.fill_key(event.tenant.as_deref(), values, &needs, "expectation")?;
+            labels.insert(expectation::LABEL_KEY.to_owned(), key.key().to_owned());
+        }
         let limit_key = |key: &Template| {
             key.fill(values).map_err(|unfilled| self.rejection(&format!("the limit key `{key}`"), unfilled))
         };
@@ -199,27 +220,7 @@ impl Route {
 
     /// The rejection of an event that lacks a value of this route.
     fn rejection(&self, what: &str, unfilled: Unfilled) -> Rejection {
-        let needs = format!("the route to `{}` takes {what} from here", self.job);
-        match unfilled {
-            Unfilled::Missing { place } => {
-                let detail = format!("{needs}, and the event has no value: add it, or mend the route");
-                Rejection::new(Reason::MissingValue, place, detail)
-            }
-            Unfilled::NoName { place, what } => {
-                let detail = format!(
-                    "{needs}, and {what} stands here: a text, a whole number or a boolean is expected"
-                );
-                Rejection::new(Reason::InvalidValue, place, detail)
-            }
-            Unfilled::TooLong { place } => {
-                let detail =
-                    format!("{needs}, and it would be longer than {MAX_NAME} bytes: shorten the value");
-                Rejection::new(Reason::InvalidValue, place, detail)
-            }
-            Unfilled::NotJson { why } => {
-                Rejection::new(Reason::MalformedJson, "/data", format!("not JSON: {why}"))
-            }
-        }
+        unfilled.rejection(&format!("the route to `{}` takes {what} from here", self.job), "route")
     }
 
     /// Checks that a queue takes the jobs of this route. The bridge would offer a refused job for
@@ -232,11 +233,8 @@ impl Route {
         if !(1..=MAX_NAME).contains(&self.job.len()) {
             return impossible(Why::Job(self.job.len()));
         }
-        let is_plain = |char: char| char.is_ascii_alphanumeric() || ".:_-".contains(char);
         let is_default = self.name == default_name(&self.event, &self.job);
-        if !is_default
-            && (self.name.is_empty() || self.name.len() > MAX_ROUTE_NAME || !self.name.chars().all(is_plain))
-        {
+        if !is_default && !is_plain(&self.name) {
             return impossible(Why::Name(self.name.clone()));
         }
         if self.limit_keys.len() > MAX_LIMIT_KEYS {
@@ -264,6 +262,7 @@ mod tests {
     use upshot_queue::Late;
 
     use super::*;
+    use crate::rejection::Reason;
 
     fn route() -> Route {
         Route::new("t.v1", "a.b", "q".parse().unwrap(), Duration::from_secs(60))

@@ -244,6 +244,7 @@ impl Stage {
     pub async fn finish(self) {
         self.finished.store(true, Ordering::Relaxed);
         assert_eq!(self.waiting_in(amqp::INTAKE).await, 0, "the test leaves events in the bridge's queue");
+        assert_eq!(self.waiting_in(amqp::CONFIRMATIONS).await, 0, "the test leaves confirmations");
         assert_eq!(self.waiting_in(QUARANTINE).await, 0, "the test leaves messages in quarantine");
         let counts = self.queue.counts().await.unwrap();
         assert_eq!(counts.of(State::Running), 0, "the test leaves jobs running: {counts:?}");

@@ -16,7 +16,7 @@ use serde::Serialize;
 use upshot_queue::{NewJob, QueueName, Reconciled};
 use upshot_runtime::known::{self, Found};
 use upshot_shared::{
-    Event, Reason, Rejection,
+    Event, Proof, Reason, Rejection,
     event::{Envelope, STRUCTURED},
     intake, rejection,
 };
@@ -45,6 +45,9 @@ pub struct Accepted {
     /// The jobs that it becomes. Their ids follow from the event, so a client can ask for them at
     /// once. The jobs are not there until the bridge has enqueued them.
     jobs: Vec<ExpectedJob>,
+    /// What it confirms by a rule (`[[confirmations]]`, `[[expectations]]`). The queue holds the
+    /// confirmation once the bridge has handed it over.
+    confirmations: Vec<ExpectedConfirmation>,
     /// Whether the event was known before; null when Redis does not answer.
     #[schema(required, example = false)]
     duplicate: Option<bool>,
@@ -76,6 +79,19 @@ pub struct ExpectedJob {
     progress: String,
     /// Its outcome.
     outcome: String,
+}
+
+/// A confirmation that an event is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExpectedConfirmation {
+    /// The queue of the jobs that wait for it.
+    #[schema(example = "expectations")]
+    queue: String,
+    /// What they wait for.
+    #[schema(example = "delivery order-1042")]
+    key: String,
+    /// The signal that the queue keeps.
+    url: String,
 }
 
 /// Publishes an event.
@@ -124,7 +140,7 @@ pub struct ExpectedJob {
     ),
     responses(
         (status = 202, description = "RabbitMQ has the event; `Location` says where to look", body = Accepted,
-            headers(("Location" = String, description = "The job, or the outcomes of the event when it becomes several jobs"))),
+            headers(("Location" = String, description = "The job, or the outcomes of the event when it becomes several jobs, or what it confirms when it becomes none"))),
         (status = 400, description = "The body is not JSON", body = Details, content_type = "application/problem+json"),
         (status = 409, description = "An event of the same source and id was accepted with other data or for another tenant: the event was not published", body = Details, content_type = "application/problem+json"),
         (status = 413, description = "The event is too large", body = Details, content_type = "application/problem+json"),
@@ -144,7 +160,7 @@ pub async fn accept(
 ) -> Result<impl IntoResponse, Problem> {
     let headers = request.headers().clone();
     let body = body::whole(request, &state).await?.map_err(|refused| unreadable(&state, &refused))?;
-    let (message, intake::Accepted { event, jobs: expected }) =
+    let (message, intake::Accepted { event, jobs: expected, confirmations }) =
         decode(&state, &headers, &body).inspect_err(|rejection| {
             metrics::counter!("upshot_api_events_total", "result" => rejection.reason.as_str()).increment(1);
         })?;
@@ -162,6 +178,12 @@ pub async fn accept(
     }
     let repairs = found().any(|known| known.reconciled == Some(Reconciled::Repaired));
     state.publisher.publish_event(&event, &message).await?;
+    let confirmation = |Proof { queue, condition, .. }: &Proof| ExpectedConfirmation {
+        queue: queue.to_string(),
+        key: state.shown.text(condition.key()),
+        url: links.signal(queue, condition),
+    };
+    let confirmations: Vec<_> = confirmations.iter().map(confirmation).collect();
     let duplicate = known.as_ref().map(|jobs| jobs.iter().any(Option::is_some));
     let result = if duplicate == Some(true) { "duplicate" } else { "accepted" };
     metrics::counter!("upshot_api_events_total", "result" => result).increment(1);
@@ -187,9 +209,9 @@ pub async fn accept(
         }
     };
     let jobs: Vec<ExpectedJob> = expected.iter().zip(known).map(expected_job).collect();
-    let location = location(if is_there { &links } else { &later }, &event, &jobs);
+    let location = location(if is_there { &links } else { &later }, &event, &jobs, &confirmations);
     let event = EventRef { source: event.source, id: event.id, kind: event.kind };
-    let accepted = Accepted { event, jobs, duplicate, repairs };
+    let accepted = Accepted { event, jobs, confirmations, duplicate, repairs };
     Ok((StatusCode::ACCEPTED, AppendHeaders([(header::LOCATION, location)]), Json(accepted)))
 }
 
@@ -236,9 +258,16 @@ async fn look_up(
     Some(found.into_iter().map(|found| found.filter(|found| caller.sees(&found.job))).collect())
 }
 
-fn location(links: &Links, event: &Event, jobs: &[ExpectedJob]) -> String {
-    if let [job] = jobs {
-        return job.url.clone();
+fn location(
+    links: &Links,
+    event: &Event,
+    jobs: &[ExpectedJob],
+    confirmations: &[ExpectedConfirmation],
+) -> String {
+    match (jobs, confirmations) {
+        ([job], _) => return job.url.clone(),
+        ([], [confirmation, ..]) => return confirmation.url.clone(),
+        _ => {}
     }
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("source", &event.source).append_pair("id", event.identity().text());

@@ -1,7 +1,7 @@
 //! The view of what waits in RabbitMQ.
 
 use serde::Serialize;
-use upshot_runtime::amqp::{Depth, Depths, INTAKE, QUARANTINE};
+use upshot_runtime::amqp::{CONFIRMATIONS, Depth, Depths, INTAKE, QUARANTINE};
 use utoipa::ToSchema;
 
 /// Upshot's queues in RabbitMQ.
@@ -10,6 +10,8 @@ use utoipa::ToSchema;
 pub struct RabbitmqBody {
     /// Events that wait for a bridge.
     intake: DepthBody,
+    /// Confirmations that wait for a bridge.
+    confirmations: DepthBody,
     /// Events in quarantine.
     quarantine: DepthBody,
 }
@@ -23,7 +25,7 @@ pub struct DepthBody {
     queue: &'static str,
     /// Messages that wait, without those that a bridge has read.
     messages: u32,
-    /// Consumers: for the intake, bridges.
+    /// Consumers: for intake and confirmations, bridges.
     consumers: u32,
 }
 
@@ -34,7 +36,11 @@ impl DepthBody {
 }
 
 impl From<Depths> for RabbitmqBody {
-    fn from(Depths { intake, quarantine }: Depths) -> Self {
-        Self { intake: DepthBody::new(INTAKE, intake), quarantine: DepthBody::new(QUARANTINE, quarantine) }
+    fn from(Depths { intake, confirmations, quarantine }: Depths) -> Self {
+        Self {
+            intake: DepthBody::new(INTAKE, intake),
+            confirmations: DepthBody::new(CONFIRMATIONS, confirmations),
+            quarantine: DepthBody::new(QUARANTINE, quarantine),
+        }
     }
 }

@@ -86,6 +86,7 @@ pub(super) fn properties(arrived: &Arrived, refused: &Refused, id: &MessageId) -
     add(amqp::HEADER_REASON, rejection.reason.as_str());
     add(amqp::HEADER_PLACE, &rejection.place);
     add(amqp::HEADER_DETAIL, &rejection.detail);
+    add(amqp::HEADER_EXCHANGE, arrived.exchange.as_str());
     add(amqp::HEADER_ROUTING_KEY, &arrived.routing_key);
     if !jobs.is_empty() {
         let jobs: Vec<String> = jobs.iter().map(|(queue, id)| format!("{queue}/{id}")).collect();

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_bridge::Bridge;
-use upshot_queue::JobId;
+use upshot_queue::{Condition, JobId, Signal};
 use upshot_runtime::{
-    Health,
-    amqp::{self, Address, EVENTS, INTAKE, Publisher, QUARANTINE},
+    Health, Settings,
+    amqp::{self, Address, CONFIRMATIONS, EVENTS, INTAKE, Publisher, QUARANTINE},
     health::{REDIS, watch_redis},
 };
 use upshot_shared::{
@@ -43,20 +43,27 @@ impl Stage {
         Self::on(TestRedis::new("orders").await).await
     }
 
-    pub async fn on(mut redis: TestRedis) -> Self {
+    pub async fn on(redis: TestRedis) -> Self {
+        Self::with(redis, |_| {}).await
+    }
+
+    /// The same with further settings.
+    pub async fn with(mut redis: TestRedis, more: impl FnOnce(&mut Settings)) -> Self {
         let (_, amqp) = TestRabbit::get().await.vhost();
         let route = Route::new("order.placed.v1", "order.book", redis.queue.name().clone(), PATIENCE);
         redis.settings.amqp.url = amqp.clone().into();
         redis.settings.routes = vec![route.clone()];
         redis.settings.contracts.built_in = vec![("order.placed.v1", CONTRACT)];
+        more(&mut redis.settings);
         let publisher = Publisher::new(Address::of_url(&amqp), "test", true, PATIENCE);
         publisher.check().await.unwrap();
-        let (health, stop) = (Health::needing(&["intake", "rabbitmq", REDIS]), CancellationToken::new());
+        let (health, stop) =
+            (Health::needing(&["intake", "confirmations", "rabbitmq", REDIS]), CancellationToken::new());
         let watch = watch_redis(redis.connector.clone(), health.clone());
         let watching = AbortOnDropHandle::new(tokio::spawn(watch));
         let bridge = Bridge::new(&redis.settings, health.clone()).unwrap();
         let running = tokio::spawn(bridge.run(stop.clone()));
-        within("the bridge consumes", health.wait_for(&["intake", "rabbitmq"])).await;
+        within("the bridge consumes", health.wait_for(&["intake", "confirmations", "rabbitmq"])).await;
         Self { redis, amqp, publisher, health, route, stop, running, _watching: watching }
     }
 
@@ -65,6 +72,26 @@ impl Stage {
         let properties = BasicProperties::default().with_content_type(STRUCTURED.into());
         let body = event.to_string();
         self.publisher.publish(EVENTS, kind, body.as_bytes(), properties, true).await.unwrap();
+    }
+
+    /// Publishes a confirmation as a plain body.
+    pub async fn confirm(&self, body: &str) {
+        let properties = BasicProperties::default().with_content_type("application/json".into());
+        self.publisher.publish(CONFIRMATIONS, "any", body.as_bytes(), properties, true).await.unwrap();
+    }
+
+    /// The signal that the queue keeps for a key, once it is there.
+    pub async fn signal(&self, key: &str) -> Signal {
+        let condition = Condition::new(None, key).unwrap();
+        let reading = async {
+            loop {
+                // Redis may be away for a while.
+                if let Ok(Some(signal)) = self.redis.queue.kept_signal(&condition).await {
+                    return signal;
+                }
+            }
+        };
+        within("the signal is kept", reading).await
     }
 
     pub fn job_of(&self, id: &str) -> JobId {
@@ -104,7 +131,7 @@ impl Stage {
         self.stop.cancel();
         within("the bridge stops", self.running).await.unwrap();
         self.publisher.close().await;
-        for queue in [INTAKE, QUARANTINE] {
+        for queue in [INTAKE, CONFIRMATIONS, QUARANTINE] {
             assert_eq!(waiting_in(&self.amqp, queue).await, 0, "the test leaves messages in {queue}");
         }
         self.redis.finish().await;

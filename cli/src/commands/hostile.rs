@@ -41,7 +41,7 @@ fn queues(text: &str) -> Value {
         "outbox": {"entries": 1, "groups": [{"name": text, "needs_since": text}]},
         "conditions": [{"condition": text, "jobs": 1}]});
     let depth = json!({"queue": text, "messages": 1, "consumers": 0});
-    json!({"queues": [queue], "rabbitmq": {"intake": depth, "quarantine": depth}})
+    json!({"queues": [queue], "rabbitmq": {"intake": depth, "confirmations": depth, "quarantine": depth}})
 }
 
 fn quarantined(text: &str) -> Value {

@@ -14,7 +14,7 @@ use upshot_runtime::{
     known::{self, Found},
 };
 use upshot_shared::{
-    Event, Intake, Rejection,
+    Event, Intake, Proof, Rejection,
     event::{Envelope, STRUCTURED},
     intake::Accepted,
     rejection,
@@ -48,6 +48,8 @@ struct Report {
     kind: Option<String>,
     /// The jobs that it becomes, or the jobs that were there.
     jobs: Vec<ReportedJob>,
+    /// What it confirms.
+    confirmations: Vec<ReportedConfirmation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +86,12 @@ struct ReportedJob {
     queue: String,
     id: String,
     kind: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedConfirmation {
+    queue: String,
+    key: String,
 }
 
 /// Publishes every acceptable event of every file, and reports the result for each. An event that
@@ -161,7 +169,7 @@ impl Sender {
         let report = Report::new(file, place);
         let body = Bytes::from(text.to_owned());
         let envelope = Envelope { content_type: Some(STRUCTURED.to_owned()), ..Envelope::default() };
-        let Accepted { event, jobs } = match self.intake.accept(&envelope, &body) {
+        let Accepted { event, jobs, confirmations } = match self.intake.accept(&envelope, &body) {
             Ok(accepted) => accepted,
             Err(rejection) => return report.refused(rejection),
         };
@@ -196,7 +204,12 @@ impl Sender {
                 .map_or_else(|| (job.id.clone(), job.kind.clone()), |found| (found.job.id, found.job.kind));
             ReportedJob { queue: queue.to_string(), id: id.to_string(), kind }
         });
-        Report { result, jobs: jobs.collect(), ..report }
+        let confirmation = |Proof { queue, condition, .. }: Proof| ReportedConfirmation {
+            queue: queue.to_string(),
+            key: condition.key().to_owned(),
+        };
+        let confirmations = confirmations.into_iter().map(confirmation).collect();
+        Report { result, jobs: jobs.collect(), confirmations, ..report }
     }
 }
 
@@ -230,6 +243,7 @@ impl Report {
             id: None,
             kind: None,
             jobs: Vec::new(),
+            confirmations: Vec::new(),
             reason: None,
             place: None,
             detail: None,
@@ -273,18 +287,21 @@ impl Report {
         };
         page.text(format!("published {event}{published}"));
         self.jobs.iter().for_each(|job| page.line(format!("  job {} in queue {}", job.id, job.queue)));
+        for ReportedConfirmation { queue, key } in &self.confirmations {
+            page.text(format!("  it confirms `{key}` in queue {queue}"));
+        }
         None
     }
 }
 
-/// The queues of the routes; none if the settings name no Redis.
+/// The queues; none if the settings name no Redis.
 fn queues(settings: &Settings) -> anyhow::Result<BTreeMap<QueueName, Client>> {
     if settings.redis.url.is_empty() {
         return Ok(BTreeMap::new());
     }
     let connector = Connector::new(settings.redis.options())?;
     let queue = |name: &QueueName| Ok((name.clone(), Client::new(&connector, name.clone())?));
-    settings.routes.iter().map(|route| queue(&route.queue)).collect()
+    settings.queues.keys().map(queue).collect()
 }
 
 /// A publisher like a producer's: it declares nothing.

@@ -207,6 +207,15 @@ fn waiting(rabbitmq: &Value) -> Vec<String> {
     if intake.get("consumers").and_then(Value::as_u64) == Some(0) {
         lines.push("no bridge takes events: start `upshot bridge`".to_owned());
     }
+    let waiting =
+        rabbitmq.get("confirmations").filter(|of| of.get("messages").and_then(Value::as_u64) != Some(0));
+    if let Some(confirmations) = waiting {
+        lines.push(format!(
+            "{}: {} confirmations wait for a bridge",
+            text(confirmations, "queue"),
+            text(confirmations, "messages")
+        ));
+    }
     if quarantine.get("messages").and_then(Value::as_u64) != Some(0) {
         lines.push(format!(
             "{}: {} events could not be accepted, see `upshot quarantine`",
@@ -225,7 +234,8 @@ async fn change(settings: &Settings, pause: &Pause, verb: &str) -> anyhow::Resul
 /// Warns if neither a route nor a job has the paused kind, which may be mistyped. The pause holds
 /// all the same, because another program may enqueue such jobs.
 async fn warn_of_unknown(settings: &Settings, pause: &Pause, kind: &str) -> anyhow::Result<()> {
-    let routes = settings.routes.iter().filter(|route| route.queue == pause.queue);
+    let routes = settings.all_routes();
+    let routes = routes.iter().filter(|route| route.queue == pause.queue);
     let mut kinds: Vec<&str> = routes.map(|route| route.job.as_str()).collect();
     if kinds.contains(&kind) {
         return Ok(());
@@ -327,13 +337,14 @@ mod tests {
     #[test]
     fn what_waits_in_rabbitmq_is_told() {
         let depth = |queue, messages, consumers| json!({"queue": queue, "messages": messages, "consumers": consumers});
-        let calm = json!({"intake": depth("i", 0, 2), "quarantine": depth("q", 0, 0)});
+        let calm = json!({"intake": depth("i", 0, 2), "confirmations": depth("c", 0, 2), "quarantine": depth("q", 0, 0)});
         assert_eq!(waiting(&calm), ["i: 0 events wait for a bridge, 2 bridges consume"]);
-        let stuck = json!({"intake": depth("i", 7, 0), "quarantine": depth("q", 3, 0)});
+        let stuck = json!({"intake": depth("i", 7, 0), "confirmations": depth("c", 2, 0), "quarantine": depth("q", 3, 0)});
         assert_eq!(
             waiting(&stuck)[1..],
             [
                 "no bridge takes events: start `upshot bridge`",
+                "c: 2 confirmations wait for a bridge",
                 "q: 3 events could not be accepted, see `upshot quarantine`"
             ]
         );

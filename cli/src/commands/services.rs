@@ -34,10 +34,10 @@ pub async fn bridge(settings: Settings) -> anyhow::Result<()> {
 pub(super) fn needed_by_bridge(settings: &Settings) -> Health {
     match settings.redis.durability {
         Durability::Always => {
-            Health::needing(&["intake", "rabbitmq", "topology", REDIS, ENQUEUE, DURABILITY])
+            Health::needing(&["intake", "confirmations", "rabbitmq", "topology", REDIS, ENQUEUE, DURABILITY])
         }
         Durability::EverySec | Durability::Replicas => {
-            Health::needing(&["intake", "rabbitmq", "topology", REDIS, ENQUEUE])
+            Health::needing(&["intake", "confirmations", "rabbitmq", "topology", REDIS, ENQUEUE])
         }
     }
 }

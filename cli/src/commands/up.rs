@@ -87,7 +87,7 @@ pub async fn run(settings: Settings, jobs: Jobs, out: &mut Output) -> anyhow::Re
     let api = together(&stop, api.serve_with_probes(listener, probes, stop.clone()));
     tokio::select! {
         () = stop.cancelled() => {}
-        () = health.wait_for(&["intake", "rabbitmq", "redis", "topology"]) => {
+        () = health.wait_for(&["intake", "confirmations", "rabbitmq", "redis", "topology"]) => {
             let api = format!("http://{address}");
             Running {
                 api: api.clone(),

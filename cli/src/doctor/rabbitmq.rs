@@ -18,9 +18,9 @@ use super::{
 };
 
 /// The exchanges that must be there.
-const EXCHANGES: [&str; 2] = [amqp::EVENTS, amqp::QUARANTINE];
+const EXCHANGES: [&str; 3] = [amqp::EVENTS, amqp::CONFIRMATIONS, amqp::QUARANTINE];
 /// The queues that must be there.
-const QUEUES: [&str; 2] = [amqp::INTAKE, amqp::QUARANTINE];
+const QUEUES: [&str; 3] = [amqp::INTAKE, amqp::CONFIRMATIONS, amqp::QUARANTINE];
 /// The check of the history of receipts.
 const HISTORY_CHECK: &str = "stream upshot.outcomes.history";
 /// How long a broker without an alarm takes to confirm.
@@ -107,8 +107,8 @@ async fn queue(checks: &mut Adding<'_>, connection: &Connection, name: &str) {
         Ok(queue) => {
             let (waiting, consumers) = (queue.message_count(), queue.consumer_count());
             let seen = format!("{waiting} messages wait, {consumers} consumers");
-            if name == amqp::INTAKE && consumers == 0 {
-                checks.warning(check, seen, "start `upshot bridge`: nothing takes the events over");
+            if name != amqp::QUARANTINE && consumers == 0 {
+                checks.warning(check, seen, "start `upshot bridge`: nothing takes the messages over");
             } else if name == amqp::QUARANTINE && waiting > 0 {
                 let remedy = "look at the headers of these messages: they say why they could not be accepted";
                 checks.warning(check, seen, remedy);

@@ -8,7 +8,7 @@ use upshot_shared::{Receipt, Verdict};
 /// Describes the metrics, and starts those with known labels at 0.
 pub(super) fn describe(settings: &Settings) {
     describe_counter!("upshot_receipts_published_total", "Receipts that RabbitMQ confirmed.");
-    for route in &settings.routes {
+    for route in settings.all_routes() {
         for verdict in Verdict::ALL {
             let (route, verdict) = (route.name.clone(), verdict.as_str());
             counter!("upshot_receipts_published_total", "route" => route, "verdict" => verdict).absolute(0);

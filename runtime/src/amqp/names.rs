@@ -7,6 +7,9 @@ pub const INTAKE: &str = "upshot.intake";
 /// The intake of earlier versions. Nothing can change its arguments, so a bridge empties and
 /// deletes it.
 pub const FORMER_INTAKE: &str = "upshot.bridge";
+/// Topic exchange and quorum queue: confirmations, which the bridge consumes. The routing key has no
+/// meaning.
+pub const CONFIRMATIONS: &str = "upshot.confirmations";
 /// Fanout exchange and quorum queue: events that could not be accepted.
 pub const QUARANTINE: &str = "upshot.quarantine";
 /// Fanout exchange without a queue. RabbitMQ confirms and drops a message to it, so a confirm
@@ -43,6 +46,8 @@ pub const HEADER_BCC: &str = "x-upshot-bcc";
 pub const HEADER_DROPPED: &str = "x-upshot-headers-dropped";
 /// Header of a quarantined message: the routing key with which it came.
 pub const HEADER_ROUTING_KEY: &str = "x-upshot-routing-key";
+/// Header of a quarantined message: the exchange to which it was published.
+pub const HEADER_EXCHANGE: &str = "x-upshot-exchange";
 /// Header of a quarantined message: jobs of its event that other queues took, `queue/id`, separated
 /// by blanks.
 pub const HEADER_JOBS: &str = "x-upshot-jobs";

@@ -14,10 +14,12 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::names::{AUDIT, EVENTS, FORMER_INTAKE, HISTORY, INTAKE, OUTCOMES, PROBE, QUARANTINE};
+use super::names::{
+    AUDIT, CONFIRMATIONS, EVENTS, FORMER_INTAKE, HISTORY, INTAKE, OUTCOMES, PROBE, QUARANTINE,
+};
 use crate::settings::{AuditSettings, OutcomesSettings};
 
-/// Redeliveries after which RabbitMQ takes a message out of the intake. RabbitMQ 4 has 20 by
+/// Redeliveries after which RabbitMQ takes a message out of a queue that the bridge consumes. RabbitMQ 4 has 20 by
 /// default, which lost connections would use up for good events. The bridge itself puts bad
 /// messages into quarantine.
 const DELIVERY_LIMIT: i64 = 1_000_000;
@@ -90,6 +92,8 @@ pub struct Depth {
 pub struct Depths {
     /// Events that wait for a bridge.
     pub intake: Depth,
+    /// Confirmations that wait for a bridge.
+    pub confirmations: Depth,
     /// Events in quarantine.
     pub quarantine: Depth,
 }
@@ -157,13 +161,16 @@ enum Wanted {
     Binding { queue: &'static str, exchange: &'static str, key: &'static str },
 }
 
-const WANTED: [Wanted; 7] = [
+const WANTED: [Wanted; 10] = [
     Wanted::Topic(EVENTS),
+    Wanted::Topic(CONFIRMATIONS),
     Wanted::Fanout(QUARANTINE),
     Wanted::Fanout(PROBE),
     Wanted::Queue(INTAKE),
+    Wanted::Queue(CONFIRMATIONS),
     Wanted::Queue(QUARANTINE),
     Wanted::Binding { queue: INTAKE, exchange: EVENTS, key: "#" },
+    Wanted::Binding { queue: CONFIRMATIONS, exchange: CONFIRMATIONS, key: "#" },
     Wanted::Binding { queue: QUARANTINE, exchange: QUARANTINE, key: "" },
 ];
 
@@ -188,6 +195,7 @@ pub(super) async fn declare_again(
     for wanted in WANTED {
         match (wanted, declaring.declare(wanted).await?) {
             (Wanted::Queue(INTAKE), depth) => found.depths.intake = depth,
+            (Wanted::Queue(CONFIRMATIONS), depth) => found.depths.confirmations = depth,
             (Wanted::Queue(QUARANTINE), depth) => found.depths.quarantine = depth,
             _ => {}
         }
@@ -385,7 +393,7 @@ fn arguments(queue: &str) -> FieldTable {
     arguments.insert("x-queue-type".into(), text("quorum"));
     // RabbitMQ drops nothing: it refuses a message that does not fit, and tells the publisher.
     arguments.insert("x-overflow".into(), text("reject-publish"));
-    if queue == INTAKE {
+    if queue != QUARANTINE {
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
         arguments.insert("x-dead-letter-exchange".into(), text(QUARANTINE));
         arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));

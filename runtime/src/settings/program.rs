@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use toml::{Table, Value};
-use upshot_shared::contract::BuiltIn;
+use upshot_shared::{contract::BuiltIn, expectation};
 
 /// A program on Upshot, as far as settings need it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,22 +22,32 @@ pub struct Program {
 /// The settings of a file and of variables over the defaults of a program.
 ///
 /// A setting of a section replaces the default, a list replaces the whole default list. Routes
-/// replace all default routes and their queues. If only queues are named, a default route stays if
-/// its queue is among them.
+/// replace all default routes and their queues, and the default confirmations and expectations. If
+/// only queues are named, a default route stays if its queue is among them, and so does a default
+/// confirmation. The queue of expectations is no program's, so it does not count.
 pub(super) fn over_defaults(defaults: Table, written: &Table) -> Table {
     let mut merged = defaults;
+    let is_programs = |name: &&str| *name != expectation::QUEUE;
     let named: Option<BTreeSet<&str>> = match (written.get("routes"), written.get("queues")) {
         (Some(_), _) => Some(BTreeSet::new()),
-        (None, Some(Value::Table(queues))) => Some(queues.keys().map(String::as_str).collect()),
+        (None, Some(Value::Table(queues))) => {
+            Some(queues.keys().map(String::as_str).filter(is_programs).collect())
+        }
         _ => None,
     };
+    let named = named.filter(|named| !named.is_empty() || written.contains_key("routes"));
+    if written.contains_key("routes") {
+        merged.remove("expectations");
+    }
     if let Some(named) = named {
-        let is_named = |route: &Value| {
-            let queue = route.get("queue").and_then(Value::as_str);
+        let is_named = |rule: &Value| {
+            let queue = rule.get("queue").and_then(Value::as_str);
             queue.is_some_and(|queue| named.contains(queue))
         };
-        if let Some(Value::Array(routes)) = merged.get_mut("routes") {
-            routes.retain(is_named);
+        for list in ["routes", "confirmations"] {
+            if let Some(Value::Array(rules)) = merged.get_mut(list) {
+                rules.retain(is_named);
+            }
         }
         if let Some(Value::Table(queues)) = merged.get_mut("queues") {
             queues.retain(|name, _| named.contains(name));
@@ -86,6 +96,19 @@ mod tests {
         assert_eq!(merged["queues"]["invoices"]["concurrency"].as_integer(), Some(7));
         assert_eq!(merged["queues"]["invoices"]["lease"].as_str(), Some("9s"));
         assert_eq!(merged["routes"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn settings_of_expectations_leave_the_defaults_alone() {
+        let more = "[[expectations]]\nevent = 'a.v1'\n[queues.expectations]\nconcurrency = 2";
+        let merged = over(more);
+        assert_eq!(merged["routes"].as_array().map(Vec::len), Some(1));
+        assert!(merged["queues"].as_table().unwrap().contains_key("invoices"));
+        let rule = "[[confirmations]]\nevent = 'p.v1'\nqueue = 'invoices'\n[[expectations]]\nevent = 'e.v1'";
+        let defaults = format!("{DEFAULTS}\n{rule}").parse::<Table>().unwrap();
+        let merged = over_defaults(defaults, &"[[routes]]\nevent = 'b.v1'\nqueue = 'b'".parse().unwrap());
+        assert_eq!(merged["confirmations"].as_array().map(Vec::len), Some(0));
+        assert!(!merged.contains_key("expectations"));
     }
 
     #[test]

@@ -2,10 +2,14 @@
 
 use std::{borrow::Cow, cell::OnceCell, fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use upshot_queue::job::MAX_NAME;
+use upshot_queue::{BadCondition, Condition, job::MAX_NAME};
 
-use crate::event::Event;
+use crate::{
+    event::Event,
+    rejection::{Reason, Rejection},
+};
 
 /// The placeholders of a template.
 const REMEDY: &str =
@@ -13,7 +17,8 @@ const REMEDY: &str =
 
 /// A name with places that are filled in from an event: `{tenant}`, `{subject}`,
 /// and JSON pointers (RFC 6901) into its data, such as `{/customer/id}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Template {
     text: String,
     parts: Vec<Part>,
@@ -139,8 +144,83 @@ impl Template {
             return Ok(name);
         }
         // A template without placeholders is short enough.
-        let last = self.parts.iter().rev().map(Part::place).find(|place| !place.is_empty());
-        Err(Unfilled::TooLong { place: last.unwrap_or_default() })
+        Err(Unfilled::TooLong { place: self.place() })
+    }
+
+    /// Where in the event its last value stands; empty without placeholders.
+    pub(crate) fn place(&self) -> String {
+        self.parts.iter().rev().map(Part::place).find(|place| !place.is_empty()).unwrap_or_default()
+    }
+
+    /// The condition that a tenant's jobs wait for, with this template as its key. `needs` says what
+    /// takes the key, `of` names what may be mended instead of the event.
+    pub(crate) fn fill_key(
+        &self,
+        tenant: Option<&str>,
+        values: &Values<'_>,
+        needs: &str,
+        of: &str,
+    ) -> Result<Condition, Rejection> {
+        let key = self.fill(values).map_err(|unfilled| unfilled.rejection(needs, of))?;
+        Condition::new(tenant, &key).map_err(|why| {
+            let place = match why {
+                BadCondition::Tenant(_) => "/tenant".to_owned(),
+                _ => self.place(),
+            };
+            Rejection::new(Reason::InvalidValue, place, format!("{needs}, and {why}"))
+        })
+    }
+
+    /// The event's subject.
+    pub(crate) fn subject() -> Self {
+        Self { text: "{subject}".to_owned(), parts: vec![Part::Subject] }
+    }
+
+    /// A text for people: a value that the event lacks is `-`, and a value of any kind counts. Has at
+    /// most `most` bytes.
+    pub(crate) fn say(&self, values: &Values<'_>, most: usize) -> String {
+        let mut said = String::new();
+        for part in &self.parts {
+            let value = match part {
+                Part::Text(text) => Some(Cow::Borrowed(text.as_str())),
+                Part::Tenant => values.event.tenant.as_deref().map(Cow::Borrowed),
+                Part::Subject => values.event.subject.as_deref().map(Cow::Borrowed),
+                Part::Data(pointer) => values.any(pointer),
+            };
+            said.push_str(value.as_deref().filter(|value| !value.is_empty()).unwrap_or("-"));
+        }
+        if said.len() > most {
+            let end = (0..=most).rev().find(|end| said.is_char_boundary(*end)).unwrap_or(0);
+            said.truncate(end);
+        }
+        said
+    }
+}
+
+impl Unfilled {
+    /// The rejection of an event that does not fill in a template. `needs` says what takes the value,
+    /// `of` names what may be mended instead of the event.
+    pub(crate) fn rejection(self, needs: &str, of: &str) -> Rejection {
+        match self {
+            Self::Missing { place } => {
+                let detail = format!("{needs}, and the event has no value: add it, or mend the {of}");
+                Rejection::new(Reason::MissingValue, place, detail)
+            }
+            Self::NoName { place, what } => {
+                let detail = format!(
+                    "{needs}, and {what} stands here: a text, a whole number or a boolean is expected"
+                );
+                Rejection::new(Reason::InvalidValue, place, detail)
+            }
+            Self::TooLong { place } => {
+                let detail =
+                    format!("{needs}, and it would be longer than {MAX_NAME} bytes: shorten the value");
+                Rejection::new(Reason::InvalidValue, place, detail)
+            }
+            Self::NotJson { why } => {
+                Rejection::new(Reason::MalformedJson, "/data", format!("not JSON: {why}"))
+            }
+        }
     }
 }
 
@@ -162,6 +242,20 @@ impl FromStr for Template {
         }
         literal(&mut parts, rest).ok_or_else(|| stray('}'))?;
         Ok(Self { text: text.to_owned(), parts })
+    }
+}
+
+impl TryFrom<String> for Template {
+    type Error = Malformed;
+
+    fn try_from(text: String) -> Result<Self, Malformed> {
+        text.parse()
+    }
+}
+
+impl From<Template> for String {
+    fn from(template: Template) -> Self {
+        template.text
     }
 }
 
@@ -241,6 +335,15 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// The text of a value of any kind, if there is one.
+    fn any(&self, pointer: &str) -> Option<Cow<'_, str>> {
+        match self.parsed().ok()?.pointer(pointer)? {
+            Value::Null => None,
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            other => Some(Cow::Owned(other.to_string())),
+        }
+    }
+
     fn parsed(&self) -> Result<&Value, Unfilled> {
         if let Some(data) = self.data.get() {
             return Ok(data);
@@ -291,6 +394,15 @@ mod tests {
         ] {
             assert_eq!(fill(template, &event).as_deref(), Ok(name), "{template}");
         }
+    }
+
+    #[test]
+    fn a_text_for_people_lacks_no_value() {
+        let event = event(&json!({"a": "no\nbox", "n": 1.5, "list": [1], "long": "é".repeat(40)}));
+        let say = |template: &str| template.parse::<Template>().unwrap().say(&Values::of(&event), 20);
+        assert_eq!(say("{/a} at {/n}: {/list}"), "no\nbox at 1.5: [1]");
+        assert_eq!(say("{/b}, {subject}"), "-, order-1042");
+        assert_eq!(say("x{/long}"), format!("x{}", "é".repeat(9)));
     }
 
     #[test]

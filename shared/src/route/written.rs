@@ -107,6 +107,7 @@ impl TryFrom<Written> for Route {
             deadline,
             unique,
             parts,
+            expects: None,
         };
         route.check()?;
         Ok(route)
@@ -128,6 +129,7 @@ impl From<Route> for Written {
             deadline,
             unique,
             parts,
+            ..
         } = route;
         Self {
             name: (name != default_name(&event, &job)).then_some(name),
