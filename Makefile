@@ -5,7 +5,7 @@
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-all test-long lint bench bench-peers clean
+.PHONY: help demo test test-all test-long lint dashboard screenshots bench bench-peers clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,6 +28,7 @@ test-all: test ## Every test, a scaled mail outage, API, events and alarms held 
 	scripts/test-login
 	scripts/test-rules
 	scripts/test-webhook
+	scripts/test-dashboard
 	scripts/prove 3000 4
 	# Programs with fewer features than the workspace has together.
 	cargo test --release -p custom-handler
@@ -52,6 +53,17 @@ lint: ## Check formatting, code, and Lua and shell scripts
 	@if command -v shellcheck >/dev/null; then \
 		echo shellcheck; shellcheck scripts/* .ci/run servers/src/tether.sh; \
 	fi
+	@if command -v npm >/dev/null; then \
+		echo 'the dashboard'; scripts/check-dashboard; \
+	fi
+
+dashboard: ## Build the dashboard anew into dashboard/dist, which is committed
+	scripts/check-dashboard --write
+
+screenshots: ## Write every screen of the dashboard to docs/screenshots/
+	scripts/setup test-all
+	cargo build --release --workspace --bins
+	scripts/test-dashboard --screenshots
 
 bench: ## Measure throughput, latency and memory; writes target/bench.json
 	scripts/setup test

@@ -13,7 +13,7 @@
 //! | [`ticket`] | a credential for one address |
 //! | [`watch`] | ends streams whose principal has ended |
 //! | [`first`] | the one-time administrator link |
-//! | [`pages`] | the page for logins and for end users |
+//! | [`pages`] | the answer for a person, where a script gets a problem |
 //! | [`acts`] | the audit log |
 //! | [`caller`] | the principal, for handlers |
 //! | [`cursor`] | where a list continues, for principals that see a part of it |

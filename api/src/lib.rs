@@ -11,6 +11,7 @@
 //! | [`routes`] | the addresses, one concern a file |
 //! | [`view`] | the bodies of answers |
 //! | [`live`] | changes of watched jobs, from Redis to streams |
+//! | [`dashboard`] | the page for people, and the files that it loads |
 //! | [`files`], [`evidence`] | stored files, and which of them a job names |
 //! | [`binding`] | CloudEvents over HTTP |
 //! | [`serve`], [`hosts`] | connections and their bounds; the host that a request names |
@@ -32,6 +33,7 @@ mod alarms;
 mod asyncapi;
 mod binding;
 mod body;
+mod dashboard;
 mod evidence;
 mod files;
 mod hosts;

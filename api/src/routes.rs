@@ -50,10 +50,10 @@ use crate::{
     access::{
         Gate,
         acts::{self, Recorder},
-        browser, check, pages,
+        browser, check,
         table::Table,
     },
-    asyncapi, hosts, layers, openapi,
+    asyncapi, dashboard, hosts, layers, openapi,
     state::Shared,
 };
 
@@ -123,8 +123,8 @@ pub fn router(state: Shared) -> Router {
     let document = Bytes::from(openapi::text(&described));
     let events = Bytes::from(asyncapi::text(&state.intake));
     let router = router
-        .merge(pages::routes())
-        .route("/", get(index::index))
+        .merge(dashboard::routes())
+        .route("/v1", get(index::index))
         .route("/problems/{code}", get(problems::show))
         .route("/openapi.json", get(move || std::future::ready(openapi::answer(document.clone()))))
         .route("/asyncapi.json", get(move || std::future::ready(openapi::answer(events.clone()))))

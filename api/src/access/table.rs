@@ -11,7 +11,7 @@ use utoipa::openapi::{OpenApi, path::Operation};
 
 /// Addresses that the document does not describe: the index and the documents.
 const OTHERS: [(&str, Needed); 3] =
-    [("/", Needed::Nothing), ("/openapi.json", Needed::Nothing), ("/asyncapi.json", Needed::Principal)];
+    [("/v1", Needed::Nothing), ("/openapi.json", Needed::Nothing), ("/asyncapi.json", Needed::Principal)];
 
 /// What an operation needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

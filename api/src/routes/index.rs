@@ -1,4 +1,4 @@
-//! `/`: a page that lists the addresses.
+//! `/v1`: a page that lists the addresses.
 
 use axum::{
     http::header,

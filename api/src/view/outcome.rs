@@ -144,6 +144,12 @@ pub struct OutcomeReport {
     /// Why it was missed, or why the attempts so far failed.
     #[schema(required)]
     reason: Option<ReasonBody>,
+    /// What its job waits for while it is parked, for people.
+    #[schema(
+        required,
+        example = "the mail server accepted the mail, and no confirmation of its delivery has come"
+    )]
+    waits_for: Option<String>,
     /// For a waived one: the operator's reason.
     #[schema(required)]
     waived: Option<RemarkBody>,
@@ -298,6 +304,7 @@ impl OutcomeReport {
         let remark = |remark| RemarkBody::new(remark, shown);
         let failed = job.history.last().filter(|_| job.state != State::Succeeded);
         let waived = job.waived.as_ref().filter(|_| status == Account::Waived).map(remark);
+        let parked = job.parked.as_ref().filter(|_| job.state == State::Parked);
         let ended = job.state.is_final().then_some(Moment(job.since));
         Self {
             job: job.id.to_string(),
@@ -323,6 +330,7 @@ impl OutcomeReport {
             parts,
             reason: failed
                 .map(|last| ReasonBody { class: Some(last.class), message: shown.text(&last.message) }),
+            waits_for: parked.map(|parked| shown.text(&parked.why)),
             waived,
             owner: job.owner.as_ref().map(remark),
             note: job.note.as_ref().map(remark),
@@ -366,6 +374,7 @@ impl OutcomeReport {
             evidence: Vec::new(),
             parts: Vec::new(),
             reason: what.as_deref().filter(|_| !achieved).map(ReasonBody::of_row),
+            waits_for: None,
             waived: None,
             owner: None,
             note: None,

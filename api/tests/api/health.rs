@@ -80,7 +80,7 @@ async fn figures_of_queues_are_those_of_redis() {
 #[tokio::test]
 async fn the_page_lists_every_address_of_the_document() {
     let fixture = Fixture::new().await;
-    let page = fixture.get("/").await.text().await.unwrap();
+    let page = fixture.get("/v1").await.text().await.unwrap();
     let document = fixture.json("/openapi.json", 200).await;
     for path in document["paths"].as_object().unwrap().keys() {
         assert!(page.contains(path.as_str()), "{path} is not on the page");

@@ -73,7 +73,7 @@ fn outcome(text: &str) -> Value {
     let remark = json!({"at": text, "text": text, "by": text});
     json!({"job": text, "queue": text, "kind": text, "route": text, "tenant": text, "subject": text,
         "status": text, "at_risk": true, "expected_by": text, "attempts": 1, "summary": null,
-        "reason": {"class": text, "message": text}, "waived": null, "owner": remark, "note": remark,
+        "reason": {"class": text, "message": text}, "waits_for": text, "waived": null, "owner": remark, "note": remark,
         "forgotten": true})
 }
 

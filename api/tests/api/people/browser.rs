@@ -92,6 +92,7 @@ async fn every_answer_bounds_what_a_browser_does_with_it() {
         ("/nowhere", false),
         ("/access", false),
         ("/", false),
+        ("/v1", false),
         ("/v1/me", false),
     ] {
         let request = fixture.client.get(fixture.url(path));
@@ -120,7 +121,7 @@ async fn every_answer_bounds_what_a_browser_does_with_it() {
     ] {
         assert!(policy.contains(part), "{policy}");
     }
-    for path in ["/access.js", "/access.css"] {
+    for path in ["/app.js", "/app.css", "/theme.js", "/icon.svg"] {
         assert_eq!(fixture.get(path).await.status(), 200, "{path}");
     }
     fixture.finish().await;

@@ -1,0 +1,111 @@
+// Jobs: a list by state, with filters that the address holds.
+
+import { api, ask, cursorOf } from "../api/client";
+import type { JobState, JobSummary, Query } from "../api/types";
+import { useLive } from "../lib/live";
+import { href, params } from "../lib/place";
+import { number } from "../lib/words";
+import { StateBadge } from "../ui/badge";
+import { type Column, Filter, List, Pages, Tabs } from "../ui/list";
+import { AsOf, Empty, Page, Shown } from "../ui/state";
+import { Ago, Id, Words } from "../ui/text";
+import { Due } from "./outcomes";
+import { Bar } from "./progress";
+
+const STATES: JobState[] = ["ready", "running", "scheduled", "parked", "dead", "succeeded", "cancelled"];
+const TABS = [["", "all"], ...STATES.map((state) => [state, state] as const)] as const;
+
+export function Jobs() {
+  const { state, queue, kind, tenant, subject, cursor } = params.value;
+  const query: Query<"list_jobs"> = { state: state as JobState | undefined, queue, kind, tenant, subject, cursor, limit: 50 };
+  const key = JSON.stringify(query);
+  const live = useLive(`jobs ${key}`, (signal) => ask(api.GET("/v1/jobs", { params: { query }, signal })), cursor ? 0 : 2_500);
+  return (
+    <Page title="Jobs" name="Jobs" aside={<AsOf live={live} />}>
+      <Tabs name="state" label="State" options={TABS} />
+      <div class="filters">
+        <Filter name="subject" label="Subject" />
+        <Filter name="kind" label="Kind" />
+        <Filter name="tenant" label="Tenant" />
+        <Filter name="queue" label="Queue" />
+      </div>
+      <Shown live={live}>
+        {(page) => (
+          <>
+            <List
+              label="Jobs"
+              scope={key}
+              rows={page.jobs}
+              id={(row) => row.id}
+              href={(row) => href("job", { id: row.id })}
+              columns={COLUMNS}
+              empty={
+                <Empty title={state ? `No job is ${state}` : "No job"}>
+                  {kind || tenant || subject || queue
+                    ? "The filter lets nothing through: each text must be exactly that of the job."
+                    : "An accepted event becomes a job for each of its routes. upshot publish FILE publishes one."}
+                </Empty>
+              }
+            />
+            <Pages
+              next={cursorOf(page.next)}
+              searched={page.searched === null ? null : `Looked at ${number(page.searched.jobs)} jobs so far, in queue ${page.searched.queue}.`}
+            />
+          </>
+        )}
+      </Shown>
+    </Page>
+  );
+}
+
+const COLUMNS: Column<JobSummary>[] = [
+  {
+    head: "Job",
+    cell: (row) => (
+      <>
+        <a href={href("job", { id: row.id })}>{row.kind}</a>
+        <span class="sub faint">
+          <Id id={row.id} />
+        </span>
+      </>
+    ),
+  },
+  {
+    head: "Subject",
+    cell: (row) => (
+      <>
+        {row.subject ? <a href={href("story", { subject: row.subject })}>{row.subject}</a> : <span class="faint">–</span>}
+        {row.tenant && <span class="faint sub">{row.tenant}</span>}
+      </>
+    ),
+  },
+  {
+    head: "State",
+    cell: (row) => (
+      <>
+        <StateBadge state={row.state} />
+        <span class="faint sub">
+          {row.queue}
+          {row.priority !== "normal" && `, ${row.priority}`}
+        </span>
+      </>
+    ),
+  },
+  { head: "Since", right: true, cell: (row) => <Ago at={row.since} /> },
+  { head: "Due", right: true, cell: (row) => (["succeeded", "dead", "cancelled"].includes(row.state) ? <span class="faint">–</span> : <Due at={row.expected_by} />) },
+  { head: "Attempts", right: true, extra: true, cell: (row) => number(row.attempts) },
+  {
+    head: "What it does, or waits for",
+    grows: true,
+    cell: (row) =>
+      row.state === "running" && row.progress ? (
+        <Bar progress={row.progress} />
+      ) : row.waiting_for ? (
+        <span class="why">
+          <Words text={row.waiting_for.reason} />
+        </span>
+      ) : (
+        <span class="faint">–</span>
+      ),
+  },
+];
