@@ -221,7 +221,7 @@ impl Problem {
             _ => Code::BadRequest,
         };
         let said = if said.is_empty() {
-            "see `/` for the addresses and `/openapi.json` for their use"
+            "see `/v1` for the addresses and `/openapi.json` for their use"
         } else {
             said
         };

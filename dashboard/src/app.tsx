@@ -1,6 +1,5 @@
 // The page around the screens, and which screen is shown to whom.
 
-import { useEffect } from "preact/hooks";
 import { LEADS, isFindOpen, isHelpOpen } from "./lib/keys";
 import { href, place, type Screen } from "./lib/place";
 import { lacks, me, session } from "./lib/session";
@@ -23,7 +22,6 @@ import { StoryScreen } from "./screens/story";
 import { Dialogs } from "./ui/dialog";
 import { Icon } from "./ui/icon";
 import { PauseLists } from "./ui/list";
-import { Page } from "./ui/state";
 import { Toasts } from "./ui/toast";
 
 const VIEWS: Record<Screen, () => preact.ComponentChildren> = {
@@ -65,7 +63,8 @@ export function App() {
 }
 
 function Shell() {
-  const { screen } = place.value;
+  // The API serves the page at the address of a screen only; a proxy may leave out the last slash.
+  const screen = place.value.screen ?? "";
   return (
     <div class="shell">
       <a class="skip" href="#main" data-out>
@@ -75,15 +74,15 @@ function Shell() {
       <div class="page">
         <Top />
         <main id="main" tabIndex={-1}>
-          {screen === null ? <Nowhere /> : VIEWS[screen]()}
+          {VIEWS[screen]()}
         </main>
       </div>
     </div>
   );
 }
 
-function Side({ screen }: { screen: Screen | null }) {
-  const chosen = screen === null ? null : (PARENT[screen] ?? screen);
+function Side({ screen }: { screen: Screen }) {
+  const chosen = PARENT[screen] ?? screen;
   return (
     <nav class="side" aria-label="Screens">
       <a class="brand" href="./">
@@ -112,7 +111,7 @@ function Top() {
   const [icon, label] = THEMES[theme.value];
   const mine = me.value;
   return (
-    <div class="top">
+    <header class="top">
       <button type="button" class="search" onClick={() => (isFindOpen.value = true)}>
         <Icon name="search" />
         <span>Find an order, a job, an event…</span>
@@ -130,19 +129,6 @@ function Top() {
           {mine?.kind === "local" ? "no login" : mine?.name}
         </a>
       </span>
-    </div>
-  );
-}
-
-function Nowhere() {
-  useEffect(() => {
-    document.title = "No such page · Upshot";
-  }, []);
-  return (
-    <Page title="There is no such page" name="No such page">
-      <p>
-        <a href="./">Now</a> shows how everything stands; <kbd>/</kbd> finds an order, a job or an event.
-      </p>
-    </Page>
+    </header>
   );
 }

@@ -27,6 +27,12 @@ heard.unauthenticated = () => {
 
 const CREDENTIAL = /^up[klb]_/;
 
+/** Takes a link that somebody opens in the tab where this page already is. */
+export const followLinks = () =>
+  window.addEventListener("hashchange", () => {
+    if (CREDENTIAL.test(window.location.hash.slice(1))) void begin();
+  });
+
 /** Finds out who looks at this page. A credential in the fragment is taken out of the address first. */
 export async function begin() {
   const given = window.location.hash.slice(1);

@@ -128,7 +128,13 @@ export function PauseLists() {
   };
   acts.pause = toggle;
   return (
-    <button type="button" class="quiet small" aria-label="Pause the lists" aria-pressed={isPaused.value} onClick={toggle} title="Lists stand still until you press it again (p)">
+    <button
+      type="button"
+      class="quiet small"
+      aria-label={isPaused.value ? "Paused: let the lists go on" : "Live: pause the lists"}
+      onClick={toggle}
+      title={isPaused.value ? "The lists stand still (p)" : "The lists follow what happens (p)"}
+    >
       <Icon name={isPaused.value ? "play" : "pause"} /> <span class="word">{isPaused.value ? "Paused" : "Live"}</span>
     </button>
   );
