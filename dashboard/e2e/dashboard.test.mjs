@@ -187,7 +187,7 @@ describe("without authentication", () => {
     await page.locator(".json", { hasText: "ada.vogel.closed@post.example" }).waitFor();
     await accessible(page, "a dead job");
     await page.getByRole("button", { name: "Edit and retry" }).click();
-    const field = page.getByLabel("Arguments");
+    const field = page.getByRole("textbox", { name: "Arguments" });
     const text = await field.inputValue();
     await field.fill("{ no JSON");
     await page.getByText("This is no JSON").waitFor();

@@ -80,6 +80,8 @@ async function all(theme) {
 
 async function opened(colorScheme, viewport) {
   const context = await chromium.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
+  const dist = process.env.UPSHOT_TEST_DIST;
+  if (dist) await context.route(/\/app\.(js|css)$/, (route) => route.fulfill({ path: `${dist}/${new URL(route.request().url()).pathname.slice(1)}` }));
   return context.newPage();
 }
 

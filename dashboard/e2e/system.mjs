@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 import { provider } from "./provider.mjs";
 
 const binary = process.env.UPSHOT_TEST_BINARY;
-const STARTS_MS = 120_000;
+const STARTS_MS = 300_000;
 
 const settings = (auth, within) => `
 [api]
@@ -82,7 +82,7 @@ export async function start({ auth = "auto", within = "4s" } = {}) {
   };
   system.stop = async () => {
     up.kill("SIGTERM");
-    await ended;
+    if (up.exitCode === null) await ended;
     mail.close();
     rmSync(data, { recursive: true, force: true });
   };
@@ -95,7 +95,10 @@ export async function start({ auth = "auto", within = "4s" } = {}) {
     } catch {
       // Not written yet.
     }
-    if (up.exitCode !== null || Date.now() > end) throw new Error(`Upshot did not start:\n${said().slice(-3000)}`);
+    if (up.exitCode !== null || Date.now() > end) {
+      await system.stop();
+      throw new Error(`Upshot did not start:\n${said().slice(-3000)}`);
+    }
     await new Promise((soon) => setTimeout(soon, 100));
   }
   system.up = JSON.parse(readFileSync(join(data, "up.json"), "utf8"));

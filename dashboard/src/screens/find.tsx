@@ -20,7 +20,8 @@ interface Hit {
   mark?: preact.ComponentChildren;
 }
 
-const JOB_ID = /^[a-z2-7]{26}$/;
+/** The id of a job, alone or in what holds it: an address, or the Message-ID of a mail. */
+const ID = /(?:^|[^a-z2-7])([a-z2-7]{26})(?![a-z2-7])/;
 
 /** An absence is no failure of the search. */
 async function orNothing<T>(found: Promise<T>): Promise<T | null> {
@@ -33,11 +34,12 @@ async function orNothing<T>(found: Promise<T>): Promise<T | null> {
 }
 
 async function find(text: string, signal: AbortSignal): Promise<Hit[]> {
+  const id = ID.exec(text)?.[1];
   const [asJob, asSubject, asEvent, asMessage] = await Promise.all([
-    JOB_ID.test(text) ? job(text, signal) : [],
+    id ? job(id, signal) : [],
     subject(text, signal),
     event(text, signal),
-    quarantined(text, signal),
+    quarantined(id ?? text, id !== undefined, signal),
   ]);
   return [...asSubject, ...asJob, ...asEvent, ...asMessage];
 }
@@ -99,14 +101,14 @@ async function sources(signal: AbortSignal): Promise<string[]> {
   return [...new Set(all.filter((source) => source !== undefined))].slice(0, SOURCES);
 }
 
-async function quarantined(text: string, signal: AbortSignal): Promise<Hit[]> {
+async function quarantined(text: string, isId: boolean, signal: AbortSignal): Promise<Hit[]> {
   if (lacks("see", "installation") !== null) return [];
   const hit = (message: QuarantinedMessage, what: string): Hit => ({
     title: message.reason.replaceAll("_", " "),
     what,
     to: href("quarantine", { id: message.id }),
   });
-  if (JOB_ID.test(text)) {
+  if (isId) {
     const found = await orNothing(ask(api.GET("/v1/quarantine/{id}", { params: { path: { id: text } }, signal })));
     return found ? [hit(found, "message in quarantine")] : [];
   }
@@ -255,7 +257,7 @@ export function FindDialog() {
               </ul>
             )}
             <p class="hint">
-              <Words text="Press Enter to look for exactly this: a subject such as `order-1042`, the id of a job, an event or a quarantined message, or the name of a screen. An event of an unusual source: `SOURCE ID`." />
+              <Words text="Press Enter to look for exactly this: a subject such as `order-1042`, the id of a job, an event or a quarantined message, a mail’s Message-ID, or the name of a screen. An event of an unusual source: `SOURCE ID`." />
             </p>
           </>
         )}

@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { api, ask, base, own as ownAddress } from "../api/client";
+import { parsed } from "../api/exact";
 import type { Evidence, Job, OutcomeReport, Snapshot, StoryEntry } from "../api/types";
 import { useLive } from "../lib/live";
 import { href, params } from "../lib/place";
@@ -10,7 +11,7 @@ import { clockMs } from "../lib/time";
 import { counted, number, sentence } from "../lib/words";
 import { Act } from "../ui/act";
 import { Badge, StateBadge, StatusBadge } from "../ui/badge";
-import { Form, show } from "../ui/dialog";
+import { Field, Form, show } from "../ui/dialog";
 import { AsOf, Page, Shown } from "../ui/state";
 import { Ago, Facts, Id, Json, Moment, Value, Words } from "../ui/text";
 import { say } from "../ui/toast";
@@ -182,6 +183,11 @@ function Whole({ job, outcome, story, again }: { job: Job; outcome: OutcomeRepor
               </Act>
             </>
           )}
+          {job.state === "parked" && job.parked && signalOf(job.parked.condition) && (
+            <Act right="signal" run={() => signal(job, again)} title="Tell the job that what it waits for has come">
+              Signal
+            </Act>
+          )}
           <Act right="share" run={() => LinkForm({ job: job.id })}>
             Link
           </Act>
@@ -269,6 +275,38 @@ function retry(job: Job, done: () => unknown) {
           {job.steps.map((step) => step.name).join(", ")}.
         </p>
       )}
+    </Form>,
+  );
+}
+
+/** The key and the tenant of a condition that a signal fulfils; `null` for one of the queue's own. */
+export function signalOf(condition: string): { key: string; tenant: string | null } | null {
+  const [, key] = /^wait (.+)$/s.exec(condition) ?? [];
+  if (key) return { key, tenant: null };
+  const [, tenant, ofTenant] = /^tenant ([^|]*)\|(.+)$/s.exec(condition) ?? [];
+  return tenant && ofTenant ? { key: ofTenant, tenant } : null;
+}
+
+function signal(job: Job, done: () => unknown) {
+  const condition = signalOf(job.parked?.condition ?? "");
+  if (!condition) return;
+  show(
+    <Form
+      title="Send the signal"
+      action="Send it"
+      right="signal"
+      run={async (fields) => {
+        const text = fields["payload"]?.trim();
+        const body = { ...condition, payload: text ? parsed(text) : null };
+        const { result } = await ask(api.POST("/v1/queues/{queue}/signals", { params: { path: { queue: job.queue } }, body }));
+        say(result === "stored" ? "The signal is sent." : "The queue has a signal of this key already; the first one counts.");
+        done();
+      }}
+    >
+      <p>
+        The job waits for <code>{condition.key}</code>. It continues as if the other system had sent it, and so does every other job that waits for it.
+      </p>
+      <Field label="Payload" name="payload" lines={3} first placeholder="null" hint="Any JSON that the handler expects; left empty: null." />
     </Form>,
   );
 }

@@ -10,6 +10,8 @@ import { Copy } from "../ui/text";
 export interface Target {
   subject?: string;
   job?: string;
+  /** The tenant of the subject, where it is known. */
+  tenant?: string | null;
 }
 
 export function LinkForm(target: Target) {
@@ -35,7 +37,7 @@ export function LinkForm(target: Target) {
         and nothing else, until the link expires.
       </p>
       {!target.job && !target.subject && <Field label="Subject" name="subject" required first placeholder="order-1042" />}
-      {needsTenant && !target.job && <Field label="Tenant" name="tenant" hint="Left empty: jobs of every tenant that you see." />}
+      {needsTenant && !target.job && <Field label="Tenant" name="tenant" value={target.tenant ?? ""} hint="Whose jobs about the subject the link shows." />}
       <Field label="Lifetime" name="lifetime" placeholder="7d" hint="Such as 12h or 30d; left empty: as api.links.lifetime says." />
     </Form>,
   );

@@ -6,7 +6,7 @@ import { useLive } from "../lib/live";
 import { href } from "../lib/place";
 import { lacks } from "../lib/session";
 import { now, roughly } from "../lib/time";
-import { number, percent, plain, sentence } from "../lib/words";
+import { counted, number, percent, plain, sentence } from "../lib/words";
 import { Badge } from "../ui/badge";
 import { Icon } from "../ui/icon";
 import { AsOf, Empty, Page, Shown } from "../ui/state";
@@ -25,7 +25,8 @@ function OfAll() {
           const flagged = routes.flatMap((route) => route.flags.map((flag) => ({ route, flag })));
           return (
             <>
-              <div aria-live="polite">
+              <Counts routes={routes} />
+              <div>
                 {flagged.map(({ route, flag }) => (
                   <p key={route.route + route.queue + flag.flag} class={`banner ${flag.flag.startsWith("troubled") ? "" : "warn"}`}>
                     <Icon name="warn" />
@@ -70,6 +71,18 @@ function OfAll() {
         }}
       </Shown>
     </Page>
+  );
+}
+
+/** The counts that matter, said again only when one of them has changed. */
+function Counts({ routes }: { routes: RouteOverview[] }) {
+  const sum = (pick: (route: RouteOverview) => number) => routes.reduce((all, route) => all + pick(route), 0);
+  const overdue = sum(({ outcomes }) => outcomes.overdue);
+  const missed = sum(({ outcomes }) => outcomes.last_hour.missed);
+  return (
+    <p class="offscreen" aria-live="polite">
+      {counted(overdue, "outcome")} overdue, {number(missed)} missed in the last hour
+    </p>
   );
 }
 

@@ -7,7 +7,7 @@ import { params } from "../lib/place";
 import { lacks } from "../lib/session";
 import { counted, number } from "../lib/words";
 import { Act } from "../ui/act";
-import { Form, show } from "../ui/dialog";
+import { Field, Form, show } from "../ui/dialog";
 import { type Column, List } from "../ui/list";
 import { AsOf, Empty, Page, Shown, Trouble } from "../ui/state";
 import { Ago, Facts, Json, Moment } from "../ui/text";
@@ -93,12 +93,17 @@ function Whole({ queue, done }: { queue: Queue; done: () => void }) {
               Releasing <code>{release.condition}</code> since <Ago at={release.since} />: {number(release.done)} of {number(release.jobs)}
             </p>
           ))}
-          <h2>Limits and weights</h2>
+          <header class="row between">
+            <h2>Limits and weights</h2>
+            <Act right="configure" needs="all-tenants" run={() => setLimit(queue.name, null, done)}>
+              Set a limit…
+            </Act>
+          </header>
           <List
             label="Limits"
             rows={queue.limits}
             id={(row) => row.key}
-            columns={LIMITS}
+            columns={limits(queue.name, done)}
             empty={<Empty title="Nothing is limited">A limit bounds how many jobs run or start at once: upshot limit sets one in all processes.</Empty>}
           />
           {queue.limits_cut && <p class="hint">There are more limits.</p>}
@@ -130,7 +135,7 @@ function Whole({ queue, done }: { queue: Queue; done: () => void }) {
           <Facts of={Object.entries(queue.transitions).map(([name, count]) => [name.replaceAll("_", " "), number(count)])} />
         </div>
       </div>
-      <ConfigurationView queue={queue.name} />
+      {lacks("see", "all-tenants") === null && <ConfigurationView queue={queue.name} />}
     </>
   );
 }
@@ -178,7 +183,7 @@ function conditions(queue: Queue, done: () => void): Column<Queue["conditions"][
 
 const none = <span class="faint">–</span>;
 
-const LIMITS: Column<Limit>[] = [
+const limits = (queue: string, done: () => void): Column<Limit>[] => [
   { head: "Key", grows: true, cell: (row) => <code>{row.key}</code> },
   {
     head: "Running",
@@ -197,10 +202,50 @@ const LIMITS: Column<Limit>[] = [
   { head: "Burst", right: true, extra: true, cell: (row) => row.burst ?? none },
   { head: "Weight", right: true, extra: true, cell: (row) => row.weight ?? none },
   { head: "Waiting lanes", right: true, cell: (row) => number(row.waiting_lanes) },
+  {
+    head: "Actions",
+    right: true,
+    cell: (row) => (
+      <Act right="configure" needs="all-tenants" run={() => setLimit(queue, row, done)}>
+        Change…
+      </Act>
+    ),
+  },
 ];
 
+/** Sets a whole limit: what is left empty does not limit. */
+function setLimit(queue: string, limit: Limit | null, done: () => void) {
+  const of = (value: number | null | undefined) => (value == null ? "" : String(value));
+  show(
+    <Form
+      title={limit ? `Limit ${limit.key}` : "A limit"}
+      action="Set the limit"
+      right="configure"
+      needs="all-tenants"
+      run={async (fields) => {
+        const value = (name: string) => {
+          const text = fields[name]?.trim();
+          if (!text) return null;
+          if (Number.isNaN(Number(text))) throw new Error(`“${text}” is no number.`);
+          return Number(text);
+        };
+        const body = { key: limit?.key ?? fields["key"]?.trim() ?? "", concurrency: value("concurrency"), rate: value("rate"), burst: value("burst"), weight: value("weight") };
+        await ask(api.PUT("/v1/queues/{queue}/limits", { params: { path: { queue } }, body }));
+        say(`The limit ${body.key} is set in all processes.`);
+        done();
+      }}
+    >
+      {!limit && <Field label="Key" name="key" required first placeholder="tenant:morgenrot" hint="queue, tenant:NAME, or key:NAME." />}
+      <p class="hint">The limit replaces the previous one as a whole. What is left empty does not limit.</p>
+      <Field label="Jobs at once" name="concurrency" value={of(limit?.concurrency)} first={limit !== null} hint="In all processes; 0 holds all of them." />
+      <Field label="Starts a second" name="rate" value={of(limit?.rate)} />
+      <Field label="Burst" name="burst" value={of(limit?.burst)} hint="With a rate: starts at once after a quiet time." />
+      <Field label="Weight" name="weight" value={of(limit?.weight)} hint="Of a tenant: its share beside others, which have 1." />
+    </Form>,
+  );
+}
+
 function ConfigurationView({ queue }: { queue: string }) {
-  if (lacks("see", "all-tenants") !== null) return null;
   const live = useLive(`configuration ${queue}`, (signal) => ask(api.GET("/v1/queues/{queue}/configuration", { params: { path: { queue } }, signal })), 0);
   if (live.error.value && !live.data.value) return <Trouble error={live.error.value} />;
   const configuration = live.data.value;

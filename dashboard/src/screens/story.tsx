@@ -39,7 +39,7 @@ export function StoryScreen() {
       aside={
         <>
           <AsOf live={live} />
-          <Act right="share" run={() => LinkForm({ subject })}>
+          <Act right="share" run={() => LinkForm({ subject, tenant: live.data.value?.outcomes[0]?.tenant })}>
             Link for the customer
           </Act>
         </>
