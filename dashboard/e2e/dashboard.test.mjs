@@ -131,7 +131,7 @@ describe("without authentication", () => {
     const page = await open(system);
     await page.getByText("outcome was missed").waitFor();
     await page.getByText("outcome is overdue").waitFor();
-    await page.locator(".banner", { hasText: "is overdue" }).getByRole("link").click();
+    await page.locator(".banner p", { hasText: "is overdue" }).getByRole("link").click();
     await heading(page, "Outcomes");
     await page.getByText("no confirmation of its delivery").waitFor();
     await accessible(page, "overdue");

@@ -37,6 +37,12 @@ describe("the time axis", () => {
     ]);
   });
 
+  it("does not begin a wait anew for a note or an owner", () => {
+    const parked = entry(500, "change", { text: "the job was parked: order-1 confirmed" });
+    const story = [entry(0, "accepted"), entry(100, "attempt"), parked, entry(30_000, "change", { text: "note: asked" }), entry(60_000, "now")];
+    expect(spans(story).filter((mark) => mark.kind === "wait")).toEqual([{ kind: "wait", from: 500, to: 60_000, isOpen: true, tone: "plain" }]);
+  });
+
   it("goes on with an attempt that has not ended, and draws no wait beside it", () => {
     const story = [entry(0, "accepted"), entry(100, "attempt"), entry(200, "step"), entry(60_000, "now")];
     expect(spans(story)).toEqual([{ kind: "run", from: 100, to: 60_000, isOpen: true, tone: "info" }]);

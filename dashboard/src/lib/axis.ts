@@ -152,7 +152,8 @@ class Drawn {
       case "change":
         if (HANDED_BACK.test(entry.text)) this.end(at, "info");
         add("point", "plain");
-        if (this.run === null) this.idle = at;
+        // A note or an owner does not end a wait.
+        if (this.run === null) this.idle ??= at;
         break;
       case "accepted":
         this.idle = at;

@@ -64,23 +64,27 @@ export function Access() {
       )}
       {mine.kind === "person" && <Devices />}
       <div class="columns even">
-        <Mine me={mine} />
         <div>
-        <section aria-labelledby="links">
-          <h2 id="links">Links for end users</h2>
-          <p>A link shows one job or one subject, its progress and its files, without a login and without any other screen. It expires, and can be revoked.</p>
-          <p class="row">
-            <Act right="share" tone="key" run={() => LinkForm({})}>
-              Make a link
-            </Act>
-            <Act right="share" run={revokeLink}>
-              Revoke a link…
-            </Act>
-          </p>
-        </section>
-        <Tokens />
+          <Mine me={mine} />
+          <section aria-labelledby="links">
+            <h2 id="links">Links for end users</h2>
+            <p>
+              A link shows one job or one subject, its progress and its files, without a login and without any other screen. It expires, and can
+              be revoked.
+            </p>
+            <p class="row">
+              <Act right="share" tone="key" run={() => LinkForm({})}>
+                Make a link
+              </Act>
+              <Act right="share" run={revokeLink}>
+                Revoke a link…
+              </Act>
+            </p>
+          </section>
         </div>
+        <Rights me={mine} />
       </div>
+      <Tokens />
     </Page>
   );
 }
@@ -100,7 +104,14 @@ function Mine({ me: mine }: { me: Me }) {
           ["Until", mine.until && <Moment at={mine.until} />],
         ]}
       />
-      <h3>Your rights</h3>
+    </section>
+  );
+}
+
+function Rights({ me: mine }: { me: Me }) {
+  return (
+    <section aria-labelledby="rights">
+      <h2 id="rights">Your rights</h2>
       <ul class="rights">
         {RIGHTS.map(([right, what]) => {
           const has = mine.rights.includes(right);

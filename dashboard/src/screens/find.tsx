@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Refused, api, ask } from "../api/client";
 import type { Job, OutcomeReport, QuarantinedMessage } from "../api/types";
 import { LEADS, isFindOpen } from "../lib/keys";
+import { idIn } from "../lib/names";
 import { go, href, params } from "../lib/place";
 import { lacks } from "../lib/session";
 import { counted } from "../lib/words";
@@ -20,9 +21,6 @@ interface Hit {
   mark?: preact.ComponentChildren;
 }
 
-/** The id of a job, alone or in what holds it: an address, or the Message-ID of a mail. */
-const ID = /(?:^|[^a-z2-7])([a-z2-7]{26})(?![a-z2-7])/;
-
 /** An absence is no failure of the search. */
 async function orNothing<T>(found: Promise<T>): Promise<T | null> {
   try {
@@ -34,7 +32,7 @@ async function orNothing<T>(found: Promise<T>): Promise<T | null> {
 }
 
 async function find(text: string, signal: AbortSignal): Promise<Hit[]> {
-  const id = ID.exec(text)?.[1];
+  const id = idIn(text);
   const [asJob, asSubject, asEvent, asMessage] = await Promise.all([
     id ? job(id, signal) : [],
     subject(text, signal),

@@ -5,6 +5,7 @@ import { api, ask, base, own as ownAddress } from "../api/client";
 import { parsed } from "../api/exact";
 import type { Evidence, Job, OutcomeReport, Snapshot, StoryEntry } from "../api/types";
 import { useLive } from "../lib/live";
+import { signalOf } from "../lib/names";
 import { href, params } from "../lib/place";
 import { lacks } from "../lib/session";
 import { clockMs } from "../lib/time";
@@ -277,14 +278,6 @@ function retry(job: Job, done: () => unknown) {
       )}
     </Form>,
   );
-}
-
-/** The key and the tenant of a condition that a signal fulfils; `null` for one of the queue's own. */
-export function signalOf(condition: string): { key: string; tenant: string | null } | null {
-  const [, key] = /^wait (.+)$/s.exec(condition) ?? [];
-  if (key) return { key, tenant: null };
-  const [, tenant, ofTenant] = /^tenant ([^|]*)\|(.+)$/s.exec(condition) ?? [];
-  return tenant && ofTenant ? { key: ofTenant, tenant } : null;
 }
 
 function signal(job: Job, done: () => unknown) {

@@ -22,21 +22,26 @@ function OfAll() {
     <Page title="Now" name="Now" aside={<AsOf live={live} />}>
       <Shown live={live}>
         {({ routes, rabbitmq }) => {
-          const flagged = routes.flatMap((route) => route.flags.map((flag) => ({ route, flag })));
+          const flagged = routes.filter((route) => route.flags.length > 0);
           return (
             <>
               <Counts routes={routes} />
-              <div>
-                {flagged.map(({ route, flag }) => (
-                  <p key={route.route + route.queue + flag.flag} class={`banner ${flag.flag.startsWith("troubled") ? "" : "warn"}`}>
-                    <Icon name="warn" />
-                    <span>
-                      <b>{route.route}</b> <Words text={flag.words} />
-                    </span>
-                    <a href={href("outcomes", { status: leads(flag.flag), route: route.route })}>Show them</a>
-                  </p>
-                ))}
-              </div>
+              {flagged.map((route) => (
+                <section key={`${route.queue} ${route.route}`} class="banner warn" aria-label={`Mismatch of ${route.route}`}>
+                  <Icon name="warn" />
+                  <div>
+                    <b>{route.route}</b>
+                    {route.flags.map((flag) => (
+                      <p key={flag.flag}>
+                        <span>
+                          <Words text={sentence(flag.words)} />
+                        </span>
+                        <a href={href("outcomes", { status: leads(flag.flag), route: route.route })}>Show them</a>
+                      </p>
+                    ))}
+                  </div>
+                </section>
+              ))}
               <Total routes={routes} />
               {routes.length === 0 && (
                 <Empty title="No route yet">

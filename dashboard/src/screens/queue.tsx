@@ -3,6 +3,7 @@
 import { api, ask } from "../api/client";
 import type { Limit, Queue } from "../api/types";
 import { useLive } from "../lib/live";
+import { conditionInWords } from "../lib/names";
 import { params } from "../lib/place";
 import { lacks } from "../lib/session";
 import { counted, number } from "../lib/words";
@@ -142,7 +143,7 @@ function Whole({ queue, done }: { queue: Queue; done: () => void }) {
 
 function conditions(queue: Queue, done: () => void): Column<Queue["conditions"][number]>[] {
   return [
-    { head: "Condition", grows: true, cell: (row) => <code>{row.condition}</code> },
+    { head: "Condition", grows: true, cell: (row) => <code title={row.condition}>{conditionInWords(row.condition)}</code> },
     { head: "Jobs", right: true, cell: (row) => number(row.jobs) },
     {
       head: "Actions",

@@ -3,6 +3,7 @@
 import { api, ask } from "../api/client";
 import type { JobState, Queue } from "../api/types";
 import { useLive } from "../lib/live";
+import { conditionInWords } from "../lib/names";
 import { href } from "../lib/place";
 import { counted, number } from "../lib/words";
 import { Act } from "../ui/act";
@@ -110,7 +111,7 @@ function Holds({ queue }: { queue: Queue }) {
       ))}
       {queue.conditions.slice(0, SHOWN).map(({ condition, jobs }) => (
         <li key={condition}>
-          {counted(jobs, "job")} {jobs === 1 ? "waits" : "wait"} for <code>{condition}</code>.
+          {counted(jobs, "job")} {jobs === 1 ? "waits" : "wait"} for <code>{conditionInWords(condition)}</code>.
         </li>
       ))}
       {queue.releasing.map((release) => (
