@@ -10,6 +10,7 @@ mod access;
 mod alarms;
 mod configuration;
 mod confirmations;
+mod dashboard;
 mod dead;
 mod events;
 #[cfg(feature = "files")]
