@@ -127,7 +127,9 @@ impl Provider {
             RequestTokenError::Parse(why, _) => {
                 self.away(&format!("its answer to a code cannot be read: {why}"))
             }
-            RequestTokenError::Other(why) => self.away(&format!("its answer to a code cannot be used: {why}")),
+            RequestTokenError::Other(why) => {
+                self.away(&format!("its answer to a code cannot be used: {why}"))
+            }
         })
     }
 

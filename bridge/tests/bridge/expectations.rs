@@ -144,7 +144,7 @@ async fn another_event_achieves_what_an_event_expects() {
     expecting.until(&payment, State::Parked, Account::Awaiting).await;
     let counts = expecting.queue.counts().await.unwrap();
     assert_eq!((counts.of(State::Parked), counts.of(State::Succeeded)), (1, 1), "{counts:?}");
-    expecting.finish().await;
+    Box::pin(expecting.finish()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +154,7 @@ async fn an_event_that_comes_first_achieves_at_once() {
     expecting.order("1").await;
     let delivery = expecting.job_of("delivery", "1");
     expecting.until(&delivery, State::Succeeded, Account::AchievedInTime).await;
-    expecting.finish().await;
+    Box::pin(expecting.finish()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +173,7 @@ async fn an_event_that_says_the_opposite_makes_it_missed() {
     within("the contradiction is counted", contradicted).await;
     expecting.until(&delivery, State::Dead, Account::Missed).await;
     assert_eq!(expecting.receipts(1).await, ["upshot.outcome.missed.v1"]);
-    expecting.finish().await;
+    Box::pin(expecting.finish()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +187,7 @@ async fn silence_makes_it_missed_and_a_late_event_heals() {
     expecting.until(&delivery, State::Succeeded, Account::AchievedLate).await;
     let told = expecting.receipts(2).await;
     assert!(told.contains(&"upshot.outcome.missed.v1".to_owned()), "{told:?}");
-    expecting.finish().await;
+    Box::pin(expecting.finish()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
