@@ -63,7 +63,7 @@ fn jobs() -> Jobs {
     jobs
 }
 
-fn new(kind: &str, args: serde_json::Value) -> NewJob {
+fn new(kind: &str, args: &serde_json::Value) -> NewJob {
     NewJob {
         tenant: Some("acme".to_owned()),
         expect: Some(Expect::new("orders", Duration::from_secs(3600))),
@@ -85,7 +85,7 @@ async fn the_rule_of_the_route_decides_what_parts_come_to() {
     ] {
         let rule = rule.map(|rule: &str| (LABEL_PARTS.to_owned(), rule.to_owned()));
         let labels: BTreeMap<_, _> = rule.into_iter().collect();
-        let job = NewJob { labels, ..new(Letters::KIND, json!({"arrive": arrive})) };
+        let job = NewJob { labels, ..new(Letters::KIND, &json!({"arrive": arrive})) };
         redis.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
         let done = redis.until(&job.id, state).await;
         assert_eq!(done.expectation.unwrap().account, account, "{:?}", job.labels);
@@ -107,7 +107,7 @@ async fn the_rule_of_the_route_decides_what_parts_come_to() {
 async fn a_handler_awaits_a_proof_and_sees_that_none_came() {
     let redis = TestRedis::new("payments").await;
     let worker = redis.worker(jobs()).await;
-    let job = new(Pay::KIND, json!({"payment": "p-17"}));
+    let job = new(Pay::KIND, &json!({"payment": "p-17"}));
     redis.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     // The second attempt awaits it for long.
     let job = loop {

@@ -190,7 +190,7 @@ fn outcome(page: &mut Page, job: &Value) {
     let rows: Vec<[String; 3]> = list(outcome, "parts").map(row).collect();
     if !rows.is_empty() {
         page.heading("Parts");
-        page.table(Table::bare().indented().wrapping(&[2]), &rows);
+        page.table(Table::bare().indented().wrapping(&[0, 2]), &rows);
     }
 }
 

@@ -184,7 +184,17 @@ impl Fixture {
         let t = |name| counts.transitions(name);
         let stored: u64 = counts.states.iter().sum();
         assert_eq!(t("enqueued"), stored + forgotten, "jobs were lost or doubled: {counts:?}");
-        let ended = ["succeeded", "retried", "snoozed", "dead", "released", "crashed", "cancelled", "parked"];
+        let ended = [
+            "succeeded",
+            "retried",
+            "snoozed",
+            "dead",
+            "released",
+            "crashed",
+            "cancelled",
+            "parked",
+            "partial",
+        ];
         let ended: u64 = ended.into_iter().map(t).sum();
         // A job that dies of a crash counts as crashed and as dead; one that is
         // cancelled or parked may not have run.
