@@ -182,20 +182,25 @@ pub(super) fn figures(page: &mut Page, said: &Value) {
     let row = |row: &Value| {
         let [open, overdue, in_time, late, missed] =
             ["open", "overdue", "achieved_in_time", "achieved_late", "missed"].map(|name| text(row, name));
-        let oldest = ms(part(part(row, "times"), "oldest_open"), "age_ms");
-        [text(row, "name"), text(row, "received"), open, oldest, overdue, in_time, late, missed, share(row)]
+        [text(row, "name"), text(row, "received"), open, overdue, in_time, late, missed, share(row)]
     };
     let rows: Vec<_> = members(said, "rows").map(row).collect();
-    let headings = ["NAME", "RECEIVED", "OPEN", "OLDEST", "OVERDUE", "IN TIME", "LATE", "MISSED", "SHARE"];
+    let headings = ["NAME", "RECEIVED", "OPEN", "OVERDUE", "IN TIME", "LATE", "MISSED", "SHARE"];
     page.table(Table::new(headings).wrapping(&[0]), &rows);
     times(page, said);
 }
 
-/// How long the outcomes took that were achieved: a row for each route and stage that took any time.
+/// How long the outcomes took that were achieved: a row for each route and stage that took any time, and
+/// the age of the oldest open one.
 fn times(page: &mut Page, said: &Value) {
     let mut rows = Vec::new();
     for row in members(said, "rows") {
         let times = part(row, "times");
+        let oldest = part(times, "oldest_open");
+        if has(oldest, "age_ms") {
+            let none = || "-".to_owned();
+            rows.push([text(row, "name"), "oldest open".to_owned(), ms(oldest, "age_ms"), none(), none()]);
+        }
         let stages = part(times, "stages").as_object();
         let stages = stages.into_iter().flatten().map(|(name, quantiles)| (name.as_str(), quantiles));
         for (stage, quantiles) in [("whole", part(times, "whole"))].into_iter().chain(stages) {
@@ -209,7 +214,7 @@ fn times(page: &mut Page, said: &Value) {
         page.line("");
         page.line(format!("times of achieved outcomes from {}", time(said, "times_from")));
         page.line("");
-        page.table(Table::new(["NAME", "STAGE", "P50", "P95", "P99"]).wrapping(&[0]), &rows);
+        page.table(Table::new(["NAME", "STAGE", "P50", "P95", "P99"]).wrapping(&[0, 1]), &rows);
     }
 }
 
