@@ -65,8 +65,11 @@ class Reader<T> implements Live<T> {
       this.error.value = error instanceof Refused ? error : new Refused(0, { detail: String(error) });
     } finally {
       this.isReading = false;
-      const wait = this.error.value ? Math.max(AFTER_ERROR_MS, this.every) : this.every;
-      if (!this.isStopped && !document.hidden && this.every > 0) this.timer = window.setTimeout(() => void this.again(), wait);
+      const error = this.error.value;
+      const wait = error ? Math.max(AFTER_ERROR_MS, this.every) : this.every;
+      // Each refusal is on record: what was refused once is not asked for again and again.
+      const isRefused = error?.status === 401 || error?.status === 403;
+      if (!this.isStopped && !document.hidden && this.every > 0 && !isRefused) this.timer = window.setTimeout(() => void this.again(), wait);
     }
   };
 }

@@ -22,7 +22,12 @@ heard.answer = (serverTime) => {
   if (serverTime !== null) learn(serverTime);
 };
 heard.unauthenticated = () => {
-  if (session.value.is === "in") session.value = { is: "out", why: "Your session has ended. Log in to continue here." };
+  if (session.value.is !== "in") return;
+  const isLink = session.value.me.target !== null;
+  const why = isLink
+    ? "This page has ended. Open your link again, or ask for another one where you got it."
+    : "Your session has ended. Log in to continue here.";
+  session.value = { is: "out", why };
 };
 
 const CREDENTIAL = /^up[klb]_/;

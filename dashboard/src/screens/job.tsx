@@ -1,23 +1,21 @@
 // One job: what holds it, its life, its steps and attempts, its evidence, its arguments.
 
 import { useEffect, useState } from "preact/hooks";
-import { api, ask, base, own as ownAddress } from "../api/client";
-import { parsed } from "../api/exact";
-import type { Evidence, Job, OutcomeReport, Snapshot, StoryEntry } from "../api/types";
+import { api, ask, base } from "../api/client";
+import type { Job, OutcomeReport, Snapshot, StoryEntry } from "../api/types";
 import { useLive } from "../lib/live";
 import { signalOf } from "../lib/names";
 import { href, params } from "../lib/place";
 import { lacks } from "../lib/session";
-import { clockMs } from "../lib/time";
-import { counted, number, sentence } from "../lib/words";
+import { number, sentence } from "../lib/words";
 import { Act } from "../ui/act";
 import { Badge, StateBadge, StatusBadge } from "../ui/badge";
-import { Field, Form, show } from "../ui/dialog";
 import { AsOf, Page, Shown } from "../ui/state";
-import { Ago, Facts, Id, Json, Moment, Value, Words } from "../ui/text";
-import { say } from "../ui/toast";
+import { Facts, Id, Moment, Words } from "../ui/text";
 import { cancel, note, own, prioritise, reschedule, waive } from "./acts";
 import { editAndRetry } from "./edit";
+import { retry, signal } from "./job-acts";
+import { Arguments, Attempts, EvidenceView, Steps, Timeline } from "./job-parts";
 import { LinkForm } from "./links";
 import { Due } from "./outcomes";
 import { Bar } from "./progress";
@@ -251,186 +249,6 @@ function Whole({ job, outcome, story, again }: { job: Job; outcome: OutcomeRepor
         </div>
       </div>
     </>
-  );
-}
-
-function retry(job: Job, done: () => unknown) {
-  show(
-    <Form
-      title="Run the job again"
-      action="Retry the job"
-      right="retry"
-      run={async () => {
-        await ask(api.POST("/v1/jobs/{id}/retry", { params: { path: { id: job.id } }, body: {} }));
-        say("The job runs again.");
-        done();
-      }}
-    >
-      <p>
-        {job.subject ? <b>{job.subject}</b> : job.kind} runs again with its present arguments
-        {job.state === "parked" ? ", whatever it waits for." : " and with fresh attempts. Its outcome is open again; the miss stays counted."}
-      </p>
-      {job.steps.length > 0 && (
-        <p>
-          {counted(job.steps.length, "completed step")} {job.steps.length === 1 ? "does" : "do"} not run again:{" "}
-          {job.steps.map((step) => step.name).join(", ")}.
-        </p>
-      )}
-    </Form>,
-  );
-}
-
-function signal(job: Job, done: () => unknown) {
-  const condition = signalOf(job.parked?.condition ?? "");
-  if (!condition) return;
-  show(
-    <Form
-      title="Send the signal"
-      action="Send it"
-      right="signal"
-      run={async (fields) => {
-        const text = fields["payload"]?.trim();
-        const body = { ...condition, payload: text ? parsed(text) : null };
-        const { result } = await ask(api.POST("/v1/queues/{queue}/signals", { params: { path: { queue: job.queue } }, body }));
-        say(result === "stored" ? "The signal is sent." : "The queue has a signal of this key already; the first one counts.");
-        done();
-      }}
-    >
-      <p>
-        The job waits for <code>{condition.key}</code>. It continues as if the other system had sent it, and so does every other job that waits for it.
-      </p>
-      <Field label="Payload" name="payload" lines={3} first placeholder="null" hint="Any JSON that the handler expects; left empty: null." />
-    </Form>,
-  );
-}
-
-/** Shows the address of a file inside this origin, and the other facts in place. */
-export function EvidenceView({ evidence }: { evidence: Evidence }) {
-  const { kind, href: address, ...facts } = evidence as Evidence & Record<string, unknown>;
-  return (
-    <section class="evidence" aria-label={kind}>
-      <h3>
-        {kind === "object" ? "file" : kind}{" "}
-        {address && (
-          <a href={ownAddress(address)} download data-out>
-            open
-          </a>
-        )}
-      </h3>
-      <Facts of={Object.entries(facts).map(([name, value]) => [name, <Value key={name} value={value} />])} />
-    </section>
-  );
-}
-
-function Arguments({ job }: { job: Job }) {
-  const [shown, set] = useState<{ args: unknown; earlier: unknown[]; isRevealed: boolean } | null>(null);
-  const load = async (reveal: boolean) => {
-    const full = await ask(
-      api.GET("/v1/jobs/{id}", { params: { path: { id: job.id }, query: { args: true, ...(reveal ? { reveal: true } : {}) } } }),
-    );
-    if ("state" in full) {
-      const { args, earlier_args } = full as Job;
-      set({ args, earlier: earlier_args ?? [], isRevealed: reveal });
-    }
-  };
-  return (
-    <section aria-label="Arguments">
-      <h2>Arguments</h2>
-      {shown === null ? (
-        <Act run={() => load(false)}>Show the arguments</Act>
-      ) : (
-        <>
-          <Json key={String(shown.isRevealed)} value={shown.args} label="the arguments" />
-          {shown.earlier.map((args, n) => (
-            <details key={n}>
-              <summary>Earlier arguments {n + 1}</summary>
-              <Json value={args} label={`earlier arguments ${n + 1}`} />
-            </details>
-          ))}
-          {!shown.isRevealed && (
-            <>
-              <p class="hint">Personal data is hidden as “…”. Showing it is noted in the audit log.</p>
-              <Act right="see-arguments" run={() => load(true)}>
-                Reveal personal data
-              </Act>
-            </>
-          )}
-        </>
-      )}
-    </section>
-  );
-}
-
-function Attempts({ job }: { job: Job }) {
-  if (job.history.length === 0) return null;
-  return (
-    <section aria-label="Failed attempts">
-      <h2>Failed attempts</h2>
-      <ol class="attempts">
-        {job.history.map((failed, n) => (
-          <li key={n}>
-            <p>
-              <b>{failed.attempt === 0 ? "before it ran" : `Attempt ${failed.attempt}`}</b>{" "}
-              <Badge tone="bad" icon="cross">
-                {failed.class.replace("_", " ")}
-              </Badge>{" "}
-              <span class="faint">
-                <Ago at={failed.at} />
-                {failed.worker && ` on ${failed.worker}`}
-              </span>
-            </p>
-            <p class="message">{failed.message}</p>
-          </li>
-        ))}
-      </ol>
-    </section>
-  );
-}
-
-function Steps({ job }: { job: Job }) {
-  if (job.steps.length + job.dropped_steps.length === 0) return null;
-  return (
-    <section aria-label="Steps">
-      <h2>Completed steps</h2>
-      <p class="hint">A completed step does not run again with these arguments.</p>
-      {job.steps.map((step) => (
-        <details key={step.name} class="stepped">
-          <summary>
-            <b>{step.name}</b> <span class="faint">{clockMs(Date.parse(step.completed_at))}</span>
-          </summary>
-          <Json value={step.result} label={`the result of ${step.name}`} />
-        </details>
-      ))}
-      {job.dropped_steps.length > 0 && (
-        <details>
-          <summary>{counted(job.dropped_steps.length, "step")} completed with earlier arguments: the effects remain</summary>
-          {job.dropped_steps.map((step, n) => (
-            <div key={n}>
-              <b>{step.name}</b> <Ago at={step.completed_at} />
-              <Json value={step.result} label={`the former result of ${step.name}`} />
-            </div>
-          ))}
-        </details>
-      )}
-    </section>
-  );
-}
-
-/** Of a job without a subject: its own history, because a story needs a subject. */
-function Timeline({ job }: { job: Job }) {
-  return (
-    <ol class="story">
-      {job.timeline.map((entry, n) => (
-        <li key={n}>
-          <time dateTime={entry.at}>{clockMs(Date.parse(entry.at))}</time>
-          <span class="delta" />
-          <span />
-          <div>
-            {sentence(entry.what)} {[entry.step, entry.did, entry.state, entry.class, entry.message].filter(Boolean).join(" ")}
-          </div>
-        </li>
-      ))}
-    </ol>
   );
 }
 
