@@ -114,7 +114,7 @@ fn figures(text: &str, by: &str) -> Value {
     let cause = json!({"group": text, "class": text, "kind": text, "message": text});
     let quantiles = json!({"p50_ms": 1, "p95_ms": 20, "p99_ms": 300});
     let times =
-        json!({"whole": quantiles, "stages": {text: quantiles}, "oldest_open": {"job": text, "age_ms": 1}});
+        json!({"whole": quantiles, "stages": {"run": quantiles}, "oldest_open": {"job": text, "age_ms": 1}});
     json!({"by": by, "from": text, "to": text, "times_from": text,
         "rows": [{"name": text, "cause": cause, "missed": 1, "times": times}]})
 }
