@@ -78,6 +78,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows what is wrong now, by cause: a route, a queue, a reason, never a single job.
+         * @description API processes look in turns. What is on is kept in Redis, so a restart changes nothing. While Redis
+         *     does not answer there is no look, and `/readyz` says so.
+         */
+        get: operations["list_alarms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/audit": {
         parameters: {
             query?: never;
@@ -97,6 +118,29 @@ export interface paths {
         get: operations["list_acts"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/confirmations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirms the outcomes that await this key, or says that the work did not come out right.
+         * @description Each job whose outcome awaits the key ends at once, and no handler runs: it has succeeded with the
+         *     confirmation as further evidence, or it is dead with the class `refuted`. The queue keeps the
+         *     confirmation for `keep_signals`, so an outcome that awaits the key later has it at once. A job that is
+         *     dead because no confirmation came in time is healed. Sent again it changes nothing.
+         */
+        post: operations["confirm"];
         delete?: never;
         options?: never;
         head?: never;
@@ -568,6 +612,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/objectives": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows how much of each route's budget of errors is left, and how fast it is used up.
+         * @description The objective of a route is in the settings. A budget is for 30 days. The pace is `fast` where the
+         *     burn is at least 14.4 over 1 hour and 5 minutes, or 6 over 6 hours and 30 minutes, and `slow` where
+         *     it is at least 1 over 3 days and 6 hours; in each case with 5 outcomes or more that were not in
+         *     time. The cost does not depend on the number of outcomes.
+         */
+        get: operations["list_objectives"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/outcomes": {
         parameters: {
             query?: never;
@@ -687,7 +754,8 @@ export interface paths {
          * Adds up outcomes by route, kind, tenant or cause.
          * @description By route and kind from the books: over all time, or between two snapshots (to the minute for a
          *     day, then to the hour for 90 days). By tenant and cause by whole days (UTC), today if `from` is left
-         *     out; of causes, only those of missed outcomes. The cost does not depend on the number of outcomes.
+         *     out; of causes, only those of missed outcomes. By route and kind also how long outcomes take, by stage,
+         *     and the oldest open one. The cost does not depend on the number of outcomes.
          */
         get: operations["sum_up_outcomes"];
         put?: never;
@@ -1118,6 +1186,11 @@ export interface components {
         /** @description An accepted event: RabbitMQ has it on disk. */
         Accepted: {
             /**
+             * @description What it confirms by a rule (`[[confirmations]]`, `[[expectations]]`). The queue holds the
+             *     confirmation once the bridge has handed it over.
+             */
+            confirmations: components["schemas"]["ExpectedConfirmation"][];
+            /**
              * @description Whether the event was known before; null when Redis does not answer.
              * @example false
              */
@@ -1228,6 +1301,67 @@ export interface components {
          * @enum {string}
          */
         ActResult: "pending" | "unknown" | "done" | "failed" | "refused" | "suppressed";
+        /** @description A cause, however many jobs or events it concerns. */
+        Alarm: {
+            /**
+             * @description What is wrong.
+             * @example overdue
+             */
+            alarm: string;
+            /**
+             * @description With which queue, route, kind, group of readers or reason.
+             * @example {
+             *       "queue": "invoices",
+             *       "route": "order.completed.v1:invoice.issue"
+             *     }
+             */
+            labels: {
+                [key: string]: string;
+            };
+            on_since: components["schemas"]["Moment"] | null;
+            /** @description What to look at, or to do. */
+            remedy: string;
+            /** @description When it last showed. An alarm is over once it has not shown for four looks. */
+            seen_at: components["schemas"]["Moment"];
+            /**
+             * @description `critical` or `warning`.
+             * @example warning
+             */
+            severity: string;
+            /** @description Since when the cause shows. */
+            since: components["schemas"]["Moment"];
+            /**
+             * @description For people.
+             * @example order.completed.v1:invoice.issue: 37 outcomes are overdue
+             */
+            summary: string;
+            told_at: components["schemas"]["Moment"] | null;
+        };
+        /** @description What is wrong now. */
+        Alarms: {
+            /** @description The critical ones first, then by when they came on. Those that are not on yet come last. */
+            alarms: components["schemas"]["Alarm"][];
+            looked_at: components["schemas"]["Moment"] | null;
+            /** @description Who is told. */
+            webhook: components["schemas"]["AlarmWebhook"];
+        };
+        /** @description The receiver of messages about alarms. */
+        AlarmWebhook: {
+            /**
+             * Format: int64
+             * @description Messages that were dropped, because they could not be sent for a day or too many waited.
+             */
+            dropped: number;
+            /** @description Whether the receiver answered 410 and gets no more until the address changes. */
+            is_gone: boolean;
+            /** @description Whether `alarms.webhook` is set. */
+            is_set: boolean;
+            /** @description Why the last attempt failed; null after a success. */
+            last_failure: string | null;
+            taken_at: components["schemas"]["Moment"] | null;
+            /** @description Messages that wait. */
+            waiting: number;
+        };
         /** @description A page of the audit log. */
         AuditPage: {
             /**
@@ -1246,6 +1380,19 @@ export interface components {
             /** @description Entries that this page examined. */
             entries: number;
         };
+        /** @description The proof that an outcome awaits. */
+        Awaiting: {
+            /**
+             * @description The key of the confirmation.
+             * @example order-1042 paid
+             */
+            key: string;
+            /** @description What it means when none comes. */
+            on_silence: components["schemas"]["OnSilence"];
+            /** @description Since when. */
+            since: components["schemas"]["Moment"];
+            until: components["schemas"]["Moment"] | null;
+        };
         /** @description A device that asks for a login. */
         BeginDevice: {
             /**
@@ -1262,6 +1409,31 @@ export interface components {
              * @example upk_0f3a5b7c9d1e_…
              */
             token: string;
+        };
+        /** @description How fast a budget is used up over a time. */
+        Burn: {
+            /**
+             * Format: int64
+             * @description Those of them that were not in time.
+             */
+            not_in_time: number;
+            /**
+             * Format: int64
+             * @description Outcomes that were counted.
+             */
+            outcomes: number;
+            /**
+             * @description The time up to now.
+             * @example 1h
+             */
+            over: string;
+            /**
+             * Format: double
+             * @description Their share, as a multiple of the share that is allowed: at 1 the budget lasts exactly for the
+             *     period. Null without an outcome.
+             * @example 3.5
+             */
+            rate: number | null;
         };
         /** @description The result of a cancellation. */
         Cancellation: {
@@ -1288,6 +1460,59 @@ export interface components {
             kind: string;
             /** @description The message, without its numbers and names. */
             message: string;
+        };
+        /** @description How long a job spent in each stage of its life, ms. The stages add up to the whole. */
+        Clock: {
+            /**
+             * Format: int64
+             * @description From then until the job was enqueued.
+             */
+            bridge_ms: number;
+            /**
+             * Format: int64
+             * @description From the event's time until the bridge had it.
+             */
+            broker_ms: number;
+            /**
+             * Format: int64
+             * @description The work was done, and its proof was to come.
+             */
+            confirmation_ms: number;
+            /**
+             * Format: int64
+             * @description Was dead until it was retried.
+             */
+            dead_ms: number;
+            /**
+             * @description Whether the clocks of the producer, the bridge and Redis disagree: a time lay behind a later
+             *     one, and counts as the later one.
+             */
+            is_skewed: boolean;
+            /**
+             * Format: int64
+             * @description Parked, or put off by its handler.
+             */
+            parked_ms: number;
+            /**
+             * Format: int64
+             * @description Waited for a worker, or for its time before the first attempt.
+             */
+            queue_ms: number;
+            /**
+             * Format: int64
+             * @description Waited for the next attempt after a failure.
+             */
+            retry_wait_ms: number;
+            /**
+             * Format: int64
+             * @description Ran.
+             */
+            run_ms: number;
+            /**
+             * Format: int64
+             * @description From the event's time to the end of the job, or until now.
+             */
+            whole_ms: number;
         };
         /** @description A CloudEvent 1.0 in JSON, with `data`. Attributes are texts; a number or a boolean is taken as it is written. The event's type decides which contract the data has to keep: `contracts/events/`. */
         CloudEvent: {
@@ -1365,6 +1590,66 @@ export interface components {
              * @description The version that it is based on, 0 for none; the header `if-match` says the same.
              */
             expect_version?: number | null;
+        };
+        /** @description A confirmation. */
+        Confirmation: {
+            /**
+             * @description Facts that prove it. They become evidence of the outcome.
+             * @example {
+             *       "receipt": "r-17"
+             *     }
+             */
+            evidence?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * @description The id of the confirmation. The same id with another body is a contradiction.
+             * @example evt-81c2
+             */
+            id?: string | null;
+            /**
+             * @description The key that the outcome awaits, 1 to 200 bytes.
+             * @example delivered mrtu2hq6wcbcvkoxmzkhxbs7da.invoice@shop.example
+             */
+            key: string;
+            /**
+             * @description What it says of the work: `achieved` (if left out) or `missed`.
+             * @example achieved
+             */
+            outcome?: string | null;
+            /**
+             * @description The queue whose jobs await it.
+             * @example invoices
+             */
+            queue: string;
+            /**
+             * @description Why the work did not come out right; only with the outcome `missed`.
+             * @example 550 no such mailbox
+             */
+            reason?: string | null;
+            /**
+             * @description The tenant of the jobs; null or left out for jobs without one.
+             * @example acme
+             */
+            tenant?: string | null;
+        };
+        /** @description What became of a confirmation. */
+        Confirmed: {
+            /**
+             * Format: int64
+             * @description Jobs that it ended, or let continue.
+             */
+            jobs: number;
+            /**
+             * Format: int64
+             * @description Jobs that follow in the background; `releasing` of the queue shows the progress.
+             */
+            left: number;
+            /**
+             * @description The result: `contradicts` if a confirmation with the other verdict, or with the same id and another
+             *     body, was there. The first one stays then, and no job changes.
+             */
+            result: components["schemas"]["SignalResult"];
         };
         /** @description The API token to make. */
         CreateToken: {
@@ -1486,7 +1771,7 @@ export interface components {
         Depth: {
             /**
              * Format: int32
-             * @description Consumers: for the intake, bridges.
+             * @description Consumers: for intake and confirmations, bridges.
              */
             consumers: number;
             /**
@@ -1551,7 +1836,7 @@ export interface components {
          * @description What an entry of a story is.
          * @enum {string}
          */
-        EntrySort: "accepted" | "wait" | "attempt" | "step" | "log" | "failed" | "change" | "evidence" | "verdict" | "ended" | "now";
+        EntrySort: "accepted" | "wait" | "attempt" | "step" | "log" | "failed" | "change" | "evidence" | "verdict" | "ended" | "clock" | "now";
         /** @description What was erased. */
         Erasure: {
             /**
@@ -1607,6 +1892,21 @@ export interface components {
         } & {
             [key: string]: string;
         };
+        /** @description A confirmation that an event is. */
+        ExpectedConfirmation: {
+            /**
+             * @description What they wait for.
+             * @example delivery order-1042
+             */
+            key: string;
+            /**
+             * @description The queue of the jobs that wait for it.
+             * @example expectations
+             */
+            queue: string;
+            /** @description The signal that the queue keeps. */
+            url: string;
+        };
         /**
          * @description A job that an event becomes, or whose duplicate the event is under the idempotency key of its
          *     route.
@@ -1658,7 +1958,7 @@ export interface components {
          * @description What kind of failure; it decides whether and when the job runs again.
          * @enum {string}
          */
-        FailureClass: "transient" | "throttled" | "permanent" | "unclear" | "timed_out" | "crashed" | "expired";
+        FailureClass: "transient" | "throttled" | "permanent" | "unclear" | "timed_out" | "crashed" | "expired" | "refuted" | "unconfirmed";
         /** @description Figures of outcomes. Those that the grouping does not know are null. */
         Figures: {
             /**
@@ -1827,7 +2127,10 @@ export interface components {
              *     addresses, and arguments that are not JSON.
              */
             args?: unknown;
+            awaiting: components["schemas"]["Awaiting"] | null;
             cancel_asked_at: components["schemas"]["Moment"] | null;
+            /** @description How long it spent in each stage of its life. */
+            clock: components["schemas"]["Clock"];
             deadline: components["schemas"]["Moment"] | null;
             /**
              * @description Steps that were completed with earlier arguments, oldest first. Their results do not count
@@ -2140,6 +2443,76 @@ export interface components {
              */
             status: string;
         };
+        /** @description How a route stands beside its objective. */
+        Objective: {
+            /**
+             * Format: double
+             * @description The share of the period's budget that is left; below 0 where more is used up than was allowed.
+             * @example 0.4
+             */
+            budget_left: number;
+            /** @description How fast it is used up: over 1 hour, 6 hours and 3 days. */
+            burn: components["schemas"]["Burn"][];
+            /**
+             * Format: int64
+             * @description Outcomes of the period that were achieved in time. Each outcome counts once: with its first
+             *     verdict, or when it becomes overdue. Cancelled and waived ones do not count.
+             */
+            in_time: number;
+            /**
+             * Format: int64
+             * @description Those that became overdue, or were achieved late, in part or not at all.
+             */
+            not_in_time: number;
+            /**
+             * Format: double
+             * @description The share of its outcomes that should be achieved in time.
+             * @example 0.999
+             */
+            objective: number;
+            /**
+             * @description `fast` (within hours), `slow` (before the period ends) or `calm`.
+             * @example calm
+             */
+            pace: string;
+            /**
+             * @description Its queue.
+             * @example invoices
+             */
+            queue: string;
+            /**
+             * @description The route.
+             * @example order.completed.v1:invoice.issue
+             */
+            route: string;
+        };
+        /** @description How the routes with an objective stand. */
+        Objectives: {
+            /** @description The beginning of the period for which a budget must last. */
+            from: components["schemas"]["Moment"];
+            /** @description By queue and route. */
+            objectives: components["schemas"]["Objective"][];
+            /** @description Its end. */
+            to: components["schemas"]["Moment"];
+        };
+        /** @description An outcome without a verdict. */
+        OldestOpen: {
+            /**
+             * Format: int64
+             * @description Since the event's time.
+             */
+            age_ms: number;
+            /**
+             * @description Its job.
+             * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+             */
+            job: string;
+        };
+        /**
+         * @description What it means when no confirmation comes: the outcome counts as missed, until one comes after all; it counts as achieved; the handler runs again.
+         * @enum {string}
+         */
+        OnSilence: "missed" | "achieved" | "retry";
         /** @description A signal that contradicts the kept one. */
         OtherSignal: {
             /** @description When it came. */
@@ -2193,6 +2566,8 @@ export interface components {
         Outcome: {
             /** @description What can be checked. */
             evidence: components["schemas"]["Evidence"][];
+            /** @description Its parts, if it has any. */
+            parts: components["schemas"]["Part"][];
             /**
              * @description For people.
              * @example invoice 1042 issued and sent to ada@lindqvist.example
@@ -2241,6 +2616,7 @@ export interface components {
              * @description Attempts so far.
              */
             attempts: number;
+            awaiting: components["schemas"]["Awaiting"] | null;
             decided_at: components["schemas"]["Moment"] | null;
             event: components["schemas"]["OutcomeEvent"] | null;
             /** @description What can be checked. */
@@ -2262,6 +2638,8 @@ export interface components {
             kind: string;
             note: components["schemas"]["Remark"] | null;
             owner: components["schemas"]["Remark"] | null;
+            /** @description Its parts, if it has any. */
+            parts: components["schemas"]["Part"][];
             /** @description Its queue. */
             queue: string;
             reason: components["schemas"]["Reason"] | null;
@@ -2277,7 +2655,7 @@ export interface components {
              * @example order-1042
              */
             subject: string | null;
-            /** @description For people, when it was achieved. */
+            /** @description For people, when it was achieved, or when only its proof is to come. */
             summary: string | null;
             /** @description The tenant. */
             tenant: string | null;
@@ -2307,6 +2685,12 @@ export interface components {
             is_cut: boolean;
             /** @description The rows: by name, or that of most misses first. */
             rows: components["schemas"]["SummaryRow"][];
+            times_from: components["schemas"]["Moment"] | null;
+            /**
+             * Format: int64
+             * @description Times that found no room in their hour, and are in no row.
+             */
+            times_uncounted: number;
             /** @description The end of the period. */
             to: components["schemas"]["Moment"];
         };
@@ -2343,6 +2727,23 @@ export interface components {
              * @example no handler for invoice.issue version 2 is registered
              */
             why: string;
+        };
+        /** @description A part of an outcome. */
+        Part: {
+            /** @description Whether it was achieved. */
+            achieved: boolean;
+            /**
+             * @description What it is.
+             * @example letter to the landlord
+             */
+            name: string;
+            /** @description Why it was missed. */
+            reason: string | null;
+            /**
+             * Format: int32
+             * @description What it weighs beside the other parts.
+             */
+            weight: number;
         };
         /** @description A queue that is paused, or a kind of its jobs. */
         Paused: components["schemas"]["Queue"] & {
@@ -2562,6 +2963,24 @@ export interface components {
             /** @description Only jobs of this tenant. */
             tenant?: string | null;
         };
+        /** @description Times that a half, 95 and 99 of a hundred outcomes did not exceed. */
+        Quantiles: {
+            /**
+             * Format: int64
+             * @description A half.
+             */
+            p50_ms: number;
+            /**
+             * Format: int64
+             * @description 95 of a hundred.
+             */
+            p95_ms: number;
+            /**
+             * Format: int64
+             * @description 99 of a hundred.
+             */
+            p99_ms: number;
+        };
         /**
          * @description A message in quarantine. The message itself, with all its properties, is in RabbitMQ, in the queue
          *     `upshot.quarantine`; its header `x-upshot-quarantine-id` has this id.
@@ -2774,6 +3193,8 @@ export interface components {
         };
         /** @description Upshot's queues in RabbitMQ. */
         Rabbitmq: {
+            /** @description Confirmations that wait for a bridge. */
+            confirmations: components["schemas"]["Depth"];
             /** @description Events that wait for a bridge. */
             intake: components["schemas"]["Depth"];
             /** @description Events in quarantine. */
@@ -3201,6 +3622,7 @@ export interface components {
             name: string | null;
             /** @description The queue, of a route. */
             queue: string | null;
+            times: components["schemas"]["Times"] | null;
         };
         /** @description Refusals of about a minute that have no entries of their own. */
         SuppressedRefusals: {
@@ -3265,6 +3687,38 @@ export interface components {
          * @enum {string}
          */
         TimelineWhat: "enqueued" | "claimed" | "progress" | "step" | "log" | "failed" | "changed" | "finished";
+        /**
+         * @description How long the outcomes took that were achieved in the period, by whole hours of at most the last 7
+         *     days. A time is at most 4.4 % beside the exact one.
+         */
+        Times: {
+            /**
+             * Format: int64
+             * @description Outcomes that are counted. A worker that is killed loses its last second of them.
+             */
+            achieved: number;
+            oldest_open: components["schemas"]["OldestOpen"] | null;
+            /**
+             * Format: int64
+             * @description Those of them for which the clocks of the producer, the bridge and Redis disagreed. A time that
+             *     lay behind a later one counts as the later one.
+             */
+            skewed: number;
+            /**
+             * @description By stage: `broker`, `bridge`, `queue`, `parked`, `run`, `retry_wait`, `confirmation`, `dead`.
+             * @example {
+             *       "queue": {
+             *         "p50_ms": 2,
+             *         "p95_ms": 10,
+             *         "p99_ms": 64
+             *       }
+             *     }
+             */
+            stages: {
+                [key: string]: components["schemas"]["Quantiles"];
+            };
+            whole: components["schemas"]["Quantiles"] | null;
+        };
         /** @description An API token, without its secret. */
         Token: {
             /** @description When it was made. */
@@ -3466,7 +3920,8 @@ export interface components {
             /** @description `limit`: some of the running jobs, of those that you see. */
             holders?: string[] | null;
             /**
-             * @description `limit`, `rate`: the key, as `queue`, `tenant:NAME` or `key:NAME`.
+             * @description `limit`, `rate`: the key, as `queue`, `tenant:NAME` or `key:NAME`; `awaiting`: the key of the
+             *     confirmation.
              * @example key:smtp
              */
             key?: string | null;
@@ -3485,6 +3940,7 @@ export interface components {
              */
             most?: number | null;
             next_token_at?: components["schemas"]["Moment"] | null;
+            on_silence?: components["schemas"]["OnSilence"] | null;
             /**
              * Format: int32
              * @description `running`: the progress that it reported last, 0 to 100.
@@ -3522,7 +3978,7 @@ export interface components {
          * @description What holds a job.
          * @enum {string}
          */
-        WhyReason: "not_enqueued" | "scheduled" | "backing_off" | "limit" | "rate" | "queue_paused" | "kind_paused" | "parked_signal" | "parked_version" | "parked_arguments" | "no_worker_for_kind" | "no_worker" | "behind" | "running" | "lease_lost" | "ended";
+        WhyReason: "not_enqueued" | "scheduled" | "backing_off" | "limit" | "rate" | "queue_paused" | "kind_paused" | "parked_signal" | "awaiting" | "parked_version" | "parked_arguments" | "no_worker_for_kind" | "no_worker" | "behind" | "running" | "lease_lost" | "ended";
         /** @description What became of a signal that is withdrawn. */
         Withdrawn: {
             /** @description Whether the queue kept a signal of this key and tenant. */
@@ -3711,6 +4167,62 @@ export interface operations {
             };
         };
     };
+    list_alarms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The alarms */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alarms"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_acts: {
         parameters: {
             query?: {
@@ -3794,6 +4306,121 @@ export interface operations {
             };
             /** @description Redis does not answer */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The confirmation */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirmation"];
+            };
+        };
+        responses: {
+            /** @description It is kept, and so many jobs ended or continue */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Confirmed"];
+                };
+            };
+            /** @description It is kept, so many jobs ended or continue, and more follow in the background */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Confirmed"];
+                };
+            };
+            /** @description The body cannot be used, or names a condition of the queue itself */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue of this name is in the settings */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The confirmation is larger than 64 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The queue keeps as many bytes of signals as it may: send the same again later */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4435,7 +5062,7 @@ export interface operations {
             /** @description RabbitMQ has the event; `Location` says where to look */
             202: {
                 headers: {
-                    /** @description The job, or the outcomes of the event when it becomes several jobs */
+                    /** @description The job, or the outcomes of the event when it becomes several jobs, or what it confirms when it becomes none */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5831,6 +6458,62 @@ export interface operations {
             };
             /** @description The request has no credential, or one that is refused */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_objectives: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The objectives */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Objectives"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
