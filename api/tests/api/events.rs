@@ -55,6 +55,40 @@ async fn an_event_of_which_one_is_enough_is_answered_with_the_job_that_is_there(
     fixture.finish().await;
 }
 
+/// Such an event is no job, so the answer leads to what the queue will keep.
+#[tokio::test]
+async fn an_event_that_only_confirms_is_answered_with_what_it_confirms() {
+    let (_, amqp) = TestRabbit::get().await.vhost();
+    let redis = upshot_testkit::shared_redis().await.url();
+    let fixture = Fixture::with(&redis, &amqp, |settings| {
+        let rule = json!({"event": "order.paid.v1", "key": "paid {/order}", "queue": "invoices"});
+        settings.confirmations = vec![serde_json::from_value(rule).unwrap()];
+    })
+    .await;
+    let (_connection, mut consumer) = bridge(&fixture).await;
+    let paid = |data: &serde_json::Value| {
+        json!({"specversion": "1.0", "id": "p-1", "source": "/bank", "type": "order.paid.v1",
+            "tenant": "acme", "data": data})
+    };
+    let response = fixture.post(paid(&json!({"order": "a b"})).to_string()).await;
+    let location = response.headers()["location"].to_str().unwrap().to_owned();
+    let accepted = body(response, 202).await;
+    delivered(&mut consumer).await;
+    assert_eq!(accepted["jobs"], json!([]));
+    let [confirmation] = &accepted["confirmations"].as_array().unwrap()[..] else { panic!("{accepted}") };
+    assert_eq!((&confirmation["queue"], &confirmation["key"]), (&json!("invoices"), &json!("paid a b")));
+    assert_eq!(confirmation["url"], location);
+    // The bridge has not handed it over yet.
+    assert_eq!(fixture.json(&location, 200).await["signals"], json!([]));
+    let condition = upshot_queue::Condition::new(Some("acme"), "paid a b").unwrap();
+    fixture.queue("invoices").confirm(&condition, &json!({"id": "/bank p-1"})).await.unwrap();
+    assert_eq!(fixture.json(&location, 200).await["signals"][0]["key"], "paid a b");
+    // Without a key nothing is published.
+    let refused = body(fixture.post(paid(&json!({})).to_string()).await, 422).await;
+    assert_eq!((&refused["reason"], &refused["place"]), (&json!("missing_value"), &json!("/data/order")));
+    fixture.finish().await;
+}
+
 #[tokio::test]
 async fn an_event_is_published_as_it_came_and_a_second_time_found() {
     let fixture = Fixture::with_rabbit().await;
