@@ -133,11 +133,11 @@ describe("without authentication", () => {
     await page.getByText("outcome is overdue").waitFor();
     await page.locator(".banner p", { hasText: "is overdue" }).getByRole("link").click();
     await heading(page, "Outcomes");
-    await page.getByText("no confirmation of its delivery").waitFor();
+    await page.getByText("has not come").waitFor();
     await accessible(page, "overdue");
     await page.getByRole("link", { name: "order-5", exact: true }).click();
     await heading(page, "order-5");
-    await page.getByText("It is parked for").waitFor();
+    await page.getByText("The work is done; the proof").waitFor();
     await page.locator("svg rect.wait.open").waitFor();
     await accessible(page, "a story");
     await page.done();

@@ -67,8 +67,8 @@ export function toneOf(status: string | null): Mark["tone"] {
   return BAD.includes(status) ? "bad" : "plain";
 }
 
-/** What ends an attempt without a failure or an end of the job: the handler hands the job back. */
-const HANDED_BACK = /^the (worker handed the attempt back|handler put the job off|job was parked)/;
+/** What ends an attempt without a failure or an end of the job: the handler hands the job back, or its proof is to come. */
+const HANDED_BACK = /^the (worker handed the attempt back|handler put the job off|job was parked|work is done; it awaits its proof)/;
 
 /** Lays a story out: a lane for each job, waits and runs as spans, the rest as points. */
 export function layOut(story: readonly StoryEntry[], now: number, dues: ReadonlyMap<string, number> = new Map()): Axis {

@@ -116,7 +116,8 @@ local function waive(id, key, state, body, remark, line)
   local account = redis.call('HGET', key, 'account') or state == 'dead' and 'm' or WAITS[state] and 'o'
     or state == 'running' and 'o'
   if account == 'x' or account == 'y' then return 'waived', '' end
-  if not account then return 'is ' .. state, line end
+  -- An outcome in parts keeps its account.
+  if not account or account == 'p' then return 'is ' .. state, line end
   local to = account == 'm' and 'x' or 'y'
   redis.call('HSET', key, 'account', to, 'waived', remark)
   move_expectation(cx, id, route, account, to, due, tenant)
