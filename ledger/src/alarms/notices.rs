@@ -103,14 +103,15 @@ impl Notices {
         self.dropped += (before - self.waiting.len()) as u64;
     }
 
-    /// The next notice to send now. Notices of one alarm keep their order; a refused one does not hold
-    /// up those of other alarms.
+    /// The next notice to send now. Notices of one alarm keep their order; one that is refused, or fails
+    /// again and again, does not hold up those of other alarms.
     pub fn next(&self, now: i64) -> Option<&Notice> {
         if now < self.paused_until {
             return None;
         }
         let mut held = BTreeSet::new();
-        self.waiting.iter().find(|notice| held.insert(&notice.of) && notice.not_before <= now)
+        let firsts = self.waiting.iter().filter(|notice| held.insert(&notice.of));
+        firsts.filter(|notice| notice.not_before <= now).min_by_key(|notice| notice.failures)
     }
 
     /// Notes how an attempt to send a notice ended. `receiver` is the digest of its address.
@@ -180,6 +181,15 @@ mod tests {
 
     fn away(wait: Option<i64>) -> Told {
         Told::Away { why: "503".into(), wait }
+    }
+
+    #[test]
+    fn a_notice_that_fails_lets_those_of_other_alarms_try_first() {
+        let mut notices = notices(&["a", "a", "b"]);
+        notices.told("0", away(None), "r", 0);
+        assert_eq!((next(&notices, 4_999), next(&notices, 5_000)), (None, Some("2")));
+        notices.told("2", Told::Taken, "r", 5_000);
+        assert_eq!(next(&notices, 5_000), Some("0"));
     }
 
     #[test]

@@ -89,13 +89,14 @@ local function lapse(cx, id, key, body, text, silence, shown, condition)
   else
     local name = string.match(condition, '^wait (.*)$') or string.match(condition, '|(.*)$') or condition
     local within = ' came within ' .. shown
-    fail_awaited(cx, id, key, body, text, 'unconfirmed', 'no confirmation' .. within,
+    -- Jobs of one cause stand in one group, however long each of them waited.
+    fail_awaited(cx, id, key, body, text, 'unconfirmed', 'no confirmation came in time',
       'no confirmation `' .. name .. '`' .. within)
   end
 end
 -- Gives the signal that is kept for a condition to jobs whose silence counted, some at a time. Silence
--- that counted as missed is healed by a confirmation. What contradicts the verdict only leaves a line in
--- the history. Returns how many jobs were looked at, and
+-- that counted as missed is healed by a confirmation, unless an operator has settled the outcome. What
+-- contradicts the verdict only leaves a line in the history. Returns how many jobs were looked at, and
 -- how many ended.
 local function hear(cx, condition, bound)
   local looked, ended, reason = 0, 0, refutation_of(condition)
@@ -103,12 +104,13 @@ local function hear(cx, condition, bound)
     if cx.read >= CALL_BYTES then break end
     looked = looked + 1
     local key = JOB .. id
-    local job = fields_of(key, 'job', 'state', 'silent')
+    local job = fields_of(key, 'job', 'state', 'silent', 'account')
     redis.call('ZREM', SILENT .. condition, id)
     if job[1] and job[3] == condition then
       local body, is_dead = job[1], state_of(job[2]) == 'dead'
       cx.read = cx.read + #body
-      if is_dead and not reason then
+      -- What an operator settled stays settled.
+      if is_dead and not reason and job[4] ~= 'x' then
         redis.call('ZREM', DEAD, id)
         leave_group(id, key)
         redis.call('HDEL', key, 'group')

@@ -55,7 +55,12 @@ end
 -- What the row says about how the job ended.
 local function what_became(key, state)
   if state == 'succeeded' then
-    return string.match(redis.call('HGET', key, 'outcome') or '', '^{"summary":"([^"\\]*)')
+    local outcome = redis.call('HGET', key, 'outcome') or ''
+    local summary = string.match(outcome, '^{"summary":"([^"\\]*)"')
+    if summary or outcome == '' or #outcome > NAME_BYTES * 64 then return summary end
+    -- Its members may be in another order, or its summary may have escapes.
+    local ok, its = pcall(cjson.decode, outcome)
+    return ok and type(its) == 'table' and type(its.summary) == 'string' and its.summary or nil
   end
   local group = redis.call('HGET', key, 'group')
   local cause = group and redis.call('HMGET', GROUP .. group, 'class', 'said')
