@@ -131,6 +131,7 @@ const ICONS: Record<StoryEntry["what"], IconName> = {
   evidence: "shield",
   verdict: "warn",
   ended: "dash",
+  clock: "clock",
   now: "dot",
 };
 
