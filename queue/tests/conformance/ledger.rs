@@ -279,7 +279,7 @@ async fn a_verdict_outlives_its_job() {
         serde_json::from_str(&row).unwrap()
     };
     let (kept, exception) = (row("t", &done).await, row("e", &dead).await);
-    assert_eq!((&kept[0], &kept[11]), (&"t".into(), &"sent to ".into()), "{kept}");
+    assert_eq!((&kept[0], &kept[11]), (&"t".into(), &"sent to \"ada\"".into()), "{kept}");
     let has = (&exception[0], &exception[6], &exception[8], &exception[11]);
     assert_eq!(has, (&"m".into(), &"test".into(), &"order-1".into(), &"permanent: no such address".into()));
     let exceptions: u64 = conn.zcard(keys.outcomes(1, Account::Missed)).await.unwrap();
