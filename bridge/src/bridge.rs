@@ -11,7 +11,7 @@ use upshot_ledger::{
     Relay,
     quarantine::{Bounds, Quarantine},
 };
-use upshot_queue::{Client, Connector, QueueName, connect::Backoff};
+use upshot_queue::{Client, Connector, MAX_SIGNAL, QueueName, connect::Backoff};
 use upshot_runtime::{
     Health, Settings,
     amqp::{self, CONFIRMATIONS, History, INTAKE, Publisher},
@@ -95,7 +95,8 @@ impl Bridge {
         match queue {
             CONFIRMATIONS => Reading::Confirmations {
                 queues: self.settings.queues.keys().cloned().collect(),
-                max_bytes: self.settings.bridge.max_event_bytes.0,
+                // The confirmations of an event may come as a message; see `full`.
+                max_bytes: self.settings.bridge.max_event_bytes.0.max(2 * MAX_SIGNAL),
             },
             _ => Reading::Events(Arc::clone(&self.intake)),
         }

@@ -1,34 +1,20 @@
 //! Hands confirmations to queues, and waits while Redis is away.
 //!
-//! A queue keeps a bounded number of bytes of early confirmations. A delivery whose queue has no room
-//! waits alone and unacknowledged ([`Full`]); the other deliveries continue.
+//! A queue keeps a bounded number of bytes of early confirmations. What becomes of a delivery whose queue
+//! has no room is in [`full`](crate::full).
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
-use lapin::options::BasicAckOptions;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{BadSignal, Error, Kept, connect::Backoff};
-use upshot_runtime::{Health, health};
+use upshot_runtime::health;
 use upshot_shared::{Proof, Reason, Rejection};
 
-use crate::{
-    Bridge,
-    batch::{Arrived, Refused},
-    waiting::Waiting,
-};
+use crate::{Bridge, batch::Refused};
 
 /// The part of the health that says whether Redis takes the confirmations in hand.
-const PART: &str = "confirming";
-/// The warning that a queue has no room for confirmations.
-const FULL: &str = "confirmations_full";
+pub(crate) const PART: &str = "confirming";
 /// Confirmations under way at the same time.
 const UNDER_WAY: usize = 64;
 
@@ -66,11 +52,14 @@ pub(crate) async fn confirm(
             () = backoff.wait() => {}
         }
     }
+    for proof in done.full.values().flatten() {
+        count(proof, "full");
+    }
     Ok(done)
 }
 
 /// Tries each confirmation once. Returns those that Redis did not take.
-async fn once(
+pub(crate) async fn once(
     bridge: &Bridge,
     confirmations: Vec<(usize, Proof)>,
     done: &mut Confirmed,
@@ -122,82 +111,13 @@ async fn send(bridge: &Bridge, proof: &Proof) -> Result<(), Error> {
             Kept::Known => "known",
             Kept::Contradicts { .. } => "contradicts",
         },
-        Err(Error::Signal(BadSignal::Full(_))) => "full",
         Err(_) => return sent.map(drop),
     };
-    let name = name.to_string();
-    metrics::counter!("upshot_bridge_confirmations_total", "queue" => name, "result" => result).increment(1);
+    count(proof, result);
     sent.map(drop)
 }
 
-/// The deliveries of a session that wait until their queue has room for their confirmations.
-pub(crate) struct Full {
-    bridge: Bridge,
-    waiting: Waiting,
-    /// How many wait in this process, over all sessions.
-    count: Arc<AtomicUsize>,
-    trying: Mutex<JoinSet<()>>,
-}
-
-impl Full {
-    pub(crate) fn new(bridge: &Bridge, waiting: Waiting) -> Self {
-        let count = Arc::clone(&bridge.full);
-        Self { bridge: bridge.clone(), waiting, count, trying: Mutex::default() }
-    }
-
-    /// Takes a delivery, and acknowledges it once Redis holds all of its confirmations.
-    pub(crate) fn keep(&self, arrived: Arrived, confirmations: Vec<Proof>) {
-        let Arrived { tag, acker, .. } = arrived;
-        self.waiting.add(tag);
-        let (bridge, waiting) = (self.bridge.clone(), self.waiting.clone());
-        let counted = Counted::new(&self.count, &self.bridge.health);
-        let trying = async move {
-            let mut left: Vec<_> = confirmations.into_iter().map(|each| (0, each)).collect();
-            let mut backoff = Backoff::default();
-            while !left.is_empty() {
-                if let Some((_, Proof { queue, .. })) = left.first() {
-                    counted.warn(&format!(
-                        "queue `{queue}` has no room for signals: confirmations wait unacknowledged, others \
-                         continue. Lower its `keep_signals`, or withdraw signals that no job waits for"
-                    ));
-                }
-                backoff.wait().await;
-                let mut done = Confirmed::default();
-                left = once(&bridge, left, &mut done).await;
-                left.extend(done.full.into_values().flatten().map(|each| (0, each)));
-            }
-            drop(counted);
-            // If the connection is gone, the delivery comes again.
-            let _ = acker.ack(BasicAckOptions::default()).await;
-            waiting.remove(tag);
-        };
-        let mut all = self.trying.lock().unwrap_or_else(PoisonError::into_inner);
-        while all.try_join_next().is_some() {}
-        all.spawn(trying);
-    }
-}
-
-/// Counts a waiting delivery for as long as it lives. The last one ends the warning.
-struct Counted {
-    count: Arc<AtomicUsize>,
-    health: Health,
-}
-
-impl Counted {
-    fn new(count: &Arc<AtomicUsize>, health: &Health) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self { count: Arc::clone(count), health: health.clone() }
-    }
-
-    fn warn(&self, why: &str) {
-        self.health.warn(FULL, why);
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.health.clear_warning(FULL);
-        }
-    }
+fn count(Proof { queue, .. }: &Proof, result: &'static str) {
+    let queue = queue.to_string();
+    metrics::counter!("upshot_bridge_confirmations_total", "queue" => queue, "result" => result).increment(1);
 }

@@ -8,6 +8,7 @@
 //! | [`batch`] | what a batch of deliveries becomes: jobs by queue, confirmations, rejections |
 //! | [`enqueue`] | enqueues jobs, and waits while Redis is away |
 //! | [`confirm`] | hands confirmations to queues, and waits while Redis is away |
+//! | [`full`] | what becomes of a delivery whose queue has no room for its confirmations |
 //! | [`waiting`] | the deliveries that wait alone |
 //! | [`quarantine`] | what could not be accepted, kept with the reason |
 //! | `metrics` | the metrics of a bridge |
@@ -20,7 +21,7 @@
 //! | quarantine takes nothing (full, a memory alarm) | bad deliveries wait unacknowledged, good ones continue |
 //! | Redis takes no row of a quarantined message | the same; if another program damaged the list, the message gets no row and a warning says so |
 //! | the AMQP client cannot parse a message | the transport leaves out what it cannot parse; the message goes to quarantine as `unreadable` |
-//! | a queue has no room for a confirmation | its delivery waits unacknowledged and is tried again; the others continue |
+//! | a queue has no room for a confirmation | it waits in `upshot.confirmations` and is tried again; the others continue |
 //! | a contract takes too long | the event goes to quarantine as `contract_timeout`, alone |
 //! | large messages wait | the bridge reads them while `prefetch_bytes` has room, or one at a time |
 //! | an exchange, a queue or a binding is deleted | the bridge declares it again within seconds; readiness says what cannot be declared |
@@ -36,6 +37,7 @@ pub mod bridge;
 mod confirm;
 mod enqueue;
 mod former;
+mod full;
 mod metrics;
 mod quarantine;
 mod session;

@@ -19,8 +19,9 @@ use upshot_runtime::amqp::{self, CONFIRMATIONS, History, INTAKE, Link, TopologyE
 use crate::{
     Bridge,
     batch::{self, Arrived, Batch, Reading},
-    confirm::{self, Confirmed, Full},
+    confirm::{self, Confirmed},
     enqueue,
+    full::Full,
     quarantine::Quarantine,
     waiting::Waiting,
 };
@@ -108,8 +109,8 @@ impl Session {
             bridge.health.clone(),
             waiting.clone(),
         );
-        let full = Full::new(bridge, waiting.clone());
         let reading = bridge.reading(queue);
+        let full = Full::new(bridge, &reading, waiting.clone());
         Ok((Self { link, channel, reading, waiting, quarantine, full }, consumer))
     }
 

@@ -16,11 +16,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use upshot_queue::{BadCondition, Condition, QueueName};
+use upshot_queue::{BadCondition, Condition, MAX_SIGNAL, QueueName};
 
 pub use message::{TYPE, decode};
 pub use rule::{BadRule, Rule};
 pub use schema::schema;
+
+/// The longest id, in bytes.
+const MAX_ID: usize = 1_100;
+/// The longest reason and the longest fact, in bytes.
+const MAX_TEXT: usize = 2_000;
+/// Facts of the evidence.
+const MAX_FACTS: usize = 32;
+/// Names that evidence uses itself.
+const OURS: [&str; 4] = ["kind", "key", "at", "href"];
 
 /// What a confirmation says of the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +78,23 @@ pub struct Proof {
     pub payload: Value,
 }
 
+impl Proof {
+    /// The body of a message to `upshot.confirmations` that is decoded as this proof.
+    pub fn message(&self) -> String {
+        let mut body = match &self.payload {
+            Value::Object(members) => members.clone(),
+            _ => Map::new(),
+        };
+        let mut add = |name: &str, text: &str| drop(body.insert(name.to_owned(), text.into()));
+        add("queue", self.queue.as_str());
+        add("key", self.condition.key());
+        if let Some(tenant) = self.condition.tenant() {
+            add("tenant", tenant);
+        }
+        Value::Object(body).to_string()
+    }
+}
+
 /// A confirmation that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadConfirmation {
@@ -83,11 +109,59 @@ pub enum BadConfirmation {
         "`reason` is given and `outcome` is not `missed`: leave `reason` out, or set `outcome` to `missed`"
     )]
     Reason,
+    /// A text is too long, or empty.
+    #[error("`{member}` has {bytes} bytes: use 1 to {most}")]
+    Length {
+        /// Which text.
+        member: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The longest possible.
+        most: usize,
+    },
+    /// Too many facts.
+    #[error("{0} facts of `evidence`: at most {MAX_FACTS} are possible")]
+    Facts(usize),
+    /// A fact's name that cannot be used.
+    #[error("a name in `evidence` has 1 to 64 bytes and is none of {names}", names = OURS.join(", "))]
+    Name(String),
+    /// A fact that is too long.
+    #[error("`evidence.{name}` has {bytes} bytes: use at most {MAX_TEXT}")]
+    Fact {
+        /// Its name.
+        name: String,
+        /// Its length.
+        bytes: usize,
+    },
+    /// More than a queue keeps.
+    #[error("{0} bytes, and a queue keeps {MAX_SIGNAL} of a confirmation: shorten `evidence`")]
+    Size(usize),
+}
+
+impl BadConfirmation {
+    /// The JSON pointer (RFC 6901) to what is wrong.
+    pub fn place(&self) -> String {
+        let of_fact = |name: &str| format!("/evidence/{}", pointer(name));
+        match self {
+            Self::Condition(BadCondition::Tenant(_)) => "/tenant".to_owned(),
+            Self::Condition(_) => "/key".to_owned(),
+            Self::NoReason | Self::Reason => "/reason".to_owned(),
+            Self::Length { member, .. } => format!("/{member}"),
+            Self::Facts(_) => "/evidence".to_owned(),
+            Self::Name(name) | Self::Fact { name, .. } => of_fact(name),
+            Self::Size(_) => String::new(),
+        }
+    }
+}
+
+/// A name as a part of a JSON pointer (RFC 6901).
+fn pointer(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 impl Confirmation {
     /// What jobs await, and the payload of the signal that proves it. Two confirmations with the same
-    /// members have the same payload.
+    /// members have the same payload, and a queue keeps every payload in size.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -99,6 +173,12 @@ impl Confirmation {
             Proved::Achieved if has_reason => return Err(BadConfirmation::Reason),
             _ => {}
         }
+        for (member, text, most) in [("id", &self.id, MAX_ID), ("reason", &self.reason, MAX_TEXT)] {
+            if let Some(bytes) = text.as_ref().map(String::len).filter(|bytes| !(1..=most).contains(bytes)) {
+                return Err(BadConfirmation::Length { member, bytes, most });
+            }
+        }
+        self.check_evidence()?;
         let mut payload = Map::new();
         let mut add = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -114,7 +194,26 @@ impl Confirmation {
         let facts: Map<String, Value> =
             self.evidence.iter().map(|(name, fact)| (name.clone(), Value::String(fact.clone()))).collect();
         add("evidence", (!facts.is_empty()).then_some(Value::Object(facts)));
-        Ok((condition, Value::Object(payload)))
+        let payload = Value::Object(payload);
+        match payload.to_string().len() {
+            bytes if bytes > MAX_SIGNAL => Err(BadConfirmation::Size(bytes)),
+            _ => Ok((condition, payload)),
+        }
+    }
+
+    fn check_evidence(&self) -> Result<(), BadConfirmation> {
+        if self.evidence.len() > MAX_FACTS {
+            return Err(BadConfirmation::Facts(self.evidence.len()));
+        }
+        for (name, fact) in &self.evidence {
+            if !(1..=64).contains(&name.len()) || OURS.contains(&name.as_str()) {
+                return Err(BadConfirmation::Name(name.clone()));
+            }
+            if fact.len() > MAX_TEXT {
+                return Err(BadConfirmation::Fact { name: name.clone(), bytes: fact.len() });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -123,6 +222,10 @@ mod tests {
     use serde_json::{from_value, json};
 
     use super::*;
+
+    fn facts(count: usize, fact: &str) -> Map<String, Value> {
+        (0..count).map(|n| (n.to_string(), fact.into())).collect()
+    }
 
     fn signal(body: Value) -> Result<(Condition, Value), String> {
         let confirmation: Confirmation = from_value(body).map_err(|error| error.to_string())?;
@@ -155,6 +258,12 @@ mod tests {
             (json!({"queue": "q", "key": "k", "outcome": "done"}), "`done`"),
             (json!({"queue": "q", "key": "k", "payload": 1}), "payload"),
             (json!({"queue": "q", "key": "k", "evidence": {"n": 1}}), "string"),
+            (json!({"queue": "q", "key": "k", "id": ""}), "`id` has 0 bytes"),
+            (json!({"queue": "q", "key": "k", "id": "x".repeat(1_101)}), "1 to 1100"),
+            (json!({"queue": "q", "key": "k", "evidence": {"at": "x"}}), "none of"),
+            (json!({"queue": "q", "key": "k", "evidence": {"n": "x".repeat(2_001)}}), "at most 2000"),
+            (json!({"queue": "q", "key": "k", "evidence": facts(33, "x")}), "33 facts"),
+            (json!({"queue": "q", "key": "k", "evidence": facts(32, &"\u{1}".repeat(2_000))}), "shorten"),
         ] {
             let said = signal(body.clone()).unwrap_err();
             assert!(said.contains(word), "{body}: `{word}` is not in: {said}");

@@ -25,6 +25,8 @@ mod glyphs;
 mod identity;
 #[path = "e2e/invoices.rs"]
 mod invoices;
+#[path = "e2e/life.rs"]
+mod life;
 #[path = "e2e/logs.rs"]
 mod logs;
 #[path = "e2e/metrics.rs"]

@@ -13,7 +13,7 @@ use super::signals::{SignalResult, refused};
 use crate::{
     access::{Act, Caller},
     body::Body,
-    problem::{Details, Problem},
+    problem::{Code, Details, Problem},
     state::Shared,
 };
 
@@ -103,13 +103,7 @@ pub async fn confirm(
         evidence: evidence.unwrap_or_default(),
     };
     let queue = state.queue_of_address(&caller, &confirmation.queue)?;
-    let (condition, payload) = confirmation.signal().map_err(|why| match why {
-        BadConfirmation::Condition(why) => refused(confirmation.tenant.as_deref(), &confirmation.key, why),
-        BadConfirmation::NoReason => Problem::parameter("outcome", "missed", why),
-        BadConfirmation::Reason => {
-            Problem::parameter("reason", confirmation.reason.as_deref().unwrap_or_default(), why)
-        }
-    })?;
+    let (condition, payload) = confirmation.signal().map_err(|why| unusable(&confirmation, why))?;
     caller.require_tenant(condition.tenant())?;
     let Signalled { kept, released } = state.ask(queue.confirm(&condition, &payload)).await?;
     let Released { released: jobs, left } = released;
@@ -122,4 +116,24 @@ pub async fn confirm(
     let logged = state.shown.text(condition.key());
     tracing::info!(queue = %queue.name(), key = logged, ?result, jobs, left, "confirmed");
     Ok((state.go_on_releasing(queue, left), Json(Confirmed { result, jobs, left })))
+}
+
+fn unusable(confirmation: &Confirmation, why: BadConfirmation) -> Problem {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    match &why {
+        BadConfirmation::Condition(why) => {
+            refused(confirmation.tenant.as_deref(), &confirmation.key, why.clone())
+        }
+        BadConfirmation::NoReason => Problem::parameter("outcome", "missed", why),
+        BadConfirmation::Reason => Problem::parameter("reason", &text(&confirmation.reason), why),
+        BadConfirmation::Length { member, .. } => {
+            let given = if *member == "id" { &confirmation.id } else { &confirmation.reason };
+            Problem::parameter(member, &text(given), why)
+        }
+        BadConfirmation::Facts(count) => Problem::parameter("evidence", &format!("{count} facts"), &why),
+        BadConfirmation::Size(_) => Problem::new(Code::BodyTooLarge, why),
+        BadConfirmation::Name(name) | BadConfirmation::Fact { name, .. } => {
+            Problem::parameter("evidence", name, &why)
+        }
+    }
 }

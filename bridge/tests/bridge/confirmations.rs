@@ -247,6 +247,57 @@ async fn a_confirmation_waits_while_its_queue_is_full_and_others_continue() {
     stage.finish().await;
 }
 
+/// More than the bridge reads ahead, from both sides: whatever has room gets its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn confirmations_of_a_full_queue_use_up_neither_the_intake_nor_the_others_turn() {
+    let redis = TestRedis::new("orders").await;
+    let stage = Stage::with(redis, |settings| {
+        rules(settings);
+        settings.bridge.prefetch = 4;
+        settings
+            .queues
+            .insert("parcels".parse().unwrap(), upshot_runtime::settings::QueueSettings::default());
+    })
+    .await;
+    stage.confirm(&of("first", "1")).await;
+    stage.signal("first").await;
+    let bytes = stage.redis.queue.counts().await.unwrap().signals.bytes;
+    count_signals(&stage, MAX_SIGNALS as u64).await;
+    for n in 0..12 {
+        let mut paid = event("order.paid.v1", &n.to_string(), &json!({"amount": n}));
+        paid["subject"] = json!(format!("order-{n}"));
+        stage.publish(&paid).await;
+        stage.confirm(&of(&format!("late {n}"), "2")).await;
+    }
+    stage.publish(&order("1", &json!(7))).await;
+    stage.redis.until(&stage.job_of("1"), State::Ready).await;
+    stage.confirm(r#"{"queue": "parcels", "key": "other"}"#).await;
+    let parcels = upshot_queue::Client::new(&stage.redis.connector, "parcels".parse().unwrap()).unwrap();
+    let other = Condition::new(None, "other").unwrap();
+    let kept = async { while parcels.kept_signal(&other).await.unwrap().is_none() {} };
+    within("the other queue has its signal", kept).await;
+    assert_eq!(stage.redis.queue.counts().await.unwrap().signals.stored, 1);
+    // The bridge dies with all of them in hand.
+    stage.running.abort();
+    count_signals(&stage, bytes).await;
+    let bridge = Bridge::new(&stage.redis.settings, Health::default()).unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(bridge.run(stop.clone()));
+    for n in 0..12 {
+        let kept = stage.signal(&format!("paid order-{n}")).await;
+        let evidence = json!({"event": "order.paid.v1", "amount": n.to_string()});
+        assert_eq!(kept.payload, json!({"id": format!("/shop {n}"), "evidence": evidence}));
+        assert_eq!((kept.contradictions, stage.signal(&format!("late {n}")).await.contradictions), (0, 0));
+    }
+    stop.cancel();
+    within("the bridge stops", running).await.unwrap();
+    for queue in [CONFIRMATIONS, INTAKE] {
+        assert_eq!(waiting_in(&stage.amqp, queue).await, 0, "{queue}");
+    }
+    stage.publisher.close().await;
+    stage.redis.finish().await;
+}
+
 /// A confirmation lets jobs end, which frees memory; a new job takes more.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_its_memory_limit_redis_takes_confirmations_and_events_wait() {

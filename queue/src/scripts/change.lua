@@ -18,8 +18,8 @@
 --       has another state field by now, `is stepped` where a completed step that other
 --       arguments would repeat was not named, `is unexpected` where a job without an expectation is
 --       to be waived; or '' when there is no such job.
--- include: open, int, job, state, append_history, await, books, forget, kinds, moves, put, take_out
--- include: unknown_member
+-- include: open, int, job, state, append_history, await, books, forget, forget_signal, kinds, moves, put
+-- include: take_out, unknown_member
 local cx = open()
 if cx.err then return cx end
 local n = tonumber(ARGV[1])
@@ -36,9 +36,17 @@ local function is_replaced(key)
   local job = successor and fields_of(JOB .. successor, 'job', 'state')
   return job and not (job[1] and state_of(job[2]) == 'cancelled')
 end
+-- Forgets a kept signal that would refute the outcome of a job again, unless jobs are still to end by it.
+local function forget_refutation(key)
+  local _, _, condition = terms_of(redis.call('HGET', key, 'await'))
+  if condition and refutation_of(condition) and redis.call('HEXISTS', RELEASING, condition) == 0 then
+    forget_signal(condition)
+  end
+end
 -- Gives a dead job all its budgets for failures back, and drops its deadline, which would end it
 -- again at once. Returns its body.
 local function renew_budgets(key, body)
+  forget_refutation(key)
   for _, counter in ipairs({'transient', 'throttled', 'permanent', 'unclear', 'timed_out', 'crashed',
     'expired', 'refuted', 'unconfirmed'}) do
     redis.call('HDEL', key, 'failed:' .. counter, 'first:' .. counter)

@@ -171,15 +171,12 @@ async fn a_confirmation_may_say_that_the_work_did_not_come_out_right() {
     assert_eq!((group.class, group.dead), (FailureClass::Refuted, 1));
     assert!(group.message.contains("mailbox <*> unknown"), "{group:?}");
 
-    // Retried, the handler runs again. What is known of the key still holds, until it is withdrawn.
+    // Retried, the handler runs again, and what refuted it is forgotten.
     let retried = fixture.queue.operator.retry(&id).await.unwrap();
     assert_eq!(retried, Changed::To(State::Ready));
     let job = fixture.read(&id).await;
     assert_eq!((account(&job), job.outcome.is_none(), job.awaits.is_none()), (Account::Reopened, true, true));
-    fixture.run_to(&awaits(LONG, OnSilence::Missed)).await;
-    assert_eq!(fixture.read(&id).await.state, State::Dead);
-    assert!(fixture.queue.operator.withdraw_signal(&key()).await.unwrap());
-    fixture.queue.operator.retry(&id).await.unwrap();
+    assert_eq!(fixture.queue.kept_signal(&key()).await.unwrap(), None);
     fixture.run_to(&awaits(LONG, OnSilence::Missed)).await;
     let job = fixture.read(&id).await;
     assert_eq!((job.state, account(&job)), (State::Parked, Account::Reopened));

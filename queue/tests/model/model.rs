@@ -331,7 +331,11 @@ impl Model {
         job.firsts.clear();
         job.deadline = None;
         job.successor = None;
-        (job.awaits, job.outcome) = (None, false);
+        // A kept refutation would end the job again.
+        if job.awaits.take().is_some() && self.signal.as_ref().is_some_and(|(came, ..)| came.missed) {
+            self.signal = None;
+        }
+        job.outcome = false;
         // A wait that ran out of time begins again.
         let ends = std::mem::take(&mut job.ends);
         job.answers.retain(|condition, by_signal| *by_signal || !ends.contains_key(condition));

@@ -3,22 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use upshot_queue::{BadCondition, MAX_SIGNAL, QueueName};
+use upshot_queue::QueueName;
 
-use super::{BadConfirmation, Confirmation, Proof, Proved};
+use super::{BadConfirmation, Confirmation, Proof, Proved, pointer};
 use crate::rejection::{Reason, Rejection};
 
 /// The members of a body.
 const MEMBERS: [&str; 7] = ["queue", "tenant", "key", "id", "outcome", "reason", "evidence"];
-/// The longest id, in bytes.
-pub(super) const MAX_ID: usize = 1_100;
-/// The longest reason and the longest fact, in bytes.
-pub(super) const MAX_TEXT: usize = 2_000;
-/// Facts of the evidence.
-pub(super) const MAX_FACTS: usize = 32;
-/// Names that evidence uses itself.
-const OURS: [&str; 4] = ["kind", "key", "at", "href"];
-
 /// Reads a body for one of these queues. `place` is the JSON pointer to it; `id` and `tenant` count
 /// where the body has none.
 pub(super) fn read(
@@ -34,13 +25,13 @@ pub(super) fn read(
         return Err(body.wrong(&format!("/{}", pointer(other)), detail));
     }
     let queue: QueueName =
-        body.required("queue", MAX_TEXT)?.parse().map_err(|why| body.wrong("/queue", format!("{why}")))?;
+        body.required("queue")?.parse().map_err(|why| body.wrong("/queue", format!("{why}")))?;
     if !queues.contains(&queue) {
         let known = queues.iter().map(|queue| format!("`{queue}`")).collect::<Vec<_>>().join(", ");
         return Err(body.wrong("/queue", format!("no queue `{queue}` is in the settings: use {known}")));
     }
-    let key = body.required("key", MAX_TEXT)?;
-    let own_tenant = body.text("tenant", MAX_TEXT)?;
+    let key = body.required("key")?;
+    let own_tenant = body.text("tenant")?;
     if let (Some(own), Some(of_event)) = (&own_tenant, &tenant)
         && own != of_event
     {
@@ -48,34 +39,22 @@ pub(super) fn read(
         return Err(body.wrong("/tenant", detail));
     }
     let tenant = own_tenant.or(tenant);
-    let id = body.text("id", MAX_ID)?.or(id);
-    let outcome = match body.text("outcome", MAX_TEXT)?.as_deref() {
+    let id = body.text("id")?.or(id);
+    let outcome = match body.text("outcome")?.as_deref() {
         None | Some("achieved") => Proved::Achieved,
         Some("missed") => Proved::Missed,
         Some(other) => {
             return Err(body.wrong("/outcome", format!("`{other}` is no outcome: use achieved or missed")));
         }
     };
-    let reason = body.text("reason", MAX_TEXT)?;
+    let reason = body.text("reason")?;
     let evidence = body.evidence()?;
     let confirmation = Confirmation { queue: queue.to_string(), key, tenant, id, outcome, reason, evidence };
     let (condition, payload) = confirmation.signal().map_err(|why| match why {
-        BadConfirmation::Condition(BadCondition::Tenant(_)) => body.wrong("/tenant", why.to_string()),
-        BadConfirmation::Condition(_) => body.wrong("/key", why.to_string()),
-        BadConfirmation::NoReason | BadConfirmation::Reason => body.wrong("/reason", why.to_string()),
+        BadConfirmation::Size(_) => Rejection::new(Reason::Oversize, place, why.to_string()),
+        _ => body.wrong(&why.place(), why.to_string()),
     })?;
-    let bytes = payload.to_string().len();
-    if bytes > MAX_SIGNAL {
-        let detail =
-            format!("{bytes} bytes, and a queue keeps {MAX_SIGNAL} of a confirmation: shorten `evidence`");
-        return Err(Rejection::new(Reason::Oversize, place, detail));
-    }
     Ok(Proof { queue, condition, payload })
-}
-
-/// A name as a part of a JSON pointer (RFC 6901).
-fn pointer(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 struct Body<'a> {
@@ -89,23 +68,20 @@ impl Body<'_> {
     }
 
     /// Takes a text out of the body; null counts as left out.
-    fn text(&mut self, name: &str, most: usize) -> Result<Option<String>, Rejection> {
+    fn text(&mut self, name: &str) -> Result<Option<String>, Rejection> {
         match self.members.remove(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if !text.is_empty() && text.len() <= most => Ok(Some(text)),
-            Some(Value::String(text)) => {
-                Err(self.wrong(&format!("/{name}"), format!("it has {} bytes: use 1 to {most}", text.len())))
-            }
+            Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(self.wrong(&format!("/{name}"), "a text is expected")),
         }
     }
 
-    fn required(&mut self, name: &str, most: usize) -> Result<String, Rejection> {
+    fn required(&mut self, name: &str) -> Result<String, Rejection> {
         let detail = || match name {
             "queue" => "`queue` is missing: name the queue of the jobs that wait for this confirmation",
             _ => "`key` is missing: name what the jobs wait for",
         };
-        self.text(name, most)?.ok_or_else(|| self.wrong(&format!("/{name}"), detail()))
+        self.text(name)?.ok_or_else(|| self.wrong(&format!("/{name}"), detail()))
     }
 
     fn evidence(&mut self) -> Result<BTreeMap<String, String>, Rejection> {
@@ -114,20 +90,9 @@ impl Body<'_> {
             Some(Value::Object(facts)) => facts,
             Some(_) => return Err(self.wrong("/evidence", "an object of texts is expected")),
         };
-        if facts.len() > MAX_FACTS {
-            let detail = format!("{} facts: at most {MAX_FACTS} are possible", facts.len());
-            return Err(self.wrong("/evidence", detail));
-        }
-        let fact = |(name, fact): (String, Value)| {
-            let place = format!("/evidence/{}", pointer(&name));
-            if name.is_empty() || name.len() > 64 || OURS.contains(&name.as_str()) {
-                let detail = format!("a name has 1 to 64 bytes and is none of {}", OURS.join(", "));
-                return Err(self.wrong(&place, detail));
-            }
-            match fact {
-                Value::String(fact) if fact.len() <= MAX_TEXT => Ok((name, fact)),
-                _ => Err(self.wrong(&place, format!("a text of at most {MAX_TEXT} bytes is expected"))),
-            }
+        let fact = |(name, fact): (String, Value)| match fact {
+            Value::String(fact) => Ok((name, fact)),
+            _ => Err(self.wrong(&format!("/evidence/{}", pointer(&name)), "a text is expected")),
         };
         facts.into_iter().map(fact).collect()
     }

@@ -184,6 +184,7 @@ mod tests {
     use upshot_queue::{Condition, MAX_SIGNAL};
 
     use super::*;
+    use crate::{confirmation::decode, event::Envelope};
 
     const PLAIN: &str = "event = 'paid.v1'\nkey = '{/payment/id}'\nqueue = 'invoices'\n";
 
@@ -269,12 +270,15 @@ mod tests {
     }
 
     proptest! {
-        /// The bridge relies on it: what the intake takes, the queue takes.
+        /// The bridge relies on it: what the intake takes, the queue takes, also as a message.
         #[test]
         fn a_queue_takes_every_confirmation_of_a_rule(id in "\\PC{0,220}", why in ".{0,3000}") {
             let rule = read("outcome = 'missed'\nreason = '{/why}'\nevidence = { why = '{/why}' }").unwrap();
             if let Ok(made) = proof(&rule, &json!({"payment": {"id": id}, "why": why})) {
                 prop_assert!(made.payload.to_string().len() <= MAX_SIGNAL);
+                let (envelope, message) = (Envelope::default(), Bytes::from(made.message()));
+                let decoded = decode(&envelope, &message, 2 * MAX_SIGNAL, &["invoices".parse().unwrap()]);
+                prop_assert_eq!(decoded, Ok(made));
             }
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use upshot_queue::MAX_CONDITION;
 
-use super::body::{MAX_FACTS, MAX_ID, MAX_TEXT};
+use super::{MAX_FACTS, MAX_ID, MAX_TEXT};
 
 /// The schema. JSON Schema counts characters and a queue counts bytes, so a body of long texts that
 /// are not ASCII may be refused although it matches.
