@@ -182,9 +182,11 @@ impl Problem {
         problem
     }
 
-    /// Other arguments would repeat these steps of a job.
-    pub fn steps_completed(id: &JobId, steps: Vec<StepBody>) -> Self {
-        let names: Vec<String> = steps.iter().map(|step| format!("`{}`", step.name)).collect();
+    /// Other arguments would repeat these steps of a job, and these effects, which may have happened.
+    pub fn steps_completed(id: &JobId, steps: Vec<StepBody>, begun: &[&str]) -> Self {
+        let completed = steps.iter().map(|step| format!("`{}`", step.name));
+        let begun = begun.iter().map(|name| format!("`{name}` (begun, without a receipt)"));
+        let names: Vec<String> = completed.chain(begun).collect();
         let detail = format!(
             "job {id} has completed {}: their results were made from its arguments, so with others they \
              run again, and what they did is done twice; `steps` says what that was. To agree, name \

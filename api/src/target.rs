@@ -104,7 +104,7 @@ impl<'a> Target<'a> {
                     self.id
                 ),
             )),
-            Changed::Stepped => Err(Problem::steps_completed(&self.id, Vec::new())),
+            Changed::Stepped => Err(Problem::steps_completed(&self.id, Vec::new(), &[])),
             Changed::Unknown | Changed::Forgotten => {
                 Err(Problem::new(Code::UnknownJob, format!("job {} was forgotten in the meantime", self.id)))
             }
@@ -116,12 +116,13 @@ impl<'a> Target<'a> {
         Problem::new(Code::NotWaiting, format!("job {} is {now}: {remedy}", self.id))
     }
 
-    /// The problem that other arguments would repeat completed steps.
+    /// The problem that other arguments would repeat completed steps or begun effects.
     pub async fn steps_completed(&self) -> Problem {
         match self.state.find(self.caller, &self.id).await {
             Ok(known) => {
                 let step = |step| StepBody::new(step, &self.state.shown);
-                Problem::steps_completed(&self.id, known.job.steps.iter().map(step).collect())
+                let begun: Vec<&str> = known.job.begun.iter().map(|begun| begun.name.as_str()).collect();
+                Problem::steps_completed(&self.id, known.job.steps.iter().map(step).collect(), &begun)
             }
             Err(problem) => problem,
         }

@@ -1,11 +1,18 @@
 //! What a handler can use while it runs a job.
+//!
+//! | module | its one thing |
+//! |---|---|
+//! | [`effect`] | steps that change something outside, with a receipt |
+//! | [`progress`] | at most four writes a second, the last report always |
+//! | [`steps`] | which steps an attempt has used, and which are under way |
+
+mod effect;
+mod progress;
+mod steps;
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,8 +21,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use upshot_queue::{
-    Condition, Failure, FailureClass, Job, JobId, Lease, Park, Progress, Release, Stop, worker::WriteError,
+    Condition, Failure, FailureClass, Job, JobId, Lease, Park, Release, Stop, worker::WriteError,
 };
+
+pub use effect::Unclear;
+use progress::Reporter;
+use steps::{Open, Steps};
 
 use crate::{
     child::Child,
@@ -36,10 +47,12 @@ pub struct Context<S> {
     lease: Lease,
     host: Arc<dyn Host>,
     state: Arc<S>,
-    steps: &'static [&'static str],
-    /// Steps and children that this attempt has named.
-    named: Mutex<BTreeSet<(&'static str, String)>>,
-    percent: AtomicU8,
+    /// The names of the steps in order, for the percentage.
+    order: &'static [&'static str],
+    steps: Steps,
+    /// Children that this attempt has named.
+    children: Mutex<BTreeSet<String>>,
+    reporter: Reporter,
 }
 
 impl<S> std::fmt::Debug for Context<S> {
@@ -49,10 +62,11 @@ impl<S> std::fmt::Debug for Context<S> {
 }
 
 impl<S> Context<S> {
-    /// The context of the attempt that has this lease. `steps` are those of
+    /// The context of the attempt that has this lease. `order` are the names of
     /// [`Job::STEPS`](crate::Job::STEPS).
-    pub fn new(lease: Lease, host: Arc<dyn Host>, state: Arc<S>, steps: &'static [&'static str]) -> Self {
-        Self { lease, host, state, steps, named: Mutex::default(), percent: AtomicU8::new(0) }
+    pub fn new(lease: Lease, host: Arc<dyn Host>, state: Arc<S>, order: &'static [&'static str]) -> Self {
+        let (steps, children, reporter) = (Steps::default(), Mutex::default(), Reporter::default());
+        Self { lease, host, state, order, steps, children, reporter }
     }
 
     /// The state of the handler.
@@ -77,39 +91,91 @@ impl<S> Context<S> {
 
     /// Runs a step, or returns what it returned in an earlier attempt.
     ///
-    /// The result is stored with the job when the step completes. A crash is possible between the
-    /// step's effect and the storing. So a step with an outside effect must find out by itself
-    /// whether an earlier attempt got that far.
+    /// The result is stored with the job when the step completes, under the step's name. A step that
+    /// comes again in the same attempt, as in a loop, is another step: the second, the third of its name.
+    /// A crash is possible between the step and the storing. So a step that changes something outside is
+    /// an [effect](Self::effect).
+    ///
+    /// Between two attempts the handler may change: an added step runs, a removed one leaves its result
+    /// unused, a changed one keeps its stored result, and steps in another order find theirs (a warning
+    /// says so). To discard a stored result on purpose, give the step another name.
     ///
     /// # Errors
-    /// The step's own error. A permanent failure when the attempt runs a step with the same name
-    /// twice, or when the result cannot be stored or read.
+    /// The step's own error. A permanent failure when a step of the same name is under way, when the job
+    /// has 1,000 steps already, or when the result cannot be stored or read.
     pub async fn step<T, E, F>(&self, name: &str, step: F) -> Result<T, Stop>
     where
         T: Serialize + DeserializeOwned,
         E: Into<Stop>,
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        self.name("step", name)?;
-        if let Some(stored) = self.lease.step(name).cloned() {
-            return serde_json::from_value(stored).map_err(|error| {
-                Failure::permanent(format!("the stored result of step `{name}` cannot be read: {error}"))
-                    .into()
-            });
+        self.run_step(name, None, step).await
+    }
+
+    /// A step that the key tells from others of its name: for steps that run at the same time, and for
+    /// loops over what may change between two attempts.
+    ///
+    /// # Errors
+    /// Those of [`Self::step`].
+    pub async fn step_keyed<T, E, F>(&self, name: &str, key: impl AsRef<str>, step: F) -> Result<T, Stop>
+    where
+        T: Serialize + DeserializeOwned,
+        E: Into<Stop>,
+        F: AsyncFnOnce() -> Result<T, E>,
+    {
+        self.run_step(name, Some(key.as_ref()), step).await
+    }
+
+    async fn run_step<T, E, F>(&self, name: &str, key: Option<&str>, step: F) -> Result<T, Stop>
+    where
+        T: Serialize + DeserializeOwned,
+        E: Into<Stop>,
+        F: AsyncFnOnce() -> Result<T, E>,
+    {
+        let open = self.steps.open(name, key)?;
+        if let Some(found) = self.found(&open)? {
+            open.done();
+            return Ok(found);
         }
         self.begins(name).await?;
         // A process that was stopped for long must not act on an old lease.
         self.lease.verify().await.map_err(over)?;
-        let result = step().await.map_err(|error| {
-            self.unname("step", name);
-            error.into()
-        })?;
-        let value = serde_json::to_value(&result).map_err(|error| {
+        let result = step().await.map_err(Into::into)?;
+        self.complete(open, &result).await?;
+        Ok(result)
+    }
+
+    /// The stored result of a step.
+    fn found<T: DeserializeOwned>(&self, open: &Open<'_>) -> Result<Option<T>, Stop> {
+        let name = &open.stored;
+        let Some(stored) = self.lease.step(name).cloned() else { return Ok(None) };
+        let at = self.job().steps.iter().find(|step| step.name == *name).map_or(0, |step| step.at);
+        if let Some(earlier) = open.found(at) {
+            tracing::warn!(
+                step = name,
+                "it was completed before step `{earlier}`, which comes first now: results are found by name. This is \
+                 harmless where both run at the same time"
+            );
+        }
+        serde_json::from_value(stored).map(Some).map_err(|error| {
+            let why = format!(
+                "the stored result of step `{name}` cannot be read: {error}; a step with another result needs \
+                 another name"
+            );
+            Failure::permanent(why).into()
+        })
+    }
+
+    /// Stores the result of a step.
+    async fn complete<T: Serialize>(&self, open: Open<'_>, result: &T) -> Result<(), Stop> {
+        let name = &open.stored;
+        let value = serde_json::to_value(result).map_err(|error| {
             Failure::permanent(format!("the result of step `{name}` cannot be written as JSON: {error}"))
         })?;
         self.lease.complete_step(name, &value).await.map_err(over)?;
         tracing::debug!(step = name, "step completed");
-        Ok(result)
+        open.done();
+        Ok(())
     }
 
     /// Hands the job back when the worker stops or the job is cancelled. A long handler calls it
@@ -128,21 +194,10 @@ impl<S> Context<S> {
         Err(Release::new(why).into())
     }
 
-    /// Reports the job's progress to its watchers.
-    ///
-    /// # Errors
-    /// When another worker has the job. While Redis is away, progress is dropped without an error.
-    pub async fn progress(&self, percent: u8, message: impl Into<String>) -> Result<(), Stop> {
-        let percent = percent.min(100);
-        self.percent.store(percent, Ordering::Relaxed);
-        let progress = Progress { percent, step: None, message: Some(message.into()) };
-        self.lease.progress(&progress).await.map_err(over)
-    }
-
     /// Adds a line to the job's log. The newest lines are kept, 2,000 bytes of each.
     ///
     /// # Errors
-    /// As [`Self::progress`].
+    /// When another worker has the job. While Redis is away, the line is dropped without an error.
     pub async fn log(&self, line: impl AsRef<str>) -> Result<(), Stop> {
         self.lease.log(line.as_ref()).await.map_err(over)
     }
@@ -221,14 +276,18 @@ impl<S> Context<S> {
     /// same name and number already.
     pub async fn enqueue(&self, child: Child) -> Result<JobId, Stop> {
         let name = format!("{} {}", child.name, child.number);
-        self.name("child", &name)?;
+        if !self.children().insert(name.clone()) {
+            let why = format!("the child `{name}` comes twice in one attempt: give each a number");
+            return Err(Failure::permanent(why).into());
+        }
         // A process that was stopped for long must not act on an old lease.
         self.lease.verify().await.map_err(over)?;
         let queue = child.queue.clone().unwrap_or_else(|| self.job().queue.clone());
         let job = child.below(self.job());
         let id = job.id.clone();
         self.host.enqueue(&queue, job).await.map_err(|error| {
-            self.unname("child", &name);
+            // The call had no effect.
+            self.children().remove(&name);
             match error {
                 EnqueueError::UnknownQueue(_) | EnqueueError::Rejected(_) => Failure::permanent(error),
                 EnqueueError::Queue(_) => Failure::transient(error),
@@ -237,29 +296,9 @@ impl<S> Context<S> {
         Ok(id)
     }
 
-    /// Reports the start of a step, with the percentage of its position.
-    async fn begins(&self, name: &str) -> Result<(), Stop> {
-        if let Some(place) = self.steps.iter().position(|step| *step == name) {
-            let percent = (place * 100 / self.steps.len()) as u8;
-            self.percent.store(percent, Ordering::Relaxed);
-        }
-        let percent = self.percent.load(Ordering::Relaxed);
-        let progress = Progress { percent, step: Some(name.to_owned()), message: None };
-        self.lease.progress(&progress).await.map_err(over)
-    }
-
-    /// Frees a name, because the call had no effect.
-    fn unname(&self, what: &'static str, name: &str) {
-        self.named.lock().unwrap_or_else(PoisonError::into_inner).remove(&(what, name.to_owned()));
-    }
-
-    fn name(&self, what: &'static str, name: &str) -> Result<(), Failure> {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        if named.insert((what, name.to_owned())) {
-            return Ok(());
-        }
-        let remedy = if what == "step" { "give each step a name of its own" } else { "give each a number" };
-        Err(Failure::permanent(format!("the {what} `{name}` comes twice in one attempt: {remedy}")))
+    fn children(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // Every statement leaves the set whole.
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,7 @@
 //! | module | its one thing |
 //! |---|---|
 //! | [`job`] | a type for each kind of job |
-//! | [`context`] | what a handler can use: steps, progress, its state |
+//! | [`context`] | what a handler can use: steps, effects, progress, its state |
 //! | [`child`] | a job that a handler enqueues |
 //! | [`setup`] | the jobs of a program, and their states |
 //! | [`host`] | the surroundings of an attempt: the clock, the queues of other jobs |
@@ -32,7 +32,7 @@ mod registry;
 pub mod setup;
 
 pub use child::Child;
-pub use context::{Context, Waited};
+pub use context::{Context, Unclear, Waited};
 pub use executor::{Error, Executor};
 pub use host::Host;
 pub use job::Job;

@@ -115,7 +115,7 @@ async fn run<T: Job>(
         Failure::transient(format!("the state of {} is not set up: the executor has not started", job.kind))
     })?;
     let cx = Context::new(lease, host, state, T::STEPS);
-    args.run(&cx).await
+    cx.run(args.run(&cx)).await
 }
 
 /// What an outcome means for its job.

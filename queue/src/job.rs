@@ -13,6 +13,7 @@
 //! | `failed:<class>` | failures of a class so far |
 //! | `first:<class>` | when the first of them was, ms; missing if an earlier version counted it |
 //! | `step:<name>` | when a step was completed (ms), the digest of the arguments that its result was made from, and the result, JSON |
+//! | `begun:<name>` | the same, without a result, of an effect that has begun and has no receipt |
 //! | `dropped:<n>:<name>` | the same of a step whose result the edit `n` of the arguments set aside |
 //! | `progress`, `marks` | [`Progress`], JSON; when it said so before, capped |
 //! | `writes` | progress, step and log writes so far |
@@ -122,6 +123,17 @@ pub struct Step {
     pub args: Option<String>,
     /// Its result.
     pub result: serde_json::Value,
+}
+
+/// An effect that has begun and has no receipt: it may have happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The name.
+    pub name: String,
+    /// When it began, UTC ms.
+    pub at: i64,
+    /// The digest of the arguments from which it began.
+    pub args: Option<String>,
 }
 
 /// A completed step whose result other arguments set aside.
@@ -287,6 +299,8 @@ pub struct Job {
     pub answers: BTreeMap<String, Answer>,
     /// Completed steps, in the order in which they were completed.
     pub steps: Vec<Step>,
+    /// Effects that have begun and have no receipt, in the order in which they began.
+    pub begun: Vec<Begun>,
     /// Steps whose results other arguments set aside, in the order in which they were completed.
     pub dropped: Vec<Dropped>,
     /// Lines that the handler wrote, oldest first, capped.
@@ -313,6 +327,12 @@ impl Job {
     /// The flow that it waits in: its tenant and limit keys, in stored form.
     pub fn flow(&self) -> String {
         flow::flow(self.tenant.as_deref(), &self.limit_keys)
+    }
+
+    /// The beginning of an effect that has no receipt, if it began with these arguments.
+    pub fn begun(&self, name: &str) -> Option<&Begun> {
+        let begun = self.begun.iter().find(|begun| begun.name == name)?;
+        begun.args.as_ref().is_none_or(|digest| *digest == self.args_digest()).then_some(begun)
     }
 
     /// The result of a step that was completed with these arguments.

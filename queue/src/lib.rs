@@ -76,7 +76,7 @@ pub use histogram::Histogram;
 pub use hold::Hold;
 pub use id::{IdError, JobId, QueueName};
 pub use job::{
-    Answer, Awaiting, BadRemark, Deadline, Dropped, Expect, Expectation, Job, Late, NewJob, OnSilence,
+    Answer, Awaiting, BadRemark, Begun, Deadline, Dropped, Expect, Expectation, Job, Late, NewJob, OnSilence,
     Progress, Rejection, Remark, Scope, Step, Unique,
 };
 pub use kinds::Kinds;

@@ -34,6 +34,8 @@ pub struct Run {
     pub ended: Ended,
     /// The job's completed steps and their results, in order; also those of earlier attempts.
     pub steps: Vec<(String, Value)>,
+    /// Effects that have begun and have no receipt.
+    pub begun: Vec<String>,
     /// The steps that this attempt completed.
     pub ran: Vec<String>,
     /// What this attempt said of its progress.

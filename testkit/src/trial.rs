@@ -145,6 +145,7 @@ impl<T: Job> Trial<T> {
         let mut job = upshot_queue::Job::sample(&self.queue, self.job.clone(), START);
         job.attempts = self.attempts + 1;
         job.steps.clone_from(&self.kept.steps);
+        job.begun.clone_from(&self.kept.begun);
         job.answers.clone_from(&self.answers);
         let args = serde_json::from_slice::<T>(&job.args)
             .unwrap_or_else(|error| panic!("the arguments are none of `{}`: {error}", T::KIND));
@@ -153,6 +154,7 @@ impl<T: Job> Trial<T> {
             now: self.kept.now,
             fault: self.fault.take(),
             steps: std::mem::take(&mut self.kept.steps),
+            begun: std::mem::take(&mut self.kept.begun),
             enqueued: std::mem::take(&mut self.kept.enqueued),
             ..Written::default()
         };
@@ -160,7 +162,7 @@ impl<T: Job> Trial<T> {
         let lease = detached.lease();
         let _ = record.lease.set(detached);
         let cx = Context::new(lease, record.clone(), Arc::clone(&self.state), T::STEPS);
-        let ended = match AssertUnwindSafe(args.run(&cx)).catch_unwind().await {
+        let ended = match AssertUnwindSafe(cx.run(args.run(&cx))).catch_unwind().await {
             Ok(Ok(outcome)) => match serde_json::to_vec(&outcome) {
                 Ok(json) if json.len() <= MAX_OUTCOME => Ended::Achieved(outcome),
                 _ => Ended::Stopped(
@@ -178,6 +180,7 @@ impl<T: Job> Trial<T> {
         let run = Run {
             ended,
             steps: written.steps.iter().map(|step| (step.name.clone(), step.result.clone())).collect(),
+            begun: written.begun.iter().map(|begun| begun.name.clone()).collect(),
             ran: written.ran,
             progress: written.progress,
             log: written.log,
@@ -186,6 +189,7 @@ impl<T: Job> Trial<T> {
         self.kept = Written {
             now: written.now,
             steps: written.steps,
+            begun: written.begun,
             enqueued: written.enqueued,
             ..Written::default()
         };

@@ -57,9 +57,15 @@ impl Job for Announce {
     type State = ();
 
     async fn run(self, cx: &Context<()>) -> Result<Outcome, Stop> {
-        cx.step("twice", async || Ok::<_, Stop>(self.parcel)).await?;
-        cx.step("twice", async || Ok::<_, Stop>(self.parcel)).await?;
-        unreachable!("the second step of the name is refused")
+        for copy in 1..3 {
+            cx.step("print", async || Ok::<_, Stop>(self.parcel + copy)).await?;
+        }
+        let weigh =
+            async |key: &str| cx.step_keyed("weigh", key, async || Ok::<_, Stop>(key.to_owned())).await;
+        futures::try_join!(weigh("left"), weigh("right"))?;
+        let outer = async || cx.step("print", async || Ok::<_, Stop>(0)).await;
+        cx.step("print", outer).await?;
+        unreachable!("a step of the name is under way")
     }
 }
 
@@ -164,7 +170,9 @@ async fn the_clock_stands_until_the_test_moves_it() {
 }
 
 #[tokio::test]
-async fn a_step_that_comes_twice_in_one_attempt_is_refused() {
-    let run = Trial::<Announce>::new(json!({"parcel": 1}), ()).run().await;
-    assert!(run.stop().why().contains("`twice` comes twice"), "{run:?}");
+async fn a_repeated_step_is_another_one_and_two_at_the_same_time_need_keys() {
+    let run = Trial::<Announce>::new(json!({"parcel": 7}), ()).run().await;
+    assert!(run.stop().why().contains("step_keyed(\"print\", key"), "{run:?}");
+    assert_eq!((run.step("print"), run.step("print #2")), (&json!(8), &json!(9)));
+    assert_eq!((run.step("weigh [left]"), run.step("weigh [right]")), (&json!("left"), &json!("right")));
 }

@@ -122,15 +122,15 @@ pub(super) fn render(text: &mut String, queues: &[(&str, &Outcomes)]) {
     family_of(text, "upshot_outcome_stage_seconds", "gauge", help, times);
 }
 
-/// The samples of a route, by stage and quantile.
+/// The samples of a route, by stage and percentile.
 fn stages(labels: &str, route: u32, times: &Times) -> Vec<(String, f64)> {
     let Some(of) = times.routes.get(&route).map(|times| &times.clocks) else { return Vec::new() };
     let stages = Stage::ALL.into_iter().map(|stage| (stage.as_str(), Quantiles::of(&of.of(stage))));
     let all = stages.chain([("whole", Quantiles::of(&of.whole))]);
     let samples = all.filter_map(|(stage, quantiles)| {
         let Quantiles { p50, p95, p99 } = quantiles?;
-        Some([("0.5", p50), ("0.95", p95), ("0.99", p99)].map(|(quantile, ms)| {
-            (format!("{labels},stage=\"{stage}\",quantile=\"{quantile}\""), ms as f64 / 1_000.0)
+        Some([(50, p50), (95, p95), (99, p99)].map(|(percentile, ms)| {
+            (format!("{labels},stage=\"{stage}\",percentile=\"{percentile}\""), ms as f64 / 1_000.0)
         }))
     });
     samples.flatten().collect()
@@ -174,8 +174,8 @@ mod tests {
             "\nupshot_outcomes_total{queue=\"invoices\",route=\"new\",status=\"missed\"} 0\n".to_owned(),
             format!("\nupshot_outcomes_oldest_overdue_seconds{{{labels}}} 60\n"),
             format!("\nupshot_outcomes_oldest_open_seconds{{{labels}}} 61\n"),
-            format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"whole\",quantile=\"0.95\"}} 0.981\n"),
-            format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"run\",quantile=\"0.5\"}} 0\n"),
+            format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"whole\",percentile=\"95\"}} 0.981\n"),
+            format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"run\",percentile=\"50\"}} 0\n"),
         ] {
             assert!(text.contains(&line), "{line} in {text}");
         }

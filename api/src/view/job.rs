@@ -100,6 +100,8 @@ pub struct JobBody {
     worker: Option<String>,
     /// The completed steps, oldest first. With these arguments none of them runs again.
     steps: Vec<StepBody>,
+    /// Effects that began and have no receipt: they may have happened.
+    begun_effects: Vec<BegunBody>,
     /// Steps that were completed with earlier arguments, oldest first. Their results do not count
     /// and they run again; their effects remain.
     dropped_steps: Vec<StepBody>,
@@ -152,6 +154,17 @@ pub struct StepBody {
     completed_at: Moment,
     /// What it stored: any JSON.
     result: Value,
+}
+
+/// An effect that began and has no receipt.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = BegunEffect)]
+pub struct BegunBody {
+    /// Its name.
+    #[schema(example = "charge")]
+    name: String,
+    /// When it began.
+    began_at: Moment,
 }
 
 /// Links.
@@ -226,6 +239,11 @@ impl JobBody {
             duplicates: job.duplicates,
             worker: job.worker.clone(),
             steps: job.steps.iter().map(|step| StepBody::new(step, shown)).collect(),
+            begun_effects: job
+                .begun
+                .iter()
+                .map(|begun| BegunBody { name: begun.name.clone(), began_at: Moment(begun.at) })
+                .collect(),
             dropped_steps: job.dropped.iter().map(|dropped| StepBody::new(&dropped.step, shown)).collect(),
             failures: job.failures.iter().map(|(class, n)| (class.to_string(), *n)).collect(),
             history: job.history.iter().map(|failed| FailedAttemptBody::new(failed, shown)).collect(),

@@ -152,8 +152,8 @@ async fn the_summary_says_how_long_outcomes_take_beside_the_oldest_open_one() {
     let labels = "queue=\"invoices\",route=\"order.completed.v1:invoice.issue\"";
     for line in [
         format!("\nupshot_outcomes_oldest_open_seconds{{{labels}}} "),
-        format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"whole\",quantile=\"0.99\"}} "),
-        format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"parked\",quantile=\"0.5\"}} 0\n"),
+        format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"whole\",percentile=\"99\"}} "),
+        format!("\nupshot_outcome_stage_seconds{{{labels},stage=\"parked\",percentile=\"50\"}} 0\n"),
     ] {
         assert!(metrics.contains(&line), "{line} is not in {metrics}");
     }

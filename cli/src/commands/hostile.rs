@@ -22,6 +22,7 @@ fn job(text: &str) -> Value {
         "worker": text, "duplicates": 1, "successor": text,
         "clock": {"whole_ms": 90, "run_ms": 60, "queue_ms": 30, "is_skewed": true},
         "steps": [{"name": text, "completed_at": text, "result": {text: text}}],
+        "begun_effects": [{"name": text, "began_at": text}],
         "history": [{"attempt": 1, "at": text, "class": text, "message": text}],
         "outcome": {"summary": text, "evidence": [{"kind": text, "href": text, text: text}],
             "parts": [{"name": text, "weight": 1, "reason": text}]},
@@ -186,7 +187,9 @@ fn pages_of_ordinary_length_fit_80_columns() {
             job["steps"][0]["name"] = json!("render");
             job["outcome"]["evidence"][0]["kind"] = json!("object");
             job["since"] = json!("2026-03-14T09:26:53.589Z");
-            for (list, name) in [("steps", "completed_at"), ("history", "at")] {
+            job["begun_effects"][0]["name"] = json!("charge");
+            for (list, name) in [("steps", "completed_at"), ("begun_effects", "began_at"), ("history", "at")]
+            {
                 job[list][0][name] = json!("2026-03-14T09:26:53.589Z");
             }
             job["links"] = Value::Null;

@@ -146,6 +146,12 @@ fn steps(page: &mut Page, job: &Value) {
         page.heading("Steps completed");
         page.table(Table::bare().indented().wrapping(&[2]), &rows);
     }
+    let rows: Vec<[String; 2]> =
+        list(job, "begun_effects").map(|begun| [text(begun, "name"), time(begun, "began_at")]).collect();
+    if !rows.is_empty() {
+        page.heading("Effects begun, without a receipt");
+        page.table(Table::bare().indented(), &rows);
+    }
 }
 
 fn failures(page: &mut Page, job: &Value) {

@@ -1410,6 +1410,16 @@ export interface components {
              */
             token: string;
         };
+        /** @description An effect that began and has no receipt. */
+        BegunEffect: {
+            /** @description When it began. */
+            began_at: components["schemas"]["Moment"];
+            /**
+             * @description Its name.
+             * @example charge
+             */
+            name: string;
+        };
         /** @description How fast a budget is used up over a time. */
         Burn: {
             /**
@@ -2128,6 +2138,8 @@ export interface components {
              */
             args?: unknown;
             awaiting: components["schemas"]["Awaiting"] | null;
+            /** @description Effects that began and have no receipt: they may have happened. */
+            begun_effects: components["schemas"]["BegunEffect"][];
             cancel_asked_at: components["schemas"]["Moment"] | null;
             /** @description How long it spent in each stage of its life. */
             clock: components["schemas"]["Clock"];

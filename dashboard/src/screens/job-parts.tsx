@@ -93,7 +93,7 @@ export function Attempts({ job }: { job: Job }) {
 }
 
 export function Steps({ job }: { job: Job }) {
-  if (job.steps.length + job.dropped_steps.length === 0) return null;
+  if (job.steps.length + job.begun_effects.length + job.dropped_steps.length === 0) return null;
   return (
     <section aria-label="Steps">
       <h2>Completed steps</h2>
@@ -106,6 +106,18 @@ export function Steps({ job }: { job: Job }) {
           <Json value={step.result} label={`the result of ${step.name}`} />
         </details>
       ))}
+      {job.begun_effects.length > 0 && (
+        <p>
+          Begun, without a receipt:{" "}
+          {job.begun_effects.map((begun, n) => (
+            <span key={begun.name}>
+              {n > 0 && ", "}
+              <b>{begun.name}</b> <Ago at={begun.began_at} />
+            </span>
+          ))}
+          . It may have happened.
+        </p>
+      )}
       {job.dropped_steps.length > 0 && (
         <details>
           <summary>{counted(job.dropped_steps.length, "step")} completed with earlier arguments: the effects remain</summary>

@@ -319,7 +319,7 @@ impl Read {
             group,
             edits: edits.unwrap_or_default(),
             repairs: repairs.as_deref().map(numbers).unwrap_or_default(),
-            has_steps: names.iter().any(|name| name.starts_with(b"step:")),
+            has_steps: names.iter().any(|name| name.starts_with(b"step:") || name.starts_with(b"begun:")),
         })
     }
 

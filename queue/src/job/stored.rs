@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Spent;
-use super::{Answer, Awaiting, Change, Dropped, Edit, Expectation, Job, LogLine, Mark, Parked, Step};
+use super::{Answer, Awaiting, Begun, Change, Dropped, Edit, Expectation, Job, LogLine, Mark, Parked, Step};
 use crate::policy::account::Account;
 use crate::{
     job::{
@@ -121,6 +121,10 @@ impl Job {
                             read_step(step, &value)
                                 .map_err(|e| unreadable(format!("field `{name}`: {e}")))?,
                         );
+                    } else if let Some(effect) = name.strip_prefix("begun:") {
+                        let Step { name, at, args, .. } = read_step(effect, &value)
+                            .map_err(|e| unreadable(format!("field `{name}`: {e}")))?;
+                        job.begun.push(Begun { name, at, args });
                     } else if let Some((edit, step)) =
                         name.strip_prefix("dropped:").and_then(|rest| rest.split_once(':'))
                     {
@@ -151,6 +155,7 @@ impl Job {
             }
         }
         job.steps.sort_by_key(|step| step.at);
+        job.begun.sort_by_key(|begun| begun.at);
         job.dropped.sort_by_key(|dropped| (dropped.edit, dropped.step.at));
         job.earlier_args.sort_by_key(|edit| edit.n);
         job.earlier_args.iter_mut().for_each(|edit| edit.by_event = repairs.contains(&edit.n));
@@ -302,6 +307,7 @@ impl Job {
             marks: Vec::new(),
             answers: BTreeMap::new(),
             steps: Vec::new(),
+            begun: Vec::new(),
             dropped: Vec::new(),
             log: Vec::new(),
             history: Vec::new(),

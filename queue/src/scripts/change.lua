@@ -73,33 +73,34 @@ local function named_steps(text)
   end
   return names, string.sub(text, p + 1)
 end
--- The names of the completed steps.
-local function completed_steps(key)
+-- The fields and the names of completed steps and of begun effects, which may have happened.
+local function done_steps(key)
   local steps = {}
   for _, field in ipairs(redis.call('HKEYS', key)) do
-    if string.sub(field, 1, 5) == 'step:' then steps[#steps + 1] = string.sub(field, 6) end
+    local name = string.match(field, '^step:(.*)$') or string.match(field, '^begun:(.*)$')
+    if name then steps[#steps + 1] = {field, name} end
   end
   return steps
 end
 local function has_other(key, names)
-  for _, name in ipairs(completed_steps(key)) do
-    if not names[name] then return true end
+  for _, step in ipairs(done_steps(key)) do
+    if not names[step[2]] then return true end
   end
   return false
 end
 local function arguments_of(body)
   return string.match(body, '^[^\n]*\n[^\n]*\n(.*)$')
 end
--- Replaces the arguments and keeps the earlier ones. The results of completed steps were made
+-- Replaces the arguments and keeps the earlier ones. The results of done steps were made
 -- from the earlier ones: they are set aside, and the steps run again. Returns the body, and the
 -- number of the edit.
 local function replace_args(key, body, args)
   local head, earlier = string.match(body, '^([^\n]*\n[^\n]*\n)(.*)$')
   local edit = redis.call('HINCRBY', key, 'edits', 1)
   redis.call('HSET', key, 'args:' .. int(edit), earlier or '')
-  for _, name in ipairs(completed_steps(key)) do
-    redis.call('HSET', key, 'dropped:' .. int(edit) .. ':' .. name, redis.call('HGET', key, 'step:' .. name))
-    redis.call('HDEL', key, 'step:' .. name)
+  for _, step in ipairs(done_steps(key)) do
+    redis.call('HSET', key, 'dropped:' .. int(edit) .. ':' .. step[2], redis.call('HGET', key, step[1]))
+    redis.call('HDEL', key, step[1])
   end
   -- Builds that could not read the earlier arguments may read these.
   redis.call('HDEL', key, 'needed')

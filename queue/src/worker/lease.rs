@@ -184,8 +184,30 @@ impl Lease {
         self.0.job.answers.get(&condition.stored())
     }
 
-    /// Stores the result of a completed step. Waits while Redis is away, because a step that is
-    /// done but not stored would run again.
+    /// When an effect began that an earlier attempt left without a receipt, UTC ms; it may have
+    /// happened.
+    pub fn begun(&self, name: &str) -> Option<i64> {
+        self.0.job.begun(name).map(|begun| begun.at)
+    }
+
+    /// Stores that an effect begins now. Waits while Redis is away.
+    ///
+    /// # Errors
+    /// [`WriteError::Stale`] when the lease is lost.
+    pub async fn begin_effect(&self, name: &str) -> Result<(), WriteError> {
+        self.store(name, Write::Begin(name, &self.0.job.args_digest())).await
+    }
+
+    /// Takes back that an effect began, because it was refused. Waits while Redis is away.
+    ///
+    /// # Errors
+    /// [`WriteError::Stale`] when the lease is lost.
+    pub async fn refuse_effect(&self, name: &str) -> Result<(), WriteError> {
+        self.store(name, Write::Refused(name)).await
+    }
+
+    /// Stores the result of a completed step, or the receipt of an effect. Waits while Redis is away,
+    /// because a step that is done but not stored would run again.
     ///
     /// # Errors
     /// [`WriteError::Stale`] when the lease is lost; when the result is too large.
@@ -194,10 +216,14 @@ impl Lease {
         if value.len() > MAX_OUTCOME {
             return Err(WriteError::TooLarge { step: self::name(name), bytes: value.len() });
         }
-        let digest = self.0.job.args_digest();
+        self.store(name, Write::Step(name, &value, &self.0.job.args_digest())).await
+    }
+
+    /// Writes what must not be lost, and waits while Redis is away.
+    async fn store(&self, step: &str, write: Write<'_>) -> Result<(), WriteError> {
         let mut backoff = Backoff::default();
         loop {
-            match self.0.write(Write::Step(name, &value, &digest)).await {
+            match self.0.write(write).await {
                 Ok(true) => {
                     if self.0.leases.steps.ends() {
                         tracing::info!(queue = %self.0.job.queue, "storing steps works again");
@@ -208,7 +234,7 @@ impl Lease {
                 Err(error) => {
                     if self.0.leases.steps.begins(Cause::of(&error)) {
                         let why = told(&error);
-                        tracing::warn!(job = %self.0.job.id, step = name, %why, "steps not stored yet");
+                        tracing::warn!(job = %self.0.job.id, step, %why, "steps not stored yet");
                     }
                     backoff.wait().await;
                 }

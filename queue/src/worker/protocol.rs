@@ -265,6 +265,10 @@ pub enum Write<'a> {
     /// The name of a completed step, its result, as JSON, and the digest of the arguments that
     /// it was made from ([`crate::Job::args_digest`]); an empty one for any.
     Step(&'a str, &'a str, &'a str),
+    /// The name of an effect that begins now, and the digest of the arguments that it is made from.
+    Begin(&'a str, &'a str),
+    /// The name of an effect that was refused: it did not happen.
+    Refused(&'a str),
     /// A line of the log, as a JSON string.
     Log(&'a str),
 }
@@ -477,6 +481,8 @@ impl Worker {
             Write::Step(name, result, digest) => {
                 call.arg("step").arg(name).arg(result).arg(digest).arg(LINES)
             }
+            Write::Begin(name, digest) => call.arg("begin").arg(name).arg("").arg(digest).arg(LINES),
+            Write::Refused(name) => call.arg("refused").arg(name).arg("").arg("").arg(LINES),
             Write::Log(line) => call.arg("log").arg("").arg(line).arg(BYTES).arg(LINES),
         };
         let stored: u8 = call.run(&mut self.client.conn.clone()).await?;

@@ -54,7 +54,9 @@ pub struct ModelJob {
     /// When the first failure of each class was counted.
     pub firsts: BTreeMap<&'static str, u64>,
     pub steps: BTreeMap<String, (u64, u8)>,
-    pub dropped: BTreeMap<(u32, String), (u64, u8)>,
+    /// Effects without a receipt, and since when.
+    pub begun: BTreeMap<String, u64>,
+    pub dropped: BTreeMap<(u32, String), (u64, Option<u8>)>,
     pub progress: Option<u8>,
     pub marks: Vec<(u64, u8)>,
     pub log: Vec<(u64, String)>,
@@ -78,6 +80,11 @@ impl ModelJob {
     /// Whether it waits and is to be ended for its deadline.
     pub fn is_late(&self, now: u64) -> bool {
         self.is_watched() && matches!(self.deadline, Some((by, Late::Expires)) if by <= now)
+    }
+
+    /// Whether it has completed steps, or begun effects.
+    pub fn has_done(&self) -> bool {
+        !self.steps.is_empty() || !self.begun.is_empty()
     }
 
     /// Whether its deadline can end it.
@@ -126,6 +133,7 @@ impl ModelJob {
             failures: BTreeMap::new(),
             firsts: BTreeMap::new(),
             steps: BTreeMap::new(),
+            begun: BTreeMap::new(),
             dropped: BTreeMap::new(),
             progress: None,
             marks: Vec::new(),
@@ -260,6 +268,7 @@ fn of_model(job: &ModelJob) -> View {
         ("failures", show(&job.failures)),
         ("firsts", show(&job.firsts)),
         ("steps", show(&job.steps)),
+        ("begun", show(&job.begun)),
         ("dropped steps", show(&job.dropped)),
         ("progress", show(job.progress)),
         ("marks", show(&job.marks)),
@@ -286,8 +295,8 @@ fn of_stored(job: &Job) -> View {
         .dropped
         .iter()
         .map(|dropped| {
-            let (name, result) = step(&dropped.step);
-            ((dropped.edit, name), result)
+            let Step { name, at, result, .. } = &dropped.step;
+            ((dropped.edit, name.clone()), (ms(*at), result.as_u64()))
         })
         .collect();
     // The present state has not lasted at its beginning.
@@ -321,6 +330,10 @@ fn of_stored(job: &Job) -> View {
         ("failures", show(failures)),
         ("firsts", show(firsts)),
         ("steps", show(steps)),
+        (
+            "begun",
+            show(job.begun.iter().map(|begun| (&begun.name, ms(begun.at))).collect::<BTreeMap<_, _>>()),
+        ),
         ("dropped steps", show(dropped)),
         ("progress", show(job.progress.as_ref().map(|progress| progress.percent))),
         ("marks", show(marks)),

@@ -298,7 +298,7 @@ impl Model {
         let unreadable = job.condition.as_ref().is_some_and(|(condition, _)| condition.starts_with("args "));
         let permanent = job.cause.as_ref().is_some_and(|(class, ..)| *class == "permanent");
         let repairable = state == State::Parked && unreadable || state == State::Dead && permanent;
-        if !repairable || !job.steps.is_empty() {
+        if !repairable || job.has_done() {
             return conflict;
         }
         if state == State::Dead && self.is_replaced(id) {
@@ -613,7 +613,14 @@ impl Model {
             // A completed step stays.
             Write::Step(name, result, _) => {
                 job.steps.entry(name.to_owned()).or_insert((now, result.parse().unwrap()));
+                job.begun.remove(name);
             }
+            Write::Begin(name, _) => {
+                if !job.steps.contains_key(name) {
+                    job.begun.insert(name.to_owned(), now);
+                }
+            }
+            Write::Refused(name) => drop(job.begun.remove(name)),
             Write::Log(line) => job.log.push((now, line.trim_matches('"').to_owned())),
         }
         true
@@ -716,14 +723,17 @@ impl Model {
                 let job = model.jobs.get_mut(id).unwrap();
                 if let Some(args) = args.filter(|args| *args != job.args) {
                     // Made from other arguments: they run again, if that was agreed to.
-                    if !job.steps.is_empty() && !repeats {
+                    if job.has_done() && !repeats {
                         return Changed::Stepped;
                     }
                     let before = std::mem::replace(&mut job.args, args.to_vec());
                     let edit = job.edits.len() as u32 + 1;
                     job.edits.push((edit, before));
                     let steps = std::mem::take(&mut job.steps);
-                    job.dropped.extend(steps.into_iter().map(|(name, step)| ((edit, name), step)));
+                    let begun =
+                        std::mem::take(&mut job.begun).into_iter().map(|(name, at)| (name, (at, None)));
+                    let steps = steps.into_iter().map(|(name, (at, result))| (name, (at, Some(result))));
+                    job.dropped.extend(steps.chain(begun).map(|(name, step)| ((edit, name), step)));
                 }
                 if was_parked {
                     model.leave_await(id);

@@ -43,6 +43,8 @@ pub enum Ending {
 pub enum Writing {
     Progress(u8),
     Step(usize, u8),
+    Begin(usize),
+    Refused(usize),
     Log(u8),
 }
 
@@ -321,9 +323,11 @@ impl Ending {
 
 impl Writing {
     fn draw(rng: &mut StdRng) -> Self {
-        match rng.random_range(0..3) {
+        match rng.random_range(0..5) {
             0 => Self::Progress(rng.random_range(0..=100)),
             1 => Self::Step(rng.random_range(0..2), rng.random()),
+            2 => Self::Begin(rng.random_range(0..2)),
+            3 => Self::Refused(rng.random_range(0..2)),
             _ => Self::Log(rng.random()),
         }
     }

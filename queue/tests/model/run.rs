@@ -198,11 +198,14 @@ impl Run {
                         (format!("{{\"percent\":{percent}}}"), format!("{percent} "))
                     }
                     Writing::Step(step, result) => (format!("step {step}"), result.to_string()),
+                    Writing::Begin(step) | Writing::Refused(step) => (format!("step {step}"), String::new()),
                     Writing::Log(line) => (format!("\"line {line}\""), String::new()),
                 };
                 let write = match writing {
                     Writing::Progress(_) => Write::Progress(&first, &second),
                     Writing::Step(..) => Write::Step(&first, &second, ""),
+                    Writing::Begin(_) => Write::Begin(&first, ""),
+                    Writing::Refused(_) => Write::Refused(&first),
                     Writing::Log(_) => Write::Log(&first),
                 };
                 let written = queue.worker.write(&name, &id, token, write).await.map_err(said)?;
@@ -256,7 +259,8 @@ impl Run {
                 // Half of them agree to repeat what the job has completed.
                 let repeats = args % 2 == 0;
                 let known = model.jobs.get(&id(*job)).filter(|_| repeats);
-                let steps: Vec<String> = known.iter().flat_map(|job| job.steps.keys().cloned()).collect();
+                let steps: Vec<String> =
+                    known.iter().flat_map(|job| job.steps.keys().chain(job.begun.keys()).cloned()).collect();
                 // Few different ones, so that they are the same again now and then.
                 let args = [args % 4, b'\n'];
                 let changed = queue

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use futures::{FutureExt, future::BoxFuture};
 use upshot_executor::{Host, host::EnqueueError};
 use upshot_queue::{
-    Job, MAX_PAYLOAD, NewJob, Progress, QueueName, Step,
+    Begun, Job, MAX_PAYLOAD, NewJob, Progress, QueueName, Step,
     worker::{Detached, Writes, protocol::Write},
 };
 
@@ -29,6 +29,7 @@ pub(super) struct Written {
     pub(super) fault: Option<(usize, Fault)>,
     pub(super) lost: bool,
     pub(super) steps: Vec<Step>,
+    pub(super) begun: Vec<Begun>,
     pub(super) ran: Vec<String>,
     pub(super) progress: Vec<Progress>,
     pub(super) log: Vec<String>,
@@ -80,6 +81,12 @@ impl Record {
 impl Writes for Record {
     fn write(&self, _: &Job, write: Write<'_>) -> bool {
         self.write(|written| match write {
+            Write::Begin(name, digest) => {
+                written.begun.retain(|begun| begun.name != name);
+                let args = Some(digest.to_owned());
+                written.begun.push(Begun { name: name.to_owned(), at: written.now, args });
+            }
+            Write::Refused(name) => written.begun.retain(|begun| begun.name != name),
             Write::Progress(json, _) => {
                 written.progress.push(serde_json::from_str(json).expect("progress is JSON"));
             }
@@ -91,6 +98,7 @@ impl Writes for Record {
                 let result = serde_json::from_str(result).expect("a step's result is JSON");
                 let args = Some(digest.to_owned()).filter(|digest| !digest.is_empty());
                 written.ran.push(name.to_owned());
+                written.begun.retain(|begun| begun.name != name);
                 written.steps.push(Step { name: name.to_owned(), at: written.now, args, result });
             }
         })

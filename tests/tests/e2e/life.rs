@@ -117,7 +117,8 @@ async fn the_stages_of_a_life_add_up_to_the_time_from_event_to_verdict() {
         // Two clocks are read, in whole milliseconds.
         assert!(ms(name) + 2 >= held, "{name} is {}, and the script stayed for {held}: {clock}", ms(name));
     }
-    let stages = ["broker_ms", "bridge_ms", "queue_ms", "parked_ms", "run_ms", "retry_wait_ms", "confirmation_ms"];
+    let stages =
+        ["broker_ms", "bridge_ms", "queue_ms", "parked_ms", "run_ms", "retry_wait_ms", "confirmation_ms"];
     let sum: i64 = stages.into_iter().map(ms).sum();
     let whole = decided.signed_duration_since(began).num_milliseconds();
     assert!((sum - whole).abs() * 100 <= whole, "the stages took {sum} ms and the life {whole} ms: {clock}");
