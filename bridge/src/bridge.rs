@@ -1,10 +1,6 @@
 //! The service: sessions with RabbitMQ, one after another, until it is stopped.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use upshot_ledger::{
@@ -18,7 +14,7 @@ use upshot_runtime::{
 };
 use upshot_shared::{Intake, contract};
 
-use crate::{acts::Copier, batch::Reading, former, quarantine::Rows, session};
+use crate::{acts::Copier, batch::Reading, former, full::Crowds, quarantine::Rows, session};
 
 /// Why a bridge cannot be set up. A running bridge does not fail; it waits.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +46,8 @@ pub struct Bridge {
     relay: Relay,
     copier: Copier,
     pub(crate) health: Health,
-    /// How many deliveries wait because a queue has no room for their confirmations.
-    pub(crate) full: Arc<AtomicUsize>,
+    /// The deliveries that wait because a queue has no room for their confirmations.
+    pub(crate) full: Crowds,
 }
 
 impl Bridge {
@@ -86,7 +82,7 @@ impl Bridge {
             queues: Arc::new(queues),
             amqp,
             health,
-            full: Arc::default(),
+            full: Crowds::default(),
         })
     }
 

@@ -2,10 +2,12 @@
 //!
 //! | module | its one thing |
 //! |---|---|
+//! | [`compute`] | work that uses a processor for long, on threads of its own |
 //! | [`effect`] | steps that change something outside, with a receipt |
 //! | [`progress`] | at most four writes a second, the last report always |
 //! | [`steps`] | which steps an attempt has used, and which are under way |
 
+mod compute;
 mod effect;
 mod progress;
 mod steps;
@@ -26,7 +28,7 @@ use upshot_queue::{
 
 pub use effect::Unclear;
 use progress::Reporter;
-use steps::{Open, Steps};
+use steps::{Open, Steps, Which};
 
 use crate::{
     child::Child,
@@ -101,15 +103,16 @@ impl<S> Context<S> {
     /// says so). To discard a stored result on purpose, give the step another name.
     ///
     /// # Errors
-    /// The step's own error. A permanent failure when a step of the same name is under way, when the job
-    /// has 1,000 steps already, or when the result cannot be stored or read.
+    /// The step's own error. A permanent failure when the number cannot tell which step this is: one of
+    /// the same name is under way or failed in this attempt, or steps overlap; when the job has 1,000
+    /// steps already; or when the result cannot be stored or read.
     pub async fn step<T, E, F>(&self, name: &str, step: F) -> Result<T, Stop>
     where
         T: Serialize + DeserializeOwned,
         E: Into<Stop>,
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        self.run_step(name, None, step).await
+        self.run_step(name, Which::Number, step).await
     }
 
     /// A step that the key tells from others of its name: for steps that run at the same time, and for
@@ -123,16 +126,16 @@ impl<S> Context<S> {
         E: Into<Stop>,
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        self.run_step(name, Some(key.as_ref()), step).await
+        self.run_step(name, Which::Key(key.as_ref()), step).await
     }
 
-    async fn run_step<T, E, F>(&self, name: &str, key: Option<&str>, step: F) -> Result<T, Stop>
+    async fn run_step<T, E, F>(&self, name: &str, which: Which<'_>, step: F) -> Result<T, Stop>
     where
         T: Serialize + DeserializeOwned,
         E: Into<Stop>,
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        let open = self.steps.open(name, key)?;
+        let open = self.steps.open(name, which)?;
         if let Some(found) = self.found(&open)? {
             open.done();
             return Ok(found);
@@ -140,7 +143,7 @@ impl<S> Context<S> {
         self.begins(name).await?;
         // A process that was stopped for long must not act on an old lease.
         self.lease.verify().await.map_err(over)?;
-        let result = step().await.map_err(Into::into)?;
+        let result = Box::pin(step()).await.map_err(Into::into)?;
         self.complete(open, &result).await?;
         Ok(result)
     }

@@ -141,6 +141,7 @@ async fn a_person_says_whether_an_unchecked_effect_happened() {
     let mut trial = pay(args.clone(), &[Trouble::Lost, Trouble::Lost]);
     trial.run().await;
     let first = question(&trial.run().await);
+    assert!(first.contains(" effect "), "{first}");
     trial.advance(std::time::Duration::from_secs(1)).signal(&first, json!({"happened": false}));
     assert_eq!(trial.run().await.stop().why(), "no answer");
     let second = question(&trial.run().await);

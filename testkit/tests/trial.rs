@@ -172,7 +172,7 @@ async fn the_clock_stands_until_the_test_moves_it() {
 #[tokio::test]
 async fn a_repeated_step_is_another_one_and_two_at_the_same_time_need_keys() {
     let run = Trial::<Announce>::new(json!({"parcel": 7}), ()).run().await;
-    assert!(run.stop().why().contains("step_keyed(\"print\", key"), "{run:?}");
+    assert!(run.stop().why().contains("`print` begins while it is under way"), "{run:?}");
     assert_eq!((run.step("print"), run.step("print #2")), (&json!(8), &json!(9)));
     assert_eq!((run.step("weigh [left]"), run.step("weigh [right]")), (&json!("left"), &json!("right")));
 }

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use upshot_queue::{Condition, Failure, FailureClass, Park, Snooze, Stop};
+use upshot_queue::{Condition, Failure, FailureClass, JobId, Park, Snooze, Stop};
 
-use super::{Context, Waited, over, steps::Open};
+use super::{
+    Context, Waited, over,
+    steps::{Open, Which},
+};
 
 /// How long a job waits for a person to say whether an effect happened.
 const ASKED_FOR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -36,7 +39,8 @@ enum Known<T> {
 }
 
 impl<S> Context<S> {
-    /// Makes an effect outside once, and returns its receipt, in every later attempt too.
+    /// Makes an effect outside once, and returns its receipt, in every later attempt too. Each effect of
+    /// a job has a name of its own, such as `charge card-7`.
     ///
     /// `check` looks whether the effect has happened: it asks for the object, the charge or the mail by
     /// a key that follows from the job ([`Self::key`]). It is called when an earlier attempt began the
@@ -65,7 +69,7 @@ impl<S> Context<S> {
         C: AsyncFnOnce() -> Result<Option<T>, E>,
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        let open = self.steps.open(name, None)?;
+        let open = self.steps.open(name, Which::Effect)?;
         let known = match self.known(&open)? {
             Known::Begun => match check().await.map_err(Into::into)? {
                 Some(receipt) => {
@@ -94,7 +98,7 @@ impl<S> Context<S> {
         E: Into<Stop>,
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        let open = self.steps.open(name, None)?;
+        let open = self.steps.open(name, Which::Effect)?;
         let known = match (self.known(&open)?, unclear) {
             (Known::Begun, Unclear::Ask) => match self.ask(&open).await? {
                 Known::Receipt(receipt) => {
@@ -144,16 +148,15 @@ impl<S> Context<S> {
             return Ok(receipt);
         }
         self.begins(name).await?;
-        if open.begin() && !matches!(known, Known::Begun) {
-            self.lease.begin_effect(&open.stored).await.map_err(over)?;
-        } else {
-            // A process that was stopped for long must not act on an old lease.
-            self.lease.verify().await.map_err(over)?;
-        }
-        let receipt = match act().await.map_err(Into::into) {
+        let had_begun = matches!(known, Known::Begun);
+        // The write is fenced: a process that was stopped for long does not act on an old lease.
+        self.lease.begin_effect(&open.stored).await.map_err(over)?;
+        open.begun();
+        let receipt = match Box::pin(act()).await.map_err(Into::into) {
             Ok(receipt) => receipt,
             Err(stop) => {
-                if takes_back && did_not_happen(&stop) {
+                // What began earlier may have happened all the same.
+                if takes_back && !had_begun && did_not_happen(&stop) {
                     open.refused();
                     self.lease.refuse_effect(&open.stored).await.map_err(over)?;
                 }
@@ -167,12 +170,15 @@ impl<S> Context<S> {
     /// Asks a person whether an effect happened.
     async fn ask<T: DeserializeOwned>(&self, open: &Open<'_>) -> Result<Known<T>, Stop> {
         let name = &open.stored;
-        let Some(at) = self.lease.begun(name) else {
+        // Of what began in this attempt, the time is not known here.
+        let Some(at) = self.lease.begun(name).filter(|_| !open.has_begun()) else {
             let why = format!("effect `{name}` may have happened: the next attempt asks");
             return Err(Failure::new(FailureClass::Unclear, why).into());
         };
-        // Each beginning has a question of its own, because an answer stays.
-        let key = format!("{} {name} {at}", self.job().id);
+        // Each beginning has a question of its own, because an answer stays. The name may hold an
+        // address, which is hidden where people see the key.
+        let mark: String = JobId::derive(&["effect", name]).as_str().chars().take(8).collect();
+        let key = format!("{} effect {mark} {at}", self.job().id);
         match self.answer(&key)? {
             Some(Waited::Signalled(answer)) => self.answered(open, &answer).await,
             Some(Waited::TimedOut) => {

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use upshot_queue::{Progress, Stop};
 
 use super::{Context, over};
@@ -104,8 +107,8 @@ impl<S> Context<S> {
             result = work => result,
             stop = late => return Err(stop),
         };
-        // An attempt that lost its lease has an end of its own.
-        let flushed = self.flush().await;
+        // The end of the work does not wait for a Redis that is slow.
+        let flushed = timeout(APART, self.flush()).await.unwrap_or(Ok(()));
         result.and_then(|done| flushed.map(|()| done))
     }
 
