@@ -30,9 +30,9 @@ pub enum Right {
     EditArguments,
     /// Cancel a job.
     Cancel,
-    /// Move a waiting job to another time, or give it another priority.
+    /// Move a waiting job to another time, give it another priority, or run a schedule now.
     Schedule,
-    /// Pause and resume queues and kinds, and release parked jobs.
+    /// Pause and resume queues, kinds and schedules, and release parked jobs.
     Pause,
     /// Send and withdraw signals.
     Signal,
@@ -44,7 +44,7 @@ pub enum Right {
     Purge,
     /// Erase what is kept about a subject.
     Erase,
-    /// Change limits, the configuration of queues, and groups of an outbox.
+    /// Change limits, the configuration of queues, schedules, and groups of an outbox.
     Configure,
     /// Manage tokens, links and sessions.
     Administer,

@@ -139,9 +139,14 @@ impl Problem {
 
     /// A change of a configuration that was made from another version than the stored one.
     pub fn version(queue: &QueueName, expected: u64, stored: u64) -> Self {
+        Self::version_of(&format!("the configuration of queue {queue}"), expected, stored)
+    }
+
+    /// A change of something that was made from another version than the stored one.
+    pub fn version_of(what: &str, expected: u64, stored: u64) -> Self {
         let detail = format!(
-            "queue {queue} has version {stored} of its configuration, and {expected} was expected: \
-             look at that version, and make the change again"
+            "version {stored} is stored for {what}, and {expected} was expected: look at that version, and make \
+             the change again"
         );
         let mut problem = Self::new(Code::VersionConflict, detail);
         problem.0.expected_version = Some(expected);

@@ -34,6 +34,7 @@ mod quarantine;
 mod queues;
 mod reschedule;
 mod retry;
+mod schedules;
 mod session;
 mod signals;
 mod subjects;
@@ -81,6 +82,12 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(limits::set))
         .routes(routes!(configuration::show, configuration::apply))
         .routes(routes!(outbox::end))
+        .routes(routes!(schedules::list, schedules::create))
+        .routes(routes!(schedules::apply))
+        .routes(routes!(schedules::show, schedules::replace, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::run))
         .routes(routes!(dead::groups))
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::message))

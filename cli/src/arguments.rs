@@ -9,6 +9,7 @@ mod link;
 mod outcomes;
 mod quarantine;
 mod queues;
+mod schedules;
 mod values;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use outcomes::{
 };
 pub use quarantine::Quarantine;
 pub use queues::{Confirm, OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
+pub use schedules::{ScheduleApply, ScheduleCommand, ScheduleCreate, ScheduleName, Schedules};
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use upshot_runtime::{Settings, settings::Program};
@@ -177,6 +179,8 @@ pub enum Command {
     Limit(SetLimit),
     /// Show, compare or apply the configuration of queues (retention, shares, retries, limits).
     Config(Config),
+    /// List, make, pause, run and remove schedules: jobs at due times, without an event.
+    Schedule(Schedules),
     /// Drop a group of readers of a queue's outbox that has stopped reading.
     ///
     /// Entries that no other group needs are then removed.

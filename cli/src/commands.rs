@@ -27,6 +27,7 @@ pub mod profiles;
 pub mod publish;
 pub mod quarantine;
 pub mod queues;
+pub mod schedules;
 pub mod services;
 pub mod settings;
 pub mod stop;

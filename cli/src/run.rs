@@ -47,6 +47,9 @@ pub(crate) async fn run(
         Command::Config(config) => {
             commands::configuration::run(program, &settings()?, &config.what, out).await
         }
+        Command::Schedule(schedule) => {
+            Box::pin(commands::schedules::run(program, &settings()?, &schedule.what, out)).await
+        }
         Command::Dead(dead) => commands::dead::groups(&settings()?, dead, out).await,
         Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry, out).await,
         Command::DeadPurge(purge) => commands::dead::purge(&settings()?, purge, out).await,

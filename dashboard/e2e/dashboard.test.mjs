@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { browser, order, start } from "./system.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const SCREENS = ["", "outcomes", "outcomes?status=missed", "failures", "jobs", "queues", "queue?name=invoices", "quarantine", "audit", "access", "find?q=order-9"];
+const SCREENS = ["", "outcomes", "outcomes?status=missed", "failures", "jobs", "queues", "queue?name=invoices", "schedules", "quarantine", "audit", "access", "find?q=order-9"];
 const TITLES = ["Now", "Outcomes", "Outcomes", "Failures by cause", "Jobs", "Queues", "Queue invoices", "Quarantine", "Audit log", "Access", "Find"];
 
 let chromium;
@@ -353,6 +353,41 @@ describe("without authentication", () => {
     await page.unroute("**/v1/overview");
     await page.locator(".cut").waitFor({ state: "detached" });
     page.faults = page.faults.filter((fault) => !fault.includes("net::ERR_FAILED"));
+    await page.done();
+  });
+
+  test("a schedule is made, shown with what the clocks do to it, paused and run", async () => {
+    const page = await open(system, "schedules");
+    await page.getByText("No schedule").waitFor();
+    await page.getByRole("button", { name: "Make…" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("nightly");
+    await page.getByRole("dialog").getByLabel("Queue", { exact: true }).fill("invoices");
+    await page.getByLabel("Kind of its jobs").fill("report.write");
+    await page.getByLabel("Due at").fill("30 2 * 10 SUN#L");
+    await page.getByLabel("Time zone").fill("Europe/Berlln");
+    await page.getByRole("button", { name: "Make", exact: true }).click();
+    await page.getByRole("alert").getByText("Europe/Berlln").waitFor();
+    await page.getByLabel("Time zone").fill("Europe/Berlin");
+    await page.getByRole("button", { name: "Make", exact: true }).click();
+    const row = page.getByRole("row", { name: /nightly/ });
+    await row.getByText("unknown kind").waitFor();
+    await row.getByText("4 more").click();
+    // On the last Sunday of October the clocks of Berlin go back.
+    await row.getByText("its local time exists twice: the first one").first().waitFor();
+    await accessible(page, "a schedule");
+    await row.getByRole("button", { name: "Run now" }).click();
+    await row.getByText("parked").waitFor();
+    await row.getByRole("button", { name: "Pause" }).click();
+    await row.getByRole("button", { name: "Resume" }).waitFor();
+    await row.getByRole("button", { name: "Remove…" }).click();
+    await page.getByRole("button", { name: "Remove", exact: true }).click();
+    await page.getByText("No schedule").waitFor();
+    await page.keyboard.press("g");
+    await page.keyboard.press("q");
+    await heading(page, "Queues");
+    await page.keyboard.press("g");
+    await page.keyboard.press("s");
+    await heading(page, "Schedules");
     await page.done();
   });
 });

@@ -18,6 +18,7 @@ import { Outcomes } from "./screens/outcomes";
 import { Quarantine } from "./screens/quarantine";
 import { QueueScreen } from "./screens/queue";
 import { Queues } from "./screens/queues";
+import { Schedules } from "./screens/schedules";
 import { StoryScreen } from "./screens/story";
 import { Dialogs } from "./ui/dialog";
 import { Icon } from "./ui/icon";
@@ -34,6 +35,7 @@ const VIEWS: Record<Screen, () => preact.ComponentChildren> = {
   failures: () => <Failures />,
   queues: () => <Queues />,
   queue: () => <QueueScreen />,
+  schedules: () => <Schedules />,
   quarantine: () => <Quarantine />,
   audit: () => <Audit />,
   access: () => <Access />,

@@ -16,6 +16,7 @@ use crate::{
     expect::{self, Expect},
     host::{ExecutorHost, Host},
     registry::{Dispatch, Registry, Twice},
+    schedules::Scheduler,
     setup::{Beside, Jobs, SetupError},
 };
 
@@ -49,6 +50,8 @@ pub struct Executor {
     host: Arc<dyn Host>,
     /// The queues of the settings, to watch.
     queues: Vec<Client>,
+    /// Of each queue that it works on.
+    schedulers: Vec<Scheduler>,
     beside: Vec<Beside>,
     health: Health,
 }
@@ -80,9 +83,14 @@ impl Executor {
         let queues: BTreeMap<QueueName, Client> =
             settings.queues.keys().map(client).collect::<Result<_, Error>>()?;
         let watched = queues.values().cloned().collect();
+        let scheduler = |(name, _): (&QueueName, _)| {
+            let queue = queues.get(name)?.clone();
+            Some(Scheduler::new(queue, settings.schedules_of(name), health.clone()))
+        };
+        let schedulers = settings.worked_queues().filter_map(scheduler).collect();
         let host = Arc::new(ExecutorHost { queues });
         let (settings, registry) = (settings.clone(), Arc::new(registry));
-        Ok(Self { settings, connector, registry, host, queues: watched, beside, health })
+        Ok(Self { settings, connector, registry, host, queues: watched, schedulers, beside, health })
     }
 
     /// Runs until `stop` fires. Then claims end, handlers learn of the stop (`Context::stopping`),
@@ -134,6 +142,9 @@ impl Executor {
         let watch = watch_redis(self.connector.clone(), self.health.clone());
         let due = upshot_ledger::watch(self.queues.drain(..).collect::<Vec<_>>());
         let _due = AbortOnDropHandle::new(tokio::spawn(due));
+        let schedulers =
+            self.schedulers.drain(..).map(|each| AbortOnDropHandle::new(tokio::spawn(each.run())));
+        let schedulers: Vec<_> = schedulers.collect();
         let stopped = stop.clone();
         let signal = async move {
             stopped.cancelled().await;
@@ -159,7 +170,7 @@ impl Executor {
             () = work => {}
             () = watch => {}
         }
-        drop((beside, followed));
+        drop((beside, followed, schedulers));
         if stop.is_cancelled() { Ok(()) } else { Err(Error::WorkersEnded) }
     }
 }

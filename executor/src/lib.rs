@@ -8,6 +8,7 @@
 //! | [`setup`] | the jobs of a program, and their states |
 //! | [`host`] | the surroundings of an attempt: the clock, the queues of other jobs |
 //! | `expect` | the built-in job that waits for another event |
+//! | `schedules` | enqueues jobs at the due times of schedules |
 //! | `registry` | handlers by kind of job |
 //! | [`executor`] | the service: a worker for each queue until the stop |
 //! | `configuration` | whether the workers follow the configuration of their queues |
@@ -29,6 +30,7 @@ pub mod host;
 pub mod job;
 mod metrics;
 mod registry;
+mod schedules;
 pub mod setup;
 
 pub use child::Child;

@@ -1,6 +1,6 @@
 //! The metrics of an executor.
 
-use metrics::{counter, describe_counter, describe_histogram};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 
 /// The results of an attempt.
 pub(crate) const ENDS: [&str; 3] = ["achieved", "failed", "put_off"];
@@ -14,5 +14,15 @@ pub(crate) fn describe<'a>(kinds: impl Iterator<Item = &'a str>) {
                 .absolute(0);
         }
     }
+    describe_counter!("upshot_schedule_runs_total", "Jobs that schedules enqueued at due times.");
+    describe_counter!("upshot_schedule_missed_total", "Due times of schedules that got no job.");
+    describe_gauge!(
+        "upshot_schedule_troubles",
+        "Schedules that do not run as they say, by what keeps them from it."
+    );
+    describe_gauge!(
+        "upshot_schedule_differences",
+        "Schedules of the settings that differ from those stored with the queue."
+    );
     describe_histogram!("upshot_executor_attempt_seconds", "Time that handlers took for an attempt.");
 }

@@ -22,6 +22,7 @@ mod read;
 pub mod reconcile;
 pub mod release;
 mod remarks;
+pub mod schedules;
 pub mod signals;
 pub mod standing;
 mod unique;

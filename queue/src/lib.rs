@@ -50,7 +50,7 @@ pub mod worker;
 pub use self::{
     client::{
         audit, books, change, dead, dead_walk, hold, limits, list, outbox, outcomes, parking, reconcile,
-        release, signals, standing, watch, workers,
+        release, schedules, signals, standing, watch, workers,
     },
     job::{clock, condition, id, state, timeline},
     policy::{account, configuration, failure, fingerprint, histogram, kinds, limit, priority, retry},
@@ -91,6 +91,10 @@ pub use reconcile::{Conflict, Reconciled};
 pub use release::{Released, Releasing};
 pub use retention::Trimmed;
 pub use retry::{Crashes, Decision, Earlier, RetryPolicy, Wait};
+pub use schedules::{
+    Fire, LastRun, MAX_FIRED, MAX_SCHEDULES, NewSchedule, NextRun, ScheduleChanged, Schedules, SchedulesSet,
+    StoredSchedule,
+};
 #[doc(hidden)]
 pub use scripts::crash_point;
 pub use scripts::script_name;

@@ -21,7 +21,8 @@ use crate::redis::{
 use compose::{Clock, compose};
 pub use crash::wrote as crash_point;
 pub(crate) use policy::{
-    CALL_BYTES, CLOCKS_MS, DUE_IDS, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS, RESERVATIONS_GIVEN_UP,
+    CALL_BYTES, CLOCKS_MS, DUE_IDS, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS, MAX_SCHEDULES,
+    RESERVATIONS_GIVEN_UP,
 };
 
 /// A script in two forms: with Redis' clock, and with a clock that a test sets.
@@ -64,6 +65,7 @@ const ALWAYS: &str = "#!lua flags=allow-oom";
 
 scripts! {
     ENQUEUE = "enqueue.lua", NEEDS_MEMORY;
+    FIRE = "fire.lua", NEEDS_MEMORY;
     MAINTAIN = "maintain.lua", ALWAYS;
     CLAIM = "claim.lua", ALWAYS;
     COMPLETE = "complete.lua", ALWAYS;
@@ -88,6 +90,9 @@ scripts! {
     BRIEF = "brief.lua", ALWAYS;
     LIMITS = "limits.lua", ALWAYS;
     CONFIGURE = "configure.lua", ALWAYS;
+    SCHEDULES = "schedules.lua", ALWAYS;
+    SCHEDULE = "schedule.lua", NEEDS_MEMORY;
+    SET_SCHEDULES = "set_schedules.lua", NEEDS_MEMORY;
     CLOCK = "clock.lua", ALWAYS;
     COUNT_CLOCKS = "count_clocks.lua", ALWAYS;
     OLDEST = "oldest.lua", ALWAYS;

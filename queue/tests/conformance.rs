@@ -53,6 +53,8 @@ mod presence;
 mod restart;
 #[path = "conformance/rights.rs"]
 mod rights;
+#[path = "conformance/schedules.rs"]
+mod schedules;
 #[path = "conformance/scrub.rs"]
 mod scrub;
 #[path = "conformance/signals.rs"]

@@ -43,7 +43,7 @@ pub use retries::{
 pub use sections::*;
 pub use smtp::{SmtpSettings, SmtpTimeouts};
 
-use upshot_shared::{Expectation, confirmation::Rule, expectation, intake::Rules, route::Route};
+use upshot_shared::{Expectation, Schedule, confirmation::Rule, expectation, intake::Rules, route::Route};
 
 use crate::secret::{Secret, SecretUrl};
 
@@ -78,6 +78,8 @@ pub struct Settings {
     pub confirmations: Vec<Rule>,
     /// The events that must be followed by other events.
     pub expectations: Vec<Expectation>,
+    /// The schedules, which enqueue jobs without an event.
+    pub schedules: Vec<Schedule>,
     /// Queues by name; a route's queue that is not named here has the defaults.
     pub queues: BTreeMap<QueueName, QueueSettings>,
     /// The executor.
@@ -152,6 +154,9 @@ impl Settings {
         for route in &settings.routes {
             settings.queues.entry(route.queue.clone()).or_default();
         }
+        for schedule in &settings.schedules {
+            settings.queues.entry(schedule.queue.clone()).or_default();
+        }
         if !settings.expectations.is_empty() {
             settings.queues.entry(expectation::queue()).or_default();
         }
@@ -161,6 +166,11 @@ impl Settings {
     /// The routes from events to jobs, with those of expectations.
     pub fn all_routes(&self) -> Vec<Route> {
         self.routes.iter().cloned().chain(self.expectations.iter().map(Expectation::route)).collect()
+    }
+
+    /// The schedules of a queue.
+    pub fn schedules_of(&self, queue: &QueueName) -> Vec<Schedule> {
+        self.schedules.iter().filter(|schedule| schedule.queue == *queue).cloned().collect()
     }
 
     /// The rules by which events are accepted.
@@ -334,6 +344,7 @@ impl Default for Settings {
             routes: Vec::new(),
             confirmations: Vec::new(),
             expectations: Vec::new(),
+            schedules: Vec::new(),
             queues: BTreeMap::new(),
             executor: ExecutorSettings::default(),
             api: ApiSettings::default(),

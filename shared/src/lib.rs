@@ -15,6 +15,7 @@
 //! | [`outcome`] | how an expectation ends, and the evidence for it |
 //! | [`receipt`] | the events that tell producers what became of their events |
 //! | [`redact`] | hides personal data in what people read |
+//! | [`schedule`] | jobs at due times, without an event |
 //! | [`said`] | errors and their causes in one line |
 //! | [`visible`] | text from outside, written so that a person sees all of it |
 
@@ -33,6 +34,7 @@ pub mod redact;
 pub mod rejection;
 pub mod route;
 pub mod said;
+pub mod schedule;
 pub mod visible;
 
 pub use confirmation::{Confirmation, Proof};
@@ -44,3 +46,4 @@ pub use outcome::{Confirm, Evidence, OnSilence, Outcome, Part, PartsRule};
 pub use receipt::{Receipt, Verdict};
 pub use rejection::{Reason, Rejection};
 pub use route::Route;
+pub use schedule::Schedule;

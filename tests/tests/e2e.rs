@@ -49,6 +49,8 @@ mod refusals;
 mod rights;
 #[path = "e2e/routes.rs"]
 mod routes;
+#[path = "e2e/schedules.rs"]
+mod schedules;
 #[path = "e2e/secrets.rs"]
 mod secrets;
 #[path = "e2e/signals.rs"]

@@ -12,7 +12,7 @@ use upshot_ledger::{
     summary::Figures,
 };
 use upshot_queue::{Account, Client, Error, NO_ROUTE};
-use upshot_shared::Route;
+use upshot_shared::{Route, schedule::stored::troubles};
 
 use crate::state::Shared;
 
@@ -48,6 +48,13 @@ async fn of_queue(state: &Shared, queue: &Client, now: i64) -> Result<QueueReadi
     let ((counts, outbox, workers, (at_risk, _)), (names, books, moved)) =
         future::try_join(figures, books).await?;
     let numbers: Vec<u32> = names.keys().copied().filter(|number| *number != NO_ROUTE).collect();
+    let mut schedules: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let there = queue.schedules().await?;
+    for stored in &there.seen {
+        for trouble in troubles(stored, &workers, there.now) {
+            schedules.entry(trouble.as_str().to_owned()).or_default().push(stored.name.clone());
+        }
+    }
     let oldest = queue.oldest_outcomes(&numbers, Account::Overdue).await?;
     let oldest: BTreeMap<u32, i64> =
         numbers.into_iter().zip(oldest).filter_map(|(number, due)| Some((number, due?))).collect();
@@ -86,6 +93,7 @@ async fn of_queue(state: &Shared, queue: &Client, now: i64) -> Result<QueueReadi
         routes: all.into_iter().map(route).collect(),
         contradictions: counts.signals.contradictions,
         unexplained: state.unexplained.of(queue.name()),
+        schedules,
         outbox: groups.filter_map(|group| Some((group.name, group.needs_since?))).collect(),
     })
 }

@@ -89,6 +89,14 @@ codes! {
     UnknownQueue: "unknown-queue", NOT_FOUND, "The queue is not known";
     /// The queue's outbox has no group of this name.
     UnknownGroup: "unknown-group", NOT_FOUND, "The group is not known";
+    /// The queue has no schedule of this name.
+    UnknownSchedule: "unknown-schedule", NOT_FOUND, "The schedule is not known";
+    /// The queue has a schedule of this name.
+    ScheduleExists: "schedule-exists", CONFLICT, "There is a schedule of this name";
+    /// The schedule comes from the settings.
+    ScheduleOfSettings: "schedule-of-settings", CONFLICT, "The settings say what the schedule is";
+    /// The queue has as many schedules as it may.
+    TooManySchedules: "too-many-schedules", INSUFFICIENT_STORAGE, "There are too many schedules";
     /// The body of a request other than an event is too large.
     BodyTooLarge: "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The queue keeps as many bytes of signals as it may.

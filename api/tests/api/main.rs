@@ -32,6 +32,7 @@ mod quarantine;
 mod queues;
 mod redaction;
 mod rejections;
+mod schedules;
 mod stream;
 mod why;
 mod worker;

@@ -6,7 +6,7 @@ use upshot_shared::visible::is_shown;
 
 use super::{
     alarms, audit_log, dead, follow, job_page, jobs, me, objectives, outcomes, overview, quarantine, queues,
-    story, timeline, token, why,
+    schedules, story, timeline, token, why,
 };
 use crate::output::{Page, Table, tests::written};
 
@@ -111,6 +111,18 @@ fn objectives(text: &str) -> Value {
         "burn": [{"rate": 1.5}, {"rate": null}], "pace": text}]})
 }
 
+fn schedule(text: &str) -> Value {
+    let due = |mark: &str, skipped: u64| json!({"at": text, "local": text, "starts_at": text, "mark": mark, "skipped": skipped});
+    let definition = json!({"name": text, "queue": text, "job": text, "version": 1, "cron": text, "zone": text,
+        "tenant": text, "subject": text, "within": text, "jitter": text, "catch_up": text, "catch_up_most": 100,
+        "arguments": {text: text}});
+    json!({"name": text, "queue": text, "version": 1, "origin": text, "by": text, "changed_at": text,
+        "definition": definition, "words": text, "paused": {"at": text, "by": text},
+        "next": [due("after_gap", 0), due(text, 2)], "runs": 3, "missed": 1,
+        "last": {"due": text, "at": text, "job": text, "state": text, "outcome": text},
+        "troubles": [{"trouble": text, "words": text}]})
+}
+
 fn figures(text: &str, by: &str) -> Value {
     let cause = json!({"group": text, "class": text, "kind": text, "message": text});
     let quantiles = json!({"p50_ms": 1, "p95_ms": 20, "p99_ms": 300});
@@ -152,6 +164,8 @@ fn pages(page: &mut Page, text: &str) {
     overview::print(page, &overview(text), now);
     objectives::print(page, &objectives(text));
     alarms::print(page, &alarms(text), now);
+    schedules::print(page, &schedule(text), now);
+    schedules::print_list(page, &json!({"schedules": [schedule(text)]}), now);
     me::print(page, text, &principal(text), now);
     page.table(&mut token::table(), &[token::row(&api_token(text), now)]);
     for by in ["route", "cause"] {

@@ -1039,6 +1039,140 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists schedules, with their next due times, their last runs, and what keeps them from running.
+         * @description A queue has at most 500.
+         */
+        get: operations["list_schedules"];
+        put?: never;
+        /**
+         * Makes a schedule.
+         * @description Executors of its queue notice it within seconds. The same request again finds it.
+         */
+        post: operations["create_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Replaces the schedules of a queue that come from settings.
+         * @description `upshot schedule apply` sends those of a settings file. Those that are left out end. Those that differ keep
+         *     their next due time, unless `cron`, `zone` or `every` differ. Schedules that persons made stay.
+         */
+        put: operations["apply_schedules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a schedule.
+         * @description Its arguments are left out, unless `reveal` is `true`.
+         */
+        get: operations["show_schedule"];
+        /**
+         * Changes what a schedule says.
+         * @description It keeps its next due time, unless `cron`, `zone` or `every` differ. A schedule of the settings is changed
+         *     there.
+         */
+        put: operations["replace_schedule"];
+        post?: never;
+        /**
+         * Removes a schedule that a person made.
+         * @description Its jobs stay. A schedule of the settings is removed there, or paused here.
+         */
+        delete: operations["remove_schedule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pauses a schedule: it is not due until it is resumed.
+         * @description Jobs that it enqueued continue.
+         */
+        post: operations["pause_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resumes a paused schedule.
+         * @description It is due again from now on. Due times of the pause get no job.
+         */
+        post: operations["resume_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}/{name}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Runs a schedule now, beside its due times.
+         * @description Each request enqueues a job. The next due time stays. A paused schedule may run so.
+         */
+        post: operations["run_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/session": {
         parameters: {
             query?: never;
@@ -1361,6 +1495,16 @@ export interface components {
             taken_at: components["schemas"]["Moment"] | null;
             /** @description Messages that wait. */
             waiting: number;
+        };
+        /** @description All schedules of a queue that come from settings. */
+        ApplySchedules: {
+            /**
+             * Format: int64
+             * @description The version that they are based on, 0 for none: of the queue in `sets` of the list.
+             */
+            expect_version: number;
+            /** @description The schedules. */
+            schedules: components["schemas"]["ScheduleDefinition"][];
         };
         /** @description A page of the audit log. */
         AuditPage: {
@@ -1837,6 +1981,26 @@ export interface components {
              */
             token: string;
         };
+        /** @description A due time. */
+        DueTime: {
+            /** @description The time. */
+            at: components["schemas"]["Moment"];
+            /**
+             * @description The local time, with its offset.
+             * @example 2026-03-29T03:00:00+02:00
+             */
+            local: string;
+            /**
+             * @description What the clocks of the time zone do to it: `after_gap` (its local time does not exist, and it runs right
+             *     after the gap), `first_of_two` or `second_of_two` (its local time exists twice).
+             * @example after_gap
+             */
+            mark: string | null;
+            /** @description Local times between the due time before it and this one that do not exist, and have no run. */
+            skipped: number;
+            /** @description When the run starts, with its jitter. */
+            starts_at: components["schemas"]["Moment"];
+        };
         /** @description What was ended. */
         EndedSessions: {
             /** @description The sessions of the person, and the API tokens that its devices got. */
@@ -2278,6 +2442,21 @@ export interface components {
             tenant: string | null;
             waiting_for: components["schemas"]["Waiting"] | null;
         };
+        /** @description The last run of a schedule. */
+        LastRun: {
+            /** @description When the job was enqueued; of several, the last one. */
+            at: components["schemas"]["Moment"];
+            due: components["schemas"]["Moment"] | null;
+            /** @description Its address. */
+            href: string;
+            /**
+             * @description The job.
+             * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+             */
+            job: string;
+            outcome: components["schemas"]["OutcomeStatus"] | null;
+            state: components["schemas"]["JobState"] | null;
+        };
         /** @description A limit and its use. Null means not limited. */
         Limit: {
             /**
@@ -2441,7 +2620,7 @@ export interface components {
              */
             note: string;
         };
-        /** @description An empty body. */
+        /** @description Nothing. */
         Nothing: Record<string, unknown>;
         /** @description The answer while an event is accepted and its jobs are not enqueued yet. */
         NotYet: {
@@ -2878,6 +3057,10 @@ export interface components {
          *     - `version-conflict` (409): Another version is stored
          *     - `unknown-queue` (404): The queue is not known
          *     - `unknown-group` (404): The group is not known
+         *     - `unknown-schedule` (404): The schedule is not known
+         *     - `schedule-exists` (409): There is a schedule of this name
+         *     - `schedule-of-settings` (409): The settings say what the schedule is
+         *     - `too-many-schedules` (507): There are too many schedules
          *     - `body-too-large` (413): The body is too large
          *     - `signals-full` (507): The queue keeps no more signals
          *     - `unsupported-media-type` (415): The content type is wrong
@@ -2912,7 +3095,7 @@ export interface components {
          *     - `internal` (500): The request ran into a bug
          * @enum {string}
          */
-        ProblemCode: "invalid-event" | "conflicting-duplicate" | "invalid-arguments" | "event-too-large" | "not-a-cloudevent" | "malformed-json" | "invalid-parameter" | "unknown-job" | "unknown-event" | "unknown-message" | "unknown-subject" | "unknown-file" | "file-gone" | "unknown-address" | "method-not-allowed" | "not-dead" | "steps-completed" | "replaced" | "not-waiting" | "already-ended" | "no-expectation" | "already-decided" | "version-conflict" | "unknown-queue" | "unknown-group" | "body-too-large" | "signals-full" | "unsupported-media-type" | "unauthenticated" | "missing-right" | "too-often" | "insecure-login" | "no-provider" | "provider-unavailable" | "login-refused" | "unknown-login" | "unknown-device" | "authorization-pending" | "slow-down" | "access-denied" | "expired-token" | "unknown-link" | "too-many-revoked" | "out-of-scope" | "unknown-token" | "too-many-tokens" | "unknown-host" | "foreign-origin" | "request-timeout" | "too-many-connections" | "bad-request" | "rabbitmq-unavailable" | "redis-unavailable" | "store-unavailable" | "not-built" | "not-ready" | "internal";
+        ProblemCode: "invalid-event" | "conflicting-duplicate" | "invalid-arguments" | "event-too-large" | "not-a-cloudevent" | "malformed-json" | "invalid-parameter" | "unknown-job" | "unknown-event" | "unknown-message" | "unknown-subject" | "unknown-file" | "file-gone" | "unknown-address" | "method-not-allowed" | "not-dead" | "steps-completed" | "replaced" | "not-waiting" | "already-ended" | "no-expectation" | "already-decided" | "version-conflict" | "unknown-queue" | "unknown-group" | "unknown-schedule" | "schedule-exists" | "schedule-of-settings" | "too-many-schedules" | "body-too-large" | "signals-full" | "unsupported-media-type" | "unauthenticated" | "missing-right" | "too-often" | "insecure-login" | "no-provider" | "provider-unavailable" | "login-refused" | "unknown-login" | "unknown-device" | "authorization-pending" | "slow-down" | "access-denied" | "expired-token" | "unknown-link" | "too-many-revoked" | "out-of-scope" | "unknown-token" | "too-many-tokens" | "unknown-host" | "foreign-origin" | "request-timeout" | "too-many-connections" | "bad-request" | "rabbitmq-unavailable" | "redis-unavailable" | "store-unavailable" | "not-built" | "not-ready" | "internal";
         /** @description The progress of a running job. */
         Progress: {
             /**
@@ -3255,6 +3438,14 @@ export interface components {
             /** @description Whether `by` was checked: false, because the API has no authentication. */
             verified: boolean;
         };
+        /** @description A schedule that is gone. */
+        RemovedSchedule: {
+            /**
+             * @description Its name.
+             * @example nightly-report
+             */
+            removed: string;
+        };
         /** @description The new time of a waiting job. */
         Reschedule: {
             /**
@@ -3374,6 +3565,162 @@ export interface components {
              * @example order.completed.v1:invoice.issue
              */
             route: string;
+        };
+        /** @description A schedule. */
+        Schedule: {
+            by: string;
+            /** @description When it was defined, and the author. */
+            changed_at: components["schemas"]["Moment"];
+            definition: components["schemas"]["ScheduleDefinition"] | null;
+            last: components["schemas"]["LastRun"] | null;
+            /**
+             * Format: int64
+             * @description Due times that got no job.
+             */
+            missed: number;
+            /**
+             * @description Its name.
+             * @example nightly-report
+             */
+            name: string;
+            /**
+             * @description The next due times, five at most. The first one stands, the others follow from it; empty while it is
+             *     paused.
+             */
+            next: components["schemas"]["DueTime"][];
+            /**
+             * @description `settings`, or `api` if a person made it.
+             * @example settings
+             */
+            origin: string;
+            paused: components["schemas"]["SchedulePause"] | null;
+            /**
+             * @description Its queue.
+             * @example reports
+             */
+            queue: string;
+            /**
+             * Format: int64
+             * @description Jobs that it enqueued.
+             */
+            runs: number;
+            /** @description What keeps it from running as it says. */
+            troubles: components["schemas"]["ScheduleTrouble"][];
+            /**
+             * Format: int64
+             * @description The version of its definition.
+             */
+            version: number;
+            /**
+             * @description When it is due, in words.
+             * @example At 06:30 on Monday to Friday, Europe/Berlin
+             */
+            words: string | null;
+        };
+        /** @description What a schedule says, by the keys of `[[schedules]]`. Keys that are null or left out have their defaults. */
+        ScheduleDefinition: {
+            /** @description The arguments of each job. An answer has them only with `reveal`. */
+            arguments?: Record<string, unknown> | null;
+            /**
+             * @description Which missed runs it makes up for: `none`, `latest` (if it is left out) or `all`.
+             * @example latest
+             */
+            catch_up?: string | null;
+            /**
+             * Format: int32
+             * @description How many of them at most, where `catch_up` is `all`; 100 if it is left out.
+             */
+            catch_up_most?: number | null;
+            /**
+             * @description When it is due: minute, hour, day of month, month and day of week, with seconds in front if they
+             *     matter. Either this or `every`.
+             * @example 30 6 * * MON-FRI
+             */
+            cron?: string | null;
+            /**
+             * @description When it is due, as an interval of 1s to 366d, counted from the beginning of 1970 in UTC.
+             * @example null
+             */
+            every?: string | null;
+            /**
+             * @description By how much a run is put off at most; nothing if it is left out, 24h at most.
+             * @example 5m
+             */
+            jitter?: string | null;
+            /**
+             * @description The kind of its jobs.
+             * @example report.write
+             */
+            job: string;
+            /**
+             * @description Its name, unique in its queue: 1 to 100 letters, digits and `._-`.
+             * @example nightly-report
+             */
+            name: string;
+            priority?: components["schemas"]["Priority"] | null;
+            /**
+             * @description The queue of its jobs.
+             * @example reports
+             */
+            queue: string;
+            /** @description The subject of its jobs. */
+            subject?: string | null;
+            /** @description The tenant of its jobs. */
+            tenant?: string | null;
+            /**
+             * Format: int32
+             * @description The version of the arguments; 1 if it is left out.
+             */
+            version?: number | null;
+            /**
+             * @description By when the outcome of each job is expected, counted from the due time. Without it, jobs have no
+             *     expectation.
+             * @example 30m
+             */
+            within?: string | null;
+            /**
+             * @description The time zone of `cron` by its IANA name; UTC if it is left out.
+             * @example Europe/Berlin
+             */
+            zone?: string | null;
+        };
+        /** @description Schedules. */
+        ScheduleList: {
+            /** @description The schedules, by queue and by when they are due. */
+            schedules: components["schemas"]["Schedule"][];
+            /** @description Of each queue, the version of the schedules that come from settings. */
+            sets: components["schemas"]["ScheduleSet"][];
+        };
+        /** @description A pause of a schedule. */
+        SchedulePause: {
+            /** @description Since when. */
+            at: components["schemas"]["Moment"];
+            /** @description By whom, as given. */
+            by: string;
+        };
+        /** @description The schedules of a queue that come from settings. */
+        ScheduleSet: {
+            /**
+             * @description The queue.
+             * @example reports
+             */
+            queue: string;
+            /**
+             * Format: int64
+             * @description The version, counted from 1; 0 while none were stored.
+             */
+            version: number;
+        };
+        /** @description What keeps a schedule from running as it says. */
+        ScheduleTrouble: {
+            /**
+             * @description `unreadable`, `timing` (its time zone is not known), `unknown_kind` (no worker runs its jobs), `overdue`
+             *     (no executor enqueued its job) or `ended`.
+             * @example unknown_kind
+             */
+            trouble: string;
+            /** @description The same in words, with the remedy. */
+            words: string;
         };
         /** @description Whose jobs a principal sees. */
         Scope: {
@@ -3552,6 +3899,16 @@ export interface components {
              * @description Retried after a verdict, and not decided again.
              */
             reopened: number;
+        };
+        /** @description A run that a person asked for. */
+        StartedRun: {
+            /** @description The address of the job. */
+            href: string;
+            /**
+             * @description Its job.
+             * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+             */
+            job: string;
         };
         /** @description A completed step. */
         Step: {
@@ -8472,6 +8829,885 @@ export interface operations {
                 };
             };
             /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_schedules: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those of this queue
+                 * @example reports
+                 */
+                queue?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schedules */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleList"];
+                };
+            };
+            /** @description A parameter is not known or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The schedule */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleDefinition"];
+            };
+        };
+        responses: {
+            /** @description It is there */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description The body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The queue has a schedule of this name */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The queue has as many schedules as it may */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    apply_schedules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description The schedules */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplySchedules"];
+            };
+        };
+        responses: {
+            /** @description They are stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleList"];
+                };
+            };
+            /** @description The body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue of this name is in the settings */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another version is stored, or a person made a schedule of the same name */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The queue would have too many schedules */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_schedule: {
+        parameters: {
+            query?: {
+                /** @description `true` for its arguments too */
+                reveal?: boolean;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schedule */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description A parameter is not known or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replace_schedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `version` that the change was made from */
+                "if-match"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description The whole schedule */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleDefinition"];
+            };
+        };
+        responses: {
+            /** @description It is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description The body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It comes from the settings, or has another version */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemovedSchedule"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It comes from the settings, or was changed at the same time */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description Nothing, or `{}` */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description It is paused */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was changed at the same time: send the same again */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description Nothing, or `{}` */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description It is not paused */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description Its due times cannot be computed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was changed at the same time: send the same again */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description Nothing, or `{}` */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description The job is enqueued */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartedRun"];
+                };
+            };
+            /** @description Its definition cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was changed at the same time: send the same again */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer; the job may be enqueued */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -6,6 +6,7 @@ type Schemas = components["schemas"];
 
 export type Act = Schemas["Act"];
 export type Access = Schemas["Access"];
+export type DueTime = Schemas["DueTime"];
 export type DeadGroup = Schemas["DeadGroup"];
 export type Evidence = Schemas["Evidence"];
 export type Figures = Schemas["Figures"];
@@ -27,6 +28,7 @@ export type Queue = Schemas["Queue"];
 export type Right = Schemas["Right"];
 export type Role = Schemas["Role"];
 export type RouteOverview = Schemas["RouteOverview"];
+export type Schedule = Schemas["Schedule"];
 export type Snapshot = Schemas["Snapshot"];
 export type Step = Schemas["Step"];
 export type Story = Schemas["Story"];

@@ -13,6 +13,7 @@ export const LEADS: [key: string, screen: Screen, name: string][] = [
   ["f", "failures", "Failures"],
   ["j", "jobs", "Jobs"],
   ["q", "queues", "Queues"],
+  ["s", "schedules", "Schedules"],
   ["x", "quarantine", "Quarantine"],
   ["a", "audit", "Audit log"],
   ["r", "access", "Access"],

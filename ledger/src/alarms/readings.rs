@@ -32,6 +32,8 @@ pub struct QueueReading {
     pub contradictions: u64,
     /// Expectations that the books do not explain.
     pub unexplained: u64,
+    /// Schedules that do not run as they say, by what keeps them from it.
+    pub schedules: BTreeMap<String, Vec<String>>,
     /// By group of readers of the outbox: since when it needs an entry, UTC ms.
     pub outbox: BTreeMap<String, i64>,
 }
@@ -223,6 +225,19 @@ fn of_queue(
         let summary = format!("{queue}: the books do not explain {} expectations", read.unexplained);
         found.push(Found::new(Sort::Unexplained, [("queue", queue)], summary, "upshot audit names them"));
     }
+    for (trouble, names) in &read.schedules {
+        let n = names.len();
+        let what = if n == 1 { "1 schedule does".to_owned() } else { format!("{n} schedules do") };
+        let first = names.first().map(String::as_str).unwrap_or_default();
+        let summary = format!("{queue}: {what} not run as the schedule says ({trouble}), such as {first}");
+        let remedy = format!("upshot schedule list --queue={queue} says why, and what to do");
+        found.push(Found::new(
+            Sort::ScheduleStuck,
+            [("queue", queue), ("trouble", trouble)],
+            summary,
+            remedy,
+        ));
+    }
     for (group, since) in &read.outbox {
         let behind = now.saturating_sub(*since);
         if behind > OUTBOX_MS {
@@ -291,7 +306,8 @@ mod tests {
 
     fn readings(routes: Vec<RouteReading>) -> Readings {
         let outbox = [("receipts".to_owned(), 1_000_000)].into();
-        let read = QueueReading { routes, contradictions: 1, unexplained: 0, outbox };
+        let schedules = BTreeMap::new();
+        let read = QueueReading { routes, contradictions: 1, unexplained: 0, schedules, outbox };
         let queues = [("q".to_owned(), Some(read))].into();
         let quarantine = Some([("oversize".to_owned(), 4)].into());
         Readings { queues, bridges: Some(1), quarantine }
@@ -315,6 +331,8 @@ mod tests {
         let waits = |name| RouteReading { without_worker: Some("k".into()), ..route(name) };
         let mut readings = readings(vec![late, idle, waits("t"), waits("u")]);
         readings.bridges = Some(0);
+        let stuck = [("timing".to_owned(), vec!["a".to_owned(), "b".to_owned()])];
+        readings.queues.get_mut("q").unwrap().as_mut().unwrap().schedules = stuck.into();
         let grown = [
             ("missed|q|t", 2),
             ("contradicted|q", 1),
@@ -332,6 +350,7 @@ mod tests {
             "outbox_lag|group=receipts|queue=q",
             "overdue|queue=q|route=r",
             "quarantine_grows|reason=oversize",
+            "schedule_stuck|queue=q|trouble=timing",
             "unreadable",
         ];
         assert_eq!(keys(&readings, &grown, 4_000_000), expected);

@@ -32,6 +32,8 @@ pub enum Sort {
     NoBridge,
     /// No worker runs a kind, and work waits for one.
     NoWorker,
+    /// Schedules of a queue do not run as they say, for one reason.
+    ScheduleStuck,
     /// A group of readers of the outbox is behind.
     OutboxLag,
     /// Events go to quarantine, for one reason.
@@ -54,7 +56,7 @@ const MINUTE_MS: i64 = 60_000;
 
 impl Sort {
     /// All sorts.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Overdue,
         Self::OldestOpen,
         Self::AtRisk,
@@ -67,6 +69,7 @@ impl Sort {
         Self::RabbitmqAway,
         Self::NoBridge,
         Self::NoWorker,
+        Self::ScheduleStuck,
         Self::OutboxLag,
         Self::QuarantineGrows,
         Self::Unreadable,
@@ -87,6 +90,7 @@ impl Sort {
             Self::RabbitmqAway => "rabbitmq_away",
             Self::NoBridge => "no_bridge",
             Self::NoWorker => "no_worker",
+            Self::ScheduleStuck => "schedule_stuck",
             Self::OutboxLag => "outbox_lag",
             Self::QuarantineGrows => "quarantine_grows",
             Self::Unreadable => "unreadable",
@@ -117,6 +121,7 @@ impl Sort {
             | Self::Missed
             | Self::BudgetBurnsSlowly
             | Self::Contradicted
+            | Self::ScheduleStuck
             | Self::OutboxLag
             | Self::QuarantineGrows
             | Self::Unreadable => Severity::Warning,
@@ -128,7 +133,11 @@ impl Sort {
         match self {
             Self::Overdue | Self::AtRisk => 5 * MINUTE_MS,
             Self::BudgetBurnsSlowly => 30 * MINUTE_MS,
-            Self::QueueUnread | Self::RabbitmqAway | Self::NoBridge | Self::NoWorker => 2 * MINUTE_MS,
+            Self::QueueUnread
+            | Self::RabbitmqAway
+            | Self::NoBridge
+            | Self::NoWorker
+            | Self::ScheduleStuck => 2 * MINUTE_MS,
             Self::Unexplained | Self::OutboxLag => MINUTE_MS,
             Self::OldestOpen
             | Self::Missed

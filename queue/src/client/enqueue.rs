@@ -69,43 +69,48 @@ impl Client {
     /// in the list.
     async fn enqueue_batch(&self, batch: &[(usize, &NewJob)]) -> Result<Vec<(usize, EnqueueResult)>, Error> {
         let mut call = Call::new(&scripts::ENQUEUE, &self.keys);
-        let width = batch.iter().map(|(_, job)| job.width()).max().unwrap_or(2);
-        let groups: Vec<_> = batch.chunk_by(|(_, one), (_, next)| one.group() == next.group()).collect();
-        let mut routes: Vec<&str> = Vec::new();
-        for route in groups.iter().filter_map(|group| group.first()?.1.group().1) {
-            if !routes.contains(&route) {
-                routes.push(route);
-            }
-        }
-        call.arg(batch.len()).arg(width).arg(groups.len()).arg(routes.len()).arg(&routes);
-        for group in groups {
-            let Some((_, first)) = group.first() else { continue };
-            let flow = first.flow();
-            let (_, route, within) = first.group();
-            let route = routes.iter().position(|each| Some(*each) == route).map_or(0, |place| place + 1);
-            call.arg(flow::lane(first.priority, &flow)).arg(route).arg(delay_ms(within)).arg(group.len());
-            for (_, job) in group {
-                call.arg(job.id.as_str()).arg(job.body(&flow));
-                if width > 2 {
-                    call.arg(job.due());
-                }
-                if width > 3 {
-                    call.arg(job.subject.as_deref().unwrap_or_default());
-                }
-                if width > 4 {
-                    call.arg(job.delay.as_millis() as u64);
-                }
-                if width > 5 {
-                    call.arg(job.rare());
-                }
-            }
-        }
+        add_batch(&mut call, batch);
         let found: Vec<(usize, String)> = self.run_replicated(&call).await?;
         let result = |(nth, said): &(usize, String)| {
             let (place, job) = batch.get(nth.checked_sub(1)?)?;
             Some((*place, result(said, &job.id)))
         };
         Ok(found.iter().filter_map(result).collect())
+    }
+}
+
+/// Adds the jobs of a batch to a call, as `enqueue.lua` has them.
+pub(super) fn add_batch(call: &mut Call, batch: &[(usize, &NewJob)]) {
+    let width = batch.iter().map(|(_, job)| job.width()).max().unwrap_or(2);
+    let groups: Vec<_> = batch.chunk_by(|(_, one), (_, next)| one.group() == next.group()).collect();
+    let mut routes: Vec<&str> = Vec::new();
+    for route in groups.iter().filter_map(|group| group.first()?.1.group().1) {
+        if !routes.contains(&route) {
+            routes.push(route);
+        }
+    }
+    call.arg(batch.len()).arg(width).arg(groups.len()).arg(routes.len()).arg(&routes);
+    for group in groups {
+        let Some((_, first)) = group.first() else { continue };
+        let flow = first.flow();
+        let (_, route, within) = first.group();
+        let route = routes.iter().position(|each| Some(*each) == route).map_or(0, |place| place + 1);
+        call.arg(flow::lane(first.priority, &flow)).arg(route).arg(delay_ms(within)).arg(group.len());
+        for (_, job) in group {
+            call.arg(job.id.as_str()).arg(job.body(&flow));
+            if width > 2 {
+                call.arg(job.due());
+            }
+            if width > 3 {
+                call.arg(job.subject.as_deref().unwrap_or_default());
+            }
+            if width > 4 {
+                call.arg(job.delay.as_millis() as u64);
+            }
+            if width > 5 {
+                call.arg(job.rare());
+            }
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub const SCHEMA: u32 = 6;
 
 /// Every key below the control key: its name in Lua, and its suffix. A suffix that ends with a
 /// colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 63] = [
+pub(crate) const NAMES: [(&str, &str); 65] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -63,6 +63,8 @@ pub(crate) const NAMES: [(&str, &str); 63] = [
     ("PAUSED_KINDS", ":paused_kinds"),
     ("CONFIGURATION", ":configuration"),
     ("CONFIGURATIONS", ":configurations"),
+    ("SCHEDULES", ":schedules"),
+    ("SCHEDULE", ":schedule:"),
     ("UNIQUE", ":unique:"),
     ("DUPLICATE", ":duplicate:"),
     ("GROUPS", ":groups"),
@@ -341,6 +343,20 @@ impl Keys {
         self.key("configurations")
     }
 
+    /// Sorted set: names of schedules by when their next run starts (ms); `inf` for those that are
+    /// paused or have none.
+    pub fn schedules(&self) -> String {
+        self.key("schedules")
+    }
+
+    /// Hash: a schedule: its `definition` (JSON) and the `version` of that, its `origin` (`settings` or
+    /// `api`), `by` whom and when it was `changed` (ms); the `next` due time and when its run `starts` (ms);
+    /// `paused`: since when (ms) and by whom; how many `runs` it had and due times it `missed`; of its last
+    /// run the `last_due` time, when (ms) it was enqueued (`last_at`) and its job (`last_job`).
+    pub fn schedule(&self, name: &str) -> String {
+        format!("{}:schedule:{name}", self.control)
+    }
+
     /// String: the id that holds an idempotency key.
     pub fn unique(&self, key: &str) -> String {
         format!("{}:unique:{key}", self.control)
@@ -547,6 +563,8 @@ mod tests {
             keys.paused_kinds(),
             keys.configuration(),
             keys.configurations(),
+            keys.schedules(),
+            keys.schedule("nightly-report"),
             keys.unique("order-1042"),
             keys.duplicate(&id),
             keys.groups(),
@@ -626,6 +644,8 @@ mod tests {
             keys.paused_kinds(),
             keys.configuration(),
             keys.configurations(),
+            keys.schedules(),
+            keys.schedule(""),
             keys.unique(""),
             keys.duplicate(&id),
             keys.groups(),

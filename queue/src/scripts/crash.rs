@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{CHANGE, COMPLETE, ENQUEUE, Pair, WRITE};
+use super::{CHANGE, COMPLETE, ENQUEUE, FIRE, Pair, WRITE};
 
 /// The variable.
 const VARIABLE: &str = "UPSHOT_CRASH_AFTER";
@@ -26,7 +26,7 @@ static AFTER: LazyLock<u64> = LazyLock::new(|| {
 
 /// Whether a script writes to jobs.
 pub(super) fn is_write(script: &Pair) -> bool {
-    [&ENQUEUE, &WRITE, &COMPLETE, &CHANGE].iter().any(|write| std::ptr::eq(*write, script))
+    [&ENQUEUE, &FIRE, &WRITE, &COMPLETE, &CHANGE].iter().any(|write| std::ptr::eq(*write, script))
 }
 
 /// Counts a write that Redis has made.

@@ -118,6 +118,9 @@ const MAX_LANE_PAGE: usize = 640;
 /// Limits that are read at once.
 const MAX_LIMITS: usize = 1000;
 
+/// Schedules of a queue, at most: all are read at once.
+pub(crate) const MAX_SCHEDULES: usize = 500;
+
 /// Workers of a queue that are read at once.
 const MAX_WORKERS: usize = 512;
 
@@ -182,6 +185,7 @@ pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
         ("MAX_PAGE", number(&MAX_PAGE)),
         ("MAX_LANE_PAGE", number(&MAX_LANE_PAGE)),
         ("MAX_LIMITS", number(&MAX_LIMITS)),
+        ("MAX_SCHEDULES", number(&MAX_SCHEDULES)),
         ("MAX_WORKERS", number(&MAX_WORKERS)),
         ("NAMED_HOLDERS", number(&NAMED_HOLDERS)),
         ("HOLDER_CLAIMS", number(&HOLDER_CLAIMS)),

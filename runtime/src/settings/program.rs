@@ -22,9 +22,9 @@ pub struct Program {
 /// The settings of a file and of variables over the defaults of a program.
 ///
 /// A setting of a section replaces the default, a list replaces the whole default list. Routes
-/// replace all default routes and their queues, and the default confirmations and expectations. If
-/// only queues are named, a default route stays if its queue is among them, and so does a default
-/// confirmation. The queue of expectations is no program's, so it does not count.
+/// replace all default routes and their queues, and the default confirmations, expectations and
+/// schedules. If only queues are named, a default route stays if its queue is among them, and so does a
+/// default confirmation or schedule. The queue of expectations is no program's, so it does not count.
 pub(super) fn over_defaults(defaults: Table, written: &Table) -> Table {
     let mut merged = defaults;
     let is_programs = |name: &&str| *name != expectation::QUEUE;
@@ -44,7 +44,7 @@ pub(super) fn over_defaults(defaults: Table, written: &Table) -> Table {
             let queue = rule.get("queue").and_then(Value::as_str);
             queue.is_some_and(|queue| named.contains(queue))
         };
-        for list in ["routes", "confirmations"] {
+        for list in ["routes", "confirmations", "schedules"] {
             if let Some(Value::Array(rules)) = merged.get_mut(list) {
                 rules.retain(is_named);
             }

@@ -1,6 +1,9 @@
-//! Checks routes, confirmations and expectations against each other.
+//! Checks routes, confirmations, expectations and schedules against each other.
 
-use upshot_shared::{confirmation::Rule, expectation};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use upshot_queue::MAX_SCHEDULES;
+use upshot_shared::{Schedule, confirmation::Rule, expectation};
 
 use super::{Error, Settings};
 
@@ -8,6 +11,7 @@ use super::{Error, Settings};
 pub(super) fn validate(settings: &Settings) -> Result<(), Error> {
     routes(settings)?;
     expectations(settings)?;
+    schedules(settings)?;
     confirmations(settings)
 }
 
@@ -16,8 +20,8 @@ fn impossible(key: &str, value: impl Into<String>, remedy: impl Into<String>) ->
 }
 
 fn routes(settings: &Settings) -> Result<(), Error> {
-    let Settings { routes, expectations, .. } = settings;
-    if routes.is_empty() && expectations.is_empty() {
+    let Settings { routes, expectations, schedules, .. } = settings;
+    if routes.is_empty() && expectations.is_empty() && schedules.is_empty() {
         let remedy = "name at least one [[routes]] or [[expectations]]: every event would go to quarantine";
         return impossible("routes", "empty", remedy);
     }
@@ -55,6 +59,30 @@ fn expectations(settings: &Settings) -> Result<(), Error> {
             let remedy =
                 "give the expectation a `name` of its own, which no route and no other expectation has";
             return impossible(&format!("expectations[{place}]"), format!("named `{name}`, twice"), remedy);
+        }
+    }
+    Ok(())
+}
+
+fn schedules(settings: &Settings) -> Result<(), Error> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    for (place, schedule) in settings.schedules.iter().enumerate() {
+        let (key, name) = (format!("schedules[{place}]"), &schedule.name);
+        if let Err(error) = schedule.check(now) {
+            return impossible(&key, format!("named `{}`", error.name), error.why.to_string());
+        }
+        let same = |other: &Schedule| other.name == *name && other.queue == schedule.queue;
+        if settings.schedules[..place].iter().any(same) {
+            let value = format!("named `{name}` in the queue `{}`, twice", schedule.queue);
+            return impossible(&key, value, "give one of them another `name`");
+        }
+    }
+    for queue in settings.queues.keys() {
+        let count = settings.schedules.iter().filter(|schedule| schedule.queue == *queue).count();
+        if count > MAX_SCHEDULES {
+            let remedy = format!("a queue has at most {MAX_SCHEDULES}: use several queues");
+            return impossible("schedules", format!("{count} of the queue `{queue}`"), remedy);
         }
     }
     Ok(())
@@ -115,6 +143,8 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_names_the_place_and_the_remedy() {
+        let schedule = |text: &str| format!("[[schedules]]\nname = 'n'\nqueue = 'a'\njob = 'b'\n{text}\n");
+        let daily = schedule("cron = '0 6 * * *'");
         let own = ROUTE.replace("'b'", "'expect'");
         let named = ROUTE.replace("queue", "name = 'order.v1:parcel.v1'\nqueue");
         let other = RULE.replace("'a'", "'c'");
@@ -124,6 +154,10 @@ mod tests {
             (format!("{named}{EXPECTATION}"), ["`expectations[0]`", "`name` of its own"]),
             (format!("{EXPECTATION}{EXPECTATION}"), ["`expectations[1]`", "twice"]),
             (format!("{ROUTE}{other}"), ["queue `c`", "`a`"]),
+            (schedule("cron = '0 25 * * *'"), ["`schedules[0]`", "0 25 * * *"]),
+            (schedule("cron = '0 6 * * *'\nzone = 'Berlin'"), ["`schedules[0]`", "Europe/Berlin"]),
+            (format!("{daily}{daily}"), ["`schedules[1]`", "another `name`"]),
+            (schedule("evry = '1h'"), ["line", "evry"]),
             (format!("{ROUTE}{RULE}{RULE}"), ["`confirmations[1]`", "remove one"]),
             (format!("{ROUTE}{}", RULE.replace("{subject}", "{sub}")), ["line", "{sub}"]),
         ] {
@@ -133,5 +167,10 @@ mod tests {
             }
         }
         load(&format!("{ROUTE}{RULE}{EXPECTATION}")).unwrap();
+        let settings = load(&format!("{daily}arguments = {{ of = 'yesterday', days = [1, 2] }}")).unwrap();
+        let queues: Vec<String> = settings.queues.keys().map(ToString::to_string).collect();
+        assert_eq!(queues, ["a"], "a schedule brings its queue");
+        let printed = toml::to_string(&settings).unwrap();
+        assert_eq!(load(&printed).unwrap().schedules, settings.schedules, "{printed}");
     }
 }

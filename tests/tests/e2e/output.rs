@@ -158,6 +158,21 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
                 ["confirm", "invoices", SLY, "--tenant", SLY, "--id", SLY, "--missed", SLY, "--fact", &fact];
             vec![line.map(str::to_owned).into()]
         }
+        "schedule" => {
+            let file = order_file.with_extension("schedules.toml");
+            let weekly = "name = 'weekly'\nqueue = 'invoices'\njob = 'report.write'\ncron = '0 3 * * 1'";
+            std::fs::write(&file, format!("[[schedules]]\n{weekly}\n")).unwrap();
+            let create = "schedule create invoices daily --every 24h --job report.write --subject";
+            let mut lines = vec![[&words(create.to_owned())[..], &[SLY.to_owned()]].concat()];
+            for what in ["show", "pause", "resume", "run", "delete"] {
+                if what == "delete" {
+                    lines.push(words(format!("schedule apply {} invoices", file.display())));
+                    lines.push(words("schedule list".to_owned()));
+                }
+                lines.push(words(format!("schedule {what} invoices daily")));
+            }
+            lines
+        }
         "config" => {
             let file = order_file.with_extension("toml");
             std::fs::write(&file, "[queues.invoices]\nkeep_dead = \"9d\"\n").unwrap();

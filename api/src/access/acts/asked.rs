@@ -17,17 +17,22 @@ use super::changed::digest;
 use crate::{layers::RequestId, serve::Peer};
 
 /// The members of bodies that an entry has.
-const KEPT: [&str; 38] = [
+const KEPT: [&str; 46] = [
     "approve",
     "burst",
     "by",
+    "catch_up",
+    "catch_up_most",
     "concurrency",
     "condition",
+    "cron",
     "delay",
+    "every",
     "expect_version",
     "expires_in",
     "group",
     "id",
+    "jitter",
     "job",
     "key",
     "kind",
@@ -35,8 +40,8 @@ const KEPT: [&str; 38] = [
     "limit",
     "name",
     "note",
-    "outcome",
     "older_than",
+    "outcome",
     "overlap",
     "owner",
     "pace",
@@ -54,15 +59,18 @@ const KEPT: [&str; 38] = [
     "target",
     "tenant",
     "tenants",
+    "version",
     "weight",
+    "within",
     "without",
+    "zone",
 ];
 /// The member that says why.
 const REASON: &str = "reason";
-/// The member that an entry has as a digest.
-const ARGS: &str = "args";
+/// The members that an entry has as a digest.
+const ARGS: [&str; 2] = ["args", "arguments"];
 /// The members that an entry has as their size.
-const PAYLOADS: [&str; 3] = ["payload", "configuration", "evidence"];
+const PAYLOADS: [&str; 4] = ["payload", "configuration", "evidence", "schedules"];
 /// How credentials begin. A client may put one into a place that is not secret.
 const CREDENTIALS: [&str; 3] = ["upk_", "upl_", "upb_"];
 /// The client's chain of proxies.
@@ -101,7 +109,7 @@ pub(super) fn of_body(body: &[u8], intent: &mut Intent) {
         let value = || serde_json::from_str::<Value>(raw.get()).unwrap_or_default();
         if name == REASON {
             intent.reason = value().as_str().map(masked);
-        } else if name == ARGS {
+        } else if ARGS.contains(&name.as_str()) {
             let bytes = raw.get().as_bytes();
             asked.insert(name, json!({"digest": digest(bytes), "bytes": bytes.len()}));
         } else if PAYLOADS.contains(&name.as_str()) {

@@ -82,6 +82,22 @@ pub const ROWS: &[Row] = &[
         || json!({"configuration": {}, "expect_version": 77}),
     ),
     said(row("end_outbox_group", &[200, 404], Same), || json!({"group": "nothing"})),
+    row("list_schedules", &[200], NoTrace),
+    said(
+        row("create_schedule", &[201], Refused),
+        || json!({"name": "nightly", "queue": "emails", "job": "order.confirm", "cron": "0 3 1 1 *", "tenant": OWN}),
+    ),
+    said(row("apply_schedules", &[409], Same), || json!({"schedules": [], "expect_version": 77})),
+    // No schedule has the name of the address.
+    row("show_schedule", &[404], Same),
+    said(
+        row("replace_schedule", &[404], Same),
+        || json!({"name": "a.pdf", "queue": "emails", "job": "order.confirm", "every": "1h", "tenant": OWN}),
+    ),
+    said(row("pause_schedule", &[404], Same), || json!({})),
+    said(row("resume_schedule", &[404], Same), || json!({})),
+    said(row("run_schedule", &[404], Same), || json!({})),
+    row("remove_schedule", &[404], Same),
     row("list_dead", &[200], Same),
     row("list_quarantine", &[200], Same),
     row("show_quarantined", &[404], Same),

@@ -56,6 +56,42 @@ async fn a_principal_of_several_tenants_names_one_in_lists() {
 }
 
 #[tokio::test]
+async fn a_schedule_of_a_tenant_is_not_there_for_others() {
+    let fixture = Fixture::guarded().await;
+    let administrator =
+        async |tenant| token(&fixture, Role::Administrator, tenants(&[tenant]), Rights::default()).await;
+    let (own, other) = (administrator(OWN).await, administrator(FOREIGN).await);
+    let mut said = json!({"name": "nightly", "queue": "emails", "job": "order.confirm", "every": "24h"});
+    // Without a tenant it is of all tenants.
+    let send = async |token: &str, method: Method, path: &str, said: &Value| {
+        ask(&fixture, Some(token), method, path, said).await.status
+    };
+    assert_eq!(send(&own, Method::POST, "/v1/schedules", &said).await, 403);
+    said["tenant"] = json!(OWN);
+    assert_eq!(send(&other, Method::POST, "/v1/schedules", &said).await, 403);
+    assert_eq!(send(&own, Method::POST, "/v1/schedules", &said).await, 201);
+    let path = "/v1/schedules/emails/nightly";
+    for (method, path) in [
+        (Method::GET, path.to_owned()),
+        (Method::DELETE, path.to_owned()),
+        (Method::POST, format!("{path}/pause")),
+        (Method::POST, format!("{path}/resume")),
+        (Method::POST, format!("{path}/run")),
+    ] {
+        assert_eq!(send(&other, method.clone(), &path, &json!({})).await, 404, "{method} {path}");
+    }
+    let mut taken = said.clone();
+    taken["tenant"] = json!(FOREIGN);
+    assert_eq!(send(&other, Method::PUT, path, &taken).await, 404);
+    assert_eq!(send(&own, Method::PUT, path, &taken).await, 403, "it is not given away");
+    let (_, list) = get(&fixture, &other, "/v1/schedules").await;
+    assert_eq!(list["schedules"], json!([]));
+    let (_, list) = get(&fixture, &own, "/v1/schedules").await;
+    assert_eq!(list["schedules"][0]["name"], "nightly");
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn a_principal_of_one_queue_sees_no_other() {
     let fixture = Fixture::guarded().await;
     let seen = fixture.enqueue("emails", job("1", "order.confirm")).await;
