@@ -26,7 +26,7 @@ pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self
 
 /// The addresses of the screens. The script finds out from the address which screen to show. Each is
 /// one segment, so that the relative addresses in the page hold below any prefix of a proxy.
-const SCREENS: [&str; 13] = [
+const SCREENS: [&str; 15] = [
     "/",
     "/find",
     "/story",
@@ -38,6 +38,8 @@ const SCREENS: [&str; 13] = [
     "/queue",
     "/schedules",
     "/quarantine",
+    "/operations",
+    "/operation",
     "/audit",
     "/access",
 ];

@@ -22,6 +22,7 @@
 //! | [`shown`], [`reveal`] | what answers hide; the requests that see all |
 //! | [`accepted`] | jobs that are accepted and not enqueued yet |
 //! | [`state`], [`known`], [`target`] | what handlers share; reading a job; changing a job |
+//! | [`operations`] | walks operations on many jobs |
 //! | [`alarms`] | looks for causes of alarms, and tells a webhook |
 //! | [`scrape`], `metrics`, [`upkeep`] | metrics of queues; of this process; clean-up of metrics that are not fetched |
 //! | [`mod@openapi`] | the document that describes it all |
@@ -44,6 +45,7 @@ mod live;
 mod metrics;
 mod moment;
 mod openapi;
+mod operations;
 mod problem;
 mod query;
 mod report;

@@ -8,7 +8,7 @@ use axum::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use upshot_ledger::quarantine::MessageId;
-use upshot_queue::{Condition, JobId, QueueName};
+use upshot_queue::{Condition, JobId, OperationId, QueueName};
 use url::form_urlencoded;
 
 use crate::{
@@ -66,6 +66,21 @@ impl Links {
             query.append_pair("tenant", tenant);
         }
         format!("{}/v1/queues/{queue}/signals?{}", self.base, query.finish())
+    }
+
+    /// The operation on many jobs.
+    pub fn operation(&self, id: &OperationId) -> String {
+        format!("{}/v1/operations/{id}", self.base)
+    }
+
+    /// The jobs that the operation did not change.
+    pub fn refusals(&self, id: &OperationId) -> String {
+        format!("{}/v1/operations/{id}/refusals", self.base)
+    }
+
+    /// The list of operations with this query.
+    pub fn operations(&self, query: &str) -> String {
+        format!("{}/v1/operations?{query}", self.base)
     }
 
     /// The list of jobs with this query.

@@ -9,6 +9,7 @@ pub(crate) fn describe() {
     for result in ["accepted", "duplicate"].into_iter().chain(Reason::ALL.map(Reason::as_str)) {
         counter!("upshot_api_events_total", "result" => result).absolute(0);
     }
+    crate::operations::describe();
     describe_gauge!("upshot_api_watched_jobs", "Jobs whose progress is watched.");
 }
 

@@ -18,10 +18,10 @@ mod jobs;
 mod limits;
 mod list;
 mod login;
-mod many;
 mod me;
 mod metrics;
 mod objectives;
+mod operations;
 mod outbox;
 mod outcomes;
 mod overview;
@@ -91,8 +91,13 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(dead::groups))
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::message))
-        .routes(routes!(many::retry))
-        .routes(routes!(many::purge))
+        .routes(routes!(operations::create, operations::list))
+        .routes(routes!(operations::show))
+        .routes(routes!(operations::refusals))
+        .routes(routes!(operations::start))
+        .routes(routes!(operations::pause))
+        .routes(routes!(operations::resume))
+        .routes(routes!(operations::abort))
         .routes(routes!(outcomes::list))
         .routes(routes!(outcomes::summary))
         .routes(routes!(outcomes::of_job))

@@ -24,7 +24,7 @@ use upshot_ledger::{
     quarantine::{Figures as Quarantined, Quarantine},
     risk::RunTimesCache,
 };
-use upshot_queue::{Client, Counts, Outbox, State, Workers};
+use upshot_queue::{Client, Counts, Outbox, Phase, State, Workers};
 use upshot_runtime::amqp::{CONFIRMATIONS, Depths, INTAKE, QUARANTINE};
 use upshot_shared::{Reason, Route};
 
@@ -182,13 +182,25 @@ fn render<'a>(queues: &[Figures<'a>]) -> String {
     workers::render(&mut text, &workers);
     let transitions = read.iter().flat_map(|(queue, counts, _)| {
         let known = TRANSITIONS.map(|name| (name, counts.transitions(name)));
-        let others = counts.transitions.iter().filter(|(name, _)| !TRANSITIONS.contains(&name.as_str()));
+        let is_other =
+            |(name, _): &&(String, u64)| !TRANSITIONS.contains(&name.as_str()) && !name.contains(':');
+        let others = counts.transitions.iter().filter(is_other);
         let others = others.map(|(name, n)| (name.as_str(), *n));
         let label = |(name, n)| (format!("queue=\"{queue}\",transition=\"{name}\""), n);
         known.into_iter().chain(others).map(label).collect::<Vec<_>>()
     });
     let help = "Transitions of jobs since the queue began, as Redis counts them.";
     family(&mut text, "upshot_queue_transitions_total", "counter", help, transitions);
+    let operations = read.iter().flat_map(|(queue, counts, _)| {
+        Phase::ALL.map(|phase| {
+            (
+                format!("queue=\"{queue}\",state=\"{phase}\""),
+                counts.transitions(&format!("operation:{phase}")),
+            )
+        })
+    });
+    let help = "Operations on many jobs that came into a state since the queue began, as Redis counts them.";
+    family(&mut text, "upshot_operations_total", "counter", help, operations);
     let signals = read.iter().flat_map(|(queue, counts, _)| {
         let signals = counts.signals;
         let known =

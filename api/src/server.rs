@@ -14,7 +14,7 @@ use upshot_runtime::{Health, Settings, amqp, health::watch_redis};
 use crate::{
     Error,
     access::{self, Mode, acts},
-    alarms, layers, routes,
+    alarms, layers, operations, routes,
     serve::{Patience, serve},
     state::Shared,
     upkeep,
@@ -78,6 +78,7 @@ impl Api {
                 self.state.queues.values().cloned().collect::<Vec<_>>(),
             ))),
         ];
+        let walking = AbortOnDropHandle::new(tokio::spawn(operations::run(self.state.clone())));
         let looking = AbortOnDropHandle::new(tokio::spawn(alarms::run(self.state.clone())));
         if self.state.mode == Mode::Off {
             warn_beyond_loopback(&listener);
@@ -103,6 +104,7 @@ impl Api {
         }
         // It lets another process look.
         let _ = tokio::time::timeout(RELEASE, looking).await;
+        let _ = tokio::time::timeout(RELEASE, walking).await;
         drop((background, first));
         self.state.publisher.close().await;
     }

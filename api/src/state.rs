@@ -34,6 +34,7 @@ use crate::{
     hosts::Hosts,
     known::Known,
     live::Live,
+    operations,
     problem::{Code, Problem},
     scrape::Scrape,
     shown::Shown,
@@ -114,6 +115,8 @@ pub struct State {
     pub metrics: PrometheusHandle,
     /// Whether only the listener of `probes.listen` serves metrics.
     pub metrics_apart: bool,
+    /// Wakes what walks operations.
+    pub operations: operations::Waker,
     /// The watch over alarms.
     pub alarms: alarms::Watch,
     /// What the audit of the books found.
@@ -165,6 +168,7 @@ impl Shared {
                 &settings.alarms,
                 Store::with_connection(redis.clone(), connector.prefix()),
             )?,
+            operations: operations::Waker::default(),
             unexplained: Arc::default(),
             seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),

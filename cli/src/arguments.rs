@@ -6,6 +6,7 @@ mod configuration;
 mod dead;
 mod jobs;
 mod link;
+mod operation;
 mod outcomes;
 mod quarantine;
 mod queues;
@@ -19,9 +20,10 @@ use upshot_queue::QueueName;
 pub use access::{Login, Logout, Me, Place, Token, TokenCommand, TokenCreate};
 pub use acts::AuditLog;
 pub use configuration::{Config, ConfigApply, ConfigCommand, ConfigDiff, ConfigShow};
-pub use dead::{Dead, DeadPurge, DeadRetry, Which};
+pub use dead::Dead;
 pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry, Why};
 pub use link::{Link, LinkCommand, LinkId, LinkWith};
+pub use operation::{Operation, OperationCommand, OperationCreate, OperationList, OperationShow};
 pub use outcomes::{
     Alarms, By, Erase, Note, Objectives, Outcomes, Overdue, Overview, Owner, Period, Story, Waive,
     WhichOutcomes,
@@ -187,15 +189,8 @@ pub enum Command {
     OutboxEnd(OutboxEnd),
     /// Show dead jobs, grouped by cause.
     Dead(Dead),
-    /// Run many dead jobs again, the longest dead first.
-    ///
-    /// All dead jobs of the queue, unless you name a group, kind or tenant.
-    DeadRetry(DeadRetry),
-    /// Forget many dead jobs, the longest dead first.
-    ///
-    /// All dead jobs of the queue, unless you name a group, kind or tenant. The queue then no
-    /// longer recognises their events: an event that comes again becomes a new job.
-    DeadPurge(DeadPurge),
+    /// Retry, cancel, purge, move, release or waive many jobs: a dry run first.
+    Operation(Operation),
     /// List messages that could not be accepted, or show one of them.
     ///
     /// The newest comes first. Listing takes no message out of RabbitMQ, where the messages are, in
@@ -395,8 +390,14 @@ mod tests {
             "link revoke 0f3a5b7c9d1e2f40-1773480413000".to_owned(),
             "audit-log --principal shop --right edit-arguments --target invoices --result unknown --since 2h".to_owned(),
             "dead --queue invoices".to_owned(),
-            "dead-retry invoices --group 5f1d7a84db00d2fc --pace 100ms --limit 10000".to_owned(),
-            "dead-purge invoices --older-than 7d --tenant acme".to_owned(),
+            "operation create invoices retry --state dead --group 5f1d7a84db00d2fc --pace 100ms --same-cause 0".to_owned(),
+            "operation create invoices purge --state dead --until 7d --tenant acme".to_owned(),
+            "operation create invoices waive --outcome missed --reason late --since 2026-03-14".to_owned(),
+            format!("operation create invoices reschedule --id {id} --id {id} --in 15m --now"),
+            "operation list --state running --queue invoices".to_owned(),
+            format!("operation show {id} --follow"),
+            format!("operation start {id} --confirm 1204"),
+            format!("operation abort {id}"),
         ] {
             parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
@@ -440,8 +441,12 @@ mod tests {
             ("limit invoices tenant:a --weight -1", &["-1", "--weight", "0.01 to 100"]),
             ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da --in 101y", &["101y", "--in", "century"]),
             ("reschedule mrtu2hq6wcbcvkoxmzkhxbs7da --in -5s", &["-5s", "--in", "30s"]),
-            ("dead-retry invoices --pace 9999999999999999999y", &["--pace", "30s"]),
-            ("dead-purge invoices --older-than 200y", &["--older-than", "century"]),
+            ("operation create invoices retry --state dead --pace 9999999999999999999y", &["--pace", "30s"]),
+            ("operation create invoices retry", &["--state", "--outcome", "--id"]),
+            ("operation create invoices retry --state dead --outcome missed", &["--state", "--outcome"]),
+            ("operation create invoices sing --state dead", &["sing", "retry", "unpark"]),
+            ("operation list --state over", &["over", "--state", "stopped"]),
+            ("operation show 1042", &["1042", "26 characters"]),
             ("jobs --limit 0", &["0", "--limit"]),
             ("jobs --all --limit 3", &["--all", "--limit"]),
             ("jobs --state done", &["done", "--state", "succeeded"]),
@@ -451,8 +456,6 @@ mod tests {
             ("audit-log --result bad", &["bad", "--result", "suppressed"]),
             ("quarantine --since yesterday", &["yesterday", "--since", "24h"]),
             ("quarantine mrtu2hq6wcbcvkoxmzkhxbs7da --reason oversize", &["--reason"]),
-            ("dead-retry invoices --limit 0", &["0", "10000"]),
-            ("dead-purge invoices", &["--older-than"]),
             ("job mrtu2hq6wcbcvkoxmzkhxbs7da --follow --timeline", &["--timeline"]),
             ("jobs --as a/b", &["a/b", "--as", "1 to 64 letters"]),
             ("token create shop --role producer --tenant acme", &["--source"]),

@@ -18,6 +18,7 @@ pub mod link;
 pub mod login;
 pub mod me;
 pub mod objectives;
+pub mod operation;
 pub mod outcomes;
 pub mod overview;
 mod pages;

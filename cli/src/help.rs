@@ -44,7 +44,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "outbox-end",
         ],
     ),
-    ("Dead jobs", &["dead", "dead-retry", "dead-purge"]),
+    ("Many jobs", &["dead", "operation"]),
     ("Quarantine", &["quarantine"]),
     ("Access", &["login", "logout", "profiles", "me", "token", "link", "audit-log"]),
     ("Reference", &["settings", "openapi", "asyncapi", "help"]),

@@ -51,8 +51,7 @@ pub(crate) async fn run(
             Box::pin(commands::schedules::run(program, &settings()?, &schedule.what, out)).await
         }
         Command::Dead(dead) => commands::dead::groups(&settings()?, dead, out).await,
-        Command::DeadRetry(retry) => commands::dead::retry(&settings()?, retry, out).await,
-        Command::DeadPurge(purge) => commands::dead::purge(&settings()?, purge, out).await,
+        Command::Operation(operation) => commands::operation::run(&settings()?, &operation.what, out).await,
         Command::Quarantine(asked) => commands::quarantine::show(&settings()?, asked, out).await,
         Command::Login(login) => commands::login::run(&settings()?, login, out).await,
         Command::Logout(logout) => commands::profiles::logout(logout, out),

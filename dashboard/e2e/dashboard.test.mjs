@@ -11,8 +11,8 @@ import { fileURLToPath } from "node:url";
 import { browser, order, start } from "./system.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const SCREENS = ["", "outcomes", "outcomes?status=missed", "failures", "jobs", "queues", "queue?name=invoices", "schedules", "quarantine", "audit", "access", "find?q=order-9"];
-const TITLES = ["Now", "Outcomes", "Outcomes", "Failures by cause", "Jobs", "Queues", "Queue invoices", "Quarantine", "Audit log", "Access", "Find"];
+const SCREENS = ["", "outcomes", "outcomes?status=missed", "failures", "jobs", "queues", "queue?name=invoices", "schedules", "operations", "quarantine", "audit", "access", "find?q=order-9"];
+const TITLES = ["Now", "Outcomes", "Outcomes", "Failures by cause", "Jobs", "Queues", "Queue invoices", "Schedules", "Operations", "Quarantine", "Audit log", "Access", "Find"];
 
 let chromium;
 before(async () => {
@@ -163,7 +163,7 @@ describe("without authentication", () => {
     await page.done();
   });
 
-  test("a cause is retried after a confirmation, and the jobs run again", async () => {
+  test("a cause is counted by a dry run, and its jobs run again after the start", async () => {
     const page = await open(system, "failures");
     const group = page.locator(".group", { hasText: "The mailbox is closed" });
     await group.waitFor();
@@ -172,9 +172,98 @@ describe("without authentication", () => {
     await page.getByRole("button", { name: "Keep as it is" }).click();
     assert.equal((await system.ask("GET", "/v1/subjects/order-4")).outcomes[0].attempts, 1);
     await group.getByRole("button", { name: "Retry" }).click();
-    await page.getByRole("button", { name: "Retry 1 job" }).click();
-    await page.getByText("1 job of invoice.issue runs again.").waitFor();
+    await page.getByLabel("Reason").fill("The mailbox is open again");
+    await page.getByRole("button", { name: "Count them first" }).click();
+    await heading(page, /^Retry: state dead/);
+    await page.getByText("the dry run counted 1 job").waitFor();
+    assert.equal((await system.ask("GET", "/v1/subjects/order-4")).outcomes[0].attempts, 1);
+    await page.getByRole("region", { name: "By tenant" }).getByText("morgenrot").waitFor();
+    await accessible(page, "an operation that has counted");
+    await page.getByRole("button", { name: "Start…" }).click();
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.locator(".badge", { hasText: "done" }).waitFor();
+    await page.getByText("The mailbox is open again").waitFor();
+    await accessible(page, "an operation that is done");
     await system.until("/v1/subjects/order-4", ({ outcomes }) => outcomes[0].attempts >= 2, "the second attempt");
+    await page.goBack();
+    await heading(page, "Failures by cause");
+    await page.keyboard.press("g");
+    await page.keyboard.press("m");
+    await heading(page, "Operations");
+    await page.getByRole("link", { name: /^Retry: state dead/ }).waitFor();
+    await accessible(page, "operations");
+    await page.done();
+  });
+
+  test("jobs are marked by keys, retried at a pace, and the rest is aborted", async () => {
+    for (const number of [61, 62, 63]) await system.ask("POST", "/v1/events", order(number, { mailbox: "ada.vogel.closed@post.example" }));
+    for (const number of [61, 62, 63])
+      await system.until(`/v1/subjects/order-${number}`, ({ outcomes }) => outcomes[0].status === "missed", "a miss");
+    const page = await open(system, "jobs?state=dead");
+    await page.getByRole("link", { name: "order-63", exact: true }).waitFor();
+    const bar = page.getByRole("group", { name: "Acts on many jobs" });
+    // Without a queue and without marks there is nothing to act on.
+    assert.equal(await bar.getByRole("button", { name: "Retry…" }).getAttribute("aria-disabled"), "true");
+    await page.keyboard.press("j");
+    await page.keyboard.press("x");
+    await bar.getByText("1 job marked").waitFor();
+    await page.getByRole("checkbox", { name: "Mark all rows of this page" }).check();
+    await accessible(page, "marked jobs");
+    await bar.getByRole("button", { name: "Retry…" }).click();
+    await page.getByLabel("Time between two jobs").fill("1h");
+    await page.getByRole("button", { name: "Count them first" }).click();
+    await page.getByText(/the dry run counted [3-9] jobs/).waitFor();
+    await page.getByRole("button", { name: "Start…" }).click();
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.locator(".figure", { hasText: "changed" }).locator("b", { hasText: /^1$/ }).waitFor();
+    await page.getByRole("button", { name: "Pause", exact: true }).click();
+    await page.locator(".badge", { hasText: "paused" }).waitFor();
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.locator(".badge", { hasText: "running" }).waitFor();
+    await page.getByRole("button", { name: "Abort" }).click();
+    await page.locator(".badge", { hasText: "aborted" }).waitFor();
+    const id = new URL(page.url()).searchParams.get("id");
+    const operation = await system.ask("GET", `/v1/operations/${id}`);
+    assert.deepEqual([operation.state, operation.changed], ["aborted", 1]);
+    await page.done();
+  });
+
+  test("of two people who act on the same jobs, the second one sees refusals", async () => {
+    const { outcomes } = await system.until("/v1/subjects/order-62", (story) => story.outcomes[0].status === "missed", "a miss");
+    const ids = [outcomes[0].job];
+    const made = [];
+    for (const by of ["Ada", "Ben"]) made.push(await system.ask("POST", "/v1/operations", { queue: "invoices", act: "retry", filter: { ids }, by }));
+    const pages = [];
+    for (const { id } of made) {
+      const page = await open(system, `operation?id=${id}`);
+      await page.getByText("the dry run counted 1 job").waitFor();
+      pages.push(page);
+    }
+    for (const page of pages) {
+      await page.getByRole("button", { name: "Start…" }).click();
+      await page.getByRole("button", { name: "Start", exact: true }).click();
+      await page.locator(".badge", { hasText: "done" }).waitFor();
+    }
+    const [first, second] = await Promise.all(made.map(({ id }) => system.ask("GET", `/v1/operations/${id}`)));
+    assert.deepEqual([first.changed, first.refused, second.changed, second.refused], [1, 0, 0, 1]);
+    const refusals = pages[1].getByRole("region", { name: "Refusals" });
+    await refusals.getByRole("link", { name: ids[0] }).waitFor();
+    await accessible(pages[1], "an operation with refusals");
+    for (const page of pages) await page.done();
+  });
+
+  test("what destroys asks for the number of jobs", async () => {
+    const { outcomes } = await system.until("/v1/subjects/order-61", (story) => story.outcomes[0].status === "missed", "a miss");
+    const { id } = await system.ask("POST", "/v1/operations", { queue: "invoices", act: "purge", filter: { ids: [outcomes[0].job] } });
+    const page = await open(system, `operation?id=${id}`);
+    await page.getByRole("button", { name: "Start…" }).click();
+    await page.getByLabel("Type 1 to confirm").fill("2");
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.getByRole("alert").getByText("Type 1 to confirm.").waitFor();
+    await page.getByLabel("Type 1 to confirm").fill("1");
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.locator(".badge", { hasText: "done" }).waitFor();
+    assert.equal((await system.ask("GET", `/v1/operations/${id}`)).changed, 1);
     await page.done();
   });
 
@@ -440,7 +529,7 @@ describe("with authentication", () => {
     assert.match(await retry.getAttribute("title"), /right “replay”/);
     await retry.click({ force: true });
     assert.equal(await page.getByRole("dialog").count(), 0);
-    const status = await page.evaluate(async () => (await fetch("v1/dead/retry", { method: "POST", headers: { "content-type": "application/json" }, body: '{"queue":"invoices"}' })).status);
+    const status = await page.evaluate(async () => (await fetch("v1/operations", { method: "POST", headers: { "content-type": "application/json" }, body: '{"queue":"invoices","act":"retry","filter":{"state":"dead"}}' })).status);
     assert.equal(status, 403);
     await page.to("audit");
     await page.getByText("You do not see the audit log").waitFor();

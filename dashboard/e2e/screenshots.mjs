@@ -30,6 +30,9 @@ async function fill() {
   await system.ask("POST", `/v1/outcomes/${first.job}/owner`, { owner: "Night shift", by: "Ada" });
   await system.ask("POST", `/v1/outcomes/${first.job}/note`, { note: "The provider looks for the mail.", by: "Ada" });
   await system.ask("POST", `/v1/outcomes/${second.job}/owner`, { owner: "Billing", by: "Ben" });
+  const body = { queue: "invoices", act: "retry", filter: { state: "dead" }, reason: "The mailboxes are open again", by: "Ada" };
+  const { id } = await system.ask("POST", "/v1/operations", body);
+  await system.until(`/v1/operations/${id}`, ({ state }) => state === "counted", "the count of an operation");
   const role = { tenants: ["*"], expires_in: "90d" };
   await system.ask("POST", "/v1/tokens", { name: "monitor", role: "viewer", ...role });
   await system.ask("POST", "/v1/tokens", { name: "night-shift", role: "operator", ...role });
@@ -51,6 +54,8 @@ async function all(theme) {
     ["jobs", "jobs"],
     ["queues", "queues"],
     ["queue", "queue?name=invoices"],
+    ["operations", "operations"],
+    ["operation", `operation?id=${(await system.ask("GET", "/v1/operations")).operations[0].id}`],
     ["quarantine", "quarantine"],
     ["audit", "audit"],
     ["access", "access"],

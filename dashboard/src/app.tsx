@@ -14,6 +14,8 @@ import { JobScreen } from "./screens/job";
 import { Jobs } from "./screens/jobs";
 import { Away, Login } from "./screens/login";
 import { Now } from "./screens/now";
+import { OperationScreen } from "./screens/operation";
+import { Operations } from "./screens/operations";
 import { Outcomes } from "./screens/outcomes";
 import { Quarantine } from "./screens/quarantine";
 import { QueueScreen } from "./screens/queue";
@@ -36,13 +38,15 @@ const VIEWS: Record<Screen, () => preact.ComponentChildren> = {
   queues: () => <Queues />,
   queue: () => <QueueScreen />,
   schedules: () => <Schedules />,
+  operations: () => <Operations />,
+  operation: () => <OperationScreen />,
   quarantine: () => <Quarantine />,
   audit: () => <Audit />,
   access: () => <Access />,
 };
 
 /** Screens that stand below another one in the navigation. */
-const PARENT: Partial<Record<Screen, Screen>> = { story: "find", job: "jobs", queue: "queues" };
+const PARENT: Partial<Record<Screen, Screen>> = { story: "find", job: "jobs", queue: "queues", operation: "operations" };
 
 export function App() {
   const now = session.value;

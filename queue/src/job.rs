@@ -27,6 +27,7 @@
 //! | `needed` | what it was parked for, where builds could not read its arguments |
 //! | `successor` | of a dead job: the job that took its idempotency key |
 //! | `group` | the fingerprint of its cause of death |
+//! | `operation` | the operation that set it going ([`crate::operations`]), until it fails again |
 //! | `outcome` | what the handler returned, JSON; absent for `null` |
 //! | `duplicates` | enqueues that found this job |
 //! | `args:<n>`, `edits` | arguments that were replaced, and how often |

@@ -49,11 +49,13 @@ pub mod worker;
 
 pub use self::{
     client::{
-        audit, books, change, dead, dead_walk, hold, limits, list, outbox, outcomes, parking, reconcile,
+        audit, books, change, dead, hold, limits, list, operations, outbox, outcomes, parking, reconcile,
         release, schedules, signals, standing, watch, workers,
     },
     job::{clock, condition, id, state, timeline},
-    policy::{account, configuration, failure, fingerprint, histogram, kinds, limit, priority, retry},
+    policy::{
+        account, configuration, failure, fingerprint, histogram, kinds, limit, operation, priority, retry,
+    },
     redis::{connect, keys},
     worker::{protocol, retention, scrub, set_back},
 };
@@ -68,8 +70,7 @@ pub use clock::{Clock, LABEL_CLOCK, Origin, Stage};
 pub use condition::{BadCondition, Condition, MAX_CONDITION};
 pub use configuration::{BadConfiguration, Configuration, Difference, Retention};
 pub use connect::{Connection, Connector, RedisOptions};
-pub use dead::{DeadFilter, Group};
-pub use dead_walk::{DeadCursor, DeadPart};
+pub use dead::Group;
 pub use error::Error;
 pub use failure::{Failure, FailureClass};
 pub use histogram::Histogram;
@@ -83,6 +84,10 @@ pub use kinds::Kinds;
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
 pub use list::{BadCursor, Cursor, Filter, Page, Searched};
+pub use operation::{BadPlan, OperationId, Phase, Plan, Steer};
+pub use operations::{
+    Advanced, Created, Operation, OperationCursor, OperationPage, Refusal, Steered, Walker,
+};
 pub use outbox::{Move, Outbox, OutboxGroup, OutboxReader, OutboxTail};
 pub use outcomes::{Clocks, DuePack, FigureDay, RouteClocks, Snapshot, VerdictDay, VerdictRow};
 pub use parking::ConditionCursor;

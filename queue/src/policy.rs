@@ -7,6 +7,7 @@ pub mod fingerprint;
 pub mod histogram;
 pub mod kinds;
 pub mod limit;
+pub mod operation;
 pub(crate) mod pace;
 pub mod priority;
 pub mod retry;

@@ -97,6 +97,8 @@ scripts! {
     COUNT_CLOCKS = "count_clocks.lua", ALWAYS;
     OLDEST = "oldest.lua", ALWAYS;
     STANDING = "standing.lua", ALWAYS;
+    OPERATION = "operation.lua", ALWAYS;
+    SURVEY = "survey.lua", ALWAYS;
     WORKER = "worker.lua", ALWAYS;
     WORKERS = "workers.lua", ALWAYS;
     RECOUNT = "recount.lua", ALWAYS;

@@ -43,6 +43,8 @@ mod limits;
 mod lists;
 #[path = "conformance/lost_replies.rs"]
 mod lost_replies;
+#[path = "conformance/operations.rs"]
+mod operations;
 #[path = "conformance/outbox.rs"]
 mod outbox;
 #[path = "conformance/parking.rs"]

@@ -65,6 +65,14 @@ codes! {
     UnknownFile: "unknown-file", NOT_FOUND, "The file is not known";
     /// The file was there and is gone.
     FileGone: "file-gone", GONE, "The file is gone";
+    /// No queue knows the operation.
+    UnknownOperation: "unknown-operation", NOT_FOUND, "The operation is not known";
+    /// The state of the operation does not allow it.
+    OperationState: "operation-state", CONFLICT, "The operation's state does not allow it";
+    /// The operation counted another number of jobs than the request confirms.
+    CountDiffers: "count-differs", CONFLICT, "The number of jobs is another";
+    /// As many operations of the queue count or run as may.
+    TooManyOperations: "too-many-operations", CONFLICT, "Too many operations run";
     /// The address is unknown.
     UnknownAddress: "unknown-address", NOT_FOUND, "The address is unknown";
     /// The address does not take this method.

@@ -8,6 +8,7 @@ mod accepted;
 mod access;
 #[cfg(feature = "webhook")]
 mod alarms;
+mod bulk;
 mod configuration;
 mod confirmations;
 mod dashboard;

@@ -251,8 +251,9 @@ async fn every_change_is_safe_from_pages_of_other_origins() {
         ("POST", "/v1/queues/emails/resume".to_owned()),
         ("POST", "/v1/queues/emails/unpark".to_owned()),
         ("PUT", "/v1/queues/emails/limits".to_owned()),
-        ("POST", "/v1/dead/retry".to_owned()),
-        ("POST", "/v1/dead/purge".to_owned()),
+        ("POST", "/v1/operations".to_owned()),
+        ("POST", format!("/v1/operations/{id}/start")),
+        ("POST", format!("/v1/operations/{id}/abort")),
     ] {
         let request = fixture.client.request(method.parse().unwrap(), fixture.url(&path));
         let response = request.header("content-type", "text/plain").body("{}").send().await.unwrap();

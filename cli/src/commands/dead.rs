@@ -1,7 +1,7 @@
-//! `upshot dead`, `dead-retry` and `dead-purge`: dead jobs, through the API.
+//! `upshot dead`: dead jobs, grouped by cause, through the API.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use upshot_runtime::Settings;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     value::{age, text},
 };
 use crate::{
-    arguments::{ApiAddress, Dead, DeadPurge, DeadRetry, Which},
+    arguments::Dead,
     output::{Output, Page},
 };
 
@@ -54,77 +54,10 @@ pub(super) fn print(page: &mut Page, groups: &[Value], is_first: bool, now: Date
     }
 }
 
-/// Makes many dead jobs run again.
-pub async fn retry(settings: &Settings, retry: &DeadRetry, out: &mut Output) -> anyhow::Result<()> {
-    let mut body = filter(&retry.which);
-    if let Some(pace) = &retry.pace {
-        body["pace"] = json!(pace);
-    }
-    // Each call starts its pace again, so the first call that finds jobs is the last.
-    let (retried, more) = many(settings, &retry.api, "retry", "retried", body, 1).await?;
-    out.answer(&json!({ "retried": retried, "more": more }), |page| {
-        page.text(format!("{retried} jobs run again{}", hint(more)));
-        if let Some(pace) = retry.pace.as_ref().filter(|_| more) {
-            page.text(format!(
-                "run it when these have started, after {retried} times {pace}: each call starts its pace again"
-            ));
-        }
-    })?;
-    Ok(())
-}
-
-/// Forgets many dead jobs.
-pub async fn purge(settings: &Settings, purge: &DeadPurge, out: &mut Output) -> anyhow::Result<()> {
-    let mut body = filter(&purge.which);
-    body["older_than"] = json!(purge.older_than);
-    let (purged, more) = many(settings, &purge.api, "purge", "purged", body, purge.which.limit).await?;
-    out.answer(&json!({ "purged": purged, "more": more }), |page| {
-        page.text(format!("{purged} jobs forgotten{}", hint(more)));
-    })?;
-    Ok(())
-}
-
-/// Repeats the call until `enough` jobs are done or all were examined, because a call examines a
-/// bounded number of jobs. Returns how many were done and whether there may be more.
-async fn many(
-    settings: &Settings,
-    api: &ApiAddress,
-    verb: &str,
-    counted: &str,
-    mut body: Value,
-    enough: u64,
-) -> anyhow::Result<(u64, bool)> {
-    let client = Client::new(settings, api)?;
-    let limit = body.get("limit").and_then(Value::as_u64).unwrap_or_default();
-    let mut all = 0;
-    loop {
-        let said = client.post(&format!("/v1/dead/{verb}"), &body).await?;
-        all += said.get(counted).and_then(Value::as_u64).unwrap_or_default();
-        let next = said.get("next").cloned().unwrap_or_default();
-        if next.is_null() || all >= enough {
-            return Ok((all, !next.is_null()));
-        }
-        body["from"] = next;
-        body["limit"] = json!(limit.saturating_sub(all).max(1));
-    }
-}
-
-fn filter(which: &Which) -> Value {
-    json!({
-        "queue": which.queue,
-        "group": which.group,
-        "kind": which.kind,
-        "tenant": which.tenant,
-        "limit": which.limit,
-    })
-}
-
-fn hint(more: bool) -> &'static str {
-    if more { "; there may be more: the same command continues" } else { "" }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::output::tests::written;
 

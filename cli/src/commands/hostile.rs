@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use upshot_shared::visible::is_shown;
 
 use super::{
-    alarms, audit_log, dead, follow, job_page, jobs, me, objectives, outcomes, overview, quarantine, queues,
-    schedules, story, timeline, token, why,
+    alarms, audit_log, dead, follow, job_page, jobs, me, objectives, operation, outcomes, overview,
+    quarantine, queues, schedules, story, timeline, token, why,
 };
 use crate::output::{Page, Table, tests::written};
 
@@ -144,6 +144,16 @@ fn api_token(text: &str) -> Value {
     json!({"id": text, "name": text, "role": text, "scope": scope(text), "used_at": text, "expires_at": text})
 }
 
+fn an_operation(text: &str) -> Value {
+    let counted = json!({"jobs": 3, "refused": 1, "tenants": [{"tenant": text, "jobs": 3}], "other_tenants": 1,
+        "causes": [{"group": text, "class": text, "kind": text, "message": text, "jobs": 3}], "other_causes": 1,
+        "reasons": {text: 1}});
+    json!({"id": text, "state": text, "act": text, "queue": text, "details": {text: text},
+        "filter": {text: text, "ids": 3}, "reason": text, "by": text, "created_at": text, "started_at": text,
+        "ended_at": text, "changed": 3, "refused": 1, "left": 2, "gone": 1, "rate": 1.5, "failed_again": 2,
+        "stopped_by": {"group": text, "jobs": 2}, "why": text, "counted": counted})
+}
+
 /// Every page, one below the other.
 fn pages(page: &mut Page, text: &str) {
     let now = "2026-03-14T09:30:00Z".parse().unwrap();
@@ -166,6 +176,8 @@ fn pages(page: &mut Page, text: &str) {
     alarms::print(page, &alarms(text), now);
     schedules::print(page, &schedule(text), now);
     schedules::print_list(page, &json!({"schedules": [schedule(text)]}), now);
+    operation::print(page, &an_operation(text), now);
+    page.table(&mut operation::table(), &[operation::row(&an_operation(text), now)]);
     me::print(page, text, &principal(text), now);
     page.table(&mut token::table(), &[token::row(&api_token(text), now)]);
     for by in ["route", "cause"] {

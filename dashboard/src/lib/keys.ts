@@ -14,6 +14,7 @@ export const LEADS: [key: string, screen: Screen, name: string][] = [
   ["j", "jobs", "Jobs"],
   ["q", "queues", "Queues"],
   ["s", "schedules", "Schedules"],
+  ["m", "operations", "Operations"],
   ["x", "quarantine", "Quarantine"],
   ["a", "audit", "Audit log"],
   ["r", "access", "Access"],
@@ -23,6 +24,8 @@ export const LEADS: [key: string, screen: Screen, name: string][] = [
 export interface Listed {
   move: (by: number) => void;
   open: () => void;
+  /** Marks the row, or takes its mark away. */
+  mark: () => void;
 }
 export const list: { current: Listed | null } = { current: null };
 /** What `p` does: pause or continue the lists. */
@@ -68,6 +71,9 @@ function onKey(event: KeyboardEvent) {
     case "j":
     case "k":
       list.current?.move(event.key === "j" ? 1 : -1);
+      break;
+    case "x":
+      list.current?.mark();
       break;
     case "Enter":
       if (event.target === document.body) list.current?.open();

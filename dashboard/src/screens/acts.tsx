@@ -1,22 +1,21 @@
 // What a person can do to a job, its outcome or a group of dead jobs: each as a dialog that says what will happen.
 
 import { api, ask } from "../api/client";
-import type { DeadGroup, OutcomeReport, Priority } from "../api/types";
+import type { OutcomeReport, Priority } from "../api/types";
 import { me } from "../lib/session";
 import { remember, remembered } from "../lib/theme";
-import { counted } from "../lib/words";
 import { Choice, Field, Form, show } from "../ui/dialog";
 import { say } from "../ui/toast";
 
 const NAME = "upshot.name";
 
 /** Without authentication, the API takes the operator's word for a name. */
-function By() {
+export function By() {
   if (me.value?.kind !== "local") return null;
   return <Field label="Your name" name="by" value={remembered(NAME)} hint="The API asks for no login, so it notes the name that you give." />;
 }
 
-function by(fields: Record<string, string>): { by?: string } {
+export function by(fields: Record<string, string>): { by?: string } {
   const name = fields["by"]?.trim();
   if (name) remember(NAME, name);
   return name ? { by: name } : {};
@@ -133,64 +132,6 @@ export function reschedule(id: string, done: () => unknown) {
       }}
     >
       <Field label="How long from now" name="delay" value="0s" required first hint="Such as 0s for at once, 90s, 15m, 2h or 1d." />
-    </Form>,
-  );
-}
-
-/** Jobs of one call, the most that the API takes: each call begins its pace again. */
-const A_CALL = 10_000;
-
-export function retryGroup(group: DeadGroup, done: () => unknown) {
-  show(
-    <Form
-      title={`Run ${counted(group.dead, "dead job")} again`}
-      action={`Retry ${counted(group.dead, "job")}`}
-      right="replay"
-      run={async (fields) => {
-        let retried = 0;
-        let from: string | null = null;
-        do {
-          const body = { queue: group.queue, group: group.fingerprint, limit: A_CALL, pace: fields["pace"] || "0s", from };
-          const answer: { retried: number; next: string | null } = await ask(api.POST("/v1/dead/retry", { body }));
-          retried += answer.retried;
-          from = answer.next;
-        } while (from !== null);
-        say(`${counted(retried, "job")} of ${group.kind} ${retried === 1 ? "runs" : "run"} again.`);
-        done();
-      }}
-    >
-      <p>
-        All dead jobs of <b>{group.kind}</b> in queue {group.queue} that died of this cause run again, without the steps that they completed:
-      </p>
-      <blockquote>{group.message}</blockquote>
-      <Field label="Time between two jobs" name="pace" value="100ms" first hint="So that a dependency that has just recovered is not flooded. 0s for none." />
-    </Form>,
-  );
-}
-
-export function purgeGroup(group: DeadGroup, done: () => unknown) {
-  show(
-    <Form
-      title={`Forget ${counted(group.dead, "dead job")}`}
-      action="Forget them"
-      tone="bad"
-      right="purge"
-      run={async (fields) => {
-        if (fields["count"]?.trim() !== String(group.dead)) throw new Error(`Type ${group.dead} to confirm.`);
-        let purged = 0;
-        let from: string | null = null;
-        do {
-          const body = { queue: group.queue, group: group.fingerprint, limit: A_CALL, older_than: "0s", from };
-          const answer: { purged: number; next: string | null } = await ask(api.POST("/v1/dead/purge", { body }));
-          purged += answer.purged;
-          from = answer.next;
-        } while (from !== null);
-        say(`${counted(purged, "job")} ${purged === 1 ? "is" : "are"} forgotten.`);
-        done();
-      }}
-    >
-      <p>Their arguments, steps and histories are gone for good. Their verdicts stay in the figures, as missed.</p>
-      <Field label={`Type ${group.dead} to confirm`} name="count" required first />
     </Form>,
   );
 }

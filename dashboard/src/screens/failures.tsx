@@ -4,12 +4,13 @@ import { api, ask } from "../api/client";
 import type { DeadGroup } from "../api/types";
 import { useLive } from "../lib/live";
 import { href, params } from "../lib/place";
+import { counted } from "../lib/words";
 import { Act } from "../ui/act";
 import { Badge } from "../ui/badge";
 import { Filter, Pages } from "../ui/list";
 import { AsOf, Empty, Page, Shown } from "../ui/state";
 import { Ago, Figure } from "../ui/text";
-import { purgeGroup, retryGroup } from "./acts";
+import { type Selected, begin } from "./bulk";
 
 export function Failures() {
   const { queue, cursor } = params.value;
@@ -39,13 +40,13 @@ export function Failures() {
                 </Empty>
               )}
               {dead.map((group) => (
-                <Group key={group.queue + group.fingerprint} group={group} again={live.again} />
+                <Group key={group.queue + group.fingerprint} group={group} />
               ))}
               {past.length > 0 && (
                 <details class="past">
                   <summary>Causes without a dead job now ({past.length})</summary>
                   {past.map((group) => (
-                    <Group key={group.queue + group.fingerprint} group={group} again={live.again} />
+                    <Group key={group.queue + group.fingerprint} group={group} />
                   ))}
                 </details>
               )}
@@ -58,8 +59,12 @@ export function Failures() {
   );
 }
 
-function Group({ group, again }: { group: DeadGroup; again: () => Promise<void> }) {
-  const done = () => void again();
+function Group({ group }: { group: DeadGroup }) {
+  const selected: Selected = {
+    queue: group.queue,
+    filter: { state: "dead", group: group.fingerprint },
+    words: `${counted(group.dead, "dead job")} of ${group.kind}`,
+  };
   return (
     <section class="panel group" aria-label={group.message}>
       <div class="what">
@@ -86,10 +91,10 @@ function Group({ group, again }: { group: DeadGroup; again: () => Promise<void> 
         <Figure value={group.count} label="deaths in all" />
       </div>
       <div class="actions">
-        <Act right="replay" tone="key" barred={group.dead === 0 ? "No job of this group is dead." : null} run={() => retryGroup(group, done)}>
-          Retry {group.dead > 1 ? "all" : ""}
+        <Act right="replay" tone="key" barred={group.dead === 0 ? "No job of this group is dead." : null} run={() => begin("retry", selected)}>
+          Retry{group.dead > 1 ? " all" : ""}…
         </Act>
-        <Act right="purge" barred={group.dead === 0 ? "No job of this group is dead." : null} run={() => purgeGroup(group, done)}>
+        <Act right="purge" barred={group.dead === 0 ? "No job of this group is dead." : null} run={() => begin("purge", selected)}>
           Forget…
         </Act>
       </div>

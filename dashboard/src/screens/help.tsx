@@ -6,6 +6,7 @@ const KEYS: [string[], string][] = [
   [["j"], "Next row of a list"],
   [["k"], "Row before"],
   [["Enter"], "Open the row"],
+  [["x"], "Mark the row, to act on several"],
   [["p"], "Pause the lists, or let them go on"],
   [["?"], "This help"],
   [["Esc"], "Close a dialog"],

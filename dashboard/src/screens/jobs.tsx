@@ -9,17 +9,35 @@ import { StateBadge } from "../ui/badge";
 import { type Column, Filter, List, Pages, Tabs } from "../ui/list";
 import { AsOf, Empty, Page, Shown } from "../ui/state";
 import { Ago, Id, Words } from "../ui/text";
+import type { OperationAct } from "../api/types";
+import { Bulk, type Selected } from "./bulk";
 import { Due } from "./outcomes";
 import { Bar } from "./progress";
 
 const STATES: JobState[] = ["ready", "running", "scheduled", "parked", "dead", "succeeded", "cancelled"];
 const TABS = [["", "all"], ...STATES.map((state) => [state, state] as const)] as const;
 
+/** What can be done to many jobs of a state. */
+const ACTS: Partial<Record<JobState, OperationAct[]>> = {
+  ready: ["cancel", "prioritise", "reschedule"],
+  running: ["cancel"],
+  scheduled: ["reschedule", "prioritise", "cancel"],
+  parked: ["unpark", "prioritise", "cancel"],
+  dead: ["retry", "purge"],
+  cancelled: ["purge"],
+};
+
 export function Jobs() {
   const { state, queue, kind, tenant, subject, cursor } = params.value;
   const query: Query<"list_jobs"> = { state: state as JobState | undefined, queue, kind, tenant, subject, cursor, limit: 50 };
   const key = JSON.stringify(query);
   const live = useLive(`jobs ${key}`, (signal) => ask(api.GET("/v1/jobs", { params: { query }, signal })), cursor ? 0 : 2_500);
+  const acts = ACTS[state as JobState] ?? [];
+  const all: Selected | string = !queue
+    ? "Filter by a queue, or mark rows with x: an operation is of one queue."
+    : subject
+      ? "An operation takes no subject: mark rows with x."
+      : { queue, filter: { state: state as JobState, kind, tenant }, words: `all ${state} jobs of ${[queue, kind, tenant].filter(Boolean).join(", ")}` };
   return (
     <Page title="Jobs" name="Jobs" aside={<AsOf live={live} />}>
       <Tabs name="state" label="State" options={TABS} />
@@ -32,9 +50,11 @@ export function Jobs() {
       <Shown live={live}>
         {(page) => (
           <>
+            {acts.length > 0 && page.jobs.length > 0 && <Bulk<JobSummary> scope={`jobs ${state}`} acts={acts} queueOf={(row) => row.queue} all={all} />}
             <List
               label="Jobs"
               scope={key}
+              marks={acts.length > 0 ? `jobs ${state}` : undefined}
               rows={page.jobs}
               id={(row) => row.id}
               href={(row) => href("job", { id: row.id })}

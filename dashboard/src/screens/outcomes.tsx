@@ -1,7 +1,7 @@
 // Outcomes: overdue first, because those want somebody; then every other status.
 
 import { api, ask, cursorOf } from "../api/client";
-import type { OutcomeReport, OutcomeStatus, Query } from "../api/types";
+import type { OperationAct, OutcomeReport, OutcomeStatus, Query } from "../api/types";
 import { useLive } from "../lib/live";
 import { href, params } from "../lib/place";
 import { now, roughly } from "../lib/time";
@@ -12,6 +12,7 @@ import { type Column, Filter, List, Pages, Tabs } from "../ui/list";
 import { AsOf, Empty, Page, Shown } from "../ui/state";
 import { Ago, Words } from "../ui/text";
 import { note, own, waive } from "./acts";
+import { Bulk, type Selected } from "./bulk";
 
 const TABS = [
   ["", "overdue"],
@@ -32,6 +33,9 @@ const EMPTY: Partial<Record<string, [title: string, words: string]>> = {
   missed: ["Nothing was missed", "An outcome is missed when its job is dead: it does not run again by itself."],
 };
 
+/** What can be done to many outcomes of a status. */
+const ACTS: Partial<Record<string, OperationAct[]>> = { "": ["waive", "prioritise", "cancel"], missed: ["retry", "waive"] };
+
 export function Outcomes() {
   const { status = "", route, kind, tenant, queue, cursor } = params.value;
   const query: Query<"list_outcomes"> = { route, kind, tenant, queue, cursor, limit: 50 };
@@ -41,6 +45,10 @@ export function Outcomes() {
   const live = useLive(`outcomes ${key}`, (signal) => ask(api.GET("/v1/outcomes", { params: { query }, signal })), cursor ? 0 : 3_000);
   const again = () => void live.again();
   const [title, words] = EMPTY[status] ?? ["None", "Nothing with this status is kept that the filter lets through."];
+  const acts = ACTS[status] ?? [];
+  const all: Selected | string = queue
+    ? { queue, filter: { outcome: query.status, route, kind, tenant }, words: `all ${query.status} outcomes of ${[queue, route, kind, tenant].filter(Boolean).join(", ")}` }
+    : "Filter by a queue, or mark rows with x: an operation is of one queue.";
   return (
     <Page title="Outcomes" name={status || "Overdue"} aside={<AsOf live={live} />}>
       <Tabs name="status" label="Status" options={TABS} />
@@ -56,9 +64,11 @@ export function Outcomes() {
           if (!("outcomes" in page)) return null;
           return (
             <>
+              {acts.length > 0 && page.outcomes.length > 0 && <Bulk<OutcomeReport> scope={`outcomes ${status}`} acts={acts} queueOf={(row) => row.queue} all={all} />}
               <List
                 label="Outcomes"
                 scope={key}
+                marks={acts.length > 0 ? `outcomes ${status}` : undefined}
                 rows={page.outcomes}
                 id={(row) => row.job}
                 href={(row) => (row.subject ? href("story", { subject: row.subject }) : href("job", { id: row.job }))}

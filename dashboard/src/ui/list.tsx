@@ -6,6 +6,7 @@ import { isPaused, useFrozen } from "../lib/freeze";
 import { change, go, params } from "../lib/place";
 import { counted } from "../lib/words";
 import { Icon } from "./icon";
+import { marked, toggle, toggleAll } from "./marks";
 
 export interface Column<T> {
   head: string;
@@ -27,12 +28,14 @@ export interface ListProps<T> {
   href?: (row: T) => string;
   /** What the rows depend on: another scope is another list. */
   scope?: string;
+  /** Rows can be marked, under this name. */
+  marks?: string;
   empty: preact.ComponentChildren;
 }
 
 const MOVED_MS = 1_500;
 
-export function List<T>({ label, rows, id, columns, href, scope = "", empty }: ListProps<T>) {
+export function List<T>({ label, rows, id, columns, href, scope = "", marks, empty }: ListProps<T>) {
   const body = useRef<HTMLTableSectionElement>(null);
   const [isHovered, hover] = useState(false);
   const frozen = useFrozen(rows, id, isHovered || isPaused.value, scope);
@@ -40,6 +43,9 @@ export function List<T>({ label, rows, id, columns, href, scope = "", empty }: L
   const latest = useRef(frozen.rows);
   latest.current = frozen.rows;
   const timer = useRef(0);
+  const chosen = marks === undefined ? null : marked<T>(marks);
+  const markable = useRef(marks);
+  markable.current = marks;
 
   useEffect(() => {
     const listed = {
@@ -54,6 +60,10 @@ export function List<T>({ label, rows, id, columns, href, scope = "", empty }: L
       open() {
         const row = latest.current.find((one) => id(one) === params.value["sel"]);
         if (row !== undefined && href) go(href(row));
+      },
+      mark() {
+        const row = latest.current.find((one) => id(one) === params.value["sel"]);
+        if (row !== undefined && markable.current !== undefined) toggle(markable.current, id(row), row);
       },
     };
     keyed.current = listed;
@@ -94,6 +104,16 @@ export function List<T>({ label, rows, id, columns, href, scope = "", empty }: L
         <caption class="offscreen">{label}</caption>
         <thead>
           <tr>
+            {marks !== undefined && chosen && (
+              <th scope="col" class="mark">
+                <input
+                  type="checkbox"
+                  aria-label="Mark all rows of this page"
+                  checked={frozen.rows.every((row) => chosen.has(id(row)))}
+                  onChange={() => toggleAll(marks, frozen.rows.map((row) => [id(row), row] as const))}
+                />
+              </th>
+            )}
             {columns.map((column) => (
               <th key={column.head} scope="col" class={classes(column)}>
                 {column.head}
@@ -104,6 +124,11 @@ export function List<T>({ label, rows, id, columns, href, scope = "", empty }: L
         <tbody ref={body}>
           {frozen.rows.map((row) => (
             <tr key={id(row)} aria-selected={href ? id(row) === selected : undefined} class={id(row) === selected ? "selected" : ""} data-id={id(row)}>
+              {marks !== undefined && chosen && (
+                <td class="mark">
+                  <input type="checkbox" aria-label="Mark this row" checked={chosen.has(id(row))} onChange={() => toggle(marks, id(row), row)} />
+                </td>
+              )}
               {columns.map((column) => (
                 <td key={column.head} class={classes(column)} data-head={column.head}>
                   {column.cell(row)}

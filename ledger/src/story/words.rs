@@ -23,10 +23,10 @@ pub(super) fn change(did: &str, note: Option<&str>, by: Option<&str>) -> String 
         "contradicted" => {
             format!("another signal `{note}` with a different payload came; the first one counts")
         }
-        "cancelled" => "an operator cancelled the job".to_owned(),
+        "cancelled" => with("an operator cancelled the job"),
         "rescheduled" => with("an operator moved the job to another time"),
         "prioritised" => with("an operator gave the job another priority"),
-        "retried" => "an operator let the job run again".to_owned(),
+        "retried" => with("an operator let the job run again"),
         "edited" => "an operator let the job run again with other arguments".to_owned(),
         "repaired" => "the event came again, and its data replaced the arguments".to_owned(),
         "waived" => with("an operator settled the outcome"),

@@ -76,14 +76,3 @@ impl Client {
         Ok(fingerprints.into_iter().zip(groups).zip(dead).filter_map(read).collect())
     }
 }
-
-/// Which dead jobs; all when nothing is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeadFilter {
-    /// Of this group.
-    pub group: Option<String>,
-    /// Of this kind; also within a group.
-    pub kind: Option<String>,
-    /// Of this tenant; also within a group.
-    pub tenant: Option<String>,
-}

@@ -69,6 +69,16 @@ struct Entry {
     behind: At,
 }
 
+/// An id in a list of one state.
+#[derive(Clone, Debug)]
+pub(crate) struct Entered {
+    pub(crate) id: JobId,
+    /// Whether the job left the list, although its id is still there.
+    pub(crate) is_left: bool,
+    /// The position after it.
+    pub(crate) behind: Cursor,
+}
+
 /// The condition, beside the state, under which a job belongs to this position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
@@ -146,6 +156,26 @@ impl Client {
             }
         }
         Ok(Page { jobs, next: None, searched: None })
+    }
+
+    /// Up to `take` entries of one state from a position, of ready jobs those of a tenant, and where the
+    /// list continues.
+    pub(crate) async fn entries_of(
+        &self,
+        state: State,
+        tenant: Option<&str>,
+        from: Option<&Cursor>,
+        take: usize,
+    ) -> Result<(Vec<Entered>, Option<Cursor>), Error> {
+        let filter = Filter { tenant: tenant.map(ToOwned::to_owned), ..Filter::default() };
+        let Slice { entries, next, .. } =
+            self.slice(&filter, state, from.map(|cursor| &cursor.0), take).await?;
+        let entered = |Entry { id, is_of, behind }: Entry| Entered {
+            id,
+            is_left: is_of == Mark::Left,
+            behind: Cursor(behind),
+        };
+        Ok((entries.into_iter().map(entered).collect(), next.map(Cursor)))
     }
 
     /// Up to `take` ids of one state from a position.
@@ -267,6 +297,13 @@ impl Client {
             }
             after = format!("({subject}\0{next}");
         }
+    }
+}
+
+impl Cursor {
+    /// The same position, after a job that was enqueued at this time (ms).
+    pub(crate) fn enqueued(&self, ms: i64) -> Self {
+        Self(self.0.enqueued(ms))
     }
 }
 

@@ -270,7 +270,7 @@ impl Job {
         Ok(())
     }
 
-    pub(super) fn empty(id: &JobId, queue: &QueueName) -> Self {
+    pub(crate) fn empty(id: &JobId, queue: &QueueName) -> Self {
         Self {
             id: id.clone(),
             queue: queue.clone(),

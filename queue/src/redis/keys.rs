@@ -16,7 +16,7 @@
 
 use crate::{
     job::id::{JobId, QueueName},
-    policy::account::Account,
+    policy::{account::Account, operation::OperationId},
 };
 
 /// The version of the layout of keys and fields. The queue stores it, and scripts refuse a queue of
@@ -25,7 +25,7 @@ pub const SCHEMA: u32 = 6;
 
 /// Every key below the control key: its name in Lua, and its suffix. A suffix that ends with a
 /// colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 65] = [
+pub(crate) const NAMES: [(&str, &str); 69] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -76,6 +76,10 @@ pub(crate) const NAMES: [(&str, &str); 65] = [
     ("WORKERS", ":workers"),
     ("WORKER_FACTS", ":worker_facts"),
     ("OUTBOX", ":outbox"),
+    ("OPERATION", ":operation:"),
+    ("OPERATIONS", ":operations"),
+    ("OPERATING", ":operating"),
+    ("REFUSALS", ":refusals:"),
     ("BOOKS", ":books"),
     ("ROUTES", ":routes"),
     ("DUE", ":due"),
@@ -424,6 +428,31 @@ impl Keys {
         self.key("outbox")
     }
 
+    /// Hash: one operation on many jobs: its `plan`, its `state`, its `cursor`, its figures.
+    pub fn operation(&self, id: &OperationId) -> String {
+        format!("{}:operation:{id}", self.control)
+    }
+
+    /// Sorted set: ids of operations by when they were created (ms).
+    pub fn operations(&self) -> String {
+        self.key("operations")
+    }
+
+    /// Sorted set: ids of operations that count or run, by since when (ms).
+    pub fn operating(&self) -> String {
+        self.key("operating")
+    }
+
+    /// List: the newest jobs that an operation did not change, each as `id reason`.
+    pub fn refusals(&self, id: &OperationId) -> String {
+        format!("{}:refusals:{id}", self.control)
+    }
+
+    /// String: the process that walks operations at present, and the number of its last renewal.
+    pub fn operator(&self) -> String {
+        self.key("operator")
+    }
+
     /// Hash: how often expectations moved, by `route|from>to` (route a number, accounts a letter
     /// each).
     pub fn books(&self) -> String {
@@ -523,6 +552,7 @@ mod tests {
     fn layout_matches_the_snapshot() {
         let keys = Keys::new("upshot", &"invoices".parse().unwrap());
         let id: JobId = "aaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap();
+        let operation: OperationId = "bbbbbbbbbbbbbbbbbbbbbbbbbb".parse().unwrap();
         let layout = [
             keys.control().to_owned(),
             keys.none(),
@@ -578,6 +608,11 @@ mod tests {
             keys.sweeper(),
             keys.relay(),
             keys.outbox(),
+            keys.operation(&operation),
+            keys.operations(),
+            keys.operating(),
+            keys.refusals(&operation),
+            keys.operator(),
             keys.books(),
             keys.routes(),
             keys.due(),
@@ -607,6 +642,7 @@ mod tests {
     fn lua_and_rust_name_the_same_keys() {
         let keys = Keys::new("upshot", &"invoices".parse().unwrap());
         let id: JobId = "aaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap();
+        let operation: OperationId = "bbbbbbbbbbbbbbbbbbbbbbbbbb".parse().unwrap();
         let rust = [
             keys.job(&id),
             keys.lane(""),
@@ -658,6 +694,10 @@ mod tests {
             keys.workers(),
             keys.worker_facts(),
             keys.outbox(),
+            keys.operation(&operation),
+            keys.operations(),
+            keys.operating(),
+            keys.refusals(&operation),
             keys.books(),
             keys.routes(),
             keys.due(),

@@ -12,30 +12,38 @@
 --       repair: the state field that was read, version and arguments with a `=` between them
 --       forget: ended before this long ago in ms, ''
 --       waive: the remark (JSON), ''; note, own: the same
+--       refuse: why an operation does not change the job, ''
+--       Behind the items of an operation: its id, the number of its step, the state that a job must be
+--       in ('' for any) and before when (ms) it must have come into it ('' for any), how long (ms) until
+--       the next step, where the walk continues behind all items ('' for nowhere) and how many jobs it
+--       has then examined; and for each item where the walk continues behind it, and how many were
+--       examined
 -- Returns: {verdict...}, fewer where the first jobs have CALL_BYTES: what it became (cancelled, cancelling, scheduled, ready,
 --       forgotten, waived), or its state where that stays; or `is ` and the state in which that cannot be done, `is replaced`
 --       where a dead job gave way to another, `is changed` where a job that is to be repaired
 --       has another state field by now, `is stepped` where a completed step that other
 --       arguments would repeat was not named, `is unexpected` where a job without an expectation is
---       to be waived; or '' when there is no such job.
--- include: open, int, job, state, append_history, await, books, forget, forget_signal, kinds, moves, put
--- include: take_out, unknown_member
+--       to be waived, `is newer` where the job came into its state too late for the operation; or '' when
+--       there is no such job. Or {`!`, state} where the operation does not run, or another process made
+--       the step: then nothing is changed.
+-- include: open, int, job, state, append_history, await, books, forget, forget_signal, kinds, moves
+-- include: operation, put, replaced, since, take_out, unknown_member
 local cx = open()
 if cx.err then return cx end
 local n = tonumber(ARGV[1])
-if #ARGV ~= 1 + n * 5 then
-  return redis.error_reply('ARGS change: expected ' .. (1 + n * 5) .. ' arguments, got ' .. #ARGV)
+local last = 1 + n * 5
+local operation, only, before = ARGV[last + 1], ARGV[last + 3] or '', ARGV[last + 4] or ''
+local expected = operation and last + 7 + n * 2 or last
+if #ARGV ~= expected then
+  return redis.error_reply('ARGS change: expected ' .. expected .. ' arguments, got ' .. #ARGV)
+end
+if operation then
+  local known = redis.call('HMGET', OPERATION .. operation, 'state', 'seq')
+  if known[1] ~= 'running' or known[2] ~= ARGV[last + 2] then return {'!', known[1] or ''} end
 end
 local WAITS = {scheduled = true, ready = true, parked = true}
 local verdicts, wake = {}, false
 
--- Whether a dead job's idempotency key went to another job that does its work, can do it, or has
--- done it. A successor that is forgotten may have done it.
-local function is_replaced(key)
-  local successor = redis.call('HGET', key, 'successor')
-  local job = successor and fields_of(JOB .. successor, 'job', 'state')
-  return job and not (job[1] and state_of(job[2]) == 'cancelled')
-end
 -- Forgets a kept signal that would refute the outcome of a job again, unless jobs are still to end by it.
 local function forget_refutation(key)
   local _, _, condition = terms_of(redis.call('HGET', key, 'await'))
@@ -51,7 +59,7 @@ local function renew_budgets(key, body)
     'expired', 'refuted', 'unconfirmed'}) do
     redis.call('HDEL', key, 'failed:' .. counter, 'first:' .. counter)
   end
-  redis.call('HDEL', key, 'group', 'cancel', 'successor', 'await', 'outcome')
+  redis.call('HDEL', key, 'group', 'cancel', 'successor', 'await', 'outcome', 'operation')
   -- A wait that ran out of time begins again.
   for _, field in ipairs(redis.call('HKEYS', key)) do
     local is_end, is_answer = string.sub(field, 1, 6) == 'until:', string.sub(field, 1, 7) == 'signal:'
@@ -149,6 +157,13 @@ for i = 0, n - 1 do
     verdict = 'is ' .. state
     -- An earlier item of this call may have made the job ready: puts it into its lane.
     wake = put_all(cx) or wake
+    if verb == 'refuse' then
+      verdict = 'is ' .. first
+    elseif only ~= '' and state ~= only then
+      verb = ''
+    elseif before ~= '' and since_of(text, body) >= tonumber(before) then
+      verb, verdict = '', 'is newer'
+    end
     if verb == 'cancel' and WAITS[state] then
       wake = take_out(cx, id, key, state, body, flow, class) or wake
       become(cx, key, 'cancelled', text)
@@ -205,6 +220,7 @@ for i = 0, n - 1 do
         if body ~= job[1] then redis.call('HSET', key, 'job', body) end
         verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
         move(cx, state == 'dead' and 'revived' or 'unparked', id)
+        if operation then redis.call('HSET', key, 'operation', operation) end
       end
     elseif verb == 'repair' and (text or '') ~= first then
       verdict = 'is changed'
@@ -250,4 +266,23 @@ end
 wake = put_all(cx) or wake or cx.reservation_ended and cx.some_unknown
 tell(cx, '')
 if wake then redis.call('PUBLISH', WAKE, cx.at) end
+if operation then
+  local key, changed, refused = OPERATION .. operation, 0, {}
+  for i, verdict in ipairs(verdicts) do
+    if verdict == '' or string.sub(verdict, 1, 3) == 'is ' then
+      refused[#refused + 1] = ARGV[i * 5 - 3] .. ' ' .. (verdict == '' and 'unknown' or string.sub(verdict, 4))
+    else
+      changed = changed + 1
+    end
+  end
+  redis.call('HINCRBY', key, 'changed', changed)
+  if refused[1] then
+    redis.call('HINCRBY', key, 'refused', #refused)
+    redis.call('LPUSH', REFUSALS .. operation, unpack(refused))
+    redis.call('LTRIM', REFUSALS .. operation, 0, KEPT_REFUSALS - 1)
+  end
+  local behind = #verdicts == n and last + 6 or last + 6 + #verdicts * 2
+  redis.call('HSET', key, 'next', int(cx.now + tonumber(ARGV[last + 5])))
+  if store_step(operation, ARGV[last + 2], ARGV[behind], ARGV[behind + 1]) then enter(cx, operation, 'done') end
+end
 return verdicts

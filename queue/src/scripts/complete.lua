@@ -7,7 +7,8 @@
 --       id; token (1 if left out); outcome JSON (null if left out);
 --       then the number of other ends, and for each:
 --       id, token, flow, verb, and three that depend on the verb:
---       retry: delay in ms, failure class, history line
+--       retry: delay in ms and the normalised message with a `|` between them, failure class, history
+--       line
 --       bury: normalised message, failure class, history line
 --       snooze: delay in ms, '', history line (the attempt does not count)
 --       release: '', '', history line or '' (the attempt does not count)
@@ -23,7 +24,7 @@
 -- Returns: {now ms, place...}, the places of the ends that were refused, counted from 1, successes
 --       first.
 -- include: open, int, job, fence, state, append_history, await, books, bury, free, leases, moves, park, put
--- include: signals, watch_deadline
+-- include: recur, signals, watch_deadline
 local cx = open()
 if cx.err then return cx end
 local worker, groups = ARGV[1], tonumber(ARGV[2])
@@ -167,7 +168,9 @@ for i = 0, others - 1 do
       watch_deadline(id, deadline)
       -- A snooze is a wait that the handler chose.
       become(cx, key, 'scheduled', text, verb == 'snooze' and 'p' or nil)
-      add(scheduled, int(cx.now + tonumber(first)), id)
+      local delay, normal = string.match(first, '^(%d+)|?(.*)$')
+      if verb == 'retry' then recur(cx, key, second, kind, normal) end
+      add(scheduled, int(cx.now + tonumber(delay)), id)
       move(cx, verb == 'retry' and 'retried' or 'snoozed', id)
     elseif verb == 'bury' then
       local ok, said = pcall(cjson.decode, line)

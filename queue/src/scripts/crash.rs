@@ -2,7 +2,7 @@
 //!
 //! A test sets the variable `UPSHOT_CRASH_AFTER` to n, from 1, and starts the process again without
 //! it. So it sees what a crash between any two writes leaves behind. The writes are those that
-//! enqueue, change or settle jobs, those of running attempts, and the rows about
+//! enqueue, change or settle jobs, those of running attempts and of operations, and the rows about
 //! messages in quarantine. Claims are none: how often a worker asks for jobs depends on time.
 
 use std::sync::{
@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{CHANGE, COMPLETE, ENQUEUE, FIRE, Pair, WRITE};
+use super::{CHANGE, COMPLETE, ENQUEUE, FIRE, OPERATION, Pair, WRITE};
 
 /// The variable.
 const VARIABLE: &str = "UPSHOT_CRASH_AFTER";
@@ -26,7 +26,7 @@ static AFTER: LazyLock<u64> = LazyLock::new(|| {
 
 /// Whether a script writes to jobs.
 pub(super) fn is_write(script: &Pair) -> bool {
-    [&ENQUEUE, &FIRE, &WRITE, &COMPLETE, &CHANGE].iter().any(|write| std::ptr::eq(*write, script))
+    [&ENQUEUE, &FIRE, &WRITE, &COMPLETE, &CHANGE, &OPERATION].iter().any(|write| std::ptr::eq(*write, script))
 }
 
 /// Counts a write that Redis has made.

@@ -129,6 +129,13 @@ const NAMED_HOLDERS: usize = 5;
 /// Claims among whose jobs they are looked for.
 const HOLDER_CLAIMS: usize = 16;
 
+/// Refusals of an operation that are kept.
+const KEPT_REFUSALS: usize = 1_000;
+/// Old operations that a new one removes at most.
+const TRIMMED_OPERATIONS: usize = 16;
+/// Fields of an operation with which no further cause of death gets a count of its own.
+const OPERATION_FIELDS: usize = 256;
+
 /// Their names in Lua, and their values in Lua's syntax.
 pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
     let text = |value: &dyn std::fmt::Display| format!("'{value}'");
@@ -189,5 +196,8 @@ pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
         ("MAX_WORKERS", number(&MAX_WORKERS)),
         ("NAMED_HOLDERS", number(&NAMED_HOLDERS)),
         ("HOLDER_CLAIMS", number(&HOLDER_CLAIMS)),
+        ("KEPT_REFUSALS", number(&KEPT_REFUSALS)),
+        ("TRIMMED_OPERATIONS", number(&TRIMMED_OPERATIONS)),
+        ("OPERATION_FIELDS", number(&OPERATION_FIELDS)),
     ]
 }

@@ -256,7 +256,7 @@ fn failed(lease: &Lease, failure: &Failure) -> Disposition {
     match lease.0.leases.policy().retry_of(&job.kind).draw(failure, earlier) {
         Decision::Retry(delay) => {
             tracing::warn!(job = %job.id, queue = %job.queue, attempt, %class, retry_in_ms = delay.as_millis() as u64, "attempt failed");
-            Disposition::Retry { delay, class, line }
+            Disposition::Retry { delay, class, normal: normalise(&failure.message), line }
         }
         Decision::Bury => {
             tracing::error!(job = %job.id, queue = %job.queue, attempt, %class, "job is dead");

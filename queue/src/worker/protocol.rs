@@ -189,6 +189,8 @@ pub enum Disposition {
         delay: Duration,
         /// Why it failed.
         class: FailureClass,
+        /// The normalised message.
+        normal: String,
         /// For the history.
         line: String,
     },
@@ -398,8 +400,9 @@ impl Worker {
             match end {
                 // Successes came first.
                 Disposition::Succeed(_) => &mut call,
-                Disposition::Retry { delay, class, line } => {
-                    call.arg("retry").arg(delay_ms(*delay)).arg(class.as_str()).arg(line.as_str())
+                Disposition::Retry { delay, class, normal, line } => {
+                    let first = format!("{}|{normal}", delay_ms(*delay));
+                    call.arg("retry").arg(first).arg(class.as_str()).arg(line.as_str())
                 }
                 Disposition::Bury { class, normal, line } => {
                     call.arg("bury").arg(normal.as_str()).arg(class.as_str()).arg(line.as_str())

@@ -59,7 +59,12 @@ pub fn succeed() -> Disposition {
 }
 
 pub fn retry(delay: Duration) -> Disposition {
-    Disposition::Retry { delay, class: FailureClass::Transient, line: failed() }
+    Disposition::Retry {
+        delay,
+        class: FailureClass::Transient,
+        normal: "no such customer".to_owned(),
+        line: failed(),
+    }
 }
 
 pub fn bury() -> Disposition {

@@ -133,7 +133,16 @@ async fn a_delay_lasts_for_what_is_left_of_it() {
     let failed = timed.claim("one", 1).await;
     let line = String::new();
     timed
-        .end("one", &failed, &Disposition::Retry { delay: SECOND * 20, class: FailureClass::Transient, line })
+        .end(
+            "one",
+            &failed,
+            &Disposition::Retry {
+                delay: SECOND * 20,
+                class: FailureClass::Transient,
+                normal: String::new(),
+                line,
+            },
+        )
         .await;
     timed.queue.worker.mind_clock().await.unwrap();
     timed.back(HOUR * 5).await;

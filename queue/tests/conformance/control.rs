@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 use tokio::sync::mpsc;
 use upshot_queue::{
-    Changed, DeadFilter, Failure, FailureClass, JobId, NewJob, Progress, RetryPolicy, Snooze, State,
+    Changed, Failure, FailureClass, Filter, Job, JobId, NewJob, Progress, RetryPolicy, Snooze, State,
     WorkerOptions,
     timeline::{What, timeline},
 };
@@ -39,7 +39,7 @@ async fn the_handler_of_a_running_job_is_told_wherever_it_runs() {
     let fixture = Fixture::new().await;
     let ids = fixture.enqueue(2).await;
     let (started, mut begun) = mpsc::unbounded_channel();
-    let handler = move |job: Arc<upshot_queue::Job>, lease: upshot_queue::Lease| {
+    let handler = move |job: Arc<Job>, lease: upshot_queue::Lease| {
         let started = started.clone();
         async move {
             started.send(()).unwrap();
@@ -127,12 +127,13 @@ async fn dead_jobs_are_grouped_by_cause_and_retried_at_a_pace() {
     assert!(group.first_seen <= group.last_seen && ids.contains(&group.sample));
 
     *mended.lock().unwrap() = true;
-    let filter = DeadFilter { group: Some(group.fingerprint.clone()), ..DeadFilter::default() };
     let pace = Duration::from_millis(40);
-    let part = fixture.queue.dead_part(&filter, None, None, 100).await.unwrap();
-    assert_eq!((part.ids.len(), part.next), (5, None));
+    let dead = dead_jobs(&fixture).await;
+    let of_group = dead.iter().filter(|job| job.group.as_ref() == Some(&group.fingerprint));
+    let group: Vec<JobId> = of_group.map(|job| job.id.clone()).collect();
+    assert_eq!(group.len(), 5);
     let asked = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let retried = fixture.queue.operator.retry_paced(&part.ids, pace).await.unwrap();
+    let retried = fixture.queue.operator.retry_paced(&group, pace).await.unwrap();
     assert!(retried.iter().all(|changed| matches!(changed, Changed::To(_))), "{retried:?}");
     fixture.until_count(State::Succeeded, 5).await;
     let mut began = Vec::new();
@@ -147,15 +148,19 @@ async fn dead_jobs_are_grouped_by_cause_and_retried_at_a_pace() {
     let left = fixture.queue.dead_groups(0, 10).await.unwrap();
     assert_eq!(left.iter().map(|group| group.dead).collect::<Vec<_>>(), [2]);
 
-    let all = DeadFilter { kind: Some("test".into()), ..DeadFilter::default() };
-    let part = fixture.queue.dead_part(&all, None, None, 100).await.unwrap();
-    let kept = fixture.queue.operator.forget(&part.ids, Duration::from_secs(3600)).await.unwrap();
+    let dead: Vec<JobId> = dead_jobs(&fixture).await.into_iter().map(|job| job.id).collect();
+    let kept = fixture.queue.operator.forget(&dead, Duration::from_secs(3600)).await.unwrap();
     assert_eq!(kept, [Changed::Refused(State::Dead); 2]);
-    let purged = fixture.queue.operator.forget(&part.ids, Duration::ZERO).await.unwrap();
+    let purged = fixture.queue.operator.forget(&dead, Duration::ZERO).await.unwrap();
     assert_eq!(purged, [Changed::Forgotten; 2]);
     assert!(fixture.queue.dead_groups(0, 10).await.unwrap().is_empty());
     worker.stop().await;
     fixture.finish_after_forgetting(2).await;
+}
+
+async fn dead_jobs(fixture: &Fixture) -> Vec<Job> {
+    let filter = Filter { state: Some(State::Dead), ..Filter::default() };
+    fixture.queue.list(&filter, None, 100).await.unwrap().jobs
 }
 
 #[tokio::test]

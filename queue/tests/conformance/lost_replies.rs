@@ -14,10 +14,11 @@ use std::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use upshot_queue::{
-    Changed, Deadline, EnqueueResult, Failure, FailureClass, Job, JobId, Late, Limit, LimitKey, LimitUse,
-    NewJob, Priority, Progress, Reconciled, Released, RetryPolicy, Scope, Scrubber, State, Trimmed, Unique,
-    Wait, WorkerOptions,
+    Advanced, Changed, Created, Deadline, EnqueueResult, Failure, FailureClass, Job, JobId, Late, Limit,
+    LimitKey, LimitUse, NewJob, Phase, Plan, Priority, Progress, Reconciled, Released, RetryPolicy, Scope,
+    Scrubber, State, Steer, Steered, Trimmed, Unique, Wait, WorkerOptions,
     connect::Backoff,
+    operation::{Act, Selection, Source},
     protocol::{Claim, Disposition, EndedAttempt, Renewed, Write},
     script_name,
 };
@@ -411,6 +412,37 @@ async fn a_renewal() {
         assert!(leases[0].1 as i64 >= jobs[0].since + 3_600_000, "{leases:?}");
         cut.settle(&jobs[..1], &succeed()).await;
         cut.settle(&jobs[1..2], &cancel()).await;
+        cut.fixture.finish().await;
+    }
+}
+
+/// The process that walks an operation loses each reply, as if it died after each write; the next one
+/// continues where it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_an_operation() {
+    for kept in Kept::ALL {
+        let cut = Cut::new(kept).await;
+        let dead = cut.ended(5, &bury()).await;
+        cut.fixture.until_after(cut.job(&dead[0]).await.since).await;
+        let source = Source::State { state: State::Dead, group: None, condition: None };
+        let selection = Selection { source, kind: None, tenant: None, route: None, from: None, until: None };
+        let (reason, by) = (None, "ada".to_owned());
+        let plan = Plan { act: Act::Retry, selection, reason, by, pace: 0, same_cause: 0 };
+        let created = cut.fixture.queue.operator.create_operation(&plan, true).await.unwrap();
+        let Created::Done(id) = created else { panic!("{created:?}") };
+        let again = cut.twice("operation.lua", async |queue| queue.operator.advance(&id).await).await;
+        assert_eq!(again, Advanced::Idle(Some(Phase::Counted)));
+        let start =
+            async |queue: &Queue| queue.operator.steer_operation(&id, Steer::Start, "bob", Some(5)).await;
+        assert_eq!(cut.twice("operation.lua", start).await, Steered::Refused(Phase::Running));
+        let again = cut.twice("change.lua", async |queue| queue.operator.advance(&id).await).await;
+        assert_eq!(again, Advanced::Idle(Some(Phase::Done)));
+        let done = cut.fixture.queue.operation(&id).await.unwrap().unwrap();
+        assert_eq!((done.tally.unwrap().would, done.changed, done.refused), (5, 5, 0));
+        for id in &dead {
+            let job = cut.job(id).await;
+            assert_eq!((job.state, job.changes.len()), (State::Ready, 1), "{job:?}");
+        }
         cut.fixture.finish().await;
     }
 }

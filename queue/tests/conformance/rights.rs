@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, Configuration, Configured, Connection, DeadFilter, Deadline, Expect, Failure, Filter, JobId,
-    Kinds, Late, Limit, LimitKey, NewJob, OutboxReader, OutboxTail, Priority, Progress, RetryPolicy, Scope,
-    Scrubber, State, Unique, Wait, WorkerOptions, connect::Writes, protocol::Claim,
+    Changed, Configuration, Configured, Connection, Created, Deadline, Expect, Failure, Filter, JobId, Kinds,
+    Late, Limit, LimitKey, NewJob, OutboxReader, OutboxTail, Phase, Plan, Priority, Progress, RetryPolicy,
+    Scope, Scrubber, State, Steer, Steered, Unique, Wait, Walker, WorkerOptions,
+    connect::Writes,
+    operation::{Act, Selection, Source},
+    protocol::Claim,
 };
 
 use crate::handles::Queue;
@@ -173,9 +176,22 @@ async fn the_documented_user_may_all_that_is_needed() {
     assert_eq!(queue.limits().await.unwrap().paused_kinds, ["other"]);
     assert!(queue.due_times(std::slice::from_ref(&later.id)).await.unwrap()[0].is_some());
     assert!(queue.dead_groups(0, 10).await.unwrap().iter().any(|group| group.dead == 3));
-    for filter in [DeadFilter::default(), DeadFilter { tenant: Some("a".into()), ..DeadFilter::default() }] {
-        assert_eq!(queue.dead_part(&filter, None, None, 9).await.unwrap().ids.len(), 4);
-    }
+    let source = Source::State { state: State::Dead, group: None, condition: None };
+    let selection =
+        Selection { source, kind: None, tenant: Some("a".to_owned()), route: None, from: None, until: None };
+    let (reason, by) = (None, "ada".to_owned());
+    let plan = Plan { act: Act::Retry, selection, reason, by, pace: 0, same_cause: 10 };
+    let Created::Done(operation) = queue.operator.create_operation(&plan, true).await.unwrap() else {
+        panic!("too many operations")
+    };
+    let mut walker = Walker::new(queue.operator.clone(), "walker".to_owned());
+    assert_eq!(walker.take().await.unwrap(), std::slice::from_ref(&operation));
+    queue.operator.advance(&operation).await.unwrap();
+    let counted = &queue.operations(None, 9).await.unwrap().operations[0];
+    assert_eq!((counted.phase, counted.tally.as_ref().unwrap().would), (Phase::Counted, 4));
+    let aborted = queue.operator.steer_operation(&operation, Steer::Abort, "ada", None).await.unwrap();
+    assert_eq!(aborted, Steered::To(Phase::Aborted));
+    assert!(queue.refusals(&operation, 0, 9).await.unwrap().is_empty());
 
     // What people do.
     assert_eq!(queue.operator.retry(&dies[0].id).await.unwrap(), Changed::To(State::Ready));

@@ -264,9 +264,12 @@ fn any_job(i: usize) -> NewJob {
 fn any_end(token: u64) -> Disposition {
     let line = r#"{"at":1,"attempt":1,"class":"transient","message":"away"}"#.to_owned();
     match rand::random_range(0..10) {
-        0 if token == 1 => {
-            Disposition::Retry { delay: Duration::from_millis(2), class: FailureClass::Transient, line }
-        }
+        0 if token == 1 => Disposition::Retry {
+            delay: Duration::from_millis(2),
+            class: FailureClass::Transient,
+            normal: String::new(),
+            line,
+        },
         1 if token == 1 => Disposition::Release { line: String::new() },
         2 if token == 1 => Disposition::Park {
             condition: CONDITION.to_owned(),

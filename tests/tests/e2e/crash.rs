@@ -1,8 +1,11 @@
 //! Executors are killed and frozen at the worst moments.
 
-use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
 
-use upshot_queue::{FailureClass, Job, State};
+use upshot_queue::{
+    Created, FailureClass, Job, JobId, NewJob, Operator, Phase, Plan, Priority, State,
+    operation::{Act, Selection, Source},
+};
 use upshot_servers::{Proxy, proxy::smtp_acceptance, signal::Signal};
 use upshot_tests::{Process, Stage, orders::order};
 
@@ -128,5 +131,45 @@ async fn a_crash_after_any_write_of_an_invoice_costs_nothing_and_repeats_nothing
     let ids: BTreeSet<String> = mails.iter().filter_map(|mail| mail.header("message-id")).collect();
     assert_eq!((mails.len(), ids.len()), (WRITES as usize, WRITES as usize));
     bridge.stop().await;
+    stage.finish().await;
+}
+
+/// Each API process dies right after a step of an operation; the next one makes the next step.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_dies_after_a_step_of_an_operation_leaves_the_rest_to_another() {
+    let stage = Stage::new().await;
+    let delay = Duration::from_secs(3600);
+    let job = |_| NewJob { delay, ..NewJob::new(JobId::random(), "invoice.issue", "{}") };
+    let jobs: Vec<NewJob> = (0..300).map(job).collect();
+    for part in jobs.chunks(100) {
+        stage.queue.enqueue(part).await.unwrap();
+    }
+    let last = stage.until(&jobs[299].id, |_| true).await;
+    let mut redis = stage.redis_connection();
+    // The operation is created in a later ms.
+    loop {
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut redis).await.unwrap();
+        if seconds * 1000 + micros / 1000 > last.since {
+            break;
+        }
+    }
+    let source = Source::State { state: State::Scheduled, group: None, condition: None };
+    let selection = Selection { source, kind: None, tenant: None, route: None, from: None, until: None };
+    let (act, by) = (Act::Prioritise { priority: Priority::High }, "ada".to_owned());
+    let plan = Plan { act, selection, reason: None, by, pace: 0, same_cause: 0 };
+    let created = Operator::new(stage.queue.clone()).create_operation(&plan, false).await.unwrap();
+    let Created::Done(id) = created else { panic!("{created:?}") };
+    for (changed, phase) in [(128, Phase::Running), (256, Phase::Running), (300, Phase::Done)] {
+        let more = [("UPSHOT_CRASH_AFTER", "1"), ("UPSHOT_API__LISTEN", "127.0.0.1:0")];
+        let crashing = stage.start("api", &more.map(|(name, value)| (name, value.to_owned()))).await;
+        let (succeeded, said) = crashing.ended().await;
+        assert!(!succeeded && said.contains("UPSHOT_CRASH_AFTER"), "{said}");
+        let operation = stage.queue.operation(&id).await.unwrap().unwrap();
+        assert_eq!((operation.changed, operation.refused, operation.phase), (changed, 0, phase));
+    }
+    for job in &jobs {
+        let job = stage.until(&job.id, |_| true).await;
+        assert_eq!((job.priority, job.changes.len()), (Priority::High, 1), "{job:?}");
+    }
     stage.finish().await;
 }

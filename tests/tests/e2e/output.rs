@@ -218,10 +218,44 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
             let () = create.query_async(&mut stage.redis_connection()).await.unwrap();
             vec![["outbox-end", "invoices", SLY].map(str::to_owned).into()]
         }
-        "dead-retry" | "dead-purge" => {
-            let more: &[&str] = if command == "dead-purge" { &["--older-than", "0s"] } else { &[] };
-            let line = [&[command, "invoices", "--group", "0123456789abcdef"][..], more].concat();
-            vec![line.into_iter().map(str::to_owned).collect()]
+        "operation" => {
+            let parked = job(stage, &unknown, State::Parked).await;
+            let create = [
+                "operation",
+                "create",
+                "invoices",
+                "prioritise",
+                "--priority",
+                "high",
+                "--id",
+                parked.as_str(),
+            ];
+            let create: Vec<String> = [&create[..], &["--reason", SLY, "--by", SLY]]
+                .concat()
+                .into_iter()
+                .map(str::to_owned)
+                .collect();
+            let line: Vec<&str> = create.iter().map(String::as_str).chain(["--json"]).collect();
+            let mut ids = Vec::new();
+            for _ in 0..2 {
+                let variables = [("UPSHOT_API_URL".to_owned(), address.to_owned())];
+                let (_, made) = Process::output(&line, &variables).await;
+                let made: Value = serde_json::from_str(&made).unwrap();
+                ids.push(made["id"].as_str().unwrap().to_owned());
+            }
+            let mut lines = vec![create];
+            lines.extend(
+                [
+                    "operation list --limit 3".to_owned(),
+                    format!("operation start {} --confirm 1", ids[0]),
+                    format!("operation show {} --follow", ids[0]),
+                    format!("operation show {}", ids[0]),
+                    format!("operation show {} --refusals", ids[0]),
+                    format!("operation abort {}", ids[1]),
+                ]
+                .map(words),
+            );
+            lines
         }
         "login" | "me" => vec![words(command.to_owned())],
         "logout" | "profiles" => {

@@ -17,19 +17,24 @@ use super::changed::digest;
 use crate::{layers::RequestId, serve::Peer};
 
 /// The members of bodies that an entry has.
-const KEPT: [&str; 46] = [
+const KEPT: [&str; 52] = [
+    "act",
     "approve",
+    "at",
     "burst",
     "by",
     "catch_up",
     "catch_up_most",
     "concurrency",
     "condition",
+    "confirm",
     "cron",
     "delay",
+    "dry_run",
     "every",
     "expect_version",
     "expires_in",
+    "filter",
     "group",
     "id",
     "jitter",
@@ -55,6 +60,7 @@ const KEPT: [&str; 46] = [
     "route",
     "source",
     "sources",
+    "stop_rule",
     "subject",
     "target",
     "tenant",

@@ -101,8 +101,20 @@ pub const ROWS: &[Row] = &[
     row("list_dead", &[200], Same),
     row("list_quarantine", &[200], Same),
     row("show_quarantined", &[404], Same),
-    said(row("retry_dead", &[200], NoTrace), || json!({"queue": "emails"})),
-    said(row("purge_dead", &[200], NoTrace), || json!({"queue": "emails", "older_than": "0s"})),
+    Row {
+        also: Some(Right::Replay),
+        ..said(
+            row("create_operation", &[202, 409], Refused),
+            || json!({"queue": "emails", "act": "retry", "filter": {"state": "dead", "tenant": OWN}}),
+        )
+    },
+    row("list_operations", &[200], NoTrace),
+    row("show_operation", &[404], Same),
+    row("list_refusals", &[404], Same),
+    said(row("start_operation", &[404], Same), || json!({})),
+    said(row("pause_operation", &[404], Same), || json!({})),
+    said(row("resume_operation", &[404], Same), || json!({})),
+    said(row("abort_operation", &[404], Same), || json!({})),
     Row { also: Some(Right::See), ..row("list_outcomes", &[200], NoTrace) },
     asked(row("sum_up_outcomes", &[200], NoTrace), "?by=tenant", &[]),
     row("show_outcome", &[200], NotThere),

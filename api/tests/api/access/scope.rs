@@ -176,8 +176,14 @@ async fn a_right_to_see_lists_does_not_widen_the_sources() {
             "{path} {body}"
         );
     }
-    let answer =
-        ask(&fixture, Some(&token), Method::POST, "/v1/dead/retry", &json!({"queue": "emails"})).await;
+    let answer = ask(
+        &fixture,
+        Some(&token),
+        Method::POST,
+        "/v1/operations",
+        &json!({"queue": "emails", "act": "retry", "filter": {"state": "dead"}}),
+    )
+    .await;
     assert_eq!(answer.status, 403, "{}", answer.body);
     fixture.finish().await;
 }

@@ -17,6 +17,10 @@ pub(crate) enum Sorted<'a> {
     Placed(&'a str),
     /// The dead jobs of a group.
     Members(&'a str),
+    /// The jobs that are parked for a condition.
+    Need(&'a str),
+    /// The operations.
+    Operations,
     /// The conditions for which signals are kept.
     Signals,
     /// The ids whose outcomes are expected within the same time.
@@ -39,6 +43,8 @@ impl Client {
             Sorted::Of(state) => (state.as_str(), ""),
             Sorted::Placed(lane) => ("placed", lane),
             Sorted::Members(group) => ("members", group),
+            Sorted::Need(condition) => ("need", condition),
+            Sorted::Operations => ("operations", ""),
             Sorted::Signals => ("signals", ""),
             Sorted::Due => ("due", ""),
             Sorted::Outcomes(name) => ("outcomes", name),

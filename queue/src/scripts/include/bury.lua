@@ -1,8 +1,8 @@
 -- Ends a job as dead. Dead jobs are grouped by class, kind and normalised message; the group
 -- is known by the first 16 digits of their SHA-1.
--- include: job, state, books
+-- include: job, state, books, fingerprint, recur
 local function bury(cx, id, key, body, text, kind, class, normal, said)
-  local fingerprint = string.sub(redis.sha1hex(class .. '\n' .. kind .. '\n' .. normal), 1, 16)
+  local fingerprint = fingerprint_of(class, kind, normal)
   become(cx, key, 'dead', text)
   redis.call('HSET', key, 'group', fingerprint)
   redis.call('ZADD', DEAD, cx.at, id)
@@ -14,6 +14,7 @@ local function bury(cx, id, key, body, text, kind, class, normal, said)
   end
   redis.call('HSET', group, 'last', cx.at, 'sample', id, 'said', said)
   redis.call('HINCRBY', group, 'count', 1)
+  recur(cx, key, class, kind, normal)
   end_expectation(cx, id, key, body, 'm')
   if expectation_of(body) ~= '' then
     figure(cx, 'c|' .. fingerprint .. '|' .. class .. '|' .. kind .. '|' .. string.sub(normal, 1, CAUSE_BYTES), 'c|*', 1)
