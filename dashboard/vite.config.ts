@@ -1,33 +1,6 @@
 // How the dashboard is built: three files with stable names, and a compressed copy of each.
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { brotliCompressSync, constants } from "node:zlib";
-import { defineConfig, type Plugin } from "vite";
-
-/** Writes `name.br` beside each built text. The API sends it to a browser that takes it. */
-function compressed(): Plugin {
-  let folder = "dist";
-  return {
-    name: "compressed",
-    apply: "build",
-    configResolved(config) {
-      folder = config.build.outDir;
-    },
-    closeBundle() {
-      for (const name of readdirSync(folder)) {
-        if (name.endsWith(".br")) continue;
-        const content = readFileSync(join(folder, name));
-        const options = {
-          params: {
-            [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
-            [constants.BROTLI_PARAM_SIZE_HINT]: content.length,
-          },
-        };
-        writeFileSync(join(folder, `${name}.br`), brotliCompressSync(content, options));
-      }
-    },
-  };
-}
+import { defineConfig } from "vite";
+import { compressed } from "./vite.compressed.ts";
 
 const api = process.env["UPSHOT_API"] ?? "http://127.0.0.1:8080";
 

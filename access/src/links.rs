@@ -87,30 +87,32 @@ impl CapabilityLinks {
     /// # Errors
     /// When the link is refused, or Redis failed.
     pub async fn identify(&self, text: &LinkText) -> Result<(Principal, Hash), Error> {
-        let unverified = text.id().ok_or(Refusal::Form)?;
+        let looked = self.look(&text.id().ok_or(Refusal::Form)?).await?;
+        let Payload { id, scope } = text.verify(&looked.key)?;
+        Ok((looked.principal(&id, scope)?, Hash::of(&looked.key)))
+    }
+
+    /// The same for a link whose signature by the key with this hash was verified before.
+    ///
+    /// # Errors
+    /// When the link is refused, another key signs by now, or Redis failed.
+    pub async fn identify_by(&self, id: &str, key: &Hash, scope: &Scope) -> Result<Principal, Error> {
+        let id: LinkId = id.parse()?;
+        let looked = self.look(&id).await?;
+        if !Hash::of(&looked.key).is(key) {
+            return Err(Refusal::Unknown.into());
+        }
+        Ok(looked.principal(&id, scope.clone())?)
+    }
+
+    async fn look(&self, id: &LinkId) -> Result<Looked, Error> {
         let (key, revoked, now): (Option<String>, Option<f64>, i64) = CHECK
             .key(self.keys.key())
             .key(self.keys.revoked())
-            .arg(unverified.as_str())
+            .arg(id.as_str())
             .invoke_async(&mut self.conn.clone())
             .await?;
-        let key = key.ok_or(Refusal::Unknown)?;
-        let Payload { id, scope } = text.verify(&key)?;
-        let until = id.until();
-        if revoked.is_some() {
-            return Err(Refusal::Unknown.into());
-        }
-        if until <= now {
-            return Err(Refusal::Expired.into());
-        }
-        let principal = Principal {
-            identity: Identity::Link { id: id.as_str().to_owned() },
-            role: None,
-            rights: [Right::SeeOwn].into_iter().collect(),
-            scope,
-            until: Some(until),
-        };
-        Ok((principal, Hash::of(&key)))
+        Ok(Looked { key: key.ok_or(Refusal::Unknown)?, is_revoked: revoked.is_some(), now })
     }
 
     /// Ends a link, and the sessions that began with it. Returns whether it had not expired.
@@ -136,5 +138,33 @@ impl CapabilityLinks {
         call.key(self.keys.revoked()).arg(random::<KEY_BYTES>());
         let _: bool = call.invoke_async(&mut self.conn.clone()).await?;
         Ok(())
+    }
+}
+
+/// What Redis says about a link.
+struct Looked {
+    /// The key that signs links.
+    key: String,
+    is_revoked: bool,
+    /// UTC ms.
+    now: i64,
+}
+
+impl Looked {
+    /// The principal of a link whose signature is verified.
+    fn principal(&self, id: &LinkId, scope: Scope) -> Result<Principal, Refusal> {
+        if self.is_revoked {
+            return Err(Refusal::Unknown);
+        }
+        if id.until() <= self.now {
+            return Err(Refusal::Expired);
+        }
+        Ok(Principal {
+            identity: Identity::Link { id: id.as_str().to_owned() },
+            role: None,
+            rights: [Right::SeeOwn].into_iter().collect(),
+            scope,
+            until: Some(id.until()),
+        })
     }
 }

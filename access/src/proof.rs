@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::token::Hash;
+use crate::{scope::Scope, token::Hash};
 
 /// What a principal was identified by. Holds hashes only, so it may be stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,4 +17,13 @@ pub enum Proof {
     },
     /// A session, by the hash of its id.
     Session(Hash),
+    /// A capability link.
+    Link {
+        /// Its id.
+        id: String,
+        /// The hash of the key that signed it.
+        key: Hash,
+        /// What it shows. The signature was verified, so this is what the link says.
+        scope: Scope,
+    },
 }

@@ -56,6 +56,7 @@ mod serve;
 mod server;
 mod shown;
 mod state;
+mod tally;
 mod target;
 mod upkeep;
 mod view;

@@ -23,7 +23,19 @@ impl Query {
     /// A parameter that is not among `known`, or comes twice. A misspelt filter must not select
     /// everything.
     pub fn parse(raw: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
-        let mut pairs: Vec<(String, String)> = Vec::new();
+        Self::parse_with_list(raw, known, None).map(|(query, _)| query)
+    }
+
+    /// The same where one parameter, `list`, may be given several times. Returns its values apart.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`].
+    pub fn parse_with_list(
+        raw: Option<&str>,
+        known: &[&str],
+        list: Option<&str>,
+    ) -> Result<(Self, Vec<String>), Problem> {
+        let (mut pairs, mut values): (Vec<(String, String)>, Vec<String>) = (Vec::new(), Vec::new());
         for (name, value) in form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).into_owned() {
             if !known.contains(&name.as_str()) {
                 let remedy = match known {
@@ -32,12 +44,16 @@ impl Query {
                 };
                 return Err(Problem::parameter(&name, &value, remedy));
             }
+            if list == Some(name.as_str()) {
+                values.push(value);
+                continue;
+            }
             if pairs.iter().any(|(seen, _)| *seen == name) {
                 return Err(Problem::parameter(&name, &value, "it is given twice: give it once"));
             }
             pairs.push((name, value));
         }
-        Ok(Self { pairs })
+        Ok((Self { pairs }, values))
     }
 
     /// Whether a query string names a parameter.

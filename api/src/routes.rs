@@ -24,7 +24,7 @@ mod objectives;
 mod operations;
 mod outbox;
 mod outcomes;
-mod overview;
+pub mod overview;
 mod pause;
 mod people;
 mod priority;
@@ -37,6 +37,7 @@ mod retry;
 mod schedules;
 mod session;
 mod signals;
+mod stream;
 mod subjects;
 mod tickets;
 mod tokens;
@@ -72,6 +73,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(reschedule::reschedule))
         .routes(routes!(priority::prioritise))
         .routes(routes!(progress::progress))
+        .routes(routes!(stream::stream))
         .routes(routes!(files::file))
         .routes(routes!(queues::queues))
         .routes(routes!(pause::pause))

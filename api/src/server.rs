@@ -17,7 +17,7 @@ use crate::{
     alarms, layers, operations, routes,
     serve::{Patience, serve},
     state::Shared,
-    upkeep,
+    tally, upkeep,
 };
 
 /// How long requests in flight may take after the stop.
@@ -67,6 +67,7 @@ impl Api {
         let background = [
             AbortOnDropHandle::new(tokio::spawn(watch_redis(watched.0, watched.1))),
             AbortOnDropHandle::new(tokio::spawn(self.state.live.clone().run())),
+            AbortOnDropHandle::new(tokio::spawn(tally::run(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(watch_rabbitmq(self.state.clone()))),
             AbortOnDropHandle::new(tokio::spawn(upkeep::run(self.state.metrics.clone()))),
             AbortOnDropHandle::new(tokio::spawn(acts::write_suppressed(self.state.clone()))),

@@ -38,6 +38,7 @@ use crate::{
     problem::{Code, Problem},
     scrape::Scrape,
     shown::Shown,
+    tally::Tally,
 };
 
 /// How long a request waits for RabbitMQ's confirm.
@@ -109,6 +110,8 @@ pub struct State {
     pub files: Files,
     /// The watchers of each job.
     pub live: Live,
+    /// How all routes stand, for streams.
+    pub tally: Tally,
     /// What the service waits for.
     pub health: Health,
     /// The metrics of this process.
@@ -172,6 +175,7 @@ impl Shared {
             unexplained: Arc::default(),
             seal: Seal::with_connection(redis.clone(), connector.prefix()),
             live: Live::new(connector.clone(), small.clone()),
+            tally: Tally::default(),
             scrape: Scrape::new(
                 small.iter().map(with_routes).collect(),
                 quarantine.clone(),

@@ -35,4 +35,4 @@ pub use schedule::{Beside as BesideSchedules, ScheduleBody, ScheduleDefinition};
 pub use snapshot::Snapshot;
 pub use story::StoryEntry;
 pub use why::{Of, WhyBody};
-pub use words::{Binary, CloudEvent, EventRef, JobState, PriorityClass, ProgressEvent};
+pub use words::{Binary, Class, CloudEvent, EventRef, JobState, PriorityClass, ProgressEvent, StreamEvent};

@@ -221,7 +221,7 @@ impl Upshot {
                 run(Call { settings, matches: matches.clone(), out, stop: stop::on_signal()? }).await
             }
             crate::arguments::Asked::Ours(command) => {
-                run::run(command, &program, settings, jobs, &mut out).await
+                run::run(command, &program, settings, jobs, said.line.clone(), &mut out).await
             }
         }
     }

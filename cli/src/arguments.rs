@@ -33,6 +33,7 @@ pub use queues::{Confirm, OutboxEnd, Pause, Queues, SetLimit, Signal, Unpark};
 pub use schedules::{ScheduleApply, ScheduleCommand, ScheduleCreate, ScheduleName, Schedules};
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use upshot_runtime::{Settings, settings::Program};
 
 use crate::{app::usual_file, help, profiles::Name};
@@ -220,10 +221,29 @@ pub enum Command {
     AuditLog(AuditLog),
     /// Print the annotated default settings, or the ones in force.
     Settings(SettingsCommand),
+    /// Print a completion script for a shell.
+    ///
+    /// Evaluate it where the shell starts, such as `source <(upshot completion bash)` in ~/.bashrc.
+    Completion(Completion),
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
     /// Print the AsyncAPI document of the events that come in and the receipts that go out.
     Asyncapi,
+}
+
+#[derive(Debug, Args)]
+pub struct Completion {
+    /// bash, zsh or fish.
+    #[arg(value_parser = shell)]
+    pub shell: Shell,
+}
+
+/// The shells that have a script.
+pub const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
+
+fn shell(name: &str) -> Result<Shell, String> {
+    let known = SHELLS.into_iter().find(|shell| shell.to_string() == name);
+    known.ok_or_else(|| "there are scripts for bash, zsh and fish".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -300,6 +320,8 @@ pub struct Said {
     pub json: bool,
     /// The command.
     pub command: Asked,
+    /// Everything that can be said.
+    pub line: clap::Command,
 }
 
 /// The requested command.
@@ -316,16 +338,17 @@ impl Arguments {
     /// requested help.
     pub fn read(program: &Program, own: Vec<clap::Command>) -> Result<Said, clap::Error> {
         let names: Vec<String> = own.iter().map(|command| command.get_name().to_owned()).collect();
-        let matches = help::command(program, own).try_get_matches()?;
+        let line = help::command(program, own);
+        let matches = line.clone().try_get_matches()?;
         if let Some((name, behind)) = matches.subcommand()
             && names.iter().any(|own| own == name)
         {
             let config = behind.get_one::<PathBuf>("config").cloned();
             let command = Asked::Own(name.to_owned(), behind.clone());
-            return Ok(Said { config, json: behind.get_flag("json"), command });
+            return Ok(Said { config, json: behind.get_flag("json"), command, line });
         }
         let Self { config, json, profile: _, command } = Self::from_arg_matches(&matches)?;
-        Ok(Said { config, json, command: Asked::Ours(Box::new(command)) })
+        Ok(Said { config, json, command: Asked::Ours(Box::new(command)), line })
     }
 }
 

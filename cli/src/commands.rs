@@ -5,6 +5,7 @@ pub mod audit;
 pub mod audit_log;
 pub mod change;
 mod client;
+pub mod completion;
 pub mod configuration;
 pub mod dead;
 pub mod doctor;

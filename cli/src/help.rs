@@ -47,7 +47,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
     ("Many jobs", &["dead", "operation"]),
     ("Quarantine", &["quarantine"]),
     ("Access", &["login", "logout", "profiles", "me", "token", "link", "audit-log"]),
-    ("Reference", &["settings", "openapi", "asyncapi", "help"]),
+    ("Reference", &["settings", "completion", "openapi", "asyncapi", "help"]),
 ];
 /// The columns in which the text of a command begins and ends.
 const COLUMNS: (usize, usize) = (15, 98);

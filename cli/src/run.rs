@@ -11,6 +11,7 @@ pub(crate) async fn run(
     program: &Program,
     settings: impl Fn() -> anyhow::Result<Settings>,
     jobs: Jobs,
+    line: clap::Command,
     out: &mut Output,
 ) -> anyhow::Result<()> {
     match command {
@@ -63,6 +64,7 @@ pub(crate) async fn run(
         Command::Audit(audit) => Box::pin(commands::audit::run(settings()?, audit, out)).await,
         Command::Doctor => Box::pin(commands::doctor::run(settings(), out)).await,
         Command::Settings(which) => commands::settings::run(program, settings, which, out),
+        Command::Completion(completion) => commands::completion::print(line, completion, out),
         Command::Openapi => Ok(out.json(&upshot_api::openapi())?),
         Command::Asyncapi => Ok(out.json(&upshot_api::asyncapi(&settings()?)?)?),
     }

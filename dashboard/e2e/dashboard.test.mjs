@@ -5,7 +5,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
+import { connect, createServer as createTcpServer } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { browser, order, start } from "./system.mjs";
@@ -46,6 +48,43 @@ async function open(system, path = "", options = {}) {
 const heading = (page, name) => page.getByRole("heading", { level: 1, name }).waitFor();
 /** Nothing is read any more for the first time. */
 const settled = (page) => page.locator(".reading").waitFor({ state: "detached" });
+
+/** Serves a folder as an origin of its own. */
+async function pages(folder) {
+  const media = { html: "text/html", js: "text/javascript", css: "text/css" };
+  const server = createServer((request, response) => {
+    const name = new URL(request.url, "http://shop").pathname.slice(1) || "index.html";
+    try {
+      const content = readFileSync(new URL(folder + name, import.meta.url));
+      response.writeHead(200, { "content-type": media[name.split(".").pop()] }).end(content);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  return { origin: `http://localhost:${server.address().port}`, close: () => server.close() };
+}
+
+/** A way to the API that can be cut. */
+async function wire(api) {
+  const { hostname, port } = new URL(api);
+  const sockets = new Set();
+  const server = createTcpServer((near) => {
+    const far = connect(Number(port), hostname);
+    for (const [one, other] of [[near, far], [far, near]]) {
+      sockets.add(one);
+      one.on("error", () => {}).on("close", () => (sockets.delete(one), other.destroy())).pipe(other);
+    }
+  });
+  const listen = (at) => new Promise((ready) => server.listen(at, "127.0.0.1", ready));
+  await listen(0);
+  const own = server.address().port;
+  const cut = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return { api: `http://127.0.0.1:${own}`, cut, mend: () => listen(own) };
+}
 
 /** Has no violation of the rules of axe. */
 async function accessible(page, where) {
@@ -483,9 +522,11 @@ describe("without authentication", () => {
 
 describe("with authentication", () => {
   let system;
+  let shop;
   const tokens = {};
   before(async () => {
-    system = await start({ auth: "required" });
+    shop = await pages("../../examples/progress/");
+    system = await start({ auth: "required", origins: [shop.origin] });
     const token = (name, ...words) => JSON.parse(system.run("token", "create", name, ...words, "--local", "--json")).token;
     tokens.root = token("root", "--role", "administrator", "--all-tenants");
     tokens.viewer = token("watcher", "--role", "viewer", "--all-tenants");
@@ -497,7 +538,10 @@ describe("with authentication", () => {
     await system.until("/v1/outcomes?status=missed", ({ outcomes }) => outcomes.length === 1, "the miss");
     await system.until("/v1/outcomes?status=achieved_in_time", ({ outcomes }) => outcomes.length === 2, "both invoices");
   });
-  after(() => system?.stop());
+  after(() => {
+    shop?.close();
+    return system?.stop();
+  });
 
   async function logIn(page, token) {
     await page.getByLabel("Token").fill(token);
@@ -610,5 +654,44 @@ describe("with authentication", () => {
     await page.goto(made.link);
     await page.getByText("This link does not work").waitFor();
     await page.done();
+  });
+
+  test("a shop's page on another origin follows a job, says that it is cut off, and hands out the file", async () => {
+    await system.ask("POST", "/v1/queues/invoices/pause", {});
+    await system.ask("POST", "/v1/events", order(31));
+    const { jobs } = await system.until("/v1/jobs?subject=order-31", ({ jobs: found }) => found.length === 1, "the job");
+    const made = await system.ask("POST", "/v1/links", { job: jobs[0].id, tenant: "morgenrot" });
+    const way = await wire(system.api);
+    const address = `${shop.origin}/?api=${encodeURIComponent(way.api)}&job=${jobs[0].id}#${made.link.split("#")[1]}`;
+    const page = await open(system, null);
+    await page.goto(address);
+    await page.getByText("Waiting for its turn.").waitFor();
+    const bar = page.getByRole("progressbar", { name: "Your invoice" });
+    assert.equal(await bar.getAttribute("aria-valuenow"), null);
+    await accessible(page, "a page of a shop");
+    // What is shown never becomes less.
+    await page.evaluate(() => {
+      globalThis.shown = [];
+      document.addEventListener("progress", ({ detail }) => globalThis.shown.push(detail.percent ?? 0));
+    });
+    way.cut();
+    await page.getByText(/^No connection\. As of \d\d:\d\d:\d\d$/).waitFor();
+    await way.mend();
+    await page.getByText("No connection.").waitFor({ state: "hidden" });
+    await system.ask("POST", "/v1/queues/invoices/resume", {});
+    await page.getByText("✓ Your invoice is ready.").waitFor();
+    await page.getByText("It is also in your mailbox.").waitFor();
+    assert.equal(await bar.getAttribute("aria-valuenow"), "100");
+    const shown = await page.evaluate(() => globalThis.shown);
+    assert.deepEqual(shown, [...shown].sort((one, two) => one - two));
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: /\.pdf$/ }).click()]);
+    assert.match(file.suggestedFilename(), /\.pdf$/);
+    assert.ok(!file.url().includes("upl_"), file.url());
+    await system.ask("DELETE", `/v1/links/${made.id}`);
+    await page.reload();
+    await page.getByText("This link does not work any more.").waitFor();
+    page.faults = page.faults.filter((fault) => !fault.includes("net::ERR_"));
+    await page.done();
+    way.cut();
   });
 });

@@ -9,10 +9,11 @@ import { provider } from "./provider.mjs";
 const binary = process.env.UPSHOT_TEST_BINARY;
 const STARTS_MS = 300_000;
 
-const settings = (auth, within) => `
+const settings = (auth, within, origins) => `
 [api]
 listen = "127.0.0.1:0"
 auth = "${auth}"
+cors_origins = ${JSON.stringify(origins)}
 
 [[routes]]
 event = "order.completed.v1"
@@ -35,9 +36,9 @@ confirm_delivery = "30m"
 `;
 
 /** Starts Upshot with private servers. */
-export async function start({ auth = "auto", within = "4s" } = {}) {
+export async function start({ auth = "auto", within = "4s", origins = [] } = {}) {
   const data = mkdtempSync(join(tmpdir(), "upshot-dashboard-"));
-  writeFileSync(join(data, "upshot.toml"), settings(auth, within));
+  writeFileSync(join(data, "upshot.toml"), settings(auth, within, origins));
   const system = { data, api: "", token: null };
   const mail = await provider(async (job, key) => {
     const found = await system.until(`/v1/jobs/${job}`, Boolean, "the job of a mail");

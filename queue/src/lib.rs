@@ -83,7 +83,7 @@ pub use job::{
 pub use kinds::Kinds;
 pub use limit::{BadLimit, Limit, LimitKey, Rate, Weight};
 pub use limits::{LimitUse, Limits, LimitsInUse};
-pub use list::{BadCursor, Cursor, Filter, Page, Searched};
+pub use list::{BadCursor, Cursor, Filter, Page, Searched, TraceId};
 pub use operation::{BadPlan, OperationId, Phase, Plan, Steer};
 pub use operations::{
     Advanced, Created, Operation, OperationCursor, OperationPage, Refusal, Steered, Walker,

@@ -8,7 +8,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use upshot_access::{Credential, Error, Identity, Principal, Proof, Right, Secret, Tokens, once::Kind};
+use upshot_access::{
+    Credential, Error, Identity, LinkText, Principal, Proof, Right, Secret, Tokens, once::Kind,
+};
 
 use super::{
     caller::Caller,
@@ -73,6 +75,9 @@ impl Gate {
     async fn identify(&self, entry: &Entry, asked: &Asked<'_>) -> Result<Caller, Problem> {
         let people = &self.0.people;
         if let Some(given) = bearer(asked.headers)? {
+            if let Ok(link) = LinkText::parse(given) {
+                return self.identify_link(&link).await;
+            }
             return self.identify_token(entry, given).await;
         }
         if let Some(id) = people.cookies.session(asked.headers) {
@@ -88,6 +93,16 @@ impl Gate {
             unauthenticated("the ticket is for another address, was used before, or has expired")
         })?;
         self.again(ticket.proof).await.map_err(refusal)
+    }
+
+    /// An end user's page of another origin has no session here, so it sends its link itself.
+    async fn identify_link(&self, link: &LinkText) -> Result<Caller, Problem> {
+        let (principal, key) = self.0.people.links.identify(link).await.map_err(refusal)?;
+        let Identity::Link { id } = &principal.identity else {
+            return Err(Problem::internal("a capability link stands for something else"));
+        };
+        let proof = Proof::Link { id: id.clone(), key, scope: principal.scope.clone() };
+        Ok(Caller::identified(principal, proof))
     }
 
     async fn identify_token(&self, entry: &Entry, given: &str) -> Result<Caller, Problem> {
@@ -123,6 +138,7 @@ pub async fn identify_again(tokens: &Tokens, people: &People, proof: &Proof) -> 
     match proof {
         Proof::Token { id, hash } => tokens.identify_by(id, hash).await,
         Proof::Session(hash) => Ok(people.sessions.identify_by(hash).await?.principal),
+        Proof::Link { id, key, scope } => people.links.identify_by(id, key, scope).await,
     }
 }
 

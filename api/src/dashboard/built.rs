@@ -28,10 +28,11 @@ macro_rules! file {
 pub static PAGE: File = file!("index.html", "text/html; charset=utf-8");
 
 /// All files, the page included.
-pub static FILES: [File; 5] = [
+pub static FILES: [File; 6] = [
     file!("index.html", "text/html; charset=utf-8"),
     file!("app.js", "text/javascript; charset=utf-8"),
     file!("app.css", "text/css; charset=utf-8"),
+    file!("progress.js", "text/javascript; charset=utf-8"),
     file!("theme.js", "text/javascript; charset=utf-8"),
     file!("icon.svg", "image/svg+xml"),
 ];

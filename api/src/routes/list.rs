@@ -4,8 +4,9 @@ use axum::{
     Json,
     extract::{RawQuery, State},
 };
+use futures::future;
 use serde::Serialize;
-use upshot_queue::{Client, Cursor, Filter, QueueName, Searched};
+use upshot_queue::{Client, Counts, Cursor, Filter, QueueName, Searched};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -13,13 +14,28 @@ use crate::{
     access::Caller,
     known::Known,
     links::Links,
+    moment::Moment,
     problem::{Details, Problem},
     query::Query,
     state::Shared,
-    view::{JobState, JobSummary},
+    view::{Class, JobState, JobSummary},
 };
 
-const PARAMETERS: [&str; 7] = ["state", "queue", "kind", "tenant", "subject", "cursor", "limit"];
+const PARAMETERS: [&str; 13] = [
+    "state",
+    "queue",
+    "kind",
+    "tenant",
+    "route",
+    "class",
+    "subject",
+    "subject_prefix",
+    "trace",
+    "since",
+    "until",
+    "cursor",
+    "limit",
+];
 /// Jobs on a page by default.
 const LIMIT: usize = 50;
 /// Jobs on a page at most.
@@ -41,6 +57,18 @@ pub struct JobPage {
     /// ended, or the principal sees some jobs only.
     #[schema(required)]
     searched: Option<SearchedBody>,
+    /// How many jobs the filter selects.
+    total: Total,
+}
+
+/// How many jobs a filter selects.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Total {
+    /// So many, or at least so many.
+    jobs: u64,
+    /// Whether there are exactly so many. It is known without a filter besides `state` and `queue`, and
+    /// of a list that has one page.
+    is_exact: bool,
 }
 
 /// How far a page searched that stopped before it was full. `next` may lead to more.
@@ -61,7 +89,12 @@ pub struct SearchedBody {
 ///
 /// The list goes queue by queue. In each queue it goes by state: scheduled, ready, running, parked,
 /// then succeeded, dead and cancelled, the newest first. With `subject` the jobs are in the order
-/// of their ids. Follow `next` until it is null.
+/// of their ids, with `subject_prefix` in that of their subjects. Follow `next` until it is null.
+///
+/// A page examines a bounded number of jobs, whatever the filter: some 4,000, or 1,000 with `class`.
+/// `searched` says that it stopped for this reason, and `next` continues. `since` and `until` begin in
+/// the index of parked, succeeded, dead and cancelled jobs, and `state`, `subject` and `subject_prefix`
+/// have an index each. The other parameters compare one job after another.
 #[utoipa::path(
     get,
     path = "/v1/jobs",
@@ -73,7 +106,13 @@ pub struct SearchedBody {
         ("queue" = Option<String>, Query, description = "Only of this queue"),
         ("kind" = Option<String>, Query, description = "Only of this kind", example = "invoice.issue"),
         ("tenant" = Option<String>, Query, description = "Only of this tenant"),
+        ("route" = Option<String>, Query, description = "Only of this route", example = "order.completed.v1:invoice.issue"),
+        ("class" = Option<Class>, Query, description = "Only jobs whose last failure has this class"),
         ("subject" = Option<String>, Query, description = "Only about this subject", example = "order-1042"),
+        ("subject_prefix" = Option<String>, Query, description = "Only about subjects that begin with this text", example = "order-10"),
+        ("trace" = Option<String>, Query, description = "Only of the trace with this id: 32 hexadecimal digits", example = "4bf92f3577b34da6a3ce929d0e0e4736"),
+        ("since" = Option<Moment>, Query, description = "Only jobs that are in their state since this time or later"),
+        ("until" = Option<Moment>, Query, description = "Only jobs that are in their state since before this time"),
         ("cursor" = Option<String>, Query, description = "Where to continue: part of `next`"),
         ("limit" = Option<usize>, Query, description = "Jobs on a page, 1 to 200; 50 if it is left out", minimum = 1, maximum = 200),
     ),
@@ -90,12 +129,7 @@ pub async fn jobs(
     RawQuery(raw): RawQuery,
 ) -> Result<Json<JobPage>, Problem> {
     let query = Query::parse(raw.as_deref(), &PARAMETERS)?;
-    let filter = Filter {
-        state: query.value("state")?,
-        subject: query.name("subject")?,
-        kind: query.name("kind")?,
-        tenant: caller.tenant(query.name("tenant")?)?,
-    };
+    let filter = filter(&caller, &query)?;
     let limit = query.within("limit", 1, MOST)?.unwrap_or(LIMIT);
     let queues = queues(&state, &caller, &query)?;
     let cursor = match query.text("cursor") {
@@ -119,12 +153,64 @@ pub async fn jobs(
         pairs.append_pair("cursor", &cursor);
         links.jobs(&pairs.finish())
     });
-    let jobs = jobs.iter().map(|known| JobSummary::new(known, &links, &state.shown)).collect();
+    let jobs: Vec<_> = jobs.iter().map(|known| JobSummary::new(known, &links, &state.shown)).collect();
     // How many jobs were examined would count those of other tenants.
     let searched = searched
         .filter(|_| caller.sees_everything())
         .map(|(queue, Searched { jobs, state })| SearchedBody { jobs, queue: queue.to_string(), state });
-    Ok(Json(JobPage { jobs, next, searched }))
+    let total = if cursor.is_none() && next.is_some() && is_counted(&caller, &filter) {
+        let counts = state.read(|| future::try_join_all(queues.iter().map(|queue| queue.counts()))).await?;
+        let of = |counts: &Counts| match filter.state {
+            Some(state) => counts.of(state),
+            None => upshot_queue::State::ALL.into_iter().map(|state| counts.of(state)).sum(),
+        };
+        Total { jobs: counts.iter().map(of).sum(), is_exact: true }
+    } else {
+        Total { jobs: jobs.len() as u64, is_exact: cursor.is_none() && next.is_none() }
+    };
+    Ok(Json(JobPage { jobs, next, searched, total }))
+}
+
+fn filter(caller: &Caller, query: &Query) -> Result<Filter, Problem> {
+    let filter = Filter {
+        state: query.value("state")?,
+        subject: query.name("subject")?,
+        subject_prefix: query.name("subject_prefix")?,
+        kind: query.name("kind")?,
+        tenant: caller.tenant(query.name("tenant")?)?,
+        route: query.name("route")?,
+        class: query.value("class")?,
+        since: query.moment("since")?,
+        until: query.moment("until")?,
+        trace: query.value("trace")?,
+    };
+    if let (Some(since), Some(until)) = (filter.since, filter.until)
+        && until < since
+    {
+        let text = query.text("until").unwrap_or_default();
+        return Err(Problem::parameter("until", text, "it is before `since`: exchange the two"));
+    }
+    if filter.subject.is_some() && filter.subject_prefix.is_some() {
+        let text = query.text("subject_prefix").unwrap_or_default();
+        return Err(Problem::parameter("subject_prefix", text, "give it or `subject`, not both"));
+    }
+    Ok(filter)
+}
+
+/// Whether the queues count what the filter selects.
+fn is_counted(caller: &Caller, filter: &Filter) -> bool {
+    let Filter { state: _, subject, subject_prefix, kind, tenant, route, class, since, until, trace } =
+        filter;
+    caller.sees_everything()
+        && subject.is_none()
+        && subject_prefix.is_none()
+        && kind.is_none()
+        && tenant.is_none()
+        && route.is_none()
+        && class.is_none()
+        && since.is_none()
+        && until.is_none()
+        && trace.is_none()
 }
 
 /// The queues to go through, in order.

@@ -25,7 +25,7 @@ use crate::{
 const HOUR_MS: i64 = 3_600_000;
 
 /// How everything stands.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Overview {
     /// By queue and name.
     routes: Vec<RouteOverview>,
@@ -35,7 +35,7 @@ pub struct Overview {
 }
 
 /// How a route stands.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RouteOverview {
     /// The route.
     #[schema(example = "order.completed.v1:invoice.issue")]
@@ -55,7 +55,7 @@ pub struct RouteOverview {
 }
 
 /// What the infrastructure says about the queue of a route.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Infrastructure)]
 pub struct InfrastructureBody {
     /// Whether nothing is wrong: nothing is paused, no ready job waits for more than a minute, and
@@ -85,7 +85,7 @@ pub struct InfrastructureBody {
 }
 
 /// What the outcomes of a route say.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Standing)]
 pub struct StandingBody {
     /// Without a verdict, and in time.
@@ -106,7 +106,7 @@ pub struct StandingBody {
 }
 
 /// Where infrastructure and outcomes disagree.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Flag)]
 pub struct FlagBody {
     /// `calm_but_overdue`, `calm_but_missed`, `calm_but_at_risk` or `troubled_but_in_time`.
@@ -135,12 +135,31 @@ pub struct FlagBody {
     )
 )]
 pub async fn overview(State(state): State<Shared>, caller: Caller) -> Result<Json<Overview>, Problem> {
-    let now = state.now().await?;
-    let queues = state.queues_of(&caller);
-    let read = || future::try_join_all(queues.iter().map(|queue| of_queue(&state, queue, now)));
-    let routes = state.read(read).await?.into_iter().flatten().collect();
-    let rabbitmq = state.depths.borrow().map(RabbitmqBody::from);
-    Ok(Json(Overview { routes, rabbitmq }))
+    Ok(Json(Overview::of(&state, &state.queues_of(&caller)).await?))
+}
+
+impl Overview {
+    /// That of all queues.
+    ///
+    /// # Errors
+    /// A 503 when Redis does not answer.
+    pub async fn of_all(state: &ApiState) -> Result<Self, Problem> {
+        Self::of(state, &state.lists.values().collect::<Vec<_>>()).await
+    }
+
+    async fn of(state: &ApiState, queues: &[&Client]) -> Result<Self, Problem> {
+        let now = state.now().await?;
+        let read = || future::try_join_all(queues.iter().map(|queue| of_queue(state, queue, now)));
+        let routes = state.read(read).await?.into_iter().flatten().collect();
+        let rabbitmq = state.depths.borrow().map(RabbitmqBody::from);
+        Ok(Self { routes, rabbitmq })
+    }
+
+    /// The part that a caller of some queues sees.
+    pub fn seen_by(&self, caller: &Caller) -> Self {
+        let sees = |route: &&RouteOverview| route.queue.parse().is_ok_and(|queue| caller.has_queue(&queue));
+        Self { routes: self.routes.iter().filter(sees).cloned().collect(), rabbitmq: self.rabbitmq.clone() }
+    }
 }
 
 async fn of_queue(state: &ApiState, queue: &Client, now: i64) -> Result<Vec<RouteOverview>, Error> {

@@ -99,6 +99,36 @@ impl PartialSchema for ProgressEvent {
 
 impl ToSchema for ProgressEvent {}
 
+/// An event of the stream of many jobs.
+#[derive(Debug)]
+pub enum StreamEvent {}
+
+impl PartialSchema for StreamEvent {
+    fn schema() -> RefOr<Schema> {
+        let names = ["snapshot", "change", "gone", "cut", "counts", "end"];
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let whole = ObjectBuilder::new().schema_type(Type::Integer);
+        let description = "An event of a stream: its fields. `data` is JSON: of `snapshot` and `change` a Snapshot, \
+                           of `gone` an object with the `id` of the job, of `cut` one with the number of jobs that are \
+                           `followed`, of `counts` an Overview, of `end` an empty object.";
+        ObjectBuilder::new()
+            .property("event", text().enum_values(Some(names)))
+            .required("event")
+            .property("data", text())
+            .required("data")
+            .property(
+                "id",
+                text()
+                    .description(Some("What was told of the jobs so far; only of `snapshot` and `change`.")),
+            )
+            .property("retry", whole.description(Some("When to connect again, in ms.")))
+            .description(Some(description))
+            .into()
+    }
+}
+
+impl ToSchema for StreamEvent {}
+
 /// Any CloudEvent in structured mode: the attributes that the specification demands, and any
 /// others.
 #[derive(Debug)]

@@ -32,7 +32,7 @@ async fn everybody_gets_the_page_at_the_address_of_each_screen() {
 #[tokio::test]
 async fn a_browser_loads_each_file_once_for_each_build() {
     let fixture = fixture().await;
-    for path in ["/", "/app.js", "/app.css", "/theme.js", "/icon.svg"] {
+    for path in ["/", "/app.js", "/app.css", "/theme.js", "/progress.js", "/icon.svg"] {
         let ask = async |method: Method, name: header::HeaderName, value: &str| {
             fixture.client.request(method, fixture.url(path)).header(name, value).send().await.unwrap()
         };

@@ -22,6 +22,7 @@ mod health;
 mod jobs;
 mod ledger;
 mod list;
+mod many;
 #[cfg(not(feature = "files"))]
 mod no_store;
 mod openapi;

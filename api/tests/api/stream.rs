@@ -31,7 +31,12 @@ impl Messages {
         Self::of(fixture.get(link).await)
     }
 
-    fn of(response: Response) -> Self {
+    /// Opens a stream at an address, after the event `last` where one is given.
+    pub async fn at(fixture: &Fixture, path: &str, last: Option<&str>) -> Self {
+        Self::of(get(fixture, path, last).await)
+    }
+
+    pub fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
         let bytes = response.bytes_stream().map(|part| part.unwrap().to_vec());
@@ -71,7 +76,12 @@ impl Messages {
 
 /// Asks for a job's progress.
 pub async fn request(fixture: &Fixture, id: &str, last: Option<&str>) -> Response {
-    let mut request = fixture.client.get(fixture.url(&format!("/v1/jobs/{id}/progress")));
+    get(fixture, &format!("/v1/jobs/{id}/progress"), last).await
+}
+
+/// Asks for a stream.
+pub async fn get(fixture: &Fixture, path: &str, last: Option<&str>) -> Response {
+    let mut request = fixture.client.get(fixture.url(path));
     if let Some(last) = last {
         request = request.header("last-event-id", last);
     }

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
-use upshot_queue::{JobId, Priority, QueueName, State};
+use upshot_queue::{FailureClass, JobId, Priority, QueueName, State, TraceId};
 
-use super::{ApiAddress, Paging, values::duration};
+use super::{
+    ApiAddress, Paging,
+    values::{duration, moment},
+};
 
 #[derive(Debug, Args)]
 pub struct Jobs {
@@ -24,6 +28,26 @@ pub struct Jobs {
     /// Only this subject, such as `order-1042`.
     #[arg(long)]
     pub subject: Option<String>,
+    /// Only subjects that begin with this text, such as `order-10`.
+    #[arg(long, value_name = "TEXT", conflicts_with = "subject")]
+    pub subject_prefix: Option<String>,
+    /// Only this route, such as `order.completed.v1:invoice.issue`.
+    #[arg(long)]
+    pub route: Option<String>,
+    /// Only jobs whose last failure has this class: transient, throttled, permanent, unclear,
+    /// timed_out, crashed, expired, refuted or unconfirmed.
+    #[arg(long)]
+    pub class: Option<FailureClass>,
+    /// Only jobs that are in their state since this time or later, such as 2026-03-14T09:30:00Z.
+    /// A day or how long ago, such as 24h, is a time too.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<DateTime<Utc>>,
+    /// Only jobs that are in their state since before this time.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<DateTime<Utc>>,
+    /// Only the trace with this id: 32 hexadecimal digits.
+    #[arg(long, value_name = "ID")]
+    pub trace: Option<TraceId>,
     #[command(flatten)]
     pub paging: Paging,
     #[command(flatten)]

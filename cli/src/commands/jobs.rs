@@ -1,6 +1,6 @@
 //! `upshot jobs` and `upshot job`: show jobs through the API.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use upshot_runtime::Settings;
 
@@ -21,12 +21,19 @@ const HEADINGS: [&str; 6] = ["JOB", "STATE", "KIND", "SUBJECT", "TRY", "FOR"];
 
 /// Prints a table of jobs.
 pub async fn list(settings: &Settings, jobs: &Jobs, out: &mut Output) -> anyhow::Result<()> {
+    let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let filters = [
         ("state", jobs.state.map(|state| state.to_string())),
         ("queue", jobs.queue.as_ref().map(ToString::to_string)),
         ("kind", jobs.kind.clone()),
         ("tenant", jobs.tenant.clone()),
         ("subject", jobs.subject.clone()),
+        ("subject_prefix", jobs.subject_prefix.clone()),
+        ("route", jobs.route.clone()),
+        ("class", jobs.class.map(|class| class.as_str().to_owned())),
+        ("since", jobs.since.map(time)),
+        ("until", jobs.until.map(time)),
+        ("trace", jobs.trace.as_ref().map(ToString::to_string)),
     ];
     let query: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let client = Client::new(settings, &jobs.api)?;

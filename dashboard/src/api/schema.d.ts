@@ -266,7 +266,12 @@ export interface paths {
          * Lists jobs.
          * @description The list goes queue by queue. In each queue it goes by state: scheduled, ready, running, parked,
          *     then succeeded, dead and cancelled, the newest first. With `subject` the jobs are in the order
-         *     of their ids. Follow `next` until it is null.
+         *     of their ids, with `subject_prefix` in that of their subjects. Follow `next` until it is null.
+         *
+         *     A page examines a bounded number of jobs, whatever the filter: some 4,000, or 1,000 with `class`.
+         *     `searched` says that it stopped for this reason, and `next` continues. `since` and `until` begin in
+         *     the index of parked, succeeded, dead and cancelled jobs, and `state`, `subject` and `subject_prefix`
+         *     have an index each. The other parameters compare one job after another.
          */
         get: operations["list_jobs"];
         put?: never;
@@ -1151,6 +1156,34 @@ export interface paths {
          * @description Without a session it does nothing. The answer takes the cookie away.
          */
         delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Streams the changes of many jobs, of a subject, or of the figures.
+         * @description Give `job` up to 100 times, `subject` for the jobs about it (those that come later too, within two
+         *     seconds), `counts=true` for how all routes stand, or several of these. Each job begins with
+         *     `snapshot` and continues with `change`; both carry the whole state. `gone` says that a job is not
+         *     there, or not any more. `counts` has what `GET /v1/overview` answers, when it changes, every 250 ms
+         *     at most; it needs the right `see` and all tenants. `cut` says that the subject has more than 100
+         *     jobs, of which 100 are followed. A stream of jobs alone says `end` and closes once all have ended;
+         *     others stay open. A slow client skips to the newest state. A client that reconnects with
+         *     `Last-Event-ID` gets no snapshot of a job that did not change, and a 204 if all have ended and it
+         *     has seen that. A stream ends when its principal may no longer see what it shows.
+         */
+        get: operations["watch_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2333,6 +2366,8 @@ export interface components {
              */
             next: string | null;
             searched: components["schemas"]["Searched"] | null;
+            /** @description How many jobs the filter selects. */
+            total: components["schemas"]["Total"];
         };
         /**
          * @description The state of a job: it waits for a time, for a worker or for something else, runs, or has ended.
@@ -3990,6 +4025,16 @@ export interface components {
             /** @description What the entry is. */
             what: components["schemas"]["EntrySort"];
         };
+        /** @description An event of a stream: its fields. `data` is JSON: of `snapshot` and `change` a Snapshot, of `gone` an object with the `id` of the job, of `cut` one with the number of jobs that are `followed`, of `counts` an Overview, of `end` an empty object. */
+        StreamEvent: {
+            data: string;
+            /** @enum {string} */
+            event: "snapshot" | "change" | "gone" | "cut" | "counts" | "end";
+            /** @description What was told of the jobs so far; only of `snapshot` and `change`. */
+            id?: string;
+            /** @description When to connect again, in ms. */
+            retry?: number;
+        };
         /** @description A row of figures. */
         SummaryRow: components["schemas"]["Figures"] & {
             cause: components["schemas"]["Cause"] | null;
@@ -4145,6 +4190,19 @@ export interface components {
         Tokens: {
             /** @description By name. */
             tokens: components["schemas"]["Token"][];
+        };
+        /** @description How many jobs a filter selects. */
+        Total: {
+            /**
+             * @description Whether there are exactly so many. It is known without a filter besides `state` and `queue`, and
+             *     of a list that has one page.
+             */
+            is_exact: boolean;
+            /**
+             * Format: int64
+             * @description So many, or at least so many.
+             */
+            jobs: number;
         };
         /** @description The condition of the jobs to release. */
         Unpark: {
@@ -5403,6 +5461,8 @@ export interface operations {
     list_jobs: {
         parameters: {
             query?: {
+                /** @description Only jobs whose last failure has this class */
+                class?: components["schemas"]["FailureClass"];
                 /** @description Where to continue: part of `next` */
                 cursor?: string;
                 /**
@@ -5414,6 +5474,13 @@ export interface operations {
                 limit?: number;
                 /** @description Only of this queue */
                 queue?: string;
+                /**
+                 * @description Only of this route
+                 * @example order.completed.v1:invoice.issue
+                 */
+                route?: string;
+                /** @description Only jobs that are in their state since this time or later */
+                since?: components["schemas"]["Moment"];
                 /** @description Only in this state */
                 state?: components["schemas"]["JobState"];
                 /**
@@ -5421,8 +5488,20 @@ export interface operations {
                  * @example order-1042
                  */
                 subject?: string;
+                /**
+                 * @description Only about subjects that begin with this text
+                 * @example order-10
+                 */
+                subject_prefix?: string;
                 /** @description Only of this tenant */
                 tenant?: string;
+                /**
+                 * @description Only of the trace with this id: 32 hexadecimal digits
+                 * @example 4bf92f3577b34da6a3ce929d0e0e4736
+                 */
+                trace?: string;
+                /** @description Only jobs that are in their state since before this time */
+                until?: components["schemas"]["Moment"];
             };
             header?: never;
             path?: never;
@@ -9605,6 +9684,100 @@ export interface operations {
                 content?: never;
             };
             /** @description Redis does not answer: the session is still in force */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    watch_jobs: {
+        parameters: {
+            query?: {
+                /** @description `true` for how all routes stand */
+                counts?: boolean;
+                /** @description A job; up to 100 times */
+                job?: string[];
+                /**
+                 * @description The jobs about this subject
+                 * @example order-1042
+                 */
+                subject?: string;
+            };
+            header?: {
+                /** @description The last `id` that the client saw */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events `snapshot`, `change`, `gone`, `cut`, `counts`, `end` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["StreamEvent"];
+                };
+            };
+            /** @description All jobs have ended, and `Last-Event-ID` says that this was seen */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter is not known or cannot be used, or there is nothing to follow */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue knows any of the jobs */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;

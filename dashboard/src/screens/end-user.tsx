@@ -23,8 +23,8 @@ interface Item {
 }
 
 const FINAL = ["succeeded", "dead", "cancelled"];
-/** Jobs whose changes are streamed: a browser opens six connections to a server. */
-const STREAMS = 3;
+/** Jobs that one stream follows at most. */
+const MOST = 100;
 
 async function read(target: Target, signal: AbortSignal): Promise<Item[]> {
   try {
@@ -70,7 +70,7 @@ export function EndUser({ me, target }: { me: Me; target: Target }) {
   const live = useLive(`end user ${target.job} ${target.subject}`, (signal) => read(target, signal), 15_000);
   const items = live.data.value;
   const open = (items ?? []).filter((item) => !FINAL.includes(item.state)).map((item) => item.id);
-  useStreams(open.slice(0, STREAMS), live.again, (id, snapshot) => {
+  useStream(open.slice(0, MOST), live.again, (id, snapshot) => {
     live.data.value = live.data.value?.map((item) =>
       item.id === id
         ? { ...item, state: snapshot.state, progress: snapshot.progress, waiting: snapshot.waiting_for, attempts: snapshot.attempts }
@@ -180,29 +180,29 @@ function Card({ item }: { item: Item }) {
   );
 }
 
-/** Follows these jobs while the page is seen. */
-function useStreams(ids: string[], again: () => Promise<void>, changed: (id: string, snapshot: Snapshot) => void) {
+/** Follows these jobs in one stream, because a browser opens six connections to a server. Only while the page is seen. */
+function useStream(ids: string[], again: () => Promise<void>, changed: (id: string, snapshot: Snapshot) => void) {
   const key = ids.join();
   useEffect(() => {
-    let streams: EventSource[] = [];
+    if (ids.length === 0) return;
+    let stream: EventSource | null = null;
     const close = () => {
-      for (const stream of streams) stream.close();
-      streams = [];
+      stream?.close();
+      stream = null;
     };
     const open = () => {
-      if (streams.length > 0 || document.hidden) return;
-      streams = ids.map((id) => {
-        const stream = new EventSource(`${base}/v1/jobs/${encodeURIComponent(id)}/progress`);
-        const take = (event: MessageEvent<string>) => changed(id, JSON.parse(event.data) as Snapshot);
-        stream.addEventListener("snapshot", take);
-        stream.addEventListener("change", take);
+      if (stream || document.hidden) return;
+      stream = new EventSource(`${base}/v1/stream?${ids.map((id) => `job=${encodeURIComponent(id)}`).join("&")}`);
+      const take = (event: MessageEvent<string>) => {
+        const snapshot = JSON.parse(event.data) as Snapshot;
+        changed(snapshot.id, snapshot);
         // What the work came to, and its files, are with the job.
-        stream.addEventListener("end", () => {
-          stream.close();
-          void again();
-        });
-        return stream;
-      });
+        if (FINAL.includes(snapshot.state)) void again();
+      };
+      stream.addEventListener("snapshot", take);
+      stream.addEventListener("change", take);
+      stream.addEventListener("gone", () => void again());
+      stream.addEventListener("end", close);
     };
     const seen = () => (document.hidden ? close() : open());
     open();

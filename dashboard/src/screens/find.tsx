@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Refused, api, ask } from "../api/client";
+import { Refused, api, ask, cursorOf } from "../api/client";
 import type { Job, OutcomeReport, QuarantinedMessage } from "../api/types";
 import { LEADS, isFindOpen } from "../lib/keys";
 import { idIn } from "../lib/names";
@@ -33,13 +33,14 @@ async function orNothing<T>(found: Promise<T>): Promise<T | null> {
 
 async function find(text: string, signal: AbortSignal): Promise<Hit[]> {
   const id = idIn(text);
-  const [asJob, asSubject, asEvent, asMessage] = await Promise.all([
+  const [asJob, asSubject, asEvent, asMessage, asTrace] = await Promise.all([
     id ? job(id, signal) : [],
     subject(text, signal),
     event(text, signal),
     quarantined(id ?? text, id !== undefined, signal),
+    TRACE.test(text) ? trace(text.toLowerCase(), signal) : [],
   ]);
-  return [...asSubject, ...asJob, ...asEvent, ...asMessage];
+  return [...asSubject, ...asJob, ...asEvent, ...asTrace, ...asMessage];
 }
 
 async function job(id: string, signal: AbortSignal): Promise<Hit[]> {
@@ -84,6 +85,27 @@ async function ofEvent(source: string, id: string, signal: AbortSignal): Promise
     to: href("job", { id: one.job }),
     mark: <StatusBadge status={one.status} />,
   }));
+}
+
+const TRACE = /^[0-9a-f]{32}$/i;
+/** Traces have no index: each page looks at some thousand jobs. */
+const TRACE_PAGES = 5;
+
+/** The jobs of a trace among the first some thousand; the list of jobs continues. */
+async function trace(id: string, signal: AbortSignal): Promise<Hit[]> {
+  if (lacks("see") !== null) return [];
+  const hits: Hit[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < TRACE_PAGES; page++) {
+    const found = await orNothing(ask(api.GET("/v1/jobs", { params: { query: { trace: id, cursor, limit: 20 } }, signal })));
+    if (!found) return hits;
+    for (const one of found.jobs)
+      hits.push({ title: one.subject ?? one.kind, what: `${one.kind} of this trace`, to: href("job", { id: one.id }), mark: <StateBadge state={one.state} /> });
+    cursor = cursorOf(found.next);
+    if (!cursor) return hits;
+    if (hits.length > 0) break;
+  }
+  return [...hits, { title: "Look further", what: "not all jobs were compared with this trace", to: href("jobs", { trace: id, cursor }) }];
 }
 
 const SOURCES = 10;

@@ -28,8 +28,10 @@ const ACTS: Partial<Record<JobState, OperationAct[]>> = {
 };
 
 export function Jobs() {
-  const { state, queue, kind, tenant, subject, cursor } = params.value;
-  const query: Query<"list_jobs"> = { state: state as JobState | undefined, queue, kind, tenant, subject, cursor, limit: 50 };
+  const { state, queue, kind, tenant, subject, route, trace, cursor, since, until } = params.value;
+  const failed = params.value["class"] as Query<"list_jobs">["class"];
+  const filters = { queue, kind, tenant, subject_prefix: subject, route, class: failed, since, until, trace };
+  const query: Query<"list_jobs"> = { state: state as JobState | undefined, ...filters, cursor, limit: 50 };
   const key = JSON.stringify(query);
   const live = useLive(`jobs ${key}`, (signal) => ask(api.GET("/v1/jobs", { params: { query }, signal })), cursor ? 0 : 2_500);
   const acts = ACTS[state as JobState] ?? [];
@@ -42,10 +44,14 @@ export function Jobs() {
     <Page title="Jobs" name="Jobs" aside={<AsOf live={live} />}>
       <Tabs name="state" label="State" options={TABS} />
       <div class="filters">
-        <Filter name="subject" label="Subject" />
+        <Filter name="subject" label="Subject" placeholder="or how it begins" />
         <Filter name="kind" label="Kind" />
         <Filter name="tenant" label="Tenant" />
         <Filter name="queue" label="Queue" />
+        <Filter name="route" label="Route" />
+        <Filter name="class" label="Failure" placeholder="transient" />
+        <Filter name="since" label="Since" placeholder="2026-03-14T09:30:00Z" />
+        <Filter name="until" label="Until" placeholder="2026-03-14T17:00:00Z" />
       </div>
       <Shown live={live}>
         {(page) => (
@@ -61,14 +67,15 @@ export function Jobs() {
               columns={COLUMNS}
               empty={
                 <Empty title={state ? `No job is ${state}` : "No job"}>
-                  {kind || tenant || subject || queue
-                    ? "The filter lets nothing through: each text must be exactly that of the job."
+                  {Object.values(filters).some(Boolean)
+                    ? "The filter lets nothing through: each text must be exactly that of the job, and the subject its beginning."
                     : "An accepted event becomes a job for each of its routes. upshot publish FILE publishes one."}
                 </Empty>
               }
             />
             <Pages
               next={cursorOf(page.next)}
+              total={page.total.is_exact ? `${number(page.total.jobs)} in all.` : page.total.jobs > 0 || page.next ? `At least ${number(page.total.jobs)}.` : null}
               searched={page.searched === null ? null : `Looked at ${number(page.searched.jobs)} jobs so far, in queue ${page.searched.queue}.`}
             />
           </>

@@ -166,9 +166,9 @@ export function PauseLists() {
 }
 
 /** The pages of a list. */
-export function Pages({ next, searched }: { next: string | undefined; searched?: string | null }) {
+export function Pages({ next, searched, total }: { next: string | undefined; searched?: string | null; total?: string | null }) {
   const isLater = params.value["cursor"] !== undefined;
-  if (!isLater && next === undefined && !searched) return null;
+  if (!isLater && next === undefined && !searched && !total) return null;
   return (
     <nav class="pages" aria-label="Pages">
       {isLater && (
@@ -181,6 +181,7 @@ export function Pages({ next, searched }: { next: string | undefined; searched?:
           Next page
         </button>
       )}
+      {total && <span class="hint">{total}</span>}
       {searched && <span class="hint">{searched}</span>}
     </nav>
   );

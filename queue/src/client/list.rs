@@ -1,6 +1,7 @@
 //! Lists of jobs: an index with a cursor, never a scan.
 
 mod cursor;
+mod filter;
 mod lanes;
 mod lines;
 mod matching;
@@ -16,20 +17,9 @@ use crate::{
 
 use cursor::{At, InLane};
 pub use cursor::{BadCursor, Cursor};
+pub(crate) use filter::Matched;
+pub use filter::{Filter, TraceId};
 pub(crate) use sorted::Sorted;
-
-/// Selects jobs of a queue.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// In this state; all states when `None`.
-    pub state: Option<State>,
-    /// With this subject, from its own index.
-    pub subject: Option<String>,
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// Of this tenant. Ready jobs of a tenant are read from its lanes.
-    pub tenant: Option<String>,
-}
 
 /// A part of a list.
 #[derive(Clone, Debug)]
@@ -54,6 +44,8 @@ pub struct Searched {
 
 /// About the most jobs and lanes that a page examines: some thirty calls of a script.
 const EXAMINED: usize = 4_096;
+/// The same of a page that reads each job whole.
+const EXAMINED_WHOLE: usize = 1_024;
 /// Jobs that are examined together.
 const PART: usize = 128;
 /// Jobs that are read together, arguments included.
@@ -124,9 +116,14 @@ impl Client {
             filter.check(cursor)?;
         }
         self.check_layout().await?;
-        if let Some(subject) = &filter.subject {
-            return self.list_subject(subject, filter, from, limit).await;
+        let Some(matched) = self.matched(filter).await? else {
+            // The queue knows no such route.
+            return Ok(Page { jobs: Vec::new(), next: None, searched: None });
+        };
+        if filter.subject.is_some() || filter.subject_prefix.is_some() {
+            return self.list_subjects(filter, &matched, from, limit).await;
         }
+        let most = if filter.reads_whole() { EXAMINED_WHOLE } else { EXAMINED };
         let start = from.as_ref().and_then(Cursor::state).unwrap_or(0);
         let mut at = from.map(|cursor| cursor.0);
         let (mut jobs, mut examined) = (Vec::new(), 0);
@@ -136,16 +133,17 @@ impl Client {
             let mut behind = at.take();
             loop {
                 let room = limit - jobs.len();
-                if room == 0 || examined >= EXAMINED {
+                if room == 0 || examined >= most {
                     let next = behind.unwrap_or(At::Start(place));
                     let searched = (room > 0).then_some(Searched { jobs: examined, state: Some(state) });
                     return Ok(Page { jobs, next: Some(Cursor(next)), searched });
                 }
-                let looks = filter.kind.is_some() || filter.tenant.is_some() && state != State::Ready;
-                let take = if looks { PART } else { room.min(IDS) };
-                let slice = self.slice(filter, state, behind.as_ref(), take).await?;
+                let take = if filter.looks(state) { PART } else { room.min(IDS) };
+                let first = behind.or_else(|| filter.first(place, state));
+                let mut slice = self.slice(filter, state, first.as_ref(), take).await?;
                 examined += slice.cost;
-                behind = self.pick(filter, state, slice, &mut jobs, limit).await?;
+                filter.bound(state, &mut slice);
+                behind = self.pick(filter, &matched, state, slice, &mut jobs, limit).await?;
                 if behind.is_none() {
                     if jobs.len() >= limit {
                         let next = after(place).map(|place| Cursor(At::Start(place)));
@@ -223,17 +221,15 @@ impl Client {
     async fn pick(
         &self,
         filter: &Filter,
+        matched: &Matched,
         state: State,
         slice: Slice,
         jobs: &mut Vec<Job>,
         limit: usize,
     ) -> Result<Option<At>, Error> {
         let ids: Vec<&JobId> = slice.entries.iter().map(|entry| &entry.id).collect();
-        let fits: Vec<usize> = if filter.kind.is_some() || filter.tenant.is_some() {
-            self.matching(filter.kind.as_deref(), filter.tenant.as_deref(), &ids).await?
-        } else {
-            (0..ids.len()).collect()
-        };
+        let fits: Vec<usize> =
+            if matched.is_any() { (0..ids.len()).collect() } else { self.matching(matched, &ids).await? };
         for part in fits.chunks(READ) {
             let ids: Vec<JobId> =
                 part.iter().filter_map(|i| slice.entries.get(*i)).map(|entry| entry.id.clone()).collect();
@@ -241,7 +237,8 @@ impl Client {
                 self.jobs(&ids).await?.into_iter().map(|job| (job.id.clone(), job)).collect();
             for i in part {
                 let Some(entry) = slice.entries.get(*i) else { break };
-                let is_here = |job: &Job| job.state == state && entry.is_of.fits(job) && filter.admits(job);
+                let is_here =
+                    |job: &Job| job.state == state && entry.is_of.fits(job) && filter.admits(job, matched);
                 if !found.get(&entry.id).is_some_and(is_here) {
                     continue;
                 }
@@ -257,24 +254,22 @@ impl Client {
         Ok(slice.next)
     }
 
-    async fn list_subject(
+    /// A page of the index of subjects.
+    async fn list_subjects(
         &self,
-        subject: &str,
         filter: &Filter,
+        matched: &Matched,
         from: Option<Cursor>,
         limit: usize,
     ) -> Result<Page, Error> {
-        let mut after = match from.map(|cursor| cursor.0) {
-            Some(At::Subject(id)) => format!("({subject}\0{id}"),
-            _ => format!("[{subject}\0"),
-        };
+        let (mut after, end) = filter.range(from.map(|cursor| cursor.0));
         let (mut jobs, mut examined) = (Vec::new(), 0);
         loop {
             let take = limit.saturating_sub(jobs.len()).clamp(1, PART);
-            let found: Vec<String> = redis::cmd("ZRANGE")
+            let mut found: Vec<String> = redis::cmd("ZRANGE")
                 .arg(self.keys.subjects())
                 .arg(&after)
-                .arg(format!("({subject}\x01"))
+                .arg(&end)
                 .arg("BYLEX")
                 .arg("LIMIT")
                 .arg(0)
@@ -282,20 +277,26 @@ impl Client {
                 .query_async(&mut self.conn.clone())
                 .await?;
             let more = found.len() > take;
-            let ids: Vec<JobId> = found
-                .into_iter()
-                .take(take)
-                .filter_map(|entry| entry.rsplit_once('\0').map(|(_, id)| JobId::trusted(id.to_owned())))
-                .collect();
-            examined += ids.len();
-            let next = ids.last().filter(|_| more).cloned();
-            jobs.extend(self.jobs(&ids).await?.into_iter().filter(|job| filter.admits(job)));
-            let Some(next) = next else { return Ok(Page { jobs, next: None, searched: None }) };
-            if jobs.len() >= limit || examined >= EXAMINED {
-                let searched = (jobs.len() < limit).then_some(Searched { jobs: examined, state: None });
-                return Ok(Page { jobs, next: Some(Cursor(At::Subject(next))), searched });
+            found.truncate(take);
+            let named = |entry: &String| {
+                let (subject, id) = entry.rsplit_once('\0')?;
+                Some((Arc::<str>::from(subject), JobId::trusted(id.to_owned())))
+            };
+            let entries: Vec<(Arc<str>, JobId)> = found.iter().filter_map(named).collect();
+            let ids: Vec<JobId> = entries.iter().map(|(_, id)| id.clone()).collect();
+            examined += found.len();
+            for ids in ids.chunks(READ) {
+                let some = self.jobs(ids).await?;
+                jobs.extend(some.into_iter().filter(|job| filter.admits(job, matched)));
             }
-            after = format!("({subject}\0{next}");
+            let (Some(last), true) = (entries.into_iter().next_back(), more) else {
+                return Ok(Page { jobs, next: None, searched: None });
+            };
+            if jobs.len() >= limit || examined >= EXAMINED_WHOLE {
+                let searched = (jobs.len() < limit).then_some(Searched { jobs: examined, state: None });
+                return Ok(Page { jobs, next: Some(Cursor(filter.behind(last))), searched });
+            }
+            after = format!("({}\0{}", last.0, last.1).into_bytes();
         }
     }
 }
@@ -318,27 +319,5 @@ impl At {
             },
             other => other.clone(),
         }
-    }
-}
-
-impl Filter {
-    fn wants(&self, place: usize) -> bool {
-        self.state.is_none_or(|state| State::ALL.get(place) == Some(&state))
-    }
-
-    /// Whether a cursor belongs to this list.
-    fn check(&self, cursor: &Cursor) -> Result<(), BadCursor> {
-        let fits = match cursor.state() {
-            Some(state) => self.subject.is_none() && self.wants(state),
-            None => self.subject.is_some(),
-        };
-        if fits { Ok(()) } else { Err(BadCursor(cursor.to_string())) }
-    }
-
-    fn admits(&self, job: &Job) -> bool {
-        self.state.is_none_or(|state| job.state == state)
-            && self.kind.as_ref().is_none_or(|kind| job.kind == *kind)
-            && self.tenant.as_ref().is_none_or(|tenant| job.tenant.as_ref() == Some(tenant))
-            && self.subject.as_ref().is_none_or(|subject| job.subject.as_ref() == Some(subject))
     }
 }

@@ -1,6 +1,6 @@
 //! Why an attempt did not finish.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,17 @@ impl FailureClass {
             Self::Refuted => "refuted",
             Self::Unconfirmed => "unconfirmed",
         }
+    }
+}
+
+impl FromStr for FailureClass {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            format!("it is not a class of failures; the classes are {names}")
+        })
     }
 }
 

@@ -257,6 +257,7 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
             );
             lines
         }
+        "completion" => ["bash", "zsh", "fish"].map(|shell| words(format!("completion {shell}"))).into(),
         "login" | "me" => vec![words(command.to_owned())],
         "logout" | "profiles" => {
             let file = profiles(stage).join("upshot/profiles.toml");
@@ -360,7 +361,8 @@ async fn every_command_writes_json_and_fits_80_columns_and_ends_in_good_order() 
             assert_visible(&line, &said);
             assert_visible(&line, &beside);
             // Documents have lines of their own, and neither links nor tokens are broken.
-            let is_document = matches!(command.as_str(), "openapi" | "asyncapi" | "settings" | "help");
+            let is_document =
+                matches!(command.as_str(), "openapi" | "asyncapi" | "settings" | "completion" | "help");
             let is_whole = |line: &str| line.contains("://") || line.starts_with("upk_");
             let wide = said.lines().find(|line| columns(line) > 80 && !is_whole(line));
             assert!(

@@ -66,6 +66,7 @@ pub const ROWS: &[Row] = &[
     said(row("reschedule_job", &[202], NotThere), || json!({"delay": "1h"})),
     said(row("prioritise_job", &[202], NotThere), || json!({"priority": "high"})),
     row("watch_job", &[200], NotThere),
+    asked(row("watch_jobs", &[200], NotThere), "?job={id}", &["job"]),
     row("read_file", &[404], NotThere),
     row("list_queues", &[200], Same),
     said(row("pause_queue", &[200], Same), || json!({"kind": "nothing.of.it"})),
@@ -176,7 +177,7 @@ impl Target {
             path.replace("{subject}", &subject).replace("{queue}", "emails").replace("{name}", "a.pdf");
         let path = path.replace("{token}", "000000000000").replace("{id}", self.id.as_str());
         let path = path.replace("{link}", "0123456789abcdef-1");
-        format!("{path}{query}")
+        format!("{path}{}", query.replace("{id}", self.id.as_str()))
     }
 
     /// The body of a request. The event of the target has its id.

@@ -117,3 +117,56 @@ async fn a_ticket_opens_one_stream_once() {
     ended(stream).await;
     fixture.finish().await;
 }
+
+#[tokio::test]
+async fn a_link_is_a_credential_of_a_page_of_another_origin() {
+    const SHOP: &str = "https://shop.example.org";
+    let (_, amqp) = TestRabbit::get().await.vhost();
+    let fixture = Fixture::with(&shared_redis().await.url(), &amqp, |settings| {
+        settings.api.auth = AuthMode::Required;
+        settings.api.cors_origins = vec![SHOP.to_owned()];
+        settings.api.sessions.recheck = Duration::from_millis(10);
+    })
+    .await;
+    let (own, other) = (
+        fixture.enqueue("emails", job("1", "order.confirm")).await,
+        fixture.enqueue("emails", job("2", "order.confirm")).await,
+    );
+    let operator = token(&fixture, Role::Operator, Scope::everything(), Rights::default()).await;
+    let made =
+        ask(&fixture, Some(&operator), Method::POST, "/v1/links", &json!({"job": own.as_str()})).await.body;
+    let link = made["link"].as_str().unwrap().split_once('#').unwrap().1;
+    let path = format!("/v1/jobs/{own}/progress");
+    let from = async |origin: &str, path: &str| {
+        let request = fixture.client.get(fixture.url(path)).header("origin", origin);
+        request.bearer_auth(link).send().await.unwrap()
+    };
+    // The module is loaded by any page of these origins, without a credential.
+    let module = fixture.client.get(fixture.url("/progress.js")).header("origin", SHOP).send().await.unwrap();
+    assert_eq!(module.headers()["access-control-allow-origin"], SHOP);
+    let stream = from(SHOP, &path).await;
+    assert_eq!(stream.headers()["access-control-allow-origin"], SHOP);
+    let stream = opened(stream).await;
+    let ticketed = {
+        let made = ask(&fixture, Some(link), Method::POST, "/v1/tickets", &json!({"path": path})).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        opened(fixture.get(&format!("{path}?ticket={}", made.body["ticket"].as_str().unwrap())).await).await
+    };
+    assert_eq!(from("https://other.example.org", &path).await.status(), 403);
+    assert_eq!(from(SHOP, &format!("/v1/jobs/{other}/progress")).await.status(), 404);
+    assert_eq!(from(SHOP, "/v1/jobs").await.status(), 403);
+    for method in [Method::POST, Method::DELETE] {
+        let refused = ask(&fixture, Some(link), method, "/v1/links", &json!({"job": own.as_str()})).await;
+        assert_eq!((refused.status, kind(&refused.body)), (403, "missing-right"), "{}", refused.body);
+    }
+    let forged = ask(&fixture, Some(&format!("{link}A")), Method::GET, &path, &json!(null)).await;
+    assert_eq!((forged.status, kind(&forged.body)), (401, "unauthenticated"), "{}", forged.body);
+    // Another key ends all links, and with them the streams.
+    assert_eq!(ask(&fixture, Some(&operator), Method::DELETE, "/v1/links", &json!(null)).await.status, 403);
+    let root = token(&fixture, Role::Administrator, Scope::everything(), Rights::default()).await;
+    assert_eq!(ask(&fixture, Some(&root), Method::DELETE, "/v1/links", &json!(null)).await.status, 204);
+    ended(stream).await;
+    ended(ticketed).await;
+    assert_eq!(from(SHOP, &path).await.status(), 401);
+    fixture.finish().await;
+}

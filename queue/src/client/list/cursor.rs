@@ -31,6 +31,8 @@ pub(super) enum At {
     Lane { class: usize, flow: Arc<str>, behind: InLane },
     /// After a job in the list of a subject.
     Subject(JobId),
+    /// After a job in the list of the subjects that begin with a text.
+    Named { subject: Arc<str>, id: JobId },
 }
 
 /// A position in a lane. Jobs in the sorted set come first.
@@ -61,11 +63,13 @@ const RUNNING: usize = 2;
 const SUCCEEDED: usize = 4;
 /// The prefix of a cursor in a subject's list.
 const SUBJECT: &str = "subject";
+/// That of a cursor in the list of several subjects.
+const NAMED: &str = "named";
 const PLACED: &str = "placed";
 const LISTED: &str = "listed";
 /// Larger numbers are not times, and Lua would round them.
 const MOST: i64 = 1 << 53;
-/// Bytes of a flow, in digits: a tenant and its limit keys, each byte escaped.
+/// Bytes of a flow, in digits: a tenant and its limit keys, each byte escaped; and of a subject.
 const LONGEST_FLOW: usize = 16 << 10;
 
 impl Cursor {
@@ -87,7 +91,7 @@ impl Cursor {
             At::Claim { .. } => Some(RUNNING),
             At::Line { .. } => Some(SUCCEEDED),
             At::Lane { .. } => Some(READY),
-            At::Subject(_) => None,
+            At::Subject(_) | At::Named { .. } => None,
         }
     }
 }
@@ -111,6 +115,8 @@ impl fmt::Display for Cursor {
                 }
             }
             At::Subject(id) => write!(f, "{SUBJECT}.{id}"),
+            // A subject may hold any character.
+            At::Named { subject, id } => write!(f, "{NAMED}.{}.{id}", HEXLOWER.encode(subject.as_bytes())),
         }
     }
 }
@@ -150,6 +156,14 @@ fn in_lane(parts: &[&str]) -> Option<InLane> {
     }
 }
 
+/// A text whose bytes are digits.
+fn text_of(digits: &str) -> Option<String> {
+    if digits.len() > LONGEST_FLOW {
+        return None;
+    }
+    String::from_utf8(HEXLOWER.decode(digits.as_bytes()).ok()?).ok()
+}
+
 fn at(text: &str) -> Option<At> {
     let parts: Vec<&str> = text.split('.').collect();
     let (first, rest) = parts.split_first()?;
@@ -157,13 +171,16 @@ fn at(text: &str) -> Option<At> {
         let [id] = rest else { return None };
         return Some(At::Subject(id.parse().ok()?));
     }
+    if *first == NAMED {
+        let [subject, id] = rest else { return None };
+        return Some(At::Named { subject: text_of(subject)?.into(), id: id.parse().ok()? });
+    }
     let state = number(first).filter(|state| *state < State::ALL.len())?;
     match (state, rest) {
         (_, []) => Some(At::Start(state)),
-        (READY, [class, flow, behind @ ..]) if flow.len() <= LONGEST_FLOW => {
+        (READY, [class, flow, behind @ ..]) => {
             let class = number(class).filter(|class| *class < Priority::ALL.len())?;
-            let flow = String::from_utf8(HEXLOWER.decode(flow.as_bytes()).ok()?).ok()?;
-            Some(At::Lane { class, flow: flow.into(), behind: in_lane(behind)? })
+            Some(At::Lane { class, flow: text_of(flow)?.into(), behind: in_lane(behind)? })
         }
         (RUNNING, [until, claim, seen]) => {
             Some(At::Claim { until: number(until)?, claim: number(claim)?, seen: number(seen)? })
@@ -209,7 +226,8 @@ mod tests {
             (ms.clone(), ms, 0..1000usize).prop_map(|(until, claim, seen)| At::Claim { until, claim, seen }),
             (0u64..1 << 50, 0u64..1 << 50, 0..1000usize).prop_map(|(ms, n, seen)| At::Line { ms, n, seen }),
             (0..4usize, flow, in_lane).prop_map(|(class, flow, behind)| At::Lane { class, flow, behind }),
-            id.prop_map(At::Subject),
+            id.clone().prop_map(At::Subject),
+            (".{0,20}", id).prop_map(|(subject, id)| At::Named { subject: subject.into(), id }),
         ]
     }
 
@@ -221,7 +239,7 @@ mod tests {
         }
 
         #[test]
-        fn only_what_a_page_answered_is_read(text in "([0-9]|subject)(\\.([0-9a-f]{0,4}|placed|listed|[a-z2-7]{26}|-?[0-9]{1,20})){0,6}") {
+        fn only_what_a_page_answered_is_read(text in "([0-9]|subject|named)(\\.([0-9a-f]{0,4}|placed|listed|[a-z2-7]{26}|-?[0-9]{1,20})){0,6}") {
             if let Ok(cursor) = text.parse::<Cursor>() {
                 prop_assert_eq!(cursor.to_string(), text);
             }

@@ -1,7 +1,8 @@
-//! Filters many jobs by kind and tenant inside Redis.
+//! Filters many jobs inside Redis, without sending their arguments.
 
 use redis::RedisResult;
 
+use super::Matched;
 use crate::{
     client::handle::Client,
     job::{flow::encode, id::JobId},
@@ -9,19 +10,16 @@ use crate::{
 };
 
 impl Client {
-    /// The positions of the jobs with this kind and tenant (any for `None`).
-    pub(crate) async fn matching(
-        &self,
-        kind: Option<&str>,
-        tenant: Option<&str>,
-        ids: &[&JobId],
-    ) -> RedisResult<Vec<usize>> {
+    /// The positions of the jobs that match.
+    pub(crate) async fn matching(&self, matched: &Matched, ids: &[&JobId]) -> RedisResult<Vec<usize>> {
         let named = |name: Option<&str>| name.map(|name| format!("={}", encode(name))).unwrap_or_default();
-        let (kind, tenant) = (named(kind), named(tenant));
+        let (kind, tenant) = (named(matched.kind.as_deref()), named(matched.tenant.as_deref()));
+        let route = matched.route.map(|route| route.to_string()).unwrap_or_default();
+        let trace = matched.trace.as_deref().unwrap_or_default();
         let (mut places, mut start) = (Vec::new(), 0);
         while let Some(rest) = ids.get(start..).filter(|rest| !rest.is_empty()) {
             let mut call = Call::new(&scripts::MATCH, &self.keys);
-            call.arg(&kind).arg(&tenant);
+            call.arg(&kind).arg(&tenant).arg(&route).arg(trace);
             for id in rest.iter().take(MAX_BATCH) {
                 call.arg(id.as_str());
             }
