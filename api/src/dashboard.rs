@@ -26,7 +26,7 @@ pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self
 
 /// The addresses of the screens. The script finds out from the address which screen to show. Each is
 /// one segment, so that the relative addresses in the page hold below any prefix of a proxy.
-const SCREENS: [&str; 15] = [
+const SCREENS: [&str; 16] = [
     "/",
     "/find",
     "/story",
@@ -34,6 +34,7 @@ const SCREENS: [&str; 15] = [
     "/jobs",
     "/outcomes",
     "/failures",
+    "/tenants",
     "/queues",
     "/queue",
     "/schedules",

@@ -93,7 +93,7 @@ impl Links {
         format!("{}/v1/subjects/{}?{query}", self.base, utf8_percent_encode(subject, SEGMENT))
     }
 
-    /// The groups of dead jobs with this query.
+    /// The groups of failures with this query.
     pub fn dead(&self, query: &str) -> String {
         format!("{}/v1/dead?{query}", self.base)
     }

@@ -31,7 +31,7 @@ use crate::{routes, state::Shared, view::Snapshot};
         (name = "jobs", description = "The work that events ask for"),
         (name = "queues", description = "Where jobs wait, and what delays them"),
         (name = "schedules", description = "Jobs at due times, without an event"),
-        (name = "dead", description = "Jobs that will not run again by themselves, grouped by cause"),
+        (name = "dead", description = "Failures by cause: jobs that will not run again by themselves, and jobs that do"),
         (name = "quarantine", description = "Messages that could not be accepted"),
         (name = "outcomes", description = "Whether it came out right"),
         (name = "access", description = "Who may do what"),

@@ -39,6 +39,7 @@ mod session;
 mod signals;
 mod stream;
 mod subjects;
+mod tenants;
 mod tickets;
 mod tokens;
 mod unpark;
@@ -91,6 +92,7 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(schedules::resume))
         .routes(routes!(schedules::run))
         .routes(routes!(dead::groups))
+        .routes(routes!(dead::group))
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::message))
         .routes(routes!(operations::create, operations::list))
@@ -102,6 +104,8 @@ pub fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(operations::abort))
         .routes(routes!(outcomes::list))
         .routes(routes!(outcomes::summary))
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::show))
         .routes(routes!(outcomes::of_job))
         .routes(routes!(outcomes::waive))
         .routes(routes!(outcomes::note))

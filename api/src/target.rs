@@ -64,7 +64,8 @@ impl<'a> Target<'a> {
                 act.target(name, value);
             }
         }
-        let Some(queue) = state.queues.get(&known.job.queue).cloned().map(Operator::new) else {
+        let operator = |queue| Operator::new(queue).acting(&caller.author(""));
+        let Some(queue) = state.queues.get(&known.job.queue).cloned().map(operator) else {
             let detail = format!("its queue {} is not in the settings", known.job.queue);
             return Err(Problem::new(Code::UnknownJob, detail));
         };

@@ -24,7 +24,7 @@ pub use access::{Me, RightName, RoleName, TokenBody};
 pub use act::{ActBody, ActResult};
 pub use clock::TimesBody;
 pub use figures::{CauseBody, FiguresBody};
-pub use group::GroupBody;
+pub use group::{GroupBody, HistoryBody};
 pub use job::{JobBody, JobSummary, StepBody};
 pub use operation::{OperationBody, OperationState, RefusalBody};
 pub use outcome::{Beside, OutcomeReport, OutcomeStatus, STATUSES};

@@ -25,7 +25,7 @@ pub use jobs::{Cancel, Job, Jobs, Prioritise, Reschedule, Retry, Why};
 pub use link::{Link, LinkCommand, LinkId, LinkWith};
 pub use operation::{Operation, OperationCommand, OperationCreate, OperationList, OperationShow};
 pub use outcomes::{
-    Alarms, By, Erase, Note, Objectives, Outcomes, Overdue, Overview, Owner, Period, Story, Waive,
+    Alarms, By, Erase, Note, Objectives, Outcomes, Overdue, Overview, Owner, Period, Story, Tenants, Waive,
     WhichOutcomes,
 };
 pub use quarantine::Quarantine;
@@ -124,6 +124,8 @@ pub enum Command {
     Outcomes(Outcomes),
     /// List outcomes that are late and have no verdict, the oldest due first.
     Overdue(Overdue),
+    /// Show what became of the outcomes of each tenant today and in 30 days, or of one tenant by day.
+    Tenants(Tenants),
     /// Show how much of each route's budget of errors is left, and how fast it is used up.
     ///
     /// For routes with an `objective` in the settings. The budget is for 30 days; what is late, missed
@@ -188,7 +190,7 @@ pub enum Command {
     ///
     /// Entries that no other group needs are then removed.
     OutboxEnd(OutboxEnd),
-    /// Show dead jobs, grouped by cause.
+    /// Show failures by cause: dead jobs, and those that run again; or the history of one cause.
     Dead(Dead),
     /// Retry, cancel, purge, move, release or waive many jobs: a dry run first.
     Operation(Operation),
@@ -412,6 +414,8 @@ mod tests {
             "link subject order-1042".to_owned(),
             "link revoke 0f3a5b7c9d1e2f40-1773480413000".to_owned(),
             "audit-log --principal shop --right edit-arguments --target invoices --result unknown --since 2h".to_owned(),
+            "tenants --sort overdue --limit 20".to_owned(),
+            "tenants acme".to_owned(),
             "dead --queue invoices".to_owned(),
             "operation create invoices retry --state dead --group 5f1d7a84db00d2fc --pace 100ms --same-cause 0".to_owned(),
             "operation create invoices purge --state dead --until 7d --tenant acme".to_owned(),
@@ -421,6 +425,9 @@ mod tests {
             format!("operation show {id} --follow"),
             format!("operation start {id} --confirm 1204"),
             format!("operation abort {id}"),
+            "dead --kind invoice.issue --since 24h --until 1h --past".to_owned(),
+            "dead 5f1d7a84db00d2fc --queue invoices".to_owned(),
+            "jobs --group 5f1d7a84db00d2fc --since 24h --until 2026-03-14T09:30:00Z".to_owned(),
         ] {
             parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }

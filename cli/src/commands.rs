@@ -34,6 +34,7 @@ pub mod services;
 pub mod settings;
 pub mod stop;
 pub mod story;
+pub mod tenants;
 mod timeline;
 pub mod token;
 pub mod up;

@@ -30,6 +30,7 @@ pub(crate) async fn run(
         Command::Overview(overview) => commands::overview::show(&settings()?, overview, out).await,
         Command::Outcomes(outcomes) => commands::outcomes::list(&settings()?, outcomes, out).await,
         Command::Overdue(overdue) => commands::outcomes::overdue(&settings()?, overdue, out).await,
+        Command::Tenants(tenants) => commands::tenants::show(&settings()?, tenants, out).await,
         Command::Objectives(objectives) => commands::objectives::show(&settings()?, objectives, out).await,
         Command::Alarms(alarms) => commands::alarms::show(&settings()?, alarms, out).await,
         Command::Erase(erase) => commands::erase::run(&settings()?, erase, out).await,

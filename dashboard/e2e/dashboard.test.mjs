@@ -13,8 +13,8 @@ import { fileURLToPath } from "node:url";
 import { browser, order, start } from "./system.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const SCREENS = ["", "outcomes", "outcomes?status=missed", "failures", "jobs", "queues", "queue?name=invoices", "schedules", "operations", "quarantine", "audit", "access", "find?q=order-9"];
-const TITLES = ["Now", "Outcomes", "Outcomes", "Failures by cause", "Jobs", "Queues", "Queue invoices", "Schedules", "Operations", "Quarantine", "Audit log", "Access", "Find"];
+const SCREENS = ["", "outcomes", "outcomes?status=missed", "failures", "tenants", "jobs", "queues", "queue?name=invoices", "schedules", "operations", "quarantine", "audit", "access", "find?q=order-9"];
+const TITLES = ["Now", "Outcomes", "Outcomes", "Failures by cause", "Tenants", "Jobs", "Queues", "Queue invoices", "Schedules", "Operations", "Quarantine", "Audit log", "Access", "Find"];
 
 let chromium;
 before(async () => {
@@ -224,8 +224,14 @@ describe("without authentication", () => {
     await page.getByText("The mailbox is open again").waitFor();
     await accessible(page, "an operation that is done");
     await system.until("/v1/subjects/order-4", ({ outcomes }) => outcomes[0].attempts >= 2, "the second attempt");
+    // It dies of the same cause again, and the cause tells that.
     await page.goBack();
     await heading(page, "Failures by cause");
+    await group.locator(".message a").first().click();
+    await page.getByRole("heading", { name: "What was done about it" }).waitFor();
+    await page.getByText("retried 1 job: 1 died so again").waitFor();
+    await accessible(page, "the history of a cause");
+    await page.locator("dialog [data-first]").click();
     await page.keyboard.press("g");
     await page.keyboard.press("m");
     await heading(page, "Operations");
@@ -567,7 +573,7 @@ describe("with authentication", () => {
   test("a viewer sees what it may not do, and why, and the API refuses it as well", async () => {
     const page = await open(system, "failures");
     await logIn(page, tokens.viewer);
-    const retry = page.locator(".group").getByRole("button", { name: "Retry" });
+    const retry = page.locator(".group").first().getByRole("button", { name: "Retry" });
     await retry.waitFor();
     assert.equal(await retry.getAttribute("aria-disabled"), "true");
     assert.match(await retry.getAttribute("title"), /right “replay”/);

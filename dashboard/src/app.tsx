@@ -22,6 +22,7 @@ import { QueueScreen } from "./screens/queue";
 import { Queues } from "./screens/queues";
 import { Schedules } from "./screens/schedules";
 import { StoryScreen } from "./screens/story";
+import { Tenants } from "./screens/tenants";
 import { Dialogs } from "./ui/dialog";
 import { Icon } from "./ui/icon";
 import { PauseLists } from "./ui/list";
@@ -35,6 +36,7 @@ const VIEWS: Record<Screen, () => preact.ComponentChildren> = {
   jobs: () => <Jobs />,
   outcomes: () => <Outcomes />,
   failures: () => <Failures />,
+  tenants: () => <Tenants />,
   queues: () => <Queues />,
   queue: () => <QueueScreen />,
   schedules: () => <Schedules />,

@@ -36,6 +36,7 @@ pub mod risk;
 pub mod span;
 pub mod story;
 pub mod summary;
+pub mod tenants;
 mod watch;
 pub mod why;
 

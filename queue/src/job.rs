@@ -26,8 +26,9 @@
 //! | `silent` | the condition whose silence ended it |
 //! | `needed` | what it was parked for, where builds could not read its arguments |
 //! | `successor` | of a dead job: the job that took its idempotency key |
-//! | `group` | the fingerprint of its cause of death |
+//! | `group` | the cause of its last failure, until it ends otherwise than dead ([`crate::Group`]) |
 //! | `operation` | the operation that set it going ([`crate::operations`]), until it fails again |
+//! | `act` | the group and the act by which an operator retried it, until it ends |
 //! | `outcome` | what the handler returned, JSON; absent for `null` |
 //! | `duplicates` | enqueues that found this job |
 //! | `args:<n>`, `edits` | arguments that were replaced, and how often |
@@ -312,7 +313,7 @@ pub struct Job {
     pub changes: Vec<Change>,
     /// What the handler returned.
     pub outcome: Option<serde_json::Value>,
-    /// The fingerprint of its cause of death.
+    /// The group of its last failure ([`crate::Group`]), if it is dead because of it or runs again.
     pub group: Option<String>,
     /// Enqueues that found this job.
     pub duplicates: u64,

@@ -70,7 +70,7 @@ pub use clock::{Clock, LABEL_CLOCK, Origin, Stage};
 pub use condition::{BadCondition, Condition, MAX_CONDITION};
 pub use configuration::{BadConfiguration, Configuration, Difference, Retention};
 pub use connect::{Connection, Connector, RedisOptions};
-pub use dead::Group;
+pub use dead::{Group, GroupAct, GroupFilter, GroupHistory, Hours};
 pub use error::Error;
 pub use failure::{Failure, FailureClass};
 pub use histogram::Histogram;
@@ -89,7 +89,7 @@ pub use operations::{
     Advanced, Created, Operation, OperationCursor, OperationPage, Refusal, Steered, Walker,
 };
 pub use outbox::{Move, Outbox, OutboxGroup, OutboxReader, OutboxTail};
-pub use outcomes::{Clocks, DuePack, FigureDay, RouteClocks, Snapshot, VerdictDay, VerdictRow};
+pub use outcomes::{Clocks, DuePack, FigureDay, OpenOfTenant, RouteClocks, Snapshot, VerdictDay, VerdictRow};
 pub use parking::ConditionCursor;
 pub use priority::{Priority, Shares};
 pub use reconcile::{Conflict, Reconciled};

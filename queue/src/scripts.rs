@@ -21,8 +21,8 @@ use crate::redis::{
 use compose::{Clock, compose};
 pub use crash::wrote as crash_point;
 pub(crate) use policy::{
-    CALL_BYTES, CLOCKS_MS, DUE_IDS, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS, MAX_SCHEDULES,
-    RESERVATIONS_GIVEN_UP,
+    CALL_BYTES, CLOCKS_MS, DUE_IDS, GROUP_HOURS_KEPT, LANES_AT_MOST, MAX_BATCH, MAX_CLAIM, MAX_ENDS,
+    MAX_SCHEDULES, RESERVATIONS_GIVEN_UP,
 };
 
 /// A script in two forms: with Redis' clock, and with a clock that a test sets.

@@ -29,6 +29,8 @@ mod faults;
 mod fencing;
 #[path = "conformance/fixture.rs"]
 mod fixture;
+#[path = "conformance/groups.rs"]
+mod groups;
 #[path = "shared/handles.rs"]
 mod handles;
 #[path = "conformance/identity.rs"]

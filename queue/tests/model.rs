@@ -13,6 +13,8 @@ mod claim;
 mod end;
 #[path = "model/fairness.rs"]
 mod fairness;
+#[path = "model/groups.rs"]
+mod groups;
 #[path = "shared/handles.rs"]
 mod handles;
 #[path = "model/job.rs"]

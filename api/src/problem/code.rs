@@ -105,6 +105,8 @@ codes! {
     ScheduleOfSettings: "schedule-of-settings", CONFLICT, "The settings say what the schedule is";
     /// The queue has as many schedules as it may.
     TooManySchedules: "too-many-schedules", INSUFFICIENT_STORAGE, "There are too many schedules";
+    /// No queue knows a failure of this cause.
+    UnknownFailures: "unknown-failures", NOT_FOUND, "No failure of this cause is known";
     /// The body of a request other than an event is too large.
     BodyTooLarge: "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The queue keeps as many bytes of signals as it may.

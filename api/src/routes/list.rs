@@ -10,6 +10,7 @@ use upshot_queue::{Client, Counts, Cursor, Filter, QueueName, Searched};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
+use super::dead::fingerprint;
 use crate::{
     access::Caller,
     known::Known,
@@ -21,7 +22,7 @@ use crate::{
     view::{Class, JobState, JobSummary},
 };
 
-const PARAMETERS: [&str; 13] = [
+const PARAMETERS: [&str; 14] = [
     "state",
     "queue",
     "kind",
@@ -31,6 +32,7 @@ const PARAMETERS: [&str; 13] = [
     "subject",
     "subject_prefix",
     "trace",
+    "group",
     "since",
     "until",
     "cursor",
@@ -113,6 +115,7 @@ pub struct SearchedBody {
         ("trace" = Option<String>, Query, description = "Only of the trace with this id: 32 hexadecimal digits", example = "4bf92f3577b34da6a3ce929d0e0e4736"),
         ("since" = Option<Moment>, Query, description = "Only jobs that are in their state since this time or later"),
         ("until" = Option<Moment>, Query, description = "Only jobs that are in their state since before this time"),
+        ("group" = Option<String>, Query, description = "Only of this group of failures: first those that run again, by their last failure, then those that are dead", example = "5f1d7a84db00d2fc"),
         ("cursor" = Option<String>, Query, description = "Where to continue: part of `next`"),
         ("limit" = Option<usize>, Query, description = "Jobs on a page, 1 to 200; 50 if it is left out", minimum = 1, maximum = 200),
     ),
@@ -183,6 +186,7 @@ fn filter(caller: &Caller, query: &Query) -> Result<Filter, Problem> {
         since: query.moment("since")?,
         until: query.moment("until")?,
         trace: query.value("trace")?,
+        group: query.name("group")?.map(|group| fingerprint("group", group)).transpose()?,
     };
     if let (Some(since), Some(until)) = (filter.since, filter.until)
         && until < since
@@ -199,7 +203,7 @@ fn filter(caller: &Caller, query: &Query) -> Result<Filter, Problem> {
 
 /// Whether the queues count what the filter selects.
 fn is_counted(caller: &Caller, filter: &Filter) -> bool {
-    let Filter { state: _, subject, subject_prefix, kind, tenant, route, class, since, until, trace } =
+    let Filter { state: _, subject, subject_prefix, kind, tenant, route, class, since, until, trace, group } =
         filter;
     caller.sees_everything()
         && subject.is_none()
@@ -211,6 +215,7 @@ fn is_counted(caller: &Caller, filter: &Filter) -> bool {
         && since.is_none()
         && until.is_none()
         && trace.is_none()
+        && group.is_none()
 }
 
 /// The queues to go through, in order.

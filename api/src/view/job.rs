@@ -87,7 +87,7 @@ pub struct JobBody {
     /// When the running job was asked to stop.
     #[schema(required)]
     cancel_asked_at: Option<Moment>,
-    /// The group of a dead job.
+    /// The group of its last failure, if it is dead of it or runs again.
     #[schema(required, example = "5f1d7a84db00d2fc")]
     group: Option<String>,
     /// Of a dead job: the job that took its idempotency key, and runs in its place.

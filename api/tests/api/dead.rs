@@ -46,6 +46,8 @@ async fn dead_jobs_are_grouped_by_cause() {
         ("last_message", json!("no customer `order-3`")),
         ("count", json!(3)),
         ("dead", json!(3)),
+        ("retrying", json!(0)),
+        ("again_since", json!(null)),
         ("sample", json!(fixture.url(&format!("/v1/jobs/{}", ids[2])))),
     ] {
         assert_eq!(first[name], value, "{name} of {first}");
@@ -60,8 +62,63 @@ async fn dead_jobs_are_grouped_by_cause() {
     let page = fixture.json(page["next"].as_str().unwrap(), 200).await;
     assert_eq!((&page["groups"][0], &page["next"]), (first, &Value::Null));
     assert_eq!(fixture.json("/v1/dead?queue=emails", 200).await["groups"], json!([]));
-    for query in ["queue=nowhere", "limit=0", "skip=-1", "group=x"] {
+    for (query, n) in [
+        ("kind=a", 1),
+        ("kind=c", 0),
+        ("past=true", 0),
+        ("since=2000-01-01T00:00:00Z", 2),
+        ("until=2000-01-01T00:00:00Z", 0),
+    ] {
+        assert_eq!(
+            fixture.json(&format!("/v1/dead?{query}"), 200).await["groups"].as_array().unwrap().len(),
+            n,
+            "{query}"
+        );
+    }
+    for query in ["queue=nowhere", "limit=0", "skip=-1", "group=x", "since=x", "past=yes"] {
         fixture.json(&format!("/v1/dead?{query}"), 400).await;
+    }
+    fixture.finish().await;
+}
+
+/// Asked for one, a group tells what was done about it, also when it has no jobs any more.
+#[tokio::test]
+async fn a_group_tells_its_history() {
+    let fixture = Fixture::new().await;
+    let ids = bury(&fixture).await;
+    let group = fixture.json(&format!("/v1/jobs/{}", ids[0]), 200).await["group"].clone();
+    let address = format!("/v1/dead/{}", group.as_str().unwrap());
+    let body = fixture.json(&address, 200).await;
+    assert_eq!((&body["fingerprint"], &body["dead"], &body["acts"]), (&group, &json!(3), &json!([])));
+    assert_eq!(body["tenants"], json!([{"tenant": "acme", "count": 2}, {"tenant": "blum", "count": 1}]));
+    assert_eq!((&body["tenants_seen"], &body["other_tenants"]), (&json!(2), &json!(0)));
+    let blum = fixture.json("/v1/tenants/blum", 200).await;
+    assert_eq!((&blum["causes"][0]["group"], &blum["causes"][0]["count"]), (&group, &json!(1)));
+    assert_eq!(blum["causes"].as_array().unwrap().len(), 1, "{blum}");
+    let hours = body["hours"].as_array().unwrap();
+    assert_eq!(hours.iter().map(|hour| hour["count"].as_u64().unwrap()).sum::<u64>(), 3, "{body}");
+    let listed = fixture.json(&format!("/v1/jobs?group={}", group.as_str().unwrap()), 200).await;
+    let listed: Vec<_> =
+        listed["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
+    assert_eq!(listed, [ids[2].as_str(), ids[1].as_str(), ids[0].as_str()]);
+    let none = fixture.json("/v1/jobs?state=dead&until=2000-01-01T00:00:00Z", 200).await;
+    assert_eq!(none["jobs"], json!([]));
+
+    let queue = upshot_queue::Client::new(&fixture.connector, "invoices".parse().unwrap()).unwrap();
+    let operator = upshot_queue::Operator::new(queue).acting("ada");
+    operator.retry_paced(&ids[..3], std::time::Duration::ZERO).await.unwrap();
+    let body = fixture.json(&address, 200).await;
+    assert_eq!((&body["acts"][0]["retried"], &body["acts"][0]["not_ended"]), (&json!(3), &json!(3)));
+    assert_eq!(
+        (&body["dead"], &body["sample"], &body["last_message"]),
+        (&json!(0), &json!(null), &json!(null))
+    );
+    let past = fixture.json("/v1/dead?past=true", 200).await;
+    assert_eq!((past["groups"].as_array().unwrap().len(), &past["groups"][0]["fingerprint"]), (1, &group));
+    assert_eq!(fixture.json(&format!("{address}?queue=emails"), 404).await["code"], "unknown-failures");
+    fixture.json("/v1/dead/0123456789abcdef", 404).await;
+    for bad in ["/v1/dead/x", "/v1/jobs?group=x", "/v1/jobs?since=x"] {
+        fixture.json(bad, 400).await;
     }
     fixture.finish().await;
 }

@@ -106,6 +106,55 @@ async fn figures_follow_from_the_books() {
 }
 
 #[tokio::test]
+async fn a_tenant_has_its_own_figures() {
+    let fixture = Fixture::new().await;
+    let of = |name: &str, tenant: Option<&str>| NewJob {
+        tenant: tenant.map(str::to_owned),
+        ..due_in(name, "mail", 3_600_000)
+    };
+    let operator = Operator::new(fixture.queue("emails"));
+    for (name, tenant) in [("a", Some("acme")), ("b", Some("acme")), ("c", Some("b/um")), ("d", None)] {
+        let id = fixture.enqueue("emails", of(name, tenant)).await;
+        operator.cancel(&id).await.unwrap();
+    }
+    fixture.enqueue("emails", of("e", Some("acme"))).await;
+    let found = fixture.json("/v1/tenants?sort=verdicts", 200).await;
+    let rows: Vec<_> = found["tenants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (&row["tenant"], &row["open"], &row["today"]["cancelled"], &row["days"]["cancelled"]))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            (&json!("acme"), &json!(1), &json!(2), &json!(2)),
+            (&Value::Null, &json!(0), &json!(1), &json!(1)),
+            (&json!("b/um"), &json!(0), &json!(1), &json!(1)),
+        ]
+    );
+    assert_eq!((&found["others"]["days"]["cancelled"], &found["next"]), (&json!(0), &Value::Null));
+    let page = fixture.json("/v1/tenants?sort=verdicts&limit=2", 200).await;
+    let rest = fixture.json(page["next"].as_str().unwrap(), 200).await;
+    assert_eq!((&rest["tenants"][0]["tenant"], &rest["next"]), (&json!("b/um"), &Value::Null));
+
+    let acme = fixture.json("/v1/tenants/acme", 200).await;
+    assert_eq!(
+        (&acme["open"], &acme["overdue"], &acme["days"]["cancelled"]),
+        (&json!(1), &json!(0), &json!(2))
+    );
+    assert_eq!((&acme["by_day"][0]["cancelled"], &acme["by_day"][1]), (&json!(2), &Value::Null));
+    assert_eq!(acme["causes"], json!([]));
+    let other = fixture.json("/v1/tenants/b%2Fum", 200).await;
+    assert_eq!((&other["tenant"], &other["days"]["cancelled"]), (&json!("b/um"), &json!(1)));
+    assert_eq!(fixture.json("/v1/tenants/unknown", 200).await["days"]["cancelled"], 0);
+    for bad in ["?sort=name", "?limit=0", "/acme?sort=late", "/%00"] {
+        fixture.json(&format!("/v1/tenants{bad}"), 400).await;
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn the_summary_says_how_long_outcomes_take_beside_the_oldest_open_one() {
     let fixture = Fixture::new().await;
     let ago = |ms: i64| {

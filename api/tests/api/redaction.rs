@@ -28,6 +28,8 @@ struct About {
     jobs: Vec<JobId>,
     ended: JobId,
     message: MessageId,
+    /// A group of failures.
+    group: String,
 }
 
 fn said(words: &str) -> String {
@@ -121,6 +123,7 @@ fn paths(path: &str, operation: &Value, about: &About) -> Vec<String> {
         Some("sum_up_outcomes") => "by=cause",
         _ => "",
     };
+    let path = path.replace("{group}", &about.group);
     let path =
         path.replace("{subject}", "order-1042").replace("{queue}", "invoices").replace("{name}", "a.pdf");
     ids.iter().map(|id| format!("{}?{query}", path.replace("{id}", id))).collect()
@@ -130,7 +133,9 @@ fn paths(path: &str, operation: &Value, about: &About) -> Vec<String> {
 async fn no_answer_shows_personal_data_unless_it_is_revealed() {
     let fixture = Fixture::new().await;
     let (jobs, worker) = jobs(&fixture).await;
-    let about = About { ended: jobs[0].clone(), jobs, message: quarantined(&fixture).await };
+    let group =
+        fixture.json(&format!("/v1/jobs/{}", jobs[2]), 200).await["group"].as_str().unwrap().to_owned();
+    let about = About { ended: jobs[0].clone(), jobs, message: quarantined(&fixture).await, group };
     let dead = &about.jobs[2];
     for (verb, word) in [("note", "note"), ("owner", "owner")] {
         let remark = json!({word: said("ask"), "by": ADDRESS});

@@ -48,6 +48,9 @@ pub struct Jobs {
     /// Only the trace with this id: 32 hexadecimal digits.
     #[arg(long, value_name = "ID")]
     pub trace: Option<TraceId>,
+    /// Only this group of failures, as `upshot dead` names it: jobs that run again, then dead ones.
+    #[arg(long)]
+    pub group: Option<String>,
     #[command(flatten)]
     pub paging: Paging,
     #[command(flatten)]

@@ -110,6 +110,20 @@ pub struct StoryPeriod {
 }
 
 #[derive(Debug, Args)]
+pub struct Tenants {
+    /// Show this tenant, day by day.
+    #[arg(conflicts_with_all = ["sort", "limit", "all", "cursor"])]
+    pub tenant: Option<String>,
+    /// What comes first, of 30 days: most missed outcomes by default.
+    #[arg(long, value_parser = ["missed", "overdue", "late", "verdicts"])]
+    pub sort: Option<String>,
+    #[command(flatten)]
+    pub paging: Paging,
+    #[command(flatten)]
+    pub api: ApiAddress,
+}
+
+#[derive(Debug, Args)]
 pub struct Overview {
     #[command(flatten)]
     pub api: ApiAddress,

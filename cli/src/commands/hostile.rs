@@ -6,7 +6,7 @@ use upshot_shared::visible::is_shown;
 
 use super::{
     alarms, audit_log, dead, follow, job_page, jobs, me, objectives, operation, outcomes, overview,
-    quarantine, queues, schedules, story, timeline, token, why,
+    quarantine, queues, schedules, story, tenants, timeline, token, why,
 };
 use crate::output::{Page, Table, tests::written};
 
@@ -32,7 +32,15 @@ fn job(text: &str) -> Value {
 
 fn group(text: &str) -> Value {
     json!({"fingerprint": text, "queue": text, "class": text, "kind": text, "message": text, "first_seen": text,
-        "last_seen": text, "count": 1, "dead": 1, "sample": text})
+        "last_seen": text, "again_since": text, "count": 1, "dead": 1, "retrying": 1, "sample": text,
+        "hours": [{"at": text, "count": 1}], "tenants": [{"tenant": text, "count": 1}], "other_tenants": 1,
+        "acts": [{"at": text, "by": text, "retried": 1, "succeeded": 1}]})
+}
+
+fn tenant(text: &str) -> Value {
+    let figures = json!({"achieved_in_time": 1, "missed": 1, "share_in_time": 0.5});
+    json!({"tenant": text, "as_of": text, "open": 2, "overdue": 1, "days": figures, "today": figures, "by_day": [{"day": text, "missed": 1}],
+        "causes": [{"group": text, "count": 1, "class": text, "kind": text, "message": text}]})
 }
 
 fn queues(text: &str) -> Value {
@@ -159,6 +167,9 @@ fn pages(page: &mut Page, text: &str) {
     let now = "2026-03-14T09:30:00Z".parse().unwrap();
     job_page::print(page, &job(text), now);
     dead::print(page, &[group(text), group(text)], true, now);
+    dead::print_history(page, &group(text), now);
+    tenants::print(page, &tenant(text));
+    page.table(&mut tenants::table(), &[tenants::row(&tenant(text))]);
     queues::print(page, &queues(text));
     page.table(Table::bare().wrapping(&[2]), &[timeline::row(&entry(text))]);
     page.text(follow::told(text, &job(text)));

@@ -34,6 +34,7 @@ pub async fn list(settings: &Settings, jobs: &Jobs, out: &mut Output) -> anyhow:
         ("since", jobs.since.map(time)),
         ("until", jobs.until.map(time)),
         ("trace", jobs.trace.as_ref().map(ToString::to_string)),
+        ("group", jobs.group.clone()),
     ];
     let query: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let client = Client::new(settings, &jobs.api)?;

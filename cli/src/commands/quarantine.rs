@@ -1,13 +1,13 @@
 //! `upshot quarantine`: messages that could not be accepted, through the API.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use upshot_runtime::Settings;
 
 use super::{
     client::Client,
     pages::List,
-    value::{age, has, optional, part, text, when},
+    value::{age, has, optional, part, rfc3339, text, when},
 };
 use crate::{
     arguments::Quarantine,
@@ -32,14 +32,13 @@ pub async fn show(settings: &Settings, asked: &Quarantine, out: &mut Output) -> 
         out.answer(&summary, |page| counts(page, &summary, Utc::now()))?;
         return Ok(());
     }
-    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
     let filters = [
         ("reason", asked.reason.clone()),
         ("type", asked.kind.clone()),
         ("source", asked.source.clone()),
         ("subject", asked.subject.clone()),
-        ("since", asked.since.map(time)),
-        ("until", asked.until.map(time)),
+        ("since", asked.since.map(rfc3339)),
+        ("until", asked.until.map(rfc3339)),
     ];
     let query: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let mut table = table();

@@ -1,10 +1,15 @@
 //! Fields of the API's answers as text.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::Value;
 
 /// A time to the second.
 const SECONDS: &str = "%Y-%m-%d %H:%M:%S UTC";
+
+/// A time as the API takes it.
+pub fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
 
 /// A field as text; `-` if it is null or missing.
 pub fn text(value: &Value, name: &str) -> String {

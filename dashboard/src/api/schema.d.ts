@@ -155,13 +155,84 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists dead jobs, grouped by cause.
-         * @description A cause is class, kind, and the message without the parts that differ from job to job. Groups of
-         *     several queues are listed together, the last seen first.
+         * Lists failures, grouped by cause.
+         * @description A cause is class, kind, and the message without the parts that differ from job to job. A group has
+         *     the jobs that are dead of it, and those that failed so and run again. Groups of several queues are
+         *     listed together, the last failure first. With `past` come the groups that have no jobs now; they are
+         *     kept for 30 days.
          */
         get: operations["list_dead"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead/{group}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows failures of one cause, with their history.
+         * @description When they were, whose jobs they hit, what operators did about them, and what became of the jobs that
+         *     they retried. A group that has no jobs now is kept for 30 days, so that a cause that comes back is
+         *     known.
+         */
+        get: operations["get_dead_group"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead/purge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forgets many dead jobs.
+         * @description The longest dead come first, a bounded number for each call. As with a retry, `from` continues.
+         *     The queue then no longer recognises their events: an event that comes again becomes a new job.
+         *     The content type `application/json` is required, so that no page of another origin can send this
+         *     from a user's browser.
+         */
+        post: operations["purge_dead"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retries many dead jobs.
+         * @description The longest dead come first, a bounded number for each call. A call with `from` continues, up to
+         *     the jobs that were dead at the first call. Each call starts its `pace` again. A call examines a
+         *     bounded number of jobs for kind and tenant. So an answer with `next` may have fewer jobs than
+         *     `limit`, or none. The content type `application/json` is required, so that no page of another
+         *     origin can send this from a user's browser.
+         */
+        post: operations["retry_dead"];
         delete?: never;
         options?: never;
         head?: never;
@@ -266,12 +337,7 @@ export interface paths {
          * Lists jobs.
          * @description The list goes queue by queue. In each queue it goes by state: scheduled, ready, running, parked,
          *     then succeeded, dead and cancelled, the newest first. With `subject` the jobs are in the order
-         *     of their ids, with `subject_prefix` in that of their subjects. Follow `next` until it is null.
-         *
-         *     A page examines a bounded number of jobs, whatever the filter: some 4,000, or 1,000 with `class`.
-         *     `searched` says that it stopped for this reason, and `next` continues. `since` and `until` begin in
-         *     the index of parked, succeeded, dead and cancelled jobs, and `state`, `subject` and `subject_prefix`
-         *     have an index each. The other parameters compare one job after another.
+         *     of their ids. Follow `next` until it is null.
          */
         get: operations["list_jobs"];
         put?: never;
@@ -587,144 +653,6 @@ export interface paths {
         get: operations["list_objectives"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/operations": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Lists operations on many jobs.
-         * @description The newest come first, of all queues together.
-         */
-        get: operations["list_operations"];
-        put?: never;
-        /**
-         * Creates an operation on many jobs.
-         * @description The selection is frozen: jobs that come into the state later are left alone. Without `dry_run:
-         *     false` the operation counts what it would change and refuse, changes nothing, and waits for
-         *     `POST /v1/operations/{id}/start`. One API process walks it; another one continues after a crash. The
-         *     content type `application/json` is required, so that no page of another origin can send this from a
-         *     user's browser.
-         */
-        post: operations["create_operation"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/operations/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Shows an operation on many jobs. */
-        get: operations["show_operation"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/operations/{id}/abort": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Aborts an operation. It changes no further job, and what it changed stays changed. */
-        post: operations["abort_operation"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/operations/{id}/pause": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Pauses an operation that runs. It changes no further job until it is resumed. */
-        post: operations["pause_operation"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/operations/{id}/refusals": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lists the jobs that an operation did not change, each with the reason. */
-        get: operations["list_refusals"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/operations/{id}/resume": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Resumes an operation that is paused, or that its stop rule stopped.
-         * @description It continues where it was. The stop rule then lets as many jobs fail of the cause again.
-         */
-        post: operations["resume_operation"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/operations/{id}/start": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Starts an operation that has counted its jobs.
-         * @description It changes the jobs of its frozen selection, once: jobs that left the selection since the count stay
-         *     as they are. Needs the right of its act. The content type `application/json` is required, so that no
-         *     page of another origin can send this from a user's browser.
-         */
-        post: operations["start_operation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1161,34 +1089,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/stream": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Streams the changes of many jobs, of a subject, or of the figures.
-         * @description Give `job` up to 100 times, `subject` for the jobs about it (those that come later too, within two
-         *     seconds), `counts=true` for how all routes stand, or several of these. Each job begins with
-         *     `snapshot` and continues with `change`; both carry the whole state. `gone` says that a job is not
-         *     there, or not any more. `counts` has what `GET /v1/overview` answers, when it changes, every 250 ms
-         *     at most; it needs the right `see` and all tenants. `cut` says that the subject has more than 100
-         *     jobs, of which 100 are followed. A stream of jobs alone says `end` and closes once all have ended;
-         *     others stay open. A slow client skips to the newest state. A client that reconnects with
-         *     `Last-Event-ID` gets no snapshot of a job that did not change, and a 204 if all have ended and it
-         *     has seen that. A stream ends when its principal may no longer see what it shows.
-         */
-        get: operations["watch_jobs"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/subjects/{subject}": {
         parameters: {
             query?: never;
@@ -1214,6 +1114,49 @@ export interface paths {
          *     erased: the last two go by age. Sent again, it erases what is left.
          */
         delete: operations["erase_subject"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists tenants with their figures.
+         * @description What has no verdict now, and what was achieved, missed, overdue, cancelled and waived today and in 30
+         *     days. A tenant is listed from its first verdict or overdue outcome on. The transition that is
+         *     counted and its count are one write, so the figures are exact as of the answer. A day counts about 1,000
+         *     tenants apart; further ones count for `others`. A principal of some tenants sees these.
+         */
+        get: operations["list_tenants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tenants/{tenant}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the figures of a tenant.
+         * @description A tenant is known by its jobs only: one without jobs has figures of 0.
+         */
+        get: operations["show_tenant"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1585,31 +1528,6 @@ export interface components {
             /** @description The message, without its numbers and names. */
             message: string;
         };
-        /** @description The jobs that died of one cause. */
-        CauseJobs: {
-            /**
-             * @description The class of the failure.
-             * @example transient
-             */
-            class: string;
-            /**
-             * @description The name of the group.
-             * @example 5f1d7a84db00d2fc
-             */
-            group: string;
-            /**
-             * Format: int64
-             * @description How many.
-             */
-            jobs: number;
-            /**
-             * @description The kind of the jobs.
-             * @example invoice.issue
-             */
-            kind: string;
-            /** @description The message that they share. */
-            message: string;
-        };
         /** @description How long a job spent in each stage of its life, ms. The stages add up to the whole. */
         Clock: {
             /**
@@ -1852,13 +1770,14 @@ export interface components {
              */
             without?: components["schemas"]["Right"][];
         };
-        /** @description What dead jobs with one cause share. */
+        /** @description What jobs share whose last failure had one cause. */
         DeadGroup: {
-            /** @description The class of the failure that ended them. */
+            again_since: components["schemas"]["Moment"] | null;
+            /** @description The class of the failure. */
             class: components["schemas"]["FailureClass"];
             /**
              * Format: int64
-             * @description Deaths since the group exists. A job that was retried and died again counts twice.
+             * @description Failed attempts since the group exists.
              */
             count: number;
             /**
@@ -1872,19 +1791,22 @@ export interface components {
              * @example 5f1d7a84db00d2fc
              */
             fingerprint: string;
-            /** @description When the first job died. */
+            /** @description When the first failure was. */
             first_seen: components["schemas"]["Moment"];
+            /** @description Failed attempts by hour, of the 7 days before the last one; an hour without any is left out. */
+            hours: components["schemas"]["DeadGroupHour"][];
             /**
              * @description The kind of the jobs.
              * @example invoice.issue
              */
             kind: string;
             /**
-             * @description The exact message of the last job.
+             * @description The exact message of the last failure, or the one above when its job has left the group; null when
+             *     the group has no jobs now.
              * @example no customer `c-81`
              */
-            last_message: string;
-            /** @description When the last job died. */
+            last_message: string | null;
+            /** @description When the last failure was. */
             last_seen: components["schemas"]["Moment"];
             /**
              * @description The message without the parts that differ from job to job.
@@ -1896,15 +1818,100 @@ export interface components {
              * @example invoices
              */
             queue: string;
-            /** @description The last job that died of this cause. It may be forgotten already. */
-            sample: string;
+            /**
+             * Format: int64
+             * @description Jobs that failed so and run again now: they wait, run or are parked.
+             */
+            retrying: number;
+            /** @description The last job that failed so and is still in the group; null when the group has no jobs now. */
+            sample: string | null;
+        };
+        /** @description What an operator did about the dead jobs of a group, and what became of them. */
+        DeadGroupAct: {
+            /**
+             * Format: int64
+             * @description Those that died of the same cause again.
+             */
+            again: number;
+            /** @description When the retry began. */
+            at: components["schemas"]["Moment"];
+            /**
+             * @description By whom; null where that is not known.
+             * @example token root
+             */
+            by: string | null;
+            /**
+             * Format: int64
+             * @description Those that were cancelled.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description Those that have not ended.
+             */
+            not_ended: number;
+            /**
+             * Format: int64
+             * @description Those that died of another cause.
+             */
+            other: number;
+            /**
+             * Format: int64
+             * @description Dead jobs that the retry made run again.
+             */
+            retried: number;
+            /**
+             * Format: int64
+             * @description Those of them that succeeded.
+             */
+            succeeded: number;
+        };
+        /** @description A group and its history. */
+        DeadGroupHistory: components["schemas"]["DeadGroup"] & {
+            /** @description What operators did about its dead jobs, the newest 20 acts. */
+            acts: components["schemas"]["DeadGroupAct"][];
+            /**
+             * Format: int64
+             * @description Failed attempts of other tenants.
+             */
+            other_tenants: number;
+            /**
+             * @description Failed attempts by tenant, the 20 busiest. A tenant that was displaced by busier ones meanwhile
+             *     has at least so many.
+             */
+            tenants: components["schemas"]["DeadGroupTenant"][];
+            /**
+             * Format: int64
+             * @description How many tenants were hit; at least so many where `other_tenants` has some.
+             */
+            tenants_seen: number;
+        };
+        /** @description Failures within an hour. */
+        DeadGroupHour: {
+            /** @description The beginning of the hour. */
+            at: components["schemas"]["Moment"];
+            /**
+             * Format: int64
+             * @description Failed attempts.
+             */
+            count: number;
         };
         /** @description A page of groups. */
         DeadGroups: {
-            /** @description The groups, the last seen first. */
+            /** @description The groups, the last failure first. */
             groups: components["schemas"]["DeadGroup"][];
             /** @description The next page; null when this is the last one. */
             next: string | null;
+        };
+        /** @description Failures of a tenant. */
+        DeadGroupTenant: {
+            /**
+             * Format: int64
+             * @description Failed attempts.
+             */
+            count: number;
+            /** @description The tenant; null for jobs without one. */
+            tenant: string | null;
         };
         /** @description What a person decides about a device. */
         DecideDevice: {
@@ -2307,7 +2314,7 @@ export interface components {
                 [key: string]: number;
             };
             /**
-             * @description The group of a dead job.
+             * @description The group of its last failure, if it is dead of it or runs again.
              * @example 5f1d7a84db00d2fc
              */
             group: string | null;
@@ -2366,8 +2373,6 @@ export interface components {
              */
             next: string | null;
             searched: components["schemas"]["Searched"] | null;
-            /** @description How many jobs the filter selects. */
-            total: components["schemas"]["Total"];
         };
         /**
          * @description The state of a job: it waits for a time, for a worker or for something else, runs, or has ended.
@@ -2566,53 +2571,6 @@ export interface components {
              */
             token: string;
         };
-        /** @description An operation to create. */
-        NewOperation: {
-            /** @description What to do to each job. */
-            act: components["schemas"]["OperationAct"];
-            /**
-             * Format: date-time
-             * @description Of `reschedule`: when the jobs are to run, instead of `delay`.
-             * @example 2026-03-14T09:30:00Z
-             */
-            at?: string | null;
-            /**
-             * @description The operator, where the API asks for no authentication: whatever the caller says. Otherwise
-             *     the name of the principal is kept, and this is ignored.
-             * @example ada
-             */
-            by?: string;
-            /**
-             * @description Of `reschedule`: how long after the change a job is to run; `0s` for at once.
-             * @example 15m
-             */
-            delay?: string | null;
-            /**
-             * @description Whether it only counts the jobs and waits for its start; true if left out. `cancel` and `purge`
-             *     always do.
-             */
-            dry_run?: boolean | null;
-            /** @description Which jobs. */
-            filter: components["schemas"]["OperationFilter"];
-            /**
-             * @description The time between two jobs, at most 1h, so that a dependency that has just recovered is not
-             *     overrun. Without it the operation goes as fast as Redis stays free for others.
-             * @example 100ms
-             */
-            pace?: string;
-            priority?: components["schemas"]["Priority"] | null;
-            /**
-             * @description The queue of the jobs.
-             * @example invoices
-             */
-            queue: string;
-            /**
-             * @description Why, for people: up to 1000 bytes. `waive` needs it.
-             * @example the mail provider is back
-             */
-            reason?: string | null;
-            stop_rule?: components["schemas"]["StopRule"] | null;
-        };
         /** @description A note about an outcome. */
         Note: {
             /**
@@ -2711,210 +2669,6 @@ export interface components {
          * @enum {string}
          */
         OnSilence: "missed" | "achieved" | "retry";
-        /** @description An act on many jobs. */
-        Operation: {
-            /**
-             * @description What it does to each job. Null where another version of Upshot wrote the operation.
-             * @example retry
-             */
-            act: string | null;
-            /** @description Who created it. */
-            by: string;
-            /**
-             * Format: int64
-             * @description Jobs that it changed.
-             */
-            changed: number;
-            counted: components["schemas"]["OperationCount"] | null;
-            /** @description When it was created. Jobs that came into their state later are left alone. */
-            created_at: components["schemas"]["Moment"];
-            /** @description Who did what to it, oldest first; the newest 64. */
-            deeds: components["schemas"]["OperationDeed"][];
-            /** @description More about the act: `delay`, `at` or `priority`. */
-            details: {
-                [key: string]: string;
-            };
-            ended_at: components["schemas"]["Moment"] | null;
-            /**
-             * Format: int64
-             * @description Entries that the present walk met, of jobs that are not selected too; null for a principal of
-             *     some tenants, because jobs of others are among them.
-             */
-            examined: number | null;
-            /**
-             * Format: int64
-             * @description Of the jobs that it set going: how many have failed again.
-             */
-            failed_again: number;
-            /** @description Which jobs, as the filter was given. */
-            filter: Record<string, unknown>;
-            /**
-             * Format: int64
-             * @description Counted jobs that had left the selection when it came to them; null until it is done, and
-             *     without a count.
-             */
-            gone: number | null;
-            /**
-             * @description Its id.
-             * @example mrtu2hq6wcbcvkoxmzkhxbs7da
-             */
-            id: string;
-            /**
-             * Format: int64
-             * @description Counted jobs that it has neither changed nor refused, at most: some may have left the selection.
-             *     Null without a count.
-             */
-            left: number | null;
-            /** @description Related addresses. */
-            links: components["schemas"]["OperationLinks"];
-            /**
-             * Format: int64
-             * @description The time between two jobs, in ms.
-             */
-            pace_ms: number;
-            /**
-             * @description The queue of the jobs.
-             * @example invoices
-             */
-            queue: string;
-            /**
-             * Format: double
-             * @description Jobs that it changes or refuses a second, since its start; null before it.
-             */
-            rate: number | null;
-            /** @description Why. */
-            reason: string | null;
-            /**
-             * Format: int64
-             * @description Jobs that it could not change.
-             */
-            refused: number;
-            right: components["schemas"]["Right"] | null;
-            /**
-             * Format: int32
-             * @description How many jobs must fail of one cause until it stops itself; 0 for never.
-             */
-            same_cause: number;
-            /** @description Since when it is in its state. */
-            since: components["schemas"]["Moment"];
-            started_at: components["schemas"]["Moment"] | null;
-            /** @description Its state. */
-            state: components["schemas"]["OperationState"];
-            stopped_by: components["schemas"]["StoppedBy"] | null;
-            /** @description Why it failed. */
-            why: string | null;
-        };
-        /**
-         * @description What an operation does to each job.
-         * @enum {string}
-         */
-        OperationAct: "retry" | "cancel" | "purge" | "reschedule" | "prioritise" | "unpark" | "waive";
-        /** @description What a dry run counted. */
-        OperationCount: {
-            /** @description The same by the cause of the last death, the busiest 100. */
-            causes: components["schemas"]["CauseJobs"][];
-            /**
-             * Format: int64
-             * @description Jobs that it would change.
-             */
-            jobs: number;
-            /**
-             * Format: int64
-             * @description Jobs of further causes, and of none.
-             */
-            other_causes: number;
-            /**
-             * Format: int64
-             * @description Jobs of further tenants.
-             */
-            other_tenants: number;
-            /**
-             * @description The same by reason: a state, `newer`, `replaced`, `unexpected` or `unknown`.
-             * @example {
-             *       "ready": 2
-             *     }
-             */
-            reasons: {
-                [key: string]: number;
-            };
-            /**
-             * Format: int64
-             * @description Jobs that it would refuse.
-             */
-            refused: number;
-            /** @description The same by tenant, the busiest 100. */
-            tenants: components["schemas"]["TenantJobs"][];
-        };
-        /** @description What somebody did to an operation. */
-        OperationDeed: {
-            /** @description When. */
-            at: components["schemas"]["Moment"];
-            /** @description Who. */
-            by: string;
-            /** @description What: created, started, paused, resumed or aborted. */
-            did: string;
-        };
-        /** @description The jobs of an operation. It names one of `state`, `outcome` and `ids`. */
-        OperationFilter: {
-            /**
-             * @description Of parked jobs: only those that wait for this condition, by its name or as it is listed.
-             * @example breaker:smtp
-             */
-            condition?: string | null;
-            /**
-             * Format: date-time
-             * @description Only jobs that came into the state at this time, or later: of overdue outcomes when they were
-             *     due, of missed ones when they were missed.
-             * @example 2026-03-14T09:00:00Z
-             */
-            from?: string | null;
-            /**
-             * @description Of dead jobs: only those of this group.
-             * @example 5f1d7a84db00d2fc
-             */
-            group?: string | null;
-            /** @description These jobs: up to 1000 ids. */
-            ids?: string[] | null;
-            /** @description Only jobs of this kind. */
-            kind?: string | null;
-            outcome?: components["schemas"]["OutcomeStatus"] | null;
-            /**
-             * @description Only jobs of this route.
-             * @example order.completed.v1:invoice.issue
-             */
-            route?: string | null;
-            state?: components["schemas"]["JobState"] | null;
-            /** @description Only jobs of this tenant. */
-            tenant?: string | null;
-            /**
-             * Format: date-time
-             * @description The same for a time that is earlier than this.
-             * @example 2026-03-14T10:00:00Z
-             */
-            until?: string | null;
-        };
-        /** @description The addresses of an operation. */
-        OperationLinks: {
-            /** @description The jobs that it did not change. */
-            refusals: string;
-            /** @description The operation. */
-            self: string;
-        };
-        /** @description A page of operations. */
-        OperationPage: {
-            /** @description The next page; null when this is the last one. */
-            next: string | null;
-            /**
-             * @description The operations. A page with `next` may have fewer than `limit`, or none, because a page examines
-             *     a bounded number.
-             */
-            operations: components["schemas"]["Operation"][];
-        };
-        /**
-         * @description The state of an operation: it counts jobs, waits for its start, changes jobs, is held, or is over.
-         * @enum {string}
-         */
-        OperationState: "counting" | "counted" | "running" | "paused" | "stopped" | "aborted" | "done" | "failed";
         /** @description A signal that contradicts the kept one. */
         OtherSignal: {
             /** @description When it came. */
@@ -3256,10 +3010,6 @@ export interface components {
          *     - `unknown-subject` (404): The subject is not known
          *     - `unknown-file` (404): The file is not known
          *     - `file-gone` (410): The file is gone
-         *     - `unknown-operation` (404): The operation is not known
-         *     - `operation-state` (409): The operation's state does not allow it
-         *     - `count-differs` (409): The number of jobs is another
-         *     - `too-many-operations` (409): Too many operations run
          *     - `unknown-address` (404): The address is unknown
          *     - `method-not-allowed` (405): The address does not take this method
          *     - `not-dead` (409): The job is not dead
@@ -3272,6 +3022,7 @@ export interface components {
          *     - `version-conflict` (409): Another version is stored
          *     - `unknown-queue` (404): The queue is not known
          *     - `unknown-group` (404): The group is not known
+         *     - `unknown-failures` (404): No failure of this cause is known
          *     - `body-too-large` (413): The body is too large
          *     - `signals-full` (507): The queue keeps no more signals
          *     - `unsupported-media-type` (415): The content type is wrong
@@ -3306,7 +3057,7 @@ export interface components {
          *     - `internal` (500): The request ran into a bug
          * @enum {string}
          */
-        ProblemCode: "invalid-event" | "conflicting-duplicate" | "invalid-arguments" | "event-too-large" | "not-a-cloudevent" | "malformed-json" | "invalid-parameter" | "unknown-job" | "unknown-event" | "unknown-message" | "unknown-subject" | "unknown-file" | "file-gone" | "unknown-operation" | "operation-state" | "count-differs" | "too-many-operations" | "unknown-address" | "method-not-allowed" | "not-dead" | "steps-completed" | "replaced" | "not-waiting" | "already-ended" | "no-expectation" | "already-decided" | "version-conflict" | "unknown-queue" | "unknown-group" | "body-too-large" | "signals-full" | "unsupported-media-type" | "unauthenticated" | "missing-right" | "too-often" | "insecure-login" | "no-provider" | "provider-unavailable" | "login-refused" | "unknown-login" | "unknown-device" | "authorization-pending" | "slow-down" | "access-denied" | "expired-token" | "unknown-link" | "too-many-revoked" | "out-of-scope" | "unknown-token" | "too-many-tokens" | "unknown-host" | "foreign-origin" | "request-timeout" | "too-many-connections" | "bad-request" | "rabbitmq-unavailable" | "redis-unavailable" | "store-unavailable" | "not-built" | "not-ready" | "internal";
+        ProblemCode: "invalid-event" | "conflicting-duplicate" | "invalid-arguments" | "event-too-large" | "not-a-cloudevent" | "malformed-json" | "invalid-parameter" | "unknown-job" | "unknown-event" | "unknown-message" | "unknown-subject" | "unknown-file" | "file-gone" | "unknown-address" | "method-not-allowed" | "not-dead" | "steps-completed" | "replaced" | "not-waiting" | "already-ended" | "no-expectation" | "already-decided" | "version-conflict" | "unknown-queue" | "unknown-group" | "unknown-failures" | "body-too-large" | "signals-full" | "unsupported-media-type" | "unauthenticated" | "missing-right" | "too-often" | "insecure-login" | "no-provider" | "provider-unavailable" | "login-refused" | "unknown-login" | "unknown-device" | "authorization-pending" | "slow-down" | "access-denied" | "expired-token" | "unknown-link" | "too-many-revoked" | "out-of-scope" | "unknown-token" | "too-many-tokens" | "unknown-host" | "foreign-origin" | "request-timeout" | "too-many-connections" | "bad-request" | "rabbitmq-unavailable" | "redis-unavailable" | "store-unavailable" | "not-built" | "not-ready" | "internal";
         /** @description The progress of a running job. */
         Progress: {
             /**
@@ -3335,6 +3086,39 @@ export interface components {
             id?: string;
             /** @description When to connect again, in ms. */
             retry?: number;
+        };
+        /** @description The result of a purge. */
+        Purged: {
+            /** @description What to send as `from` to continue; null when all jobs were examined. */
+            next: string | null;
+            /** @description Jobs that were forgotten. */
+            purged: number;
+        };
+        /** @description Which dead jobs to forget. */
+        PurgeMany: {
+            /** @description Where to continue: `next` of the previous answer. */
+            from?: string | null;
+            /**
+             * @description Only jobs of this group.
+             * @example 5f1d7a84db00d2fc
+             */
+            group?: string | null;
+            /** @description Only jobs of this kind. */
+            kind?: string | null;
+            /** @description Jobs for each call, 1 to 10000; 1000 if left out. */
+            limit?: number | null;
+            /**
+             * @description Only jobs that died at least this long ago; `0s` for all.
+             * @example 7d
+             */
+            older_than: string;
+            /**
+             * @description The queue.
+             * @example invoices
+             */
+            queue: string;
+            /** @description Only jobs of this tenant. */
+            tenant?: string | null;
         };
         /** @description Times that a half, 95 and 99 of a hundred outcomes did not exceed. */
         Quantiles: {
@@ -3582,33 +3366,6 @@ export interface components {
              */
             message: string;
         };
-        /** @description A job that an operation did not change. */
-        Refusal: {
-            /**
-             * @description The job.
-             * @example mrtu2hq6wcbcvkoxmzkhxbs7da
-             */
-            job: string;
-            /** @description The job's address. */
-            link: string;
-            /**
-             * @description Why: the state that it was in, `newer` where it came into its state after the operation was
-             *     created, `replaced` where another job took its place, `unexpected` where no outcome was
-             *     expected, or `unknown`.
-             * @example ready
-             */
-            reason: string;
-        };
-        /** @description Jobs that an operation did not change. */
-        Refusals: {
-            /**
-             * Format: int64
-             * @description How many there were in all.
-             */
-            count: number;
-            /** @description The newest 1,000, newest first. */
-            refusals: components["schemas"]["Refusal"][];
-        };
         /** @description A release of parked jobs in the background. */
         Release: {
             /**
@@ -3651,6 +3408,13 @@ export interface components {
              */
             delay: string;
         };
+        /** @description The result of a retry. */
+        Retried: {
+            /** @description What to send as `from` to continue; null when all jobs were examined. */
+            next: string | null;
+            /** @description Jobs that run again. */
+            retried: number;
+        };
         /** @description The answer about a job that runs again. */
         RetriedJob: components["schemas"]["Job"] & {
             /**
@@ -3678,6 +3442,33 @@ export interface components {
              *     ]
              */
             repeat_steps?: string[];
+        };
+        /** @description Which dead jobs to retry, and how fast. */
+        RetryMany: {
+            /** @description Where to continue: `next` of the previous answer. */
+            from?: string | null;
+            /**
+             * @description Only jobs of this group.
+             * @example 5f1d7a84db00d2fc
+             */
+            group?: string | null;
+            /** @description Only jobs of this kind. */
+            kind?: string | null;
+            /** @description Jobs for each call, 1 to 10000; 1000 if left out. */
+            limit?: number | null;
+            /**
+             * @description The time between two jobs, at most 1h, so that a dependency that has just recovered is not
+             *     overrun. All at once if left out.
+             * @example 100ms
+             */
+            pace?: string;
+            /**
+             * @description The queue.
+             * @example invoices
+             */
+            queue: string;
+            /** @description Only jobs of this tenant. */
+            tenant?: string | null;
         };
         /** @description A capability link that was revoked. */
         RevokedLink: {
@@ -3907,31 +3698,6 @@ export interface components {
              */
             reopened: number;
         };
-        /** @description The start of an operation. */
-        Start: {
-            /**
-             * @description The operator, where the API asks for no authentication: whatever the caller says. Otherwise
-             *     the name of the principal is kept, and this is ignored.
-             * @example ada
-             */
-            by?: string;
-            /**
-             * Format: int64
-             * @description The number of jobs that the operation counted. `cancel` and `purge` need it; others check it
-             *     where it is given.
-             * @example 1204
-             */
-            confirm?: number | null;
-        };
-        /** @description Who pauses, resumes or aborts an operation. */
-        SteerOperation: {
-            /**
-             * @description The operator, where the API asks for no authentication: whatever the caller says. Otherwise
-             *     the name of the principal is kept, and this is ignored.
-             * @example ada
-             */
-            by?: string;
-        };
         /** @description A completed step. */
         Step: {
             /** @description When it was completed. */
@@ -3943,29 +3709,6 @@ export interface components {
             name: string;
             /** @description What it stored: any JSON. */
             result: unknown;
-        };
-        /** @description The cause by which an operation stopped itself. */
-        StoppedBy: {
-            /**
-             * @description The name of the group.
-             * @example 5f1d7a84db00d2fc
-             */
-            group: string;
-            /**
-             * Format: int64
-             * @description Jobs that failed of it again.
-             */
-            jobs: number;
-        };
-        /** @description When an operation stops itself. */
-        StopRule: {
-            /**
-             * Format: int32
-             * @description When this many of the jobs that it set going have failed of one cause again; 0 for never. 10 if
-             *     left out.
-             * @example 10
-             */
-            same_cause: number;
         };
         /** @description Everything about a subject. */
         Story: {
@@ -4025,16 +3768,6 @@ export interface components {
             /** @description What the entry is. */
             what: components["schemas"]["EntrySort"];
         };
-        /** @description An event of a stream: its fields. `data` is JSON: of `snapshot` and `change` a Snapshot, of `gone` an object with the `id` of the job, of `cut` one with the number of jobs that are `followed`, of `counts` an Overview, of `end` an empty object. */
-        StreamEvent: {
-            data: string;
-            /** @enum {string} */
-            event: "snapshot" | "change" | "gone" | "cut" | "counts" | "end";
-            /** @description What was told of the jobs so far; only of `snapshot` and `change`. */
-            id?: string;
-            /** @description When to connect again, in ms. */
-            retry?: number;
-        };
         /** @description A row of figures. */
         SummaryRow: components["schemas"]["Figures"] & {
             cause: components["schemas"]["Cause"] | null;
@@ -4073,13 +3806,71 @@ export interface components {
              */
             subject?: string | null;
         };
-        /** @description The jobs of a tenant. */
-        TenantJobs: {
+        /** @description A tenant. */
+        Tenant: components["schemas"]["TenantOpen"] & components["schemas"]["TenantFigures"] & {
+            /** @description As of when the figures are. */
+            as_of: components["schemas"]["Moment"];
+            /** @description The same by day, the newest first; a day without any is left out. */
+            by_day: components["schemas"]["TenantDay"][];
+            /** @description The causes by which most of its attempts failed, of groups that have jobs now; at most three. */
+            causes: components["schemas"]["TenantCause"][];
+            /**
+             * @description The tenant.
+             * @example acme
+             */
+            tenant: string;
+        };
+        /** @description A cause of failures of a tenant. */
+        TenantCause: components["schemas"]["Cause"] & {
             /**
              * Format: int64
-             * @description How many.
+             * @description Failed attempts of the tenant.
              */
-            jobs: number;
+            count: number;
+            /** @description The queue of the group. */
+            queue: string;
+        };
+        /** @description Figures of a day. */
+        TenantDay: components["schemas"]["Figures"] & {
+            /** @description The beginning of the day (UTC). */
+            day: components["schemas"]["Moment"];
+        };
+        /** @description Figures of today and of 30 days. */
+        TenantFigures: {
+            /** @description The same of 30 days, today included. */
+            days: components["schemas"]["Figures"];
+            /** @description Verdicts and overdues of today. */
+            today: components["schemas"]["Figures"];
+        };
+        /** @description Outcomes without a verdict now. */
+        TenantOpen: {
+            /**
+             * Format: int64
+             * @description Outcomes without a verdict now: open, awaiting, overdue and reopened ones.
+             */
+            open: number;
+            /**
+             * Format: int64
+             * @description Those of them that are overdue.
+             */
+            overdue: number;
+        };
+        /** @description A page of tenants. */
+        TenantPage: {
+            /** @description As of when the figures are: each is counted in the moment of what it counts. */
+            as_of: components["schemas"]["Moment"];
+            /** @description The beginning of the 30 days, today included. */
+            days_from: components["schemas"]["Moment"];
+            /** @description The next page; null when this is the last one. */
+            next: string | null;
+            others: components["schemas"]["TenantFigures"] | null;
+            /** @description The busiest 1,000 tenants in order. */
+            tenants: components["schemas"]["TenantRow"][];
+            /** @description The beginning of today (UTC). */
+            today_from: components["schemas"]["Moment"];
+        };
+        /** @description A tenant and its figures. */
+        TenantRow: components["schemas"]["TenantOpen"] & components["schemas"]["TenantFigures"] & {
             /**
              * @description The tenant; null for jobs without one.
              * @example acme
@@ -4190,19 +3981,6 @@ export interface components {
         Tokens: {
             /** @description By name. */
             tokens: components["schemas"]["Token"][];
-        };
-        /** @description How many jobs a filter selects. */
-        Total: {
-            /**
-             * @description Whether there are exactly so many. It is known without a filter besides `state` and `queue`, and
-             *     of a list that has one page.
-             */
-            is_exact: boolean;
-            /**
-             * Format: int64
-             * @description So many, or at least so many.
-             */
-            jobs: number;
         };
         /** @description The condition of the jobs to release. */
         Unpark: {
@@ -4892,12 +4670,23 @@ export interface operations {
     list_dead: {
         parameters: {
             query?: {
+                /**
+                 * @description Only of this kind
+                 * @example invoice.issue
+                 */
+                kind?: string;
                 /** @description Groups on a page, 1 to 200; 50 if it is left out */
                 limit?: number;
+                /** @description Groups that have no jobs now, instead of those with some */
+                past?: boolean;
                 /** @description Only of this queue */
                 queue?: string;
+                /** @description Only with a failure at this time or later (RFC 3339) */
+                since?: string;
                 /** @description Groups to skip: part of `next` */
                 skip?: number;
+                /** @description Only with a failure before this time (RFC 3339) */
+                until?: string;
             };
             header?: never;
             path?: never;
@@ -4942,6 +4731,247 @@ export interface operations {
                 };
             };
             /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dead_group: {
+        parameters: {
+            query?: {
+                /** @description Of this queue; the one with the last such failure if it is left out */
+                queue?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Its `fingerprint`
+                 * @example 5f1d7a84db00d2fc
+                 */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The group */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadGroupHistory"];
+                };
+            };
+            /** @description A parameter is not known or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue has such a group (any more) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    purge_dead: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Which */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PurgeMany"];
+            };
+        };
+        responses: {
+            /** @description How many jobs were forgotten */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Purged"];
+                };
+            };
+            /** @description The body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer; some may be gone: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_dead: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Which, and how fast */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetryMany"];
+            };
+        };
+        responses: {
+            /** @description How many jobs run again */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retried"];
+                };
+            };
+            /** @description The body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer; some may run again: send the same again */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5461,10 +5491,13 @@ export interface operations {
     list_jobs: {
         parameters: {
             query?: {
-                /** @description Only jobs whose last failure has this class */
-                class?: components["schemas"]["FailureClass"];
                 /** @description Where to continue: part of `next` */
                 cursor?: string;
+                /**
+                 * @description Only of this group of failures: first those that run again, by their last failure, then those that are dead
+                 * @example 5f1d7a84db00d2fc
+                 */
+                group?: string;
                 /**
                  * @description Only of this kind
                  * @example invoice.issue
@@ -5474,13 +5507,8 @@ export interface operations {
                 limit?: number;
                 /** @description Only of this queue */
                 queue?: string;
-                /**
-                 * @description Only of this route
-                 * @example order.completed.v1:invoice.issue
-                 */
-                route?: string;
-                /** @description Only jobs that are in their state since this time or later */
-                since?: components["schemas"]["Moment"];
+                /** @description Only in their state since this time or later (RFC 3339) */
+                since?: string;
                 /** @description Only in this state */
                 state?: components["schemas"]["JobState"];
                 /**
@@ -5488,20 +5516,10 @@ export interface operations {
                  * @example order-1042
                  */
                 subject?: string;
-                /**
-                 * @description Only about subjects that begin with this text
-                 * @example order-10
-                 */
-                subject_prefix?: string;
                 /** @description Only of this tenant */
                 tenant?: string;
-                /**
-                 * @description Only of the trace with this id: 32 hexadecimal digits
-                 * @example 4bf92f3577b34da6a3ce929d0e0e4736
-                 */
-                trace?: string;
-                /** @description Only jobs that are in their state since before this time */
-                until?: components["schemas"]["Moment"];
+                /** @description Only in their state since before this time (RFC 3339) */
+                until?: string;
             };
             header?: never;
             path?: never;
@@ -6818,787 +6836,6 @@ export interface operations {
             };
             /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
             403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_operations: {
-        parameters: {
-            query?: {
-                /** @description Where to continue: part of `next` */
-                cursor?: string;
-                /** @description Operations on a page, 1 to 200; 50 if it is left out */
-                limit?: number;
-                /** @description Only of this queue */
-                queue?: string;
-                /** @description Only in this state */
-                state?: components["schemas"]["OperationState"];
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A page */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OperationPage"];
-                };
-            };
-            /** @description A parameter is not known or cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    create_operation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** @description The act and the jobs */
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewOperation"];
-            };
-        };
-        responses: {
-            /** @description It counts, or runs without a dry run */
-            202: {
-                headers: {
-                    /** @description Its address */
-                    location?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Operation"];
-                };
-            };
-            /** @description The body cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The act needs a right that the principal lacks, or the tenant belongs to others */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description As many operations of the queue count or run as may */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type is not `application/json` */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer; it may be created: look at the list */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    show_operation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The operation
-                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
-                 */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The operation */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Operation"];
-                };
-            };
-            /** @description This cannot be an operation's id */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No queue knows the operation (any more) */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    abort_operation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The operation
-                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
-                 */
-                id: string;
-            };
-            cookie?: never;
-        };
-        /** @description `{}` will do; an empty body counts as that */
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SteerOperation"];
-            };
-        };
-        responses: {
-            /** @description It is aborted */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Operation"];
-                };
-            };
-            /** @description This cannot be an operation's id, or the body cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The act needs a right that the principal lacks */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No queue knows the operation (any more) */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It is over */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type is not `application/json` */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    pause_operation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The operation
-                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
-                 */
-                id: string;
-            };
-            cookie?: never;
-        };
-        /** @description `{}` will do; an empty body counts as that */
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SteerOperation"];
-            };
-        };
-        responses: {
-            /** @description It is paused */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Operation"];
-                };
-            };
-            /** @description This cannot be an operation's id, or the body cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The act needs a right that the principal lacks */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No queue knows the operation (any more) */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It does not run */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type is not `application/json` */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_refusals: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The operation
-                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
-                 */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The newest 1,000 */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusals"];
-                };
-            };
-            /** @description This cannot be an operation's id */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No queue knows the operation (any more) */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    resume_operation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The operation
-                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
-                 */
-                id: string;
-            };
-            cookie?: never;
-        };
-        /** @description `{}` will do; an empty body counts as that */
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SteerOperation"];
-            };
-        };
-        responses: {
-            /** @description It runs */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Operation"];
-                };
-            };
-            /** @description This cannot be an operation's id, or the body cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The act needs a right that the principal lacks */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No queue knows the operation (any more) */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It is not paused */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type is not `application/json` */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    start_operation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The operation
-                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
-                 */
-                id: string;
-            };
-            cookie?: never;
-        };
-        /** @description The number of jobs, as confirmation; an empty body counts as `{}` */
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Start"];
-            };
-        };
-        responses: {
-            /** @description It runs */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Operation"];
-                };
-            };
-            /** @description This cannot be an operation's id, or the body cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The act needs a right that the principal lacks */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No queue knows the operation (any more) */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It does not wait for its start, or it counted another number of jobs */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type is not `application/json` */
-            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9703,100 +8940,6 @@ export interface operations {
             };
         };
     };
-    watch_jobs: {
-        parameters: {
-            query?: {
-                /** @description `true` for how all routes stand */
-                counts?: boolean;
-                /** @description A job; up to 100 times */
-                job?: string[];
-                /**
-                 * @description The jobs about this subject
-                 * @example order-1042
-                 */
-                subject?: string;
-            };
-            header?: {
-                /** @description The last `id` that the client saw */
-                "Last-Event-ID"?: string | null;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Events `snapshot`, `change`, `gone`, `cut`, `counts`, `end` */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/event-stream": components["schemas"]["StreamEvent"];
-                };
-            };
-            /** @description All jobs have ended, and `Last-Event-ID` says that this was seen */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A parameter is not known or cannot be used, or there is nothing to follow */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No queue knows any of the jobs */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     tell_story: {
         parameters: {
             query?: {
@@ -9936,6 +9079,149 @@ export interface operations {
                 };
             };
             /** @description Redis does not answer: a part may be erased, send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tenants: {
+        parameters: {
+            query?: {
+                /** @description Tenants on a page, 1 to 200; 50 if it is left out */
+                limit?: number;
+                /** @description Tenants to skip: part of `next` */
+                skip?: number;
+                /** @description What comes first, of 30 days: most `missed` (if it is left out), `overdue`, `late` or `verdicts` */
+                sort?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantPage"];
+                };
+            };
+            /** @description A parameter is not known or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The tenant, percent-encoded
+                 * @example acme
+                 */
+                tenant: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description This cannot be a tenant's name */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -11,6 +11,7 @@ export const LEADS: [key: string, screen: Screen, name: string][] = [
   ["n", "", "Now"],
   ["o", "outcomes", "Outcomes"],
   ["f", "failures", "Failures"],
+  ["t", "tenants", "Tenants"],
   ["j", "jobs", "Jobs"],
   ["q", "queues", "Queues"],
   ["s", "schedules", "Schedules"],

@@ -8,7 +8,7 @@ import { computed, signal } from "@preact/signals";
 
 /** The screens, by the segment of their address. The API serves the page at each of them. */
 export const SCREENS = [
-  "", "find", "story", "job", "jobs", "outcomes", "failures", "queues", "queue", "schedules", "operations", "operation",
+  "", "find", "story", "job", "jobs", "outcomes", "failures", "tenants", "queues", "queue", "schedules", "operations", "operation",
   "quarantine", "audit", "access",
 ] as const;
 export type Screen = (typeof SCREENS)[number];

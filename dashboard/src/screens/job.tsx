@@ -231,7 +231,7 @@ function Whole({ job, outcome, story, again }: { job: Job; outcome: OutcomeRepor
               ["Limit keys", job.limit_keys.join(", ")],
               ["Worker", job.worker],
               ["Version", job.version],
-              ["Group of failures", job.group && <a href={href("failures")}>{job.group}</a>],
+              ["Group of failures", job.group && <a href={href("failures", { id: job.group, of: job.queue })}>{job.group}</a>],
               ["Owner", outcome?.owner && `${outcome.owner.text} (${outcome.owner.by})`],
               ["Note", outcome?.note && `“${outcome.note.text}” (${outcome.note.by})`],
               ["Waived", outcome?.waived && `“${outcome.waived.text}” (${outcome.waived.by})`],

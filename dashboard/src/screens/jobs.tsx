@@ -28,9 +28,9 @@ const ACTS: Partial<Record<JobState, OperationAct[]>> = {
 };
 
 export function Jobs() {
-  const { state, queue, kind, tenant, subject, route, trace, cursor, since, until } = params.value;
+  const { state, queue, kind, tenant, subject, route, trace, group, cursor, since, until } = params.value;
   const failed = params.value["class"] as Query<"list_jobs">["class"];
-  const filters = { queue, kind, tenant, subject_prefix: subject, route, class: failed, since, until, trace };
+  const filters = { queue, kind, tenant, subject_prefix: subject, route, class: failed, since, until, trace, group };
   const query: Query<"list_jobs"> = { state: state as JobState | undefined, ...filters, cursor, limit: 50 };
   const key = JSON.stringify(query);
   const live = useLive(`jobs ${key}`, (signal) => ask(api.GET("/v1/jobs", { params: { query }, signal })), cursor ? 0 : 2_500);
@@ -52,6 +52,7 @@ export function Jobs() {
         <Filter name="class" label="Failure" placeholder="transient" />
         <Filter name="since" label="Since" placeholder="2026-03-14T09:30:00Z" />
         <Filter name="until" label="Until" placeholder="2026-03-14T17:00:00Z" />
+        {group && <Filter name="group" label="Group of failures" />}
       </div>
       <Shown live={live}>
         {(page) => (

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    client::operator::Operator,
+    client::operator::{Acting, Operator},
     error::Error,
     job::{Change, Rejection, id::JobId, state::State},
     policy::priority::Priority,
@@ -159,6 +159,8 @@ impl Operator {
     async fn change(&self, orders: Vec<Order<'_>>) -> Result<Vec<Changed>, Error> {
         let mut all = Vec::with_capacity(orders.len());
         let at = utc_ms();
+        let acting = self.act.clone().unwrap_or_else(|| Acting::new(""));
+        let name = acting.by.as_str();
         let mut orders = orders.as_slice();
         while !orders.is_empty() {
             let batch = orders.get(..MAX_BATCH).unwrap_or(orders);
@@ -169,13 +171,18 @@ impl Operator {
                     at,
                     did: (*did).to_owned(),
                     note: note.clone(),
-                    by: by.clone(),
+                    by: by.clone().or_else(|| (!name.is_empty()).then(|| name.to_owned())),
                     worker: None,
                     attempt: None,
                     began: None,
                 };
                 let line = if did.is_empty() { String::new() } else { change.line() };
-                call.arg(id.as_str()).arg(*verb).arg(first.as_str()).arg(second.as_slice()).arg(line);
+                call.arg(id.as_str()).arg(*verb);
+                match *verb {
+                    "retry" => call.arg(acting.retry(first)),
+                    _ => call.arg(first.as_str()),
+                };
+                call.arg(second.as_slice()).arg(line);
             }
             let said: Vec<String> = call.run(&mut self.client.conn.clone()).await?;
             all.extend(said.iter().map(|said| changed(said)));

@@ -125,7 +125,8 @@ impl Client {
         }
         let most = if filter.reads_whole() { EXAMINED_WHOLE } else { EXAMINED };
         let start = from.as_ref().and_then(Cursor::state).unwrap_or(0);
-        let mut at = from.map(|cursor| cursor.0);
+        // A position at the beginning of a state is none in it.
+        let mut at = from.map(|cursor| cursor.0).filter(|at| !matches!(at, At::Start(_)));
         let (mut jobs, mut examined) = (Vec::new(), 0);
         let after = |place: usize| (place + 1..State::ALL.len()).find(|place| filter.wants(*place));
         for place in (start..State::ALL.len()).filter(|place| filter.wants(*place)) {
@@ -184,24 +185,34 @@ impl Client {
         from: Option<&At>,
         take: usize,
     ) -> Result<Slice, Error> {
+        if let Some(group) = &filter.group {
+            let index = if state == State::Dead { Sorted::Members(group) } else { Sorted::Retrying(group) };
+            return self.sorted_slice(index, state, from, take).await;
+        }
         match state {
             State::Succeeded => self.succeeded_slice(from, take).await,
             State::Running => self.running_slice(from, take).await,
             State::Ready => self.ready_slice(filter.tenant.as_deref(), from, take).await,
             State::Scheduled | State::Parked | State::Dead | State::Cancelled => {
-                self.sorted_slice(state, from, take).await
+                self.sorted_slice(Sorted::Of(state), state, from, take).await
             }
         }
     }
 
-    async fn sorted_slice(&self, of: State, from: Option<&At>, take: usize) -> Result<Slice, Error> {
+    async fn sorted_slice(
+        &self,
+        index: Sorted<'_>,
+        of: State,
+        from: Option<&At>,
+        take: usize,
+    ) -> Result<Slice, Error> {
         let behind = match from {
             Some(At::Sorted { score, id, .. }) => Some((*score, id.as_str())),
             _ => None,
         };
         let up = !of.is_final();
         // One more than wanted tells whether the list continues.
-        let mut found = self.part_of(Sorted::Of(of), up, behind, take + 1).await?;
+        let mut found = self.part_of(index, up, behind, take + 1).await?;
         let more = found.len() > take;
         found.truncate(take);
         let state = State::ALL.iter().position(|each| *each == of).unwrap_or_default();
@@ -237,8 +248,12 @@ impl Client {
                 self.jobs(&ids).await?.into_iter().map(|job| (job.id.clone(), job)).collect();
             for i in part {
                 let Some(entry) = slice.entries.get(*i) else { break };
-                let is_here =
-                    |job: &Job| job.state == state && entry.is_of.fits(job) && filter.admits(job, matched);
+                // The jobs of a group that run again are listed together, whatever their state.
+                let is_of = |job: &Job| match filter.group {
+                    Some(_) => (job.state == State::Dead) == (state == State::Dead),
+                    None => job.state == state,
+                };
+                let is_here = |job: &Job| is_of(job) && entry.is_of.fits(job) && filter.admits(job, matched);
                 if !found.get(&entry.id).is_some_and(is_here) {
                     continue;
                 }

@@ -8,6 +8,7 @@ mod clocks;
 mod figures;
 mod oldest;
 mod rows;
+mod tenants;
 
 use futures::future;
 
@@ -23,6 +24,7 @@ pub use clocks::{Clocks, RouteClocks};
 pub(crate) use clocks::{HOUR_MS, SKEWED};
 pub use figures::{FigureDay, Snapshot};
 pub use rows::{VerdictDay, VerdictRow};
+pub use tenants::OpenOfTenant;
 
 /// Ids whose outcomes are expected within the same 250 ms, of one call that enqueued them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub const SCHEMA: u32 = 6;
 
 /// Every key below the control key: its name in Lua, and its suffix. A suffix that ends with a
 /// colon is a prefix.
-pub(crate) const NAMES: [(&str, &str); 69] = [
+pub(crate) const NAMES: [(&str, &str); 75] = [
     ("JOB", ":job:"),
     ("LANE", ":lane:"),
     ("PLACED", ":placed:"),
@@ -70,6 +70,11 @@ pub(crate) const NAMES: [(&str, &str); 69] = [
     ("GROUPS", ":groups"),
     ("GROUP", ":group:"),
     ("MEMBERS", ":members:"),
+    ("RETRYING", ":retrying:"),
+    ("PAST_GROUPS", ":past_groups"),
+    ("GROUP_HOURS", ":group_hours:"),
+    ("GROUP_TENANTS", ":group_tenants:"),
+    ("GROUP_ACTS", ":group_acts:"),
     ("SUBJECTS", ":subjects"),
     ("STATS", ":stats"),
     ("CLAIM", ":claim:"),
@@ -87,6 +92,7 @@ pub(crate) const NAMES: [(&str, &str); 69] = [
     ("VERDICTS", ":verdicts"),
     ("VERDICTS_OF", ":verdicts:"),
     ("FIGURES", ":figures:"),
+    ("OPEN_BY_TENANT", ":open_by_tenant"),
     ("MINUTES", ":minutes"),
     ("HOURS", ":hours"),
     ("CLOCKS", ":clocks:"),
@@ -372,19 +378,48 @@ impl Keys {
         format!("{}:duplicate:{id}", self.control)
     }
 
-    /// Sorted set: fingerprints of dead jobs by the ms at which one was last seen.
+    /// Sorted set: groups that have jobs, by the ms of their last failure.
     pub fn groups(&self) -> String {
         self.key("groups")
     }
 
-    /// Hash: what dead jobs of one fingerprint share.
+    /// Hash: what the jobs of a group share: `class`, `kind` and `normal`ised message; when its `first`
+    /// and `last` failure was, and since when it is there `again` after it had no jobs (ms); the `count`
+    /// of failures, and how many of them are of `other` tenants than those that are counted; the
+    /// last job (`sample`), and what it `said`.
     pub fn group(&self, fingerprint: &str) -> String {
         format!("{}:group:{fingerprint}", self.control)
     }
 
-    /// Sorted set: dead ids of one fingerprint by the ms at which they died.
+    /// Sorted set: dead ids of one group by the ms at which they died.
     pub fn members(&self, fingerprint: &str) -> String {
         format!("{}:members:{fingerprint}", self.control)
+    }
+
+    /// Sorted set: ids of one group that failed so and run again, by the ms at which they failed.
+    pub fn retrying(&self, fingerprint: &str) -> String {
+        format!("{}:retrying:{fingerprint}", self.control)
+    }
+
+    /// Sorted set: groups that have no jobs any more, by the ms at which the last one left.
+    pub fn past_groups(&self) -> String {
+        self.key("past_groups")
+    }
+
+    /// Hash: failures of one group by hour (hours since 1970), of the last 7 days in which there were some.
+    pub fn group_hours(&self, fingerprint: &str) -> String {
+        format!("{}:group_hours:{fingerprint}", self.control)
+    }
+
+    /// Sorted set: up to 64 tenants of one group by the number of their failures.
+    pub fn group_tenants(&self, fingerprint: &str) -> String {
+        format!("{}:group_tenants:{fingerprint}", self.control)
+    }
+
+    /// Hash: by act what operators did about the jobs of one group, and what became of them; the newest
+    /// 20 acts.
+    pub fn group_acts(&self, fingerprint: &str) -> String {
+        format!("{}:group_acts:{fingerprint}", self.control)
     }
 
     /// Sorted set, all scores 0: `subject NUL id`, read by prefix.
@@ -487,6 +522,12 @@ impl Keys {
     /// achieved in time, `e` for exceptions.
     pub fn verdicts_of(&self, day: i64, of: &str) -> String {
         format!("{}:verdicts:{day}:{of}", self.control)
+    }
+
+    /// Hash: by tenant how many expectations have no verdict (`o|TENANT`), and how many of these are
+    /// overdue (`v|TENANT`). A count of 0 has no field.
+    pub fn open_by_tenant(&self) -> String {
+        self.key("open_by_tenant")
     }
 
     /// Hash: counts of one day: `t|TENANT|account` and `c|CAUSE`.
@@ -600,6 +641,11 @@ mod tests {
             keys.groups(),
             keys.group("0123456789abcdef"),
             keys.members("0123456789abcdef"),
+            keys.retrying("0123456789abcdef"),
+            keys.past_groups(),
+            keys.group_hours("0123456789abcdef"),
+            keys.group_tenants("0123456789abcdef"),
+            keys.group_acts("0123456789abcdef"),
             keys.subjects(),
             keys.stats(),
             keys.claim("4711-8d3fa0b2", 5),
@@ -620,6 +666,7 @@ mod tests {
             keys.verdicts(),
             keys.verdicts_of(20_787, "e"),
             keys.figures(20_787),
+            keys.open_by_tenant(),
             keys.minutes(),
             keys.hours(),
             keys.clocks(498_888),
@@ -687,6 +734,11 @@ mod tests {
             keys.groups(),
             keys.group(""),
             keys.members(""),
+            keys.retrying(""),
+            keys.past_groups(),
+            keys.group_hours(""),
+            keys.group_tenants(""),
+            keys.group_acts(""),
             keys.subjects(),
             keys.stats(),
             keys.ring(0),
@@ -709,6 +761,7 @@ mod tests {
             keys.hours(),
             keys.clocks(0).replace(":0", ":"),
             keys.watchdog(),
+            keys.open_by_tenant(),
             keys.wake(),
             keys.changes(),
             keys.cancels(),

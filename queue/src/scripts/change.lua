@@ -7,7 +7,7 @@
 --       cancel: '', ''
 --       reschedule: delay in ms (0 for now), ''
 --       prioritise: class, ''
---       retry: delay in ms (0 for now; what is parked runs now), other arguments behind
+--       retry: `delay in ms act by whom` (0 for now; what is parked runs now), other arguments behind
 --       the names of the steps that may run again (`length:name` each) and a `=`, or ''
 --       repair: the state field that was read, version and arguments with a `=` between them
 --       forget: ended before this long ago in ms, ''
@@ -26,8 +26,8 @@
 --       to be waived, `is newer` where the job came into its state too late for the operation; or '' when
 --       there is no such job. Or {`!`, state} where the operation does not run, or another process made
 --       the step: then nothing is changed.
--- include: open, int, job, state, append_history, await, books, forget, forget_signal, kinds, moves
--- include: operation, put, replaced, since, take_out, unknown_member
+-- include: open, int, job, state, append_history, await, books, forget, forget_signal, group_act
+-- include: kinds, moves, operation, put, replaced, since, take_out, unknown_member
 local cx = open()
 if cx.err then return cx end
 local n = tonumber(ARGV[1])
@@ -59,7 +59,7 @@ local function renew_budgets(key, body)
     'expired', 'refuted', 'unconfirmed'}) do
     redis.call('HDEL', key, 'failed:' .. counter, 'first:' .. counter)
   end
-  redis.call('HDEL', key, 'group', 'cancel', 'successor', 'await', 'outcome', 'operation')
+  redis.call('HDEL', key, 'cancel', 'successor', 'await', 'outcome', 'operation')
   -- A wait that ran out of time begins again.
   for _, field in ipairs(redis.call('HKEYS', key)) do
     local is_end, is_answer = string.sub(field, 1, 6) == 'until:', string.sub(field, 1, 7) == 'signal:'
@@ -168,6 +168,7 @@ for i = 0, n - 1 do
       wake = take_out(cx, id, key, state, body, flow, class) or wake
       become(cx, key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, cx.at, id)
+      end_cause(cx, id, key, 'cancelled')
       end_expectation(cx, id, key, body, 'c')
       move(cx, 'cancelled', id)
       verdict = 'cancelled'
@@ -201,6 +202,7 @@ for i = 0, n - 1 do
     elseif verb == 'retry' and state == 'dead' and is_replaced(key) then
       verdict = 'is replaced'
     elseif verb == 'retry' and (state == 'dead' or state == 'parked') then
+      local delay, act, by = string.match(first, '^(%d+) (%S+) (.*)$')
       local names, args = {}, nil
       if second ~= '' then names, args = named_steps(second) end
       -- Arguments of the same bytes are not other arguments.
@@ -208,17 +210,19 @@ for i = 0, n - 1 do
       if args and has_other(key, names) then
         verdict = 'is stepped'
       else
+        local cause = redis.call('HGET', key, 'group')
         take_out(cx, id, key, state, body, flow, class)
         if state == 'dead' then
           reopen_expectation(cx, id, key, body)
           body, deadline = renew_budgets(key, body), ''
+          if cause then begin_act(cx, key, cause, act, by) end
         else
           leave_await(cx, id, key, body, deadline)
-          first = '0'
+          delay = '0'
         end
         if args then body = replace_args(key, body, args) end
         if body ~= job[1] then redis.call('HSET', key, 'job', body) end
-        verdict = schedule(id, key, text, tonumber(first), class .. ':' .. flow, deadline)
+        verdict = schedule(id, key, text, tonumber(delay), class .. ':' .. flow, deadline)
         move(cx, state == 'dead' and 'revived' or 'unparked', id)
         if operation then redis.call('HSET', key, 'operation', operation) end
       end

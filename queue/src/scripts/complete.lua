@@ -7,8 +7,7 @@
 --       id; token (1 if left out); outcome JSON (null if left out);
 --       then the number of other ends, and for each:
 --       id, token, flow, verb, and three that depend on the verb:
---       retry: delay in ms and the normalised message with a `|` between them, failure class, history
---       line
+--       retry: `delay in ms|normalised message`, failure class, history line
 --       bury: normalised message, failure class, history line
 --       snooze: delay in ms, '', history line (the attempt does not count)
 --       release: '', '', history line or '' (the attempt does not count)
@@ -23,8 +22,8 @@
 --       There are at most 192 ends in all.
 -- Returns: {now ms, place...}, the places of the ends that were refused, counted from 1, successes
 --       first.
--- include: open, int, job, fence, state, append_history, await, books, bury, free, leases, moves, park, put
--- include: recur, signals, watch_deadline
+-- include: open, int, job, fence, state, append_history, await, books, bury, free, group, group_act, leases, moves, park
+-- include: put, recur, signals, watch_deadline
 local cx = open()
 if cx.err then return cx end
 local worker, groups = ARGV[1], tonumber(ARGV[2])
@@ -82,6 +81,8 @@ for _ = 1, groups do
         redis.call('HSET', key, 'state', attempt.succeeded, 'outcome', outcome)
       end
       local account, due = fields[2], ''
+      -- Only such a job can have failed before.
+      if account or token ~= '1' then end_cause(cx, id, key, 'succeeded') end
       if account or some_late then due = expectation_of(field_of(key, 'job') or '') end
       local is_late = due ~= '' and cx.now > tonumber(due)
       if account or is_late then
@@ -127,6 +128,12 @@ if count > 0 then
   move_all(cx, 'succeeded', succeeded, ids)
 end
 
+-- The exact message of a history line.
+local function said_in(line, normal)
+  local ok, said = pcall(cjson.decode, line)
+  return ok and said.message or normal
+end
+
 for i = 0, others - 1 do
   p = behind + 1 + i * 7
   place = place + 1
@@ -153,6 +160,7 @@ for i = 0, others - 1 do
     if verb == 'partly' then
       become(cx, key, 'succeeded', text)
       redis.call('HSET', key, 'outcome', first)
+      end_cause(cx, id, key, 'succeeded')
       end_expectation(cx, id, key, held[3] or '', 'p')
       redis.call('HSETNX', key, 'account', 'p')
       redis.call('XADD', SUCCEEDED, '*', cx.at, id)
@@ -162,19 +170,22 @@ for i = 0, others - 1 do
       -- A cancelled job ends as cancelled, unless it succeeded.
       become(cx, key, 'cancelled', text)
       add(cancelled, cx.at, id)
+      end_cause(cx, id, key, 'cancelled')
       end_expectation(cx, id, key, held[3] or '', 'c')
       move(cx, 'cancelled', id)
     elseif verb == 'retry' or verb == 'snooze' then
       watch_deadline(id, deadline)
+      local delay, normal = string.match(first, '^(%d+)|?(.*)$')
       -- A snooze is a wait that the handler chose.
       become(cx, key, 'scheduled', text, verb == 'snooze' and 'p' or nil)
-      local delay, normal = string.match(first, '^(%d+)|?(.*)$')
-      if verb == 'retry' then recur(cx, key, second, kind, normal) end
       add(scheduled, int(cx.now + tonumber(delay)), id)
+      if verb == 'retry' then
+        join_group(cx, id, key, held[3] or '', false, kind, second, normal, said_in(line, normal))
+        recur(cx, key, second, kind, normal)
+      end
       move(cx, verb == 'retry' and 'retried' or 'snoozed', id)
     elseif verb == 'bury' then
-      local ok, said = pcall(cjson.decode, line)
-      bury(cx, id, key, held[3] or '', text, kind, second, first, ok and said.message or first)
+      bury(cx, id, key, held[3] or '', text, kind, second, first, said_in(line, first))
       move(cx, 'dead', id)
     elseif verb == 'await' then
       await(cx, id, key, held[3] or '', text, first, second)

@@ -24,10 +24,11 @@ macro_rules! includes {
 
 includes! {
     "add_line" "append" "append_history" "await" "books" "bucket" "bury" "clocks" "expire" "fence" "fingerprint"
-    "flow" "forget" "forget_signal" "free" "insert" "int" "job" "kinds" "lane" "lane_gone" "leases" "leave_group"
-    "leave_need" "leave_ring" "limits" "live_workers" "merge" "moves" "open" "operation" "park" "place_in_lane"
-    "position" "put" "recur" "relayed" "release_lanes" "release_parked" "replaced" "reservations" "ring" "running"
-    "schedules" "signals" "since" "spent" "state" "take_first" "take_out" "tenant" "time_bucket" "turns"
+    "flow" "forget" "forget_signal" "free" "group" "group_act" "insert" "int" "job" "kinds" "lane" "lane_gone"
+    "leases" "leave_need" "leave_ring" "limits" "live_workers" "merge" "moves" "open" "operation" "park"
+    "place_in_lane" "position" "put" "recur" "relayed" "release_lanes" "release_parked" "replaced" "reservations"
+    "ring" "running" "schedules" "signals" "since" "spent" "state" "take_first" "take_out" "tenant" "time_bucket"
+    "turns"
     "unknown_member" "verdict" "watch_deadline" "window"
     "claim/kinds" "claim/lease" "claim/new" "claim/reserve" "claim/ring" "claim/take"
 }

@@ -34,7 +34,7 @@ for i = 2, #ARGV do
         redis.call('ZREM', INDEX[state], id)
       end
       forget_verdict(cx, id, key, fields[1])
-      forget(cx, id, key, false)
+      forget(cx, id, key, false, true)
       move(cx, 'forgotten', id)
       jobs = jobs + 1
     else

@@ -20,8 +20,8 @@ local ripe, lost = first_entries(SCHEDULED, MAX_BATCH), first_entries(RUNNING, M
 local late, paced = first_entries(EXPIRING, MAX_BATCH), opened.limited and first_entries(PACED, LANES_LET_IN) or {}
 -- Mostly nothing is due. The functions below are not even created then.
 if not (ripe[1] or lost[1] or late[1] or paced[1]) then return {opened.now, 0, 0} end
--- include: int, job, state, append_history, await, books, bury, expire, free, leave_need, moves, put, release_lanes
--- include: signals, take_out, watch_deadline
+-- include: int, job, state, append_history, await, books, bury, expire, free, group, group_act, leave_need, moves, put
+-- include: release_lanes, signals, take_out, watch_deadline
 
 local cx = opened
 local worker, wanted = ARGV[1], tonumber(ARGV[2])
@@ -89,6 +89,7 @@ if lost[1] then
     if job[3] then
       become(cx, key, 'cancelled', text)
       redis.call('ZADD', CANCELLED, cx.at, id)
+      end_cause(cx, id, key, 'cancelled')
       end_expectation(cx, id, key, body, 'c')
       move(cx, 'cancelled', id)
     elseif crashes > rule[1] then
@@ -97,6 +98,7 @@ if lost[1] then
       dead = dead + 1
     else
       watch_deadline(id, deadline)
+      join_group(cx, id, key, body, false, kind, 'crashed', CRASHED, CRASHED)
       local wait = wait_after(rule, crashes)
       if wait > 0 then
         become(cx, key, 'scheduled', text)

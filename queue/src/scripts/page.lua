@@ -1,8 +1,9 @@
 -- Purpose: read a part of a sorted set, behind the entry that a cursor names, whether the entry
 --       still exists or not. The work does not grow with the position.
 -- KEYS: 1 control, 2 none
--- ARGV: 1 what (scheduled, running, parked, dead, cancelled, signals, due, placed, members, need, operations, outcomes), 2 the
---       lane of placed, the fingerprint of members, the condition of need, the route and account of outcomes, 3 direction (up, down), 4 score and 5 member of the
+-- ARGV: 1 what (scheduled, running, parked, dead, cancelled, signals, due, placed, members, retrying, need, operations,
+--       outcomes), 2 the lane of placed, the group of members and retrying, the condition of need, the route and account
+--       of outcomes, 3 direction (up, down), 4 score and 5 member of the
 --       entry ('' for the beginning), 6 bound on entries (at most 1024)
 -- Returns: {member, score...}
 -- include: open, int
@@ -11,7 +12,8 @@ if cx.err then return cx end
 local INDEX = {
   scheduled = SCHEDULED, running = RUNNING, parked = PARKED, dead = DEAD, cancelled = CANCELLED,
   signals = SIGNALS, due = DUE, operations = OPERATIONS,
-  placed = PLACED .. ARGV[2], members = MEMBERS .. ARGV[2], need = NEED .. ARGV[2], outcomes = OUTCOMES .. ARGV[2],
+  placed = PLACED .. ARGV[2], members = MEMBERS .. ARGV[2], retrying = RETRYING .. ARGV[2], need = NEED .. ARGV[2],
+  outcomes = OUTCOMES .. ARGV[2],
 }
 local index, score, member, bound = INDEX[ARGV[1]], ARGV[4], ARGV[5], tonumber(ARGV[6])
 if not index or not bound or bound < 1 or bound > MAX_PAGE or (member ~= '' and not tonumber(score)) then

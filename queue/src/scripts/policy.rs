@@ -102,6 +102,16 @@ pub(crate) const CLOCKS_MS: u64 = 7 * 24 * 3600 * 1000;
 const MAX_CLOCKS: usize = 4096;
 /// Jobs, lanes or claims of a state among which the oldest jobs are looked for.
 const OLDEST_OF: usize = 32;
+/// Hours for which a group of failures counts them, one by one.
+pub(crate) const GROUP_HOURS_KEPT: usize = 7 * 24;
+/// Tenants that a group of failures counts at the same time.
+const GROUP_TENANTS_KEPT: usize = 64;
+/// Acts of operators that a group keeps.
+const GROUP_ACTS_KEPT: usize = 20;
+/// How long (ms) a group without jobs is kept.
+const PAST_GROUP_MS: u64 = 30 * 24 * 3600 * 1000;
+/// Groups of a queue. Beyond that, each new one displaces the oldest one without jobs.
+const MAX_GROUPS: usize = 10_000;
 /// Bytes of a cause of failure in the name of such a field.
 const CAUSE_BYTES: usize = 100;
 /// Bytes that a row keeps of a name.
@@ -176,6 +186,12 @@ pub(super) fn constants(call_bytes: usize) -> Vec<(&'static str, String)> {
         ("NO_DUE", text(&NO_DUE)),
         ("DAY_MS", number(&(24 * 3600 * 1000))),
         ("MINUTE_MS", number(&60_000)),
+        ("HOUR_MS", number(&(3600 * 1000))),
+        ("GROUP_HOURS_KEPT", number(&GROUP_HOURS_KEPT)),
+        ("GROUP_TENANTS_KEPT", number(&GROUP_TENANTS_KEPT)),
+        ("GROUP_ACTS_KEPT", number(&GROUP_ACTS_KEPT)),
+        ("PAST_GROUP_MS", number(&PAST_GROUP_MS)),
+        ("MAX_GROUPS", number(&MAX_GROUPS)),
         ("TICK_MS", number(&TICK_MS)),
         ("DUE_PACKS", number(&DUE_PACKS)),
         ("SNAPSHOT_MINUTES", number(&SNAPSHOT_MINUTES)),

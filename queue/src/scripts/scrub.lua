@@ -7,7 +7,7 @@
 -- Returns: {ids in no index, ids in a second index, index entries without a job, lanes
 --       that no turn would have reached, counts of ready jobs that were off, now ms,
 --       how many of the ids were looked at: fewer where the jobs have CALL_BYTES}.
--- include: open, int, job, state, kinds, lane, lane_gone, limits, put, release_lanes
+-- include: open, int, job, state, group, kinds, lane, lane_gone, limits, put, release_lanes
 -- include: reservations, ring, signals, unknown_member
 local cx = open()
 if cx.err then return cx end
@@ -41,7 +41,7 @@ else
     looked = looked + 1
     local unlisted, id = string.match(ARGV[i], '^(%??)(.*)$')
     local key = JOB .. id
-    local job = fields_of(key, 'job', 'state', 'need')
+    local job = fields_of(key, 'job', 'state', 'need', 'group')
     if job[1] then
       cx.read = cx.read + #job[1]
       local _, flow, class, deadline = header(job[1])
@@ -54,6 +54,20 @@ else
           doubled = doubled + 1
         elseif not there and each == state then
           redis.call('ZADD', index, state == 'scheduled' and cx.at or since, id)
+          missing = missing + 1
+        end
+      end
+      if job[4] then
+        local ends = state == 'succeeded' or state == 'cancelled'
+        local index, other = RETRYING .. job[4], MEMBERS .. job[4]
+        if state == 'dead' then index, other = other, index end
+        if redis.call('ZREM', other, id) == 1 then doubled = doubled + 1 end
+        if ends then
+          leave_cause(cx, id, key)
+          doubled = doubled + 1
+        elseif redis.call('ZADD', index, 'NX', since, id) == 1 then
+          redis.call('ZREM', PAST_GROUPS, job[4])
+          redis.call('ZADD', GROUPS, 'NX', since, job[4])
           missing = missing + 1
         end
       end

@@ -1,11 +1,12 @@
 -- Purpose: forget finished jobs that are older than the retention, and within a window no more
---       than a share of the kept ones: a clock that jumps ahead makes every job old.
+--       than a share of the kept ones: a clock that jumps ahead makes every job old. With dead jobs go
+--       groups that have had none for long enough.
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 state (succeeded, dead, cancelled), 2 retention in ms, 3 bound on jobs (at
 --       most 128, or CALL_BYTES), 4 the share of kept jobs (0 to 1) that may go within the
 --       window, 5 the window in ms
 -- Returns: {jobs forgotten, 1 when there are more, 1 when more are due than may go now}.
--- include: open, int, job, state, moves, forget, window, relayed
+-- include: open, int, job, state, moves, forget, group, window, relayed
 local cx = open()
 if cx.err then return cx end
 local INDEX = {dead = DEAD, cancelled = CANCELLED}
@@ -79,5 +80,6 @@ else
   if not window.held and (#out == bound or 2 * #out < #entries) then more = 1 end
 end
 close_window(window)
+if state == 'dead' then drop_past_groups(cx) end
 tell(cx, '')
 return {forgotten, more, window.held and 1 or 0}

@@ -59,12 +59,8 @@ pub fn succeed() -> Disposition {
 }
 
 pub fn retry(delay: Duration) -> Disposition {
-    Disposition::Retry {
-        delay,
-        class: FailureClass::Transient,
-        normal: "no such customer".to_owned(),
-        line: failed(),
-    }
+    let normal = "away".to_owned();
+    Disposition::Retry { delay, class: FailureClass::Transient, normal, line: failed() }
 }
 
 pub fn bury() -> Disposition {

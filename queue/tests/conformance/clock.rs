@@ -131,19 +131,9 @@ async fn a_delay_lasts_for_what_is_left_of_it() {
     let soon = NewJob { delay: SECOND * 10, ..Timed::job() };
     timed.enqueue(&[Timed::job(), soon.clone()]).await;
     let failed = timed.claim("one", 1).await;
-    let line = String::new();
-    timed
-        .end(
-            "one",
-            &failed,
-            &Disposition::Retry {
-                delay: SECOND * 20,
-                class: FailureClass::Transient,
-                normal: String::new(),
-                line,
-            },
-        )
-        .await;
+    let (normal, line) = ("away".to_owned(), String::new());
+    let again = Disposition::Retry { delay: SECOND * 20, class: FailureClass::Transient, normal, line };
+    timed.end("one", &failed, &again).await;
     timed.queue.worker.mind_clock().await.unwrap();
     timed.back(HOUR * 5).await;
     assert_eq!(timed.queue.worker.mind_clock().await.unwrap().anew, 2);

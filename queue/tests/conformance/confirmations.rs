@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use upshot_queue::{
-    Account, Changed, Condition, Expect, FailureClass, Job, JobId, Kept, NewJob, OnSilence, Remark, Scrubber,
-    State, Watched, protocol::Disposition,
+    Account, Changed, Condition, Expect, FailureClass, GroupFilter, Job, JobId, Kept, NewJob, OnSilence,
+    Remark, Scrubber, State, Watched, protocol::Disposition,
 };
 
 use crate::{by_hand, fixture::Fixture};
@@ -167,7 +167,7 @@ async fn a_confirmation_may_say_that_the_work_did_not_come_out_right() {
     assert_eq!((job.state, account(&job)), (State::Dead, Account::Missed));
     let failed = job.history.last().unwrap();
     assert_eq!((failed.class, failed.message.as_str()), (FailureClass::Refuted, "mailbox 17 unknown"));
-    let group = fixture.queue.dead_groups(0, 10).await.unwrap().remove(0);
+    let group = fixture.queue.dead_groups(&GroupFilter::default(), 10).await.unwrap().remove(0);
     assert_eq!((group.class, group.dead), (FailureClass::Refuted, 1));
     assert!(group.message.contains("mailbox <*> unknown"), "{group:?}");
 
@@ -209,7 +209,7 @@ async fn silence_counts_as_missed_until_the_proof_comes_after_all() {
         "the history shows both"
     );
     assert_eq!(fixture.books().await, moved(&[("ro", 1), ("ow", 1), ("wm", 1), ("nl", 1), ("mn", 1)]));
-    assert!(fixture.queue.dead_groups(0, 10).await.unwrap().is_empty());
+    assert!(fixture.queue.dead_groups(&GroupFilter::default(), 10).await.unwrap().is_empty());
     fixture.audited().await;
 }
 

@@ -14,9 +14,9 @@ use std::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use upshot_queue::{
-    Advanced, Changed, Created, Deadline, EnqueueResult, Failure, FailureClass, Job, JobId, Late, Limit,
-    LimitKey, LimitUse, NewJob, Phase, Plan, Priority, Progress, Reconciled, Released, RetryPolicy, Scope,
-    Scrubber, State, Steer, Steered, Trimmed, Unique, Wait, WorkerOptions,
+    Advanced, Changed, Created, Deadline, EnqueueResult, Failure, FailureClass, GroupFilter, Job, JobId,
+    Late, Limit, LimitKey, LimitUse, NewJob, Phase, Plan, Priority, Progress, Reconciled, Released,
+    RetryPolicy, Scope, Scrubber, State, Steer, Steered, Trimmed, Unique, Wait, WorkerOptions,
     connect::Backoff,
     operation::{Act, Selection, Source},
     protocol::{Claim, Disposition, EndedAttempt, Renewed, Write},
@@ -349,7 +349,7 @@ async fn a_completion() {
             LimitUse { running: Some(0), ..LimitUse::default() },
             "each gave back its place once"
         );
-        assert_eq!(cut.fixture.queue.dead_groups(0, 9).await.unwrap()[0].count, 1);
+        assert_eq!(cut.fixture.queue.dead_groups(&GroupFilter::default(), 9).await.unwrap()[0].count, 1);
         cut.fixture.finish().await;
     }
 }
@@ -488,7 +488,7 @@ async fn a_change() {
         }
         let names = ["cancelled", "prioritised", "revived", "forgotten"];
         assert_eq!(cut.transitions(names).await, [1, 1, 3, 1]);
-        assert!(cut.fixture.queue.dead_groups(0, 9).await.unwrap().is_empty());
+        assert!(cut.fixture.queue.dead_groups(&GroupFilter::default(), 9).await.unwrap().is_empty());
 
         // What runs is told to stop, and what is parked goes on.
         let jobs = cut.claim(2).await;

@@ -397,7 +397,7 @@ async fn a_filter_admits_its_jobs_only() {
     let queue = &fixture.queue;
     enqueue(queue, &["a", "b"]).await;
     bury_all(&fixture, &mut number).await;
-    let since = queue.dead_groups(0, 1).await.unwrap()[0].last_seen;
+    let since = queue.dead_groups(&upshot_queue::GroupFilter::default(), 1).await.unwrap()[0].last_seen;
     let with = |change: &dyn Fn(&mut Selection)| {
         let mut plan = plan(Act::Retry, of(State::Dead));
         change(&mut plan.selection);

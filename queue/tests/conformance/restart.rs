@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, Deadline, EnqueueResult, FailureClass, Filter, Job, JobId, Late, Limit, LimitKey, LimitUse,
-    NewJob, OutboxReader, Priority, Scope, State, Unique,
+    Changed, Deadline, EnqueueResult, FailureClass, Filter, GroupFilter, Job, JobId, Late, Limit, LimitKey,
+    LimitUse, NewJob, OutboxReader, Priority, Scope, State, Unique,
     connect::Backoff,
     protocol::{Claim, Disposition, Maintained, Renewed, Write},
 };
@@ -77,7 +77,7 @@ async fn known(fixture: &Fixture, limits: &[LimitKey]) -> Known {
     let said = format!(
         "{counts:#?}\n{conditions:?}\n{:#?}\n{:#?}\n{used:?}",
         queue.limits().await.unwrap(),
-        queue.dead_groups(0, 10).await.unwrap()
+        queue.dead_groups(&GroupFilter::default(), 10).await.unwrap()
     );
     Known { due: queue.due_times(&ids).await.unwrap(), jobs: stored, said }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, Configuration, Configured, Connection, Created, Deadline, Expect, Failure, Filter, JobId, Kinds,
-    Late, Limit, LimitKey, NewJob, OutboxReader, OutboxTail, Phase, Plan, Priority, Progress, RetryPolicy,
-    Scope, Scrubber, State, Steer, Steered, Unique, Wait, Walker, WorkerOptions,
+    Changed, Configuration, Configured, Connection, Created, Deadline, Expect, Failure, Filter, GroupFilter,
+    JobId, Kinds, Late, Limit, LimitKey, NewJob, OutboxReader, OutboxTail, Phase, Plan, Priority, Progress,
+    RetryPolicy, Scope, Scrubber, State, Steer, Steered, Unique, Wait, Walker, WorkerOptions,
     connect::Writes,
     operation::{Act, Selection, Source},
     protocol::Claim,
@@ -175,7 +175,9 @@ async fn the_documented_user_may_all_that_is_needed() {
     assert_eq!(queue.conditions().await.unwrap().len(), 1);
     assert_eq!(queue.limits().await.unwrap().paused_kinds, ["other"]);
     assert!(queue.due_times(std::slice::from_ref(&later.id)).await.unwrap()[0].is_some());
-    assert!(queue.dead_groups(0, 10).await.unwrap().iter().any(|group| group.dead == 3));
+    assert!(
+        queue.dead_groups(&GroupFilter::default(), 10).await.unwrap().iter().any(|group| group.dead == 3)
+    );
     let source = Source::State { state: State::Dead, group: None, condition: None };
     let selection =
         Selection { source, kind: None, tenant: Some("a".to_owned()), route: None, from: None, until: None };

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use upshot_queue::{
-    Changed, EnqueueResult, Error, Failure, Filter, JobId, NewJob, OutboxReader, Rejection, Scope, State,
-    Unique,
+    Changed, EnqueueResult, Error, Failure, Filter, GroupFilter, JobId, NewJob, OutboxReader, Rejection,
+    Scope, State, Unique,
 };
 
 use crate::fixture::{Fixture, Worker, name, options};
@@ -209,7 +209,7 @@ async fn a_queue_of_another_layout_is_refused() {
         fixture.queue.job(&job.id).await.unwrap_err(),
         fixture.queue.counts().await.unwrap_err(),
         fixture.queue.list(&Filter::default(), None, 1).await.unwrap_err(),
-        fixture.queue.dead_groups(0, 1).await.unwrap_err(),
+        fixture.queue.dead_groups(&GroupFilter::default(), 1).await.unwrap_err(),
         fixture.queue.conditions().await.unwrap_err(),
         fixture.queue.outbox().await.unwrap_err(),
         OutboxReader::join(&fixture.connector, name(), "audit", "one").await.unwrap_err(),

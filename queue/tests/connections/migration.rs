@@ -264,12 +264,10 @@ fn any_job(i: usize) -> NewJob {
 fn any_end(token: u64) -> Disposition {
     let line = r#"{"at":1,"attempt":1,"class":"transient","message":"away"}"#.to_owned();
     match rand::random_range(0..10) {
-        0 if token == 1 => Disposition::Retry {
-            delay: Duration::from_millis(2),
-            class: FailureClass::Transient,
-            normal: String::new(),
-            line,
-        },
+        0 if token == 1 => {
+            let (delay, normal) = (Duration::from_millis(2), "away".to_owned());
+            Disposition::Retry { delay, class: FailureClass::Transient, normal, line }
+        }
         1 if token == 1 => Disposition::Release { line: String::new() },
         2 if token == 1 => Disposition::Park {
             condition: CONDITION.to_owned(),

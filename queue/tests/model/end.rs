@@ -8,7 +8,8 @@ use upshot_queue::{JobId, Late, LimitKey, Scrubber, State};
 use crate::handles::Queue;
 
 use crate::{
-    job::{ModelJob, class, stored},
+    groups,
+    job::{ModelJob, class, encode, stored},
     legal::Walk,
     model::Model,
     operation::CONDITIONS,
@@ -24,6 +25,7 @@ pub async fn check(server: &Server, queue: &Queue, model: &Model) -> Result<(), 
     end.lanes().await?;
     end.limits().await?;
     end.groups().await?;
+    end.open_by_tenant().await?;
     end.subjects().await?;
     end.nothing_else().await?;
     end.outbox().await?;
@@ -270,14 +272,24 @@ impl End<'_> {
     }
 
     async fn groups(&self) -> Result<(), String> {
-        let groups = self.queue.dead_groups(0, 100).await.map_err(|error| error.to_string())?;
-        let stored: BTreeMap<_, _> = groups
-            .into_iter()
-            .map(|group| ((group.class.as_str(), group.kind, group.message), (group.count, group.dead)))
-            .collect();
-        let dead = |cause| self.of(|job| job.cause.as_ref() == Some(cause), |_| 0).len() as u64;
-        let model = self.model.deaths.iter().map(|(cause, n)| (cause.clone(), (*n, dead(cause)))).collect();
-        equal("groups of dead jobs", &model, &stored)
+        equal("groups of failures", &self.model.groups_now(), &groups::stored(self.queue).await?)
+    }
+
+    /// Of each tenant what has no verdict, and what of it is overdue.
+    async fn open_by_tenant(&self) -> Result<(), String> {
+        let mut model: BTreeMap<String, u64> = BTreeMap::new();
+        for job in self.model.jobs.values().filter(|job| job.expected.is_some()) {
+            let tenant = encode(job.new.tenant.as_deref().unwrap_or_default());
+            if "owvn".contains(job.account) {
+                *model.entry(format!("o|{tenant}")).or_default() += 1;
+            }
+            if job.account == 'v' {
+                *model.entry(format!("v|{tenant}")).or_default() += 1;
+            }
+        }
+        let stored: BTreeMap<String, u64> =
+            self.ask(&["HGETALL", &self.queue.keys().open_by_tenant()]).await?;
+        equal("open by tenant", &model, &stored)
     }
 
     async fn subjects(&self) -> Result<(), String> {
@@ -338,6 +350,7 @@ impl End<'_> {
             ":promised",
             ":paused_kinds",
             ":groups",
+            ":past_groups",
             ":subjects",
         ];
         expected.extend(names.map(ToOwned::to_owned));
@@ -348,7 +361,19 @@ impl End<'_> {
         equal("duplicates", &noted, &found)?;
         expected.extend(ids.iter().map(|id| format!(":duplicate:{id}")));
         // Groups were compared; the rest goes by itself after a while.
-        let passing = [":group:", ":members:", ":claim:", ":unique:", ":figures:", ":outcomes:", ":clocks:"];
+        let passing = [
+            ":group:",
+            ":members:",
+            ":retrying:",
+            ":group_hours:",
+            ":group_tenants:",
+            ":group_acts:",
+            ":claim:",
+            ":unique:",
+            ":figures:",
+            ":outcomes:",
+            ":clocks:",
+        ];
         let left: Vec<String> = self.server.keys(self.queue).await;
         let left: Vec<&String> = left
             .iter()

@@ -6,7 +6,7 @@ use upshot_queue::{Job, JobId, Late, LimitKey, NewJob, OnSilence, Priority, Stag
 
 use crate::{ledger::account, model::PATIENCE_US, operation::LARGE};
 
-/// Why a job died: class, kind, and what messages of the same cause have in common.
+/// Why a job failed: class, kind, and what messages of the same cause have in common.
 pub type Cause = (&'static str, String, String);
 
 #[derive(Clone, Debug)]
@@ -71,7 +71,10 @@ pub struct ModelJob {
     /// The condition whose silence ended it.
     pub silent: Option<String>,
     pub duplicates: u64,
+    /// Why it died, or failed before it runs again.
     pub cause: Option<Cause>,
+    /// The cause for which an operator retried it.
+    pub act: Option<Cause>,
     /// Who took its idempotency key when it was dead.
     pub successor: Option<JobId>,
 }
@@ -145,6 +148,7 @@ impl ModelJob {
             silent: None,
             duplicates: 0,
             cause: None,
+            act: None,
             successor: None,
         }
     }

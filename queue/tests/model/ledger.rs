@@ -165,7 +165,7 @@ impl Ledger {
             .keys()
             .map(|(day, in_time, _)| format!(":verdicts:{day}:{}", if *in_time { 't' } else { 'e' }));
         rows.chain(
-            [":books", ":routes", ":due", ":verdicts", ":watchdog", ":minutes", ":hours"]
+            [":books", ":routes", ":open_by_tenant", ":due", ":verdicts", ":watchdog", ":minutes", ":hours"]
                 .map(ToOwned::to_owned),
         )
     }

@@ -16,6 +16,7 @@ use upshot_queue::{
 
 use crate::{
     claim::knows,
+    groups::Groups,
     job::{ModelJob, encode},
     ledger::Ledger,
     operation::CONDITIONS,
@@ -61,8 +62,7 @@ pub struct Model {
     pub enqueued: u64,
     /// Claims that leased anything.
     pub leases: u64,
-    /// Deaths of each cause since the group came up.
-    pub deaths: BTreeMap<crate::job::Cause, u64>,
+    pub groups: Groups,
     /// For which lane the next place under a key is kept: the queue decides that, and the
     /// model looks whether it may.
     pub promised: BTreeMap<LimitKey, String>,
@@ -110,6 +110,12 @@ impl Model {
             job.stage = None;
         }
         (job.state, job.since) = (state, now);
+        // What ended otherwise has no cause any more.
+        if matches!(state, State::Succeeded | State::Cancelled) {
+            job.cause = None;
+            self.end_act(id, state);
+        }
+        let job = self.jobs.get_mut(id).unwrap();
         if state != State::Parked {
             (job.condition, job.watch) = (None, None);
         }
@@ -135,20 +141,15 @@ impl Model {
     }
 
     pub(crate) fn bury(&mut self, id: &JobId, class: &'static str, normal: &str) {
-        let job = self.enter(id, State::Dead);
-        let cause = (class, job.new.kind.clone(), normal.to_owned());
-        job.cause = Some(cause.clone());
-        *self.deaths.entry(cause).or_default() += 1;
+        self.enter(id, State::Dead);
+        self.fail_of(id, class, normal);
+        self.end_act(id, State::Dead);
     }
 
-    /// A job that dies no longer counts for its group; the group goes with the last.
+    /// A job that is not dead any more does not count for its group.
     fn leave_group(&mut self, id: &JobId) {
         let job = self.jobs.get_mut(id).unwrap();
-        job.silent = None;
-        let Some(cause) = job.cause.take() else { return };
-        if !self.jobs.values().any(|job| job.cause.as_ref() == Some(&cause)) {
-            self.deaths.remove(&cause);
-        }
+        (job.silent, job.cause) = (None, None);
     }
 
     fn remove(&mut self, id: &JobId, leaves_row: bool) {
@@ -524,7 +525,13 @@ impl Model {
                 let job = self.enter(id, State::Scheduled);
                 job.due = due;
                 job.stage = matches!(end, Disposition::Snooze { .. }).then_some(Stage::Parked);
-                self.count(if matches!(end, Disposition::Retry { .. }) { "retried" } else { "snoozed" });
+                match end {
+                    Disposition::Retry { class, normal, .. } => {
+                        self.fail_of(id, class.as_str(), normal);
+                        self.count("retried");
+                    }
+                    _ => self.count("snoozed"),
+                }
             }
             Disposition::Bury { class, normal, .. } => {
                 self.bury(id, class.as_str(), normal);
@@ -551,6 +558,8 @@ impl Model {
                 job.answers.remove(condition);
                 job.ends.insert(condition.clone(), ends);
                 job.awaits = Some((condition.clone(), now, *on_silence, shown));
+                // The work is done, whatever failed before.
+                job.cause = None;
                 self.ledger.await_proof(id, job, true);
                 self.count("parked");
                 let job = self.enter(id, State::Parked);
@@ -741,6 +750,7 @@ impl Model {
                     model.count("unparked");
                     return Changed::To(State::Ready);
                 }
+                model.act_on(id);
                 model.start_afresh(id);
                 let state = model.schedule(id, delay);
                 model.count("revived");

@@ -397,12 +397,10 @@ impl Run {
         let did = |did: &str| serde_json::json!({"at": 1, "did": did}).to_string();
         let end = match ending {
             Ending::Succeed => Disposition::Succeed("{\"ok\":true}".to_owned()),
-            Ending::Retry(delay, class) => Disposition::Retry {
-                delay: ms(delay),
-                class,
-                normal: "again".to_owned(),
-                line: failed(class, "again"),
-            },
+            Ending::Retry(delay, class) => {
+                let normal = "again".to_owned();
+                Disposition::Retry { delay: ms(delay), class, normal, line: failed(class, "again") }
+            }
             Ending::Bury(class, message) => Disposition::Bury {
                 class,
                 normal: MESSAGES[message].to_owned(),

@@ -47,8 +47,10 @@ impl Model {
                 self.count("dead");
                 buried += 1;
             } else if wait > 0 {
+                self.fail_of(&id, "crashed", CRASHED);
                 self.enter(&id, State::Scheduled).due = now + wait;
             } else {
+                self.fail_of(&id, "crashed", CRASHED);
                 self.enter(&id, State::Ready).place = (0, 0);
             }
         }

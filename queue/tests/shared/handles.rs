@@ -33,7 +33,7 @@ impl Queue {
     }
 
     pub fn of(client: Client) -> Self {
-        Self { operator: Operator::new(client.clone()), worker: Worker::new(client) }
+        Self { operator: Operator::new(client.clone()).acting("ada"), worker: Worker::new(client) }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use lapin::BasicProperties;
 use serde_json::{Deserializer, Value, json};
 use tokio::{net::TcpStream, process::Command};
-use upshot_queue::{Account, Deadline, Expect, Job, JobId, Late, NewJob, State};
+use upshot_queue::{Account, Deadline, Expect, GroupFilter, Job, JobId, Late, NewJob, State};
 use upshot_servers::signal::{self, Signal};
 use upshot_shared::{event::STRUCTURED, visible::is_shown};
 use upshot_tests::{PATIENCE, Process, Stage, orders::order, process::binary};
@@ -97,8 +97,8 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let unknown = format!("unknown.{SLY}");
     match command {
-        "alarms" | "audit" | "audit-log" | "doctor" | "queues" | "dead" | "objectives" | "openapi"
-        | "asyncapi" | "help" => {
+        "alarms" | "audit" | "audit-log" | "doctor" | "queues" | "objectives" | "openapi" | "asyncapi"
+        | "help" => {
             vec![words(command.to_owned())]
         }
         "publish" => vec![words(format!("publish {}", order_file.display()))],
@@ -195,6 +195,10 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
                 .map(|line| words(line.to_owned()))
                 .into()
         }
+        "tenants" => {
+            expected(stage).await;
+            vec![words("tenants".to_owned()), ["tenants", SLY].map(str::to_owned).into()]
+        }
         "overdue" | "overview" => {
             expected(stage).await;
             vec![words(command.to_owned())]
@@ -256,6 +260,15 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
                 .map(words),
             );
             lines
+        }
+        "dead" => {
+            job(stage, &unknown, State::Dead).await;
+            let groups = stage.queue.dead_groups(&GroupFilter::default(), 1).await.unwrap();
+            vec![
+                words("dead".to_owned()),
+                words("dead --past".to_owned()),
+                words(format!("dead {}", groups[0].fingerprint)),
+            ]
         }
         "completion" => ["bash", "zsh", "fish"].map(|shell| words(format!("completion {shell}"))).into(),
         "login" | "me" => vec![words(command.to_owned())],

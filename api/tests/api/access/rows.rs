@@ -100,6 +100,9 @@ pub const ROWS: &[Row] = &[
     said(row("run_schedule", &[404], Same), || json!({})),
     row("remove_schedule", &[404], Same),
     row("list_dead", &[200], Same),
+    row("get_dead_group", &[404], Same),
+    row("list_tenants", &[200], NoTrace),
+    Row { echoes: &["job", "tenant"], ..row("show_tenant", &[200], Refused) },
     row("list_quarantine", &[200], Same),
     row("show_quarantined", &[404], Same),
     Row {
@@ -175,6 +178,7 @@ impl Target {
         let subject = format!("order-{}", self.name);
         let path =
             path.replace("{subject}", &subject).replace("{queue}", "emails").replace("{name}", "a.pdf");
+        let path = path.replace("{group}", "0123456789abcdef").replace("{tenant}", OWN);
         let path = path.replace("{token}", "000000000000").replace("{id}", self.id.as_str());
         let path = path.replace("{link}", "0123456789abcdef-1");
         format!("{path}{}", query.replace("{id}", self.id.as_str()))

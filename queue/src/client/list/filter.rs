@@ -35,6 +35,9 @@ pub struct Filter {
     pub until: Option<i64>,
     /// Of this trace.
     pub trace: Option<TraceId>,
+    /// Of this group of failures ([`crate::Group`]): first those that run again, by their last failure,
+    /// then those that are dead.
+    pub group: Option<String>,
 }
 
 /// The id of a trace (W3C Trace Context).
@@ -113,7 +116,16 @@ impl Client {
 
 impl Filter {
     pub(super) fn wants(&self, place: usize) -> bool {
-        self.state.is_none_or(|state| State::ALL.get(place) == Some(&state))
+        let Some(listed) = State::ALL.get(place) else { return false };
+        if self.group.is_none() {
+            return self.state.is_none_or(|state| state == *listed);
+        }
+        // The jobs of a group that run again are listed as scheduled ones are.
+        match listed {
+            State::Scheduled => self.state.is_none_or(|state| !state.is_final()),
+            State::Dead => self.state.is_none_or(|state| state == State::Dead),
+            _ => false,
+        }
     }
 
     /// Whether each job is read whole, because Redis cannot compare what is asked for.
@@ -128,7 +140,7 @@ impl Filter {
             || self.route.is_some()
             || self.class.is_some()
             || self.trace.is_some()
-            || self.tenant.is_some() && state != State::Ready
+            || self.tenant.is_some() && (state != State::Ready || self.group.is_some())
             || is_timed
     }
 
@@ -208,6 +220,7 @@ impl Filter {
             && is(&self.kind, Some(&job.kind))
             && is(&self.tenant, job.tenant.as_ref())
             && is(&self.subject, job.subject.as_ref())
+            && is(&self.group, job.group.as_ref())
             && self.subject_prefix.as_ref().is_none_or(|prefix| {
                 job.subject.as_ref().is_some_and(|subject| subject.starts_with(prefix.as_str()))
             })

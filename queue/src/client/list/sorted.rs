@@ -21,6 +21,8 @@ pub(crate) enum Sorted<'a> {
     Need(&'a str),
     /// The operations.
     Operations,
+    /// The jobs of a group that run again.
+    Retrying(&'a str),
     /// The conditions for which signals are kept.
     Signals,
     /// The ids whose outcomes are expected within the same time.
@@ -45,6 +47,7 @@ impl Client {
             Sorted::Members(group) => ("members", group),
             Sorted::Need(condition) => ("need", condition),
             Sorted::Operations => ("operations", ""),
+            Sorted::Retrying(group) => ("retrying", group),
             Sorted::Signals => ("signals", ""),
             Sorted::Due => ("due", ""),
             Sorted::Outcomes(name) => ("outcomes", name),

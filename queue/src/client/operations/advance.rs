@@ -12,7 +12,7 @@ use crate::{
             Operation,
             walk::{Met, Part, Place},
         },
-        operator::Operator,
+        operator::{Acting, Operator},
     },
     error::Error,
     job::{Change, Remark, id::JobId},
@@ -371,6 +371,8 @@ impl Client {
 
 /// What the history of each job says of an operation.
 struct Note {
+    /// What groups of failures know of the act.
+    acting: Acting,
     text: String,
     reason: Option<String>,
     by: String,
@@ -379,6 +381,7 @@ struct Note {
 impl Note {
     fn of(operation: &Operation, plan: &Plan) -> Self {
         Self {
+            acting: Acting { act: operation.id.to_string(), ..Acting::new(operation.actor()) },
             text: format!("operation {}", operation.id),
             reason: plan.reason.clone(),
             by: operation.actor().to_owned(),
@@ -388,8 +391,8 @@ impl Note {
     /// The change of one job.
     fn order<'a>(&self, act: Act, id: &'a JobId, delay: Duration, now: i64) -> Order<'a> {
         let (verb, did, first, what) = match act {
-            Act::Retry => ("retry", "retried", delay_ms(delay).to_string(), None),
-            Act::Unpark => ("retry", "retried", "0".to_owned(), None),
+            Act::Retry => ("retry", "retried", self.acting.retry(delay_ms(delay)), None),
+            Act::Unpark => ("retry", "retried", self.acting.retry(0), None),
             Act::Cancel => ("cancel", "cancelled", String::new(), None),
             Act::Purge => ("forget", "", "0".to_owned(), None),
             Act::Reschedule { to } => {

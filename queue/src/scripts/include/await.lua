@@ -3,7 +3,7 @@
 -- silence means (m missed, a achieved, r the handler runs again)|since when (ms)|how long, for
 -- people|condition`. It stays when the job ends. `silent` is the condition whose silence ended the job,
 -- and `silent:CONDITION` lists these jobs: a confirmation that comes late still finds them.
--- include: append_history, books, bury, clocks, int, job, leave_group, moves, park, signals, state, watch_deadline
+-- include: append_history, books, bury, clocks, group, group_act, int, job, moves, park, signals, state, watch_deadline
 
 -- What silence means for a job, how long that is, for people, and the condition; nil for a job that
 -- awaits nothing.
@@ -17,6 +17,7 @@ end
 local function succeed_awaited(cx, id, key, body, text)
   local due = expectation_of(body)
   become(cx, key, 'succeeded', text)
+  end_cause(cx, id, key, 'succeeded')
   end_expectation(cx, id, key, body, due ~= '' and cx.now > tonumber(due) and 'l' or 't')
   redis.call('XADD', SUCCEEDED, '*', cx.at, id)
   redis.call('HINCRBY', CONTROL, 'succeeded', 1)
@@ -59,6 +60,8 @@ local function await(cx, id, key, body, text, condition, terms)
   redis.call('HDEL', key, 'signal:' .. condition, 'silent')
   redis.call('HSET', key, 'outcome', string.sub(terms, from + bytes), 'until:' .. condition, ends,
     'await', silence .. '|' .. cx.at .. '|' .. shown .. '|' .. condition)
+  -- The work is done, whatever failed before.
+  leave_cause(cx, id, key)
   -- The work is done, so the deadline by which it had to begin says nothing.
   redis.call('ZREM', EXPIRING, id)
   if redis.call('HSETNX', key, 'account', 'w') == 1 then move_expectation(cx, id, route, 'o', 'w', due, tenant) end
@@ -112,8 +115,7 @@ local function hear(cx, condition, bound)
       -- What an operator settled stays settled.
       if is_dead and not reason and job[4] ~= 'x' then
         redis.call('ZREM', DEAD, id)
-        leave_group(id, key)
-        redis.call('HDEL', key, 'group')
+        leave_group(cx, id, key)
         reopen_expectation(cx, id, key, body)
         confirm(cx, id, key, body, job[2], condition)
         ended = ended + 1

@@ -1,7 +1,7 @@
 -- The books. Each transition of an expectation moves 1 from one account of its route to another, in
 -- the call that makes the transition. Accounts are letters, see `policy/account.rs`. `cx.books`
 -- counts the moves of the call by `route|from>to`, and `cx.told` has the ids of those moves that a
--- receipt tells; `tell` writes both. Jobs without an expectation have route 0: they are counted.
+-- receipt tells; `tell` writes both, and what changed for tenants. Jobs without an expectation have route 0: they are counted.
 -- include: int, job
 
 -- The accounts whose expectations are listed by time, and the account that lists them.
@@ -16,6 +16,19 @@ local function count_moves(cx, route, from, to, n)
   local name = route .. '|' .. from .. '>' .. to
   books[name] = (books[name] or 0) + n
   return name
+end
+-- The accounts without a verdict.
+local UNDECIDED = {o = true, w = true, v = true, n = true}
+-- Counts how many expectations of a tenant have no verdict, and how many of these are overdue. `tell` writes
+-- what `cx.undecided` has by field.
+local function stand(cx, tenant, from, to, n)
+  local all = (UNDECIDED[to] and n or 0) - (UNDECIDED[from] and n or 0)
+  local late = (to == 'v' and n or 0) - (from == 'v' and n or 0)
+  if all == 0 and late == 0 then return end
+  local undecided = cx.undecided or {}
+  cx.undecided = undecided
+  undecided['o|' .. tenant] = (undecided['o|' .. tenant] or 0) + all
+  if late ~= 0 then undecided['v|' .. tenant] = (undecided['v|' .. tenant] or 0) + late end
 end
 -- Counts something of this day. A day has a bounded number of fields: what does not fit counts for
 -- the field `rest`.
@@ -45,6 +58,7 @@ end
 local function move_expectation(cx, id, route, from, to, due, tenant)
   local name = count_moves(cx, route, from, to, 1)
   if route == '0' then return end
+  stand(cx, tenant, from, to, 1)
   -- The receipt of a waived expectation was told while the work went on.
   if from ~= 'y' then tell_moves(cx, name, to, tenant, {id}) end
   local before, after = LISTED[from], LISTED[to]
@@ -60,7 +74,9 @@ end
 -- ids between blanks, or false.
 local function achieve_in_time(cx, route, tenant, ids, text)
   local name = count_moves(cx, route, 'o', 't', #ids)
-  if route ~= '0' then tell_moves(cx, name, 't', tenant, ids, text) end
+  if route == '0' then return end
+  stand(cx, tenant, 'o', 't', #ids)
+  tell_moves(cx, name, 't', tenant, ids, text)
 end
 -- Gives the expectation of a job its verdict, where the job does not succeed.
 local function end_expectation(cx, id, key, body, to)

@@ -1,7 +1,8 @@
--- Forgets a finished job. Where `keeps`, a row about its verdict stays, if an outcome was expected.
+-- Forgets a finished job. Where `keeps`, a row about its verdict stays, if an outcome was expected. Where
+-- `erases`, nothing stays that only this job said.
 -- Returns the bytes that were read for it.
--- include: job, leave_group, verdict
-local function forget(cx, id, key, keeps)
+-- include: job, group, verdict
+local function forget(cx, id, key, keeps, erases)
   local body = redis.call('HGET', key, 'job')
   if body then
     -- A damaged job is forgotten like any other.
@@ -14,7 +15,7 @@ local function forget(cx, id, key, keeps)
   end
   -- A job may come again under this id, with another deadline or none.
   redis.call('ZREM', EXPIRING, id)
-  leave_group(id, key)
+  leave_group(cx, id, key, erases)
   redis.call('DEL', key)
   return body and #body or 0
 end

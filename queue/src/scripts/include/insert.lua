@@ -168,7 +168,10 @@ local function insert_batch(cx, p)
       place = place + 1
       p = p + width
     end
-    if opened > 0 then count_moves(cx, route, 'r', 'o', opened) end
+    if opened > 0 then
+      count_moves(cx, route, 'r', 'o', opened)
+      if route ~= '0' then stand(cx, tenant_of(string.sub(lane, 3)), 'r', 'o', opened) end
+    end
     if found_again + again > 0 then count_moves(cx, route, 'r', 'd', found_again + again) end
     duplicates = duplicates + found_again
   end

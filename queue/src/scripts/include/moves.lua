@@ -29,6 +29,12 @@ local function tell(cx, by)
   if cx.books then
     for name, n in pairs(cx.books) do redis.call('HINCRBY', BOOKS, name, n) end
   end
+  if cx.undecided then
+    for field, n in pairs(cx.undecided) do
+      -- A tenant with nothing open has no field. What an earlier version opened was not counted.
+      if n ~= 0 and redis.call('HINCRBY', OPEN_BY_TENANT, field, n) <= 0 then redis.call('HDEL', OPEN_BY_TENANT, field) end
+    end
+  end
   if not cx.moves then return end
   local entry, all = {'XADD', OUTBOX, '*', 'by', by}, {}
   for i, what in ipairs(cx.moved) do

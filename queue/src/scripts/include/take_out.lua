@@ -1,6 +1,6 @@
 -- Takes a job that waits or is dead out of the index of its state. True when other jobs may
 -- run instead.
--- include: lane_gone, ring, release_lanes, leave_need, leave_group
+-- include: lane_gone, ring, release_lanes, leave_need, group
 local function take_out(cx, id, key, state, body, flow, class)
   local woken = false
   if state == 'ready' then
@@ -26,7 +26,7 @@ local function take_out(cx, id, key, state, body, flow, class)
     leave_need(cx, id, key, body, flow, class)
   elseif state == 'dead' then
     redis.call('ZREM', DEAD, id)
-    leave_group(id, key)
+    leave_group(cx, id, key)
   end
   return woken
 end
