@@ -140,7 +140,12 @@ async fn show(settings: &Settings, show: &OperationShow, out: &mut Output) -> an
         let refusals: Vec<&Value> = members(&said, "refusals").collect();
         let rows: Vec<_> =
             refusals.iter().map(|refusal| ["job", "reason"].map(|name| text(refusal, name))).collect();
-        out.items(&refusals, |page| page.table(&mut Table::bare(), &rows))?;
+        out.answer(&said, |page| {
+            if rows.is_empty() {
+                page.line("no job was refused");
+            }
+            page.table(&mut Table::bare(), &rows);
+        })?;
         return Ok(());
     }
     let mut operation = read(&client, show.id.as_str()).await?;

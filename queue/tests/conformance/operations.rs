@@ -457,9 +457,9 @@ async fn one_process_walks_until_its_lease_ends() {
     let (mut one, mut other) = (walker("one"), walker("other"));
     assert_eq!(one.take().await.unwrap(), []);
     let id = create(queue, &plan(Act::Retry, of(State::Dead)), true).await;
-    assert_eq!(one.take().await.unwrap(), [id.clone()]);
+    assert_eq!(one.take().await.unwrap(), std::slice::from_ref(&id));
     assert_eq!(other.take().await.unwrap(), []);
-    assert_eq!(one.take().await.unwrap(), [id.clone()]);
+    assert_eq!(one.take().await.unwrap(), std::slice::from_ref(&id));
     // Its process is gone, and the lease with it.
     let mut gone = redis::cmd("DEL");
     let () = gone

@@ -246,7 +246,7 @@ mod tests {
         fn a_trace_is_found_by_the_beginning_of_its_stored_form(trace in "[0-9a-f]{32}", parent in "[0-9a-f]{16}") {
             prop_assume!(trace.bytes().any(|digit| digit != b'0'));
             let id: TraceId = trace.parse().unwrap();
-            prop_assert_eq!(id.to_string(), trace.clone());
+            prop_assert_eq!(id.to_string(), trace.as_str());
             let stored = pack(&format!("00-{trace}-{parent}-01"));
             prop_assert!(stored.starts_with(&id.packed()));
         }
