@@ -192,53 +192,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/dead/purge": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Forgets many dead jobs.
-         * @description The longest dead come first, a bounded number for each call. As with a retry, `from` continues.
-         *     The queue then no longer recognises their events: an event that comes again becomes a new job.
-         *     The content type `application/json` is required, so that no page of another origin can send this
-         *     from a user's browser.
-         */
-        post: operations["purge_dead"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/dead/retry": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Retries many dead jobs.
-         * @description The longest dead come first, a bounded number for each call. A call with `from` continues, up to
-         *     the jobs that were dead at the first call. Each call starts its `pace` again. A call examines a
-         *     bounded number of jobs for kind and tenant. So an answer with `next` may have fewer jobs than
-         *     `limit`, or none. The content type `application/json` is required, so that no page of another
-         *     origin can send this from a user's browser.
-         */
-        post: operations["retry_dead"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/device": {
         parameters: {
             query?: never;
@@ -337,7 +290,12 @@ export interface paths {
          * Lists jobs.
          * @description The list goes queue by queue. In each queue it goes by state: scheduled, ready, running, parked,
          *     then succeeded, dead and cancelled, the newest first. With `subject` the jobs are in the order
-         *     of their ids. Follow `next` until it is null.
+         *     of their ids, with `subject_prefix` in that of their subjects. Follow `next` until it is null.
+         *
+         *     A page examines a bounded number of jobs, whatever the filter: some 4,000, or 1,000 with `class`.
+         *     `searched` says that it stopped for this reason, and `next` continues. `since` and `until` begin in
+         *     the index of parked, succeeded, dead and cancelled jobs, and `state`, `subject` and `subject_prefix`
+         *     have an index each. The other parameters compare one job after another.
          */
         get: operations["list_jobs"];
         put?: never;
@@ -653,6 +611,144 @@ export interface paths {
         get: operations["list_objectives"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists operations on many jobs.
+         * @description The newest come first, of all queues together.
+         */
+        get: operations["list_operations"];
+        put?: never;
+        /**
+         * Creates an operation on many jobs.
+         * @description The selection is frozen: jobs that come into the state later are left alone. Without `dry_run:
+         *     false` the operation counts what it would change and refuse, changes nothing, and waits for
+         *     `POST /v1/operations/{id}/start`. One API process walks it; another one continues after a crash. The
+         *     content type `application/json` is required, so that no page of another origin can send this from a
+         *     user's browser.
+         */
+        post: operations["create_operation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows an operation on many jobs. */
+        get: operations["show_operation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Aborts an operation. It changes no further job, and what it changed stays changed. */
+        post: operations["abort_operation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pauses an operation that runs. It changes no further job until it is resumed. */
+        post: operations["pause_operation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}/refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the jobs that an operation did not change, each with the reason. */
+        get: operations["list_refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resumes an operation that is paused, or that its stop rule stopped.
+         * @description It continues where it was. The stop rule then lets as many jobs fail of the cause again.
+         */
+        post: operations["resume_operation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Starts an operation that has counted its jobs.
+         * @description It changes the jobs of its frozen selection, once: jobs that left the selection since the count stay
+         *     as they are. Needs the right of its act. The content type `application/json` is required, so that no
+         *     page of another origin can send this from a user's browser.
+         */
+        post: operations["start_operation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1063,6 +1159,140 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists schedules, with their next due times, their last runs, and what keeps them from running.
+         * @description A queue has at most 500.
+         */
+        get: operations["list_schedules"];
+        put?: never;
+        /**
+         * Makes a schedule.
+         * @description Executors of its queue notice it within seconds. The same request again finds it.
+         */
+        post: operations["create_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Replaces the schedules of a queue that come from settings.
+         * @description `upshot schedule apply` sends those of a settings file. Those that are left out end. Those that differ keep
+         *     their next due time, unless `cron`, `zone` or `every` differ. Schedules that persons made stay.
+         */
+        put: operations["apply_schedules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a schedule.
+         * @description Its arguments are left out, unless `reveal` is `true`.
+         */
+        get: operations["show_schedule"];
+        /**
+         * Changes what a schedule says.
+         * @description It keeps its next due time, unless `cron`, `zone` or `every` differ. A schedule of the settings is changed
+         *     there.
+         */
+        put: operations["replace_schedule"];
+        post?: never;
+        /**
+         * Removes a schedule that a person made.
+         * @description Its jobs stay. A schedule of the settings is removed there, or paused here.
+         */
+        delete: operations["remove_schedule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pauses a schedule: it is not due until it is resumed.
+         * @description Jobs that it enqueued continue.
+         */
+        post: operations["pause_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resumes a paused schedule.
+         * @description It is due again from now on. Due times of the pause get no job.
+         */
+        post: operations["resume_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{queue}/{name}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Runs a schedule now, beside its due times.
+         * @description Each request enqueues a job. The next due time stays. A paused schedule may run so.
+         */
+        post: operations["run_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/session": {
         parameters: {
             query?: never;
@@ -1084,6 +1314,34 @@ export interface paths {
          * @description Without a session it does nothing. The answer takes the cookie away.
          */
         delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Streams the changes of many jobs, of a subject, or of the figures.
+         * @description Give `job` up to 100 times, `subject` for the jobs about it (those that come later too, within two
+         *     seconds), `counts=true` for how all routes stand, or several of these. Each job begins with
+         *     `snapshot` and continues with `change`; both carry the whole state. `gone` says that a job is not
+         *     there, or not any more. `counts` has what `GET /v1/overview` answers, when it changes, every 250 ms
+         *     at most; it needs the right `see` and all tenants. `cut` says that the subject has more than 100
+         *     jobs, of which 100 are followed. A stream of jobs alone says `end` and closes once all have ended;
+         *     others stay open. A slow client skips to the newest state. A client that reconnects with
+         *     `Last-Event-ID` gets no snapshot of a job that did not change, and a 204 if all have ended and it
+         *     has seen that. A stream ends when its principal may no longer see what it shows.
+         */
+        get: operations["watch_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1429,6 +1687,16 @@ export interface components {
             /** @description Messages that wait. */
             waiting: number;
         };
+        /** @description All schedules of a queue that come from settings. */
+        ApplySchedules: {
+            /**
+             * Format: int64
+             * @description The version that they are based on, 0 for none: of the queue in `sets` of the list.
+             */
+            expect_version: number;
+            /** @description The schedules. */
+            schedules: components["schemas"]["ScheduleDefinition"][];
+        };
         /** @description A page of the audit log. */
         AuditPage: {
             /**
@@ -1476,6 +1744,16 @@ export interface components {
              * @example upk_0f3a5b7c9d1e_…
              */
             token: string;
+        };
+        /** @description An effect that began and has no receipt. */
+        BegunEffect: {
+            /** @description When it began. */
+            began_at: components["schemas"]["Moment"];
+            /**
+             * @description Its name.
+             * @example charge
+             */
+            name: string;
         };
         /** @description How fast a budget is used up over a time. */
         Burn: {
@@ -1526,6 +1804,31 @@ export interface components {
             /** @description The kind of job. */
             kind: string;
             /** @description The message, without its numbers and names. */
+            message: string;
+        };
+        /** @description The jobs that died of one cause. */
+        CauseJobs: {
+            /**
+             * @description The class of the failure.
+             * @example transient
+             */
+            class: string;
+            /**
+             * @description The name of the group.
+             * @example 5f1d7a84db00d2fc
+             */
+            group: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            jobs: number;
+            /**
+             * @description The kind of the jobs.
+             * @example invoice.issue
+             */
+            kind: string;
+            /** @description The message that they share. */
             message: string;
         };
         /** @description How long a job spent in each stage of its life, ms. The stages add up to the whole. */
@@ -1983,6 +2286,26 @@ export interface components {
              */
             token: string;
         };
+        /** @description A due time. */
+        DueTime: {
+            /** @description The time. */
+            at: components["schemas"]["Moment"];
+            /**
+             * @description The local time, with its offset.
+             * @example 2026-03-29T03:00:00+02:00
+             */
+            local: string;
+            /**
+             * @description What the clocks of the time zone do to it: `after_gap` (its local time does not exist, and it runs right
+             *     after the gap), `first_of_two` or `second_of_two` (its local time exists twice).
+             * @example after_gap
+             */
+            mark: string | null;
+            /** @description Local times between the due time before it and this one that do not exist, and have no run. */
+            skipped: number;
+            /** @description When the run starts, with its jitter. */
+            starts_at: components["schemas"]["Moment"];
+        };
         /** @description What was ended. */
         EndedSessions: {
             /** @description The sessions of the person, and the API tokens that its devices got. */
@@ -2284,6 +2607,8 @@ export interface components {
              */
             args?: unknown;
             awaiting: components["schemas"]["Awaiting"] | null;
+            /** @description Effects that began and have no receipt: they may have happened. */
+            begun_effects: components["schemas"]["BegunEffect"][];
             cancel_asked_at: components["schemas"]["Moment"] | null;
             /** @description How long it spent in each stage of its life. */
             clock: components["schemas"]["Clock"];
@@ -2373,6 +2698,8 @@ export interface components {
              */
             next: string | null;
             searched: components["schemas"]["Searched"] | null;
+            /** @description How many jobs the filter selects. */
+            total: components["schemas"]["Total"];
         };
         /**
          * @description The state of a job: it waits for a time, for a worker or for something else, runs, or has ended.
@@ -2421,6 +2748,21 @@ export interface components {
             /** @description The tenant. */
             tenant: string | null;
             waiting_for: components["schemas"]["Waiting"] | null;
+        };
+        /** @description The last run of a schedule. */
+        LastRun: {
+            /** @description When the job was enqueued; of several, the last one. */
+            at: components["schemas"]["Moment"];
+            due: components["schemas"]["Moment"] | null;
+            /** @description Its address. */
+            href: string;
+            /**
+             * @description The job.
+             * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+             */
+            job: string;
+            outcome: components["schemas"]["OutcomeStatus"] | null;
+            state: components["schemas"]["JobState"] | null;
         };
         /** @description A limit and its use. Null means not limited. */
         Limit: {
@@ -2571,6 +2913,53 @@ export interface components {
              */
             token: string;
         };
+        /** @description An operation to create. */
+        NewOperation: {
+            /** @description What to do to each job. */
+            act: components["schemas"]["OperationAct"];
+            /**
+             * Format: date-time
+             * @description Of `reschedule`: when the jobs are to run, instead of `delay`.
+             * @example 2026-03-14T09:30:00Z
+             */
+            at?: string | null;
+            /**
+             * @description The operator, where the API asks for no authentication: whatever the caller says. Otherwise
+             *     the name of the principal is kept, and this is ignored.
+             * @example ada
+             */
+            by?: string;
+            /**
+             * @description Of `reschedule`: how long after the change a job is to run; `0s` for at once.
+             * @example 15m
+             */
+            delay?: string | null;
+            /**
+             * @description Whether it only counts the jobs and waits for its start; true if left out. `cancel` and `purge`
+             *     always do.
+             */
+            dry_run?: boolean | null;
+            /** @description Which jobs. */
+            filter: components["schemas"]["OperationFilter"];
+            /**
+             * @description The time between two jobs, at most 1h, so that a dependency that has just recovered is not
+             *     overrun. Without it the operation goes as fast as Redis stays free for others.
+             * @example 100ms
+             */
+            pace?: string;
+            priority?: components["schemas"]["Priority"] | null;
+            /**
+             * @description The queue of the jobs.
+             * @example invoices
+             */
+            queue: string;
+            /**
+             * @description Why, for people: up to 1000 bytes. `waive` needs it.
+             * @example the mail provider is back
+             */
+            reason?: string | null;
+            stop_rule?: components["schemas"]["StopRule"] | null;
+        };
         /** @description A note about an outcome. */
         Note: {
             /**
@@ -2585,7 +2974,7 @@ export interface components {
              */
             note: string;
         };
-        /** @description An empty body. */
+        /** @description Nothing. */
         Nothing: Record<string, unknown>;
         /** @description The answer while an event is accepted and its jobs are not enqueued yet. */
         NotYet: {
@@ -2669,6 +3058,210 @@ export interface components {
          * @enum {string}
          */
         OnSilence: "missed" | "achieved" | "retry";
+        /** @description An act on many jobs. */
+        Operation: {
+            /**
+             * @description What it does to each job. Null where another version of Upshot wrote the operation.
+             * @example retry
+             */
+            act: string | null;
+            /** @description Who created it. */
+            by: string;
+            /**
+             * Format: int64
+             * @description Jobs that it changed.
+             */
+            changed: number;
+            counted: components["schemas"]["OperationCount"] | null;
+            /** @description When it was created. Jobs that came into their state later are left alone. */
+            created_at: components["schemas"]["Moment"];
+            /** @description Who did what to it, oldest first; the newest 64. */
+            deeds: components["schemas"]["OperationDeed"][];
+            /** @description More about the act: `delay`, `at` or `priority`. */
+            details: {
+                [key: string]: string;
+            };
+            ended_at: components["schemas"]["Moment"] | null;
+            /**
+             * Format: int64
+             * @description Entries that the present walk met, of jobs that are not selected too; null for a principal of
+             *     some tenants, because jobs of others are among them.
+             */
+            examined: number | null;
+            /**
+             * Format: int64
+             * @description Of the jobs that it set going: how many have failed again.
+             */
+            failed_again: number;
+            /** @description Which jobs, as the filter was given. */
+            filter: Record<string, unknown>;
+            /**
+             * Format: int64
+             * @description Counted jobs that had left the selection when it came to them; null until it is done, and
+             *     without a count.
+             */
+            gone: number | null;
+            /**
+             * @description Its id.
+             * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description Counted jobs that it has neither changed nor refused, at most: some may have left the selection.
+             *     Null without a count.
+             */
+            left: number | null;
+            /** @description Related addresses. */
+            links: components["schemas"]["OperationLinks"];
+            /**
+             * Format: int64
+             * @description The time between two jobs, in ms.
+             */
+            pace_ms: number;
+            /**
+             * @description The queue of the jobs.
+             * @example invoices
+             */
+            queue: string;
+            /**
+             * Format: double
+             * @description Jobs that it changes or refuses a second, since its start; null before it.
+             */
+            rate: number | null;
+            /** @description Why. */
+            reason: string | null;
+            /**
+             * Format: int64
+             * @description Jobs that it could not change.
+             */
+            refused: number;
+            right: components["schemas"]["Right"] | null;
+            /**
+             * Format: int32
+             * @description How many jobs must fail of one cause until it stops itself; 0 for never.
+             */
+            same_cause: number;
+            /** @description Since when it is in its state. */
+            since: components["schemas"]["Moment"];
+            started_at: components["schemas"]["Moment"] | null;
+            /** @description Its state. */
+            state: components["schemas"]["OperationState"];
+            stopped_by: components["schemas"]["StoppedBy"] | null;
+            /** @description Why it failed. */
+            why: string | null;
+        };
+        /**
+         * @description What an operation does to each job.
+         * @enum {string}
+         */
+        OperationAct: "retry" | "cancel" | "purge" | "reschedule" | "prioritise" | "unpark" | "waive";
+        /** @description What a dry run counted. */
+        OperationCount: {
+            /** @description The same by the cause of the last death, the busiest 100. */
+            causes: components["schemas"]["CauseJobs"][];
+            /**
+             * Format: int64
+             * @description Jobs that it would change.
+             */
+            jobs: number;
+            /**
+             * Format: int64
+             * @description Jobs of further causes, and of none.
+             */
+            other_causes: number;
+            /**
+             * Format: int64
+             * @description Jobs of further tenants.
+             */
+            other_tenants: number;
+            /**
+             * @description The same by reason: a state, `newer`, `replaced`, `unexpected` or `unknown`.
+             * @example {
+             *       "ready": 2
+             *     }
+             */
+            reasons: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Jobs that it would refuse.
+             */
+            refused: number;
+            /** @description The same by tenant, the busiest 100. */
+            tenants: components["schemas"]["TenantJobs"][];
+        };
+        /** @description What somebody did to an operation. */
+        OperationDeed: {
+            /** @description When. */
+            at: components["schemas"]["Moment"];
+            /** @description Who. */
+            by: string;
+            /** @description What: created, started, paused, resumed or aborted. */
+            did: string;
+        };
+        /** @description The jobs of an operation. It names one of `state`, `outcome` and `ids`. */
+        OperationFilter: {
+            /**
+             * @description Of parked jobs: only those that wait for this condition, by its name or as it is listed.
+             * @example breaker:smtp
+             */
+            condition?: string | null;
+            /**
+             * Format: date-time
+             * @description Only jobs that came into the state at this time, or later: of overdue outcomes when they were
+             *     due, of missed ones when they were missed.
+             * @example 2026-03-14T09:00:00Z
+             */
+            from?: string | null;
+            /**
+             * @description Of dead jobs: only those of this group.
+             * @example 5f1d7a84db00d2fc
+             */
+            group?: string | null;
+            /** @description These jobs: up to 1000 ids. */
+            ids?: string[] | null;
+            /** @description Only jobs of this kind. */
+            kind?: string | null;
+            outcome?: components["schemas"]["OutcomeStatus"] | null;
+            /**
+             * @description Only jobs of this route.
+             * @example order.completed.v1:invoice.issue
+             */
+            route?: string | null;
+            state?: components["schemas"]["JobState"] | null;
+            /** @description Only jobs of this tenant. */
+            tenant?: string | null;
+            /**
+             * Format: date-time
+             * @description The same for a time that is earlier than this.
+             * @example 2026-03-14T10:00:00Z
+             */
+            until?: string | null;
+        };
+        /** @description The addresses of an operation. */
+        OperationLinks: {
+            /** @description The jobs that it did not change. */
+            refusals: string;
+            /** @description The operation. */
+            self: string;
+        };
+        /** @description A page of operations. */
+        OperationPage: {
+            /** @description The next page; null when this is the last one. */
+            next: string | null;
+            /**
+             * @description The operations. A page with `next` may have fewer than `limit`, or none, because a page examines
+             *     a bounded number.
+             */
+            operations: components["schemas"]["Operation"][];
+        };
+        /**
+         * @description The state of an operation: it counts jobs, waits for its start, changes jobs, is held, or is over.
+         * @enum {string}
+         */
+        OperationState: "counting" | "counted" | "running" | "paused" | "stopped" | "aborted" | "done" | "failed";
         /** @description A signal that contradicts the kept one. */
         OtherSignal: {
             /** @description When it came. */
@@ -3010,6 +3603,10 @@ export interface components {
          *     - `unknown-subject` (404): The subject is not known
          *     - `unknown-file` (404): The file is not known
          *     - `file-gone` (410): The file is gone
+         *     - `unknown-operation` (404): The operation is not known
+         *     - `operation-state` (409): The operation's state does not allow it
+         *     - `count-differs` (409): The number of jobs is another
+         *     - `too-many-operations` (409): Too many operations run
          *     - `unknown-address` (404): The address is unknown
          *     - `method-not-allowed` (405): The address does not take this method
          *     - `not-dead` (409): The job is not dead
@@ -3022,6 +3619,10 @@ export interface components {
          *     - `version-conflict` (409): Another version is stored
          *     - `unknown-queue` (404): The queue is not known
          *     - `unknown-group` (404): The group is not known
+         *     - `unknown-schedule` (404): The schedule is not known
+         *     - `schedule-exists` (409): There is a schedule of this name
+         *     - `schedule-of-settings` (409): The settings say what the schedule is
+         *     - `too-many-schedules` (507): There are too many schedules
          *     - `unknown-failures` (404): No failure of this cause is known
          *     - `body-too-large` (413): The body is too large
          *     - `signals-full` (507): The queue keeps no more signals
@@ -3057,7 +3658,7 @@ export interface components {
          *     - `internal` (500): The request ran into a bug
          * @enum {string}
          */
-        ProblemCode: "invalid-event" | "conflicting-duplicate" | "invalid-arguments" | "event-too-large" | "not-a-cloudevent" | "malformed-json" | "invalid-parameter" | "unknown-job" | "unknown-event" | "unknown-message" | "unknown-subject" | "unknown-file" | "file-gone" | "unknown-address" | "method-not-allowed" | "not-dead" | "steps-completed" | "replaced" | "not-waiting" | "already-ended" | "no-expectation" | "already-decided" | "version-conflict" | "unknown-queue" | "unknown-group" | "unknown-failures" | "body-too-large" | "signals-full" | "unsupported-media-type" | "unauthenticated" | "missing-right" | "too-often" | "insecure-login" | "no-provider" | "provider-unavailable" | "login-refused" | "unknown-login" | "unknown-device" | "authorization-pending" | "slow-down" | "access-denied" | "expired-token" | "unknown-link" | "too-many-revoked" | "out-of-scope" | "unknown-token" | "too-many-tokens" | "unknown-host" | "foreign-origin" | "request-timeout" | "too-many-connections" | "bad-request" | "rabbitmq-unavailable" | "redis-unavailable" | "store-unavailable" | "not-built" | "not-ready" | "internal";
+        ProblemCode: "invalid-event" | "conflicting-duplicate" | "invalid-arguments" | "event-too-large" | "not-a-cloudevent" | "malformed-json" | "invalid-parameter" | "unknown-job" | "unknown-event" | "unknown-message" | "unknown-subject" | "unknown-file" | "file-gone" | "unknown-operation" | "operation-state" | "count-differs" | "too-many-operations" | "unknown-address" | "method-not-allowed" | "not-dead" | "steps-completed" | "replaced" | "not-waiting" | "already-ended" | "no-expectation" | "already-decided" | "version-conflict" | "unknown-queue" | "unknown-group" | "unknown-schedule" | "schedule-exists" | "schedule-of-settings" | "too-many-schedules" | "unknown-failures" | "body-too-large" | "signals-full" | "unsupported-media-type" | "unauthenticated" | "missing-right" | "too-often" | "insecure-login" | "no-provider" | "provider-unavailable" | "login-refused" | "unknown-login" | "unknown-device" | "authorization-pending" | "slow-down" | "access-denied" | "expired-token" | "unknown-link" | "too-many-revoked" | "out-of-scope" | "unknown-token" | "too-many-tokens" | "unknown-host" | "foreign-origin" | "request-timeout" | "too-many-connections" | "bad-request" | "rabbitmq-unavailable" | "redis-unavailable" | "store-unavailable" | "not-built" | "not-ready" | "internal";
         /** @description The progress of a running job. */
         Progress: {
             /**
@@ -3086,39 +3687,6 @@ export interface components {
             id?: string;
             /** @description When to connect again, in ms. */
             retry?: number;
-        };
-        /** @description The result of a purge. */
-        Purged: {
-            /** @description What to send as `from` to continue; null when all jobs were examined. */
-            next: string | null;
-            /** @description Jobs that were forgotten. */
-            purged: number;
-        };
-        /** @description Which dead jobs to forget. */
-        PurgeMany: {
-            /** @description Where to continue: `next` of the previous answer. */
-            from?: string | null;
-            /**
-             * @description Only jobs of this group.
-             * @example 5f1d7a84db00d2fc
-             */
-            group?: string | null;
-            /** @description Only jobs of this kind. */
-            kind?: string | null;
-            /** @description Jobs for each call, 1 to 10000; 1000 if left out. */
-            limit?: number | null;
-            /**
-             * @description Only jobs that died at least this long ago; `0s` for all.
-             * @example 7d
-             */
-            older_than: string;
-            /**
-             * @description The queue.
-             * @example invoices
-             */
-            queue: string;
-            /** @description Only jobs of this tenant. */
-            tenant?: string | null;
         };
         /** @description Times that a half, 95 and 99 of a hundred outcomes did not exceed. */
         Quantiles: {
@@ -3366,6 +3934,33 @@ export interface components {
              */
             message: string;
         };
+        /** @description A job that an operation did not change. */
+        Refusal: {
+            /**
+             * @description The job.
+             * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+             */
+            job: string;
+            /** @description The job's address. */
+            link: string;
+            /**
+             * @description Why: the state that it was in, `newer` where it came into its state after the operation was
+             *     created, `replaced` where another job took its place, `unexpected` where no outcome was
+             *     expected, or `unknown`.
+             * @example ready
+             */
+            reason: string;
+        };
+        /** @description Jobs that an operation did not change. */
+        Refusals: {
+            /**
+             * Format: int64
+             * @description How many there were in all.
+             */
+            count: number;
+            /** @description The newest 1,000, newest first. */
+            refusals: components["schemas"]["Refusal"][];
+        };
         /** @description A release of parked jobs in the background. */
         Release: {
             /**
@@ -3400,6 +3995,14 @@ export interface components {
             /** @description Whether `by` was checked: false, because the API has no authentication. */
             verified: boolean;
         };
+        /** @description A schedule that is gone. */
+        RemovedSchedule: {
+            /**
+             * @description Its name.
+             * @example nightly-report
+             */
+            removed: string;
+        };
         /** @description The new time of a waiting job. */
         Reschedule: {
             /**
@@ -3407,13 +4010,6 @@ export interface components {
              * @example 30s
              */
             delay: string;
-        };
-        /** @description The result of a retry. */
-        Retried: {
-            /** @description What to send as `from` to continue; null when all jobs were examined. */
-            next: string | null;
-            /** @description Jobs that run again. */
-            retried: number;
         };
         /** @description The answer about a job that runs again. */
         RetriedJob: components["schemas"]["Job"] & {
@@ -3442,33 +4038,6 @@ export interface components {
              *     ]
              */
             repeat_steps?: string[];
-        };
-        /** @description Which dead jobs to retry, and how fast. */
-        RetryMany: {
-            /** @description Where to continue: `next` of the previous answer. */
-            from?: string | null;
-            /**
-             * @description Only jobs of this group.
-             * @example 5f1d7a84db00d2fc
-             */
-            group?: string | null;
-            /** @description Only jobs of this kind. */
-            kind?: string | null;
-            /** @description Jobs for each call, 1 to 10000; 1000 if left out. */
-            limit?: number | null;
-            /**
-             * @description The time between two jobs, at most 1h, so that a dependency that has just recovered is not
-             *     overrun. All at once if left out.
-             * @example 100ms
-             */
-            pace?: string;
-            /**
-             * @description The queue.
-             * @example invoices
-             */
-            queue: string;
-            /** @description Only jobs of this tenant. */
-            tenant?: string | null;
         };
         /** @description A capability link that was revoked. */
         RevokedLink: {
@@ -3519,6 +4088,162 @@ export interface components {
              * @example order.completed.v1:invoice.issue
              */
             route: string;
+        };
+        /** @description A schedule. */
+        Schedule: {
+            by: string;
+            /** @description When it was defined, and the author. */
+            changed_at: components["schemas"]["Moment"];
+            definition: components["schemas"]["ScheduleDefinition"] | null;
+            last: components["schemas"]["LastRun"] | null;
+            /**
+             * Format: int64
+             * @description Due times that got no job.
+             */
+            missed: number;
+            /**
+             * @description Its name.
+             * @example nightly-report
+             */
+            name: string;
+            /**
+             * @description The next due times, five at most. The first one stands, the others follow from it; empty while it is
+             *     paused.
+             */
+            next: components["schemas"]["DueTime"][];
+            /**
+             * @description `settings`, or `api` if a person made it.
+             * @example settings
+             */
+            origin: string;
+            paused: components["schemas"]["SchedulePause"] | null;
+            /**
+             * @description Its queue.
+             * @example reports
+             */
+            queue: string;
+            /**
+             * Format: int64
+             * @description Jobs that it enqueued.
+             */
+            runs: number;
+            /** @description What keeps it from running as it says. */
+            troubles: components["schemas"]["ScheduleTrouble"][];
+            /**
+             * Format: int64
+             * @description The version of its definition.
+             */
+            version: number;
+            /**
+             * @description When it is due, in words.
+             * @example At 06:30 on Monday to Friday, Europe/Berlin
+             */
+            words: string | null;
+        };
+        /** @description What a schedule says, by the keys of `[[schedules]]`. Keys that are null or left out have their defaults. */
+        ScheduleDefinition: {
+            /** @description The arguments of each job. An answer has them only with `reveal`. */
+            arguments?: Record<string, unknown> | null;
+            /**
+             * @description Which missed runs it makes up for: `none`, `latest` (if it is left out) or `all`.
+             * @example latest
+             */
+            catch_up?: string | null;
+            /**
+             * Format: int32
+             * @description How many of them at most, where `catch_up` is `all`; 100 if it is left out.
+             */
+            catch_up_most?: number | null;
+            /**
+             * @description When it is due: minute, hour, day of month, month and day of week, with seconds in front if they
+             *     matter. Either this or `every`.
+             * @example 30 6 * * MON-FRI
+             */
+            cron?: string | null;
+            /**
+             * @description When it is due, as an interval of 1s to 366d, counted from the beginning of 1970 in UTC.
+             * @example null
+             */
+            every?: string | null;
+            /**
+             * @description By how much a run is put off at most; nothing if it is left out, 24h at most.
+             * @example 5m
+             */
+            jitter?: string | null;
+            /**
+             * @description The kind of its jobs.
+             * @example report.write
+             */
+            job: string;
+            /**
+             * @description Its name, unique in its queue: 1 to 100 letters, digits and `._-`.
+             * @example nightly-report
+             */
+            name: string;
+            priority?: components["schemas"]["Priority"] | null;
+            /**
+             * @description The queue of its jobs.
+             * @example reports
+             */
+            queue: string;
+            /** @description The subject of its jobs. */
+            subject?: string | null;
+            /** @description The tenant of its jobs. */
+            tenant?: string | null;
+            /**
+             * Format: int32
+             * @description The version of the arguments; 1 if it is left out.
+             */
+            version?: number | null;
+            /**
+             * @description By when the outcome of each job is expected, counted from the due time. Without it, jobs have no
+             *     expectation.
+             * @example 30m
+             */
+            within?: string | null;
+            /**
+             * @description The time zone of `cron` by its IANA name; UTC if it is left out.
+             * @example Europe/Berlin
+             */
+            zone?: string | null;
+        };
+        /** @description Schedules. */
+        ScheduleList: {
+            /** @description The schedules, by queue and by when they are due. */
+            schedules: components["schemas"]["Schedule"][];
+            /** @description Of each queue, the version of the schedules that come from settings. */
+            sets: components["schemas"]["ScheduleSet"][];
+        };
+        /** @description A pause of a schedule. */
+        SchedulePause: {
+            /** @description Since when. */
+            at: components["schemas"]["Moment"];
+            /** @description By whom, as given. */
+            by: string;
+        };
+        /** @description The schedules of a queue that come from settings. */
+        ScheduleSet: {
+            /**
+             * @description The queue.
+             * @example reports
+             */
+            queue: string;
+            /**
+             * Format: int64
+             * @description The version, counted from 1; 0 while none were stored.
+             */
+            version: number;
+        };
+        /** @description What keeps a schedule from running as it says. */
+        ScheduleTrouble: {
+            /**
+             * @description `unreadable`, `timing` (its time zone is not known), `unknown_kind` (no worker runs its jobs), `overdue`
+             *     (no executor enqueued its job) or `ended`.
+             * @example unknown_kind
+             */
+            trouble: string;
+            /** @description The same in words, with the remedy. */
+            words: string;
         };
         /** @description Whose jobs a principal sees. */
         Scope: {
@@ -3698,6 +4423,41 @@ export interface components {
              */
             reopened: number;
         };
+        /** @description The start of an operation. */
+        Start: {
+            /**
+             * @description The operator, where the API asks for no authentication: whatever the caller says. Otherwise
+             *     the name of the principal is kept, and this is ignored.
+             * @example ada
+             */
+            by?: string;
+            /**
+             * Format: int64
+             * @description The number of jobs that the operation counted. `cancel` and `purge` need it; others check it
+             *     where it is given.
+             * @example 1204
+             */
+            confirm?: number | null;
+        };
+        /** @description A run that a person asked for. */
+        StartedRun: {
+            /** @description The address of the job. */
+            href: string;
+            /**
+             * @description Its job.
+             * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+             */
+            job: string;
+        };
+        /** @description Who pauses, resumes or aborts an operation. */
+        SteerOperation: {
+            /**
+             * @description The operator, where the API asks for no authentication: whatever the caller says. Otherwise
+             *     the name of the principal is kept, and this is ignored.
+             * @example ada
+             */
+            by?: string;
+        };
         /** @description A completed step. */
         Step: {
             /** @description When it was completed. */
@@ -3709,6 +4469,29 @@ export interface components {
             name: string;
             /** @description What it stored: any JSON. */
             result: unknown;
+        };
+        /** @description The cause by which an operation stopped itself. */
+        StoppedBy: {
+            /**
+             * @description The name of the group.
+             * @example 5f1d7a84db00d2fc
+             */
+            group: string;
+            /**
+             * Format: int64
+             * @description Jobs that failed of it again.
+             */
+            jobs: number;
+        };
+        /** @description When an operation stops itself. */
+        StopRule: {
+            /**
+             * Format: int32
+             * @description When this many of the jobs that it set going have failed of one cause again; 0 for never. 10 if
+             *     left out.
+             * @example 10
+             */
+            same_cause: number;
         };
         /** @description Everything about a subject. */
         Story: {
@@ -3767,6 +4550,16 @@ export interface components {
             until: components["schemas"]["Moment"] | null;
             /** @description What the entry is. */
             what: components["schemas"]["EntrySort"];
+        };
+        /** @description An event of a stream: its fields. `data` is JSON: of `snapshot` and `change` a Snapshot, of `gone` an object with the `id` of the job, of `cut` one with the number of jobs that are `followed`, of `counts` an Overview, of `end` an empty object. */
+        StreamEvent: {
+            data: string;
+            /** @enum {string} */
+            event: "snapshot" | "change" | "gone" | "cut" | "counts" | "end";
+            /** @description What was told of the jobs so far; only of `snapshot` and `change`. */
+            id?: string;
+            /** @description When to connect again, in ms. */
+            retry?: number;
         };
         /** @description A row of figures. */
         SummaryRow: components["schemas"]["Figures"] & {
@@ -3841,6 +4634,19 @@ export interface components {
             days: components["schemas"]["Figures"];
             /** @description Verdicts and overdues of today. */
             today: components["schemas"]["Figures"];
+        };
+        /** @description The jobs of a tenant. */
+        TenantJobs: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            jobs: number;
+            /**
+             * @description The tenant; null for jobs without one.
+             * @example acme
+             */
+            tenant: string | null;
         };
         /** @description Outcomes without a verdict now. */
         TenantOpen: {
@@ -3981,6 +4787,19 @@ export interface components {
         Tokens: {
             /** @description By name. */
             tokens: components["schemas"]["Token"][];
+        };
+        /** @description How many jobs a filter selects. */
+        Total: {
+            /**
+             * @description Whether there are exactly so many. It is known without a filter besides `state` and `queue`, and
+             *     of a list that has one page.
+             */
+            is_exact: boolean;
+            /**
+             * Format: int64
+             * @description So many, or at least so many.
+             */
+            jobs: number;
         };
         /** @description The condition of the jobs to release. */
         Unpark: {
@@ -4833,164 +5652,6 @@ export interface operations {
             };
         };
     };
-    purge_dead: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** @description Which */
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PurgeMany"];
-            };
-        };
-        responses: {
-            /** @description How many jobs were forgotten */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Purged"];
-                };
-            };
-            /** @description The body cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type is not `application/json` */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer; some may be gone: send the same again */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    retry_dead: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** @description Which, and how fast */
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RetryMany"];
-            };
-        };
-        responses: {
-            /** @description How many jobs run again */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Retried"];
-                };
-            };
-            /** @description The body cannot be used */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The request has no credential, or one that is refused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type is not `application/json` */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Redis does not answer; some may run again: send the same again */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     show_device: {
         parameters: {
             query: {
@@ -5491,6 +6152,8 @@ export interface operations {
     list_jobs: {
         parameters: {
             query?: {
+                /** @description Only jobs whose last failure has this class */
+                class?: components["schemas"]["FailureClass"];
                 /** @description Where to continue: part of `next` */
                 cursor?: string;
                 /**
@@ -5507,8 +6170,13 @@ export interface operations {
                 limit?: number;
                 /** @description Only of this queue */
                 queue?: string;
-                /** @description Only in their state since this time or later (RFC 3339) */
-                since?: string;
+                /**
+                 * @description Only of this route
+                 * @example order.completed.v1:invoice.issue
+                 */
+                route?: string;
+                /** @description Only jobs that are in their state since this time or later */
+                since?: components["schemas"]["Moment"];
                 /** @description Only in this state */
                 state?: components["schemas"]["JobState"];
                 /**
@@ -5516,10 +6184,20 @@ export interface operations {
                  * @example order-1042
                  */
                 subject?: string;
+                /**
+                 * @description Only about subjects that begin with this text
+                 * @example order-10
+                 */
+                subject_prefix?: string;
                 /** @description Only of this tenant */
                 tenant?: string;
-                /** @description Only in their state since before this time (RFC 3339) */
-                until?: string;
+                /**
+                 * @description Only of the trace with this id: 32 hexadecimal digits
+                 * @example 4bf92f3577b34da6a3ce929d0e0e4736
+                 */
+                trace?: string;
+                /** @description Only jobs that are in their state since before this time */
+                until?: components["schemas"]["Moment"];
             };
             header?: never;
             path?: never;
@@ -6836,6 +7514,787 @@ export interface operations {
             };
             /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_operations: {
+        parameters: {
+            query?: {
+                /** @description Where to continue: part of `next` */
+                cursor?: string;
+                /** @description Operations on a page, 1 to 200; 50 if it is left out */
+                limit?: number;
+                /** @description Only of this queue */
+                queue?: string;
+                /** @description Only in this state */
+                state?: components["schemas"]["OperationState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationPage"];
+                };
+            };
+            /** @description A parameter is not known or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The act and the jobs */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOperation"];
+            };
+        };
+        responses: {
+            /** @description It counts, or runs without a dry run */
+            202: {
+                headers: {
+                    /** @description Its address */
+                    location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description The body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The act needs a right that the principal lacks, or the tenant belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description As many operations of the queue count or run as may */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer; it may be created: look at the list */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The operation
+                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The operation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description This cannot be an operation's id */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue knows the operation (any more) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    abort_operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The operation
+                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description `{}` will do; an empty body counts as that */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SteerOperation"];
+            };
+        };
+        responses: {
+            /** @description It is aborted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description This cannot be an operation's id, or the body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The act needs a right that the principal lacks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue knows the operation (any more) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is over */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The operation
+                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description `{}` will do; an empty body counts as that */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SteerOperation"];
+            };
+        };
+        responses: {
+            /** @description It is paused */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description This cannot be an operation's id, or the body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The act needs a right that the principal lacks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue knows the operation (any more) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not run */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_refusals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The operation
+                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest 1,000 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusals"];
+                };
+            };
+            /** @description This cannot be an operation's id */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue knows the operation (any more) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The operation
+                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description `{}` will do; an empty body counts as that */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SteerOperation"];
+            };
+        };
+        responses: {
+            /** @description It runs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description This cannot be an operation's id, or the body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The act needs a right that the principal lacks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue knows the operation (any more) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not paused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The operation
+                 * @example mrtu2hq6wcbcvkoxmzkhxbs7da
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The number of jobs, as confirmation; an empty body counts as `{}` */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Start"];
+            };
+        };
+        responses: {
+            /** @description It runs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description This cannot be an operation's id, or the body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The act needs a right that the principal lacks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue knows the operation (any more) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not wait for its start, or it counted another number of jobs */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8810,6 +10269,885 @@ export interface operations {
             };
         };
     };
+    list_schedules: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those of this queue
+                 * @example reports
+                 */
+                queue?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schedules */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleList"];
+                };
+            };
+            /** @description A parameter is not known or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The schedule */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleDefinition"];
+            };
+        };
+        responses: {
+            /** @description It is there */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description The body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The queue has a schedule of this name */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The queue has as many schedules as it may */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    apply_schedules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description The schedules */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplySchedules"];
+            };
+        };
+        responses: {
+            /** @description They are stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleList"];
+                };
+            };
+            /** @description The body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue of this name is in the settings */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another version is stored, or a person made a schedule of the same name */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The queue would have too many schedules */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_schedule: {
+        parameters: {
+            query?: {
+                /** @description `true` for its arguments too */
+                reveal?: boolean;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schedule */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description A parameter is not known or cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replace_schedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `version` that the change was made from */
+                "if-match"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description The whole schedule */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleDefinition"];
+            };
+        };
+        responses: {
+            /** @description It is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description The body cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It comes from the settings, or has another version */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemovedSchedule"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It comes from the settings, or was changed at the same time */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description Nothing, or `{}` */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description It is paused */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was changed at the same time: send the same again */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description Nothing, or `{}` */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description It is not paused */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description Its due times cannot be computed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was changed at the same time: send the same again */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer: send the same again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The schedule
+                 * @example nightly-report
+                 */
+                name: string;
+                /**
+                 * @description The queue
+                 * @example reports
+                 */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        /** @description Nothing, or `{}` */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description The job is enqueued */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartedRun"];
+                };
+            };
+            /** @description Its definition cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue, or no schedule of this name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was changed at the same time: send the same again */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not `application/json` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer; the job may be enqueued */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     begin_session: {
         parameters: {
             query?: never;
@@ -8921,6 +11259,100 @@ export interface operations {
                 content?: never;
             };
             /** @description Redis does not answer: the session is still in force */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem: a foreign host or origin (421, 403), too many connections (503), or a bug (500) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    watch_jobs: {
+        parameters: {
+            query?: {
+                /** @description `true` for how all routes stand */
+                counts?: boolean;
+                /** @description A job; up to 100 times */
+                job?: string[];
+                /**
+                 * @description The jobs about this subject
+                 * @example order-1042
+                 */
+                subject?: string;
+            };
+            header?: {
+                /** @description The last `id` that the client saw */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events `snapshot`, `change`, `gone`, `cut`, `counts`, `end` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["StreamEvent"];
+                };
+            };
+            /** @description All jobs have ended, and `Last-Event-ID` says that this was seen */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter is not known or cannot be used, or there is nothing to follow */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no credential, or one that is refused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The principal lacks the right of `x-right`, or what it asks for belongs to others */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No queue knows any of the jobs */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Redis does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;
