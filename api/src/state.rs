@@ -23,7 +23,7 @@ use upshot_runtime::{
     amqp::{Depths, History, Publisher},
     settings::AuditSettings,
 };
-use upshot_shared::Intake;
+use upshot_shared::{Intake, Schedule};
 
 use crate::{
     Error,
@@ -100,6 +100,8 @@ pub struct State {
     pub redis: Connection,
     /// The rules by which events are accepted.
     pub intake: Intake,
+    /// The schedules of the settings.
+    pub schedules: Vec<Schedule>,
     /// The largest event, in bytes.
     pub max_event_bytes: usize,
     /// The publisher to RabbitMQ.
@@ -189,6 +191,7 @@ impl Shared {
             redis,
             connector,
             intake,
+            schedules: settings.schedules.clone(),
             max_event_bytes: settings.bridge.max_event_bytes.0,
             publisher: Publisher::new(&settings.amqp, "upshot-api", true, CONFIRM)
                 .with_history(History::of(&settings.outcomes)),
@@ -204,6 +207,11 @@ impl Shared {
 }
 
 impl State {
+    /// The schedules of the settings for a queue.
+    pub fn schedules_of(&self, queue: &QueueName) -> Vec<Schedule> {
+        self.schedules.iter().filter(|schedule| schedule.queue == *queue).cloned().collect()
+    }
+
     /// Waits for Redis to answer a read, within a time limit. A read notices a connection that was
     /// lost while idle, so a failed read is repeated once.
     ///

@@ -15,7 +15,8 @@ use std::{
 
 use metrics::{counter, gauge};
 use upshot_queue::{
-    Client, Error, Fire, MAX_FIRED, NewSchedule, Operator, Schedules, SchedulesSet, StoredSchedule,
+    Client, Error, Fire, MAX_FIRED, MAX_SCHEDULES, NewSchedule, Operator, Schedules, SchedulesSet,
+    StoredSchedule,
     connect::{Backoff, Cause},
 };
 use upshot_runtime::Health;
@@ -23,7 +24,7 @@ use upshot_shared::{
     Schedule,
     schedule::{
         plan::Plan,
-        stored::{Trouble, troubles},
+        stored::{NOT_STORED, Trouble, not_stored, troubles},
     },
 };
 
@@ -86,19 +87,40 @@ impl Scheduler {
 
     /// Runs what is due. Returns how long to wait.
     async fn look(&mut self) -> Result<Duration, Error> {
-        if self.surveyed.is_none_or(|at| at.elapsed() >= SURVEY) {
-            self.survey().await?;
-            self.surveyed = Some(Instant::now());
+        let fired = self.fire_all().await;
+        if fired.as_ref().is_err_and(|error| error.cause() == Cause::Away) {
+            return fired;
         }
+        // One that fails is no reason to say nothing about the others.
+        if self.surveyed.is_none_or(|at| at.elapsed() >= SURVEY) {
+            let has_stored = self.survey().await?;
+            self.surveyed = Some(Instant::now());
+            if has_stored {
+                return fired.map(|_| Duration::ZERO);
+            }
+        }
+        fired
+    }
+
+    /// Enqueues the jobs of all schedules that are due. One that fails holds no other, unless Redis is away.
+    /// Returns how long to wait, or the first error.
+    async fn fire_all(&mut self) -> Result<Duration, Error> {
+        let mut failed: Option<Error> = None;
         for _ in 0..ROUNDS {
             let due = self.queue.due_schedules().await?;
             let mut has_moved = false;
             for stored in &due.seen {
-                has_moved |= self.fire(stored, due.now).await?;
+                match self.fire(stored, due.now).await {
+                    Ok(moved) => has_moved |= moved,
+                    Err(error) if error.cause() == Cause::Away => return Err(error),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
-            // After a move, what is due next is asked again.
-            if !has_moved {
-                return Ok(wait(&due));
+            match failed {
+                Some(error) => return Err(error),
+                // After a move, what is due next is asked again.
+                None if has_moved => {}
+                None => return Ok(wait(&due)),
             }
         }
         Ok(LOOK)
@@ -117,7 +139,8 @@ impl Scheduler {
         let most = MAX_FIRED.min(cmp::max(1, CALL_BYTES / each));
         let later = plan.runs.split_off(plan.runs.len().min(most));
         let next = later.first().copied().or(plan.next).map(|due| schedule.run_at(due));
-        let jobs = plan.runs.iter().map(|due| (*due, schedule.job_for(*due))).collect();
+        let jobs =
+            plan.runs.iter().map(|due| (*due, schedule.job_for(*due, stored.is_of_settings))).collect();
         let fire = Fire { schedule: stored, jobs, missed: plan.missed, next };
         match self.queue.fire(&fire).await {
             Ok(is_done) => {
@@ -137,7 +160,8 @@ impl Scheduler {
 
     fn tell(&self, stored: &StoredSchedule, schedule: &Schedule, plan: &Plan) {
         let (queue, name) = (self.queue.name().to_string(), stored.name.clone());
-        let labels = [("queue", queue.clone()), ("schedule", name.clone())];
+        // No label of the schedule: anybody may make any number of them, one after the other.
+        let labels = [("queue", queue.clone())];
         counter!("upshot_schedule_runs_total", &labels).increment(plan.runs.len() as u64);
         counter!("upshot_schedule_missed_total", &labels).increment(plan.missed);
         tracing::debug!(queue, schedule = name, jobs = plan.runs.len(), "due");
@@ -164,15 +188,16 @@ impl Scheduler {
     }
 
     /// Stores the settings' schedules in a queue that has none of settings, compares them otherwise, and says
-    /// what keeps schedules from running.
-    async fn survey(&mut self) -> Result<(), Error> {
+    /// what keeps schedules from running. Returns whether it stored some.
+    async fn survey(&mut self) -> Result<bool, Error> {
         let mut there = self.queue.schedules().await?;
-        let mut kept_out = Vec::new();
-        if there.set_version == 0 && !self.own.is_empty() {
-            kept_out.extend(self.seed(&there).await?);
+        let has_stored = there.set_version == 0 && !self.own.is_empty() && self.seed(&there).await?;
+        if has_stored {
             there = self.queue.schedules().await?;
         }
-        self.warn("schedules_stored", &kept_out, "the schedules of the settings are not stored");
+        let kept_out: Vec<String> =
+            not_stored(&self.own, &there).iter().map(|name| format!("`{name}`")).collect();
+        self.warn("schedules_stored", &kept_out, "schedules of the settings are not stored, because somebody made one of the same name, or the queue has too many: remove those, and `upshot schedule apply`");
         let queue = self.queue.name().to_string();
         let differing = if there.set_version == 0 { Vec::new() } else { differences(&self.own, &there) };
         gauge!("upshot_schedule_differences", "queue" => queue.clone()).set(differing.len() as f64);
@@ -180,9 +205,16 @@ impl Scheduler {
         let workers = self.queue.workers().await?;
         let mut said = Vec::new();
         let mut counts: BTreeMap<&str, u32> =
-            ["unreadable", "timing", "unknown_kind", "overdue", "ended", "refused"]
+            ["unreadable", "timing", "unknown_kind", "overdue", "ahead", "ended", "refused", NOT_STORED]
                 .map(|name| (name, 0))
                 .into();
+        counts.insert(NOT_STORED, u32::try_from(kept_out.len()).unwrap_or(u32::MAX));
+        // A key that is not one of a schedule is counted, and not seen.
+        let damaged = there.count.saturating_sub(there.seen.len() as u64);
+        if damaged > 0 {
+            counts.insert("unreadable", u32::try_from(damaged).unwrap_or(u32::MAX));
+            said.push(format!("{damaged} of them are damaged in Redis and cannot be read"));
+        }
         for stored in &there.seen {
             // This executor is a worker, and may not have told so yet.
             let is_known =
@@ -202,7 +234,7 @@ impl Scheduler {
             gauge!("upshot_schedule_troubles", &labels).set(f64::from(count));
         }
         self.warn("schedules", &said, "schedules that do not run as they say");
-        Ok(())
+        Ok(has_stored)
     }
 
     /// Raises a warning that names some of these, or ends it.
@@ -218,27 +250,31 @@ impl Scheduler {
         self.health.warn(&name, &format!("{what}: {}{more}", shown.join("; ")));
     }
 
-    /// Stores the settings' schedules. Returns what keeps them out.
-    async fn seed(&self, there: &Schedules) -> Result<Option<String>, Error> {
-        let defined = self.own.iter().filter_map(|schedule| {
-            let before = there.seen.iter().find(|stored| stored.name == schedule.name);
-            // The settings were checked at the start.
-            schedule.define(before, there.now).ok()
-        });
-        let defined: Vec<NewSchedule> = defined.collect();
+    /// Stores the settings' schedules, except those whose names somebody took and those for which there is no
+    /// room: these are said, and keep no other out. Returns whether any were stored.
+    async fn seed(&self, there: &Schedules) -> Result<bool, Error> {
+        let is_taken = |schedule: &&Schedule| {
+            there.seen.iter().any(|stored| stored.name == schedule.name && !stored.is_of_settings)
+        };
+        // The settings were checked at the start.
+        let defined = self.own.iter().filter(|schedule| !is_taken(schedule));
+        let defined = defined.filter_map(|schedule| schedule.define(None, there.now).ok());
+        let room = MAX_SCHEDULES.saturating_sub(usize::try_from(there.count).unwrap_or(usize::MAX));
+        let defined: Vec<NewSchedule> = defined.take(room).collect();
+        if defined.is_empty() {
+            return Ok(false);
+        }
         let queue = self.queue.name();
         Ok(match Operator::new(self.queue.clone()).set_schedules(&defined, 0, &self.by).await? {
             SchedulesSet::Done(version) => {
                 let schedules = defined.len();
                 tracing::info!(%queue, version, schedules, "the queue had no schedules of settings: stored");
-                None
+                true
             }
             // Another executor was first.
-            SchedulesSet::Conflict(_) => None,
-            SchedulesSet::Taken(name) => Some(format!(
-                "somebody made a schedule `{name}`: remove that one, or rename the one of the settings"
-            )),
-            SchedulesSet::Full(n) => Some(format!("the queue would have {n}: use several queues")),
+            SchedulesSet::Conflict(_) => true,
+            // Somebody made one meanwhile: the next survey leaves it out.
+            SchedulesSet::Taken(_) | SchedulesSet::Full(_) => false,
         })
     }
 }
@@ -248,6 +284,9 @@ fn differences(own: &[Schedule], there: &Schedules) -> Vec<String> {
     let stored = || there.seen.iter().filter(|stored| stored.is_of_settings);
     let missing =
         own.iter().filter_map(|schedule| match stored().find(|stored| stored.name == schedule.name) {
+            None if there.seen.iter().any(|stored| stored.name == schedule.name) => {
+                Some(format!("`{}` is not stored, because somebody made one of that name", schedule.name))
+            }
             None => Some(format!("`{}` is not stored", schedule.name)),
             Some(stored) if Schedule::read(stored).as_ref() != Ok(schedule) => {
                 Some(format!("`{}` is stored otherwise", schedule.name))
@@ -308,12 +347,13 @@ mod tests {
             .map(|(name, is_of_settings)| stored(&schedule(name), is_of_settings));
         let seen = seen.into_iter().chain([stored(&changed, true)]).collect();
         let there = Schedules { seen, ..Schedules::default() };
-        let own = [schedule("same"), schedule("changed"), schedule("new")];
+        let own = [schedule("same"), schedule("changed"), schedule("new"), schedule("by-hand")];
         assert_eq!(
             differences(&own, &there),
             [
                 "`changed` is stored otherwise",
                 "`new` is not stored",
+                "`by-hand` is not stored, because somebody made one of that name",
                 "`gone` is stored, and not in the settings",
             ]
         );

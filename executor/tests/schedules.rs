@@ -153,3 +153,23 @@ async fn the_first_executor_stores_the_schedules_of_its_settings_and_another_doe
     assert_eq!(counts.transitions("duplicates"), 0);
     redis.finish().await;
 }
+
+/// Somebody's schedule keeps out only the one of the settings that has its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_taken_keeps_no_other_schedule_out() {
+    let mut redis = TestRedis::new("reports").await;
+    let now = redis.queue.schedules().await.unwrap().now;
+    let theirs = Schedule { tenant: Some("acme".into()), ..hourly("taken", CatchUp::Latest, 1) };
+    put(&redis, "taken", theirs.definition(), now + HOUR).await;
+    let every = Some(Duration::from_secs(1));
+    let fine = Schedule { every, ..Schedule::new("fine", "reports".parse().unwrap(), "report.write") };
+    redis.settings.schedules = vec![hourly("taken", CatchUp::Latest, 1), fine];
+    let worker = redis.worker(jobs()).await;
+    let ran = |there: &Schedules| there.seen.iter().any(|stored| stored.name == "fine" && stored.runs > 0);
+    let there = until(&redis, ran).await;
+    let taken = of(&there, "taken");
+    assert_eq!((taken.is_of_settings, taken.definition.as_str()), (false, theirs.definition().as_str()));
+    assert!(of(&there, "fine").is_of_settings);
+    worker.stop().await;
+    redis.finish().await;
+}

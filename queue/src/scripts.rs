@@ -91,7 +91,7 @@ scripts! {
     LIMITS = "limits.lua", ALWAYS;
     CONFIGURE = "configure.lua", ALWAYS;
     SCHEDULES = "schedules.lua", ALWAYS;
-    SCHEDULE = "schedule.lua", NEEDS_MEMORY;
+    SCHEDULE = "schedule.lua", ALWAYS;
     SET_SCHEDULES = "set_schedules.lua", NEEDS_MEMORY;
     CLOCK = "clock.lua", ALWAYS;
     COUNT_CLOCKS = "count_clocks.lua", ALWAYS;

@@ -29,6 +29,9 @@ pub const LABEL_SCHEDULE: &str = "schedule";
 /// none.
 pub const LABEL_SCHEDULED_FOR: &str = "scheduled_for";
 
+/// The route of the expectations of schedules that persons made.
+pub const SHARED_ROUTE: &str = "schedule";
+
 /// The longest name, in bytes.
 pub const MAX_SCHEDULE_NAME: usize = 100;
 /// The most bytes of arguments, as JSON.
@@ -37,6 +40,8 @@ pub const MAX_ARGUMENTS: usize = 16 << 10;
 pub const MAX_JITTER: Duration = Duration::from_secs(24 * 3600);
 /// The most missed runs that a schedule makes up for.
 pub const MAX_CATCH_UP: u32 = 1000;
+/// The due times whose distances are compared with the jitter: a year of days.
+const COMPARED: usize = 400;
 /// How many missed runs `catch_up = "all"` makes up for, unless the schedule says another number.
 const CATCH_UP_MOST: u32 = 100;
 
@@ -172,6 +177,25 @@ pub enum Why {
         /// What is possible.
         range: &'static str,
     },
+    /// A text that would break lines and indexes.
+    #[error("`{what}` is `{}`: use no control characters", crate::visible::visible(value))]
+    Control {
+        /// Which.
+        what: &'static str,
+        /// What it is.
+        value: String,
+    },
+    /// A jitter by which a run may start after the next one.
+    #[error(
+        "`jitter` is {}: use less than {}, the shortest time between two due times",
+        humantime::format_duration(*jitter), humantime::format_duration(*between)
+    )]
+    Jitter {
+        /// How long it is.
+        jitter: Duration,
+        /// The time between two due times.
+        between: Duration,
+    },
     /// A number of runs that is out of range.
     #[error("`catch_up_most` is {0}: use 1 to {MAX_CATCH_UP}")]
     CatchUpMost(u32),
@@ -234,24 +258,42 @@ impl Schedule {
             if !(1..=MAX_NAME).contains(&bytes) {
                 return Err(Why::Length { what, bytes });
             }
+            if text.contains(char::is_control) {
+                return Err(Why::Control { what, value: text.clone() });
+            }
         }
-        if self.timing()?.next(now).is_none() {
+        let timing = self.timing()?;
+        if timing.next(now).is_none() {
             return Err(BadTiming::Never(self.cron.clone().unwrap_or_default()).into());
         }
         let bytes = self.encoded().len();
         if bytes > MAX_ARGUMENTS {
             return Err(Why::Arguments(bytes));
         }
-        if let Some(value) = self.within.filter(|within| within.as_millis() == 0) {
+        if let Some(value) =
+            self.within.filter(|within| within.as_millis() == 0 || *within > duration::LONGEST)
+        {
             return Err(Why::Time { what: "within", value, range: "1ms to 100 years" });
         }
         if self.jitter > MAX_JITTER {
             return Err(Why::Time { what: "jitter", value: self.jitter, range: "at most 24h" });
         }
+        if let Some(between) = self.shortest_time_between(&timing, now).filter(|least| *least <= self.jitter)
+        {
+            return Err(Why::Jitter { jitter: self.jitter, between });
+        }
         if !(1..=MAX_CATCH_UP).contains(&self.catch_up_most) {
             return Err(Why::CatchUpMost(self.catch_up_most));
         }
         Ok(())
+    }
+
+    /// The shortest time between two of the next due times. Only a schedule with jitter is looked at.
+    fn shortest_time_between(&self, timing: &Timing, now: i64) -> Option<Duration> {
+        let first = timing.next(now).filter(|_| !self.jitter.is_zero());
+        let times: Vec<i64> = std::iter::successors(first, |due| timing.next(*due)).take(COMPARED).collect();
+        let between = times.iter().zip(times.iter().skip(1)).map(|(one, next)| next.abs_diff(*one));
+        between.min().map(Duration::from_millis)
     }
 
     /// How many missed runs it makes up for.
@@ -281,9 +323,10 @@ impl Schedule {
         due.saturating_add(self.put_off(due))
     }
 
-    /// The route of the expectations that its jobs open.
-    pub fn route(&self) -> String {
-        format!("schedule:{}", self.name)
+    /// The route of the expectations that its jobs open. Schedules of settings have one each. All others share
+    /// one: a queue keeps the figures of a route for ever, and anybody may make a schedule.
+    pub fn route(&self, is_of_settings: bool) -> String {
+        if is_of_settings { format!("{SHARED_ROUTE}:{}", self.name) } else { SHARED_ROUTE.to_owned() }
     }
 
     /// The id of the job for a due time. A time has one job, whichever process enqueues it.
@@ -292,24 +335,24 @@ impl Schedule {
     }
 
     /// The job for a due time.
-    pub fn job_for(&self, due: i64) -> NewJob {
-        let mut job = self.new_job(self.job_id(due), Some(self.starts_at(due)));
+    pub fn job_for(&self, due: i64, is_of_settings: bool) -> NewJob {
+        let mut job = self.new_job(self.job_id(due), Some(self.starts_at(due)), is_of_settings);
         job.labels.insert(LABEL_SCHEDULED_FOR.to_owned(), written(due));
         job
     }
 
     /// A job that a person starts, beside the due times.
-    pub fn job_now(&self) -> NewJob {
-        self.new_job(JobId::random(), None)
+    pub fn job_now(&self, is_of_settings: bool) -> NewJob {
+        self.new_job(JobId::random(), None, is_of_settings)
     }
 
-    fn new_job(&self, id: JobId, from: Option<i64>) -> NewJob {
+    fn new_job(&self, id: JobId, from: Option<i64>, is_of_settings: bool) -> NewJob {
         let mut job = NewJob::new(id, self.job.clone(), self.encoded());
         job.version = self.version;
         job.priority = self.priority;
         job.tenant.clone_from(&self.tenant);
         job.subject.clone_from(&self.subject);
-        job.expect = self.within.map(|within| Expect { route: self.route(), within, from });
+        job.expect = self.within.map(|within| Expect { route: self.route(is_of_settings), within, from });
         job.labels = BTreeMap::from([(LABEL_SCHEDULE.to_owned(), self.name.clone())]);
         job
     }
@@ -385,7 +428,16 @@ mod tests {
                 "`zone`",
             ),
             (said(|s| s.within = Some(Duration::ZERO)), "`within`"),
+            (said(|s| s.within = Some(duration::LONGEST + Duration::from_secs(1))), "`within` is 99years"),
+            (said(|s| s.subject = Some("a\0b".into())), "`subject` is `a"),
+            (said(|s| s.tenant = Some("a\nb".into())), "`tenant` is `a"),
+            (said(|s| s.job = "a\tb".into()), "`job` is `a"),
             (said(|s| s.jitter = 2 * MAX_JITTER), "`jitter` is 2days"),
+            (said(|s| s.jitter = MAX_JITTER), "`jitter` is 1day: use less than 1day"),
+            (
+                said(|s| (s.cron, s.jitter) = (Some("0,10 6 * * *".into()), Duration::from_secs(600))),
+                "than 10m",
+            ),
             (said(|s| s.catch_up_most = 0), "`catch_up_most` is 0"),
             (
                 said(|s| {
@@ -396,6 +448,11 @@ mod tests {
         ] {
             assert!(said.contains(words), "{said}");
         }
+        let most = Duration::from_secs(24 * 3600 - 1);
+        Schedule { jitter: most, ..daily() }.check(0).unwrap();
+        // A day of a clock that jumps ahead has 23 hours.
+        let berlin = Schedule { zone: Some("Europe/Berlin".into()), jitter: most, ..daily() };
+        assert!(berlin.check(1_767_247_200_000).unwrap_err().to_string().contains("less than 23h"));
     }
 
     #[test]
@@ -413,12 +470,14 @@ mod tests {
     fn a_due_time_has_one_job() {
         let (schedule, due) =
             (Schedule { within: Some(Duration::from_secs(60)), ..daily() }, 1_767_247_200_000);
-        let (one, same) = (schedule.job_for(due), schedule.job_for(due));
+        let (one, same) = (schedule.job_for(due, true), schedule.job_for(due, true));
         assert_eq!(one.id, same.id);
-        assert_ne!(one.id, schedule.job_for(due + 1).id);
-        assert_ne!(schedule.job_now().id, schedule.job_now().id);
+        assert_ne!(one.id, schedule.job_for(due + 1, true).id);
+        assert_ne!(schedule.job_now(true).id, schedule.job_now(true).id);
         assert_eq!(one.labels[LABEL_SCHEDULED_FOR], "2026-01-01T06:00:00Z");
         let expect = one.expect.unwrap();
         assert_eq!((expect.route.as_str(), expect.from), ("schedule:daily", Some(due)));
+        let by_hand = schedule.job_for(due, false);
+        assert_eq!((by_hand.id, by_hand.expect.unwrap().route.as_str()), (one.id, "schedule"));
     }
 }

@@ -12,7 +12,10 @@ use upshot_ledger::{
     summary::Figures,
 };
 use upshot_queue::{Account, Client, Error, NO_ROUTE};
-use upshot_shared::{Route, schedule::stored::troubles};
+use upshot_shared::{
+    Route,
+    schedule::stored::{NOT_STORED, not_stored, troubles},
+};
 
 use crate::state::Shared;
 
@@ -54,6 +57,11 @@ async fn of_queue(state: &Shared, queue: &Client, now: i64) -> Result<QueueReadi
         for trouble in troubles(stored, &workers, there.now) {
             schedules.entry(trouble.as_str().to_owned()).or_default().push(stored.name.clone());
         }
+    }
+    let own = state.schedules_of(queue.name());
+    let missing: Vec<String> = not_stored(&own, &there).into_iter().map(str::to_owned).collect();
+    if !missing.is_empty() {
+        schedules.insert(NOT_STORED.to_owned(), missing);
     }
     let oldest = queue.oldest_outcomes(&numbers, Account::Overdue).await?;
     let oldest: BTreeMap<u32, i64> =

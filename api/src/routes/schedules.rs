@@ -11,7 +11,7 @@ use futures::future;
 use serde::Serialize;
 use upshot_access::Facts;
 use upshot_queue::{Client, Error, JobId, Schedules, StoredSchedule};
-use upshot_shared::Schedule;
+use upshot_shared::{Schedule, schedule::stored::not_stored};
 use utoipa::ToSchema;
 
 use crate::{
@@ -46,6 +46,9 @@ pub struct ScheduleSet {
     queue: String,
     /// The version, counted from 1; 0 while none were stored.
     version: u64,
+    /// Schedules of this API's settings that do not run, because no executor that works on the queue stored them,
+    /// or because somebody made one of the same name (trouble `not_stored`).
+    not_stored: Vec<String>,
 }
 
 /// Lists schedules, with their next due times, their last runs, and what keeps them from running.
@@ -144,7 +147,11 @@ impl<'a> Found<'a> {
 
 /// Whether the caller sees a schedule: whether it sees its jobs.
 fn sees(caller: &Caller, queue: &Client, stored: &StoredSchedule) -> bool {
-    let Ok(schedule) = Schedule::read(stored) else { return caller.sees_everything() };
+    Schedule::read(stored)
+        .map_or_else(|_| caller.sees_everything(), |schedule| sees_jobs(caller, queue, &schedule))
+}
+
+fn sees_jobs(caller: &Caller, queue: &Client, schedule: &Schedule) -> bool {
     caller.scope().sees(&Facts {
         id: "",
         queue: queue.name().as_str(),
@@ -173,7 +180,10 @@ async fn read_all(
     let there = state.read(|| queue.schedules()).await?;
     let seen: Vec<&StoredSchedule> = there.seen.iter().filter(|stored| sees(caller, queue, stored)).collect();
     let schedules = bodies(state, queue, there.now, &seen, links, &state.shown, false).await?;
-    let set = ScheduleSet { queue: queue.name().to_string(), version: there.set_version };
+    let mut own = state.schedules_of(queue.name());
+    own.retain(|schedule| sees_jobs(caller, queue, schedule));
+    let not_stored = not_stored(&own, &there).into_iter().map(str::to_owned).collect();
+    let set = ScheduleSet { queue: queue.name().to_string(), version: there.set_version, not_stored };
     Ok(ScheduleList { schedules, sets: vec![set] })
 }
 

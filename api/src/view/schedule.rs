@@ -167,8 +167,8 @@ pub struct LastRunBody {
 #[schema(as = ScheduleTrouble)]
 pub struct TroubleBody {
     /// `unreadable`, `timing` (its time zone is not known), `unknown_kind` (no worker runs its jobs), `overdue`
-    /// (no executor enqueued its job) or `ended`.
-    #[schema(pattern = "^(unreadable|timing|unknown_kind|overdue|ended)$", example = "unknown_kind")]
+    /// (no executor enqueued its job), `ahead` (Redis' clock was ahead) or `ended`.
+    #[schema(pattern = "^(unreadable|timing|unknown_kind|overdue|ahead|ended)$", example = "unknown_kind")]
     trouble: &'static str,
     /// The same in words, with the remedy.
     words: String,

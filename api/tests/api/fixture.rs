@@ -47,6 +47,11 @@ impl Fixture {
         Self::on(&shared_redis().await.url(), &format!("amqp://{NOBODY}")).await
     }
 
+    /// An API on the shared Redis with other settings, without RabbitMQ.
+    pub async fn with_settings(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::with(&shared_redis().await.url(), &format!("amqp://{NOBODY}"), change).await
+    }
+
     /// An API on the shared Redis and a virtual host of the shared RabbitMQ.
     pub async fn with_rabbit() -> Self {
         let (_, amqp) = TestRabbit::get().await.vhost();

@@ -39,7 +39,10 @@ async fn a_schedule_is_made_and_shown() {
     let list = fixture.json("/v1/schedules", 200).await;
     assert_eq!((list["schedules"].as_array().unwrap().len(), &list["schedules"][0]), (1, &made));
     let of_queue = fixture.json("/v1/schedules?queue=invoices", 200).await;
-    assert_eq!(of_queue, json!({"schedules": [], "sets": [{"queue": "invoices", "version": 0}]}));
+    assert_eq!(
+        of_queue,
+        json!({"schedules": [], "sets": [{"queue": "invoices", "version": 0, "not_stored": []}]})
+    );
     // No worker is there.
     assert_eq!(made["troubles"][0]["trouble"], "unknown_kind");
     let mut other = nightly();
@@ -58,7 +61,7 @@ async fn a_schedule_is_paused_run_and_removed() {
     let id = started["job"].as_str().unwrap();
     let job = fixture.json(&format!("/v1/jobs/{id}?args=true"), 200).await;
     assert_eq!((&job["kind"], &job["tenant"]), (&json!("order.confirm"), &json!("acme")));
-    assert_eq!(fixture.json(&format!("/v1/outcomes/{id}"), 200).await["route"], "schedule:nightly");
+    assert_eq!(fixture.json(&format!("/v1/outcomes/{id}"), 200).await["route"], "schedule");
     let shown = fixture.json(PATH, 200).await;
     let last = &shown["last"];
     assert_eq!((&last["job"], &last["due"]), (&json!(id), &Value::Null));
@@ -109,7 +112,7 @@ async fn settings_are_applied_from_the_version_that_was_seen() {
         body(fixture.send("PUT", "/v1/schedules/emails", &said).await, status).await
     };
     let first = apply(json!([weekly]), 0, 200).await;
-    assert_eq!(first["sets"], json!([{"queue": "emails", "version": 1}]));
+    assert_eq!(first["sets"], json!([{"queue": "emails", "version": 1, "not_stored": []}]));
     assert_eq!(first["schedules"].as_array().unwrap().len(), 2);
     assert_eq!(apply(json!([]), 0, 409).await["stored_version"], 1);
     assert_eq!(apply(json!([nightly()]), 1, 409).await["code"], "schedule-exists");
@@ -125,6 +128,27 @@ async fn settings_are_applied_from_the_version_that_was_seen() {
     fixture.finish().await;
 }
 
+/// Nobody works on the queue, so nobody stored the schedule of the settings; then somebody takes its name.
+#[tokio::test]
+async fn a_schedule_of_the_settings_that_is_not_stored_is_named() {
+    let fixture = Fixture::with_settings(|settings| {
+        settings.schedules = vec![serde_json::from_value(nightly()).unwrap()];
+    })
+    .await;
+    let not_stored = async |fixture: &Fixture| {
+        let list = fixture.json("/v1/schedules?queue=emails", 200).await;
+        list["sets"][0]["not_stored"].clone()
+    };
+    assert_eq!(not_stored(&fixture).await, json!(["nightly"]));
+    make(&fixture).await;
+    assert_eq!(not_stored(&fixture).await, json!(["nightly"]));
+    body(fixture.send("DELETE", PATH, &Value::Null).await, 200).await;
+    let said = json!({"schedules": [nightly()], "expect_version": 0});
+    body(fixture.send("PUT", "/v1/schedules/emails", &said).await, 200).await;
+    assert_eq!(not_stored(&fixture).await, json!([]));
+    fixture.finish().await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_used_is_named() {
     let fixture = Fixture::new().await;
@@ -134,6 +158,8 @@ async fn what_cannot_be_used_is_named() {
         ("zone", json!("Europe/Berlln"), "Europe/Berlln"),
         ("every", json!("5m"), "`cron` and `every`"),
         ("within", json!("soon"), "soon"),
+        ("jitter", json!("24h"), "less than 23h"),
+        ("subject", json!("a\u{0}b"), "control characters"),
         ("queue", json!("emials"), "emails, invoices"),
         ("name", json!("a/b"), "`name`"),
         ("when", json!("now"), "when"),

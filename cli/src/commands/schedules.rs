@@ -155,6 +155,17 @@ fn path(queue: &QueueName, name: &str) -> String {
 
 /// A row for each schedule, and below what keeps some from running.
 pub(super) fn print_list(page: &mut Page, said: &Value, now: DateTime<Utc>) {
+    for set in list(said, "sets") {
+        let names: Vec<String> =
+            list(set, "not_stored").filter_map(|name| name.as_str()).map(str::to_owned).collect();
+        if !names.is_empty() {
+            let (queue, names) = (text(set, "queue"), names.join(", "));
+            page.text(&format!(
+                "not_stored: {names} of the settings of queue {queue}: no executor that works on the queue stored them, or somebody \
+                 made one of the same name; start one, or remove that one and `upshot schedule apply`"
+            ));
+        }
+    }
     let rows: Vec<_> = list(said, "schedules").map(|schedule| row(schedule, now)).collect();
     if rows.is_empty() {
         page.text(

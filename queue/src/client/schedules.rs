@@ -116,7 +116,7 @@ pub struct NewSchedule {
 pub enum ScheduleChanged {
     /// It is made. The version of the definition.
     Done(u64),
-    /// Another version than the expected one is stored; 0 for none. Nothing was changed.
+    /// Another version than the expected one is stored, or another pause; 0 for none. Nothing was changed.
     Conflict(u64),
     /// The schedule comes from settings.
     OfSettings,
@@ -258,7 +258,8 @@ impl Operator {
         self.change_schedule("pause", &schedule.name, schedule.version, &[&author(by)]).await
     }
 
-    /// Resumes a paused schedule with its next run. The time of the pause is not made up for.
+    /// Resumes a paused schedule with its next run, where the pause is still the one that was read; otherwise the
+    /// run may be one of a later pause, and this is a conflict. One that is not paused is left alone.
     ///
     /// # Errors
     /// When Redis failed.
@@ -269,7 +270,8 @@ impl Operator {
     ) -> Result<ScheduleChanged, Error> {
         let text = |ms: Option<i64>| ms.map(|ms| ms.to_string()).unwrap_or_default();
         let (due, starts) = (text(next.map(|next| next.due)), text(next.map(|next| next.starts)));
-        self.change_schedule("resume", &schedule.name, schedule.version, &[&due, &starts]).await
+        let paused = schedule.paused.as_ref().map(|(at, by)| format!("{at} {by}")).unwrap_or_default();
+        self.change_schedule("resume", &schedule.name, schedule.version, &[&paused, &due, &starts]).await
     }
 
     /// Removes a schedule that a person made. Its jobs stay.

@@ -2,10 +2,10 @@
 -- KEYS: 1 control, 2 none
 -- ARGV: 1 what (put, pause, resume, remove), 2 name, 3 the version that the caller knows, 0 for none; for put: 4
 --       definition, as JSON, 5 its author, 6 1 where it keeps its due time, 7 the next due time (ms), 8 when its
---       run starts (ms); for pause: 4 the author; for resume: 4 the next due time (ms; '' for none), 5 when its
---       run starts (ms; '' for none)
+--       run starts (ms); for pause: 4 the author; for resume: 4 the pause that the caller saw, as it is stored
+--       ('' for none), 5 the next due time (ms; '' for none), 6 when its run starts (ms; '' for none)
 -- Returns: {what came of it, the version that is stored now, 0 for none}. What came of it: `done`, `conflict`
---       (another version is stored), `settings` (it comes from settings, which alone define and remove it),
+--       (another version is stored, or another pause), `settings` (it comes from settings, which alone define and remove it),
 --       `full` (the queue has MAX_SCHEDULES). A repeated call changes nothing.
 -- include: open, schedules
 local cx = open()
@@ -27,8 +27,9 @@ if what == 'pause' then
   redis.call('ZADD', SCHEDULES, '+inf', name)
 elseif what == 'resume' then
   if known[4] then
+    if known[4] ~= ARGV[4] then return {'conflict', tonumber(version)} end
     redis.call('HDEL', key, 'paused')
-    due_at(name, ARGV[4], ARGV[5])
+    due_at(name, ARGV[5], ARGV[6])
   end
 else
   remove_schedule(name)

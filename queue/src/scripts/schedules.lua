@@ -3,6 +3,7 @@
 -- ARGV: 1 what (due, all, one), 2 the name of the one ('' otherwise)
 -- Returns: {now ms, version of the schedules that came from settings, how many schedules there are, when the
 --       next run starts that is not due yet (ms, '' for none), then for each schedule its name and its fields}.
+--       A schedule whose key is not a hash is counted and left out.
 --       A schedule that no process can run stays due, so all that are due are read, at most MAX_SCHEDULES.
 -- include: open, int
 local cx, known = open('schedule_set')
@@ -20,8 +21,9 @@ local starts = first[2] and first[2] ~= 'inf' and int(tonumber(first[2])) or ''
 local reply = {int(cx.now), tonumber(known[6] or '0'), redis.call('ZCARD', SCHEDULES), starts}
 for _, name in ipairs(names) do
   local key = SCHEDULE .. name
-  local fields = redis.call('HGETALL', key)
-  if fields[1] then
+  local fields = redis.pcall('HGETALL', key)
+  -- One that is damaged is left out and holds no other.
+  if not fields.err and fields[1] then
     reply[#reply + 1] = name
     reply[#reply + 1] = fields
   end

@@ -116,7 +116,17 @@ async fn nothing_runs_before_its_time_or_while_it_is_paused() {
     assert!(fixture.queue.due_schedules().await.unwrap().seen.is_empty());
     let paused = read(&fixture.queue, "a").await.unwrap();
     assert_eq!(paused.version, version);
+    // Who saw another pause, or none, resumes nothing.
+    for seen in [None, Some((since - 1, "ada".to_owned()))] {
+        let stale = StoredSchedule { paused: seen, ..paused.clone() };
+        let refused = operator.resume_schedule(&stale, Some(at(now - MINUTE))).await.unwrap();
+        assert_eq!(refused, ScheduleChanged::Conflict(version));
+    }
+    assert_eq!(read(&fixture.queue, "a").await.unwrap(), paused);
     operator.resume_schedule(&paused, Some(at(now - 1))).await.unwrap();
+    // A late copy of the call leaves it alone.
+    let again = operator.resume_schedule(&paused, Some(at(now - MINUTE))).await.unwrap();
+    assert_eq!(again, ScheduleChanged::Done(version));
     let resumed = fixture.queue.due_schedules().await.unwrap().seen.pop().unwrap();
     assert_eq!((resumed.next, resumed.paused.clone()), (Some(now - 1), None));
     assert!(fixture.queue.fire(&fire(&resumed, &[now - 1], now + MINUTE)).await.unwrap());
@@ -238,5 +248,22 @@ async fn a_queue_has_a_bounded_number_of_schedules() {
         ScheduleChanged::Full
     );
     assert_eq!(fixture.queue.schedules().await.unwrap().seen.len(), MAX_SCHEDULES);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_damaged_schedule_is_left_out_and_holds_no_other() {
+    let fixture = Fixture::new().await;
+    let (_, now) = due(&fixture).await;
+    fixture.queue.operator.put_schedule(&new("b", "{}", now - MINUTE), 0, "ada").await.unwrap();
+    let mut conn = fixture.connector.connect().unwrap();
+    let key = fixture.queue.keys().schedule("a");
+    let _: () = redis::cmd("SET").arg(&key).arg("x").query_async(&mut conn).await.unwrap();
+    for there in [fixture.queue.due_schedules().await.unwrap(), fixture.queue.schedules().await.unwrap()] {
+        let names: Vec<&str> = there.seen.iter().map(|stored| stored.name.as_str()).collect();
+        assert_eq!((names, there.count), (vec!["b"], 2));
+    }
+    assert_eq!(read(&fixture.queue, "a").await, None);
+    let _: () = redis::cmd("DEL").arg(&key).query_async(&mut conn).await.unwrap();
     fixture.finish().await;
 }

@@ -7,11 +7,11 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use upshot_queue::{Client, Operator, ScheduleChanged};
+use upshot_queue::{Client, Operator, ScheduleChanged, StoredSchedule};
 use upshot_shared::Schedule;
 use utoipa::ToSchema;
 
-use super::{Found, bodies, only, unknown};
+use super::{Found, bodies, only, sees, unknown};
 use crate::{
     access::{Act, Caller},
     body::Body,
@@ -23,6 +23,9 @@ use crate::{
 
 /// The author of a change that names none.
 pub(super) const NOBODY: &str = "api";
+
+/// The most schedules of a queue that a principal of some tenants sees and makes, so that it leaves room for others.
+const MOST_OF_SOME: usize = 100;
 
 /// Nothing.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -78,6 +81,7 @@ pub async fn create(
     let now = state.now().await?;
     schedule.check(now).map_err(|error| refused(&error))?;
     let new = schedule.define(None, now).map_err(|error| refused(&error))?;
+    require_room(&state, &caller, queue, &schedule.name).await?;
     let operator = Operator::new(queue.clone());
     let by = caller.author(NOBODY);
     match state.ask(operator.put_schedule(&new, 0, &by)).await? {
@@ -91,8 +95,8 @@ pub async fn create(
 
 /// Changes what a schedule says.
 ///
-/// It keeps its next due time, unless `cron`, `zone` or `every` differ. A schedule of the settings is changed
-/// there.
+/// It keeps its next due time, unless `cron`, `zone` or `every` differ and that time has not come yet. A schedule
+/// of the settings is changed there.
 #[utoipa::path(
     put,
     path = "/v1/schedules/{queue}/{name}",
@@ -196,7 +200,7 @@ pub async fn pause(
 
 /// Resumes a paused schedule.
 ///
-/// It is due again from now on. Due times of the pause get no job.
+/// It is due again from now on. Due times of the pause get no job; one that waited before the pause does.
 #[utoipa::path(
     post,
     path = "/v1/schedules/{queue}/{name}/resume",
@@ -230,7 +234,8 @@ pub async fn resume(
     let timing = schedule.timing().map_err(|error| refused(&error))?;
     let Found { queue, stored, now, .. } = &found;
     let operator = Operator::new((*queue).clone());
-    match state.ask(operator.resume_schedule(stored, schedule.next_run(&timing, *now))).await? {
+    let next = schedule.resumed(stored, &timing, *now);
+    match state.ask(operator.resume_schedule(stored, next)).await? {
         ScheduleChanged::Done(_) => {
             act.before(json!({ "paused": stored.paused.is_some() }));
             act.after(json!({ "paused": false }));
@@ -273,7 +278,7 @@ pub async fn run(
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<(StatusCode, Json<StartedRun>), Problem> {
     let found = Found::find(&state, &caller, &queue, &name).await?;
-    let job = found.readable()?.job_now();
+    let job = found.readable()?.job_now(found.stored.is_of_settings);
     let Found { queue, stored, .. } = found;
     if !state.ask(queue.run_schedule(&stored, &job)).await? {
         return Err(not_done(queue, &name, ScheduleChanged::Conflict(0), stored.version));
@@ -316,6 +321,26 @@ pub async fn remove(
     }
     tracing::info!(queue = %queue.name(), schedule = name, "a schedule was removed");
     Ok(Json(RemovedSchedule { removed: name }))
+}
+
+/// Refuses another schedule of a principal of some tenants that has many.
+async fn require_room(state: &Shared, caller: &Caller, queue: &Client, name: &str) -> Result<(), Problem> {
+    if caller.sees_everything() {
+        return Ok(());
+    }
+    let there = state.read(|| queue.schedules()).await?;
+    let is_other = |stored: &&StoredSchedule| {
+        !stored.is_of_settings && stored.name != name && sees(caller, queue, stored)
+    };
+    if there.seen.iter().filter(is_other).count() < MOST_OF_SOME {
+        return Ok(());
+    }
+    let detail = format!(
+        "queue {} has {MOST_OF_SOME} schedules of your tenants, and a principal of some tenants makes no more: \
+         remove some",
+        queue.name()
+    );
+    Err(Problem::new(Code::TooManySchedules, detail))
 }
 
 impl Found<'_> {
@@ -371,6 +396,11 @@ fn not_done(queue: &Client, name: &str, came: ScheduleChanged, expected: u64) ->
         }
         ScheduleChanged::Full => full(queue),
         ScheduleChanged::Conflict(0) if expected != 0 => unknown(queue, name),
+        ScheduleChanged::Conflict(stored) if stored == expected => {
+            let detail =
+                format!("the schedule `{name}` was paused or resumed at the same time: send the same again");
+            Problem::new(Code::VersionConflict, detail)
+        }
         ScheduleChanged::Conflict(stored) | ScheduleChanged::Done(stored) => {
             Problem::version_of(&format!("the schedule `{name}`"), expected, stored)
         }

@@ -40,7 +40,7 @@ pub struct ApplySchedules {
 /// Replaces the schedules of a queue that come from settings.
 ///
 /// `upshot schedule apply` sends those of a settings file. Those that are left out end. Those that differ keep
-/// their next due time, unless `cron`, `zone` or `every` differ. Schedules that persons made stay.
+/// their next due time, unless `cron`, `zone` or `every` differ and that time has not come yet. Schedules that persons made stay.
 #[utoipa::path(
     put,
     path = "/v1/schedules/{queue}",

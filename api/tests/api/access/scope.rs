@@ -55,6 +55,28 @@ async fn a_principal_of_several_tenants_names_one_in_lists() {
     fixture.finish().await;
 }
 
+/// One tenant's automation does not take the room of all others and of the settings.
+#[tokio::test]
+async fn a_principal_of_some_tenants_makes_a_bounded_number_of_schedules() {
+    let fixture = Fixture::guarded().await;
+    let schedule = |name: &str, tenant: &str| json!({"name": name, "queue": "emails", "job": "order.confirm", "every": "1h", "tenant": tenant});
+    let own = token(&fixture, Role::Administrator, tenants(&[OWN]), Rights::default()).await;
+    let all = token(&fixture, Role::Administrator, Scope::everything(), Rights::default()).await;
+    let make = async |token: &str, said: Value| {
+        let answer = ask(&fixture, Some(token), Method::POST, "/v1/schedules", &said).await;
+        (answer.status, answer.body["code"].clone())
+    };
+    for n in 0..100 {
+        assert_eq!(make(&own, schedule(&format!("s{n}"), OWN)).await.0, 201);
+    }
+    assert_eq!(make(&own, schedule("more", OWN)).await, (507, json!("too-many-schedules")));
+    assert_eq!(make(&own, schedule("s0", OWN)).await.0, 201, "the same again finds it");
+    assert_eq!(make(&all, schedule("more", OWN)).await.0, 201);
+    let other = token(&fixture, Role::Administrator, tenants(&[FOREIGN]), Rights::default()).await;
+    assert_eq!(make(&other, schedule("theirs", FOREIGN)).await.0, 201);
+    fixture.finish().await;
+}
+
 #[tokio::test]
 async fn a_schedule_of_a_tenant_is_not_there_for_others() {
     let fixture = Fixture::guarded().await;

@@ -41,6 +41,13 @@ fn a_fixed_time_in_a_gap_runs_right_after_it() {
         runs("15 2 * * *", "Australia/Lord_Howe", "2026-10-02T20:00:00Z", "2026-10-05T00:00:00Z"),
         ["2026-10-04T02:30:00+11:00 after_gap", "2026-10-05T02:15:00+11:00",]
     );
+    // Nuuk loses the last hour of 28 March 2026, a Saturday: right after the gap is Sunday.
+    assert_eq!(
+        runs("30 23 * * *", "America/Nuuk", "2026-03-28T12:00:00Z", "2026-03-30T02:00:00Z"),
+        ["2026-03-29T00:00:00-01:00 after_gap", "2026-03-29T23:30:00-01:00"]
+    );
+    let saturdays = runs("30 23 * * SAT", "America/Nuuk", "2026-03-28T12:00:00Z", "2026-04-05T02:00:00Z");
+    assert!(saturdays.len() == 1 && saturdays[0].starts_with("2026-04-04T23:30:00-01:00"), "{saturdays:?}");
     // The time before the gap runs once.
     assert_eq!(
         runs("59 1 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-29T22:00:00Z"),
