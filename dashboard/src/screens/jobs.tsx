@@ -39,6 +39,8 @@ export function Jobs() {
     ? "Filter by a queue, or mark rows with x: an operation is of one queue."
     : subject
       ? "An operation takes no subject: mark rows with x."
+    : state === "running"
+      ? "Running jobs come and go: mark rows with x."
       : { queue, filter: { state: state as JobState, kind, tenant }, words: `all ${state} jobs of ${[queue, kind, tenant].filter(Boolean).join(", ")}` };
   return (
     <Page title="Jobs" name="Jobs" aside={<AsOf live={live} />}>

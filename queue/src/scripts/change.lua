@@ -174,9 +174,10 @@ for i = 0, n - 1 do
       verdict = 'cancelled'
     elseif verb == 'cancel' and state == 'running' then
       -- Two requests are published twice, and noted once.
-      if redis.call('HSETNX', key, 'cancel', cx.at) == 0 then line = '' end
+      local is_first = redis.call('HSETNX', key, 'cancel', cx.at) == 1
+      if not is_first then line = '' end
       redis.call('PUBLISH', CANCELS, id)
-      verdict = 'cancelling'
+      verdict = (is_first or not operation) and 'cancelling' or 'is cancelling'
     elseif verb == 'reschedule' and state == 'ready' and tonumber(first) == 0
       or verb == 'prioritise' and WAITS[state] and first == class then
       -- Nothing changes, and the job keeps its position.
@@ -246,7 +247,7 @@ for i = 0, n - 1 do
       verdict = schedule(id, key, text, 0, class .. ':' .. flow, deadline)
       move(cx, 'repaired', id)
     elseif verb == 'forget' and (state == 'dead' or state == 'succeeded' or state == 'cancelled')
-      and tonumber(string.match(text, '^%a+ (%d+)')) <= cx.now - tonumber(first) then
+      and tonumber(string.match(text, '^%a+ (%d+)') or '0') <= cx.now - tonumber(first) then
       -- The stream entry of a succeeded job stays: removing it would mean searching the stream.
       if state == 'succeeded' then
         redis.call('HINCRBY', CONTROL, 'succeeded', -1)

@@ -90,7 +90,13 @@ async fn walk(queue: &Queue, id: &OperationId) -> Operation {
 }
 
 async fn start(queue: &Queue, id: &OperationId) {
-    let said = queue.operator.steer_operation(id, Steer::Start, "bob", None).await.unwrap();
+    let operation = queue.operation(id).await.unwrap().unwrap();
+    let would = operation.tally.unwrap().would;
+    if operation.plan.unwrap().act.destroys() {
+        let bare = queue.operator.steer_operation(id, Steer::Start, "bob", None).await.unwrap();
+        assert_eq!(bare, Steered::Counted(would));
+    }
+    let said = queue.operator.steer_operation(id, Steer::Start, "bob", Some(would)).await.unwrap();
     assert_eq!(said, Steered::To(Phase::Running));
 }
 
@@ -371,7 +377,8 @@ async fn a_dry_run_says_what_each_act_does() {
         (Act::Cancel, of(State::Scheduled), 4),
         (Act::Cancel, Source::Ids(all.clone()), 4),
         (Act::Purge, of(State::Cancelled), 8),
-        (Act::Purge, Source::Ids(all.clone()), 1),
+        // A named job that succeeded is not forgotten.
+        (Act::Purge, Source::Ids(all.clone()), 0),
     ];
     for (act, source, would) in cases {
         let told = format!("{act:?} of {source:?}");
@@ -388,7 +395,7 @@ async fn a_dry_run_says_what_each_act_does() {
         assert_eq!(refused, tally.refused, "{told}");
         after_now(&fixture).await;
     }
-    fixture.finish_after_forgetting(9).await;
+    fixture.finish_after_forgetting(8).await;
 }
 
 #[tokio::test]
@@ -434,6 +441,18 @@ async fn few_operations_are_active_and_old_ones_are_listed_newest_first() {
     for id in &ids {
         assert_eq!(walk(queue, id).await.phase, Phase::Counted);
     }
+    // A start and a resume are refused as a creation is.
+    let mut active = Vec::new();
+    for _ in 0..8 {
+        active.push(create(queue, &empty, true).await);
+        after_now(&fixture).await;
+    }
+    let said = queue.operator.steer_operation(&ids[0], Steer::Start, "bob", None).await.unwrap();
+    assert_eq!(said, Steered::Full(8));
+    for id in &active {
+        walk(queue, id).await;
+    }
+    ids.extend(active);
     ids.push(create(queue, &empty, true).await);
     ids.reverse();
     let (mut found, mut behind) = (Vec::new(), None);
@@ -469,5 +488,7 @@ async fn one_process_walks_until_its_lease_ends() {
         .unwrap();
     assert_eq!(other.take().await.unwrap(), [id]);
     assert_eq!(one.take().await.unwrap(), []);
+    assert!(other.keep().await.unwrap());
+    assert!(!one.keep().await.unwrap());
     fixture.finish().await;
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use upshot_queue::{Operator, Phase, Steer, Steered};
+use upshot_queue::{Operator, Steer, Steered};
 use utoipa::ToSchema;
 
 use super::{create::by, find};
@@ -190,32 +190,38 @@ async fn steer(
     act.target("queue", queue.name().as_str());
     act.target("operation", operation.id.as_str());
     act.before(json!({ "state": operation.phase.as_str(), "changed": operation.changed }));
+    if let Some(plan) = &operation.plan {
+        act.before(json!({ "act": plan.act.as_str(), "filter": plan.selection }));
+    }
     let id = &operation.id;
     // What cannot be read is aborted by a principal of everything.
     match &operation.plan {
         Some(plan) => caller.require(right_of(plan.act))?,
         None => caller.require_everything()?,
     }
-    let needs_number =
-        steer == Steer::Start && operation.plan.as_ref().is_some_and(|plan| plan.act.destroys());
-    if needs_number && confirm.is_none() && operation.phase == Phase::Counted {
-        let counted = operation.tally.as_ref().map_or(0, |tally| tally.would);
-        let detail = format!(
-            "operation {id} counted {counted} jobs, and what it does cannot be undone: give that number as `confirm`"
-        );
-        return Err(Problem::new(Code::CountDiffers, detail));
-    }
     let by = by(caller, said)?;
     let operator = Operator::new(queue.clone());
     match state.ask(operator.steer_operation(id, steer, &by, confirm)).await? {
         Steered::To(_) => {}
         Steered::Counted(counted) => {
-            let given = confirm.unwrap_or_default();
+            let Some(given) = confirm else {
+                let detail = format!(
+                    "operation {id} counted {counted} jobs, and what it does cannot be undone: give that number as `confirm`"
+                );
+                return Err(Problem::new(Code::CountDiffers, detail));
+            };
             let detail = format!(
                 "operation {id} counted {counted} jobs, and `confirm` is {given}: look at the count again, and give \
                  that number"
             );
             return Err(Problem::new(Code::CountDiffers, detail));
+        }
+        Steered::Full(active) => {
+            let detail = format!(
+                "{active} operations of queue {} count or run, and no more may: wait for one, or abort one",
+                queue.name()
+            );
+            return Err(Problem::new(Code::TooManyOperations, detail));
         }
         Steered::Refused(now) => {
             let allowed: Vec<&str> = steer.from().iter().map(|phase| phase.as_str()).collect();

@@ -125,12 +125,35 @@ impl Walker {
                 return Ok(Vec::new());
             }
         }
+        self.renew().await?;
+        Ok(ids)
+    }
+
+    /// Renews the lease, before each step. Returns whether it still is this walker's: with another's the
+    /// rest of the round is that one's.
+    ///
+    /// # Errors
+    /// When Redis failed.
+    pub async fn keep(&mut self) -> Result<bool, Error> {
+        let client = self.operator.client.clone();
+        let mut get = redis::cmd("GET");
+        get.arg(client.keys.operator());
+        let lease: Option<String> = get.query_async(&mut client.conn.clone()).await?;
+        if lease.is_some_and(|lease| !lease.starts_with(&format!("{} ", self.process))) {
+            return Ok(false);
+        }
+        self.renew().await?;
+        Ok(true)
+    }
+
+    async fn renew(&mut self) -> Result<(), Error> {
+        let client = &self.operator.client;
         self.renewals += 1;
         let mut set = redis::cmd("SET");
         set.arg(client.keys.operator()).arg(format!("{} {}", self.process, self.renewals));
         set.arg("PX").arg(delay_ms(LEASE));
         let () = set.query_async(&mut client.conn.clone()).await?;
-        Ok(ids)
+        Ok(())
     }
 
     /// Rests after calls that took so long, so that Redis stays free for others.

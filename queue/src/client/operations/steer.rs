@@ -38,8 +38,11 @@ pub enum Steered {
     To(Phase),
     /// It is in this state, which does not allow that. Nothing was changed.
     Refused(Phase),
-    /// It counted this many jobs, and another number was given. Nothing was changed.
+    /// It counted this many jobs, and another number was given, or none where its act needs one. Nothing
+    /// was changed.
     Counted(u64),
+    /// As many operations of the queue count or run as may: this many. Nothing was changed.
+    Full(u64),
     /// It is unknown.
     Unknown,
 }
@@ -57,6 +60,7 @@ impl Operator {
         let mut call = Call::new(&scripts::OPERATION, &self.client.keys);
         call.arg("create").arg(id.as_str()).arg(stored).arg(phase.as_str()).arg(plan.same_cause);
         call.arg(deed("created", &plan.by)).arg(ACTIVE).arg(delay_ms(KEPT_FOR)).arg(KEPT);
+        call.arg(if plan.act.destroys() { "1" } else { "" });
         let (is_done, said): (u8, i64) = call.run(&mut self.client.conn.clone()).await?;
         if is_done == 1 {
             Ok(Created::Done(id))
@@ -102,11 +106,12 @@ impl Operator {
         let from: Vec<&str> = from.iter().map(|phase| phase.as_str()).collect();
         let mut call = Call::new(&scripts::OPERATION, &self.client.keys);
         call.arg("move").arg(id.as_str()).arg(format!(" {} ", from.join(" "))).arg(to.as_str()).arg(line);
-        call.arg(confirmed.map(|jobs| jobs.to_string()).unwrap_or_default()).arg(why);
+        call.arg(confirmed.map(|jobs| jobs.to_string()).unwrap_or_default()).arg(why).arg(ACTIVE);
         let (said, state): (u8, String) = call.run(&mut self.client.conn.clone()).await?;
         Ok(match (said, state.parse()) {
             (1, Ok(phase)) => Steered::To(phase),
             (2, _) => Steered::Counted(state.parse().unwrap_or_default()),
+            (3, _) => Steered::Full(state.parse().unwrap_or_default()),
             (_, Ok(phase)) => Steered::Refused(phase),
             (_, Err(_)) => Steered::Unknown,
         })

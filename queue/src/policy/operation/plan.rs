@@ -153,13 +153,14 @@ impl Act {
     /// What can be selected for it: states, outcomes, and both for people.
     const fn sources(self) -> (&'static [State], &'static [Account], &'static str) {
         use Account::{Missed, Overdue};
-        use State::{Cancelled, Dead, Parked, Ready, Running, Scheduled};
+        use State::{Cancelled, Dead, Parked, Ready, Scheduled};
         match self {
             Self::Retry => (&[Dead], &[Missed], "dead jobs or missed outcomes"),
             Self::Cancel => (
-                &[Scheduled, Ready, Running, Parked],
+                // Renewals of leases move running jobs to the end of their index: a walk would not end.
+                &[Scheduled, Ready, Parked],
                 &[Overdue],
-                "scheduled, ready, running or parked jobs, or overdue outcomes",
+                "scheduled, ready or parked jobs, or overdue outcomes, or name running jobs by their ids",
             ),
             Self::Purge => (&[Dead, Cancelled], &[], "dead or cancelled jobs"),
             Self::Reschedule { .. } => (&[Scheduled, Ready], &[], "scheduled or ready jobs"),
@@ -226,7 +227,7 @@ impl Plan {
     pub fn only(&self) -> Option<State> {
         match (&self.selection.source, self.act) {
             (Source::State { state, .. }, _) => Some(*state),
-            (Source::Outcome(_), Act::Retry) => Some(State::Dead),
+            (Source::Outcome(_) | Source::Ids(_), Act::Retry) => Some(State::Dead),
             (Source::Ids(_), Act::Unpark) => Some(State::Parked),
             _ => None,
         }
@@ -289,9 +290,9 @@ impl Act {
         let refuse = || Fate::Refuse(job.state.to_string());
         match (self, job.state) {
             (Self::Retry, Dead) if facts.is_replaced => Fate::Refuse("replaced".to_owned()),
-            (Self::Retry, Dead | Parked) | (Self::Unpark, Parked) => Fate::Change,
+            (Self::Retry, Dead) | (Self::Unpark, Parked) => Fate::Change,
             (Self::Cancel, Scheduled | Ready | Running | Parked) => Fate::Change,
-            (Self::Purge, Dead | Succeeded | Cancelled) => Fate::Change,
+            (Self::Purge, Dead | Cancelled) => Fate::Change,
             (Self::Reschedule { to: When::After(0) }, Ready) => Fate::Pass,
             (Self::Reschedule { .. }, Scheduled | Ready) => Fate::Change,
             (Self::Prioritise { priority }, Scheduled | Ready | Parked) if job.priority == priority => {
@@ -334,6 +335,7 @@ mod tests {
         assert_eq!(plan(Act::Retry, state(State::Dead)).check(), Ok(()));
         assert_eq!(plan(Act::Cancel, Source::Outcome(Account::Overdue)).check(), Ok(()));
         let bad = plan(Act::Retry, state(State::Ready)).check().unwrap_err().to_string();
+        assert!(plan(Act::Cancel, state(State::Running)).check().is_err());
         assert_eq!(bad, "retry does not change jobs that are ready: select dead jobs or missed outcomes");
         assert_eq!(plan(Act::Purge, Source::Ids(Vec::new())).check(), Err(BadPlan::Ids(0)));
         assert_eq!(plan(Act::Waive, state(State::Dead)).check(), Err(BadPlan::NoReason));
