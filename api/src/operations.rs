@@ -1,17 +1,26 @@
 //! Walks the operations on many jobs. Of each queue one API process does at a time.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use futures::future;
 use metrics::{counter, describe_counter};
 use tokio::sync::Notify;
 use upshot_access::Right;
-use upshot_queue::{Advanced, Error, OperationId, Operator, Walker, connect::Backoff, operation::Act};
+use upshot_queue::{
+    Advanced, Error, OperationId, Operator, Walker,
+    connect::{Backoff, Cause},
+    operation::Act,
+};
 
 use crate::state::Shared;
 
 /// How often a process looks for operations that another process created.
 const LOOK: Duration = Duration::from_secs(1);
+/// Steps of an operation that may fail in a row for a cause of its own.
+const ERRORS: u32 = 5;
 const CHANGED: &str = "upshot_operation_jobs_total";
 
 /// Wakes the walkers of this process, so that an operation begins at once.
@@ -55,13 +64,19 @@ pub async fn run(state: Shared) {
 
 async fn walk(state: &Shared, mut walker: Walker) {
     let mut backoff = Backoff::default();
+    let mut is_known = false;
+    let mut errors = HashMap::new();
     loop {
         // A wake-up between the look and the wait is not missed.
         let mut woken = std::pin::pin!(state.operations.0.notified());
         woken.as_mut().enable();
-        match round(&mut walker).await {
-            Ok(None) => backoff.reset(),
+        match round(&mut walker, &mut errors).await {
+            Ok(None) => {
+                is_known = false;
+                backoff.reset();
+            }
             Ok(Some(wait)) => {
+                is_known = false;
                 backoff.reset();
                 tokio::select! {
                     () = woken => {}
@@ -69,18 +84,36 @@ async fn walk(state: &Shared, mut walker: Walker) {
                 }
             }
             Err(error) => {
-                tracing::debug!(queue = %walker.operator().client().name(), %error, "operations wait");
+                if !is_known {
+                    tracing::warn!(queue = %walker.operator().client().name(), %error, "operations wait");
+                }
+                is_known = true;
                 backoff.wait().await;
             }
         }
     }
 }
 
-/// Makes a step of each operation. Returns how long to wait; `None` for not at all.
-async fn round(walker: &mut Walker) -> Result<Option<Duration>, Error> {
+/// Makes a step of each operation. `errors` has how many steps of an operation failed in a row. Returns
+/// how long to wait; `None` for not at all.
+async fn round(
+    walker: &mut Walker,
+    errors: &mut HashMap<OperationId, u32>,
+) -> Result<Option<Duration>, Error> {
     let mut wait = Some(LOOK);
-    for id in walker.take().await? {
-        match step(walker, &id).await {
+    let mut failed = None;
+    let ids = walker.take().await?;
+    errors.retain(|id, _| ids.contains(id));
+    for id in ids {
+        // A round of slow steps outlasts the lease. What another process walks by now is left to it.
+        if !walker.keep().await? {
+            break;
+        }
+        let said = step(walker, &id).await;
+        if said.is_ok() {
+            errors.remove(&id);
+        }
+        match said {
             Ok(Some(pause)) => wait = wait.map(|wait| wait.min(pause)),
             Ok(None) => wait = None,
             // A damaged job, or one that another version wrote, stops no other operation.
@@ -89,14 +122,27 @@ async fn round(walker: &mut Walker) -> Result<Option<Duration>, Error> {
                 tracing::error!(operation = %id, why, "an operation failed");
                 walker.operator().fail_operation(&id, &why).await?;
             }
-            Err(error) => return Err(error),
+            // Nor does one that Redis refuses.
+            Err(error) => {
+                let row = errors.entry(id.clone()).or_default();
+                // What the server itself lacks passes, and says nothing about the operation.
+                *row += u32::from(error.cause() == Cause::Other);
+                if *row >= ERRORS {
+                    let why = format!("{row} steps in a row failed: {error}");
+                    tracing::error!(operation = %id, why, "an operation failed");
+                    walker.operator().fail_operation(&id, &why).await?;
+                    continue;
+                }
+                failed.get_or_insert(error);
+            }
         }
     }
-    Ok(wait)
+    failed.map_or(Ok(wait), Err)
 }
 
 /// Makes a step of an operation. Returns how long it waits; `None` where it continues.
 async fn step(walker: &Walker, id: &OperationId) -> Result<Option<Duration>, Error> {
+    let began = Instant::now();
     match walker.operator().advance(id).await? {
         Advanced::By { act, changed, refused, phase, took } => {
             let queue = walker.operator().client().name();
@@ -115,6 +161,10 @@ async fn step(walker: &Walker, id: &OperationId) -> Result<Option<Duration>, Err
             Ok(None)
         }
         Advanced::Wait(wait) => Ok(Some(wait)),
-        Advanced::Idle(_) => Ok(Some(LOOK)),
+        // Another process made the step: this one read as much.
+        Advanced::Idle(_) => {
+            walker.rest(began.elapsed()).await;
+            Ok(Some(LOOK))
+        }
     }
 }

@@ -209,7 +209,12 @@ impl QueueBody {
             conditions_cut,
             releasing: releases.into_iter().map(release).collect(),
             outbox: outbox.into(),
-            transitions: counts.transitions.into_iter().collect(),
+            // Operations are counted beside the jobs.
+            transitions: counts
+                .transitions
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with("operation:"))
+                .collect(),
         })
     }
 }
