@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Steps of an operation that may fail in a row for a cause of its own.
 const ERRORS: u32 = 5;
 const CHANGED: &str = "upshot_operation_jobs_total";
+/// The names of the acts.
+const ACTS: [&str; 7] = ["retry", "cancel", "purge", "reschedule", "prioritise", "unpark", "waive"];
 
 /// Wakes the walkers of this process, so that an operation begins at once.
 #[derive(Debug, Default)]
@@ -54,6 +56,12 @@ pub fn describe() {
 /// Walks until streams must end.
 pub async fn run(state: Shared) {
     let process = format!("{:016x}", uuid::Uuid::new_v4().as_u64_pair().0);
+    for (queue, act) in state.lists.values().flat_map(|queue| ACTS.map(|act| (queue, act))) {
+        for result in ["changed", "refused"] {
+            counter!(CHANGED, "queue" => queue.name().to_string(), "act" => act, "result" => result)
+                .absolute(0);
+        }
+    }
     let walking = state.lists.values().map(|queue| {
         let operator = Operator::new(queue.clone());
         walk(&state, Walker::new(operator, process.clone()))

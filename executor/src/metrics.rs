@@ -2,6 +2,8 @@
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 
+use crate::schedules;
+
 /// The results of an attempt.
 pub(crate) const ENDS: [&str; 3] = ["achieved", "failed", "put_off"];
 
@@ -14,8 +16,8 @@ pub(crate) fn describe<'a>(kinds: impl Iterator<Item = &'a str>) {
                 .absolute(0);
         }
     }
-    describe_counter!("upshot_schedule_runs_total", "Jobs that schedules enqueued at due times.");
-    describe_counter!("upshot_schedule_missed_total", "Due times of schedules that got no job.");
+    describe_counter!(schedules::RUNS, "Jobs that schedules enqueued at due times.");
+    describe_counter!(schedules::MISSED, "Due times of schedules that got no job.");
     describe_gauge!(
         "upshot_schedule_troubles",
         "Schedules that do not run as they say, by what keeps them from it."

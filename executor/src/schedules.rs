@@ -39,6 +39,9 @@ const CALL_BYTES: usize = 256 << 10;
 /// Troubles that a warning names.
 const NAMED: usize = 5;
 
+pub(crate) const RUNS: &str = "upshot_schedule_runs_total";
+pub(crate) const MISSED: &str = "upshot_schedule_missed_total";
+
 /// The schedules of one queue.
 pub(crate) struct Scheduler {
     queue: Client,
@@ -58,6 +61,9 @@ impl Scheduler {
     /// The schedules of a queue, of which the settings have these.
     pub(crate) fn new(queue: Client, own: Vec<Schedule>, health: Health) -> Self {
         let by = format!("executor {}", std::process::id());
+        for name in [RUNS, MISSED] {
+            counter!(name, "queue" => queue.name().to_string()).absolute(0);
+        }
         Self { queue, own, by, health, surveyed: None, is_failing: false, refused: BTreeMap::new() }
     }
 
@@ -162,8 +168,8 @@ impl Scheduler {
         let (queue, name) = (self.queue.name().to_string(), stored.name.clone());
         // No label of the schedule: anybody may make any number of them, one after the other.
         let labels = [("queue", queue.clone())];
-        counter!("upshot_schedule_runs_total", &labels).increment(plan.runs.len() as u64);
-        counter!("upshot_schedule_missed_total", &labels).increment(plan.missed);
+        counter!(RUNS, &labels).increment(plan.runs.len() as u64);
+        counter!(MISSED, &labels).increment(plan.missed);
         tracing::debug!(queue, schedule = name, jobs = plan.runs.len(), "due");
         if plan.missed > 0 {
             let at_least = if plan.is_more { "at least " } else { "" };

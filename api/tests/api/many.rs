@@ -112,7 +112,8 @@ async fn a_stream_shows_a_principal_its_own_jobs_alone() {
         let request = fixture.client.get(fixture.url(path)).bearer_auth(&viewer);
         Messages::of(request.send().await.unwrap())
     };
-    let refused = ask(&fixture, Some(&viewer), Method::GET, &path(&[foreign.clone()]), &Value::Null).await;
+    let refused =
+        ask(&fixture, Some(&viewer), Method::GET, &path(std::slice::from_ref(&foreign)), &Value::Null).await;
     assert_eq!((refused.status, kind(&refused.body)), (404, "unknown-job"), "{}", refused.body);
     let mut messages = open(&path(&[foreign.clone(), own.clone()])).await;
     let gone = messages.next().await.unwrap();

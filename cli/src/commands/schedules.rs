@@ -160,7 +160,7 @@ pub(super) fn print_list(page: &mut Page, said: &Value, now: DateTime<Utc>) {
             list(set, "not_stored").filter_map(|name| name.as_str()).map(str::to_owned).collect();
         if !names.is_empty() {
             let (queue, names) = (text(set, "queue"), names.join(", "));
-            page.text(&format!(
+            page.text(format!(
                 "not_stored: {names} of the settings of queue {queue}: no executor that works on the queue stored them, or somebody \
                  made one of the same name; start one, or remove that one and `upshot schedule apply`"
             ));

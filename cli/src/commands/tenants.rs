@@ -38,7 +38,7 @@ pub async fn show(settings: &Settings, asked: &Tenants, out: &mut Output) -> any
 }
 
 /// The table of tenants.
-pub(super) fn table() -> Table<10> {
+pub(super) fn table() -> Table<9> {
     let mut table = Table::new([
         "TENANT",
         "OPEN",
@@ -49,21 +49,19 @@ pub(super) fn table() -> Table<10> {
         "MISSED",
         "SHARE",
         "MISSED TODAY",
-        "OVERDUE TODAY",
     ]);
     table.wrapping(&[0]);
     table
 }
 
 /// A tenant in it: what is open, its 30 days, and what went wrong today.
-pub(super) fn row(tenant: &Value) -> [String; 10] {
+pub(super) fn row(tenant: &Value) -> [String; 9] {
     let (days, today) = (part(tenant, "days"), part(tenant, "today"));
     let [open, overdue] = ["open", "overdue"].map(|name| text(tenant, name));
     let [in_time, late, partial, missed] =
         ["achieved_in_time", "achieved_late", "partial", "missed"].map(|name| text(days, name));
-    let [missed_today, overdue_today] = ["missed", "became_overdue"].map(|name| text(today, name));
     let name = if has(tenant, "tenant") { text(tenant, "tenant") } else { "(none)".to_owned() };
-    [name, open, overdue, in_time, late, partial, missed, share(days), missed_today, overdue_today]
+    [name, open, overdue, in_time, late, partial, missed, share(days), text(today, "missed")]
 }
 
 /// Prints one tenant.

@@ -240,7 +240,7 @@ mod tests {
         };
         assert_eq!(not_stored(&own, &there(0, &[])), ["hourly", "other"]);
         let by_hand = stored(&own[0]);
-        assert_eq!(not_stored(&own, &there(1, &[by_hand.clone()])), ["hourly"]);
+        assert_eq!(not_stored(&own, &there(1, std::slice::from_ref(&by_hand))), ["hourly"]);
         let of_settings = StoredSchedule { is_of_settings: true, ..by_hand };
         assert!(not_stored(&own, &there(1, &[of_settings])).is_empty());
     }
