@@ -1194,7 +1194,7 @@ export interface paths {
         /**
          * Replaces the schedules of a queue that come from settings.
          * @description `upshot schedule apply` sends those of a settings file. Those that are left out end. Those that differ keep
-         *     their next due time, unless `cron`, `zone` or `every` differ. Schedules that persons made stay.
+         *     their next due time, unless `cron`, `zone` or `every` differ and that time has not come yet. Schedules that persons made stay.
          */
         put: operations["apply_schedules"];
         post?: never;
@@ -1218,8 +1218,8 @@ export interface paths {
         get: operations["show_schedule"];
         /**
          * Changes what a schedule says.
-         * @description It keeps its next due time, unless `cron`, `zone` or `every` differ. A schedule of the settings is changed
-         *     there.
+         * @description It keeps its next due time, unless `cron`, `zone` or `every` differ and that time has not come yet. A schedule
+         *     of the settings is changed there.
          */
         put: operations["replace_schedule"];
         post?: never;
@@ -1264,7 +1264,7 @@ export interface paths {
         put?: never;
         /**
          * Resumes a paused schedule.
-         * @description It is due again from now on. Due times of the pause get no job.
+         * @description It is due again from now on. Due times of the pause get no job; one that waited before the pause does.
          */
         post: operations["resume_schedule"];
         delete?: never;
@@ -4224,6 +4224,11 @@ export interface components {
         /** @description The schedules of a queue that come from settings. */
         ScheduleSet: {
             /**
+             * @description Schedules of this API's settings that do not run, because no executor that works on the queue stored them,
+             *     or because somebody made one of the same name (trouble `not_stored`).
+             */
+            not_stored: string[];
+            /**
              * @description The queue.
              * @example reports
              */
@@ -4238,7 +4243,7 @@ export interface components {
         ScheduleTrouble: {
             /**
              * @description `unreadable`, `timing` (its time zone is not known), `unknown_kind` (no worker runs its jobs), `overdue`
-             *     (no executor enqueued its job) or `ended`.
+             *     (no executor enqueued its job), `ahead` (Redis' clock was ahead) or `ended`.
              * @example unknown_kind
              */
             trouble: string;
