@@ -28,13 +28,13 @@ if seen ~= '' then
     redis.call('ZADD', SCHEDULES, ARGV[5], ARGV[1])
   end
 end
-local missed, jobs = tonumber(ARGV[6]), 0
+local missed = tonumber(ARGV[6])
 if missed > 0 then
   redis.call('HINCRBY', key, 'missed', missed)
   redis.call('HINCRBY', STATS, 'schedule_missed', missed)
 end
 if #ARGV >= first then
-  jobs = tonumber(ARGV[first])
+  local jobs = tonumber(ARGV[first])
   redis.call('HSET', key, 'last_due', ARGV[7], 'last_job', ARGV[8], 'last_at', cx.at)
   redis.call('HINCRBY', key, 'runs', jobs)
   redis.call('HINCRBY', STATS, 'schedule_runs', jobs)

@@ -14,7 +14,7 @@ local version, n = tonumber(known[6] or '0'), tonumber(ARGV[3])
 if #ARGV ~= 3 + n * 5 then
   return redis.error_reply('ARGS set_schedules: ' .. #ARGV .. ' arguments do not fit ' .. n .. ' schedules')
 end
-if tostring(version) ~= ARGV[1] then return {'conflict', version, ''} end
+if version ~= tonumber(ARGV[1]) then return {'conflict', version, ''} end
 local stays, there = {}, {}
 for i = 1, n do
   local name = ARGV[i * 5 - 1]

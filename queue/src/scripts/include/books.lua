@@ -23,12 +23,12 @@ local UNDECIDED = {o = true, w = true, v = true, n = true}
 -- what `cx.undecided` has by field.
 local function stand(cx, tenant, from, to, n)
   local all = (UNDECIDED[to] and n or 0) - (UNDECIDED[from] and n or 0)
-  local late = (to == 'v' and n or 0) - (from == 'v' and n or 0)
-  if all == 0 and late == 0 then return end
+  local overdue = (to == 'v' and n or 0) - (from == 'v' and n or 0)
+  if all == 0 and overdue == 0 then return end
   local undecided = cx.undecided or {}
   cx.undecided = undecided
   undecided['o|' .. tenant] = (undecided['o|' .. tenant] or 0) + all
-  if late ~= 0 then undecided['v|' .. tenant] = (undecided['v|' .. tenant] or 0) + late end
+  if overdue ~= 0 then undecided['v|' .. tenant] = (undecided['v|' .. tenant] or 0) + overdue end
 end
 -- Counts something of this day. A day has a bounded number of fields: what does not fit counts for
 -- the field `rest`.
