@@ -264,11 +264,7 @@ async fn arguments(stage: &Stage, address: &str, command: &str, order_file: &Pat
         "dead" => {
             job(stage, &unknown, State::Dead).await;
             let groups = stage.queue.dead_groups(&GroupFilter::default(), 1).await.unwrap();
-            vec![
-                words("dead".to_owned()),
-                words("dead --past".to_owned()),
-                words(format!("dead {}", groups[0].fingerprint)),
-            ]
+            vec![words("dead".to_owned()), words(format!("dead {}", groups[0].fingerprint))]
         }
         "completion" => ["bash", "zsh", "fish"].map(|shell| words(format!("completion {shell}"))).into(),
         "login" | "me" => vec![words(command.to_owned())],
